@@ -1,0 +1,62 @@
+"""The contracts of mytorch: what a module, an optimizer, a schedule, a data set and a metric are."""
+
+from mytorch.core.checks import (
+    allow_autograd,
+    require_choice,
+    require_dimensions,
+    require_floating,
+    require_last_axis,
+    require_no_grad,
+    require_range,
+    require_same_shape,
+)
+from mytorch.core.dataset import DataSet
+from mytorch.core.description import call_with, describe, rebuild, tie
+from mytorch.core.errors import (
+    ArgumentError,
+    AutogradError,
+    DescriptionError,
+    DtypeError,
+    ModuleTreeError,
+    MytorchError,
+    ShapeError,
+    StateError,
+)
+from mytorch.core.locate import add_path
+from mytorch.core.metric import Metric
+from mytorch.core.module import Module
+from mytorch.core.optimizer import Optimizer, persistent
+from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.schedule import Schedule
+
+__all__ = [
+    "ArgumentError",
+    "AutogradError",
+    "Buffer",
+    "DataSet",
+    "DescriptionError",
+    "DtypeError",
+    "Metric",
+    "Module",
+    "ModuleTreeError",
+    "MytorchError",
+    "Optimizer",
+    "Parameter",
+    "Schedule",
+    "ShapeError",
+    "StateError",
+    "add_path",
+    "allow_autograd",
+    "call_with",
+    "describe",
+    "persistent",
+    "rebuild",
+    "require_choice",
+    "require_dimensions",
+    "require_floating",
+    "require_last_axis",
+    "require_no_grad",
+    "require_range",
+    "require_same_shape",
+    "tie",
+]

@@ -1,0 +1,209 @@
+"""A module as JSON: enough to build it again, without pickle.
+
+A module is {"type": name, argument: value, ...}. The name is "distribution:Name" for an installed part, else
+"package.module:Class". Written with a "type" of their own are what JSON lacks: a module used before
+({"type": "shared", "path": ...}), a Parameter passed as an argument, a tensor, a dtype, a device, a float that is
+not finite. The parameters that modules share are listed under "tied".
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import tree
+from mytorch.core.errors import DescriptionError
+from mytorch.core.module import Module
+from mytorch.core.parameter import Parameter
+from mytorch.plugins import MytorchError, catalogue, nearest
+
+FORMAT = 1
+Construct = Callable[[str, type[Module], dict[str, Any]], Module]
+
+
+def describe(net: Module, kind: str = "layer") -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description of a module, and the tensors among its arguments by the keys it names.
+
+    Raises DescriptionError, with the path, for an argument that JSON cannot hold.
+    """
+    writer = _Writer(kind)
+    model = writer.module("model", net)
+    groups: dict[int, list[str]] = {}
+    for name, parameter in tree.named_uses(net, Parameter):
+        groups.setdefault(id(parameter), []).append(name)
+    tied = [names for names in groups.values() if len(names) > 1]
+    return {"format": FORMAT, "model": model, "tied": tied}, writer.tensors
+
+
+class _Writer:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.tensors: dict[str, Tensor] = {}
+        self.paths: dict[int, str] = {}
+
+    def module(self, path: str, module: Module) -> dict[str, Any]:
+        if id(module) in self.paths:
+            return {"type": "shared", "path": self.paths[id(module)]}
+        self.paths[id(module)] = path
+        arguments = module.arguments()
+        if "type" in arguments:
+            raise DescriptionError(f"{path}: no argument may be called 'type', which names the class")
+        cls = type(module)
+        name = catalogue().reference_of(self.kind, cls) or f"{cls.__module__}:{cls.__qualname__}"
+        return {"type": name} | {key: self.value(f"{path}.{key}", value) for key, value in arguments.items()}
+
+    def value(self, path: str, value: object) -> Any:
+        match value:
+            case None | bool() | int() | str():
+                return value
+            case float():
+                return value if math.isfinite(value) else {"type": "float", "value": str(value)}
+            case Module():
+                return self.module(path, value)
+            case Parameter():
+                shape, dtype = list(value.value.shape), _name_of(value.value.dtype)
+                return {"type": "parameter", "shape": shape, "dtype": dtype}
+            case Tensor():
+                self.tensors[path] = value.detach()
+                return {"type": "tensor", "key": path}
+            case torch.dtype():
+                return {"type": "dtype", "name": _name_of(value)}
+            case torch.device():
+                return {"type": "device", "name": str(value)}
+            case list() | tuple():
+                return [self.value(f"{path}.{index}", entry) for index, entry in enumerate(value)]
+            case Mapping() if all(isinstance(key, str) for key in value) and "type" not in value:
+                return {key: self.value(f"{path}.{key}", entry) for key, entry in value.items()}
+        raise DescriptionError(
+            f"{path}: an argument must be something JSON can hold, a module or a tensor, got {value!r}; "
+            "pass a name or numbers and let the constructor build the object"
+        )
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def rebuild(
+    description: Mapping[str, Any],
+    tensors: Mapping[str, Tensor] | None = None,
+    *,
+    classes: Mapping[str, type[Module]] | None = None,
+    construct: Construct | None = None,
+    kind: str = "layer",
+) -> Module:
+    """Build a module from its description; its weights are newly drawn.
+
+    classes: classes of your own by the name in "type", for what no installed distribution offers. A class of a
+        module that is already imported is found without it; nothing is imported by a dotted name.
+    construct: called with path, class and arguments for each module, to check arguments first.
+    Raises DescriptionError with the path of what does not fit.
+    """
+    if description.get("format") != FORMAT:
+        raise DescriptionError(f"model: format must be {FORMAT}, got {description.get('format')!r}")
+    reader = _Reader(tensors or {}, classes or {}, construct or _construct, kind)
+    net = reader.module("model", description["model"])
+    for names in description.get("tied", ()):
+        tie(net, names)
+    return net
+
+
+def tie(net: Module, names: list[str]) -> None:
+    """Let several names of a module's parameters mean the first one's Parameter."""
+    modules = dict(tree.walk(net))
+    owner, _, attribute = names[0].rpartition(".")
+    shared = getattr(modules[owner], attribute)
+    for name in names[1:]:
+        owner, _, attribute = name.rpartition(".")
+        setattr(modules[owner], attribute, shared)
+
+
+class _Reader:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        classes: Mapping[str, type[Module]],
+        construct: Construct,
+        kind: str,
+    ) -> None:
+        self.tensors, self.classes, self.construct, self.kind = tensors, classes, construct, kind
+        self.built: dict[str, Module] = {}
+
+    def module(self, path: str, spec: Mapping[str, Any]) -> Module:
+        cls = self.find(path, spec["type"])
+        arguments = {key: self.value(f"{path}.{key}", value) for key, value in spec.items() if key != "type"}
+        self.built[path] = self.construct(path, cls, arguments)
+        return self.built[path]
+
+    def find(self, path: str, name: str) -> type[Module]:
+        found: object = self.classes.get(name) or _imported(name)
+        if found is None:
+            try:
+                found = catalogue().load(self.kind, name)
+            except MytorchError as error:
+                error.add_note(f"at {path}.type")
+                raise
+        if not (isinstance(found, type) and issubclass(found, Module)):
+            raise DescriptionError(f"{path}.type: {name!r} must be a Module, got {found!r}")
+        return found
+
+    def value(self, path: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.value(f"{path}.{index}", entry) for index, entry in enumerate(value)]
+        if not isinstance(value, Mapping):
+            return value
+        match value:
+            case {"type": "shared", "path": str(earlier)}:
+                if earlier not in self.built:
+                    raise DescriptionError(
+                        f"{path}.path: must be the path of a module before it, got {earlier!r}. "
+                        f"{nearest(earlier, self.built)}"
+                    )
+                return self.built[earlier]
+            case {"type": "parameter", "shape": shape, "dtype": dtype}:
+                return Parameter(torch.zeros(shape, dtype=getattr(torch, dtype)))
+            case {"type": "tensor", "key": key}:
+                if key not in self.tensors:
+                    raise DescriptionError(f"{path}: the tensor {key!r} is missing from the weights")
+                return self.tensors[key]
+            case {"type": "dtype", "name": str(name)}:
+                return getattr(torch, name)
+            case {"type": "device", "name": str(name)}:
+                return torch.device(name)
+            case {"type": "float", "value": str(number)}:
+                return float(number)
+            case {"type": _}:
+                return self.module(path, value)
+        return {key: self.value(f"{path}.{key}", entry) for key, entry in value.items()}
+
+
+def _imported(name: str) -> type[Module] | None:
+    """A Module of a module that this process has imported already."""
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for attribute in qualname.split("."):
+        found = getattr(found, attribute, None)
+    return found if isinstance(found, type) and issubclass(found, Module) else None
+
+
+def call_with(cls: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call with arguments by name, where `*args` may be given by its name too: Sequential has `layers`."""
+    named, positional = dict(arguments), []
+    for parameter in inspect.signature(cls).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL and parameter.name in named:
+            positional = list(named.pop(parameter.name))
+    return cls(*positional, **named)
+
+
+def _construct(path: str, cls: type[Module], arguments: dict[str, Any]) -> Module:
+    try:
+        module: Module = call_with(cls, arguments)
+    except TypeError as error:
+        raise DescriptionError(f"{path}: {cls.__name__} cannot be built from {sorted(arguments)}: {error}") from error
+    return module

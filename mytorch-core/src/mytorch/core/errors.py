@@ -1,0 +1,43 @@
+"""The errors of tensors and modules. Each also derives from the builtin that fits."""
+
+from mytorch.plugins.errors import MytorchError
+
+
+class ShapeError(MytorchError, ValueError):
+    """A tensor's shape does not fit; the text names the layer, the rule and both sizes."""
+
+
+class DtypeError(MytorchError, TypeError):
+    """A tensor's dtype does not fit."""
+
+
+class AutogradError(MytorchError, RuntimeError):
+    """A tensor that requires grad reached a module while grad mode is on."""
+
+
+class ModuleTreeError(MytorchError, TypeError):
+    """A module holds a Module or Parameter where it would not be found."""
+
+
+class StateError(MytorchError, ValueError):
+    """A state dict does not fit the module or optimizer; the text lists every difference."""
+
+
+class DescriptionError(MytorchError, ValueError):
+    """A module cannot be described as JSON or rebuilt from a description."""
+
+
+class ArgumentError(MytorchError, ValueError):
+    """A constructor's or function's argument is outside its range."""
+
+
+__all__ = [
+    "ArgumentError",
+    "AutogradError",
+    "DescriptionError",
+    "DtypeError",
+    "ModuleTreeError",
+    "MytorchError",
+    "ShapeError",
+    "StateError",
+]

@@ -1,0 +1,137 @@
+"""The contract of optimizers: parameter groups, state, and one formula a subclass writes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core.errors import ArgumentError, StateError
+from mytorch.core.parameter import Parameter
+
+Group = dict[str, Any]
+
+
+def persistent(value: Tensor) -> Tensor:
+    """A copy that may be kept and written into after inference mode ends, as optimizer state must be."""
+    if torch.compiler.is_compiling():
+        return value.clone()
+    with torch.inference_mode(False), torch.no_grad():
+        return value.clone()
+
+
+class Optimizer:
+    """Changes parameters by their gradients.
+
+    A subclass passes its settings' defaults to this constructor and writes `update`. Settings are read from the
+    group at every step, so a schedule may change them; a setting may be a 0-dim tensor.
+
+    params: parameters, or dicts with "params" and the settings of that group.
+    """
+
+    def __init__(self, params: Iterable[Parameter] | Iterable[Group], defaults: Group) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self.state: defaultdict[Parameter, dict[str, Any]] = defaultdict(dict)
+        listed: list[Any] = [params] if isinstance(params, dict | Parameter) else list(params)
+        if not listed:
+            raise ArgumentError(f"{self._name}: params must hold at least one Parameter, got none")
+        if any(isinstance(entry, dict) for entry in listed):
+            for group in listed:
+                self.add_param_group(group)
+        else:
+            self.add_param_group({"params": listed})
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, group: Group) -> None:
+        """Add parameters with settings of their own; settings left out take the defaults."""
+        if not isinstance(group, dict) or "params" not in group:
+            raise ArgumentError(f"{self._name}: a parameter group must be a dict with the key 'params', got {group!r}")
+        params = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
+        for parameter in params:
+            if not isinstance(parameter, Parameter):
+                raise ArgumentError(
+                    f"{self._name}: params must hold mytorch Parameters, got {type(parameter).__name__}; "
+                    "pass net.param()"
+                )
+        known = {id(parameter) for other in self.param_groups for parameter in other["params"]}
+        if len({id(parameter) for parameter in params} | known) < len(params) + len(known):
+            raise ArgumentError(f"{self._name}: params must name each Parameter once, got one in two places")
+        settings = {"params": params} | {name: group.get(name, value) for name, value in self.defaults.items()}
+        self.check_settings(settings)
+        self.param_groups.append({**group, **settings})
+
+    def check_settings(self, group: Group) -> None:
+        """Raise ArgumentError for a setting outside its range; a subclass overrides this."""
+
+    def step(self) -> None:
+        """Update every trainable parameter that has a gradient."""
+        for group in self.param_groups:
+            active = [p for p in group["params"] if p.grad is not None and p.trainable]
+            for parameter in active:
+                self._follow(parameter)
+            if active:
+                self.update(active, group)
+
+    def update(self, parameters: list[Parameter], group: Group) -> None:
+        """The formula: change the values of `parameters` in place, by their gradients and the group's settings."""
+        raise NotImplementedError(f"{self._name}: update must be defined")
+
+    def _follow(self, parameter: Parameter) -> None:
+        """Convert a parameter's state if its value has since moved to another dtype or device."""
+        state, value = self.state[parameter], parameter.value
+        for name, held in state.items():
+            if not isinstance(held, Tensor) or held.dim() != value.dim():
+                continue
+            if held.dtype is not value.dtype or held.device != value.device:
+                state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
+
+    def zero_grad(self) -> None:
+        """Set every gradient to None."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and settings in torch's format: parameters are numbered in the order of the groups."""
+        numbers: dict[Parameter, int] = {}
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                numbers[parameter] = len(numbers)
+        return {
+            "state": {numbers[parameter]: dict(held) for parameter, held in self.state.items() if held},
+            "param_groups": [
+                {**group, "params": [numbers[parameter] for parameter in group["params"]]}
+                for group in self.param_groups
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over state and settings, also those of a torch optimizer of the same kind.
+
+        Raises StateError if the groups do not have the same numbers of parameters.
+        """
+        sizes = [len(group["params"]) for group in self.param_groups]
+        given = [len(group["params"]) for group in state["param_groups"]]
+        if sizes != given:
+            raise StateError(f"{self._name}: state must be for groups of {sizes} parameters, got {given}")
+        parameters: dict[int, Parameter] = {}
+        for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
+            parameters.update(zip(saved["params"], group["params"], strict=True))
+            group.update({name: value for name, value in saved.items() if name in group and name != "params"})
+        self.state.clear()
+        for number, held in state["state"].items():
+            self.state[parameters[number]] = {
+                name: persistent(value) if isinstance(value, Tensor) else value for name, value in held.items()
+            }
+
+    def __repr__(self) -> str:
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups]
+        settings = "; ".join(", ".join(f"{k}={v!r}" for k, v in group.items()) for group in groups)
+        return f"{self._name}({settings})"

@@ -1,0 +1,81 @@
+"""The tensors that a module owns: parameters, which are trained, and buffers, which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mytorch.core.errors import ArgumentError, ShapeError
+
+
+def _owned(value: Tensor, owner: str) -> Tensor:
+    """A tensor that can be kept for training: outside autograd and outside inference mode."""
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"{owner}: value must be a tensor, got {type(value).__name__}")
+    if value.is_inference():
+        with torch.inference_mode(False):
+            return value.clone()
+    return value.detach()
+
+
+class Parameter:
+    """A trained tensor and the gradient of the final scalar with respect to it.
+
+    `value` and `grad` (None until a backward) may be read and replaced; `value, grad = parameter` unpacks them.
+    With `trainable=False`, backward passes add nothing and optimizers pass it by.
+    The value shares memory with the tensor it is made from.
+    """
+
+    __slots__ = ("__weakref__", "grad", "trainable", "value")
+
+    def __init__(self, value: Tensor, trainable: bool = True) -> None:
+        self.value = _owned(value, "Parameter")
+        self.grad: Tensor | None = None
+        self.trainable = trainable
+
+    def accumulate(self, d_value: Tensor) -> None:
+        """Add a gradient. The first is kept as it is, so it must be a fresh tensor that nobody else holds.
+
+        Raises ShapeError if its shape is not the value's: broadcasting would hide a missing sum.
+        """
+        if not self.trainable:
+            return
+        if d_value.shape != self.value.shape:
+            raise ShapeError(
+                f"Parameter: gradient must have the shape of the value, {tuple(self.value.shape)}, "
+                f"got {tuple(d_value.shape)}"
+            )
+        if self.grad is None:
+            self.grad = d_value
+        else:
+            self.grad.add_(d_value)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def __iter__(self) -> Iterator[Tensor | None]:
+        return iter((self.value, self.grad))
+
+    def __repr__(self) -> str:
+        frozen = "" if self.trainable else ", trainable=False"
+        return f"Parameter({_summary(self.value)}{frozen})"
+
+
+class Buffer:
+    """A tensor that is saved with the module's state and not trained, such as running statistics."""
+
+    __slots__ = ("__weakref__", "value")
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = _owned(value, "Buffer")
+
+    def __repr__(self) -> str:
+        return f"Buffer({_summary(self.value)})"
+
+
+def _summary(value: Tensor) -> str:
+    place = "" if value.device.type == "cpu" else f", {value.device}"
+    return f"{tuple(value.shape)}, {value.dtype}{place}"

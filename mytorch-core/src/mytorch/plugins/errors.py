@@ -1,0 +1,36 @@
+"""The errors that need no torch; mytorch.core.errors adds those of tensors."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MytorchError(Exception):
+    """Base of every error that mytorch raises on purpose: its text is meant for the user."""
+
+
+class PluginError(MytorchError, RuntimeError):
+    """An installed plugin cannot be used; the text names it, its distribution and the remedy."""
+
+
+class DuplicateError(PluginError):
+    """Two distributions offer the same name; the text names both and the ways out."""
+
+
+class UnknownNameError(MytorchError, LookupError):
+    """No installed part has this name; the text lists the nearest ones."""
+
+
+class MissingRequirementError(MytorchError, ImportError):
+    """A distribution that is needed is absent or too old; the text has the command to install it."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that points from a mistyped name to the known ones: "Nearest: a, b." or all of them."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if not close:
+        lowered = {n.lower(): n for n in names}
+        close = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+    if close:
+        return f"Nearest: {', '.join(close)}."
+    return f"Known: {', '.join(names)}." if names else "There are none."

@@ -1,0 +1,104 @@
+"""Loading the plugins of a training run and telling them what happens, so that a bad one harms nobody else."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable
+
+import pluggy
+
+from mytorch.plugins import hookspecs
+from mytorch.plugins.catalogue import Part, catalogue
+from mytorch.plugins.errors import PluginError
+from mytorch.plugins.strict import strict
+
+
+class StopTraining(Exception):
+    """Raised by a hook to end the run after the notification in progress; what was trained is kept."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out or failed; the text names it, the reason and the remedy."""
+
+
+class Hooks:
+    """The plugins of one run, called in pluggy's order: the last registered first."""
+
+    def __init__(self, plugins: Iterable[object] = (), installed: bool = True) -> None:
+        self._manager = pluggy.PluginManager("mytorch")
+        self._manager.add_hookspecs(hookspecs)
+        self._must_succeed: set[int] = set()
+        self._failed: set[tuple[str, str]] = set()
+        if installed:
+            for part in catalogue().of_kind("hook"):
+                self._add_installed(part)
+        for plugin in plugins:
+            self.add(plugin)
+
+    def add(self, plugin: object, name: str | None = None, *, must_succeed: bool = False) -> None:
+        """Register a plugin: an object or module with functions marked `hookimpl`.
+
+        With `must_succeed`, what it raises ends the run; otherwise it is reported once and training goes on.
+        Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments.
+        """
+        label = name or getattr(plugin, "__name__", type(plugin).__name__)
+        try:
+            registered = self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+            implemented = self._manager.get_hookcallers(plugin) or []
+            if registered is None or not implemented:
+                raise PluginError(f"hook plugin {label!r} must implement at least one hook, marked with hookimpl")
+            for caller in implemented:
+                for implementation in caller.get_hookimpls():
+                    if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper):
+                        raise PluginError(
+                            f"hook plugin {label!r}: {caller.name} must be a plain function, got a wrapper"
+                        )
+        except (pluggy.PluginValidationError, PluginError, ValueError) as error:
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            if isinstance(error, PluginError):
+                raise
+            raise PluginError(f"hook plugin {label!r} does not fit the hooks: {_one_line(error)}") from error
+        if must_succeed:
+            self._must_succeed.add(id(plugin))
+
+    def _add_installed(self, part: Part) -> None:
+        try:
+            plugin = part.load()
+            self.add(plugin() if inspect.isclass(plugin) else plugin, part.reference)
+        except (Exception, SystemExit) as error:
+            if strict():
+                raise
+            warnings.warn(f"{part.reference} is left out: {_one_line(error)}", PluginWarning, stacklevel=4)
+
+    def wants(self, hook: str) -> bool:
+        """Whether any plugin listens to this hook."""
+        return bool(getattr(self._manager.hook, hook).get_hookimpls())
+
+    def notify(self, hook: str, **values: object) -> bool:
+        """Tell every plugin. True if one of them asked to stop the training."""
+        stop = False
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*(values[name] for name in implementation.argnames))
+            except StopTraining:
+                stop = True
+            except Exception as error:
+                if strict() or id(implementation.plugin) in self._must_succeed:
+                    raise
+                self._report(implementation.plugin_name, hook, error)
+        return stop
+
+    def _report(self, name: str, hook: str, error: Exception) -> None:
+        if (name, hook) not in self._failed:
+            self._failed.add((name, hook))
+            reason = f"{type(error).__name__}: {_one_line(error)}"
+            warnings.warn(
+                f"hook plugin {name!r} failed in {hook} ({reason}); training goes on", PluginWarning, stacklevel=3
+            )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,35 @@
+"""Requirements of an experiment, checked from metadata before anything is imported."""
+
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from mytorch.plugins.catalogue import install_command
+from mytorch.plugins.errors import MissingRequirementError, MytorchError
+
+
+def require(requirements: Iterable[str]) -> None:
+    """Check that distributions such as "mytorch-nn" or "mytorch-optim>=0.1" are installed.
+
+    Raises MissingRequirementError with all that is missing and the command to install it.
+    """
+    missing, reasons = [], []
+    for line in requirements:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement as error:
+            raise MytorchError(
+                f"requires: every entry must be a requirement such as 'mytorch-nn>=0.1', got {line!r} ({error})"
+            ) from None
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            reasons.append(f"{line} is not installed")
+        else:
+            if requirement.specifier.contains(installed, prereleases=True):
+                continue
+            reasons.append(f"{line} is required, {installed} is installed")
+        missing.append(requirement.name if requirement.name.startswith("mytorch-") else line)
+    if missing:
+        raise MissingRequirementError(f"requires: {'; '.join(reasons)}. Install: {install_command(*missing)}")
