@@ -40,11 +40,13 @@ class Module:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):  # `__new__` takes anything, so the signature is told here
-            signature = inspect.signature(cls.__init__)
-            cls.__signature__ = signature.replace(  # type: ignore[attr-defined]
-                parameters=list(signature.parameters.values())[1:], return_annotation=cls
-            )
+        signature = inspect.signature(cls.__init__)  # `__new__` takes anything, so the signature is told here
+        cls.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=list(signature.parameters.values())[1:], return_annotation=cls
+        )
+
+    def __init__(self) -> None:  # so that a layer without arguments refuses any
+        pass
 
     def forward(self, *inputs: Any, **options: Any) -> tuple[Any, Any]:
         """Compute the output, and what `backward` will need."""

@@ -1,0 +1,61 @@
+"""Functions of each number by itself. Their saved value is the output, which the next layer keeps anyway."""
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, require_no_grad
+
+_threshold_backward = torch.ops.aten.threshold_backward.default
+_tanh_backward = torch.ops.aten.tanh_backward.default
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.default
+
+
+class ReLU(Module):
+    """Cut off what is negative.
+
+    Forward:   y = max(x, 0)
+    Backward:  d_x = d_y where y > 0, else 0 (0 at x = 0 too, as in PyTorch)
+    Shapes:    x, y: any
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_no_grad(self, x)
+        y = x.relu()
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        return _threshold_backward(d_y, y, 0) if self.input_grad else None
+
+
+class Tanh(Module):
+    """Squash into (-1, 1).
+
+    Forward:   y = tanh(x)
+    Backward:  d_x = d_y * (1 - y^2)
+    Shapes:    x, y: any
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_no_grad(self, x)
+        y = x.tanh()
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        return _tanh_backward(d_y, y) if self.input_grad else None
+
+
+class Sigmoid(Module):
+    """Squash into (0, 1).
+
+    Forward:   y = 1 / (1 + exp(-x))
+    Backward:  d_x = d_y * y * (1 - y)
+    Shapes:    x, y: any
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_no_grad(self, x)
+        y = x.sigmoid()
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        return _sigmoid_backward(d_y, y) if self.input_grad else None

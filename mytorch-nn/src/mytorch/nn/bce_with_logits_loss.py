@@ -1,0 +1,69 @@
+"""The cross entropy of yes-or-no questions."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import Buffer, Module, ShapeError, require_floating, require_same_shape
+from mytorch.nn.loss import per_element, require_reduction, require_upstream
+
+
+class BCEWithLogitsLoss(Module):
+    """Cross entropy of probabilities sigmoid(prediction) with targets between 0 and 1.
+
+    Forward:   value = average of -weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)), p = sigmoid(prediction);
+               reduction: mean, or sum, or none
+    Backward:  d_prediction = d_value * weight * ((1 - t) * p - pos_weight * t * (1 - p)) / count,
+               for sum and none without the division
+    Shapes:    prediction, target: any, the same;  weight, pos_weight: such as broadcast to it;
+               value: (), for none that of the prediction
+    Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point
+    """
+
+    def __init__(
+        self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
+    ) -> None:
+        require_reduction(self, reduction)
+        self.reduction = reduction
+        self.weight = None if weight is None else Buffer(weight)
+        self.pos_weight = None if pos_weight is None else Buffer(pos_weight)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        require_same_shape(self, prediction, target)
+        require_floating(self, prediction, "prediction")
+        require_floating(self, target, "target")
+        weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)
+        value = F.binary_cross_entropy_with_logits(
+            prediction, target, weight, reduction=self.reduction, pos_weight=pos_weight
+        )
+        return value, (prediction, target)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        prediction, target = saved
+        require_upstream(self, d_value, prediction.shape if self.reduction == "none" else ())
+        scale = per_element(self.reduction, d_value, prediction.numel())
+        weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)
+        if pos_weight is None:  # then both terms together are p - t
+            d_prediction = prediction.sigmoid().sub_(target)
+        else:
+            p = prediction.sigmoid()
+            d_prediction = (1 - target) * p - pos_weight * target * (1 - p)
+        if weight is not None:
+            d_prediction = d_prediction * weight
+        return d_prediction.mul_(scale).to(prediction.dtype)
+
+    def _weight(self, name: str, prediction: Tensor) -> Tensor | None:
+        held: Buffer | None = getattr(self, name)
+        if held is None:
+            return None
+        shape = held.value.shape
+        padded = (*(1,) * (prediction.dim() - len(shape)), *shape)
+        if len(padded) != prediction.dim() or any(
+            own not in (1, size) for own, size in zip(padded, prediction.shape, strict=True)
+        ):
+            raise ShapeError(
+                f"BCEWithLogitsLoss: {name} must broadcast to the prediction, {tuple(prediction.shape)}, "
+                f"got {tuple(shape)}"
+            )
+        return held.value

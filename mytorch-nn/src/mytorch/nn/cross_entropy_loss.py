@@ -1,0 +1,132 @@
+"""The cross entropy of classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import (
+    Buffer,
+    DtypeError,
+    Module,
+    ShapeError,
+    require_floating,
+    require_no_grad,
+    require_range,
+    require_same_shape,
+)
+from mytorch.nn.loss import per_element, require_reduction, require_upstream
+
+
+class CrossEntropyLoss(Module):
+    """Cross entropy of probabilities p = softmax(prediction) over the classes with the wanted ones.
+
+    Wanted:    q = weight * ((1 - s) * t + s / classes), s = label_smoothing;
+               t: 1 at the target's class, else 0 (no class at all for ignore_index), or the target itself
+    Forward:   value = sum of -q * log(p) over the classes, then reduction: sum, or none, or
+               mean: divided by the sum of weight[target] over what is not ignored; for probabilities by their count
+    Backward:  d_prediction = d_value * (p * (sum of q over the classes) - q), divided as the value is
+    Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,)
+               target: int64 class indices (batch, ...) or (), or probabilities in the shape of the prediction;
+               value: (), for none (batch, ...)
+    Raises:    ShapeError or DtypeError unless target and weight fit the prediction
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        require_reduction(self, reduction)
+        require_range(self, "label_smoothing", label_smoothing, 0, 1)
+        self.weight = None if weight is None else Buffer(weight)
+        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self._check(prediction, target)
+        value = F.cross_entropy(
+            prediction,
+            target,
+            None if self.weight is None else self.weight.value,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+        return value, (prediction, target)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        prediction, target = saved
+        axis = 1 if prediction.dim() > 1 else 0
+        rows = _without(prediction.shape, axis)
+        require_upstream(self, d_value, rows if self.reduction == "none" else ())
+        if isinstance(d_value, Tensor) and d_value.dim():
+            d_value = d_value.unsqueeze(axis)
+        if target.is_floating_point():
+            return self._of_probabilities(d_value, prediction, target, axis).to(prediction.dtype)
+        return self._of_indices(d_value, prediction, target.unsqueeze(axis), axis)
+
+    def _of_probabilities(self, d_value: Any, prediction: Tensor, target: Tensor, axis: int) -> Tensor:
+        classes, s = prediction.shape[axis], self.label_smoothing
+        q = target * (1 - s) + s / classes if s else target
+        if self.weight is not None:
+            q = q * _along(self.weight.value, prediction, axis)
+        scale = per_element(self.reduction, d_value, prediction.numel() // max(classes, 1))
+        return prediction.softmax(axis).mul_(q.sum(axis, keepdim=True)).sub_(q).mul_(scale)
+
+    def _of_indices(self, d_value: Any, prediction: Tensor, target: Tensor, axis: int) -> Tensor:
+        counted = target != self.ignore_index
+        index = target.where(counted, 0)
+        weight = None if self.weight is None else self.weight.value
+        hit = counted.to(prediction.dtype)  # the weight of each target's class: (batch, 1, ...)
+        if weight is not None:
+            hit = hit * weight[index]
+        scale = d_value / hit.sum() if self.reduction == "mean" else d_value
+        scale = torch.where(counted, scale, 0.0)  # if all are ignored, 1 / 0 must not make them NaN
+        s, classes = self.label_smoothing, prediction.shape[axis]
+        d_prediction = prediction.softmax(axis)
+        if s:
+            every = prediction.new_ones(classes) if weight is None else weight
+            hit = hit * (1 - s)
+            d_prediction.mul_(scale * (hit + every.sum() * (s / classes)))
+            d_prediction.sub_(scale * (_along(every, prediction, axis) * (s / classes)))
+        else:
+            d_prediction.mul_(scale * hit)
+        return d_prediction.scatter_add_(axis, index, -(scale * hit).to(prediction.dtype))
+
+    def _check(self, prediction: Tensor, target: Tensor) -> None:
+        require_no_grad(self, prediction)
+        require_floating(self, prediction, "prediction")
+        if prediction.dim() == 0:
+            raise ShapeError("CrossEntropyLoss: prediction must have an axis of classes, got a tensor without axes")
+        axis = 1 if prediction.dim() > 1 else 0
+        if self.weight is not None and self.weight.value.shape != prediction.shape[axis : axis + 1]:
+            raise ShapeError(
+                f"CrossEntropyLoss: weight must have one number for each of {prediction.shape[axis]} classes, "
+                f"got {tuple(self.weight.value.shape)}"
+            )
+        if target.is_floating_point():
+            require_same_shape(self, prediction, target)
+        elif target.dtype != torch.int64:
+            raise DtypeError(
+                "CrossEntropyLoss: target must be int64 class indices or floating-point probabilities, "
+                f"got {target.dtype}; convert with .long() or .float()"
+            )
+        elif target.shape != (rows := _without(prediction.shape, axis)):
+            raise ShapeError(
+                f"CrossEntropyLoss: target must have the shape {tuple(rows)}, a class index for each prediction of "
+                f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
+            )
+
+
+def _without(shape: torch.Size, axis: int) -> torch.Size:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _along(weight: Tensor, prediction: Tensor, axis: int) -> Tensor:
+    """A number for each class, ready to be multiplied with a prediction."""
+    return weight.reshape([-1 if at == axis else 1 for at in range(prediction.dim())])

@@ -1,0 +1,43 @@
+"""Random zeros against overfitting."""
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, require_no_grad, require_range
+
+_native_dropout_backward = torch.ops.aten.native_dropout_backward.default
+
+
+class Dropout(Module):
+    """Set each number to zero with probability p, in training mode; in evaluation mode do nothing.
+
+    Forward:   y = keep * x / (1 - p), where keep is 1 with probability 1 - p, else 0
+    Backward:  d_x = keep * d_y / (1 - p)
+    Shapes:    x, y: any
+    Raises:    ArgumentError if p is not between 0 and 1
+    Random:    one draw a number, from `generator`, or from torch's: then the zeros are those of torch.nn.Dropout
+    Source:    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting"
+    """
+
+    def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None) -> None:
+        require_range(self, "p", p, 0, 1)
+        self.p, self.generator = p, generator
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        require_no_grad(self, x)
+        if not self.training or self.p == 0 or x.numel() == 0:
+            return x, None
+        if self.p == 1:  # torch draws nothing either
+            return torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
+        if self.generator is None:
+            return torch.native_dropout(x, self.p, True)
+        keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p, generator=self.generator)
+        return (x * keep).mul_(1 / (1 - self.p)), keep
+
+    def backward(self, d_y: Tensor, keep: Tensor | None) -> Tensor | None:
+        if not self.input_grad:
+            return None
+        if keep is None:
+            return d_y
+        d_x: Tensor = _native_dropout_backward(d_y, keep, 1 / (1 - self.p) if self.p < 1 else 0.0)
+        return d_x

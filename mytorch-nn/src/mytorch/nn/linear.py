@@ -1,0 +1,56 @@
+"""The linear layer."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn import init
+
+from mytorch.core import Module, Parameter, require_last_axis
+
+
+class Linear(Module):
+    """Map each vector by a matrix and add a bias.
+
+    Forward:   y = x @ weight.T + bias
+    Backward:  d_x = d_y @ weight;  d_weight = sum of outer(d_y, x);  d_bias = sum of d_y: sums over the batch
+    Shapes:    x: (..., in_features);  y: (..., out_features);
+               weight: (out_features, in_features);  bias: (out_features,), or None without it
+    Raises:    ShapeError if the last axis of x is not in_features
+    Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
+        self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights from torch's generator, or from the one given."""
+        init.kaiming_uniform_(self.weight.value, a=math.sqrt(5), generator=generator)
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+            init.uniform_(self.bias.value, -bound, bound, generator=generator)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_last_axis(self, x, self.in_features)
+        return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        rows, d_rows = x, d_y
+        if x.dim() != 2:
+            count = math.prod(x.shape[:-1])
+            rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
+        self.weight.accumulate(d_rows.t() @ rows)
+        if self.bias is not None:
+            self.bias.accumulate(d_rows.sum(0))
+        return d_y @ self.weight.value if self.input_grad else None

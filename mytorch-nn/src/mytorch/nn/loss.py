@@ -1,0 +1,26 @@
+"""What the losses share: reductions, and the gradient that reaches them."""
+
+from torch import Tensor
+
+from mytorch.core import ShapeError, require_choice
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def require_reduction(owner: object, reduction: str) -> None:
+    """Raise ArgumentError unless `reduction` is mean, sum or none."""
+    require_choice(owner, "reduction", reduction, REDUCTIONS)
+
+
+def require_upstream(owner: object, d_value: float | Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless d_value is a number, a tensor without axes, or of the value's shape."""
+    if isinstance(d_value, Tensor) and d_value.dim() and d_value.shape != shape:
+        raise ShapeError(
+            f"{type(owner).__name__}: d_value must be a number, or a tensor with the shape of the value, "
+            f"{tuple(shape)}, got {tuple(d_value.shape)}"
+        )
+
+
+def per_element(reduction: str, d_value: float | Tensor, count: int) -> float | Tensor:
+    """The upstream gradient of each of the `count` numbers that the reduction made one."""
+    return d_value * (1 / max(count, 1)) if reduction == "mean" else d_value

@@ -1,0 +1,32 @@
+"""The squared error."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import Module, require_floating, require_same_shape
+from mytorch.nn.loss import per_element, require_reduction, require_upstream
+
+
+class MSELoss(Module):
+    """The squared distance of predictions from targets.
+
+    Forward:   value = average of (prediction - target)^2 over every element; reduction: mean, or sum, or none
+    Backward:  d_prediction = d_value * 2 * (prediction - target) / count, for sum and none without the division
+    Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
+    Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        require_reduction(self, reduction)
+        self.reduction = reduction
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        require_same_shape(self, prediction, target)
+        require_floating(self, prediction, "prediction")
+        return F.mse_loss(prediction, target, reduction=self.reduction), (prediction, target)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        prediction, target = saved
+        require_upstream(self, d_value, prediction.shape if self.reduction == "none" else ())
+        scale = 2 * per_element(self.reduction, d_value, prediction.numel())
+        return (prediction - target).mul_(scale).to(prediction.dtype)

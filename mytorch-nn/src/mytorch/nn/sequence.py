@@ -1,0 +1,82 @@
+"""What the containers have in common that are lists of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableSequence
+from typing import Any, Self, overload
+
+from mytorch.core import ArgumentError, Module
+
+
+def require_module(owner: object, child: object) -> Module:
+    """Raise ArgumentError unless a container's child is a module."""
+    if isinstance(child, Module):
+        return child
+    kind = f"the class {child.__name__}" if isinstance(child, type) else type(child).__name__
+    name = type(owner).__name__
+    hint = ""
+    if isinstance(child, type) and issubclass(child, Module):
+        hint = f"; write {child.__name__}(...)"
+    elif isinstance(child, list | tuple) and name == "Sequential":
+        hint = "; write Sequential(*layers)"
+    raise ArgumentError(f"{name}: child must be a Module, got {kind}{hint}")
+
+
+class ModuleSequence(Module, MutableSequence[Module]):
+    """A list of modules named "0", "1", ... with every operation of a list; a slice of it is of its own kind."""
+
+    layers: list[Module]
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return ((str(index), layer) for index, layer in enumerate(self.layers))
+
+    def _change(self, key: int | slice, new: list[Module]) -> None:
+        """Replace children, so that `input_grad` holds for those there are now and not for those that left."""
+        wanted = self.input_grad
+        if not wanted:
+            self.input_grad = True
+        self.layers[key if isinstance(key, slice) else slice(key, key + 1)] = new
+        if not wanted:
+            self.input_grad = False
+
+    def _index(self, index: int) -> int:
+        if not -len(self.layers) <= index < len(self.layers):
+            raise IndexError(f"{type(self).__name__}: index must fit {len(self.layers)} children, got {index}")
+        return index % len(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, key: int) -> Module: ...
+    @overload
+    def __getitem__(self, key: slice) -> Self: ...
+    def __getitem__(self, key: int | slice) -> Module | Self:
+        if isinstance(key, slice):
+            return self._of(self.layers[key])
+        return self.layers[self._index(key)]
+
+    def _of(self, layers: list[Module]) -> Self:
+        raise NotImplementedError
+
+    def __setitem__(self, key: int | slice, new: Any) -> None:
+        if isinstance(key, slice):
+            self._change(key, [require_module(self, child) for child in new])
+        else:
+            self._change(self._index(key), [require_module(self, new)])
+
+    def __delitem__(self, key: int | slice) -> None:
+        if isinstance(key, slice):
+            kept = [layer for index, layer in enumerate(self.layers) if index not in range(*key.indices(len(self)))]
+            self._change(slice(None), kept)
+        else:
+            self._change(self._index(key), [])
+
+    def insert(self, index: int, value: Module) -> None:
+        self._change(slice(index, index), [require_module(self, value)])
+
+    def extend(self, values: Iterable[Module]) -> None:
+        self[len(self) :] = values

@@ -1,0 +1,55 @@
+"""Layers one after the other."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from mytorch.core import Module, StateError
+from mytorch.nn.sequence import ModuleSequence, require_module
+
+
+class Sequential(ModuleSequence):
+    """Pass a value through layers, each taking the output of the one before.
+
+    Forward:   y = layer_n(... layer_2(layer_1(x)))
+    Backward:  d_x = the layers' backward passes in reverse order, each taking the d_x of the one after
+    Shapes:    x: what the first layer takes;  y: what the last layer gives
+    Raises:    ArgumentError if a layer is not a Module;
+               StateError if a saved value is used twice, or layers came or went since its forward
+
+    It is a list: len, iteration, indices and slices, append, insert, extend, pop, del.
+    """
+
+    def __init__(self, *layers: Module) -> None:
+        self.layers = [require_module(self, layer) for layer in layers]
+
+    def forward(self, x: Any) -> tuple[Any, list[Any]]:
+        saved = []
+        for layer in self.layers:
+            x, kept = layer.forward(x)
+            saved.append(kept)
+        return x, saved
+
+    def backward(self, d_y: Any, saved: list[Any]) -> Any:
+        if len(saved) != len(self.layers):
+            raise StateError(
+                f"Sequential: saved must hold one value for each of {len(self.layers)} layers, got {len(saved)}; "
+                "a saved value is good for one backward: call forward again"
+            )
+        for layer in reversed(self.layers):
+            d_y = layer.backward(d_y, saved.pop())
+        return d_y if self.input_grad else None
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def first_child(self) -> Module | None:
+        return self.layers[0] if self.layers else None
+
+    def arguments(self) -> dict[str, Any]:
+        return {"layers": list(self.layers)}
+
+    def _of(self, layers: list[Module]) -> Self:
+        return type(self)(*layers)
