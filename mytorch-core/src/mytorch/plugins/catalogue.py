@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -15,6 +16,7 @@ from mytorch.plugins.errors import DuplicateError, MytorchError, PluginError, Un
 KINDS = {
     "layer": "mytorch.layers",
     "loss": "mytorch.losses",
+    "initializer": "mytorch.initializers",
     "optimizer": "mytorch.optimizers",
     "schedule": "mytorch.schedules",
     "dataset": "mytorch.datasets",
@@ -45,7 +47,7 @@ class Part:
         """The name that is never ambiguous: "distribution:Name"."""
         return f"{self.distribution}:{self.name}"
 
-    def load(self) -> object:
+    def load(self) -> Any:
         """Import the object. Raises PluginError if the plugin's own code fails."""
         try:
             return EntryPoint(self.name, self.target, KINDS[self.kind]).load()
@@ -94,7 +96,7 @@ class Catalogue:
             raise DuplicateError(f"{kind}: {name!r} is offered by several distributions; write {ways}")
         return found[0]
 
-    def load(self, kind: str, name: str) -> object:
+    def load(self, kind: str, name: str) -> Any:
         """Find a part and import it."""
         return self.find(kind, name).load()
 
@@ -118,6 +120,7 @@ class Catalogue:
 _OFFERED_BY = {
     "layer": "mytorch-nn",
     "loss": "mytorch-nn",
+    "initializer": "mytorch-nn",
     "optimizer": "mytorch-optim",
     "schedule": "mytorch-optim",
     "dataset": "mytorch-data",

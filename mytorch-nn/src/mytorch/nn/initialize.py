@@ -13,7 +13,7 @@ from torch.nn import init
 
 from mytorch.core import ArgumentError, Module, Parameter
 from mytorch.core.tree import own
-from mytorch.plugins import UnknownNameError, nearest
+from mytorch.plugins import catalogue, nearest
 
 Generator = torch.Generator | None
 Rule = Callable[..., None]
@@ -36,12 +36,12 @@ def initialize(net: Module, name: str, generator: Generator = None, **options: A
     no weights, such as a norm, is reset to its own default, whatever the rule (but for zeros and constant). A layer
     without `reset_parameters` keeps its values then.
 
+    Another installed distribution may offer more in the group "mytorch.initializers": a function of a module, a
+    generator and options, called for every module of `net`.
     Raises UnknownNameError for an unknown name and ArgumentError for an unknown option, with the nearest ones.
     Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (kaiming).
     """
-    if name not in RULES:
-        raise UnknownNameError(f"initialize: unknown name {name!r}. {nearest(name, RULES)}")
-    rule = RULES[name]
+    rule: Rule = catalogue().load("initializer", name)
     _check_options(name, rule, options)
     for module in net.modules():
         rule(module, generator, **options)
@@ -58,7 +58,7 @@ def _check_options(name: str, rule: Rule, options: dict[str, Any]) -> None:
             raise ArgumentError(f"initialize: {name} must be given a {option}, got none; write {option}=...")
 
 
-def _default(module: Module, generator: Generator) -> None:
+def default(module: Module, generator: Generator) -> None:
     reset = getattr(module, "reset_parameters", None)
     if reset is None:
         return
@@ -71,12 +71,12 @@ def _weights_and_biases(module: Module, generator: Generator) -> tuple[list[Tens
     values = [parameter.value for _, parameter in own(module, Parameter)]
     weights = [value for value in values if value.dim() > 1]
     if not weights:
-        _default(module, generator)
+        default(module, generator)
         return [], []
     return weights, [value for value in values if value.dim() <= 1]
 
 
-def _xavier_normal(module: Module, generator: Generator, gain: float = 1.0) -> None:
+def xavier_normal(module: Module, generator: Generator, gain: float = 1.0) -> None:
     weights, biases = _weights_and_biases(module, generator)
     for weight in weights:
         init.xavier_normal_(weight, gain, generator=generator)
@@ -94,11 +94,11 @@ def _with_zero_biases(draw: Callable[[Tensor], object], module: Module, generato
         init.zeros_(bias)
 
 
-def _xavier_uniform(module: Module, generator: Generator, gain: float = 1.0) -> None:
+def xavier_uniform(module: Module, generator: Generator, gain: float = 1.0) -> None:
     _with_zero_biases(lambda weight: init.xavier_uniform_(weight, gain, generator=generator), module, generator)
 
 
-def _kaiming_normal(
+def kaiming_normal(
     module: Module, generator: Generator, a: float = 0.0, mode: Any = "fan_in", nonlinearity: Any = "leaky_relu"
 ) -> None:
     _with_zero_biases(
@@ -106,7 +106,7 @@ def _kaiming_normal(
     )
 
 
-def _kaiming_uniform(
+def kaiming_uniform(
     module: Module, generator: Generator, a: float = 0.0, mode: Any = "fan_in", nonlinearity: Any = "leaky_relu"
 ) -> None:
     _with_zero_biases(
@@ -114,21 +114,10 @@ def _kaiming_uniform(
     )
 
 
-def _constant(module: Module, generator: Generator, value: float) -> None:  # noqa: ARG001
+def constant(module: Module, generator: Generator, value: float) -> None:  # noqa: ARG001
     for _, parameter in own(module, Parameter):
         init.constant_(parameter.value, value)
 
 
-def _zeros(module: Module, generator: Generator) -> None:
-    _constant(module, generator, 0.0)
-
-
-RULES: dict[str, Rule] = {
-    "default": _default,
-    "xavier_normal": _xavier_normal,
-    "xavier_uniform": _xavier_uniform,
-    "kaiming_normal": _kaiming_normal,
-    "kaiming_uniform": _kaiming_uniform,
-    "zeros": _zeros,
-    "constant": _constant,
-}
+def zeros(module: Module, generator: Generator) -> None:
+    constant(module, generator, 0.0)
