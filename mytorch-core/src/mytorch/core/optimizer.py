@@ -36,6 +36,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: defaultdict[Parameter, dict[str, Any]] = defaultdict(dict)
+        self._followed: dict[Parameter, Tensor] = {}
         listed: list[Any] = [params] if isinstance(params, dict | Parameter) else list(params)
         if not listed:
             raise ArgumentError(f"{self._name}: params must hold at least one Parameter, got none")
@@ -85,7 +86,11 @@ class Optimizer:
 
     def _follow(self, parameter: Parameter) -> None:
         """Convert a parameter's state if its value has since moved to another dtype or device."""
-        state, value = self.state[parameter], parameter.value
+        value = parameter.value
+        if self._followed.get(parameter) is value:  # the common case, for nearly nothing
+            return
+        self._followed[parameter] = value
+        state = self.state[parameter]
         for name, held in state.items():
             if not isinstance(held, Tensor) or held.dim() != value.dim():
                 continue
@@ -126,6 +131,7 @@ class Optimizer:
             parameters.update(zip(saved["params"], group["params"], strict=True))
             group.update({name: value for name, value in saved.items() if name in group and name != "params"})
         self.state.clear()
+        self._followed.clear()
         for number, held in state["state"].items():
             self.state[parameters[number]] = {
                 name: persistent(value) if isinstance(value, Tensor) else value for name, value in held.items()
