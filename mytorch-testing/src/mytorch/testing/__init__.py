@@ -1,0 +1,17 @@
+"""The conformance kit: whether a module's backward is the derivative of its forward."""
+
+from mytorch.testing.check import LAYER_CHECKS, LOSS_CHECKS, Check, Report, check_layer, check_loss
+from mytorch.testing.errors import CheckError
+from mytorch.testing.trial import Case, Trial
+
+__all__ = [
+    "LAYER_CHECKS",
+    "LOSS_CHECKS",
+    "Case",
+    "Check",
+    "CheckError",
+    "Report",
+    "Trial",
+    "check_layer",
+    "check_loss",
+]

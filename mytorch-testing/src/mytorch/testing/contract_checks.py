@@ -1,0 +1,154 @@
+"""Whether a module keeps the rules by which values are passed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mytorch.testing.compare import require_close, same_bits
+from mytorch.testing.errors import CheckError
+from mytorch.testing.structure import mapped, tensors
+from mytorch.testing.trial import Case, Gradients, Trial
+
+
+def call(case: Case) -> None:
+    """module(x) is the output of forward."""
+    trial = Trial(case)
+    expected = tensors(trial.forward(case.inputs)[0], "output")
+    trial.rewind()
+    actual = tensors(trial.module(*case.inputs), "output")
+    for name in expected | actual:
+        require_close(name, actual.get(name), expected.get(name), "be the same from module(x) and module.forward(x)")
+
+
+def two_forwards(case: Case) -> None:
+    """Two forwards in flight are answered in either order with the gradients of each alone."""
+    trial = Trial(case)
+    both = case.inputs, trial.other_inputs()
+    alone = [trial.gradients(inputs) for inputs in both]
+    for order in ((0, 1), (1, 0)):
+        flights = [trial.forward(inputs) for inputs in both]
+        for which in order:
+            output, saved = flights[which]
+            trial.module.zero_grad()
+            d_input = trial.module.backward(trial.upstream(output), saved)
+            rule = f"be what forward {which + 1} alone gives, with two in flight answered in order {order}"
+            _require_equal(trial.input_gradients(d_input) | trial.parameter_gradients(), alone[which], rule)
+
+
+def nothing_written(case: Case) -> None:
+    """Inputs, outputs, upstream gradients, saved values and parameters keep their numbers."""
+    trial = Trial(case)
+    inputs = mapped(case.inputs, lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf)
+    parameters = {f"parameter {name}": parameter.value for name, parameter in trial.module.named_param()}
+    before = _Snapshot(tensors(inputs, "input") | parameters)
+    output, saved = trial.forward(inputs)
+    before.require_unchanged("forward")
+    d_output = trial.upstream(output)
+    seen = tensors(output, "output") | tensors(saved, "saved") | tensors(d_output, "upstream gradient")
+    between = _Snapshot(before.tensors | seen)
+    trial.module.backward(d_output, saved)
+    between.require_unchanged("backward")
+
+
+class _Snapshot:
+    def __init__(self, seen: dict[str, Tensor]) -> None:
+        self.tensors = seen
+        self.copies = {name: (value.clone(), value._version) for name, value in seen.items()}
+
+    def require_unchanged(self, step: str) -> None:
+        for name, value in self.tensors.items():
+            copy, version = self.copies[name]
+            if value._version == version and same_bits(value, copy):
+                continue
+            largest = float((value.double() - copy.double()).abs().max()) if value.numel() else 0.0
+            raise CheckError(f"{name} must not be written into, but {step} did; largest difference {largest:.3g}")
+
+
+def nothing_kept(case: Case) -> None:
+    """Forward leaves no tensor on the module: what backward needs is returned as saved."""
+    trial = Trial(case)
+
+    def held() -> dict[str, Tensor]:
+        return {
+            name: tensor
+            for path, module in trial.module.named_modules()
+            for key, value in vars(module).items()
+            if not key.startswith("_module_")
+            for name, tensor in tensors(value, f"{path}.{key}" if path else key).items()
+        }
+
+    before = held()
+    trial.forward(case.inputs)
+    for name, tensor in held().items():
+        if before.get(name) is not tensor:
+            raise CheckError(f"attribute {name} must not be set by forward: return it in saved, got {tensor.shape}")
+
+
+def accumulation(case: Case) -> None:
+    """Backward adds to the gradients that are there."""
+    trial = Trial(case)
+    once = trial.gradients(case.inputs)
+    trial.module.zero_grad()
+    start: Gradients = {}
+    for name, parameter in trial.module.named_param():
+        if once[f"gradient of {name}"] is not None:
+            parameter.grad = torch.randn_like(parameter.value)
+            start[f"gradient of {name}"] = parameter.grad.clone()
+    output, saved = trial.forward(case.inputs)
+    trial.module.backward(trial.upstream(output), saved)
+    after = trial.parameter_gradients()
+    for name, first in start.items():
+        added = once[name]
+        expected = first if added is None or first is None else first + added
+        require_close(name, after[name], expected, "be added to the gradient that was there")
+
+
+def fresh_gradients(case: Case) -> None:
+    """A parameter's gradient shares no memory with anything that others hold."""
+    trial = Trial(case)
+    output, saved = trial.forward(case.inputs)
+    d_output = trial.upstream(output)
+    others = tensors(case.inputs, "input") | tensors(output, "output") | tensors(d_output, "upstream gradient")
+    others |= tensors(saved, "saved")
+    others |= tensors(trial.module.backward(d_output, saved), "gradient of input")
+    for name, parameter in trial.module.named_param():
+        others[f"parameter {name}"] = parameter.value
+    for name, parameter in trial.module.named_param():
+        if parameter.grad is None or not parameter.grad.numel():
+            continue
+        for other, tensor in others.items():
+            if tensor.untyped_storage().data_ptr() == parameter.grad.untyped_storage().data_ptr():
+                raise CheckError(f"gradient of {name} must be a fresh tensor, got one that shares memory with {other}")
+        others[f"gradient of {name}"] = parameter.grad
+
+
+def without_input_gradient(case: Case) -> None:
+    """With input_grad=False the parameters' gradients stay what they are."""
+    trial = Trial(case)
+    trial.module.zero_grad()
+    expected = trial.gradients(case.inputs)
+    trial.module.input_grad = False
+    trial.module.zero_grad()
+    output, saved = trial.forward(case.inputs)
+    trial.module.backward(trial.upstream(output), saved)
+    actual = trial.parameter_gradients()
+    _require_equal(actual, {name: expected[name] for name in actual}, "stay the same with input_grad=False")
+
+
+def upstream_tensor(case: Case) -> None:
+    """A loss takes its upstream gradient as a number and as a tensor, and its gradient is linear in it."""
+    trial = Trial(case)
+    value, saved = trial.forward(case.inputs)
+    d_value = trial.upstream(value)
+    expected = trial.input_gradients(trial.module.backward(d_value, saved))
+    _, saved = trial.forward(case.inputs)
+    doubled = 2 * torch.as_tensor(d_value, dtype=torch.float64)
+    actual = trial.input_gradients(trial.module.backward(doubled, saved))
+    twice: Gradients = {name: None if grad is None else 2 * grad for name, grad in expected.items()}
+    _require_equal(actual, twice, "double when the upstream gradient, now a tensor, does")
+
+
+def _require_equal(actual: Gradients, expected: Gradients, rule: str) -> None:
+    for name, gradient in expected.items():
+        require_close(name, actual[name], gradient, rule)

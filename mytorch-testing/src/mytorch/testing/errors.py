@@ -1,0 +1,9 @@
+"""What a failed check raises."""
+
+
+class CheckError(AssertionError):
+    """A module breaks the contract; the text names check, tensor and difference, and how to see it again."""
+
+
+class Skip(Exception):
+    """A check that says nothing about this module; the text says why."""

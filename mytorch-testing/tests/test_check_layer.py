@@ -1,0 +1,252 @@
+import pytest
+import torch
+
+from mytorch.core import Module, Parameter
+from mytorch.plugins import UnknownNameError
+from mytorch.testing import LAYER_CHECKS, CheckError, check_layer
+
+X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+class Affine(Module):
+    """A right layer; each of the others spoils one thing."""
+
+    def __init__(self) -> None:
+        self.gain, self.bias = Parameter(torch.rand(3)), Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return self.gain.value * x + self.bias.value, x
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).sum(0))
+        self.bias.accumulate(d_y.sum(0))
+        return self.gain.value * d_y
+
+
+class WrongSign(Affine):
+    def backward(self, d_y, x):
+        return -super().backward(d_y, x)
+
+
+class MeanForSum(Affine):
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).mean(0))
+        self.bias.accumulate(d_y.mean(0))
+        return self.gain.value * d_y
+
+
+class ForgottenBias(Affine):
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).sum(0))
+        return self.gain.value * d_y
+
+
+class Overwrites(Affine):
+    def backward(self, d_y, x):
+        self.zero_grad()
+        return super().backward(d_y, x)
+
+
+class KeepsState(Affine):
+    def forward(self, x):
+        self.x = x
+        return super().forward(x)[0], None
+
+    def backward(self, d_y, saved):
+        return super().backward(d_y, self.x)
+
+
+class WritesInput(Affine):
+    def forward(self, x):
+        y, _ = super().forward(x)
+        kept = x.clone()
+        x.mul_(2)
+        return y, kept
+
+
+class WritesUpstream(Affine):
+    def backward(self, d_y, x):
+        super().backward(d_y, x)
+        return d_y.mul_(self.gain.value)
+
+
+class WritesSaved(Affine):
+    def forward(self, x):
+        return super().forward(x)[0], x.clone()
+
+    def backward(self, d_y, x):
+        d_x = super().backward(d_y, x)
+        x.zero_()
+        return d_x
+
+
+class WritesParameter(Affine):
+    def backward(self, d_y, x):
+        d_x = super().backward(d_y, x)
+        self.gain.value.add_(1)
+        return d_x
+
+
+class SharesGradient(Module):
+    def __init__(self) -> None:
+        self.bias = Parameter(torch.zeros(4, 3))
+
+    def forward(self, x):
+        return x + self.bias.value, None
+
+    def backward(self, d_y, saved):
+        self.bias.accumulate(d_y)
+        return d_y
+
+
+class OtherCall(Affine):
+    def __call__(self, x):
+        return self.gain.value * x
+
+
+class NeedsInputGrad(Affine):
+    def backward(self, d_y, x):
+        return super().backward(d_y, x) if self.input_grad else None
+
+
+class NoTuple(Affine):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+class TwoGradients(Affine):
+    def backward(self, d_y, x):
+        return super().backward(d_y, x), None
+
+
+class WrongShape(Affine):
+    def backward(self, d_y, x):
+        return super().backward(d_y, x).sum(0)
+
+
+WRONG = [
+    (WrongSign, "finite_differences", "gradient of input[0] must match finite differences"),
+    (WrongSign, "autograd", "gradient of input[0] must match autograd"),
+    (MeanForSum, "finite_differences", "gradient of gain must match"),
+    (MeanForSum, "autograd", "gradient of gain must match"),
+    (ForgottenBias, "finite_differences", "gradient of bias must match"),
+    (ForgottenBias, "autograd", "gradient of bias must match autograd through forward, got None (was it forgotten?)"),
+    (Overwrites, "accumulation", "gradient of gain must be added"),
+    (KeepsState, "two_forwards", "what forward 1 alone gives, with two in flight answered in order (0, 1)"),
+    (KeepsState, "nothing_kept", "attribute x must not be set by forward"),
+    (WritesInput, "nothing_written", "input[0] must not be written into, but forward did"),
+    (WritesUpstream, "nothing_written", "upstream gradient must not be written into, but backward did"),
+    (WritesSaved, "nothing_written", "saved must not be written into, but backward did"),
+    (WritesParameter, "nothing_written", "parameter gain must not be written into, but backward did"),
+    (SharesGradient, "fresh_gradients", "gradient of bias must be a fresh tensor, got one that shares memory"),
+    (OtherCall, "call", "output must be the same"),
+    (NeedsInputGrad, "without_input_gradient", "gradient of gain must stay the same"),
+    (NoTuple, "finite_differences", "forward must return (output, saved), got Tensor"),
+    (
+        TwoGradients,
+        "finite_differences",
+        "must return gradients nested as the inputs are, got one at gradient of input[0][0]",
+    ),
+    (WrongShape, "finite_differences", "gradient of input[0] must be (4, 3) torch.float64, got (3,)"),
+]
+
+
+@pytest.mark.parametrize(("layer", "check", "text"), WRONG)
+def test_a_wrong_layer_fails_the_named_check(layer, check, text):
+    with pytest.raises(CheckError) as caught:
+        check_layer(layer, X, checks=(check,))
+    message = str(caught.value)
+    assert message.startswith(f"{layer.__name__}(): {check}: ")
+    assert text in message
+    assert f"reproduce: check_layer(lambda: {layer.__name__}(), torch.randn((4, 3), dtype=torch.float64), " in message
+    assert f"seed=0, modes=('train',), checks=('{check}',))" in message
+
+
+def test_a_difference_is_given_with_its_place():
+    with pytest.raises(CheckError, match=r"largest difference [0-9.e-]+ at \[\d, \d\], got -?[0-9.e-]+ instead of"):
+        check_layer(WrongSign, X, checks=("autograd",))
+
+
+def test_a_right_layer_passes_every_check_in_both_modes():
+    report = check_layer(Affine, X)
+    names = [check.__name__ for check in LAYER_CHECKS]
+    assert report.passed == [f"{mode}/{name}" for mode in ("train", "eval") for name in names]
+    assert not report.skipped
+    assert str(report).startswith(f"Affine(): {2 * len(names)} checks passed: train/finite_differences, ")
+
+
+def test_only_the_wanted_checks_and_modes_run():
+    assert check_layer(Affine, X, modes=("eval",), checks=("call",)).passed == ["eval/call"]
+
+
+def test_the_global_random_stream_is_left_alone():
+    before = torch.get_rng_state()
+    check_layer(Affine, X)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_inputs_are_left_alone():
+    x = torch.randn(4, 3, dtype=torch.float64)
+    copy, version = x.clone(), x._version
+    check_layer(Affine, x)
+    assert torch.equal(x, copy)
+    assert x._version == version
+
+
+class Detached(Affine):
+    def forward(self, x):
+        return super().forward(x)[0].detach(), x
+
+
+def test_a_forward_that_autograd_cannot_follow_is_reported_as_skipped():
+    report = check_layer(Detached, X)
+    assert report.skipped == {f"{mode}/autograd": "autograd cannot follow this forward" for mode in ("train", "eval")}
+    assert "skipped: train/autograd, eval/autograd" in str(report)
+
+
+class Gather(Module):
+    """Several inputs, one of them nested, one whole numbers, one absent, and two outputs."""
+
+    def forward(self, pair, index, mask):
+        a, b = pair
+        return (a[index] * b, index), (a, b, index)
+
+    def backward(self, d_output, saved):
+        (d_y, _), (a, b, index) = d_output, saved
+        return (torch.zeros_like(a).index_add_(0, index, d_y * b), d_y * a[index]), None, None
+
+
+class GatherForgets(Gather):
+    def backward(self, d_output, saved):
+        (_, d_b), _, _ = super().backward(d_output, saved)
+        return (None, d_b), None, None
+
+
+def test_nested_inputs_and_several_outputs():
+    inputs = (torch.randn(5, 3), torch.randn(4, 3)), torch.tensor([0, 4, 4, 1]), None
+    assert not check_layer(Gather, *inputs).skipped
+    with pytest.raises(CheckError, match=r"gradient of input\[0\]\[0\] must match autograd through forward, got None"):
+        check_layer(GatherForgets, *inputs, checks=("autograd",))
+
+
+def test_an_error_of_the_layer_itself_comes_with_the_call_that_shows_it():
+    with pytest.raises(RuntimeError) as caught:
+        check_layer(Affine, torch.randn(4, 5))
+    assert caught.value.__notes__[0].startswith("in finite_differences of check_layer(lambda: Affine(), ")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"checks": ("autograt",)}, "check_layer: unknown check 'autograt'. Nearest: autograd."),
+        ({"modes": ("trian",)}, "check_layer: unknown mode 'trian'. Nearest: train."),
+    ],
+)
+def test_unknown_names(options, text):
+    with pytest.raises(UnknownNameError) as caught:
+        check_layer(Affine, X, **options)
+    assert str(caught.value) == text
+
+
+def test_an_empty_batch():
+    check_layer(Affine, torch.randn(0, 3))

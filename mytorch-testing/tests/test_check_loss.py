@@ -1,0 +1,102 @@
+import pytest
+import torch
+
+from mytorch.core import Module
+from mytorch.testing import LOSS_CHECKS, CheckError, check_loss
+
+generator = torch.Generator().manual_seed(0)
+PREDICTION, TARGET = torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator)
+
+
+class Squared(Module):
+    def forward(self, prediction, target):
+        return (prediction - target).square().mean(), (prediction, target)
+
+    def backward(self, d_value, saved):
+        prediction, target = saved
+        return d_value * 2 / prediction.numel() * (prediction - target)
+
+
+class WrongSign(Squared):
+    def backward(self, d_value, saved):
+        return -super().backward(d_value, saved)
+
+
+class SumForMean(Squared):
+    def backward(self, d_value, saved):
+        return super().backward(d_value, saved) * saved[0].numel()
+
+
+class ForgetsUpstream(Squared):
+    def backward(self, d_value, saved):
+        return super().backward(1.0, saved)
+
+
+class Offset(Squared):
+    """Right for one upstream gradient only."""
+
+    def backward(self, d_value, saved):
+        return super().backward(1.0, saved) * (d_value if isinstance(d_value, float) else 1.0)
+
+
+class KeepsState(Squared):
+    def forward(self, prediction, target):
+        self.difference = prediction - target
+        return self.difference.square().mean(), None
+
+    def backward(self, d_value, saved):
+        return d_value * 2 / self.difference.numel() * self.difference
+
+
+class WritesTarget(Squared):
+    def forward(self, prediction, target):
+        value, _ = super().forward(prediction, target)
+        return value, (prediction, target.clone(), target.neg_())[:2]
+
+
+class BothGradients(Squared):
+    def backward(self, d_value, saved):
+        d_prediction = super().backward(d_value, saved)
+        return d_prediction, -d_prediction
+
+
+@pytest.mark.parametrize(
+    ("loss", "check", "text"),
+    [
+        (WrongSign, "finite_differences", "gradient of input[0] must match finite differences"),
+        (SumForMean, "autograd", "gradient of input[0] must match autograd"),
+        (ForgetsUpstream, "finite_differences", "gradient of input[0] must match finite differences"),
+        (Offset, "upstream_tensor", "must double when the upstream gradient, now a tensor, does"),
+        (KeepsState, "two_forwards", "must be what forward 1 alone gives"),
+        (KeepsState, "nothing_kept", "attribute difference must not be set by forward"),
+        (WritesTarget, "nothing_written", "input[1] must not be written into, but forward did"),
+        (BothGradients, "autograd", "must"),
+    ],
+)
+def test_a_wrong_loss_fails_the_named_check(loss, check, text):
+    with pytest.raises(CheckError) as caught:
+        check_loss(loss, PREDICTION, TARGET, checks=(check,))
+    message = str(caught.value)
+    assert message.startswith(f"{loss.__name__}(): {check}: ")
+    assert text in message
+    assert "reproduce: check_loss(lambda: " in message
+
+
+def test_a_right_loss_passes_every_check():
+    assert check_loss(Squared, PREDICTION, TARGET).passed == [f"train/{check.__name__}" for check in LOSS_CHECKS]
+
+
+class Triplet(Module):
+    def forward(self, a, b, target):
+        return (a * b * target).sum(), (a, b, target)
+
+    def backward(self, d_value, saved):
+        a, b, target = saved
+        return d_value * b * target, d_value * a * target
+
+
+def test_a_loss_of_several_predictions():
+    inputs = PREDICTION, TARGET, torch.randn(4, 3)
+    assert not check_loss(Triplet, *inputs, predictions=2).skipped
+    with pytest.raises(CheckError, match="backward must return a tuple of 3 gradients, one an input"):
+        check_loss(Triplet, *inputs, predictions=3)
