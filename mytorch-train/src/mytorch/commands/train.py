@@ -1,0 +1,58 @@
+"""mytorch train"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from mytorch.plugins import catalogue
+
+
+def complete_experiment(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The installed experiments that begin so, and files."""
+    names = [part.name for part in catalogue().of_kind("experiment") if part.name.startswith(begun)]
+    return [*(CompletionItem(name) for name in names), CompletionItem(begun, type="file")]
+
+
+overrides_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a value of the experiment, such as optimizer.lr=0.05; may be given several times.",
+)
+
+
+@click.command()
+@click.argument("experiment", shell_complete=complete_experiment)
+@overrides_option
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder in which the run's own new folder is made.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
+def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool) -> None:
+    """Train an experiment and keep the run.
+
+    EXPERIMENT is a TOML file or the name of an installed experiment. Every run gets a new folder with the resolved
+    experiment, the history, the weights and figures.
+
+    \b
+    Example:
+      mytorch train disk
+      mytorch train disk --set optimizer.lr=0.05 --set epochs=50
+      mytorch train my-experiment.toml --output results
+    """
+    from mytorch.train import train_experiment
+    from mytorch.train.load_experiment import parse_override
+    from mytorch.train.report import run_summary
+
+    run = train_experiment(experiment, dict(map(parse_override, settings)), output=output, quiet=quiet)
+    if not quiet:
+        click.echo(run_summary(run))

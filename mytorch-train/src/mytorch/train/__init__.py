@@ -1,0 +1,37 @@
+"""Training: from Python with `fit`, from an experiment file with `train_experiment`."""
+
+from mytorch.train.batches import Batches
+from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
+from mytorch.train.evaluation import evaluate
+from mytorch.train.experiment import Experiment
+from mytorch.train.fit import fit
+from mytorch.train.load_experiment import load_experiment
+from mytorch.train.metrics import Accuracy, ErrorRate, MeanAbsoluteError
+from mytorch.train.observe import observe
+from mytorch.train.step import gradients, step
+from mytorch.train.train_experiment import Run, load, train_experiment
+from mytorch.train.training import Training
+from mytorch.train.weights import load_model, save_model
+
+__all__ = [
+    "Accuracy",
+    "Batches",
+    "ErrorRate",
+    "Experiment",
+    "ExperimentError",
+    "MeanAbsoluteError",
+    "NotFiniteError",
+    "Run",
+    "RunError",
+    "Training",
+    "evaluate",
+    "fit",
+    "gradients",
+    "load",
+    "load_experiment",
+    "load_model",
+    "observe",
+    "save_model",
+    "step",
+    "train_experiment",
+]

@@ -1,0 +1,163 @@
+"""From what an experiment says to the objects that train."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mytorch.core import Metric, Module, MytorchError, Optimizer, Schedule, rebuild
+from mytorch.core.description import FORMAT
+from mytorch.plugins import catalogue, require
+from mytorch.train.arguments import check_arguments, construct
+from mytorch.train.batches import Batches
+from mytorch.train.errors import ExperimentError
+from mytorch.train.experiment import Experiment, Spec
+from mytorch.train.targets import EncodedTargets
+
+
+@dataclass
+class Setup:
+    """The objects of one experiment, before the first step."""
+
+    experiment: Experiment
+    net: Module
+    loss: Module
+    optimizer: Optimizer
+    schedule: Schedule | None
+    batches: Batches
+    test: Any
+    metrics: list[Metric]
+
+
+def build(experiment: Experiment) -> Setup:
+    """Build everything. The weights are drawn from torch's generator, seeded by the experiment.
+
+    Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
+    """
+    require(experiment.requires)
+    train, test = build_data(experiment)
+    torch.manual_seed(experiment.seed)
+    with default_dtype(experiment.dtype):
+        net = build_model(experiment)
+        loss = build_part("loss", "loss", experiment.loss)
+    batches = Batches(train, experiment.batch_size, shuffle=True, seed=experiment.seed)
+    optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
+    schedule = build_schedule(experiment, optimizer, len(batches))
+    metrics = build_metrics(experiment)
+    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics)
+
+
+def find(key: str, kind: str, name: str) -> Any:
+    """An installed part by name. An error names the key."""
+    try:
+        return catalogue().load(kind, name)
+    except MytorchError as error:
+        error.add_note(f"at {key}.type of the experiment")
+        raise
+
+
+def build_part(key: str, kind: str, spec: Spec, **given: Any) -> Any:
+    """A part from its spec; `given` are arguments that the program fills in."""
+    return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
+
+
+def build_model(experiment: Experiment) -> Module:
+    """The model with its weights drawn."""
+    description = {"format": FORMAT, "model": {"type": experiment.model.type, **experiment.model.arguments}}
+    net = rebuild(description, construct=construct)
+    spec = experiment.initialization
+    if spec is not None:
+        rule = find("initialization", "initializer", spec.type)
+        check_arguments("initialization", rule, spec.arguments, "module", "generator")
+        for module in net.modules():
+            rule(module, None, **spec.arguments)
+    return net
+
+
+def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -> Schedule | None:
+    """The schedule, if there is one."""
+    spec = experiment.schedule
+    if spec is None:
+        return None
+    cls = find("schedule", "schedule", spec.type)
+    arguments = {**schedule_arguments(experiment, batches), "optimizer": optimizer}
+    schedule: Schedule = construct("schedule", cls, arguments, "optimizer")
+    return schedule
+
+
+def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
+    """The arguments of the schedule but the optimizer, the length of the run among them."""
+    spec = experiment.schedule
+    if spec is None:
+        return {}
+    cls = find("schedule", "schedule", spec.type)
+    arguments = dict(spec.arguments)
+    if cls.length_argument and cls.length_argument not in arguments:
+        arguments[cls.length_argument] = experiment.epochs * (batches if cls.interval == "batch" else 1)
+    return arguments
+
+
+def build_metrics(experiment: Experiment) -> list[Metric]:
+    """The metrics, given by name or as a spec."""
+    specs = [Spec(type=entry) if isinstance(entry, str) else entry for entry in experiment.metrics]
+    return [build_part(f"metrics.{index}", "metric", spec) for index, spec in enumerate(specs)]
+
+
+def build_data(experiment: Experiment) -> tuple[Any, Any]:
+    """The training and test data sets (None without one), split, standardised and encoded as the experiment says."""
+    data, dtype = experiment.data, getattr(torch, experiment.dtype)
+    train = build_data_set("data.train", data.train, experiment.dtype)
+    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype)
+    if data.split is not None:
+        split = find("data.split", "dataset", "mytorch-data:split")
+        train, test = split(train, [1 - data.split.test, data.split.test], data.split.seed)
+    if data.standardize:
+        standardize = find("data.standardize", "dataset", "mytorch-data:Standardize").fit(train)
+        train, test = standardize.apply(train), None if test is None else standardize.apply(test)
+    if data.targets != "as-is":
+        train = EncodedTargets(train, data.targets, dtype)
+        test = None if test is None else EncodedTargets(test, data.targets, dtype)
+    return train, test
+
+
+def build_data_set(key: str, spec: Spec, dtype: str) -> Any:
+    """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise."""
+    cls = find(key, "dataset", spec.type)
+    arguments = dict(spec.arguments)
+    if "dtype" in _parameters(cls):
+        arguments.setdefault("dtype", dtype)
+    built = construct(key, cls, arguments)
+    if len(built) == 0:
+        raise ExperimentError(f"{key}: must have at least one row, got none")
+    return built
+
+
+def _parameters(cls: Any) -> set[str]:
+    return set(inspect.signature(cls).parameters)
+
+
+@contextmanager
+def default_dtype(name: str) -> Iterator[None]:
+    """Within this context, new tensors have the experiment's dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, name))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Within this context, tensor operations use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

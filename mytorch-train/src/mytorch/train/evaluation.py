@@ -1,0 +1,63 @@
+"""Judging a model on a data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from mytorch.core import Metric, Module, add_path
+from mytorch.train.batches import Batches, count_rows
+
+EVALUATION_BATCH = 8192
+"""Rows a call in evaluation, where nothing is saved for a backward."""
+
+
+def metric_name(metric: Metric) -> str:
+    """The name of a metric in tables and histories: ErrorRate is error_rate."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__).lower()
+
+
+def weight_of(loss: Module, rows: int) -> int:
+    """How often a batch's loss counts when losses are averaged over rows."""
+    return 1 if getattr(loss, "reduction", "mean") == "sum" else rows
+
+
+def predict(net: Module, inputs: Any) -> Any:
+    """The model's output for a batch, in the mode in which the model is. An error names the path to the layer."""
+    try:
+        return net(*inputs) if isinstance(inputs, (tuple, list)) else net(inputs)
+    except Exception as error:
+        add_path(error, net)
+        raise
+
+
+def evaluate(
+    net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int = EVALUATION_BATCH
+) -> dict[str, float]:
+    """The mean loss a row and every metric over a data set, in evaluation mode; the mode is put back after.
+
+    Returns {"loss": ..., "error_rate": ...}.
+    """
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    total, rows = 0.0, 0
+    for metric in metrics:
+        metric.reset()
+    try:
+        with torch.inference_mode():
+            for inputs, targets in Batches(data, batch_size):
+                prediction = predict(net, inputs)
+                here = count_rows(targets)
+                if loss is not None:
+                    total += float(loss(prediction, targets)) * weight_of(loss, here)
+                rows += here
+                for metric in metrics:
+                    metric.update(prediction, targets)
+    finally:
+        for module, training in modes:
+            module.training = training
+    results = {} if loss is None else {"loss": total / rows if rows else float("nan")}
+    return results | {metric_name(metric): metric.compute() for metric in metrics}

@@ -1,0 +1,83 @@
+"""Figures of a run, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from mytorch.train.errors import RunError
+
+TRAIN, TEST = "#0072B2", "#D55E00"
+"""Blue and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+Records = Sequence[Mapping[str, float]]
+
+
+def draw_history(history: Records, folder: Path) -> list[Path]:
+    """Draw `loss.png` and one figure a metric, over epochs, training and test in one picture."""
+    quantities = dict.fromkeys(
+        name.removeprefix("train_").removeprefix("test_")
+        for record in history
+        for name in record
+        if name.startswith(("train_", "test_"))
+    )
+    return [draw_quantity(history, quantity, folder / f"{quantity}.png") for quantity in quantities]
+
+
+def draw_quantity(history: Records, quantity: str, path: Path) -> Path:
+    """Draw one quantity of a history over epochs."""
+    figure, axes = new_figure()
+    for part, colour in (("train", TRAIN), ("test", TEST)):
+        plot_series(axes, history, f"{part}_{quantity}", label=part, color=colour)
+    title = quantity.replace("_", " ")
+    finish(axes, title, title)
+    return save(figure, path)
+
+
+def new_figure(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes, independent of any display."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def plot_series(
+    axes: Axes,
+    history: Records,
+    name: str,
+    *,
+    label: str,
+    color: str,
+    marker: str = "o",
+    width: float = 1.5,
+    alpha: float = 1.0,
+) -> None:
+    """Draw one column of a history over the epochs in which it was taken; nothing if it never was."""
+    points = [(record["epoch"], record[name]) for record in history if name in record]
+    if points:
+        epochs, values = zip(*points, strict=True)
+        axes.plot(epochs, values, marker=marker, ms=3, lw=width, color=color, alpha=alpha, label=label)
+
+
+def finish(axes: Axes, title: str, ylabel: str) -> None:
+    """Label a figure over epochs."""
+    axes.set_title(title[:1].upper() + title[1:])
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(ylabel)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure. Raises RunError."""
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise RunError(f"{path}: must be writable, got {error}") from error
+    return path

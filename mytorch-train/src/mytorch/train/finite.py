@@ -1,0 +1,100 @@
+"""Finding where a value first stopped being finite, by taking the epoch's steps again with every value checked.
+
+So a healthy run pays for nothing but a look at the loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from mytorch.core import Module
+from mytorch.train.observe import observe
+from mytorch.train.snapshot import Snapshot
+from mytorch.train.step import gradients
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the first value that is not finite came up."""
+
+    batch: int
+    """Counted from 1 within the epoch."""
+    where: str
+
+
+class _Found(Exception):
+    """Ends a pass at the first value that is not finite."""
+
+
+def all_finite(value: Any) -> bool:
+    """Whether every floating-point number in a tensor, or nested tuple of tensors, is finite."""
+    if isinstance(value, Tensor):
+        return bool(value.isfinite().all())
+    if isinstance(value, (tuple, list)):
+        return all(all_finite(entry) for entry in value)
+    return True
+
+
+def find_origin(training: Training, snapshot: Snapshot, batches: int) -> Origin | None:
+    """Replay up to `batches` batches from the start of the epoch.
+
+    Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
+    cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
+    """
+    snapshot.restore(training.net, training.optimizer, training.schedule)
+    if not training.batches.replayable:
+        return None
+    training.batches.generator.set_state(training.order_state)
+    for number, (inputs, targets) in enumerate(islice(training.batches, batches), 1):
+        good = Snapshot.take(training.net, training.optimizer, training.schedule)
+        where = _checked_step(training, inputs, targets)
+        if where is not None:
+            good.restore(training.net, training.optimizer, training.schedule)
+            return Origin(number, where)
+        training.after_batch()
+    snapshot.restore(training.net, training.optimizer, training.schedule)
+    return None
+
+
+def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
+    """Take one step; the place of the first value that is not finite, or None."""
+    net, loss = training.net, training.loss
+    if not all_finite(inputs):
+        return "the inputs of the batch"
+    if not all_finite(targets):
+        return "the targets of the batch"
+
+    def on_forward(path: str, module: Module, output: Any) -> None:
+        if not all_finite(output):
+            raise _Found(f"the output of {_layer(path, module)}")
+
+    def on_backward(path: str, module: Module, d_input: Any) -> None:
+        for name, parameter in module.named_param():
+            if parameter.grad is not None and not all_finite(parameter.grad):
+                raise _Found(f"the gradient of {f'{path}.{name}' if path else name} in {_layer(path, module)}")
+        if not all_finite(d_input):
+            raise _Found(f"the gradient of the input of {_layer(path, module)}")
+
+    try:
+        with observe(net, on_forward, on_backward):
+            if not all_finite(gradients(net, loss, inputs, targets)):
+                return f"the loss, {type(loss).__name__}"
+    except _Found as found:
+        return str(found)
+    training.optimizer.step()
+    training.optimizer.zero_grad()
+    for name, held in net.named_state():
+        if not all_finite(held.value):
+            return f"{name} after the update by {type(training.optimizer).__name__}"
+    return None
+
+
+def _layer(path: str, module: Module) -> str:
+    return f"layer {path!r} ({type(module).__name__})" if path else f"the model ({type(module).__name__})"

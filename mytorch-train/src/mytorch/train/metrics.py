@@ -1,0 +1,75 @@
+"""Metrics of classification and regression."""
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Metric, ShapeError, require_same_shape
+
+
+def class_indices(values: Tensor, classes: int | None = None) -> Tensor:
+    """The class of each row: of scores (..., C) the largest, of one column the sign, of integers themselves."""
+    if not values.is_floating_point():
+        return values
+    if values.dim() > 0 and values.shape[-1] > 1 and classes != 1:
+        return values.argmax(-1)
+    threshold = 0.0 if classes is None else 0.5
+    return (values > threshold).long().reshape(-1)
+
+
+class Accuracy(Metric):
+    """The share of rows whose class is right.
+
+    Predictions: scores (batch, classes), the largest wins; or logits (batch, 1), class 1 where positive.
+    Targets: class indices (batch,), or one-hot rows or probabilities of the predictions' shape.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.right: Tensor | float = 0.0
+        self.rows = 0
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        columns = prediction.shape[-1] if prediction.dim() > 1 else 1
+        predicted, wanted = class_indices(prediction), class_indices(target, columns)
+        if predicted.shape != wanted.shape:
+            raise ShapeError(
+                f"{type(self).__name__}: targets must be one class a row, {tuple(predicted.shape)}, "
+                f"got {tuple(wanted.shape)}"
+            )
+        self.right = self.right + (predicted == wanted).sum()
+        self.rows += predicted.numel()
+
+    def compute(self) -> float:
+        return float(self.right) / self.rows if self.rows else float("nan")
+
+
+class ErrorRate(Accuracy):
+    """The share of rows whose class is wrong: 1 - Accuracy."""
+
+    higher_is_better = False
+
+    def compute(self) -> float:
+        return 1.0 - super().compute()
+
+
+class MeanAbsoluteError(Metric):
+    """The mean of |prediction - target| over all elements, in the units of the target."""
+
+    higher_is_better = False
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.total: Tensor | float = 0.0
+        self.elements = 0
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        require_same_shape(self, prediction, target)
+        self.total = self.total + (prediction - target).abs().sum(dtype=torch.float64)
+        self.elements += prediction.numel()
+
+    def compute(self) -> float:
+        return float(self.total) / self.elements if self.elements else float("nan")

@@ -1,0 +1,104 @@
+"""The two sides of the comparison, with one set of methods."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from mytorch.train.build import Setup, schedule_arguments
+from mytorch.train.evaluation import evaluate
+from mytorch.train.parity.twin import twin_of, twin_optimizer, twin_schedule
+from mytorch.train.step import step
+
+
+class Contestant(Protocol):
+    """Something that trains one model."""
+
+    name: str
+    net: Any
+    loss: Any
+
+    def step(self, inputs: Any, targets: Any) -> float:
+        """Take one training step and return the loss."""
+
+    def advance(self, interval: str) -> None:
+        """Move the schedule on after a "batch" or an "epoch"."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and buffers by name."""
+
+
+class Ours:
+    """The experiment as mytorch.train runs it."""
+
+    name = "mytorch"
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup, self.net, self.loss = setup, setup.net, setup.loss
+        self.net.train()
+        self.net.input_grad = False
+
+    def step(self, inputs: Any, targets: Any) -> float:
+        """Take one training step and return the loss."""
+        with torch.inference_mode():
+            return float(step(self.net, self.loss, self.setup.optimizer, inputs, targets))
+
+    def advance(self, interval: str) -> None:
+        """Move the schedule on after a "batch" or an "epoch"."""
+        if self.setup.schedule is not None and self.setup.schedule.interval == interval:
+            self.setup.schedule.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and buffers by name."""
+        return self.net.state_dict()
+
+
+class Torchs:
+    """The experiment's twin, with torch.nn, autograd and torch.optim.
+
+    fused: which of torch's own kernels update the weights; its own choice if None.
+    """
+
+    def __init__(self, setup: Setup, name: str = "PyTorch", *, fused: bool | None = None) -> None:
+        self.name, self.setup = name, setup
+        self.net, self.loss = twin_of(setup.net), twin_of(setup.loss)
+        self.optimizer = twin_optimizer(setup.optimizer, setup.schedule, setup.net, self.net, fused=fused)
+        arguments = schedule_arguments(setup.experiment, len(setup.batches))
+        self.schedule = twin_schedule(setup.schedule, self.optimizer, arguments)
+
+    def step(self, inputs: Any, targets: Any) -> float:
+        """Take one training step and return the loss."""
+        prediction = self.net(*inputs) if isinstance(inputs, (tuple, list)) else self.net(inputs)
+        value = self.loss(prediction, targets)
+        value.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return float(value.detach())
+
+    def advance(self, interval: str) -> None:
+        """Move the schedule on after a "batch" or an "epoch"."""
+        ours = self.setup.schedule
+        if ours is not None and ours.interval == interval:
+            self.schedule.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and buffers by name."""
+        state: dict[str, Tensor] = self.net.state_dict()
+        return state
+
+    def copy_from(self, ours: Ours) -> None:
+        """Take over weights, buffers and optimizer state."""
+        self.net.load_state_dict(ours.net.state_dict())
+        self.optimizer.load_state_dict(ours.setup.optimizer.state_dict())
+
+
+def judge(contestant: Contestant, setup: Setup) -> dict[str, float]:
+    """Metrics on the training data, loss and metrics on the test data."""
+    net, loss = contestant.net, contestant.loss
+    trained = evaluate(net, None, setup.batches.data, setup.metrics) if setup.metrics else {}
+    tested = {} if setup.test is None else evaluate(net, loss, setup.test, setup.metrics)
+    return {f"train_{name}": value for name, value in trained.items()} | {
+        f"test_{name}": value for name, value in tested.items()
+    }

@@ -1,0 +1,91 @@
+"""The hook plugin that shows progress: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from mytorch.plugins import hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mytorch.train.training import Training
+
+LINES = 50
+"""At most so many epochs are printed where there is no terminal."""
+BATCH_SECONDS = 0.2
+"""The bar moves within an epoch at most this often."""
+
+
+class Progress:
+    """Shows loss, metrics and the remaining time of one training."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+        self._moved = 0.0
+
+    @hookimpl
+    def training_started(self, run: Training) -> None:
+        """Open the bar."""
+        if not self.console.is_terminal:
+            return
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self._task = self._bar.add_task("epoch", total=run.epochs, numbers="")
+        self._bar.start()
+
+    @hookimpl
+    def batch_ended(self, run: Training, epoch: int, batch: int, loss: Tensor) -> None:
+        """Move the bar within a long epoch."""
+        if self._bar is None or time.monotonic() - self._moved < BATCH_SECONDS:
+            return
+        self._moved = time.monotonic()
+        done = epoch - 1 + batch / max(1, len(run.batches))
+        self._bar.update(self._task, completed=done, numbers=f"loss {loss.item():.4g}")
+
+    @hookimpl
+    def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
+        """Show the numbers of the epoch."""
+        if self._bar is not None:
+            self._moved = time.monotonic()
+            self._bar.update(self._task, completed=epoch, numbers=numbers_of(record))
+        elif epoch % -(-run.epochs // LINES) == 0 or epoch == run.epochs:
+            line = f"epoch {epoch:>{len(str(run.epochs))}}/{run.epochs}  {numbers_of(record)}"
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    @hookimpl
+    def training_ended(self) -> None:
+        """Close the bar."""
+        self._close()
+
+    @hookimpl
+    def training_failed(self) -> None:
+        """Close the bar."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def numbers_of(record: Mapping[str, float]) -> str:
+    """The loss and metrics of a record in one line."""
+    shown = [(name, value) for name, value in record.items() if name.startswith(("train_", "test_"))]
+    return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)

@@ -1,0 +1,107 @@
+"""The folder of one run. A new one each time: nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mytorch.train.errors import RunError
+from mytorch.train.weights import read_json, write_text
+
+EXPERIMENT_FILE, DATA_FILE, HISTORY_FILE, SUMMARY_FILE, FIGURES = (
+    "experiment.toml",
+    "data.json",
+    "history.csv",
+    "summary.json",
+    "figures",
+)
+
+
+class RunFolder:
+    """Where a run keeps its experiment, history, weights, data description, summary and figures."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, name: str) -> RunFolder:
+        """Make a new folder `parent/name-date-time`, with a number behind it if that one is taken."""
+        stem = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}-{datetime.now():%Y%m%d-%H%M%S}"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            for number in range(1, 10_000):
+                path = parent / (stem if number == 1 else f"{stem}-{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as error:
+            raise RunError(f"{parent}: must be a folder in which runs can be written, got {error}") from error
+        raise RunError(f"{parent}: holds 10,000 runs named {stem}; choose another folder with --output")
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run. Raises RunError if it is none."""
+        if not path.is_dir():
+            raise RunError(f"{path}: must be the folder of a run, such as runs/disk-20260101-120000, got no folder")
+        if not (path / SUMMARY_FILE).is_file():
+            inside = sorted(p.parent.name for p in path.glob(f"*/{SUMMARY_FILE}"))
+            hint = f"; it holds runs: {', '.join(inside[-3:])}" if inside else ""
+            raise RunError(f"{path}: must be the folder of a run, got one without {SUMMARY_FILE}{hint}")
+        return cls(path)
+
+    def write_experiment(self, text: str) -> None:
+        """The resolved experiment, as TOML."""
+        write_text(self.path / EXPERIMENT_FILE, text)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """One of the JSON files."""
+        write_text(self.path / name, json.dumps(content, indent=2) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """One of the JSON files. Raises RunError."""
+        return read_json(self.path / name)
+
+    def append_history(self, record: Mapping[str, float], columns: list[str]) -> None:
+        """Add one line to the history, written out at once; the first one is preceded by the column names."""
+        path = self.path / HISTORY_FILE
+        try:
+            first = not path.exists()
+            with path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, extrasaction="ignore")
+                if first:
+                    writer.writeheader()
+                writer.writerow(record)
+        except OSError as error:
+            raise RunError(f"{path}: must be writable, got {error}") from error
+
+    def history(self) -> list[dict[str, float]]:
+        """The records of the history, without what was not taken in an epoch. Raises RunError."""
+        path = self.path / HISTORY_FILE
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: must be a history that a run wrote, got {error}") from error
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures, made when it is first asked for."""
+        folder = self.path / FIGURES
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{folder}: must be writable, got {error}") from error
+        return folder
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)

@@ -1,0 +1,43 @@
+"""One training step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, Optimizer, add_path
+
+
+def forward(net: Module, inputs: Any) -> tuple[Any, Any]:
+    """A model's output and saved values; several inputs come as a tuple."""
+    return net.forward(*inputs) if isinstance(inputs, (tuple, list)) else net.forward(inputs)
+
+
+def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
+    """Forward and backward: adds to the parameters' gradients and returns the loss, a 0-dim tensor."""
+    prediction, saved = forward(net, inputs)
+    value, saved_by_loss = loss.forward(prediction, targets)
+    if value.dim():
+        raise ArgumentError(
+            f"{type(loss).__name__}: the value to train on must be one number, got a tensor of {tuple(value.shape)}; "
+            'use reduction="mean" or "sum"'
+        )
+    del prediction  # so that memory falls during the backward
+    net.backward(loss.backward(1.0, saved_by_loss), saved)
+    return value  # type: ignore[no-any-return]
+
+
+def step(net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any) -> Tensor:
+    """One training step from gradients that are None to gradients that are None. Returns the loss, a 0-dim tensor.
+
+    Call it under torch.inference_mode() to save what autograd would check. An error names the path to the layer.
+    """
+    try:
+        value = gradients(net, loss, inputs, targets)
+    except Exception as error:
+        add_path(error, net)
+        raise
+    optimizer.step()
+    optimizer.zero_grad()
+    return value

@@ -1,0 +1,117 @@
+"""An experiment from start to finish, and the runs it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mytorch.core import Module, MytorchError
+from mytorch.plugins import Hooks
+from mytorch.train.build import Setup, build, build_data, build_metrics, build_part, default_dtype, threads
+from mytorch.train.errors import RunError
+from mytorch.train.evaluation import evaluate
+from mytorch.train.experiment import Experiment
+from mytorch.train.load_experiment import load_experiment, to_toml
+from mytorch.train.progress import Progress
+from mytorch.train.recorder import Recorder
+from mytorch.train.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.train.training import Training
+from mytorch.train.weights import load_model
+
+
+@dataclass
+class Run:
+    """A run that was kept in a folder."""
+
+    path: Path
+    net: Module
+    """The model with its last weights, in evaluation mode."""
+    experiment: Experiment | None
+    """What was run; None if it was trained from Python."""
+    history: list[dict[str, float]]
+    summary: dict[str, Any]
+    data: dict[str, Any]
+    """Column names, class names and what new rows need."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Loss and metrics on the experiment's test data, or on its training data if it has no other."""
+        if self.experiment is None:
+            raise RunError(
+                f"{self.path}: must have an {EXPERIMENT_FILE} to be evaluated, got a run trained from Python; "
+                "use mytorch.train.evaluate(run.net, loss, data, metrics)"
+            )
+        with threads(self.experiment.threads), default_dtype(self.experiment.dtype):
+            train, test = build_data(self.experiment)
+            loss = build_part("loss", "loss", self.experiment.loss)
+            return evaluate(self.net, loss, train if test is None else test, build_metrics(self.experiment))
+
+
+def train_experiment(
+    source: str | Path | Mapping[str, Any] | Experiment,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path = "runs",
+    hooks: Iterable[object] = (),
+    quiet: bool = False,
+) -> Run:
+    """Train an experiment, given by name, file or dict, and keep the run in a new folder below `output`.
+
+    overrides: values by dotted key, such as {"optimizer.lr": 0.05}.
+    Raises ExperimentError and its kin before anything is written, NotFiniteError and KeyboardInterrupt after
+    what was trained is saved.
+    """
+    experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
+    with threads(experiment.threads):
+        setup = build(experiment)
+        folder = RunFolder.create(Path(output), experiment.name)
+        folder.write_experiment(to_toml(experiment))
+        train_setup(setup, folder, hooks=hooks, quiet=quiet)
+    return load(folder.path)
+
+
+def train_setup(setup: Setup, folder: RunFolder, *, hooks: Iterable[object] = (), quiet: bool = False) -> Training:
+    """Train what was built, and keep everything in `folder`. An error says where what was trained lies."""
+    listeners = Hooks(hooks)
+    listeners.add(Recorder(folder), must_succeed=True)
+    if not quiet:
+        listeners.add(Progress())
+    training = start(setup, listeners)
+    try:
+        training.run()
+    except (MytorchError, KeyboardInterrupt) as error:
+        error.add_note(f"What was trained so far lies in {folder.path}")
+        raise
+    return training
+
+
+def start(setup: Setup, hooks: Hooks) -> Training:
+    """The training of what was built, not yet begun."""
+    return Training(
+        setup.net,
+        setup.loss,
+        setup.optimizer,
+        setup.batches,
+        epochs=setup.experiment.epochs,
+        schedule=setup.schedule,
+        test=setup.test,
+        metrics=setup.metrics,
+        evaluate_every=setup.experiment.evaluate_every,
+        hooks=hooks,
+    )
+
+
+def load(path: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Run:
+    """A run from its folder.
+
+    classes: classes of your own by name, for layers that no installed distribution offers.
+    Raises RunError for a folder that is no run or a damaged file, StateError for weights that do not fit.
+    """
+    folder = RunFolder.open(Path(path))
+    file = folder.path / EXPERIMENT_FILE
+    experiment = load_experiment(file) if file.is_file() else None
+    net = load_model(folder.path, classes).eval()
+    return Run(
+        folder.path, net, experiment, folder.history(), folder.read_json(SUMMARY_FILE), folder.read_json(DATA_FILE)
+    )

@@ -1,0 +1,140 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
+from mytorch.plugins import Hooks
+from mytorch.train.batches import Batches, count_rows
+from mytorch.train.errors import NotFiniteError
+from mytorch.train.evaluation import evaluate, weight_of
+from mytorch.train.finite import all_finite, find_origin
+from mytorch.train.snapshot import Snapshot
+from mytorch.train.step import step
+
+Record = dict[str, float]
+
+
+class Training:
+    """A training in progress: what hooks are told about, and the result when it has ended.
+
+    net, loss, optimizer, schedule, batches, test, metrics, epochs: what it was given.
+    history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
+        "train_error_rate": 0.1, "test_loss": 0.2, "test_error_rate": 0.1}.
+        `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
+    """
+
+    def __init__(
+        self,
+        net: Module,
+        loss: Module,
+        optimizer: Optimizer,
+        batches: Batches,
+        *,
+        epochs: int,
+        schedule: Schedule | None = None,
+        test: Any = None,
+        metrics: Sequence[Metric] = (),
+        evaluate_every: int = 1,
+        hooks: Hooks | None = None,
+    ) -> None:
+        if epochs < 0 or evaluate_every < 1:
+            raise ArgumentError(
+                f"Training: epochs must be at least 0 and evaluate_every at least 1, got {epochs} and {evaluate_every}"
+            )
+        self.net, self.loss, self.optimizer, self.schedule = net, loss, optimizer, schedule
+        self.batches, self.test, self.metrics = batches, test, metrics
+        self.epochs, self.evaluate_every = epochs, evaluate_every
+        self.hooks = hooks or Hooks()
+        self.epoch = 0
+        self.history: list[Record] = []
+        self.order_state = batches.generator.get_state()
+
+    def run(self) -> None:
+        """Train. On an error or Ctrl-C, hooks are told and it is raised again; what was trained is kept in `net`.
+
+        Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
+        """
+        self.net.train()
+        self.net.input_grad = False
+        try:
+            with torch.inference_mode():
+                stop = self.hooks.notify("training_started", run=self)
+                while self.epoch < self.epochs and not stop:
+                    stop = self._epoch()
+        except BaseException as error:
+            self.hooks.notify("training_failed", run=self, error=error)
+            raise
+        finally:
+            self.net.input_grad = True
+        self.hooks.notify("training_ended", run=self)
+
+    def _epoch(self) -> bool:
+        """Train on every batch once. True if a hook asked to stop."""
+        started = time.perf_counter()
+        self.epoch += 1
+        snapshot = Snapshot.take(self.net, self.optimizer, self.schedule)
+        self.order_state = self.batches.generator.get_state()
+        record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
+        record["train_loss"], stop = self._batches(snapshot)
+        if not all(all_finite(parameter.value) for parameter in self.net.param()):
+            self._not_finite("a weight", snapshot, len(self.batches))
+        if self.schedule is not None and self.schedule.interval == "epoch":
+            self.schedule.step()
+        record["seconds"] = time.perf_counter() - started
+        if self.epoch % self.evaluate_every == 0 or self.epoch == self.epochs or stop:
+            record |= self._evaluate()
+        self.history.append(record)
+        return self.hooks.notify("epoch_ended", run=self, epoch=self.epoch, record=record) or stop
+
+    def _batches(self, snapshot: Snapshot) -> tuple[float, bool]:
+        """Train on the epoch's batches. Returns the mean loss a row and whether a hook asked to stop."""
+        net, loss, optimizer, epoch = self.net, self.loss, self.optimizer, self.epoch
+        listening = self.hooks.wants("batch_ended")
+        total, rows, stop = 0.0, 0, False
+        for number, (inputs, targets) in enumerate(self.batches, 1):
+            value = step(net, loss, optimizer, inputs, targets)
+            here, amount = count_rows(targets), value.item()
+            if not math.isfinite(amount):
+                self._not_finite(f"the loss ({amount})", snapshot, number)
+            total += amount * weight_of(loss, here)
+            rows += here
+            self.after_batch()
+            if listening and self.hooks.notify("batch_ended", run=self, epoch=epoch, batch=number, loss=value):
+                stop = True
+                break
+        return total / rows if rows else math.nan, stop
+
+    def after_batch(self) -> None:
+        """Move a schedule on that counts batches."""
+        if self.schedule is not None and self.schedule.interval == "batch":
+            self.schedule.step()
+
+    def _evaluate(self) -> Record:
+        results: Record = {}
+        if self.metrics:
+            seen = self.batches.data
+            results |= {f"train_{name}": value for name, value in evaluate(self.net, None, seen, self.metrics).items()}
+        if self.test is not None:
+            judged = evaluate(self.net, self.loss, self.test, self.metrics)
+            results |= {f"test_{name}": value for name, value in judged.items()}
+        return results
+
+    def _not_finite(self, what: str, snapshot: Snapshot, batch: int) -> None:
+        origin = find_origin(self, snapshot, batch)
+        if origin is None:
+            found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"
+            seen = batch
+        else:
+            found = f"the first value that is not finite is {origin.where}; the weights before that step are kept"
+            seen = origin.batch
+        raise NotFiniteError(
+            f"training: every value must stay finite, got {what} in epoch {self.epoch}, batch {seen}: {found}. "
+            "A lower learning rate, another initialisation or standardised inputs usually help"
+        )

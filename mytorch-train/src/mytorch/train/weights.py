@@ -1,0 +1,100 @@
+"""A model on disk: its description as JSON, its tensors as safetensors. No pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mytorch.core import DescriptionError, Module, describe, rebuild
+from mytorch.train.errors import RunError
+
+MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
+_ARGUMENT = "argument:"
+
+
+def save_model(net: Module, folder: Path) -> None:
+    """Write `model.json` and `weights.safetensors`; a tied parameter is stored once.
+
+    Raises DescriptionError for an argument that JSON cannot hold, RunError if a file cannot be written.
+    """
+    description, arguments = describe(net)
+    save_weights(net, arguments, folder)
+    write_text(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
+
+
+def save_weights(net: Module, arguments: Mapping[str, Tensor], folder: Path) -> None:
+    """Write `weights.safetensors` alone. The file is whole at every moment: it is written beside and then moved."""
+    tensors = {f"{_ARGUMENT}{path}": value for path, value in arguments.items()}
+    seen: set[int] = set()
+    for name, held in net.named_state():
+        if id(held) not in seen:
+            seen.add(id(held))
+            tensors[name] = held.value
+    path = folder / WEIGHTS_FILE
+    beside = path.with_suffix(".part")
+    try:
+        save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, beside)
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(f"{path}: must be writable, got {error}") from error
+
+
+def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
+    """Build the model of a folder and give it the weights, with the dtypes that they were saved with.
+
+    classes: classes of your own by name, for layers that no installed distribution offers.
+    Raises RunError for a missing or damaged file, StateError for weights that do not fit.
+    """
+    description = read_json(folder / MODEL_FILE)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}
+    try:
+        net = rebuild(description, arguments, classes=classes)
+    except (DescriptionError, KeyError, TypeError) as error:
+        raise RunError(f"{folder / MODEL_FILE}: must describe a model that can be built here, got {error}") from error
+    state: dict[str, Tensor] = {name: value for name, value in tensors.items() if not name.startswith(_ARGUMENT)}
+    stored = {id(held): state[name] for name, held in net.named_state() if name in state}
+    for name, held in net.named_state():
+        if id(held) in stored:
+            state[name] = stored[id(held)]
+            held.value = held.value.to(stored[id(held)].dtype)
+    net.load_state_dict(state)
+    return net
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises RunError."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path}: this file is missing; a run folder has one as soon as training has begun") from None
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: must be a whole safetensors file, got {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The contents of a JSON file. Raises RunError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path}: this file is missing; is {path.parent} a run folder?") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: must be a whole JSON file, got {error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is whole at every moment. Raises RunError."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RunError(f"{path}: must be writable, got {error}") from error
