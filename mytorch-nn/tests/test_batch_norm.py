@@ -1,0 +1,96 @@
+import pytest
+import torch
+
+from mytorch.core import ShapeError
+from mytorch.nn import BatchNorm1d
+from mytorch.testing import check_layer
+
+OPTIONS = [
+    {},
+    {"momentum": None},
+    {"momentum": 0.3, "eps": 1e-2},
+    {"affine": False},
+    {"track_running_stats": False},
+    {"affine": False, "track_running_stats": False},
+]
+each_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
+X = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+
+
+@each_option
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4), (1, 3, 2), (0, 3), (0, 3, 2)], ids=str)
+def test_as_torch(compare_layer, shape, options):
+    compare_layer(BatchNorm1d(3, **options), torch.nn.BatchNorm1d(3, **options), 2 * torch.randn(shape) + 1)
+
+
+@each_option
+def test_an_input_that_is_not_contiguous(compare_layer, options):
+    x = torch.randn(4, 3, 5).transpose(0, 2)
+    compare_layer(BatchNorm1d(3, **options), torch.nn.BatchNorm1d(3, **options), x)
+
+
+def test_one_row_in_evaluation(compare_layer):
+    compare_layer(BatchNorm1d(3), torch.nn.BatchNorm1d(3), torch.randn(1, 3), modes=(False,))
+
+
+@each_option
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4)], ids=str)
+def test_the_contract(shape, options):
+    check_layer(lambda: BatchNorm1d(3, **options), torch.randn(shape))
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_running_statistics_over_several_batches(momentum):
+    ours = BatchNorm1d(3, momentum=momentum, dtype=torch.float64)
+    twin = torch.nn.BatchNorm1d(3, momentum=momentum, dtype=torch.float64)
+    for count in (5, 2, 9):
+        x = torch.randn(count, 3, dtype=torch.float64)
+        ours(x), twin(x)
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-12, atol=1e-12)
+    assert ours.state_dict()["num_batches_tracked"].dtype == torch.int64
+
+
+def test_the_mode_of_the_forward_counts():
+    """A training forward between an evaluation forward and its backward changes nothing."""
+    layer = BatchNorm1d(3, dtype=torch.float64)
+    x, d_y = X.double(), torch.randn(5, 3, dtype=torch.float64)
+    layer.eval()
+    expected = layer.backward(d_y, layer.forward(x)[1])
+    _, saved = layer.forward(x)
+    layer.train()
+    layer.forward(7 * x + 1)
+    torch.testing.assert_close(layer.backward(d_y, saved), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_input_grad_false():
+    layer = BatchNorm1d(3)
+    layer.input_grad = False
+    assert layer.backward(X, layer.forward(X)[1]) is None
+    assert layer.weight.grad is not None
+
+
+def test_reset_parameters():
+    layer, new = BatchNorm1d(3), BatchNorm1d(3)
+    layer(X)
+    layer.weight.value.fill_(5)
+    layer.reset_parameters()
+    for name, value in new.state_dict().items():
+        assert torch.equal(layer.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((1, 3), "BatchNorm1d: input must have more than one value per channel in training mode, got (1, 3)"),
+        ((1, 3, 1), "BatchNorm1d: input must have more than one value per channel in training mode, got (1, 3, 1)"),
+        ((5, 4), "BatchNorm1d: input must have 3 channels, got 4 in (5, 4)"),
+        ((3,), "BatchNorm1d: input must have 2 or 3 axes, got 1 in (3,)"),
+    ],
+)
+def test_bad_input(shape, text):
+    layer = BatchNorm1d(3)
+    with pytest.raises(ShapeError) as caught:
+        layer.forward(torch.zeros(shape))
+    assert str(caught.value).startswith(text)
+    assert layer.num_batches_tracked.value == 0

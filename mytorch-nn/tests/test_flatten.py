@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from mytorch.core import ShapeError
+from mytorch.nn import Flatten
+from mytorch.testing import check_layer
+
+CASES = [
+    ((2, 3, 4), {}),
+    ((2, 3), {}),
+    ((0, 3, 4), {}),
+    ((2, 3, 4, 5), {"start_dim": 0, "end_dim": 2}),
+    ((), {"start_dim": 0}),
+]
+CASES += [((2, 3, 4, 5), {"start_dim": -3, "end_dim": -2})]
+
+
+@pytest.mark.parametrize(("shape", "options"), CASES)
+def test_as_torch(compare_layer, shape, options):
+    compare_layer(Flatten(**options), torch.nn.Flatten(**options), torch.randn(shape))
+
+
+def test_an_input_that_is_not_contiguous(compare_layer):
+    compare_layer(Flatten(), torch.nn.Flatten(), torch.randn(4, 3, 2).transpose(0, 2))
+
+
+@pytest.mark.parametrize(("shape", "options"), CASES)
+def test_the_contract(shape, options):
+    check_layer(lambda: Flatten(**options), torch.randn(shape), modes=("train",))
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "text"),
+    [
+        ((3,), {}, "Flatten: input must have axes 1 to -1, in this order, got 1 axes in (3,)"),
+        ((3, 2), {"end_dim": 2}, "Flatten: input must have axes 1 to 2, in this order, got 2 axes in (3, 2)"),
+        ((3, 2), {"end_dim": 0}, "Flatten: input must have axes 1 to 0, in this order, got 2 axes in (3, 2)"),
+    ],
+)
+def test_bad_input(shape, options, text):
+    with pytest.raises(ShapeError) as caught:
+        Flatten(**options).forward(torch.zeros(shape))
+    assert str(caught.value) == text

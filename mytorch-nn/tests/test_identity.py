@@ -1,0 +1,18 @@
+import torch
+
+from mytorch.nn import Identity
+from mytorch.testing import check_layer
+
+
+def test_as_torch(compare_layer):
+    compare_layer(Identity(), torch.nn.Identity(), torch.randn(2, 3))
+
+
+def test_the_contract():
+    check_layer(Identity, torch.randn(2, 3))
+
+
+def test_input_grad_false():
+    layer = Identity()
+    layer.input_grad = False
+    assert layer.backward(torch.ones(2), layer.forward(torch.ones(2))[1]) is None

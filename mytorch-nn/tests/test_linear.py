@@ -1,0 +1,101 @@
+import pytest
+import torch
+
+from mytorch.core import AutogradError, ShapeError
+from mytorch.nn import Linear, MSELoss
+from mytorch.testing import check_layer
+
+SHAPES = [(5, 3), (0, 3), (1, 3), (3,), (2, 4, 3), (2, 0, 3), (2, 3, 4, 3)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_as_torch(compare_layer, shape, bias):
+    compare_layer(Linear(3, 4, bias), torch.nn.Linear(3, 4, bias), torch.randn(shape))
+
+
+def test_an_input_that_is_not_contiguous(compare_layer):
+    compare_layer(Linear(3, 4), torch.nn.Linear(3, 4), torch.randn(3, 5, 2).transpose(0, 2))
+    compare_layer(Linear(3, 4), torch.nn.Linear(3, 4), torch.randn(3, 5).t())
+
+
+def test_an_upstream_gradient_that_is_not_contiguous():
+    layer, x = Linear(3, 4), torch.randn(2, 5, 3)
+    expected = layer.backward(torch.ones(2, 5, 4), layer.forward(x)[1])
+    weight = layer.weight.grad.clone()
+    layer.zero_grad()
+    torch.testing.assert_close(layer.backward(torch.ones(()).expand(2, 5, 4), layer.forward(x)[1]), expected)
+    torch.testing.assert_close(layer.weight.grad, weight)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_contract(shape, bias):
+    check_layer(lambda: Linear(3, 4, bias), torch.randn(shape), modes=("train",))
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(5, 4), (1, 1), (300, 7)])
+def test_the_same_seed_draws_the_weights_of_torch(n_in, n_out):
+    torch.manual_seed(3)
+    ours = Linear(n_in, n_out)
+    torch.manual_seed(3)
+    twin = torch.nn.Linear(n_in, n_out)
+    assert torch.equal(ours.weight.value, twin.weight)
+    assert torch.equal(ours.bias.value, twin.bias)
+    ours.reset_parameters(torch.Generator().manual_seed(3))
+    assert torch.equal(ours.weight.value, twin.weight)
+
+
+def test_uneven_micro_batches_add_up_to_the_full_batch():
+    layer, loss = Linear(3, 4, dtype=torch.float64), MSELoss()
+    x, t = torch.randn(10, 3, dtype=torch.float64), torch.randn(10, 4, dtype=torch.float64)
+
+    def step(rows, weight):
+        y, saved = layer.forward(x[rows])
+        layer.backward(loss.backward(weight, loss.forward(y, t[rows])[1]), saved)
+
+    step(slice(0, 10), 1.0)
+    full = [parameter.grad.clone() for parameter in layer.param()]
+    layer.zero_grad()
+    for low, high in ((0, 1), (1, 4), (4, 10)):
+        step(slice(low, high), (high - low) / 10)
+    torch.testing.assert_close([parameter.grad for parameter in layer.param()], full, rtol=1e-12, atol=1e-12)
+
+
+def test_input_grad_false_skips_only_the_input():
+    layer = Linear(3, 4)
+    layer.input_grad = False
+    y, saved = layer.forward(torch.randn(5, 3))
+    assert layer.backward(torch.randn_like(y), saved) is None
+    assert layer.weight.grad is not None
+    assert layer.bias.grad is not None
+
+
+def test_frozen_parameters_get_no_gradient():
+    layer = Linear(3, 4)
+    layer.weight.trainable = False
+    y, saved = layer.forward(torch.randn(5, 3))
+    layer.backward(torch.randn_like(y), saved)
+    assert layer.weight.grad is None
+    assert layer.bias.grad is not None
+
+
+def test_device_dtype_and_repr():
+    layer = Linear(3, 4, bias=False, device="cpu", dtype=torch.float64)
+    assert layer.weight.value.dtype == torch.float64
+    assert list(layer.state_dict()) == ["weight"]
+    assert repr(layer) == "Linear(in_features=3, out_features=4, bias=False, device='cpu', dtype=torch.float64)"
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "text"),
+    [
+        (torch.zeros(5, 2), ShapeError, "Linear: last axis of input must be 3, got 2 in a tensor of (5, 2)"),
+        (torch.tensor(1.0), ShapeError, "Linear: last axis of input must be 3, got no axis in a tensor of ()"),
+        (torch.zeros(5, 3, requires_grad=True), AutogradError, "Linear: input must not require grad"),
+    ],
+)
+def test_bad_input(x, error, text):
+    with pytest.raises(error) as caught:
+        Linear(3, 4).forward(x)
+    assert str(caught.value).startswith(text)
