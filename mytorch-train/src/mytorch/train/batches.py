@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, default_collate
 from mytorch.core import ArgumentError
 
 Batch = tuple[Any, Any]
+GATHER_BYTES = 2**20
+"""Small batches are gathered by one indexing operation up to this size, since each costs as much as a layer."""
 
 
 class Batches:
@@ -50,8 +52,12 @@ class Batches:
             return
         rows = len(self.data)
         order = torch.randperm(rows, generator=self.generator) if self.shuffle else torch.arange(rows)
-        for indices in torch.split(order, self.batch_size):
-            yield fetch(self.data, indices)
+        at, together = 0, 1
+        while at < rows:
+            batch = fetch(self.data, order[at : at + together * self.batch_size])
+            yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
+            at += together * self.batch_size
+            together = max(1, GATHER_BYTES // (count_bytes(batch) // together + 1))
 
 
 def fetch(data: Any, indices: Tensor) -> Batch:
@@ -66,6 +72,25 @@ def fetch(data: Any, indices: Tensor) -> Batch:
         raise ArgumentError(f"{type(data).__name__}: a batch must be a pair (inputs, targets), got {type(batch)}")
     inputs, targets = batch
     return inputs, targets
+
+
+def split_batch(batch: Batch, size: int) -> Iterator[Batch]:
+    """Cut a large batch into small ones, without copying."""
+    inputs, targets = batch
+    if isinstance(inputs, Tensor) and isinstance(targets, Tensor):
+        yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
+        return
+    for at in range(0, count_rows(targets), size):
+        yield _rows(inputs, at, size), _rows(targets, at, size)
+
+
+def _rows(value: Any, at: int, size: int) -> Any:
+    return value[at : at + size] if isinstance(value, Tensor) else tuple(_rows(entry, at, size) for entry in value)
+
+
+def count_bytes(value: Any) -> int:
+    """The memory of a tensor or of nested sequences of tensors."""
+    return value.nbytes if isinstance(value, Tensor) else sum(map(count_bytes, value))
 
 
 def count_rows(targets: Any) -> int:

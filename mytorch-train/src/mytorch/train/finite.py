@@ -5,10 +5,12 @@ So a healthy run pays for nothing but a look at the loss.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import Module
@@ -42,24 +44,30 @@ def all_finite(value: Any) -> bool:
     return True
 
 
+def weights_finite(values: list[Tensor]) -> bool:
+    """Whether all weights are finite, at the price of one pass over them."""
+    return not values or math.isfinite(torch.stack(torch._foreach_norm(values, math.inf)).sum().item())
+
+
 def find_origin(training: Training, snapshot: Snapshot, batches: int) -> Origin | None:
     """Replay up to `batches` batches from the start of the epoch.
 
     Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
     cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
     """
-    snapshot.restore(training.net, training.optimizer, training.schedule)
+    changed = training.tensors, training.optimizer, training.schedule
+    snapshot.restore(*changed)
     if not training.batches.replayable:
         return None
     training.batches.generator.set_state(training.order_state)
     for number, (inputs, targets) in enumerate(islice(training.batches, batches), 1):
-        good = Snapshot.take(training.net, training.optimizer, training.schedule)
+        good = Snapshot.take(*changed)
         where = _checked_step(training, inputs, targets)
         if where is not None:
-            good.restore(training.net, training.optimizer, training.schedule)
+            good.restore(*changed)
             return Origin(number, where)
         training.after_batch()
-    snapshot.restore(training.net, training.optimizer, training.schedule)
+    snapshot.restore(*changed)
     return None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, Schedule, persistent
+from mytorch.core import Buffer, Optimizer, Parameter, Schedule
+
+Held = Parameter | Buffer
 
 
 @dataclass(frozen=True)
@@ -22,31 +24,29 @@ class Snapshot:
     random: Tensor
 
     @classmethod
-    def take(cls, net: Module, optimizer: Optimizer, schedule: Schedule | None) -> Snapshot:
+    def take(cls, tensors: Sequence[Held], optimizer: Optimizer, schedule: Schedule | None) -> Snapshot:
         """Copy everything."""
-        state = optimizer.state_dict()
-        held = {
-            number: {name: persistent(value) if isinstance(value, Tensor) else value for name, value in entry.items()}
-            for number, entry in state["state"].items()
-        }
-        groups = [copy.deepcopy(group) for group in state["param_groups"]]
         return cls(
-            [persistent(held.value) for _, held in net.named_state()],
-            {"state": held, "param_groups": groups},
+            [held.value.clone() for held in tensors],
+            _copy(optimizer.state_dict()),
             schedule.state_dict() if schedule else None,
             torch.get_rng_state(),
         )
 
-    def restore(self, net: Module, optimizer: Optimizer, schedule: Schedule | None) -> None:
-        """Put everything back, gradients excepted, which are forgotten."""
-        self.restore_weights(net)
+    def restore(self, tensors: Sequence[Held], optimizer: Optimizer, schedule: Schedule | None) -> None:
+        """Put everything back; gradients are forgotten."""
+        for held, value in zip(tensors, self.values, strict=True):
+            held.value.copy_(value)
+        optimizer.zero_grad()
         optimizer.load_state_dict(self.optimizer)
         if schedule is not None and self.schedule is not None:
             schedule.load_state_dict(self.schedule)
         torch.set_rng_state(self.random)
-        net.zero_grad()
 
-    def restore_weights(self, net: Module) -> None:
-        """Put parameters and buffers back."""
-        for (_, held), value in zip(net.named_state(), self.values, strict=True):
-            held.value.copy_(value)
+
+def _copy(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {name: _copy(value) for name, value in state.items()}
+    return [_copy(value) for value in state] if isinstance(state, list) else state

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import evaluate, weight_of
-from mytorch.train.finite import all_finite, find_origin
+from mytorch.train.finite import find_origin, weights_finite
 from mytorch.train.snapshot import Snapshot
 from mytorch.train.step import step
 
@@ -54,6 +54,7 @@ class Training:
         self.hooks = hooks or Hooks()
         self.epoch = 0
         self.history: list[Record] = []
+        self.tensors = list(dict.fromkeys(held for _, held in net.named_state()))
         self.order_state = batches.generator.get_state()
 
     def run(self) -> None:
@@ -79,11 +80,13 @@ class Training:
         """Train on every batch once. True if a hook asked to stop."""
         started = time.perf_counter()
         self.epoch += 1
-        snapshot = Snapshot.take(self.net, self.optimizer, self.schedule)
+        snapshot = Snapshot.take(self.tensors, self.optimizer, self.schedule)
         self.order_state = self.batches.generator.get_state()
         record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
         record["train_loss"], stop = self._batches(snapshot)
-        if not all(all_finite(parameter.value) for parameter in self.net.param()):
+        if not weights_finite(
+            [held.value for held in self.tensors if isinstance(held, Parameter) and len(held.value)]
+        ):
             self._not_finite("a weight", snapshot, len(self.batches))
         if self.schedule is not None and self.schedule.interval == "epoch":
             self.schedule.step()

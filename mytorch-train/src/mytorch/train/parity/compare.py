@@ -9,7 +9,7 @@ from typing import Any
 
 from mytorch.train.build import Setup, build, threads
 from mytorch.train.experiment import Experiment
-from mytorch.train.parity.contestant import Ours, Torchs
+from mytorch.train.parity.contestant import Contestant, Ours, Torchs
 from mytorch.train.parity.lockstep import History, largest_gap, single_steps, train_in_lockstep
 
 EPOCH_TOLERANCE = 1e-10
@@ -101,12 +101,17 @@ def compare(
 def compare_seed(experiment: Experiment, seed: int) -> SeedResult:
     """Compare one seed in three ways."""
     double = _build(experiment, seed, "float64")
-    exact = train_in_lockstep(double, [Ours(double), Torchs(double)])
+    in_double: list[Contestant] = [Ours(double), Torchs(double)]
+    exact = train_in_lockstep(double, in_double)
     step_gap = single_steps(_build(experiment, seed, "float32"))
     single = _build(experiment, seed, "float32")
-    contestants = [Ours(single), Torchs(single, fused=False), Torchs(single, "PyTorch fused", fused=True)]
-    ours, torchs, control = train_in_lockstep(single, contestants)
-    return SeedResult(seed, largest_gap(*exact), step_gap, ours, torchs, control)
+    in_single: list[Contestant] = [
+        Ours(single),
+        Torchs(single, fused=False),
+        Torchs(single, "PyTorch fused", fused=True),
+    ]
+    ours, torchs, control = train_in_lockstep(single, in_single)
+    return SeedResult(seed, largest_gap(exact[0], exact[1]), step_gap, ours, torchs, control)
 
 
 def _build(experiment: Experiment, seed: int, dtype: str) -> Setup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from mytorch.train.errors import RunError
@@ -26,9 +26,7 @@ def verdict(result: SeedResult) -> str:
 def table(comparison: Comparison) -> str:
     """The report's table as Markdown: mean, deviation, median and worst of the judged quantity."""
     percent = comparison.quantity.endswith("rate") or comparison.quantity == "accuracy"
-    show: Callable[[float], str] = (
-        (lambda value: f"{100 * value:.2f} %") if percent else (lambda value: f"{value:.4g}")
-    )
+    show = "{:.2%}".format if percent else "{:.4g}".format
     title = comparison.judged.replace("_", " ")
     lines = [f"| {title} | mean | std | median | worst |", "|---|---|---|---|---|"]
     for name, values in comparison.finals().items():
