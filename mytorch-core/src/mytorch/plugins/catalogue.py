@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
+from mytorch.plugins.core_version import canonicalize_name, core_misfit, core_requirement
 from mytorch.plugins.errors import DuplicateError, MytorchError, PluginError, UnknownNameError, nearest
 
 KINDS = {
@@ -47,8 +45,20 @@ class Part:
         """The name that is never ambiguous: "distribution:Name"."""
         return f"{self.distribution}:{self.name}"
 
+    def misfit(self) -> str | None:
+        """Why this mytorch-core is not one that the distribution asks for, and the remedy; None if it is."""
+        reason = core_misfit(self.core_requirement)
+        if reason is None:
+            return None
+        return (
+            f"{self.kind} {self.name!r} of {self.distribution} {self.version} {reason}. "
+            f"Upgrade or remove it: python -m pip uninstall {self.distribution}"
+        )
+
     def load(self) -> Any:
-        """Import the object. Raises PluginError if the plugin's own code fails."""
+        """Import the object. Raises PluginError if it is made for another mytorch-core or its own code fails."""
+        if misfit := self.misfit():
+            raise PluginError(misfit)
         try:
             return EntryPoint(self.name, self.target, KINDS[self.kind]).load()
         except (Exception, SystemExit) as error:
@@ -160,15 +170,7 @@ def catalogue() -> Catalogue:
 
 def _parts(distribution: Distribution, name: str) -> Iterator[Part]:
     kinds = {group: kind for kind, group in KINDS.items()}
-    requirement = _core_requirement(distribution)
+    requirement = core_requirement(distribution.requires or ())
     for entry in distribution.entry_points:
         if entry.group in kinds:
             yield Part(kinds[entry.group], entry.name, name, distribution.version, entry.value, requirement)
-
-
-def _core_requirement(distribution: Distribution) -> str | None:
-    for line in distribution.requires or ():
-        requirement = Requirement(line)
-        if canonicalize_name(requirement.name) == "mytorch-core":
-            return str(requirement.specifier)
-    return None

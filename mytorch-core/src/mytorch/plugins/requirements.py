@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from mytorch.plugins.catalogue import install_command
 from mytorch.plugins.errors import MissingRequirementError, MytorchError
 
@@ -14,6 +12,8 @@ def require(requirements: Iterable[str]) -> None:
 
     Raises MissingRequirementError with all that is missing and the command to install it.
     """
+    from packaging.requirements import InvalidRequirement, Requirement  # too slow for the start of a command
+
     missing, reasons = [], []
     for line in requirements:
         try:

@@ -1,0 +1,24 @@
+"""A command that is installed but not imported."""
+
+import click
+
+from mytorch.plugins import Part, PluginError, first_docstring_line
+
+
+class StandIn(click.Command):
+    """Name and short help of a command, read without executing its code."""
+
+    def __init__(self, name: str, part: Part) -> None:
+        super().__init__(name, help=first_docstring_line(part.target) or f"(a command of {part.distribution})")
+        self.part = part
+
+    def load(self) -> click.Command:
+        """Import the real command. Raises PluginError if that fails or gives something else."""
+        command = self.part.load()
+        if not isinstance(command, click.Command):
+            raise PluginError(
+                f"command {self.part.name!r} of {self.part.distribution} {self.part.version} must be a click command, "
+                f"got {type(command).__name__} at {self.part.target}. "
+                f"Mend or remove it: python -m pip uninstall {self.part.distribution}"
+            )
+        return command
