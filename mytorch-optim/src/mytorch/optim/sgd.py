@@ -80,8 +80,11 @@ class SGD(Optimizer):
 
 
 def _suits_kernel(group: dict[str, Any], value: Tensor) -> bool:
-    """Whether torch's kernel for a list of tensors takes these settings on this device."""
-    if isinstance(group["momentum"], Tensor) or not value.is_floating_point():
+    """Whether torch's kernel for a list of tensors takes these settings on this device.
+
+    Not half precision: torch 2.13's kernel for the CPU then loses the velocity of longer tensors.
+    """
+    if isinstance(group["momentum"], Tensor) or value.dtype not in (torch.float32, torch.float64):
         return False
     return value.is_cpu or (value.is_cuda and not isinstance(group["lr"], Tensor))
 
