@@ -18,6 +18,7 @@ KINDS = {
     "optimizer": "mytorch.optimizers",
     "schedule": "mytorch.schedules",
     "dataset": "mytorch.datasets",
+    "transform": "mytorch.transforms",
     "metric": "mytorch.metrics",
     "experiment": "mytorch.experiments",
     "command": "mytorch.commands",
@@ -134,6 +135,7 @@ _OFFERED_BY = {
     "optimizer": "mytorch-optim",
     "schedule": "mytorch-optim",
     "dataset": "mytorch-data",
+    "transform": "mytorch-data",
     "metric": "mytorch-train",
     "experiment": "mytorch-train",
 }

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -39,6 +40,12 @@ class Disk(DataSet):
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Tensor]:
         return self.inputs[indices], self.targets[indices]
+
+    def plot(self, path: Path) -> Path:
+        """Draw the points and the circle into a new file; see mytorch.data.plot."""
+        from mytorch.data.plot import plot_points
+
+        return plot_points(self, path)
 
     def boundary(self, points: int = 361) -> Tensor:
         """The curve between the classes, closed, as float64 points of shape (points, 2); figures draw it."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mytorch.core import ArgumentError, DataSet
-from mytorch.plugins import catalogue
+from mytorch.plugins import OWN, catalogue
 
 Constructor = Callable[..., Any]
 
@@ -17,9 +17,10 @@ def generator(name: str) -> Constructor:
     if it cannot be imported, ArgumentError if it cannot be generated.
     """
     distribution, colon, bare = name.rpartition(":")
-    offered = [part.name for part in catalogue().of_kind("dataset")]
-    matching = [known for known in offered if known == bare] or [k for k in offered if k.lower() == bare.lower()]
-    found: Any = catalogue().load("dataset", f"{distribution}{colon}{matching[0] if matching else bare}")
+    alike = [part for part in catalogue().of_kind("dataset") if part.name.lower() == bare.lower()]
+    if alike and bare not in {part.name for part in alike}:
+        bare = min(alike, key=lambda part: part.distribution not in OWN).name  # a bare name is the project's first
+    found: Any = catalogue().load("dataset", f"{distribution}{colon}{bare}")
     if not callable(found):
         raise ArgumentError(f"generate: {name!r} must be a DataSet, got {found!r}")
     missing = {"samples", "seed"} - set(inspect.signature(found).parameters)

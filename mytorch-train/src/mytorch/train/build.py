@@ -114,11 +114,10 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
     train = build_data_set("data.train", data.train, experiment.dtype)
     test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype)
     if data.split is not None:
-        split = find("data.split", "dataset", "mytorch-data:split")
-        train, test = split(train, [1 - data.split.test, data.split.test], data.split.seed)
+        hold_out = find("data.split", "transform", "mytorch-data:hold_out")
+        train, test = hold_out(train, test, data.split.test, data.split.seed)
     if data.standardize:
-        standardize = find("data.standardize", "dataset", "mytorch-data:Standardize").fit(train)
-        train, test = standardize.apply(train), None if test is None else standardize.apply(test)
+        train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
     if data.targets != "as-is":
         train = EncodedTargets(train, data.targets, dtype)
         test = None if test is None else EncodedTargets(test, data.targets, dtype)

@@ -46,6 +46,7 @@ def all_finite(value: Any) -> bool:
 
 def weights_finite(values: list[Tensor]) -> bool:
     """Whether all weights are finite, at the price of one pass over them."""
+    values = [value for value in values if value.numel()]
     return not values or math.isfinite(torch.stack(torch._foreach_norm(values, math.inf)).sum().item())
 
 

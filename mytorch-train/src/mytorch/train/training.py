@@ -84,9 +84,7 @@ class Training:
         self.order_state = self.batches.generator.get_state()
         record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
         record["train_loss"], stop = self._batches(snapshot)
-        if not weights_finite(
-            [held.value for held in self.tensors if isinstance(held, Parameter) and len(held.value)]
-        ):
+        if not weights_finite([held.value for held in self.tensors if isinstance(held, Parameter)]):
             self._not_finite("a weight", snapshot, len(self.batches))
         if self.schedule is not None and self.schedule.interval == "epoch":
             self.schedule.step()

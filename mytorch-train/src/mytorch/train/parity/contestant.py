@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Protocol
 
 import torch
@@ -91,7 +92,9 @@ class Torchs:
     def copy_from(self, ours: Ours) -> None:
         """Take over weights, buffers and optimizer state."""
         self.net.load_state_dict(ours.net.state_dict())
-        self.optimizer.load_state_dict(ours.setup.optimizer.state_dict())
+        self.optimizer.load_state_dict(
+            copy.deepcopy(ours.setup.optimizer.state_dict())
+        )  # torch keeps what it is given
 
 
 def judge(contestant: Contestant, setup: Setup) -> dict[str, float]:

@@ -62,14 +62,15 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
 
 
 def _draw_data(comparison: Comparison, folder: Path) -> Iterable[tuple[Path, str]]:
+    """Let the data set draw itself, if it can; one that was wrapped is looked for inside."""
     data = comparison.setup.batches.data
-    data = getattr(data, "data", data)
-    draw = getattr(data, "plot", None)
-    if draw is None:
-        return
-    figure, axes = new_figure(5.6, 4.6)
-    draw(axes)
-    yield save(figure, folder / "figure-1-data.png"), "Figure 1. The training data."
+    while not hasattr(data, "plot"):
+        data = getattr(data, "data", None) or getattr(data, "dataset", None)
+        if data is None:
+            return
+    path = folder / "figure-1-data.png"
+    path.unlink(missing_ok=True)
+    yield data.plot(path), "Figure 1. The training data."
 
 
 def _draw_judged(comparison: Comparison, folder: Path) -> tuple[Path, str]:
