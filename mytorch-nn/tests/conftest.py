@@ -18,10 +18,10 @@ def seed():
 
 @pytest.fixture
 def close(dtype):
-    """Compare to 1e-12 in float64 and to torch's default tolerances in float32."""
+    """Compare to 1e-12 in float64 and to torch's default tolerances in float32; NaN (a mean of nothing) is a value."""
 
     def compare(actual, expected):
-        torch.testing.assert_close(actual, expected, **TOLERANCE[dtype])
+        torch.testing.assert_close(actual, expected, equal_nan=True, **TOLERANCE[dtype])
 
     return compare
 

@@ -85,8 +85,8 @@ class CrossEntropyLoss(Module):
         hit = counted.to(prediction.dtype)  # the weight of each target's class: (batch, 1, ...)
         if weight is not None:
             hit = hit * weight[index]
-        scale = d_value / hit.sum() if self.reduction == "mean" else d_value
-        scale = torch.where(counted, scale, 0.0)  # if all are ignored, 1 / 0 must not make them NaN
+        scale = d_value / hit.sum() if self.reduction == "mean" else d_value * torch.ones_like(hit)
+        scale = scale.where(counted, 0)  # if all are ignored, 1 / 0 must not make them NaN
         s, classes = self.label_smoothing, prediction.shape[axis]
         d_prediction = prediction.softmax(axis)
         if s:

@@ -30,6 +30,9 @@ class ModuleDict(Module, MutableMapping[str, Module]):
     def arguments(self) -> dict[str, Any]:
         return {"modules": dict(self.entries)}
 
+    def extra_repr(self) -> str:
+        return ""  # the children are shown anyway
+
     def __len__(self) -> int:
         return len(self.entries)
 

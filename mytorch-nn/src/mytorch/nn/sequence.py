@@ -30,6 +30,9 @@ class ModuleSequence(Module, MutableSequence[Module]):
     def named_children(self) -> Iterator[tuple[str, Module]]:
         return ((str(index), layer) for index, layer in enumerate(self.layers))
 
+    def extra_repr(self) -> str:
+        return ""  # the children are shown anyway
+
     def _change(self, key: int | slice, new: list[Module]) -> None:
         """Replace children, so that `input_grad` holds for those there are now and not for those that left."""
         wanted = self.input_grad

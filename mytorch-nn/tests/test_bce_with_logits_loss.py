@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from mytorch.core import DtypeError, ShapeError
+from mytorch.nn import BCEWithLogitsLoss
+from mytorch.testing import check_loss
+
+REDUCTIONS = ["mean", "sum", "none"]
+WEIGHTS = [
+    {},
+    {"weight": torch.rand(3) + 0.5},
+    {"pos_weight": torch.rand(3) + 0.5},
+    {"weight": torch.rand(5, 1) + 0.5, "pos_weight": torch.tensor(2.5)},
+]
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: "+".join(weights))
+def test_as_torch(compare_loss, weights, reduction):
+    ours = BCEWithLogitsLoss(reduction=reduction, **weights)
+    twin = torch.nn.BCEWithLogitsLoss(reduction=reduction, **weights)
+    compare_loss(ours, twin, 3 * torch.randn(5, 3), torch.rand(5, 3))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 3), (3,), (2, 4, 3), ()], ids=str)
+def test_odd_shapes(compare_loss, shape):
+    compare_loss(BCEWithLogitsLoss(), torch.nn.BCEWithLogitsLoss(), torch.randn(shape), torch.rand(shape))
+
+
+def test_tensors_that_are_not_contiguous(compare_loss):
+    compare_loss(BCEWithLogitsLoss(), torch.nn.BCEWithLogitsLoss(), torch.randn(4, 6).t()[::2], torch.rand(3, 4))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda weights: "+".join(weights))
+def test_the_contract(weights, reduction):
+    check_loss(lambda: BCEWithLogitsLoss(reduction=reduction, **weights), torch.randn(5, 3), torch.rand(5, 3))
+
+
+def test_large_logits_stay_finite(compare_loss):
+    x = torch.tensor([500.0, -500.0, 500.0, -500.0])
+    compare_loss(BCEWithLogitsLoss(), torch.nn.BCEWithLogitsLoss(), x, torch.tensor([1.0, 1.0, 0.0, 0.0]))
+
+
+def test_weights_are_buffers_as_in_torch():
+    loss = BCEWithLogitsLoss(**WEIGHTS[3])
+    assert list(loss.state_dict()) == list(torch.nn.BCEWithLogitsLoss(**WEIGHTS[3]).state_dict())
+    assert loss.to(torch.float64).weight.value.dtype == torch.float64
+
+
+X = torch.zeros(5, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "target", "error", "text"),
+    [
+        ({}, torch.zeros(5), ShapeError, "target must have the shape of the prediction, (5, 3), got (5,)"),
+        ({}, X.long(), DtypeError, "target must be floating point, got torch.int64; convert with .float()"),
+        ({"weight": torch.ones(4)}, X, ShapeError, "weight must broadcast to the prediction, (5, 3), got (4,)"),
+        (
+            {"pos_weight": torch.ones(2, 5, 3)},
+            X,
+            ShapeError,
+            "pos_weight must broadcast to the prediction, (5, 3), got",
+        ),
+    ],
+)
+def test_bad_input(options, target, error, text):
+    with pytest.raises(error) as caught:
+        BCEWithLogitsLoss(**options).forward(X, target)
+    assert str(caught.value).startswith(f"BCEWithLogitsLoss: {text}")

@@ -1,0 +1,126 @@
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.nn import CrossEntropyLoss
+from mytorch.testing import check_loss
+
+REDUCTIONS = ["mean", "sum", "none"]
+OPTIONS = [
+    {},
+    {"weight": torch.rand(4) + 0.5},
+    {"label_smoothing": 0.2},
+    {"weight": torch.rand(4) + 0.5, "label_smoothing": 0.2},
+    {"weight": torch.rand(4) + 0.5, "label_smoothing": 0.2, "ignore_index": 2},
+    {"ignore_index": 1},
+    {"label_smoothing": 1.0},
+]
+SHAPES = [(6, 4), (1, 4), (4,), (3, 4, 5), (2, 4, 3, 2), (0, 4)]
+each_option = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options))
+each_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
+
+
+def draw(shape, kind):
+    prediction = 2 * torch.randn(shape)
+    axis = 1 if len(shape) > 1 else 0
+    if kind == "probabilities":
+        return prediction, torch.rand(shape).softmax(axis)
+    return prediction, torch.randint(0, 4, shape[:axis] + shape[axis + 1 :])
+
+
+@each_reduction
+@each_option
+@pytest.mark.parametrize("kind", ["indices", "probabilities"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_as_torch(compare_loss, shape, kind, options, reduction):
+    if kind == "probabilities" and "ignore_index" in options:
+        options = options | {"ignore_index": -100}  # torch refuses others here
+    ours = CrossEntropyLoss(reduction=reduction, **options)
+    twin = torch.nn.CrossEntropyLoss(reduction=reduction, **options)
+    compare_loss(ours, twin, *draw(shape, kind))
+
+
+@each_reduction
+@each_option
+def test_ignored_targets(compare_loss, options, reduction):
+    options = options | {"ignore_index": -100}
+    prediction, target = draw((6, 4), "indices")
+    for ignored in ([0, 3], range(6)):
+        target[list(ignored)] = -100
+        twin = torch.nn.CrossEntropyLoss(reduction=reduction, **options)
+        compare_loss(CrossEntropyLoss(reduction=reduction, **options), twin, prediction, target)
+
+
+@pytest.mark.parametrize("kind", ["indices", "probabilities"])
+def test_a_prediction_that_is_not_contiguous(compare_loss, kind):
+    prediction, target = draw((3, 4, 5), kind)
+    prediction = prediction.transpose(0, 2).contiguous().transpose(0, 2)
+    compare_loss(CrossEntropyLoss(), torch.nn.CrossEntropyLoss(), prediction, target)
+
+
+@each_reduction
+@each_option
+@pytest.mark.parametrize("kind", ["indices", "probabilities"])
+def test_the_contract(kind, options, reduction):
+    if kind == "probabilities":
+        options = {name: value for name, value in options.items() if name != "ignore_index"}
+    check_loss(lambda: CrossEntropyLoss(reduction=reduction, **options), *draw((3, 4, 2), kind))
+
+
+def test_the_weight_is_a_buffer_as_in_torch():
+    loss = CrossEntropyLoss(torch.rand(4))
+    assert list(loss.state_dict()) == ["weight"]
+    assert loss.to(torch.float64).weight.value.dtype == torch.float64
+
+
+X = torch.zeros(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "prediction", "target", "error", "text"),
+    [
+        (
+            {},
+            X,
+            torch.zeros(4).long(),
+            ShapeError,
+            "target must have the shape (5,), a class index for each prediction",
+        ),
+        ({}, X, torch.zeros(5, 3), ShapeError, "target must have the shape of the prediction, (5, 4), got (5, 3)"),
+        (
+            {},
+            X,
+            torch.zeros(5).int(),
+            DtypeError,
+            "target must be int64 class indices or floating-point probabilities",
+        ),
+        ({}, X.long(), torch.zeros(5).long(), DtypeError, "prediction must be floating point, got torch.int64"),
+        ({}, X[0, 0], torch.tensor(0), ShapeError, "prediction must have an axis of classes"),
+        (
+            {"weight": torch.ones(3)},
+            X,
+            torch.zeros(5).long(),
+            ShapeError,
+            "weight must have one number for each of 4 classes, got (3,)",
+        ),
+    ],
+)
+def test_bad_input(options, prediction, target, error, text):
+    with pytest.raises(error) as caught:
+        CrossEntropyLoss(**options).forward(prediction, target)
+    assert str(caught.value).startswith(f"CrossEntropyLoss: {text}")
+
+
+def test_bad_arguments():
+    with pytest.raises(ArgumentError, match=r"CrossEntropyLoss: label_smoothing must be between 0 and 1, got 1\.5"):
+        CrossEntropyLoss(label_smoothing=1.5)
+    with pytest.raises(ArgumentError, match="CrossEntropyLoss: reduction must be one of mean, sum, none, got 'avg'"):
+        CrossEntropyLoss(reduction="avg")
+
+
+def test_bad_upstream_gradient():
+    _, saved = CrossEntropyLoss(reduction="none").forward(X, torch.zeros(5).long())
+    with pytest.raises(
+        ShapeError, match=r"CrossEntropyLoss: d_value must be .* shape of the value, \(5,\), got \(4,\)"
+    ):
+        CrossEntropyLoss(reduction="none").backward(torch.ones(4), saved)

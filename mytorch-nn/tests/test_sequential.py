@@ -1,0 +1,209 @@
+import weakref
+
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, Module, StateError, add_path, describe, rebuild
+from mytorch.nn import Dropout, Linear, MSELoss, ReLU, Sequential, Tanh
+from mytorch.testing import check_layer
+
+
+def pair(*layers):
+    """A net and its twin: numbers are linear layers, the others are class names."""
+    made = [
+        [cls(*layer) if isinstance(layer, tuple) else cls() for layer, cls in zip(layers, classes, strict=True)]
+        for classes in (
+            [Linear if isinstance(layer, tuple) else layer for layer in layers],
+            [torch.nn.Linear if isinstance(layer, tuple) else getattr(torch.nn, layer.__name__) for layer in layers],
+        )
+    ]
+    return Sequential(*made[0]), torch.nn.Sequential(*made[1])
+
+
+@pytest.mark.parametrize("shape", [(7, 2), (0, 2), (1, 2), (2,), (3, 2, 2)], ids=str)
+def test_as_torch(compare_layer, shape):
+    compare_layer(*pair((2, 25), ReLU, (25, 25), Tanh, Dropout, (25, 2)), torch.randn(shape))
+
+
+def test_nested_and_empty(compare_layer):
+    ours, twin = pair((2, 3), Tanh)
+    more, twin_more = pair((3, 2), ReLU)
+    compare_layer(Sequential(ours, more), torch.nn.Sequential(twin, twin_more), torch.randn(4, 2))
+    compare_layer(Sequential(), torch.nn.Sequential(), torch.randn(4, 2))
+
+
+def test_a_layer_used_twice(compare_layer):
+    ours, twin = Linear(3, 3), torch.nn.Linear(3, 3)
+    compare_layer(Sequential(ours, Tanh(), ours), torch.nn.Sequential(twin, torch.nn.Tanh(), twin), torch.randn(5, 3))
+
+
+def shared_twice():
+    layer = Linear(3, 3)
+    return Sequential(layer, Tanh(), layer)
+
+
+FACTORIES = [lambda: Sequential(Linear(3, 4), Tanh(), Dropout(), Linear(4, 2)), shared_twice, Sequential]
+
+
+@pytest.mark.parametrize("factory", FACTORIES, ids=["net", "shared", "empty"])
+def test_the_contract(factory):
+    check_layer(factory, torch.randn(5, 3))
+
+
+def test_uneven_micro_batches_add_up_to_the_full_batch():
+    net, loss = pair((3, 5), Tanh, (5, 2))[0].to(torch.float64), MSELoss()
+    x, t = torch.randn(10, 3, dtype=torch.float64), torch.randn(10, 2, dtype=torch.float64)
+
+    def step(rows, weight):
+        y, saved = net.forward(x[rows])
+        net.backward(loss.backward(weight, loss.forward(y, t[rows])[1]), saved)
+
+    step(slice(None), 1.0)
+    full = [parameter.grad.clone() for parameter in net.param()]
+    net.zero_grad()
+    for low, high in ((0, 3), (3, 4), (4, 10)):
+        step(slice(low, high), (high - low) / 10)
+    torch.testing.assert_close([parameter.grad for parameter in net.param()], full, rtol=1e-12, atol=1e-12)
+
+
+def test_a_saved_value_is_good_for_one_backward():
+    net = Sequential(Linear(3, 3), ReLU())
+    y, saved = net.forward(torch.randn(2, 3))
+    net.backward(y, saved)
+    assert saved == []
+    with pytest.raises(StateError) as caught:
+        net.backward(y, saved)
+    assert str(caught.value) == (
+        "Sequential: saved must hold one value for each of 2 layers, got 0; a saved value is good for one backward: "
+        "call forward again"
+    )
+
+
+class Watch(Module):
+    """Tells in every forward whether the value saved two layers before is still there."""
+
+    seen: list
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def forward(self, x):
+        self.seen.append([ref() is not None for ref, *_ in self.seen])
+        saved = torch.zeros(1)
+        self.seen[-1] = (weakref.ref(saved), self.seen[-1])
+        return x.clone(), saved
+
+
+def test_a_call_drops_saved_values_layer_by_layer():
+    seen = []
+    Sequential(Watch(seen), Watch(seen), Watch(seen))(torch.ones(1))
+    assert not any(alive for _, before in seen for alive in before)
+
+
+# A list of layers
+
+
+def test_list_operations():
+    a, b, c, d = Linear(1, 1), ReLU(), Tanh(), Linear(1, 1)
+    net = Sequential(a, b)
+    net.append(c)
+    net.insert(1, d)
+    assert list(net) == [a, d, b, c]
+    net[0] = c
+    net[-1] = a
+    assert [net[i] for i in range(len(net))] == [c, d, b, a]
+    net.extend([b, b])
+    assert len(net) == 6
+    del net[4:]
+    assert net.pop() is a
+    del net[0]
+    assert list(net) == [d, b]
+    net[:] = [a, c]
+    assert list(net) == [a, c]
+    part = net[1:]
+    assert isinstance(part, Sequential)
+    assert list(part) == [c]
+    assert [name for name, _ in net.named_children()] == ["0", "1"]
+    with pytest.raises(IndexError, match="Sequential: index must fit 2 children, got 2"):
+        net[2]
+
+
+@pytest.mark.parametrize(
+    ("child", "text"),
+    [
+        ([ReLU()], "Sequential: child must be a Module, got list; write Sequential(*layers)"),
+        (ReLU, "Sequential: child must be a Module, got the class ReLU; write ReLU(...)"),
+        (torch.relu, "Sequential: child must be a Module, got builtin_function_or_method"),
+        (torch.nn.ReLU(), "Sequential: child must be a Module, got ReLU"),
+    ],
+)
+def test_a_child_that_is_no_module(child, text):
+    net = Sequential(ReLU())
+    for use in (Sequential, net.append, lambda child: net.insert(0, child), lambda child: net.extend([child])):
+        with pytest.raises(ArgumentError) as caught:
+            use(child)
+        assert str(caught.value) == text
+    assert len(net) == 1
+
+
+def test_described_are_the_present_children():
+    net = Sequential(Linear(2, 3))
+    net.append(ReLU())
+    net.insert(0, Linear(2, 2))
+    again = rebuild(describe(net)[0])
+    assert repr(again) == repr(net)
+    again.load_state_dict(net.state_dict())
+    assert repr(Sequential()) == "Sequential()"
+
+
+# input_grad
+
+
+def test_input_grad_reaches_the_first_layer_only():
+    net = Sequential(Sequential(Linear(2, 3), ReLU()), Linear(3, 1))
+    net.input_grad = False
+    assert [module.input_grad for module in net.modules()] == [False, False, False, True, True]
+    y, saved = net.forward(torch.randn(4, 2))
+    assert net.backward(y, saved) is None
+    assert all(parameter.grad is not None for parameter in net.param())
+
+
+def test_input_grad_is_not_passed_to_a_first_layer_that_is_used_again():
+    net = shared_twice()
+    net.input_grad = False
+    y, saved = net.forward(torch.randn(4, 3))
+    assert net[0].input_grad
+    assert net.backward(y, saved) is None
+
+
+CHANGES = {
+    "insert": lambda net: net.insert(0, Linear(3, 3)),
+    "set": lambda net: net.__setitem__(0, Linear(3, 3)),
+    "delete": lambda net: net.__delitem__(0),
+    "use again": lambda net: net.append(net[0]),
+    "slice": lambda net: net.__setitem__(slice(0, 1), [Tanh(), Linear(3, 3)]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_input_grad_survives_a_change_of_layers(change):
+    first = Linear(3, 3)
+    net = Sequential(first, Linear(3, 3), Tanh())
+    net.input_grad = False
+    change(net)
+    expected = [not (layer is net[0] and list(net).count(layer) == 1) for layer in net]
+    assert [layer.input_grad for layer in net] == expected
+    assert first.input_grad or first is net[0]
+    y, saved = net.forward(torch.randn(4, 3))
+    assert net.backward(y, saved) is None
+    assert all(parameter.grad is not None for parameter in net.param())
+
+
+def test_an_error_names_the_path_to_the_layer():
+    net = Sequential(Linear(2, 3), Sequential(ReLU(), Linear(4, 1)))
+    with pytest.raises(
+        ValueError, match=r"Linear: last axis of input must be 4, got 3 in a tensor of \(5, 3\)"
+    ) as caught:
+        net.forward(torch.zeros(5, 2))
+    add_path(caught.value, net)
+    assert caught.value.__notes__ == ["in layer '1.1' (Linear) of Sequential"]
