@@ -82,7 +82,7 @@ class SGD(Optimizer):
 def _suits_kernel(group: dict[str, Any], value: Tensor) -> bool:
     """Whether torch's kernel for a list of tensors takes these settings on this device.
 
-    Not half precision: torch 2.13's kernel for the CPU then loses the velocity of longer tensors.
+    Not half precision: torch 2.13's kernel for the CPU leaves most of a longer tensor as it was.
     """
     if isinstance(group["momentum"], Tensor) or value.dtype not in (torch.float32, torch.float64):
         return False

@@ -1,0 +1,72 @@
+"""Parameter and Buffer."""
+
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, Buffer, Parameter, ShapeError
+
+
+def test_unpacks_as_value_and_gradient() -> None:
+    parameter = Parameter(torch.ones(2))
+    value, grad = parameter
+    assert value is parameter.value
+    assert grad is None
+    parameter.accumulate(torch.ones(2))
+    assert list(parameter)[1] is parameter.grad
+
+
+def test_the_first_gradient_is_kept_and_later_ones_are_added() -> None:
+    parameter, first, second = Parameter(torch.zeros(3)), torch.randn(3), torch.randn(3)
+    total, kept = first + second, second.clone()
+    parameter.accumulate(first)
+    assert parameter.grad is first
+    parameter.accumulate(second)
+    torch.testing.assert_close(parameter.grad, total)
+    torch.testing.assert_close(second, kept, rtol=0, atol=0)
+    parameter.zero_grad()
+    assert parameter.grad is None
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (), (3,)])
+def test_a_gradient_of_another_shape_raises(shape: tuple[int, ...]) -> None:
+    parameter = Parameter(torch.zeros(2, 3))
+    with pytest.raises(ShapeError, match=r"Parameter: gradient must have the shape of the value, \(2, 3\), got \("):
+        parameter.accumulate(torch.ones(shape))
+    assert parameter.grad is None
+
+
+def test_a_frozen_one_takes_no_gradient() -> None:
+    parameter = Parameter(torch.zeros(2), trainable=False)
+    parameter.accumulate(torch.ones(2))
+    assert parameter.grad is None
+    parameter.trainable = True
+    parameter.accumulate(torch.ones(2))
+    assert parameter.grad is not None
+
+
+@pytest.mark.parametrize("kind", [Parameter, Buffer])
+def test_made_under_inference_mode_it_is_a_normal_tensor(kind: type[Parameter] | type[Buffer]) -> None:
+    with torch.inference_mode():
+        held = kind(torch.randn(2))
+    assert not held.value.is_inference()
+    held.value.add_(1)  # an inference tensor would refuse this outside
+
+
+@pytest.mark.parametrize("kind", [Parameter, Buffer])
+def test_shares_memory_and_leaves_autograd(kind: type[Parameter] | type[Buffer]) -> None:
+    value = torch.randn(2, requires_grad=True)
+    held = kind(value)
+    assert held.value.data_ptr() == value.data_ptr()
+    assert not held.value.requires_grad
+
+
+@pytest.mark.parametrize("kind", [Parameter, Buffer])
+def test_refuses_what_is_no_tensor(kind: type[Parameter] | type[Buffer]) -> None:
+    with pytest.raises(ArgumentError, match=f"{kind.__name__}: value must be a tensor, got list"):
+        kind([1.0])
+
+
+def test_repr() -> None:
+    assert repr(Parameter(torch.zeros(2, 3))) == "Parameter((2, 3), torch.float32)"
+    assert repr(Parameter(torch.zeros(2), trainable=False)) == "Parameter((2,), torch.float32, trainable=False)"
+    assert repr(Buffer(torch.zeros(2, device="meta"))) == "Buffer((2,), torch.float32, meta)"

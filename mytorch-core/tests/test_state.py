@@ -1,0 +1,94 @@
+"""state_dict and load_state_dict."""
+
+import pytest
+import torch
+
+from mytorch.core import Buffer, Module, Parameter, StateError
+
+
+class Dense(Module):
+    def __init__(self, in_features: int, out_features: int) -> None:
+        self.weight = Parameter(torch.randn(out_features, in_features))
+        self.bias = Parameter(torch.randn(out_features))
+        self.steps = Buffer(torch.tensor(0))
+
+
+class Pair(Module):
+    def __init__(self, first: Module, second: Module) -> None:
+        self.first, self.second = first, second
+
+
+NAMES = ["first.weight", "first.bias", "first.steps", "second.weight", "second.bias", "second.steps"]
+
+
+def test_lists_parameters_and_buffers_in_torchs_order() -> None:
+    assert list(Pair(Dense(2, 3), Dense(3, 1)).state_dict()) == NAMES
+
+
+def test_lists_what_is_tied_under_every_name() -> None:
+    shared = Dense(2, 2)
+    state = Pair(shared, shared).state_dict()
+    assert list(state) == NAMES
+    assert state["first.weight"] is state["second.weight"]
+
+
+def test_shares_memory_with_the_module() -> None:
+    net = Dense(2, 3)
+    net.state_dict()["weight"].zero_()
+    assert net.weight.value.abs().sum() == 0
+
+
+def test_loads_in_place_and_converts_the_dtype() -> None:
+    source, net = Pair(Dense(2, 3), Dense(3, 1)), Pair(Dense(2, 3), Dense(3, 1))
+    places = [held.value.data_ptr() for _, held in net.named_state()]
+    net.load_state_dict({name: value.double() for name, value in source.state_dict().items()})
+    assert [held.value.data_ptr() for _, held in net.named_state()] == places
+    for name, value in net.state_dict().items():
+        assert value.dtype is source.state_dict()[name].dtype
+        torch.testing.assert_close(value, source.state_dict()[name], rtol=0, atol=0)
+
+
+def test_exchanges_with_torch_both_ways() -> None:
+    class Linear(Module):
+        def __init__(self) -> None:
+            self.weight, self.bias = Parameter(torch.randn(3, 2)), Parameter(torch.randn(3))
+
+    ours, theirs = Linear(), torch.nn.Linear(2, 3)
+    theirs.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(theirs.weight.detach(), ours.weight.value)
+    fresh = Linear()
+    fresh.load_state_dict(torch.nn.Linear(2, 3).state_dict() | {"bias": theirs.bias})
+    torch.testing.assert_close(fresh.bias.value, ours.bias.value)
+    assert not fresh.bias.value.requires_grad
+
+
+def test_all_differences_come_in_one_error_before_anything_is_copied() -> None:
+    net = Pair(Dense(2, 3), Dense(3, 1))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    state = {name: torch.zeros_like(value) for name, value in before.items()}
+    del state["second.bias"]
+    state |= {"first.weight": torch.zeros(9, 2), "second.weight": torch.zeros(7), "third.x": torch.zeros(1)}
+    with pytest.raises(StateError) as caught:
+        net.load_state_dict(state)
+    assert str(caught.value) == (
+        "Pair: state must fit the module; first.weight must have shape (3, 2), got (9, 2); "
+        "second.weight must have shape (1, 3), got (7,); missing: second.bias; unexpected: third.x"
+    )
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_not_strict_takes_what_fits_and_still_refuses_shapes() -> None:
+    net = Dense(2, 3)
+    net.load_state_dict({"bias": torch.ones(3), "other": torch.ones(1)}, strict=False)
+    torch.testing.assert_close(net.bias.value, torch.ones(3))
+    with pytest.raises(StateError, match=r"bias must have shape \(3,\), got \(4,\)"):
+        net.load_state_dict({"bias": torch.ones(4)}, strict=False)
+
+
+def test_loads_under_inference_mode_what_was_saved_under_it() -> None:
+    net = Dense(2, 3)
+    with torch.inference_mode():
+        net.load_state_dict({name: value + 1 for name, value in net.state_dict().items()})
+    assert not net.weight.value.is_inference()
+    assert net.steps.value.item() == 1
