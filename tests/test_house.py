@@ -1,0 +1,160 @@
+"""The rules of the house that no tool checks: files, versions, declared dependencies, arrows of the commands."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
+DISTRIBUTION_OF = {"tomli_w": "tomli-w"}
+"""Where the name that is imported is not the distribution's."""
+
+
+def project(part):
+    return tomllib.loads((HOUSE / f"mytorch-{part}/pyproject.toml").read_text())["project"]
+
+
+def sources(part):
+    return sorted((HOUSE / f"mytorch-{part}/src").rglob("*.py"))
+
+
+def imported(tree):
+    """The modules that a piece of code imports, with their full names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield node.module
+
+
+def imported_at_the_top(tree):
+    """What importing the module imports; not what functions and type checkers do."""
+    return imported(ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], []))
+
+
+def owner(module):
+    """The distribution that an imported module comes from; None for Python's own."""
+    first, _, rest = module.partition(".")
+    if first in sys.stdlib_module_names:
+        return None
+    if first == "mytorch":
+        part, _, inner = rest.partition(".")
+        if part == "commands":
+            (part,) = (p for p in PARTS if (HOUSE / f"mytorch-{p}/src/mytorch/commands/{inner}.py").exists())
+        return "mytorch-core" if part == "plugins" else f"mytorch-{part}"
+    return DISTRIBUTION_OF.get(first, first)
+
+
+def name_of(requirement):
+    return re.match(r"[\w.-]+", requirement)[0]
+
+
+def test_no_file_lies_in_the_namespace_itself():
+    for part in PARTS:
+        top = HOUSE / f"mytorch-{part}/src/mytorch"
+        assert not [f.name for f in top.iterdir() if f.is_file()]
+        assert not (top / "commands/__init__.py").exists()
+        assert {f.name for f in (HOUSE / f"mytorch-{part}/src").iterdir()} == {"mytorch"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_has_its_files(part):
+    home = HOUSE / f"mytorch-{part}"
+    assert (home / f"src/mytorch/{part}/py.typed").exists()
+    assert (home / "src/mytorch/core/py.typed").exists() == (home / "src/mytorch/plugins/py.typed").exists()
+    assert (home / "README.md").read_text().startswith(f"# mytorch-{part}\n")
+    assert not list((home / "tests").rglob("__init__.py"))
+
+
+def test_all_versions_are_equal_and_need_the_same_core():
+    assert len({project(part)["version"] for part in PARTS}) == 1
+    major, minor, _ = map(int, project("core")["version"].split("."))
+    assert major == 0, "the range below is for versions before 1.0"
+    wanted = f">=0.{minor},<0.{minor + 1}"
+    for part in PARTS:
+        lists = [project(part)["dependencies"], *project(part).get("optional-dependencies", {}).values()]
+        own = [line for lines in lists for line in lines if line.startswith("mytorch-")]
+        assert part == "core" or f"mytorch-core{wanted}" in own
+        assert all(line == f"{name_of(line)}{wanted}" for line in own)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_import_is_declared(part):
+    optional = project(part).get("optional-dependencies", {})
+    declared = {name_of(line) for lines in (project(part)["dependencies"], *optional.values()) for line in lines}
+    for file in sources(part):
+        needed = {owner(module) for module in imported(ast.parse(file.read_text()))}
+        undeclared = needed - declared - {None, f"mytorch-{part}"}
+        assert not undeclared, f"{file.relative_to(HOUSE)} imports {undeclared}"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_only_what_is_needed_is_declared(part):
+    used = {owner(module) for file in sources(part) for module in imported(ast.parse(file.read_text()))}
+    unused = {name_of(line) for line in project(part)["dependencies"]} - used
+    assert unused <= {"numpy"}, "without numpy, importing torch warns"
+
+
+@pytest.mark.parametrize("part", [*PARTS, "plugins"])
+def test_init_only_reexports(part):
+    home = HOUSE / f"mytorch-{'core' if part == 'plugins' else part}/src/mytorch/{part}"
+    doc, *body = ast.parse((home / "__init__.py").read_text()).body
+    assert isinstance(doc, ast.Expr)
+    assert isinstance(doc.value, ast.Constant)
+    *imports, last = body
+    assert all(isinstance(node, ast.ImportFrom) for node in imports)
+    assert isinstance(last, ast.Assign)
+    assert last.targets[0].id == "__all__"
+    offered = ast.literal_eval(last.value)
+    assert sorted(offered) == sorted(alias.asname or alias.name for node in imports for alias in node.names)
+    assert len(set(offered)) == len(offered)
+
+
+def test_files_are_short():
+    files = [f for part in PARTS for f in (HOUSE / f"mytorch-{part}").rglob("*.py") if "build" not in f.parts]
+    files += [*(HOUSE / "tests").rglob("*.py"), *(HOUSE / "benchmarks").rglob("*.py")]
+    lengths = {str(f.relative_to(HOUSE)): len(f.read_text().splitlines()) for f in files}
+    assert not {name: length for name, length in lengths.items() if length > 300}
+
+
+COMMANDS = {f: part for part in PARTS for f in sources(part) if f.parent.name == "commands"}
+
+
+@pytest.mark.parametrize("file", COMMANDS, ids=lambda f: f.stem)
+def test_commands_import_little_at_the_top_and_their_own_part_inside(file):
+    tree = ast.parse(file.read_text())
+    for module in imported_at_the_top(tree):
+        quick = owner(module) in (None, "click") or module.startswith(("mytorch.plugins", "mytorch.commands"))
+        assert quick, f"{module} must be imported inside of the functions that use it"
+    inside = {owner(module) for module in imported(tree) if module.startswith("mytorch")}
+    assert inside <= {"mytorch-core", f"mytorch-{COMMANDS[file]}"}
+
+
+def test_no_text_installs_the_other_project_of_this_name():
+    texts = list(HOUSE.glob("*.md")) + [f for part in PARTS for f in (HOUSE / f"mytorch-{part}").rglob("*.md")]
+    for text in [*texts, *(HOUSE / "docs").rglob("*.md")]:
+        assert not re.search(r"pip install (-\S+ )*mytorch(?![-\w./])", text.read_text()), text
+
+
+def test_every_python_of_the_house_is_declared_and_tested():
+    pythons = (HOUSE / ".python-version").read_text().split()
+    environments = (HOUSE / "tox.ini").read_text()
+    for python in pythons:
+        assert f"py{python.replace('.', '')}" in environments
+        for part in PARTS:
+            assert f"Programming Language :: Python :: {python}" in project(part)["classifiers"]
+    assert all(project(part)["requires-python"] == f">={pythons[0]}" for part in PARTS)
+
+
+def test_the_lowest_versions_that_are_tested_are_those_declared():
+    lines = (HOUSE / "constraints-lowest.txt").read_text().partition("# tools")[0].splitlines()
+    lowest = dict(line.split("==") for line in lines if "==" in line)
+    lists = [[project(p)["dependencies"], *project(p).get("optional-dependencies", {}).values()] for p in PARTS]
+    for line in (line for part in lists for lines in part for line in lines if not line.startswith("mytorch-")):
+        name, _, version = line.partition(">=")
+        assert lowest[name.strip()].startswith(version), f"{line} is declared, {lowest[name]} is tested"

@@ -1,0 +1,77 @@
+"""What is in the wheels: nothing outside of mytorch/, no mytorch/__init__.py, everything that entry points name."""
+
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory):
+    """The content of each part's wheel, built from the checkout: path in the wheel -> bytes."""
+    pytest.importorskip("hatchling", reason="the wheels are built with hatchling")
+    folder = tmp_path_factory.mktemp("wheels")
+    sources = [str(HOUSE / f"mytorch-{part}") for part in PARTS]
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(folder), *sources], check=True)
+    return {part: read(folder, part) for part in PARTS}
+
+
+def read(folder, part):
+    (wheel,) = folder.glob(f"mytorch_{part}-*-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as content:
+        return {name: content.read(name) for name in content.namelist()}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_only_the_part_and_its_commands_are_inside(wheels, part):
+    allowed = {part, "commands"} | ({"plugins"} if part == "core" else set())
+    for name in wheels[part]:
+        top, inner, *rest = name.split("/")
+        assert top == "mytorch" or top.endswith(".dist-info"), name
+        if top == "mytorch":
+            assert rest, f"{name} lies in the namespace itself"
+            assert inner in allowed, name
+    assert "mytorch/__init__.py" not in wheels[part]
+    assert "mytorch/commands/__init__.py" not in wheels[part]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_everything_of_the_source_is_inside(wheels, part):
+    source = HOUSE / f"mytorch-{part}/src"
+    files = {str(f.relative_to(source)) for f in source.rglob("*") if f.is_file() and "__pycache__" not in f.parts}
+    assert files == {name for name in wheels[part] if name.startswith("mytorch/")}
+    assert f"mytorch/{part}/py.typed" in files
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_entry_points_lead_to_files_that_are_inside(wheels, part):
+    entries = [text for name, text in wheels[part].items() if name.endswith("entry_points.txt")]
+    parser = ConfigParser()
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    for text in entries:
+        parser.read_string(text.decode())
+    for group in parser.sections():
+        for name, target in parser.items(group):
+            module = target.partition(":")[0].replace(".", "/")
+            found = {f"{module}.py", f"{module}/__init__.py"} & wheels[part].keys()
+            assert found, f"{group}: {name} = {target} is not in the wheel"
+
+
+def test_no_two_wheels_share_a_file(wheels):
+    count = Counter(name for content in wheels.values() for name in content)
+    assert not [name for name, times in count.items() if times > 1]
+
+
+def test_metadata_has_licence_and_readme(wheels):
+    for part, content in wheels.items():
+        (metadata,) = (text.decode() for name, text in content.items() if name.endswith("/METADATA"))
+        assert "License-Expression: MIT" in metadata
+        assert f"# mytorch-{part}" in metadata
