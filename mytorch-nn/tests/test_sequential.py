@@ -134,7 +134,7 @@ def test_list_operations():
         ([ReLU()], "Sequential: child must be a Module, got list; write Sequential(*layers)"),
         (ReLU, "Sequential: child must be a Module, got the class ReLU; write ReLU(...)"),
         (torch.relu, "Sequential: child must be a Module, got builtin_function_or_method"),
-        (torch.nn.ReLU(), "Sequential: child must be a Module, got ReLU"),
+        (torch.nn.ReLU(), "Sequential: child must be a Module, got torch.nn.modules.activation.ReLU"),
     ],
 )
 def test_a_child_that_is_no_module(child, text):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter
+from mytorch.core import ArgumentError, Module, Parameter
 from mytorch.plugins import UnknownNameError
 from mytorch.testing import LAYER_CHECKS, CheckError, check_layer
 
@@ -250,3 +250,11 @@ def test_unknown_names(options, text):
 
 def test_an_empty_batch():
     check_layer(Affine, torch.randn(0, 3))
+
+
+def test_a_module_in_place_of_a_factory():
+    with pytest.raises(ArgumentError) as caught:
+        check_layer(Affine(), X)
+    assert str(caught.value) == (
+        "check_layer: factory must build a module at each call, got Affine(); write lambda: Affine()"
+    )

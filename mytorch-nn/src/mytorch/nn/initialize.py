@@ -59,6 +59,7 @@ def _check_options(name: str, rule: Rule, options: dict[str, Any]) -> None:
 
 
 def default(module: Module, generator: Generator) -> None:
+    """What the layer's constructor draws."""
     reset = getattr(module, "reset_parameters", None)
     if reset is None:
         return
@@ -77,6 +78,7 @@ def _weights_and_biases(module: Module, generator: Generator) -> tuple[list[Tens
 
 
 def xavier_normal(module: Module, generator: Generator, gain: float = 1.0) -> None:
+    """Weights and biases from N(0, s^2), s = gain * sqrt(2 / (n_in + n_out))."""
     weights, biases = _weights_and_biases(module, generator)
     for weight in weights:
         init.xavier_normal_(weight, gain, generator=generator)
@@ -95,12 +97,14 @@ def _with_zero_biases(draw: Callable[[Tensor], object], module: Module, generato
 
 
 def xavier_uniform(module: Module, generator: Generator, gain: float = 1.0) -> None:
+    """Weights uniform within gain * sqrt(6 / (n_in + n_out)), biases 0."""
     _with_zero_biases(lambda weight: init.xavier_uniform_(weight, gain, generator=generator), module, generator)
 
 
 def kaiming_normal(
     module: Module, generator: Generator, a: float = 0.0, mode: Any = "fan_in", nonlinearity: Any = "leaky_relu"
 ) -> None:
+    """Weights from N(0, s^2), s = f / sqrt(n_in), biases 0."""
     _with_zero_biases(
         lambda weight: init.kaiming_normal_(weight, a, mode, nonlinearity, generator=generator), module, generator
     )
@@ -109,15 +113,18 @@ def kaiming_normal(
 def kaiming_uniform(
     module: Module, generator: Generator, a: float = 0.0, mode: Any = "fan_in", nonlinearity: Any = "leaky_relu"
 ) -> None:
+    """Weights uniform within f * sqrt(3 / n_in), biases 0."""
     _with_zero_biases(
         lambda weight: init.kaiming_uniform_(weight, a, mode, nonlinearity, generator=generator), module, generator
     )
 
 
 def constant(module: Module, generator: Generator, value: float) -> None:  # noqa: ARG001
+    """Every parameter the number given as value=."""
     for _, parameter in own(module, Parameter):
         init.constant_(parameter.value, value)
 
 
 def zeros(module: Module, generator: Generator) -> None:
+    """Every parameter 0."""
     constant(module, generator, 0.0)

@@ -12,7 +12,7 @@ def require_module(owner: object, child: object) -> Module:
     """Raise ArgumentError unless a container's child is a module."""
     if isinstance(child, Module):
         return child
-    kind = f"the class {child.__name__}" if isinstance(child, type) else type(child).__name__
+    kind = f"the class {child.__name__}" if isinstance(child, type) else _full_name(type(child))
     name = type(owner).__name__
     hint = ""
     if isinstance(child, type) and issubclass(child, Module):
@@ -20,6 +20,10 @@ def require_module(owner: object, child: object) -> Module:
     elif isinstance(child, list | tuple) and name == "Sequential":
         hint = "; write Sequential(*layers)"
     raise ArgumentError(f"{name}: child must be a Module, got {kind}{hint}")
+
+
+def _full_name(cls: type) -> str:
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 class ModuleSequence(Module, MutableSequence[Module]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mytorch.core import Module
+from mytorch.core import ArgumentError, Module
 from mytorch.plugins import UnknownNameError, nearest
 from mytorch.testing import contract_checks, gradient_checks
 from mytorch.testing.errors import CheckError, Skip
@@ -56,7 +56,8 @@ def check_layer(
 
     factory: builds a new layer at each call;  inputs: what its forward takes (floating point becomes float64)
     modes: train, eval, or both;  checks: names, if only some are wanted
-    Returns a Report of what passed. Raises CheckError at the first check that fails.
+    Returns a Report of what passed. Raises CheckError at the first check that fails, UnknownNameError for a mode or
+    check that there is not, and ArgumentError for a module in place of a factory.
     """
     return _run("check_layer", LAYER_CHECKS, factory, inputs, seed, modes, checks, None)
 
@@ -90,6 +91,9 @@ def _run(
 ) -> Report:
     chosen = _choose(kit, available, checks)
     inputs = mapped(inputs, lambda leaf: leaf.detach().double() if is_floating(leaf) else leaf)
+    if isinstance(factory, Module):
+        shown = " ".join(repr(factory).split())
+        raise ArgumentError(f"{kit}: factory must build a module at each call, got {shown}; write lambda: {shown}")
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad():
         report = Report(" ".join(repr(factory()).split()))
         for mode in modes:
