@@ -26,7 +26,7 @@ def test_derives_from_both(kind: type[Exception], builtin: type[Exception]) -> N
 
 
 def test_no_error_was_forgotten_here() -> None:
-    public = {getattr(part, name) for part in (core, plugins) for name in part.__all__}
+    public = [getattr(part, name) for part in (core, plugins) for name in part.__all__]
     errors = {one for one in public if isinstance(one, type) and issubclass(one, core.MytorchError)}
     assert errors == {core.MytorchError, *BUILTINS}
 

@@ -1,0 +1,50 @@
+"""The contract of data sets, with torch's DataLoader."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mytorch.core import DataSet
+
+
+class Squares(DataSet):
+    fetches = 0
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Tensor]:
+        self.fetches += 1
+        x = torch.as_tensor(indices)
+        return x.float().unsqueeze(1), x**2
+
+
+def test_a_dataloader_fetches_a_batch_by_one_operation() -> None:
+    data = Squares()
+    batches = list(DataLoader(data, batch_size=4, collate_fn=lambda batch: batch))
+    assert [tuple(inputs.shape) for inputs, _ in batches] == [(4, 1), (4, 1), (2, 1)]
+    torch.testing.assert_close(torch.cat([targets for _, targets in batches]), torch.arange(10) ** 2)
+    assert data.fetches == 3
+
+
+def test_single_rows_and_iteration() -> None:
+    data = Squares()
+    x, y = data[-1]
+    assert (x.item(), y.item()) == (9.0, 81)
+    assert [int(target) for _, target in data] == [i**2 for i in range(10)]
+    for index in (10, -11):
+        with pytest.raises(IndexError, match=f"Squares: index must be below 10, got {index}"):
+            data[index]
+
+
+def test_what_is_known_and_what_a_subclass_must_write() -> None:
+    assert (DataSet.columns, DataSet.classes, DataSet.preparation) == ((), None, None)
+
+    class Empty(DataSet):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty: __len__ must be defined"):
+        len(Empty())
+    with pytest.raises(NotImplementedError, match="Empty: __getitems__ must be defined"):
+        Empty().__getitems__([0])

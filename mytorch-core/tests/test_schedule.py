@@ -1,0 +1,75 @@
+"""The contract of schedules, shown on one that divides by the step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, Optimizer, Parameter, Schedule
+
+
+class Harmonic(Schedule):
+    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, float]:
+        return {"lr": initial["lr"] / (step + 1), "momentum": initial["momentum"] * step}
+
+
+def optimizer(*lrs: Any) -> Optimizer:
+    groups = [{"params": [Parameter(torch.zeros(1))], "lr": lr} for lr in lrs]
+    return Optimizer(groups, {"lr": 1.0, "momentum": 0.5})
+
+
+def test_step_zero_applies_on_construction_and_every_group_has_its_own() -> None:
+    driven = optimizer(1.0, 6.0)
+    schedule = Harmonic(driven)
+    assert schedule.last_epoch == 0
+    assert schedule.get_last_lr() == [1.0, 6.0]
+    assert driven.param_groups[0]["momentum"] == 0.0
+    schedule.step()
+    schedule.step()
+    assert schedule.get_last_lr() == [1 / 3, 2.0]
+    assert schedule.base_lrs == [1.0, 6.0]
+    assert driven.param_groups[0]["momentum"] == 1.0
+    assert driven.param_groups[1]["initial_lr"] == 6.0
+
+
+def test_a_setting_that_is_a_tensor_is_changed_in_place() -> None:
+    lr = torch.tensor(6.0)
+    driven = optimizer(lr)
+    schedule = Harmonic(driven)
+    schedule.step()
+    assert driven.param_groups[0]["lr"] is lr
+    assert lr.item() == 3.0
+    assert schedule.base_lrs == [6.0]
+
+
+def test_goes_on_where_another_stood() -> None:
+    first = Harmonic(optimizer(6.0))
+    for _ in range(4):
+        first.step()
+    second = Harmonic(optimizer(100.0))
+    second.load_state_dict(first.state_dict())
+    assert second.get_last_lr() == first.get_last_lr()
+    first.step()
+    second.step()
+    assert second.get_last_lr() == first.get_last_lr() == [1.0]
+
+
+def test_last_epoch_goes_on_with_an_optimizer_that_was_driven() -> None:
+    driven = optimizer(6.0)
+    Harmonic(driven)
+    assert Harmonic(driven, last_epoch=1).get_last_lr() == [2.0]
+    with pytest.raises(ArgumentError, match="Harmonic: last_epoch must be -1 for an optimizer that no schedule has"):
+        Harmonic(optimizer(6.0), last_epoch=1)
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="Harmonic: optimizer must be an Optimizer, got 3"):
+        Harmonic(3)
+    with pytest.raises(NotImplementedError, match="Schedule: settings must be defined"):
+        Schedule(optimizer(1.0))
+
+
+def test_what_the_training_loop_reads() -> None:
+    assert Schedule.interval == "epoch"
+    assert Schedule.length_argument is None
