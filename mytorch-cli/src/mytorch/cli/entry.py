@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mytorch.cli.failure import report
+from mytorch.cli.failure import notes, report
 from mytorch.cli.root import mytorch
 from mytorch.plugins import PluginWarning
 
@@ -25,8 +25,8 @@ def run(arguments: list[str], debug: bool) -> int:
     """The exit status of `mytorch ARGUMENTS`; failures are reported on stderr."""
     try:
         return mytorch.main(arguments, prog_name="mytorch", standalone_mode=False) or 0
-    except click.Abort:
-        click.echo("Aborted", err=True)
+    except click.Abort as abort:  # raised by click from the KeyboardInterrupt
+        click.echo("\n".join(["Aborted", *notes(abort.__cause__)]), err=True)
         return 130
     except Exception as error:
         if debug and not isinstance(error, click.ClickException):
