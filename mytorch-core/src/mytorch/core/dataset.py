@@ -36,4 +36,8 @@ class DataSet:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{type(self).__name__}: index must be below {len(self)}, got {index}")
         inputs, targets = self.__getitems__(torch.tensor([index % len(self)]))
-        return inputs[0], targets[0]
+        return _first_row(inputs), _first_row(targets)
+
+
+def _first_row(value: Any) -> Any:
+    return tuple(map(_first_row, value)) if isinstance(value, tuple | list) else value[0]

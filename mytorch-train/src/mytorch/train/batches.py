@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,10 +26,12 @@ class Batches:
     """
 
     def __init__(self, data: Any, batch_size: int, *, shuffle: bool = False, seed: int = 0) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
+        if type(batch_size) is not int or batch_size < 1:
             raise ArgumentError(f"Batches: batch_size must be a whole number of at least 1, got {batch_size!r}")
-        if not hasattr(data, "__len__"):
-            raise ArgumentError(f"Batches: data must have a length, got {type(data).__name__}")
+        try:
+            len(data)
+        except TypeError:  # a DataLoader has `len` in any case; it fails over a stream
+            raise ArgumentError(f"Batches: data must have a length, got {type(data).__name__}") from None
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -48,7 +51,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         if isinstance(self.data, DataLoader):
-            yield from self.data
+            yield from (as_pair(self.data.dataset, batch) for batch in self.data)
             return
         rows = len(self.data)
         order = torch.randperm(rows, generator=self.generator) if self.shuffle else torch.arange(rows)
@@ -57,7 +60,7 @@ class Batches:
             batch = fetch(self.data, order[at : at + together * self.batch_size])
             yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
             at += together * self.batch_size
-            together = max(1, GATHER_BYTES // (count_bytes(batch) // together + 1))
+            together = int(max(1, GATHER_BYTES // (count_bytes(batch) // together + 1)))
 
 
 def fetch(data: Any, indices: Tensor) -> Batch:
@@ -68,8 +71,14 @@ def fetch(data: Any, indices: Tensor) -> Batch:
             batch = default_collate(batch)
     else:
         batch = default_collate([data[int(index)] for index in indices])
+    return as_pair(data, batch)
+
+
+def as_pair(data: Any, batch: Any) -> Batch:
+    """A batch as (inputs, targets). Raises ArgumentError if it is something else."""
     if not isinstance(batch, Sequence) or len(batch) != 2:
-        raise ArgumentError(f"{type(data).__name__}: a batch must be a pair (inputs, targets), got {type(batch)}")
+        what = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, Sequence) else type(batch).__name__
+        raise ArgumentError(f"{type(data).__name__}: a batch must be a pair (inputs, targets), got a {what}")
     inputs, targets = batch
     return inputs, targets
 
@@ -88,9 +97,11 @@ def _rows(value: Any, at: int, size: int) -> Any:
     return value[at : at + size] if isinstance(value, Tensor) else tuple(_rows(entry, at, size) for entry in value)
 
 
-def count_bytes(value: Any) -> int:
-    """The memory of a tensor or of nested sequences of tensors."""
-    return value.nbytes if isinstance(value, Tensor) else sum(map(count_bytes, value))
+def count_bytes(value: Any) -> float:
+    """The memory of a tensor or of nested sequences of tensors; infinite for what `split_batch` cannot cut."""
+    if isinstance(value, (tuple, list)):
+        return sum(map(count_bytes, value))
+    return value.nbytes if isinstance(value, Tensor) else math.inf
 
 
 def count_rows(targets: Any) -> int:

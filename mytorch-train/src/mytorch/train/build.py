@@ -120,7 +120,7 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
         train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
     if data.targets != "as-is":
         train = EncodedTargets(train, data.targets, dtype)
-        test = None if test is None else EncodedTargets(test, data.targets, dtype)
+        test = None if test is None else EncodedTargets(test, data.targets, dtype, train.count)
     return train, test
 
 

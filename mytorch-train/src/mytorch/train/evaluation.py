@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from mytorch.core import Metric, Module, add_path
+from mytorch.core import ArgumentError, Metric, Module, add_path
 from mytorch.train.batches import Batches, count_rows
 
 EVALUATION_BATCH = 8192
@@ -23,6 +24,15 @@ def metric_name(metric: Metric) -> str:
 def weight_of(loss: Module, rows: int) -> int:
     """How often a batch's loss counts when losses are averaged over rows."""
     return 1 if getattr(loss, "reduction", "mean") == "sum" else rows
+
+
+def require_number(loss: Module, value: Tensor, purpose: str) -> None:
+    """Raise ArgumentError unless a loss's value is a 0-dim tensor."""
+    if value.dim():
+        raise ArgumentError(
+            f"{type(loss).__name__}: the value to {purpose} must be one number, got a tensor of {tuple(value.shape)}; "
+            'use reduction="mean" or "sum"'
+        )
 
 
 def predict(net: Module, inputs: Any) -> Any:
@@ -42,17 +52,19 @@ def evaluate(
     Returns {"loss": ..., "error_rate": ...}.
     """
     modes = [(module, module.training) for module in net.modules()]
-    net.eval()
     total, rows = 0.0, 0
     for metric in metrics:
         metric.reset()
     try:
+        net.eval()
         with torch.inference_mode():
             for inputs, targets in Batches(data, batch_size):
                 prediction = predict(net, inputs)
                 here = count_rows(targets)
                 if loss is not None:
-                    total += float(loss(prediction, targets)) * weight_of(loss, here)
+                    value = loss(prediction, targets)
+                    require_number(loss, value, "judge by")
+                    total += float(value) * weight_of(loss, here)
                 rows += here
                 for metric in metrics:
                     metric.update(prediction, targets)
@@ -60,4 +72,4 @@ def evaluate(
         for module, training in modes:
             module.training = training
     results = {} if loss is None else {"loss": total / rows if rows else float("nan")}
-    return results | {metric_name(metric): metric.compute() for metric in metrics}
+    return results | {metric_name(metric): float(metric.compute()) for metric in metrics}

@@ -6,21 +6,19 @@ from torch import Tensor
 from mytorch.core import Metric, ShapeError, require_same_shape
 
 
-def class_indices(values: Tensor, classes: int | None = None) -> Tensor:
-    """The class of each row: of scores (..., C) the largest, of one column the sign, of integers themselves."""
+def class_indices(values: Tensor, columns: int, threshold: float) -> Tensor:
+    """The class of each row: of several columns the largest, of one whether it is above; of integers themselves."""
     if not values.is_floating_point():
         return values
-    if values.dim() > 0 and values.shape[-1] > 1 and classes != 1:
-        return values.argmax(-1)
-    threshold = 0.0 if classes is None else 0.5
-    return (values > threshold).long().reshape(-1)
+    return values.argmax(-1) if columns > 1 else (values > threshold).long().reshape(-1)
 
 
 class Accuracy(Metric):
     """The share of rows whose class is right.
 
-    Predictions: scores (batch, classes), the largest wins; or logits (batch, 1), class 1 where positive.
+    Predictions: scores (batch, classes), the largest wins; or logits (batch, 1) or (batch,), class 1 where positive.
     Targets: class indices (batch,), or one-hot rows or probabilities of the predictions' shape.
+    Raises ShapeError if there is not one target a row.
     """
 
     def __init__(self) -> None:
@@ -32,7 +30,7 @@ class Accuracy(Metric):
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         columns = prediction.shape[-1] if prediction.dim() > 1 else 1
-        predicted, wanted = class_indices(prediction), class_indices(target, columns)
+        predicted, wanted = class_indices(prediction, columns, 0.0), class_indices(target, columns, 0.5)
         if predicted.shape != wanted.shape:
             raise ShapeError(
                 f"{type(self).__name__}: targets must be one class a row, {tuple(predicted.shape)}, "
@@ -51,7 +49,7 @@ class ErrorRate(Accuracy):
     higher_is_better = False
 
     def compute(self) -> float:
-        return 1.0 - super().compute()
+        return (self.rows - float(self.right)) / self.rows if self.rows else float("nan")
 
 
 class MeanAbsoluteError(Metric):

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Optimizer, add_path
+from mytorch.core import Module, Optimizer, add_path
+from mytorch.train.evaluation import require_number
 
 
 def forward(net: Module, inputs: Any) -> tuple[Any, Any]:
@@ -18,11 +19,7 @@ def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
     """Forward and backward: adds to the parameters' gradients and returns the loss, a 0-dim tensor."""
     prediction, saved = forward(net, inputs)
     value, saved_by_loss = loss.forward(prediction, targets)
-    if value.dim():
-        raise ArgumentError(
-            f"{type(loss).__name__}: the value to train on must be one number, got a tensor of {tuple(value.shape)}; "
-            'use reduction="mean" or "sum"'
-        )
+    require_number(loss, value, "train on")
     del prediction  # so that memory falls during the backward
     net.backward(loss.backward(1.0, saved_by_loss), saved)
     return value  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import DataSet, DtypeError
+from mytorch.core import ArgumentError, DataSet, DtypeError
 from mytorch.train.batches import fetch
 
 Encoding = Literal["one-hot", "binary"]
@@ -19,16 +19,32 @@ class EncodedTargets(DataSet):
 
     one-hot: (batch, classes), as MSELoss and CrossEntropyLoss with probabilities take them.
     binary: (batch, 1), as BCEWithLogitsLoss takes them; there must be two classes.
-    Raises DtypeError if the targets are not integers.
+    count: the number of classes, if another data set decides it: the training data's for the test data's.
+    Raises DtypeError if the targets are not integers, ArgumentError if they are outside of the classes, or if the data
+    set has neither `classes` nor all its `targets`, so that their number is unknown.
     """
 
-    def __init__(self, data: Any, encoding: Encoding, dtype: torch.dtype) -> None:
+    def __init__(self, data: Any, encoding: Encoding, dtype: torch.dtype, count: int | None = None) -> None:
         self.data, self.encoding, self.dtype = data, encoding, dtype
         self.columns: tuple[str, ...] = tuple(getattr(data, "columns", ()))
         self.classes = getattr(data, "classes", None)
         self.preparation = getattr(data, "preparation", None)
         targets = getattr(data, "targets", None)
-        self._encoded = self.encode(targets) if isinstance(targets, Tensor) else None
+        whole = targets if isinstance(targets, Tensor) else None
+        self.count = self._count_classes(whole) if count is None else count
+        self._encoded = None if whole is None else self.encode(whole)
+
+    def _count_classes(self, targets: Tensor | None) -> int:
+        if self.encoding == "binary":
+            return 2
+        if self.classes is not None:
+            return len(self.classes)
+        if targets is None:
+            raise ArgumentError(
+                f"data.targets: {self.encoding} must know the number of classes, got {type(self.data).__name__} "
+                "without `classes`; set it to the names of the classes"
+            )
+        return int(targets.max()) + 1 if targets.numel() else 0
 
     def encode(self, targets: Tensor) -> Tensor:
         """The columns of class indices of any shape."""
@@ -37,10 +53,12 @@ class EncodedTargets(DataSet):
                 f"data.targets: {self.encoding} needs class indices, int64, got {targets.dtype}; "
                 'use targets = "as-is" for numbers'
             )
-        if self.encoding == "binary":
-            return targets.unsqueeze(-1).to(self.dtype)
-        classes = len(self.classes) if self.classes is not None else -1
-        return F.one_hot(targets, classes).to(self.dtype)
+        if outside := targets[(targets < 0) | (targets >= self.count)].tolist():
+            raise ArgumentError(
+                f"data.targets: {self.encoding} needs class indices from 0 to {self.count - 1}, got {outside[0]}"
+            )
+        columns = targets.unsqueeze(-1) if self.encoding == "binary" else F.one_hot(targets, self.count)
+        return columns.to(self.dtype)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -1,0 +1,81 @@
+"""What the tests share: parts of a made-up distribution, and an autograd that must not be used."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent / "toys"))
+
+import toy_parts
+
+from mytorch.plugins import catalogue
+from mytorch.train.load_experiment import read_toml
+
+ENTRY_POINTS = """
+[mytorch.layers]
+Chain = toy_parts:Chain
+Dense = toy_parts:Dense
+Twinless = toy_parts:Twinless
+WrongDense = toy_parts:WrongDense
+Rectify = toy_parts:Rectify
+Noise = toy_parts:Noise
+Shift = toy_parts:Shift
+[mytorch.losses]
+SquaredError = toy_parts:SquaredError
+[mytorch.optimizers]
+SGD = toy_parts:SGD
+[mytorch.schedules]
+StepLR = toy_parts:StepLR
+Ramp = toy_parts:Ramp
+[mytorch.datasets]
+Points = toy_parts:Points
+[mytorch.initializers]
+toy_constant = toy_parts:constant
+[mytorch.experiments]
+points = toy_parts:experiment
+no-path = toy_parts:no_path
+"""
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def parts(tmp_path_factory, monkeypatch):
+    """The distribution toy-parts is installed. Returns a function that installs another."""
+
+    def install(name, entry_points, requires="mytorch-core>=0.1"):
+        site = tmp_path_factory.mktemp("site")
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {requires}\n"
+        (info / "METADATA").write_text(metadata)
+        (info / "entry_points.txt").write_text(entry_points)
+        monkeypatch.syspath_prepend(site)
+        catalogue.cache_clear()
+
+    install("toy-parts", ENTRY_POINTS)
+    yield install
+    catalogue.cache_clear()
+
+
+@pytest.fixture
+def content(parts):
+    """An experiment of toy-parts, as a dict to be changed."""
+    return {"name": "points", **read_toml(toy_parts.experiment)}
+
+
+@pytest.fixture
+def no_autograd(monkeypatch):
+    """Autograd raises, whoever calls it."""
+
+    def forbidden(*_args, **_kwargs):
+        raise AssertionError("autograd was used")
+
+    for owner, name in [(torch.Tensor, "backward"), (torch.autograd, "backward"), (torch.autograd, "grad")]:
+        monkeypatch.setattr(owner, name, forbidden)
+    monkeypatch.setattr(torch.Tensor, "requires_grad_", forbidden)

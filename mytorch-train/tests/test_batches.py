@@ -1,0 +1,160 @@
+"""Batches: which rows, in which order, from which kinds of data sets."""
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset, random_split
+from toy_parts import Line, Rows, Table
+
+from mytorch.core import ArgumentError, DataSet
+from mytorch.train import Batches
+from mytorch.train import batches as implementation
+
+
+def rows_of(batches):
+    return [inputs.flatten().tolist() for inputs, _ in batches]
+
+
+def test_rows_come_in_order_and_the_last_batch_is_smaller():
+    batches = Batches(Line(5), 2)
+    assert len(batches) == 3
+    assert batches.rows == 5
+    taken = list(batches)
+    assert [len(inputs) for inputs, _ in taken] == [2, 2, 1]
+    torch.testing.assert_close(torch.cat([inputs for inputs, _ in taken]), Line(5).inputs)
+    assert all(torch.equal(targets, 2 * inputs) for inputs, targets in taken)
+
+
+def test_shuffled_epochs_differ_and_hold_every_row_once():
+    batches = Batches(Line(20), 6, shuffle=True)
+    epochs = [torch.cat([inputs for inputs, _ in batches]).flatten() for _ in range(3)]
+    assert not torch.equal(epochs[0], epochs[1])
+    assert not torch.equal(epochs[1], epochs[2])
+    for epoch in epochs:
+        torch.testing.assert_close(epoch.sort().values, Line(20).inputs.flatten())
+
+
+def test_the_seed_decides_the_order_whatever_torch_draws():
+    def two_epochs(seed):
+        batches = Batches(Line(20), 6, shuffle=True, seed=seed)
+        first = rows_of(batches)
+        torch.rand(3)
+        return first + rows_of(batches)
+
+    assert two_epochs(1) == two_epochs(1)
+    assert two_epochs(1) != two_epochs(2)
+
+
+def test_torchs_generator_is_left_alone():
+    state = torch.get_rng_state()
+    list(Batches(Line(20), 6, shuffle=True))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 65])
+@pytest.mark.parametrize("inputs_of", [lambda n: torch.randn(n, 3), lambda n: (torch.randn(n, 3), torch.randn(n))])
+def test_gathered_batches_equal_those_taken_one_by_one(rows, inputs_of, monkeypatch):
+    data = Table(inputs_of(rows), torch.randn(rows, 2))
+    gathered = list(Batches(data, 4, shuffle=True, seed=3))
+    monkeypatch.setattr(implementation, "GATHER_BYTES", 0)
+    alone = list(Batches(data, 4, shuffle=True, seed=3))
+    assert len(gathered) == len(alone)
+    torch.testing.assert_close(gathered, alone, rtol=0, atol=0)
+
+
+def test_small_batches_are_gathered_and_large_ones_are_not():
+    class Counting(Line):
+        calls: tuple[int, ...] = ()
+
+        def __getitems__(self, indices):
+            self.calls += (len(indices),)
+            return super().__getitems__(indices)
+
+    data = Counting(1000)
+    list(Batches(data, 10))
+    assert data.calls == (10, 990)
+    data.calls, data.inputs = (), torch.zeros(6, 300_000)
+    list(Batches(data, 2))
+    assert data.calls == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        Rows,
+        lambda data: TensorDataset(*data.__getitems__(torch.arange(len(data)))),
+        lambda data: Subset(data, range(len(data))),
+        lambda data: Subset(Rows(data), range(len(data))),
+        lambda data: [data[index] for index in range(len(data))],
+        lambda data: DataLoader(Rows(data), batch_size=4),
+        lambda data: DataLoader(data, batch_size=4, collate_fn=lambda batch: batch),
+    ],
+    ids=["rows", "TensorDataset", "Subset", "Subset of rows", "list", "DataLoader", "DataLoader of whole batches"],
+)
+def test_every_kind_of_data_set_gives_the_same_batches(wrap):
+    data = Line(10)
+    wrapped = Batches(wrap(data), 4)
+    assert len(wrapped) == 3
+    assert wrapped.rows == 10
+    torch.testing.assert_close([tuple(batch) for batch in wrapped], [tuple(batch) for batch in Batches(data, 4)])
+
+
+def test_torchs_random_split():
+    part, _ = random_split(Line(10), [6, 4])
+    assert sum(len(inputs) for inputs, _ in Batches(part, 4)) == 6
+
+
+def test_several_inputs_come_as_a_tuple():
+    data = Table((torch.arange(5), torch.arange(5) * 10), torch.arange(5))
+    for inputs, targets in Batches(Rows(data), 2):
+        assert len(inputs) == 2
+        assert torch.equal(inputs[1], targets * 10)
+
+
+def test_inputs_that_are_no_tensors_are_passed_on():
+    class Absent(Line):
+        def __getitems__(self, indices):
+            inputs, targets = super().__getitems__(indices)
+            return (inputs, None), targets
+
+    assert [inputs[1] for inputs, _ in Batches(Absent(5), 2)] == [None, None, None]
+
+
+def test_an_empty_data_set_has_no_batches():
+    assert len(Batches(Line(0), 4)) == 0
+    assert list(Batches(Line(0), 4, shuffle=True)) == []
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "4"])
+def test_the_batch_size_is_a_whole_number(size):
+    with pytest.raises(ArgumentError, match=r"batch_size must be a whole number of at least 1, got "):
+        Batches(Line(), size)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield from range(3)
+
+
+@pytest.mark.parametrize("data", [iter([]), Stream(), DataLoader(Stream())], ids=["iterator", "stream", "loader"])
+def test_data_without_a_length_is_refused(data):
+    with pytest.raises(ArgumentError, match=r"Batches: data must have a length, got "):
+        Batches(data, 4)
+
+
+class Triples(DataSet):
+    def __len__(self):
+        return 4
+
+    def __getitems__(self, indices):
+        return indices, indices, indices
+
+
+@pytest.mark.parametrize("data", [Triples(), torch.zeros(4, 2), DataLoader(TensorDataset(torch.zeros(4)))])
+def test_a_batch_must_be_a_pair(data):
+    with pytest.raises(ArgumentError, match=r": a batch must be a pair \(inputs, targets\), got "):
+        list(Batches(data, 2))
+
+
+def test_only_a_data_loader_cannot_be_replayed():
+    assert Batches(Line(), 2).replayable
+    assert not Batches(DataLoader(Line()), 2).replayable

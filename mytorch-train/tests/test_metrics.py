@@ -1,0 +1,79 @@
+"""The metrics of classification and regression."""
+
+import math
+
+import pytest
+import torch
+
+from mytorch.core import ShapeError
+from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError
+
+SCORES = torch.tensor([[0.1, 0.7, 0.2], [2.0, -1.0, 0.0], [0.0, 0.0, 1.0], [0.3, 0.2, 0.1]])
+
+
+def judged(metric, *batches):
+    metric.reset()
+    for prediction, target in batches:
+        metric.update(prediction, target)
+    return metric.compute()
+
+
+@pytest.mark.parametrize("target", [torch.tensor([1, 0, 1, 0]), torch.eye(3)[torch.tensor([1, 0, 1, 0])]])
+def test_scores_of_several_classes(target):
+    assert judged(Accuracy(), (SCORES, target)) == 0.75
+    assert judged(ErrorRate(), (SCORES, target)) == 0.25
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4,)])
+@pytest.mark.parametrize("integers", [True, False])
+def test_logits_of_two_classes(shape, integers):
+    prediction = torch.tensor([-0.1, 0.2, 0.3, -4.0]).reshape(shape)
+    target = torch.tensor([0.0, 1.0, 0.0, 0.0])
+    target = target.long() if integers else target.reshape(shape)
+    assert judged(Accuracy(), (prediction, target)) == 0.75
+
+
+def test_a_single_row():
+    assert judged(Accuracy(), (torch.tensor([[0.4]]), torch.tensor([[1.0]]))) == 1.0
+    assert judged(Accuracy(), (SCORES[:1], torch.tensor([1]))) == 1.0
+
+
+def test_batches_of_different_size_count_by_their_rows():
+    batches = [(SCORES[:3], torch.tensor([0, 1, 0])), (SCORES[3:], torch.tensor([0]))]
+    assert judged(Accuracy(), *batches) == 0.25
+    assert (
+        judged(MeanAbsoluteError(), (torch.zeros(3, 1), torch.ones(3, 1)), (torch.zeros(1, 1), 5 * torch.ones(1, 1)))
+        == 2.0
+    )
+
+
+def test_an_error_rate_is_exact():
+    scores = torch.eye(2)[[0] * 98 + [1] * 2]
+    assert judged(ErrorRate(), (scores, torch.zeros(100, dtype=torch.long))) == 0.02
+
+
+def test_sequences_of_scores():
+    assert judged(Accuracy(), (SCORES.reshape(2, 2, 3), torch.tensor([[1, 0], [1, 0]]))) == 0.75
+
+
+@pytest.mark.parametrize("metric", [Accuracy(), ErrorRate(), MeanAbsoluteError()])
+def test_nothing_seen_is_nan(metric):
+    assert math.isnan(judged(metric))
+
+
+def test_a_target_of_another_shape_is_refused():
+    with pytest.raises(ShapeError, match=r"Accuracy: targets must be one class a row, \(4,\), got \(3,\)"):
+        judged(Accuracy(), (SCORES, torch.tensor([1, 0, 1])))
+    with pytest.raises(ShapeError, match=r"MeanAbsoluteError: target must have the shape of the prediction"):
+        judged(MeanAbsoluteError(), (torch.zeros(3, 1), torch.zeros(3)))
+
+
+def test_the_direction_is_known():
+    assert Accuracy.higher_is_better
+    assert not ErrorRate.higher_is_better
+    assert not MeanAbsoluteError.higher_is_better
+
+
+def test_float32_sums_lose_nothing():
+    batches = [(torch.full((1000, 1), 0.1), torch.zeros(1000, 1))] * 50
+    assert judged(MeanAbsoluteError(), *batches) == pytest.approx(float(torch.tensor(0.1)), rel=1e-12)

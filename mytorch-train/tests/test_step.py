@@ -1,0 +1,65 @@
+"""One training step."""
+
+import pytest
+import torch
+from toy_parts import SGD, Both, Chain, Dense, Rectify, SquaredError, network
+
+from mytorch.core import ArgumentError, ShapeError
+from mytorch.train import gradients, step
+
+
+def test_gradients_are_those_of_autograd():
+    net, x, t = network(), torch.randn(5, 2), torch.randn(5, 2)
+    value = gradients(net, SquaredError(), x, t)
+    twin = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    twin.load_state_dict(net.state_dict())
+    expected = torch.nn.functional.mse_loss(twin(x), t)
+    expected.backward()
+    torch.testing.assert_close(value, expected.detach())
+    for parameter, reference in zip(net.param(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, reference.grad)
+
+
+def test_gradients_add_up_over_micro_batches():
+    net, x, t = network(), torch.randn(7, 2), torch.randn(7, 2)
+    gradients(net, SquaredError("sum"), x, t)
+    whole = [parameter.grad for parameter in net.param()]
+    net.zero_grad()
+    for rows in (slice(0, 3), slice(3, 7)):
+        gradients(net, SquaredError("sum"), x[rows], t[rows])
+    torch.testing.assert_close([parameter.grad for parameter in net.param()], whole)
+
+
+def test_step_changes_the_weights_and_leaves_no_gradient():
+    net = network()
+    before = [parameter.value.clone() for parameter in net.param()]
+    with torch.inference_mode():
+        value = step(net, SquaredError(), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
+    assert value.dim() == 0
+    assert all(parameter.grad is None for parameter in net.param())
+    assert not any(torch.equal(a, parameter.value) for a, parameter in zip(before, net.param(), strict=True))
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_step_takes_several_inputs(kind):
+    net = Both(Dense(2, 1), Dense(3, 1))
+    inputs = kind((torch.randn(4, 2), torch.randn(4, 3)))
+    first = step(net, SquaredError(), SGD(net.param()), inputs, torch.randn(4, 1))
+    assert first.isfinite()
+
+
+def test_an_error_names_the_path_to_the_layer():
+    net = Chain(Dense(2, 4), Chain(Rectify(), Dense(3, 2)))
+    with pytest.raises(
+        ShapeError, match=r"Dense: last axis of input must be 3, got 4 in a tensor of \(5, 4\)"
+    ) as info:
+        step(net, SquaredError(), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
+    assert info.value.__notes__ == ["in layer '1.1' (Dense) of Chain"]
+
+
+def test_a_loss_that_is_no_number_is_refused():
+    net = network()
+    with pytest.raises(
+        ArgumentError, match=r"SquaredError: the value to train on must be one number, got a tensor of"
+    ):
+        step(net, SquaredError("none"), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
