@@ -25,7 +25,13 @@ def find_source(module: str) -> Path | None:
 def _find(name: str, path: list[str] | None) -> ModuleSpec | None:
     for finder in sys.meta_path:
         find_spec = getattr(finder, "find_spec", None)
-        spec: ModuleSpec | None = find_spec(name, path) if find_spec else None
+        if find_spec is None:
+            continue
+        spec: ModuleSpec | None
+        try:
+            spec = find_spec(name, path)
+        except KeyError:  # a namespace inside a package: Python looks its parent up, which is not imported
+            spec = find_spec(name.rpartition(".")[2], path)
         if spec is not None:
             return spec
     return None

@@ -1,0 +1,194 @@
+"""Plugins of a training run: loaded one by one, told what happens, and harmless to each other."""
+
+import warnings
+from typing import Any, ClassVar
+
+import pytest
+
+from mytorch.plugins import Hooks, PluginError, PluginWarning, StopTraining, hookimpl
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    @hookimpl
+    def batch_ended(self, epoch: int, batch: int) -> None:  # fewer arguments than the hook has
+        self.seen.append((epoch, batch))
+
+    @hookimpl
+    def training_ended(self, run: Any) -> None:
+        self.seen.append(run)
+
+
+class Failing:
+    @hookimpl
+    def batch_ended(self, run: Any) -> None:
+        raise ValueError("first\nsecond line")
+
+
+class Stopping:
+    @hookimpl
+    def epoch_ended(self, epoch: int) -> None:
+        if epoch == 2:
+            raise StopTraining
+
+
+BATCH = {"run": None, "epoch": 1, "batch": 7, "loss": None}
+
+
+@pytest.fixture(autouse=True)
+def reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MYTORCH_STRICT_PLUGINS", raising=False)
+
+
+def test_tells_every_plugin_what_it_listens_to() -> None:
+    one, two = Listener(), Listener()
+    hooks = Hooks([one, two], installed=False)
+    assert not hooks.notify("batch_ended", **BATCH)
+    hooks.notify("training_ended", run="the run")
+    hooks.notify("training_started", run=None)
+    assert one.seen == two.seen == [(1, 7), "the run"]
+    assert hooks.wants("batch_ended")
+    assert not hooks.wants("training_failed")
+
+
+def test_stop_training_is_passed_on_after_everybody_was_told() -> None:
+    class Late(Stopping):
+        seen: ClassVar[list[int]] = []
+
+        @hookimpl
+        def epoch_ended(self, epoch: int) -> None:
+            self.seen.append(epoch)
+
+    hooks = Hooks([Late(), Stopping()], installed=False)
+    assert not hooks.notify("epoch_ended", run=None, epoch=1, record={})
+    assert hooks.notify("epoch_ended", run=None, epoch=2, record={})
+    assert Late.seen == [1, 2]
+
+
+def test_a_failing_plugin_is_reported_once_and_the_others_are_told() -> None:
+    before, after = Listener(), Listener()
+    hooks = Hooks([before, Failing(), after], installed=False)
+    message = r"hook plugin '.*' failed in batch_ended \(ValueError: first second line\); training goes on"
+    with pytest.warns(PluginWarning, match=message):
+        hooks.notify("batch_ended", **BATCH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hooks.notify("batch_ended", **BATCH)
+    assert before.seen == after.seen == [(1, 7), (1, 7)]
+
+
+def test_what_must_succeed_ends_the_run() -> None:
+    hooks = Hooks(installed=False)
+    hooks.add(Failing(), must_succeed=True)
+    with pytest.raises(ValueError, match="first"):
+        hooks.notify("batch_ended", **BATCH)
+
+
+def test_strict_plugins_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "1")
+    with pytest.raises(ValueError, match="first"):
+        Hooks([Failing()], installed=False).notify("batch_ended", **BATCH)
+
+
+class Misspelt:
+    @hookimpl
+    def batch_endet(self, run: Any) -> None:
+        pass
+
+    @hookimpl
+    def batch_ended(self) -> None:
+        raise AssertionError("a plugin that was refused is not called")
+
+
+class WrongArguments:
+    @hookimpl
+    def batch_ended(self, run: Any, speed: float) -> None:
+        pass
+
+
+class Wrapping:
+    @hookimpl(wrapper=True)
+    def batch_ended(self) -> Any:
+        return (yield)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (Misspelt(), "hook plugin 'Misspelt' does not fit the hooks: .*batch_endet"),
+        (WrongArguments(), "hook plugin 'WrongArguments' does not fit the hooks: .*speed"),
+        (Wrapping(), "hook plugin 'Wrapping': batch_ended must be a plain function, got a wrapper"),
+        (object(), "hook plugin 'object' must implement at least one hook, marked with hookimpl"),
+    ],
+    ids=["unknown hook", "unknown argument", "wrapper", "no hook"],
+)
+def test_a_plugin_that_does_not_fit_is_refused_and_leaves_no_trace(plugin: object, message: str) -> None:
+    listener = Listener()
+    hooks = Hooks([listener], installed=False)
+    with pytest.raises(PluginError, match=message):
+        hooks.add(plugin)
+    hooks.notify("batch_ended", **BATCH)
+    assert listener.seen == [(1, 7)]
+    later = Listener()
+    hooks.add(later)
+    hooks.notify("batch_ended", **BATCH)
+    assert later.seen == [(1, 7)]
+
+
+GOOD = """
+from mytorch.plugins import hookimpl
+
+SEEN = []
+
+@hookimpl
+def batch_ended(batch):
+    SEEN.append(batch)
+
+class Plugin:
+    @hookimpl
+    def epoch_ended(self, epoch):
+        SEEN.append(-epoch)
+"""
+
+
+def test_installed_plugins_are_loaded_modules_and_classes_alike(install: Any) -> None:
+    install("acme-hooks", {"mytorch.hooks": {"log": "acme_hooks", "other": "acme_hooks:Plugin"}}, {"acme_hooks": GOOD})
+    hooks = Hooks()
+    hooks.notify("batch_ended", **BATCH)
+    hooks.notify("epoch_ended", run=None, epoch=3, record={})
+    import acme_hooks
+
+    assert acme_hooks.SEEN == [7, -3]
+
+
+@pytest.mark.parametrize("source", ["raise ValueError('broken')", "import sys; sys.exit('broken')"])
+def test_an_installed_plugin_that_breaks_is_left_out_and_the_others_work(install: Any, source: str) -> None:
+    broken, good = f"acme_breaks_{len(source)}", f"acme_works_{len(source)}"
+    install("acme-breaks", {"mytorch.hooks": {"bad": broken}}, {broken: source})
+    install("acme-works", {"mytorch.hooks": {"log": good}}, {good: GOOD})
+    with pytest.warns(
+        PluginWarning, match="acme-breaks:bad is left out: hook 'bad' of acme-breaks .*broken.*uninstall"
+    ):
+        hooks = Hooks()
+    hooks.notify("batch_ended", **BATCH)
+    assert __import__(good).SEEN == [7]
+
+
+def test_an_installed_plugin_that_does_not_fit_is_left_out(install: Any) -> None:
+    source = "from mytorch.plugins import hookimpl\n@hookimpl\ndef batch_endet(): pass\n"
+    install("acme-misfit", {"mytorch.hooks": {"bad": "acme_misfit"}}, {"acme_misfit": source})
+    with pytest.warns(PluginWarning, match="acme-misfit:bad is left out: .*does not fit the hooks.*batch_endet"):
+        hooks = Hooks()
+    hooks.notify("batch_ended", **BATCH)
+
+
+def test_strict_plugins_are_not_left_out(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "1")
+    install("acme-strict", {"mytorch.hooks": {"bad": "acme_strict"}}, {"acme_strict": "1 / 0"})
+    with pytest.raises(PluginError, match="hook 'bad' of acme-strict"):
+        Hooks()
+    monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "0")
+    with pytest.warns(PluginWarning):
+        Hooks()
