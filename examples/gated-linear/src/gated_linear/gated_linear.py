@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import init
 
+from gated_linear.twin import GatedLinearTwin
 from mytorch.core import Module, Parameter, require_last_axis
 
 
@@ -50,3 +51,7 @@ class GatedLinear(Module):
             weight.accumulate(d_rows.T @ rows)
             bias.accumulate(d_rows.sum(0))
         return d_a @ self.weight.value + d_z @ self.gate_weight.value if self.input_grad else None
+
+    def torch_twin(self) -> GatedLinearTwin:
+        """The layer for `mytorch parity` to compare with; its weights are copied from here."""
+        return GatedLinearTwin(self.in_features, self.out_features)

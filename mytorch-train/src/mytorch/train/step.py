@@ -20,8 +20,9 @@ def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
     prediction, saved = forward(net, inputs)
     value, saved_by_loss = loss.forward(prediction, targets)
     require_number(loss, value, "train on")
-    del prediction  # so that memory falls during the backward
-    net.backward(loss.backward(1.0, saved_by_loss), saved)
+    d_prediction = [loss.backward(1.0, saved_by_loss)]
+    del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
+    net.backward(d_prediction.pop(), saved)
     return value  # type: ignore[no-any-return]
 
 
