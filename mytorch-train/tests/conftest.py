@@ -17,6 +17,7 @@ ENTRY_POINTS = """
 [mytorch.layers]
 Chain = toy_parts:Chain
 Dense = toy_parts:Dense
+toy_Sequential = toy_parts:Sequential
 Twinless = toy_parts:Twinless
 WrongDense = toy_parts:WrongDense
 Rectify = toy_parts:Rectify

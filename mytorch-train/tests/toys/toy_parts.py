@@ -13,6 +13,7 @@ from mytorch.core import (
     Optimizer,
     Parameter,
     Schedule,
+    persistent,
     require_last_axis,
     require_range,
     require_same_shape,
@@ -126,8 +127,15 @@ class Chain(Module):
             d_y = layer.backward(d_y, saved.pop())
         return d_y
 
+    def torch_twin(self) -> torch.nn.Module:
+        return torch.nn.Sequential(*(layer.torch_twin() for layer in self.layers))
 
-Chain.__module__ = "mytorch.nn.chain"  # parity walks through mytorch.nn's containers only, here one that torch lacks
+
+class Sequential(Chain):
+    """Stands for a container of mytorch.nn, through which parity walks by itself."""
+
+    __module__ = "mytorch.nn.sequential"
+    torch_twin = None
 
 
 class Both(Module):
@@ -178,7 +186,7 @@ class SGD(Optimizer):
             if group["momentum"]:
                 state = self.state[p]
                 if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = torch.zeros_like(p.value)
+                    state["momentum_buffer"] = persistent(torch.zeros_like(p.value))
                 direction = state["momentum_buffer"].mul_(group["momentum"]).add_(p.grad)
             p.value.sub_(direction * group["lr"])
 

@@ -47,7 +47,7 @@ def all_finite(value: Any) -> bool:
 def weights_finite(values: list[Tensor]) -> bool:
     """Whether all weights are finite, at the price of one pass over them."""
     values = [value for value in values if value.numel()]
-    return not values or math.isfinite(torch.stack(torch._foreach_norm(values, math.inf)).sum().item())
+    return not values or math.isfinite(torch.stack(torch._foreach_norm(values, math.inf)).max().item())
 
 
 def find_origin(training: Training, snapshot: Snapshot, batches: int) -> Origin | None:
@@ -75,6 +75,7 @@ def find_origin(training: Training, snapshot: Snapshot, batches: int) -> Origin 
 def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
     """Take one step; the place of the first value that is not finite, or None."""
     net, loss = training.net, training.loss
+    healthy = [(name, held) for name, held in net.named_state() if all_finite(held.value)]  # a mask may hold -inf
     if not all_finite(inputs):
         return "the inputs of the batch"
     if not all_finite(targets):
@@ -99,7 +100,7 @@ def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
         return str(found)
     training.optimizer.step()
     training.optimizer.zero_grad()
-    for name, held in net.named_state():
+    for name, held in healthy:
         if not all_finite(held.value):
             return f"{name} after the update by {type(training.optimizer).__name__}"
     return None

@@ -41,10 +41,6 @@ def fit(
     Raises NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
     """
     listeners = Hooks(hooks)
-    if folder is not None:
-        listeners.add(Recorder(RunFolder.create(Path(folder), type(net).__name__.lower())), must_succeed=True)
-    if not quiet:
-        listeners.add(Progress())
     training = Training(
         net,
         loss,
@@ -57,5 +53,9 @@ def fit(
         evaluate_every=evaluate_every,
         hooks=listeners,
     )
+    if folder is not None:
+        listeners.add(Recorder(RunFolder.create(Path(folder), type(net).__name__.lower())), must_succeed=True)
+    if not quiet:
+        listeners.add(Progress())
     training.run()
     return training

@@ -8,6 +8,7 @@ from typing import Any
 
 from mytorch.core import Module
 
+METHODS = ("forward", "backward")
 Watch = Callable[[str, Module, Any], None]
 
 
@@ -17,14 +18,17 @@ def observe(net: Module, on_forward: Watch, on_backward: Watch) -> Iterator[None
     `on_backward(path, module, d_input)` after each backward, a child's before its container's.
     """
     watched = list(net.named_modules())
-    for path, module in watched:
-        vars(module)["forward"] = _then(module.forward, on_forward, path, module, first=True)
-        vars(module)["backward"] = _then(module.backward, on_backward, path, module, first=False)
+    before = [{name: vars(module)[name] for name in METHODS if name in vars(module)} for _, module in watched]
     try:
+        for path, module in watched:
+            vars(module)["forward"] = _then(module.forward, on_forward, path, module, first=True)
+            vars(module)["backward"] = _then(module.backward, on_backward, path, module, first=False)
         yield
     finally:
-        for _, module in watched:
-            del vars(module)["forward"], vars(module)["backward"]
+        for (_, module), own in zip(watched, before, strict=True):
+            for name in METHODS:
+                vars(module).pop(name, None)
+            vars(module).update(own)
 
 
 def _then(method: Callable[..., Any], watch: Watch, path: str, module: Module, *, first: bool) -> Callable[..., Any]:

@@ -44,7 +44,7 @@ class EncodedTargets(DataSet):
                 f"data.targets: {self.encoding} must know the number of classes, got {type(self.data).__name__} "
                 "without `classes`; set it to the names of the classes"
             )
-        return int(targets.max()) + 1 if targets.numel() else 0
+        return 0 if targets.is_floating_point() or not targets.numel() else int(targets.max()) + 1
 
     def encode(self, targets: Tensor) -> Tensor:
         """The columns of class indices of any shape."""

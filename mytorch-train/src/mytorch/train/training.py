@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Sc
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import evaluate, weight_of
+from mytorch.train.evaluation import evaluate, metric_name, weight_of
 from mytorch.train.finite import find_origin, weights_finite
 from mytorch.train.snapshot import Snapshot
 from mytorch.train.step import step
@@ -48,6 +49,11 @@ class Training:
             raise ArgumentError(
                 f"Training: epochs must be at least 0 and evaluate_every at least 1, got {epochs} and {evaluate_every}"
             )
+        if epochs and not len(batches):
+            raise ArgumentError("Training: data must have at least one batch, got none")
+        names = Counter(["loss", *map(metric_name, metrics)])
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ArgumentError(f"Training: metrics must have different names, got {twice[0]} twice")
         self.net, self.loss, self.optimizer, self.schedule = net, loss, optimizer, schedule
         self.batches, self.test, self.metrics = batches, test, metrics
         self.epochs, self.evaluate_every = epochs, evaluate_every
@@ -62,7 +68,9 @@ class Training:
 
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         """
+        input_grad = self.net.input_grad
         self.net.train()
+        self.net.zero_grad()
         self.net.input_grad = False
         try:
             with torch.inference_mode():
@@ -73,7 +81,8 @@ class Training:
             self.hooks.notify("training_failed", run=self, error=error)
             raise
         finally:
-            self.net.input_grad = True
+            self.net.zero_grad()
+            self.net.input_grad = input_grad
         self.hooks.notify("training_ended", run=self)
 
     def _epoch(self) -> bool:
