@@ -281,3 +281,27 @@ def test_is_an_optimizer_of_the_contract() -> None:
     optimizer = SGD([Parameter(torch.ones(2))], lr=0.5)
     assert isinstance(optimizer, Optimizer)
     assert repr(optimizer).startswith("SGD(lr=0.5, momentum=0")
+
+
+def test_a_value_rebound_to_another_layout_in_mid_run() -> None:
+    parameters, twins = pair()
+    ours, theirs = SGD(parameters, 0.1, momentum=0.9), torch.optim.SGD(twins, 0.1, momentum=0.9)
+    for step in range(4):
+        if step == 2:
+            parameters[0].value = parameters[0].value.T.contiguous().T
+            assert not parameters[0].value.is_contiguous()
+        give_gradients(parameters, twins)
+        ours.step()
+        theirs.step()
+        assert_same(parameters, twins)
+
+
+def test_momentum_switched_on_in_mid_run() -> None:
+    parameters, twins = pair()
+    ours, theirs = SGD(parameters, 0.1), torch.optim.SGD(twins, 0.1)
+    for step in range(4):
+        ours.param_groups[0]["momentum"] = theirs.param_groups[0]["momentum"] = 0.9 * (step % 3 > 0)
+        give_gradients(parameters, twins)
+        ours.step()
+        theirs.step()
+        assert_same(parameters, twins)

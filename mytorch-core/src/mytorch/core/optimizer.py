@@ -76,7 +76,8 @@ class Optimizer:
         for group in self.param_groups:
             active = [p for p in group["params"] if p.grad is not None and p.trainable]
             for parameter in active:
-                self._follow(parameter)
+                if self._followed.get(parameter) is not parameter.value:
+                    self._follow(parameter)
             if active:
                 self.update(active, group)
 
@@ -86,11 +87,8 @@ class Optimizer:
 
     def _follow(self, parameter: Parameter) -> None:
         """Convert a parameter's state if its value has since moved to another dtype or device."""
-        value = parameter.value
-        if self._followed.get(parameter) is value:  # the common case, for nearly nothing
-            return
+        state, value = self.state[parameter], parameter.value
         self._followed[parameter] = value
-        state = self.state[parameter]
         for name, held in state.items():
             if not isinstance(held, Tensor) or held.dim() != value.dim():
                 continue
