@@ -1,0 +1,142 @@
+"""The networks that the benchmarks train: ours, PyTorch's, and the tensor operations alone, from the same weights."""
+
+from itertools import pairwise
+
+import torch
+from side_by_side import Contestant
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch import nn, optim
+from mytorch.train import step
+
+REFERENCE, BATCH = (2, 25, 25, 25, 2), 100
+LR, MOMENTUM = 0.01, 0.9
+TORCH_SGD = {
+    "plain": {"foreach": False, "fused": False},
+    "foreach": {"foreach": True, "fused": False},
+    "fused": {"fused": True},
+}
+
+Weights = list[tuple[Tensor, Tensor]]
+Batch = tuple[Tensor, Tensor]
+
+
+def draw(sizes: tuple[int, ...], batch: int) -> tuple[Weights, Batch]:
+    """Weights, and a batch with one-hot targets."""
+    torch.manual_seed(0)
+    weights = [
+        (torch.randn(above, below) * (2 / below) ** 0.5, torch.zeros(above)) for below, above in pairwise(sizes)
+    ]
+    return weights, (torch.rand(batch, sizes[0]), F.one_hot(torch.randint(sizes[-1], (batch,)), sizes[-1]).float())
+
+
+def make(weights: Weights) -> tuple[nn.Sequential, nn.MSELoss, optim.SGD]:
+    """Our network, loss and optimizer, ready to train."""
+    layers: list[nn.Linear | nn.ReLU] = []
+    for weight, _ in weights:
+        layers += [nn.Linear(weight.shape[1], weight.shape[0]), nn.ReLU()]
+    net = nn.Sequential(*layers[:-1])
+    net.load_state_dict(_named(weights))
+    return net.train(), nn.MSELoss(), optim.SGD(net.param(), lr=LR, momentum=MOMENTUM)
+
+
+def ours(weights: Weights, batch: Batch) -> Contestant:
+    """mytorch.train.step as mytorch.train runs it."""
+    net, loss, optimizer = make(weights)
+    net.input_grad = False
+    return Contestant(lambda: step(net, loss, optimizer, *batch), inference=True)
+
+
+def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -> Contestant:
+    """PyTorch eager: a Sequential, or a Module written plainly, with one variant of its SGD."""
+    net = _sequential(weights) if sequential else Plain(weights)
+    loss = torch.nn.MSELoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM, **TORCH_SGD[sgd])
+    inputs, targets = batch
+
+    def train() -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        value: Tensor = loss(net(inputs), targets)
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        return value.detach()
+
+    return Contestant(train)
+
+
+def bare(weights: Weights, batch: Batch) -> Contestant:
+    """The tensor operations of our step one after the other: no modules, no checks, no parameters."""
+    values = [tensor.clone() for pair in weights for tensor in pair]
+    velocities = [torch.zeros_like(value) for value in values]
+    layers = [(weight, bias) for weight, bias in zip(values[::2], values[1::2], strict=True)]
+    inputs, targets = batch
+    mse_loss, relu_backward = torch.ops.aten.mse_loss.default, torch.ops.aten.threshold_backward.default
+    scale, linear, fused_sgd = 2 / targets.numel(), F.linear, torch._fused_sgd_
+    last = len(layers) - 1
+
+    def train() -> Tensor:
+        x, seen = inputs, []
+        for number, (weight, bias) in enumerate(layers):
+            seen.append(x)
+            x = linear(x, weight, bias)
+            if number != last:
+                x = x.relu()
+        value = mse_loss(x, targets, 1)
+        d_y = (x - targets).mul_(scale)
+        grads = []
+        for number in range(last, 0, -1):
+            x = seen[number]
+            grads += [d_y.sum(0), d_y.t() @ x]
+            d_y = relu_backward(d_y @ layers[number][0], x, 0)
+        grads += [d_y.sum(0), d_y.t() @ inputs]
+        grads.reverse()
+        fused_sgd(
+            values,
+            grads,
+            velocities,
+            lr=LR,
+            momentum=MOMENTUM,
+            dampening=0.0,
+            weight_decay=0.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,
+        )
+        return value  # type: ignore[no-any-return]
+
+    return Contestant(train, inference=True)
+
+
+class Plain(torch.nn.Module):
+    """A network as most people write it."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(w.shape[1], w.shape[0]) for w, _ in weights)
+        self.last = len(weights) - 1
+        self.load_state_dict({f"layers.{name}": t for name, t in _named(weights, spacing=1).items()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number, layer in enumerate(self.layers):
+            x = layer(x)
+            if number != self.last:
+                x = F.relu(x)
+        return x
+
+
+def _sequential(weights: Weights) -> torch.nn.Module:
+    layers: list[torch.nn.Module] = []
+    for weight, _ in weights:
+        layers += [torch.nn.Linear(weight.shape[1], weight.shape[0]), torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1])
+    net.load_state_dict(_named(weights))
+    return net
+
+
+def _named(weights: Weights, spacing: int = 2) -> dict[str, Tensor]:
+    return {
+        f"{spacing * number}.{kind}": tensor
+        for number, pair in enumerate(weights)
+        for kind, tensor in zip(("weight", "bias"), pair, strict=True)
+    }
