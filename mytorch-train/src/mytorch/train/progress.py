@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from mytorch.plugins import hookimpl
 
@@ -28,8 +30,18 @@ class Progress:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self._bar: Bar | None = None
+        self._live: Live | None = None
+        self._bar = Bar(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            auto_refresh=False,
+        )
         self._task = TaskID(0)
+        self._numbers = Text()
         self._moved = 0.0
 
     @hookimpl
@@ -37,34 +49,25 @@ class Progress:
         """Open the bar."""
         if not self.console.is_terminal:
             return
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
-        self._task = self._bar.add_task("epoch", total=run.epochs, numbers="")
-        self._bar.start()
+        self._task = self._bar.add_task("epoch", total=run.epochs)
+        self._live = Live(Group(self._bar, self._numbers), console=self.console)  # two lines, to fit 80 columns
+        self._live.start()
 
     @hookimpl
     def batch_ended(self, run: Training, epoch: int, batch: int, loss: Tensor) -> None:
         """Move the bar within a long epoch."""
-        if self._bar is None or time.monotonic() - self._moved < BATCH_SECONDS:
+        if self._live is None or time.monotonic() - self._moved < BATCH_SECONDS:
             return
         self._moved = time.monotonic()
         done = epoch - 1 + batch / max(1, len(run.batches))
-        self._bar.update(self._task, completed=done, numbers=f"loss {loss.item():.4g}")
+        self._show(done, f"loss {loss.item():.4g}")
 
     @hookimpl
     def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
         """Show the numbers of the epoch."""
-        if self._bar is not None:
+        if self._live is not None:
             self._moved = time.monotonic()
-            self._bar.update(self._task, completed=epoch, numbers=numbers_of(record))
+            self._show(epoch, numbers_of(record))
         elif epoch % -(-run.epochs // LINES) == 0 or epoch == run.epochs:
             line = f"epoch {epoch:>{len(str(run.epochs))}}/{run.epochs}  {numbers_of(record)}"
             self.console.print(line, highlight=False, soft_wrap=True)
@@ -79,10 +82,14 @@ class Progress:
         """Close the bar."""
         self._close()
 
+    def _show(self, done: float, numbers: str) -> None:
+        self._bar.update(self._task, completed=done)
+        self._numbers.plain = numbers
+
     def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def numbers_of(record: Mapping[str, float]) -> str:
