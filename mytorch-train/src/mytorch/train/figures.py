@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mytorch.train.errors import RunError
+from mytorch.train.weights import whole
 
 TRAIN, TEST = "#0072B2", "#D55E00"
 """Blue and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
@@ -54,8 +55,8 @@ def plot_series(
     width: float = 1.5,
     alpha: float = 1.0,
 ) -> None:
-    """Draw one column of a history over the epochs in which it was taken; nothing if it never was."""
-    points = [(record["epoch"], record[name]) for record in history if name in record]
+    """Draw one column of a history over the epochs in which it was taken and finite; nothing if it never was."""
+    points = [(record["epoch"], record[name]) for record in history if math.isfinite(record.get(name, math.nan))]
     if points:
         epochs, values = zip(*points, strict=True)
         axes.plot(epochs, values, marker=marker, ms=3, lw=width, color=color, alpha=alpha, label=label)
@@ -76,8 +77,6 @@ def finish(axes: Axes, title: str, ylabel: str) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure. Raises RunError."""
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise RunError(f"{path}: must be writable, got {error}") from error
+    with whole(path) as beside:
+        figure.savefig(beside, dpi=150, format="png")
     return path

@@ -57,14 +57,19 @@ class Recorder:
     @hookimpl
     def training_ended(self, run: Training) -> None:
         """Keep the weights and draw the figures."""
-        self._finish(run, "finished")
+        try:
+            self._finish(run, "finished")
+        except KeyboardInterrupt as error:
+            self.training_failed(run, error)
+            raise
 
     @hookimpl
     def training_failed(self, run: Training, error: BaseException) -> None:
-        """Keep what was trained so far and say why it ended."""
+        """Keep what was trained so far and say where it lies and why it ended."""
         interrupted = isinstance(error, KeyboardInterrupt)
         reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
         self._finish(run, "interrupted" if interrupted else "failed", reason)
+        error.add_note(f"What was trained so far lies in {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
         save_weights(run.net, self._arguments, self.folder.path)

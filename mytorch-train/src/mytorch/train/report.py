@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from mytorch.train.progress import numbers_of
+from mytorch.train.run_folder import EXPERIMENT_FILE, HISTORY_FILE
 from mytorch.train.train_experiment import Run
+from mytorch.train.weights import WEIGHTS_FILE
+
+FILES = (EXPERIMENT_FILE, HISTORY_FILE, WEIGHTS_FILE)
 
 
 def run_summary(run: Run) -> str:
     """The last epoch's numbers, the time, where everything lies and what to do next."""
-    last = run.history[-1]
-    files = ", ".join(sorted(f"figures/{path.name}" for path in (run.path / "figures").glob("*.png")))
+    numbers = f": {numbers_of(run.history[-1])}" if run.history else ""
+    figures = sorted(f"figures/{path.name}" for path in (run.path / "figures").glob("*.png"))
+    files = ", ".join([*(name for name in FILES if (run.path / name).exists()), *figures])
     seconds = run.summary["seconds"]
     return "\n".join(
         [
-            f"{len(run.history)} epochs in {seconds:.3g} s: {numbers_of(last)}",
-            f"Run kept in {run.path} (experiment.toml, history.csv, weights.safetensors, {files})",
+            f"{len(run.history)} epochs in {seconds:.3g} s{numbers}",
+            f"Run kept in {run.path} ({files})",
             f"Judge it again: mytorch evaluate {run.path}",
         ]
     )

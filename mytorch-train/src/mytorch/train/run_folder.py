@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -61,8 +64,13 @@ class RunFolder:
         write_text(self.path / EXPERIMENT_FILE, text)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """One of the JSON files."""
-        write_text(self.path / name, json.dumps(content, indent=2) + "\n")
+        """One of the JSON files; a number that is not finite becomes null. Raises RunError."""
+        path = self.path / name
+        try:
+            text = json.dumps(_plain(content), indent=2, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"{path}: contents must be what JSON can hold, got {error}") from error
+        write_text(path, text + "\n")
 
     def read_json(self, name: str) -> Any:
         """One of the JSON files. Raises RunError."""
@@ -71,14 +79,16 @@ class RunFolder:
     def append_history(self, record: Mapping[str, float], columns: list[str]) -> None:
         """Add one line to the history, written out at once; the first one is preceded by the column names."""
         path = self.path / HISTORY_FILE
+        written = path.stat().st_size if path.exists() else 0
         try:
-            first = not path.exists()
             with path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, columns, extrasaction="ignore")
-                if first:
+                if not written:
                     writer.writeheader()
                 writer.writerow(record)
         except OSError as error:
+            with suppress(OSError):
+                os.truncate(path, written)  # no half line
             raise RunError(f"{path}: must be writable, got {error}") from error
 
     def history(self) -> list[dict[str, float]]:
@@ -89,7 +99,7 @@ class RunFolder:
                 return [{name: _number(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, AttributeError, csv.Error) as error:
             raise RunError(f"{path}: must be a history that a run wrote, got {error}") from error
 
     @property
@@ -101,6 +111,14 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{folder}: must be writable, got {error}") from error
         return folder
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(text: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mytorch.core import Module, MytorchError
+from mytorch.core import Module
 from mytorch.plugins import Hooks
 from mytorch.train.build import Setup, build, build_data, build_metrics, build_part, default_dtype, threads
 from mytorch.train.errors import RunError
@@ -64,26 +64,15 @@ def train_experiment(
     """
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
-        setup = build(experiment)
+        listeners = Hooks(hooks)
+        training, text = start(build(experiment), listeners), to_toml(experiment)
         folder = RunFolder.create(Path(output), experiment.name)
-        folder.write_experiment(to_toml(experiment))
-        train_setup(setup, folder, hooks=hooks, quiet=quiet)
-    return load(folder.path)
-
-
-def train_setup(setup: Setup, folder: RunFolder, *, hooks: Iterable[object] = (), quiet: bool = False) -> Training:
-    """Train what was built, and keep everything in `folder`. An error says where what was trained lies."""
-    listeners = Hooks(hooks)
-    listeners.add(Recorder(folder), must_succeed=True)
-    if not quiet:
-        listeners.add(Progress())
-    training = start(setup, listeners)
-    try:
+        folder.write_experiment(text)
+        listeners.add(Recorder(folder), must_succeed=True)
+        if not quiet:
+            listeners.add(Progress())
         training.run()
-    except (MytorchError, KeyboardInterrupt) as error:
-        error.add_note(f"What was trained so far lies in {folder.path}")
-        raise
-    return training
+    return load(folder.path)
 
 
 def start(setup: Setup, hooks: Hooks) -> Training:

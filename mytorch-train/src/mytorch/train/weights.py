@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,8 @@ def save_weights(net: Module, arguments: Mapping[str, Tensor], folder: Path) -> 
         if id(held) not in seen:
             seen.add(id(held))
             tensors[name] = held.value
-    path = folder / WEIGHTS_FILE
-    beside = path.with_suffix(".part")
-    try:
+    with whole(folder / WEIGHTS_FILE) as beside:
         save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, beside)
-        beside.replace(path)
-    except (OSError, SafetensorError) as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path}: must be writable, got {error}") from error
 
 
 def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
@@ -57,8 +52,9 @@ def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) 
     arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}
     try:
         net = rebuild(description, arguments, classes=classes)
-    except (DescriptionError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / MODEL_FILE}: must describe a model that can be built here, got {error}") from error
+    except (DescriptionError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error) if isinstance(error, DescriptionError) else f"{type(error).__name__}: {error}"
+        raise RunError(f"{folder / MODEL_FILE}: must describe a model that can be built here, got {reason}") from error
     state: dict[str, Tensor] = {name: value for name, value in tensors.items() if not name.startswith(_ARGUMENT)}
     stored = {id(held): state[name] for name, held in net.named_state() if name in state}
     for name, held in net.named_state():
@@ -91,10 +87,23 @@ def read_json(path: Path) -> Any:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file that is whole at every moment. Raises RunError."""
-    beside = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` if nothing went wrong, else it is removed.
+
+    Raises RunError for a full disk and the like.
+    """
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        yield beside
         beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RunError(f"{path}: must be writable, got {error}") from error
+    except BaseException as error:  # Ctrl-C too leaves no half file
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        if isinstance(error, (OSError, SafetensorError)):
+            raise RunError(f"{path}: must be writable, got {error}") from error
+        raise
