@@ -94,7 +94,7 @@ def test_every_column_from_the_first_line(tmp_path):
     lines = (only(tmp_path) / "history.csv").read_text().splitlines()
     assert lines[0] == "epoch,lr,seconds,train_loss,train_error_rate,test_loss,test_error_rate"
     assert lines[1].endswith(",,,")
-    assert [list(record) for record in load(only(tmp_path)).history][0] == ["epoch", "lr", "seconds", "train_loss"]
+    assert list(load(only(tmp_path)).history[0]) == ["epoch", "lr", "seconds", "train_loss"]
 
 
 def test_weights_are_kept_now_and_then(tmp_path, monkeypatch):
@@ -182,7 +182,7 @@ def test_a_model_that_cannot_be_saved_fails_before_the_first_step(tmp_path):
             super().__init__(2, 2)
 
     stepped = []
-    with pytest.raises(DescriptionError, match="model.rule"):
+    with pytest.raises(DescriptionError, match=r"model\.rule"):
         train(tmp_path, Odd(abs), hooks=[Act("batch_ended", lambda run: stepped.append(run))])
     assert stepped == []
     assert read(tmp_path)["status"] == "failed"

@@ -108,9 +108,12 @@ def fill_disk(monkeypatch):
         return Full(file) if set(mode) & set("wa") else file
 
     monkeypatch.setattr(Path, "open", full)
-    monkeypatch.setattr(
-        Path, "write_text", lambda path, text, encoding: full(path, "w", encoding=encoding).write(text)
-    )
+
+    def write_text(path, text, encoding):
+        with full(path, "w", encoding=encoding) as file:
+            file.write(text)
+
+    monkeypatch.setattr(Path, "write_text", write_text)
 
 
 def test_a_full_disk_leaves_no_half_file(folder, monkeypatch):
