@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from mytorch.core import MytorchError, call_with
 from mytorch.plugins import nearest
@@ -71,7 +71,7 @@ def _hints(factory: Factory) -> dict[str, Any]:
 def _check_type(key: str, hint: Any, value: Any) -> None:
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
-    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, TypeError):
+    except (PydanticUserError, PydanticUndefinedAnnotation, TypeError):  # what only a stranger's code can judge
         return
     try:
         adapter.validate_python(tuple(value) if isinstance(value, list) and _wants_tuple(hint) else value)

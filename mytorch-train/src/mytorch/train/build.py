@@ -63,7 +63,15 @@ def find(key: str, kind: str, name: str) -> Any:
 
 def build_part(key: str, kind: str, spec: Spec, **given: Any) -> Any:
     """A part from its spec; `given` are arguments that the program fills in."""
+    require_unset(key, spec, *given)
     return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
+
+
+def require_unset(key: str, spec: Spec, *given: str) -> None:
+    """Raise ExperimentError if a spec sets what the program fills in."""
+    for name in given:
+        if name in spec.arguments:
+            raise ExperimentError(f"{key}.{name}: is filled in by the program and must be left out")
 
 
 def build_model(experiment: Experiment) -> Module:
@@ -73,9 +81,13 @@ def build_model(experiment: Experiment) -> Module:
     spec = experiment.initialization
     if spec is not None:
         rule = find("initialization", "initializer", spec.type)
+        require_unset("initialization", spec, "module", "generator")
         check_arguments("initialization", rule, spec.arguments, "module", "generator")
-        for module in net.modules():
-            rule(module, None, **spec.arguments)
+        try:
+            for module in net.modules():
+                rule(module, None, **spec.arguments)
+        except MytorchError as error:
+            raise ExperimentError(f"initialization: {error}") from error
     return net
 
 
@@ -85,6 +97,7 @@ def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -
     if spec is None:
         return None
     cls = find("schedule", "schedule", spec.type)
+    require_unset("schedule", spec, "optimizer")
     arguments = {**schedule_arguments(experiment, batches), "optimizer": optimizer}
     schedule: Schedule = construct("schedule", cls, arguments, "optimizer")
     return schedule

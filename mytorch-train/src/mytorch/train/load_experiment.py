@@ -71,9 +71,10 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise ExperimentError(f"--set: must look like optimizer.lr=0.05, got {text!r}")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        read = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        read = {}
+    return key.strip(), read["value"] if len(read) == 1 else value.strip()
 
 
 def override(content: dict[str, Any], key: str, value: Any) -> None:
@@ -93,14 +94,20 @@ def override(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _entry(place: list[Any], index: str, key: str) -> Any:
-    if not index.isdigit() or int(index) >= len(place):
+    if not index.isdecimal() or int(index) >= len(place):
         raise ExperimentError(f"--set {key}: index must be a number below {len(place)}, got {index!r}")
     return place[int(index)]
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The resolved experiment, every default written out, as a file that loads to the same."""
-    return tomli_w.dumps(experiment.model_dump(exclude_none=True))
+    """The resolved experiment, every default written out, as a file that loads to the same.
+
+    Raises ExperimentError for an argument that TOML cannot hold.
+    """
+    try:
+        return tomli_w.dumps(experiment.model_dump(exclude_none=True))
+    except TypeError as error:
+        raise ExperimentError(f"experiment: every value must be what TOML can hold, got {error}") from None
 
 
 def _copy(value: Any) -> Any:
@@ -127,7 +134,9 @@ def _explain(origin: str, problem: Mapping[str, Any]) -> str:
         return f"{origin}: {key}: must be given"
     if problem["type"] == "model_type":
         return f'{origin}: {key}: must be a table such as {{ type = "..." }}, got {problem["input"]!r}'
-    rule = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] == "value_error":
+        return f"{origin}: {key}: {problem['ctx']['error']}"
+    rule = problem["msg"].removeprefix("Input should be ")
     rule = rule if rule.startswith("must") else f"must be {rule}"
     return f"{origin}: {key}: {rule}, got {problem['input']!r}"
 

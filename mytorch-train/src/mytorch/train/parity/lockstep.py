@@ -61,21 +61,31 @@ def single_steps(setup: Setup) -> float:
             mine, theirs = step_each([ours, torchs], inputs, targets)
             state = torchs.state()
             differences = [relative_difference(value, state[name]) for name, value in ours.state().items()]
-            worst = max(worst, abs(mine - theirs) / max(abs(theirs), 1e-30), *differences)
+            worst = max(worst, gap(mine, theirs) / max(abs(theirs), 1e-30), *differences)
         ours.advance("epoch")
         torchs.advance("epoch")
     return worst
 
 
 def relative_difference(value: Tensor, reference: Tensor) -> float:
-    """|value - reference| / |reference| in the 2-norm; 0 if both are zero."""
+    """|value - reference| / |reference| in the 2-norm; 0 if both are zero, infinite if a value is not finite."""
     difference = float((value.double() - reference.double()).norm())
+    if not math.isfinite(difference):
+        return math.inf
     return difference / max(float(reference.double().norm()), 1e-30) if difference else 0.0
+
+
+def gap(one: float, other: float) -> float:
+    """|one - other|; infinite if exactly one is not finite, or both but differently: NaN would compare as no gap."""
+    if one == other or (math.isnan(one) and math.isnan(other)):
+        return 0.0
+    difference = abs(one - other)
+    return math.inf if math.isnan(difference) else difference
 
 
 def largest_gap(one: History, other: History, names: Sequence[str] | None = None) -> float:
     """The largest difference of two histories, over all epochs and the quantities named, or all."""
     return max(
-        (abs(a[name] - b[name]) for a, b in zip(one, other, strict=True) for name in names or a if name != "epoch"),
+        (gap(a[name], b[name]) for a, b in zip(one, other, strict=True) for name in names or a if name != "epoch"),
         default=0.0,
     )

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
+from torch import Tensor
+
 from mytorch.train.errors import RunError
 from mytorch.train.figures import TEST, TRAIN, finish, new_figure, plot_series, save
 from mytorch.train.parity.compare import EPOCH_TOLERANCE, STEP_TOLERANCE, Comparison, SeedResult, summarise
@@ -46,10 +48,11 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     figures = [*_draw_data(comparison, folder), _draw_judged(comparison, folder), _draw_loss(comparison, folder)]
     experiment = comparison.experiment
     seeds = [result.seed for result in comparison.seeds]
+    about = f"{experiment.description}. " if experiment.description else ""
     page = [
         f"# {experiment.name}: mytorch and PyTorch",
-        f"{experiment.description}. {experiment.epochs} epochs; both start from the same random weights and see the "
-        f"same batches with the same random state. Seeds {seeds[0]} to {seeds[-1]}.",
+        f"{about}{experiment.epochs} epochs; both start from the same random weights and see the same batches "
+        f"with the same random state. Seeds {seeds[0]} to {seeds[-1]}.",
         table(comparison),
         "\n".join(f"- {verdict(result)}" for result in comparison.seeds),
         "The control is PyTorch against PyTorch with its fused update kernel: training amplifies rounding, so that "
@@ -65,8 +68,8 @@ def _draw_data(comparison: Comparison, folder: Path) -> Iterable[tuple[Path, str
     """Let the data set draw itself, if it can; one that was wrapped is looked for inside."""
     data = comparison.setup.batches.data
     while not hasattr(data, "plot"):
-        data = getattr(data, "data", None) or getattr(data, "dataset", None)
-        if data is None:
+        data = getattr(data, "data", getattr(data, "dataset", None))
+        if data is None or isinstance(data, Tensor):  # the rows themselves
             return
     path = folder / "figure-1-data.png"
     path.unlink(missing_ok=True)

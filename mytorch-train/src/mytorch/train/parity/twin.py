@@ -105,7 +105,10 @@ def _tie(net: Module, twin: nn.Module) -> None:
         if not isinstance(held, Parameter):
             continue
         owner, _, attribute = name.rpartition(".")
-        holder = twin.get_submodule(owner)
+        try:
+            holder = twin.get_submodule(owner)
+        except AttributeError:
+            raise ParityError(f"parity: the twin must have a submodule {owner!r}, got {twin!r}") from None
         parameter = getattr(holder, attribute, None)
         if not isinstance(parameter, nn.Parameter):
             raise ParityError(f"parity: the twin must have a parameter {name!r}, got {parameter!r}")
