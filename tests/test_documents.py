@@ -1,0 +1,297 @@
+"""Every page is true: its commands and snippets run, and what they print is what the page shows.
+
+Pages are run in a temporary folder that looks like the checkout. In a `console` block, a line after "$ " is a command
+and the others are what it prints, with other numbers and "..." for what is left out; `bash` is commands alone. What
+needs the network (venv, pip, tox) is not run: its files, options and environments are checked. In a `python` block,
+each print has its output beside it. A `toml` block is an experiment, a part of one, or a part of a pyproject.toml.
+"""
+
+import argparse
+import ast
+import configparser
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tokenize
+import tomllib
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from mytorch.plugins import KINDS
+from mytorch.train import load_experiment, step
+from mytorch.train.build import build
+
+HOUSE = Path(__file__).parents[1]
+FOLDERS = [f for f in HOUSE.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists()]
+PAGES = sorted([*HOUSE.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
+DISK = HOUSE / "mytorch-train/src/mytorch/train/experiments/disk.toml"
+SHORTER = {"parity": ["--set", "epochs=2", "--runs", "2"]}
+"""Options behind a command's own that make it quicker."""
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOUSE)))
+
+
+@dataclass
+class Block:
+    """A fenced block and the number of its first line."""
+
+    language: str
+    line: int
+    code: str
+
+
+def blocks(text):
+    """The fenced blocks of a page."""
+    found, inside = [], None
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip().startswith("```"):
+            if inside is not None:
+                inside.code += line + "\n"
+        elif inside is None:
+            inside = Block(line.strip().removeprefix("```"), number + 1, "")
+        else:
+            found.append(inside)
+            inside = None
+    assert inside is None, f"the block of line {inside.line} has no end"
+    return found
+
+
+class Shop:
+    """The folder in which a page is run, and what its lines have made so far."""
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+        self.made, self.installed, self.path = set(), set(), []
+        self.names = types.ModuleType("page")
+        for file in HOUSE.iterdir():
+            if file.name == ".ci" or file.name[0] != ".":
+                (folder / file.name).symlink_to(file)
+        (folder / "runs").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    made = Shop(tmp_path, capsys)
+    monkeypatch.setitem(sys.modules, "page", made.names)
+    return made
+
+
+@each_page
+def test_every_block_holds(page, shop):
+    for block in blocks(page.read_text()):
+        try:
+            assert block.language in LANGUAGES, f"language {block.language!r} must be one of {', '.join(LANGUAGES)}"
+            LANGUAGES[block.language](block, shop)
+        except BaseException as error:
+            error.add_note(f"in the block at {page}:{block.line}")
+            raise
+
+
+# Python
+
+
+def run_python(block, shop):
+    tree = ast.parse("\n" * (block.line - 1) + block.code)
+    beside = {}
+    for token in tokenize.generate_tokens(io.StringIO(block.code).readline):
+        if token.type == tokenize.COMMENT:
+            beside[token.start[0] + block.line - 1] = token.string.removeprefix("#").strip()
+    prints = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"]
+    told = [beside.get(line, "nothing") for line in sorted(node.end_lineno for node in prints)]
+    shop.capsys.readouterr()
+    exec(compile(tree, "page", "exec"), vars(shop.names))
+    said = shop.capsys.readouterr().out.splitlines()
+    assert len(said) == len(told), f"the page tells {told}, got {said}"
+    for ours, theirs in zip(told, said, strict=True):
+        assert re.fullmatch(".*".join(map(re.escape, ours.split("..."))), theirs), f"told {ours!r}, got {theirs!r}"
+
+
+# TOML
+
+
+def check_toml(block, shop):
+    content = tomllib.loads(block.code)
+    if name := re.match(r"# ([\w-]+\.toml)\n", block.code):
+        (shop.folder / name[1]).write_text(block.code)
+    if "project" in content:
+        project = content["project"]
+        assert set(project.get("entry-points", ())) <= set(KINDS.values())
+        needs = project.get("dependencies", ["mytorch-core>=0,<1"])
+        assert any(re.fullmatch(r"mytorch-core>=[\d.]+,<[\d.]+", line) for line in needs)
+        return
+    setup = build(load_experiment({"name": "page", **tomllib.loads(DISK.read_text()), **content}))
+    inputs, targets = next(iter(setup.batches))
+    with torch.inference_mode():
+        assert step(setup.net, setup.loss, setup.optimizer, inputs, targets).isfinite()
+
+
+# Commands
+
+
+def run_console(block, shop):
+    before, *commands = re.split(r"(?m)^\$ ", block.code)
+    assert not before, "a console block must begin with a command, '$ ...'"
+    for text in commands:
+        command, *shown = text.splitlines()
+        compare(shown, do(command, shop, fails=any(line.startswith("Error") for line in shown)))
+
+
+def run_bash(block, shop):
+    for line in block.code.splitlines():
+        do(line, shop)
+
+
+def masked(line):
+    line = re.sub(r"-\d{8}-\d{6}(-\d+)?", "", " ".join(line.split()))
+    return re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "0", line)
+
+
+def compare(shown, said):
+    """Every line that is shown must be among those printed, in this order, up to spaces and numbers."""
+    lines = iter([masked(line) for line in said.splitlines()])
+    for line in shown:
+        assert line == "..." or masked(line) in lines, f"{line!r} is not, or not there, in:\n{said}"
+
+
+def do(line, shop, fails=False):
+    """Run or check the commands of a line that is joined by &&; returns what they print."""
+    if inner := re.fullmatch(r'eval "\$\((.*)\)"', line):
+        line = inner[1]
+    said = ""
+    for command in line.split(" && "):
+        program, *arguments = shlex.split(command)
+        if program.startswith(".venv/bin/"):
+            assert ".venv" in shop.made, f"{program}: .venv must be made before"
+            program = program.removeprefix(".venv/bin/")
+        assert program in PROGRAMS, f"no way is known to check the command {program!r}"
+        said += PROGRAMS[program](arguments, shop, fails) or ""
+    return said
+
+
+def run_mytorch(arguments, shop, fails):
+    arguments = [latest(argument, shop) for argument in arguments] + SHORTER.get(arguments[0], [])
+    return call([Path(sys.executable).with_name("mytorch"), *arguments], shop, fails)
+
+
+def latest(argument, shop):
+    """The newest run of the page where it names one by an invented date."""
+    name = re.fullmatch(r"(runs/[\w-]+)-\d{8}-\d{6}", argument)
+    if not name:
+        return argument
+    return str(max(shop.folder.glob(f"{name[1]}-2*"), key=lambda run: run.stat().st_mtime_ns))
+
+
+def call(command, shop, fails):
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, shop.path)), "COLUMNS": "120"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(list(map(str, command)), cwd=shop.folder, env=variables, check=False, **pipes)
+    assert (done.returncode != 0) == fails, f"{command} left with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def run_interpreter(arguments, shop, fails):
+    match arguments:
+        case ["-m", "venv", folder]:
+            shop.made.add(folder)
+            return ""
+        case ["-m", "pip", "install", *rest]:
+            return check_pip(rest, shop)
+        case ["-m", tool, *rest]:
+            assert tool in PROGRAMS, f"no way is known to check python -m {tool}"
+            return PROGRAMS[tool](rest, shop, fails)
+    return call([sys.executable, *arguments], shop, fails)
+
+
+def check_pip(arguments, shop):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for flags in (["-c"], ["-r"], ["-e"]):
+        parser.add_argument(*flags, action="append", default=[])
+    parser.add_argument("--no-deps", action="store_true")
+    parser.add_argument("what", nargs="*")
+    given = parser.parse_args(arguments)
+    assert given.what or given.r or given.e
+    texts = [(HOUSE / file).read_text().splitlines() for file in given.r]
+    paths = [line for lines in texts for line in lines if line and line[0] != "#"] + given.e
+    pinned = {line.partition("==")[0] for line in (HOUSE / "constraints.txt").read_text().splitlines()}
+    assert all((HOUSE / file).is_file() for file in given.c)
+    for what in paths + given.what:
+        if what.startswith("./"):
+            install(what, shop)
+        else:
+            assert what in pinned, f"{what} must be pinned in constraints.txt"
+            shop.installed.add(what)
+    return ""
+
+
+def install(what, shop):
+    """Put a distribution of the checkout on the path with its metadata, as pip would; the project's are there."""
+    folder, _, extras = what.removesuffix("]").partition("[")
+    project = tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"]
+    assert not extras or set(extras.split(",")) <= set(project["optional-dependencies"])
+    if project["name"].startswith("mytorch-"):
+        return
+    info = shop.folder / "site" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    needs = "".join(f"Requires-Dist: {line}\n" for line in project["dependencies"])
+    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n{needs}")
+    groups = configparser.ConfigParser()
+    groups.optionxform = str
+    groups.read_dict(project["entry-points"])
+    with (info / "entry_points.txt").open("w") as file:
+        groups.write(file)
+    shop.path += [info.parent, HOUSE / folder / "src"]
+
+
+def check_tox(arguments, shop, fails):
+    assert "tox" in shop.installed, "tox must be installed before"
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(HOUSE / "tox.ini")
+    known = settings["tox"]["env_list"].replace(",", " ").split()
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("do", nargs="?", choices=["run"])
+    parser.add_argument("-e", default="")
+    assert set(filter(None, parser.parse_args(arguments).e.split(","))) <= set(known)
+
+
+def check_pytest(arguments, shop, fails):
+    assert arguments
+    assert all((HOUSE / argument).exists() for argument in arguments), arguments
+
+
+def as_in_tox(program):
+    """A tool is called as tox calls it."""
+
+    def check(arguments, shop, fails):
+        lines = (HOUSE / "tox.ini").read_text().splitlines()
+        command = " ".join([program, *arguments])
+        assert any(line.strip().removeprefix("python -m ") == command for line in lines), command
+
+    return check
+
+
+def check_program(arguments, shop, fails):
+    assert os.access(HOUSE / ".ci/run", os.X_OK)
+
+
+def check_source(arguments, shop, fails):
+    assert arguments == [".venv/bin/activate"]
+    assert ".venv" in shop.made
+
+
+LANGUAGES = {"python": run_python, "toml": check_toml, "console": run_console, "bash": run_bash}
+PROGRAMS = {
+    "mytorch": run_mytorch,
+    **dict.fromkeys(["python", "python3"], run_interpreter),
+    "tox": check_tox,
+    "pytest": check_pytest,
+    "source": check_source,
+    ".ci/run": check_program,
+    **{tool: as_in_tox(tool) for tool in ("ruff", "lint-imports")},
+}
