@@ -90,11 +90,12 @@ class Torchs:
         return state
 
     def copy_from(self, ours: Ours) -> None:
-        """Take over weights, buffers and optimizer state."""
+        """Take over weights, buffers and optimizer state; settings that only torch has stay as they are."""
         self.net.load_state_dict(ours.net.state_dict())
-        self.optimizer.load_state_dict(
-            copy.deepcopy(ours.setup.optimizer.state_dict())
-        )  # torch keeps what it is given
+        state = copy.deepcopy(ours.setup.optimizer.state_dict())  # torch keeps what it is given
+        pairs = zip(self.optimizer.param_groups, state["param_groups"], strict=True)
+        state["param_groups"] = [{**own, **{name: mine[name] for name in own if name in mine}} for own, mine in pairs]
+        self.optimizer.load_state_dict(state)
 
 
 def judge(contestant: Contestant, setup: Setup) -> dict[str, float]:
