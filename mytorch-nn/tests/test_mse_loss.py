@@ -65,12 +65,12 @@ def test_bad_input(prediction, target, error, text):
 def test_bad_upstream_gradient():
     x = torch.zeros(5, 2)
     with pytest.raises(ShapeError) as caught:
-        MSELoss().backward(torch.ones(5, 2), (x, x))
+        MSELoss().backward(torch.ones(5, 2), x)
     assert str(caught.value) == (
         "MSELoss: d_value must be a number, or a tensor with the shape of the value, (), got (5, 2)"
     )
     with pytest.raises(ShapeError, match=r"shape of the value, \(5, 2\), got \(2,\)"):
-        MSELoss("none").backward(torch.ones(2), (x, x))
+        MSELoss("none").backward(torch.ones(2), x)
 
 
 def test_bad_reduction():

@@ -294,25 +294,3 @@ def test_no_epochs():
     spy = Spy()
     assert train(epochs=0, hooks=[spy]).history == []
     assert spy.calls == [("started", 0), ("ended",)]
-
-
-@pytest.mark.parametrize("data", [Line(0), DataLoader(Line(3), batch_size=4, drop_last=True)])
-def test_an_empty_data_set_is_refused(data):
-    with pytest.raises(ArgumentError, match="Training: data must have at least one batch, got none"):
-        train(Chain(Dense(1, 1)), data)
-
-
-@pytest.mark.parametrize("options", [{"epochs": -1}, {"evaluate_every": 0}])
-def test_numbers_out_of_range(options):
-    with pytest.raises(ArgumentError, match="epochs must be at least 0 and evaluate_every at least 1, got"):
-        train(**options)
-
-
-def test_metrics_of_one_name_are_refused():
-    class Loss(ErrorRate):
-        pass
-
-    with pytest.raises(ArgumentError, match="Training: metrics must have different names, got error_rate twice"):
-        train(metrics=[ErrorRate(), ErrorRate()])
-    with pytest.raises(ArgumentError, match="Training: metrics must have different names, got loss twice"):
-        train(metrics=[Loss()])

@@ -35,7 +35,8 @@ def require_no_grad(owner: object, x: Tensor) -> None:
 
 def require_last_axis(owner: object, x: Tensor, size: int, subject: str = "input") -> None:
     """Raise ShapeError unless `x` has shape (..., size)."""
-    require_no_grad(owner, x)
+    if x.requires_grad:
+        require_no_grad(owner, x)
     if x.dim() == 0 or x.shape[-1] != size:
         raise ShapeError(
             f"{_name(owner)}: last axis of {subject} must be {size}, got {_last(x)} in a tensor of {tuple(x.shape)}"
@@ -52,7 +53,8 @@ def require_dimensions(owner: object, x: Tensor, *allowed: int, subject: str = "
 
 def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> None:
     """Raise ShapeError unless prediction and target have one shape: broadcasting would hide a mistake."""
-    require_no_grad(owner, prediction)
+    if prediction.requires_grad:
+        require_no_grad(owner, prediction)
     if prediction.shape != target.shape:
         raise ShapeError(
             f"{_name(owner)}: target must have the shape of the prediction, {tuple(prediction.shape)}, "

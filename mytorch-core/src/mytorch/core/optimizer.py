@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import is_
 from typing import Any
 
 import torch
@@ -75,10 +76,10 @@ class Optimizer:
         """Update every trainable parameter that has a gradient."""
         for group in self.param_groups:
             active = [p for p in group["params"] if p.grad is not None and p.trainable]
-            for parameter in active:
-                if self._followed.get(parameter) is not parameter.value:
-                    self._follow(parameter)
             if active:
+                if not all(map(is_, map(self._followed.get, active), [p.value for p in active])):
+                    for parameter in active:
+                        self._follow(parameter)
                 self.update(active, group)
 
     def update(self, parameters: list[Parameter], group: Group) -> None:

@@ -21,6 +21,13 @@ def require_upstream(owner: object, d_value: float | Tensor, shape: tuple[int, .
         )
 
 
+def reduce(reduction: str, values: Tensor) -> Tensor:
+    """The mean or the sum of a loss's elements, or the elements themselves."""
+    if reduction == "none":
+        return values
+    return values.mean() if reduction == "mean" else values.sum()
+
+
 def per_element(reduction: str, d_value: float | Tensor, count: int) -> float | Tensor:
     """The upstream gradient of each of the `count` numbers that the reduction made one."""
     return d_value * (1 / max(count, 1)) if reduction == "mean" else d_value

@@ -1,13 +1,9 @@
 """The squared error."""
 
-import torch
 from torch import Tensor
 
 from mytorch.core import Module, require_floating, require_same_shape
-from mytorch.nn.loss import per_element, require_reduction, require_upstream
-
-_mse_loss = torch.ops.aten.mse_loss.default  # F.mse_loss takes as long again to broadcast what is of one shape
-_ENUM = {"none": 0, "mean": 1, "sum": 2}  # ATen's names of the reductions
+from mytorch.nn.loss import per_element, reduce, require_reduction, require_upstream
 
 
 class MSELoss(Module):
@@ -23,14 +19,16 @@ class MSELoss(Module):
         require_reduction(self, reduction)
         self.reduction = reduction
 
-    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         require_same_shape(self, prediction, target)
         require_floating(self, prediction, "prediction")
-        return _mse_loss(prediction, target, _ENUM[self.reduction]), (prediction, target)
+        if target.dtype is not prediction.dtype:
+            target = target.to(prediction.dtype)
+        difference = prediction - target
+        return reduce(self.reduction, difference.square()), difference
 
-    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
-        prediction, target = saved
-        require_upstream(self, d_value, prediction.shape if self.reduction == "none" else ())
-        scale = 2 * per_element(self.reduction, d_value, prediction.numel())
-        d_prediction = (prediction - target).mul_(scale)
-        return d_prediction if d_prediction.dtype == prediction.dtype else d_prediction.to(prediction.dtype)
+    def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
+        require_upstream(self, d_value, difference.shape if self.reduction == "none" else ())
+        scale = 2 * per_element(self.reduction, d_value, difference.numel())
+        d_prediction = difference * scale
+        return d_prediction if d_prediction.dtype is difference.dtype else d_prediction.to(difference.dtype)

@@ -1,0 +1,40 @@
+"""What a training refuses before its first step."""
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, network
+
+from mytorch.core import ArgumentError
+from mytorch.train import ErrorRate, fit
+from mytorch.train.targets import EncodedTargets
+
+
+def train(net=None, data=None, **options):
+    net = net or network()
+    data = EncodedTargets(Points(20, 0), "one-hot", torch.float32) if data is None else data
+    return fit(
+        net, SquaredError(), SGD(net.param(), 0.1), data, **{"epochs": 2, "batch_size": 32, "quiet": True} | options
+    )
+
+
+@pytest.mark.parametrize("data", [Line(0), DataLoader(Line(3), batch_size=4, drop_last=True)])
+def test_an_empty_data_set_is_refused(data):
+    with pytest.raises(ArgumentError, match="Training: data must have at least one batch, got none"):
+        train(Chain(Dense(1, 1)), data)
+
+
+@pytest.mark.parametrize("options", [{"epochs": -1}, {"evaluate_every": 0}])
+def test_numbers_out_of_range(options):
+    with pytest.raises(ArgumentError, match="epochs must be at least 0 and evaluate_every at least 1, got"):
+        train(**options)
+
+
+def test_metrics_of_one_name_are_refused():
+    class Loss(ErrorRate):
+        pass
+
+    with pytest.raises(ArgumentError, match="Training: metrics must have different names, got error_rate twice"):
+        train(metrics=[ErrorRate(), ErrorRate()])
+    with pytest.raises(ArgumentError, match="Training: metrics must have different names, got loss twice"):
+        train(metrics=[Loss()])
