@@ -37,7 +37,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: defaultdict[Parameter, dict[str, Any]] = defaultdict(dict)
-        self._followed: dict[Parameter, Tensor] = {}
+        self._values: dict[int, list[Tensor]] = {}  # of each group at the last step
         listed: list[Any] = [params] if isinstance(params, dict | Parameter) else list(params)
         if not listed:
             raise ArgumentError(f"{self._name}: params must hold at least one Parameter, got none")
@@ -77,24 +77,26 @@ class Optimizer:
         for group in self.param_groups:
             active = [p for p in group["params"] if p.grad is not None and p.trainable]
             if active:
-                if not all(map(is_, map(self._followed.get, active), [p.value for p in active])):
-                    for parameter in active:
-                        self._follow(parameter)
+                values = [p.value for p in active]
+                seen = self._values.get(id(group), ())
+                if len(values) != len(seen) or not all(map(is_, values, seen)):
+                    self._values[id(group)] = values
+                    self._follow(active)
                 self.update(active, group)
 
     def update(self, parameters: list[Parameter], group: Group) -> None:
         """The formula: change the values of `parameters` in place, by their gradients and the group's settings."""
         raise NotImplementedError(f"{self._name}: update must be defined")
 
-    def _follow(self, parameter: Parameter) -> None:
-        """Convert a parameter's state if its value has since moved to another dtype or device."""
-        state, value = self.state[parameter], parameter.value
-        self._followed[parameter] = value
-        for name, held in state.items():
-            if not isinstance(held, Tensor) or held.dim() != value.dim():
-                continue
-            if held.dtype is not value.dtype or held.device != value.device:
-                state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
+    def _follow(self, parameters: list[Parameter]) -> None:
+        """Convert state where a value has moved to another dtype or device; called when values are new."""
+        for parameter in parameters:
+            state, value = self.state[parameter], parameter.value
+            for name, held in state.items():
+                if not isinstance(held, Tensor) or held.dim() != value.dim():
+                    continue
+                if held.dtype is not value.dtype or held.device != value.device:
+                    state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
 
     def zero_grad(self) -> None:
         """Set every gradient to None."""
@@ -130,7 +132,7 @@ class Optimizer:
             parameters.update(zip(saved["params"], group["params"], strict=True))
             group.update({name: value for name, value in saved.items() if name in group and name != "params"})
         self.state.clear()
-        self._followed.clear()
+        self._values.clear()
         for number, held in state["state"].items():
             self.state[parameters[number]] = {
                 name: persistent(value) if isinstance(value, Tensor) else value for name, value in held.items()

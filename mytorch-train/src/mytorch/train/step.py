@@ -19,7 +19,8 @@ def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
     """Forward and backward: adds to the parameters' gradients and returns the loss, a 0-dim tensor."""
     prediction, saved = forward(net, inputs)
     value, saved_by_loss = loss.forward(prediction, targets)
-    require_number(loss, value, "train on")
+    if value.dim():
+        require_number(loss, value, "train on")
     d_prediction = [loss.backward(1.0, saved_by_loss)]
     del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
     net.backward(d_prediction.pop(), saved)
