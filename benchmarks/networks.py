@@ -88,9 +88,9 @@ def bare(weights: Weights, batch: Batch) -> Contestant:
         grads = []
         for number in range(last, 0, -1):
             x = seen[number]
-            grads += [d_y.sum(0), d_y.t() @ x]
-            d_y = relu_backward(d_y @ layers[number][0], x, 0)
-        grads += [d_y.sum(0), d_y.t() @ inputs]
+            grads += [d_y.sum(0), d_y.t().mm(x)]
+            d_y = relu_backward(d_y.mm(layers[number][0]), x, 0)
+        grads += [d_y.sum(0), d_y.t().mm(inputs)]
         grads.reverse()
         fused_sgd(
             values,

@@ -50,7 +50,10 @@ class Linear(Module):
         if x.dim() != 2:
             count = math.prod(x.shape[:-1])
             rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
-        self.weight.accumulate(d_rows.t() @ rows)
+        self.weight.accumulate(d_rows.t().mm(rows))
         if self.bias is not None:
             self.bias.accumulate(d_rows.sum(0))
-        return d_y @ self.weight.value if self.input_grad else None
+        if not self.input_grad:
+            return None
+        d_x = d_rows.mm(self.weight.value)
+        return d_x if x.dim() == 2 else d_x.reshape(x.shape)

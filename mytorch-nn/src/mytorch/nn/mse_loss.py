@@ -22,13 +22,13 @@ class MSELoss(Module):
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         require_same_shape(self, prediction, target)
         require_floating(self, prediction, "prediction")
-        if target.dtype is not prediction.dtype:
-            target = target.to(prediction.dtype)
         difference = prediction - target
+        if difference.dtype is not prediction.dtype:
+            difference = difference.to(prediction.dtype)
         return reduce(self.reduction, difference.square()), difference
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
-        require_upstream(self, d_value, difference.shape if self.reduction == "none" else ())
-        scale = 2 * per_element(self.reduction, d_value, difference.numel())
-        d_prediction = difference * scale
-        return d_prediction if d_prediction.dtype is difference.dtype else d_prediction.to(difference.dtype)
+        if isinstance(d_value, Tensor):
+            require_upstream(self, d_value, difference.shape if self.reduction == "none" else ())
+            d_value = d_value.to(difference.dtype)
+        return difference * (2 * per_element(self.reduction, d_value, difference.numel()))

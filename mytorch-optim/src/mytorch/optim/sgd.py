@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Mapping
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -7,7 +6,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Parameter, persistent, require_range
 
-_dtype = attrgetter("dtype")
+_is_contiguous = Tensor.is_contiguous
 VELOCITY = "momentum_buffer"  # torch's name, so that state dicts exchange
 
 
@@ -51,7 +50,7 @@ class SGD(Optimizer):
 
     def update(self, parameters: list[Parameter], group: dict[str, Any]) -> None:
         grads: list[Any] = [p.grad for p in parameters]
-        if torch.compiler.is_compiling() or not (self._suits_kernel(group) and _plain(grads, parameters[0].value)):
+        if torch.compiler.is_compiling() or not (self._suits_kernel(group) and all(map(_is_contiguous, grads))):
             self._follow_formula(parameters, group)
         elif group["momentum"] == 0:
             _run_kernel(parameters, grads, [], group)
@@ -77,7 +76,8 @@ class SGD(Optimizer):
     def _suits_kernel(self, group: dict[str, Any]) -> bool:
         """Whether torch's kernel for a list of tensors takes the settings, values and velocities of a group.
 
-        It walks through memory and sees no strides. Values and velocities are judged when they are new.
+        It walks through memory and sees no strides. Values and velocities are judged when they are new; gradients
+        of another dtype are refused by the kernel itself.
         """
         key = id(group)
         if key not in self._suited:
@@ -118,11 +118,6 @@ def _suited(group: dict[str, Any], state: Mapping[Parameter, dict[str, Any]]) ->
     dtype, device, contiguous = kinds.pop()
     known = dtype in (torch.float32, torch.float64) and device.type in ("cpu", "cuda")
     return not kinds and known and contiguous and (device.type == "cpu" or not isinstance(group["lr"], Tensor))
-
-
-def _plain(grads: list[Tensor], value: Tensor) -> bool:
-    """Whether all gradients are contiguous and of the dtype of the values."""
-    return all(map(Tensor.is_contiguous, grads)) and set(map(_dtype, grads)) == {value.dtype}
 
 
 def _run_kernel(
