@@ -1,0 +1,74 @@
+"""A whole training step of the project's own parts as one graph."""
+
+import copy
+
+import pytest
+import torch
+
+from mytorch.nn import (
+    BatchNorm1d,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    Dropout,
+    Linear,
+    MSELoss,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+from mytorch.optim import SGD, OneCycleLR
+from mytorch.train import step
+
+LOSSES = {
+    "squares": (MSELoss, torch.randn(8, 3)),
+    "classes": (CrossEntropyLoss, torch.randint(3, (8,))),
+    "probabilities": (CrossEntropyLoss, torch.rand(8, 3).softmax(-1)),
+    "binary": (BCEWithLogitsLoss, torch.rand(8, 3).round()),
+}
+
+
+def network(drop):
+    inner = Sequential(Linear(5, 5), BatchNorm1d(5), Tanh(), Dropout(drop))
+    return Sequential(Linear(4, 5), ReLU(), Residual(inner), Sigmoid(), Linear(5, 3))
+
+
+def losses(net, loss, target, compiled, steps=6):
+    """The losses of a few steps whose learning rate is a tensor that a schedule changes in place."""
+    torch.manual_seed(1)
+    optimizer = SGD(net.param(), lr=torch.tensor(0.1), momentum=0.9, nesterov=True)
+    schedule = OneCycleLR(optimizer, max_lr=0.2, total_steps=steps + 1, cycle_momentum=False)
+
+    def whole(inputs, targets):
+        return step(net, loss, optimizer, inputs, targets)
+
+    run = torch.compile(whole, fullgraph=True, backend="eager") if compiled else whole
+    inputs, found = torch.randn(8, 4), []
+    with torch.inference_mode():
+        for _ in range(steps):
+            found.append(run(inputs, target).item())
+            schedule.step()
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_graph_trains_as_eager_does(name):
+    make, target = LOSSES[name]
+    net = network(drop=0.0)
+    twin = copy.deepcopy(net)
+    compiled = losses(net, make(), target, compiled=True)
+    assert compiled == pytest.approx(losses(twin, make(), target, compiled=False), rel=1e-5)
+    assert compiled[-1] < compiled[0]
+
+
+def test_dropout_draws_within_the_graph():
+    found = losses(network(drop=0.5), MSELoss(), torch.randn(8, 3), compiled=True)
+    assert len(set(found)) == len(found)
