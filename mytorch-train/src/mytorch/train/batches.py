@@ -34,6 +34,7 @@ class Batches:
             raise ArgumentError(f"Batches: data must have a length, got {type(data).__name__}") from None
         self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
         self.generator = torch.Generator().manual_seed(seed)
+        self._together = 1
 
     @property
     def replayable(self) -> bool:
@@ -55,12 +56,15 @@ class Batches:
             return
         rows = len(self.data)
         order = torch.randperm(rows, generator=self.generator) if self.shuffle else torch.arange(rows)
-        at, together = 0, 1
+        at = 0
         while at < rows:
-            batch = fetch(self.data, order[at : at + together * self.batch_size])
+            together = self._together  # one at first, to see how much memory a row takes
+            indices = order[at : at + together * self.batch_size]
+            batch = fetch(self.data, indices)
             yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
             at += together * self.batch_size
-            together = int(max(1, GATHER_BYTES // (count_bytes(batch) // together + 1)))
+            share = count_bytes(batch) / len(indices)
+            self._together = int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
 
 
 def fetch(data: Any, indices: Tensor) -> Batch:
