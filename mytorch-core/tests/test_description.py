@@ -192,6 +192,26 @@ def test_what_does_not_fit_is_named() -> None:
         rebuild({"format": 1, "model": {"type": f"{__name__}:Stack", "layers": layers}})
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"type": "dtype", "name": "float31"}, "dtype must be one of torch's, got 'float31'"),
+        ({"type": "dtype", "name": "load"}, "dtype must be one of torch's, got 'load'"),
+        ({"type": "parameter", "shape": [1], "dtype": "load"}, "dtype must be one of torch's, got 'load'"),
+        (
+            {"type": "parameter", "shape": [-1], "dtype": "float32"},
+            "parameter must be one that torch can make, got .*",
+        ),
+        ({"type": "device", "name": "gpu"}, "device must be one of torch's, got 'gpu'"),
+        ({"type": "float", "value": "much"}, "float must be a number, got 'much'"),
+    ],
+)
+def test_a_value_that_torch_does_not_know_is_named_with_its_path(value: Any, text: str) -> None:
+    layers = {"type": f"{__name__}:Stack", "layers": [value]}
+    with pytest.raises(DescriptionError, match=rf"^model\.layers\.0: {text}"):
+        rebuild({"format": 1, "model": layers})
+
+
 def test_construct_sees_path_class_and_arguments() -> None:
     seen = []
 

@@ -166,21 +166,43 @@ class _Reader:
                         f"{nearest(earlier, self.built)}"
                     )
                 return self.built[earlier]
-            case {"type": "parameter", "shape": shape, "dtype": dtype}:
-                return Parameter(torch.zeros(shape, dtype=getattr(torch, dtype)))
             case {"type": "tensor", "key": key}:
                 if key not in self.tensors:
                     raise DescriptionError(f"{path}: the tensor {key!r} is missing from the weights")
                 return self.tensors[key]
+            case {"type": "parameter" | "dtype" | "device" | "float"}:
+                return _constant(path, value)
+            case {"type": _}:
+                return self.module(path, value)
+        return {key: self.value(f"{path}.{key}", entry) for key, entry in value.items()}
+
+
+def _constant(path: str, spec: Mapping[str, Any]) -> Any:
+    """A dtype, device, float or Parameter. What a file says is not trusted: torch must know it."""
+    try:
+        match spec:
+            case {"type": "parameter", "shape": list(shape), "dtype": str(name)}:
+                return Parameter(torch.zeros(shape, dtype=_dtype(path, name)))
             case {"type": "dtype", "name": str(name)}:
-                return getattr(torch, name)
+                return _dtype(path, name)
             case {"type": "device", "name": str(name)}:
                 return torch.device(name)
             case {"type": "float", "value": str(number)}:
                 return float(number)
-            case {"type": _}:
-                return self.module(path, value)
-        return {key: self.value(f"{path}.{key}", entry) for key, entry in value.items()}
+    except (RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, DescriptionError):
+            raise
+        rule = {"device": "one of torch's", "float": "a number"}.get(spec["type"], "one that torch can make")
+        given = spec.get("name", spec.get("value", spec.get("shape")))
+        raise DescriptionError(f"{path}: {spec['type']} must be {rule}, got {given!r}") from error
+    raise DescriptionError(f"{path}: {spec['type']} must have its own keys, got {dict(spec)}")
+
+
+def _dtype(path: str, name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise DescriptionError(f"{path}: dtype must be one of torch's, got {name!r}")
+    return found
 
 
 def _imported(name: str) -> type[Module] | None:
