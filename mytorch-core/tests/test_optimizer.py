@@ -137,6 +137,14 @@ def test_load_state_dict_goes_on_where_the_other_stopped() -> None:
         assert other.state[twin]["steps"] == 2
 
 
+def test_a_setting_that_is_a_tensor_is_copied_by_load_state_dict() -> None:
+    lr = torch.tensor(0.1)
+    one, other = Mean(with_gradient(2), lr=lr), Mean(with_gradient(2))
+    other.load_state_dict(one.state_dict())
+    lr.fill_(5.0)
+    assert other.param_groups[0]["lr"] == torch.tensor(0.1)
+
+
 def test_load_state_dict_refuses_other_groups() -> None:
     state = Mean(with_gradient(2, 3)).state_dict()
     with pytest.raises(StateError, match=r"Mean: state must be for groups of \[1\] parameters, got \[2\]"):

@@ -24,6 +24,10 @@ def persistent(value: Tensor) -> Tensor:
         return value.clone()
 
 
+def _copied(value: Any) -> Any:
+    return persistent(value) if isinstance(value, Tensor) else value
+
+
 class Optimizer:
     """Changes parameters by their gradients.
 
@@ -130,13 +134,11 @@ class Optimizer:
         parameters: dict[int, Parameter] = {}
         for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
             parameters.update(zip(saved["params"], group["params"], strict=True))
-            group.update({name: value for name, value in saved.items() if name in group and name != "params"})
+            group.update({name: _copied(value) for name, value in saved.items() if name in group and name != "params"})
         self.state.clear()
         self._values.clear()
         for number, held in state["state"].items():
-            self.state[parameters[number]] = {
-                name: persistent(value) if isinstance(value, Tensor) else value for name, value in held.items()
-            }
+            self.state[parameters[number]] = {name: _copied(value) for name, value in held.items()}
 
     def __repr__(self) -> str:
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups]
