@@ -179,6 +179,14 @@ def test_only_the_wanted_checks_and_modes_run():
     assert check_layer(Affine, X, modes=("eval",), checks=("call",)).passed == ["eval/call"]
 
 
+def test_a_generator_of_names_runs_them_and_no_names_are_refused():
+    assert check_layer(Affine, X, modes=("eval",), checks=iter(["call"])).passed == ["eval/call"]
+    with pytest.raises(ArgumentError, match="check_layer: checks must name at least one check, got none"):
+        check_layer(Affine, X, checks=())
+    with pytest.raises(ArgumentError, match="check_layer: modes must name at least one mode, got none"):
+        check_layer(Affine, X, modes=())
+
+
 def test_the_global_random_stream_is_left_alone():
     before = torch.get_rng_state()
     check_layer(Affine, X)

@@ -89,7 +89,9 @@ def _run(
     checks: Iterable[str] | None,
     predictions: int | None,
 ) -> Report:
-    chosen = _choose(kit, available, checks)
+    chosen, modes = _choose(kit, available, checks), list(modes)
+    if not modes:
+        raise ArgumentError(f"{kit}: modes must name at least one mode, got none")
     inputs = mapped(inputs, lambda leaf: leaf.detach().double() if is_floating(leaf) else leaf)
     if isinstance(factory, Module):
         shown = " ".join(repr(factory).split())
@@ -109,6 +111,9 @@ def _choose(kit: str, available: tuple[Check, ...], names: Iterable[str] | None)
     known = {check.__name__: check for check in available}
     if names is None:
         return list(available)
+    names = list(names)
+    if not names:
+        raise ArgumentError(f"{kit}: checks must name at least one check, got none")
     for name in names:
         if name not in known:
             raise UnknownNameError(f"{kit}: unknown check {name!r}. {nearest(name, known)}")
