@@ -73,12 +73,13 @@ def test_a_range_error_gets_the_key():
         construct("model.0", Dense, {"in_features": 2, "out_features": 0})
 
 
-def test_an_error_of_the_constructor_gets_the_key():
+@pytest.mark.parametrize("error", [ValueError, TypeError, RuntimeError, AssertionError, KeyError])
+def test_an_error_of_the_constructor_gets_the_key(error):
     class Picky:
         def __init__(self, size: int):
-            raise ValueError("no such size")
+            raise error("no such size")
 
-    with pytest.raises(ExperimentError, match=r"^data.train: Picky does not take these arguments: no such size"):
+    with pytest.raises(ExperimentError, match=r"^data.train: Picky does not take these arguments: .?no such size"):
         construct("data.train", Picky, {"size": 1})
 
 

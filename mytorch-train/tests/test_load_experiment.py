@@ -79,6 +79,7 @@ def change(content, key, value):
         ("epochs", True, r"experiment: epochs: must be a valid integer, got True"),
         ("epochs", 0, r"experiment: epochs: must be greater than or equal to 1, got 0"),
         ("seed", -1, r"experiment: seed: must be greater than or equal to 0, got -1"),
+        ("seed", 2**63, r"experiment: seed: must be less than 9223372036854775808, got 9223372036854775808"),
         ("threads", 0, r"experiment: threads: must be greater than or equal to 1, got 0"),
         ("name", "", r"experiment: name: .*at least 1 character"),
         ("dtype", "float16", r"experiment: dtype: must be 'float32' or 'float64', got 'float16'"),
@@ -138,6 +139,15 @@ def test_a_folder_and_a_missing_file(tmp_path):
     for source, what in [(tmp_path, "a folder"), (tmp_path / "x.toml", "no such file"), ("gone.toml", "no such file")]:
         with pytest.raises(ExperimentError, match=rf"must be a TOML file or the name of an installed one, got {what}"):
             load_experiment(source)
+
+
+def test_a_folder_does_not_hide_an_installed_experiment(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points").mkdir()
+    assert load_experiment("points").name == "points"
+    (tmp_path / "gone").mkdir()
+    with pytest.raises(ExperimentError, match=r"installed one, got a folder: gone"):
+        load_experiment("gone")
 
 
 def test_an_unknown_name(parts):

@@ -145,6 +145,11 @@ def test_a_missing_or_damaged_file(tmp_path, name, damage):
         ('{"format": 1}', "KeyError: 'model'"),
         ('{"format": 1, "model": {}}', "KeyError: 'type'"),
         ('{"format": 1, "model": {"type": "toy_parts:Dense"}}', "model: Dense cannot be built from"),
+        ('{"format": 1, "model": {"type": "toy_parts:Dense", "in_features": -1, "out_features": 2}}', "RuntimeError"),
+        (
+            '{"format": 1, "model": {"type": "toy_parts:Dense", "in_features": 2, "out_features": 2}, "tied": [[]]}',
+            "IndexError",
+        ),
         ('{"format": 1, "model": {"type": "toy_parts:SGD"}}', None),
         (
             '{"format": 1, "model": {"type": "toy_parts:Shift", "shift": {"type": "tensor", "key": "x"}}}',
@@ -162,6 +167,13 @@ def test_a_description_that_describes_nothing(tmp_path, content, reason):
     with pytest.raises(RunError, match=r"model.json: must describe a model that can be built here, got") as info:
         load_model(tmp_path)
     assert reason in str(info.value)
+
+
+def test_a_description_that_is_too_deep(tmp_path):
+    save_model(network(), tmp_path)
+    (tmp_path / "model.json").write_text("[" * 100_000)
+    with pytest.raises(RunError, match=r"model.json: must be a whole JSON file, got"):
+        load_model(tmp_path)
 
 
 def test_weights_that_do_not_fit(tmp_path):

@@ -27,7 +27,7 @@ def construct(path: str, factory: Factory, arguments: Mapping[str, Any], *given:
         return call_with(factory, arguments)
     except MytorchError as error:
         raise ExperimentError(f"{path}: {error}") from error
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a negative size is a RuntimeError of torch, and a stranger's code may raise anything
         raise ExperimentError(f"{path}: {_name(factory)} does not take these arguments: {error}") from error
 
 

@@ -60,7 +60,7 @@ class Experiment(Section):
     description: str = ""
     requires: list[str] = []
     """Distributions that must be installed, such as "mytorch-nn>=0.1"; checked before anything is imported."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Decides the initial weights, the order of the batches and dropout."""
     dtype: Literal["float32", "float64"] = "float32"
     threads: Annotated[int, Field(ge=1)] | None = None

@@ -42,12 +42,15 @@ def find_experiment(source: str | Path) -> Path:
     path = Path(source)
     if path.is_file():
         return path
-    if path.suffix == ".toml" or len(path.parts) > 1 or path.is_dir():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise ExperimentError(f"experiment: must be a TOML file or the name of an installed one, got {what}: {path}")
+    what = "a folder" if path.is_dir() else "no such file"
+    misfit = f"experiment: must be a TOML file or the name of an installed one, got {what}: {path}"
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        raise ExperimentError(misfit)
     try:
         found = catalogue().load("experiment", str(source))
     except UnknownNameError as error:
+        if path.is_dir():
+            raise ExperimentError(misfit) from None
         error.add_note(f"There is no file {str(path)!r} either; an experiment file ends in .toml.")
         raise
     if not isinstance(found, Path) or not found.is_file():

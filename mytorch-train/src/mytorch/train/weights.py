@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mytorch.core import DescriptionError, Module, describe, rebuild
+from mytorch.core import DescriptionError, Module, MytorchError, describe, rebuild
 from mytorch.train.errors import RunError
 
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
@@ -52,7 +52,9 @@ def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) 
     arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}
     try:
         net = rebuild(description, arguments, classes=classes)
-    except (DescriptionError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged description can fail anywhere
+        if isinstance(error, MytorchError) and not isinstance(error, DescriptionError):
+            raise
         reason = str(error) if isinstance(error, DescriptionError) else f"{type(error).__name__}: {error}"
         raise RunError(f"{folder / MODEL_FILE}: must describe a model that can be built here, got {reason}") from error
     state: dict[str, Tensor] = {name: value for name, value in tensors.items() if not name.startswith(_ARGUMENT)}
@@ -81,7 +83,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path}: this file is missing; is {path.parent} a run folder?") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: must be a whole JSON file, got {error}") from error
 
 
