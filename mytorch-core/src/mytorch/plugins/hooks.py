@@ -29,7 +29,8 @@ class Hooks:
         self._manager = pluggy.PluginManager("mytorch")
         self._manager.add_hookspecs(hookspecs)
         self._must_succeed: set[int] = set()
-        self._failed: set[tuple[str, str]] = set()
+        self._labels: dict[int, str] = {}
+        self._failed: set[tuple[int, str]] = set()
         if installed:
             for part in catalogue().of_kind("hook"):
                 self._add_installed(part)
@@ -42,7 +43,7 @@ class Hooks:
         With `must_succeed`, what it raises ends the run; otherwise it is reported once and training goes on.
         Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments.
         """
-        label = name or getattr(plugin, "__name__", type(plugin).__name__)
+        label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         try:
             registered = self._manager.register(plugin, name=name)
             self._manager.check_pending()
@@ -61,6 +62,7 @@ class Hooks:
             if isinstance(error, PluginError):
                 raise
             raise PluginError(f"hook plugin {label!r} does not fit the hooks: {_one_line(error)}") from error
+        self._labels[id(plugin)] = label
         if must_succeed:
             self._must_succeed.add(id(plugin))
 
@@ -88,12 +90,13 @@ class Hooks:
             except Exception as error:
                 if strict() or id(implementation.plugin) in self._must_succeed:
                     raise
-                self._report(implementation.plugin_name, hook, error)
+                self._report(implementation.plugin, hook, error)
         return stop
 
-    def _report(self, name: str, hook: str, error: Exception) -> None:
-        if (name, hook) not in self._failed:
-            self._failed.add((name, hook))
+    def _report(self, plugin: object, hook: str, error: Exception) -> None:
+        if (id(plugin), hook) not in self._failed:
+            self._failed.add((id(plugin), hook))
+            name = self._labels[id(plugin)]
             reason = f"{type(error).__name__}: {_one_line(error)}"
             warnings.warn(
                 f"hook plugin {name!r} failed in {hook} ({reason}); training goes on", PluginWarning, stacklevel=3
