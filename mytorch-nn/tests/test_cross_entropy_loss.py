@@ -111,6 +111,11 @@ def test_bad_input(options, prediction, target, error, text):
     assert str(caught.value).startswith(f"CrossEntropyLoss: {text}")
 
 
+def test_a_class_that_the_prediction_has_not():
+    with pytest.raises(ArgumentError, match=r"prediction of \(5, 4\), or -1 for none, got another: Target 7"):
+        CrossEntropyLoss(ignore_index=-1).forward(X, torch.tensor([0, 7, 1, -1, 3]))
+
+
 def test_bad_arguments():
     with pytest.raises(ArgumentError, match=r"CrossEntropyLoss: label_smoothing must be between 0 and 1, got 1\.5"):
         CrossEntropyLoss(label_smoothing=1.5)

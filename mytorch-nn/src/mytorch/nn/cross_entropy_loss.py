@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.core import (
+    ArgumentError,
     Buffer,
     DtypeError,
     Module,
@@ -32,7 +33,8 @@ class CrossEntropyLoss(Module):
     Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,)
                target: int64 class indices (batch, ...) or (), or probabilities in the shape of the prediction;
                value: (), for none (batch, ...)
-    Raises:    ShapeError or DtypeError unless target and weight fit the prediction
+    Raises:    ShapeError or DtypeError unless target and weight fit the prediction; on the CPU ArgumentError for
+               a class that it has not
     """
 
     def __init__(
@@ -49,14 +51,20 @@ class CrossEntropyLoss(Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         self._check(prediction, target)
-        value = F.cross_entropy(
-            prediction,
-            target,
-            None if self.weight is None else self.weight.value,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        try:
+            value = F.cross_entropy(
+                prediction,
+                target,
+                None if self.weight is None else self.weight.value,
+                ignore_index=self.ignore_index,
+                reduction=self.reduction,
+                label_smoothing=self.label_smoothing,
+            )
+        except IndexError as error:  # the kernel looks at every class anyway
+            raise ArgumentError(
+                f"CrossEntropyLoss: target must be one of the classes of a prediction of {tuple(prediction.shape)}, "
+                f"or {self.ignore_index} for none, got another: {error}"
+            ) from error
         return value, (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
