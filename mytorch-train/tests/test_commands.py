@@ -1,6 +1,7 @@
 """The commands, as click runs them."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -40,6 +41,16 @@ def test_train_and_evaluate(call, tmp_path):
     assert [line.rpartition("  ")[0].strip() for line in result.stdout.splitlines()] == ["loss", "error rate"]
     result = call(evaluate, folder, "--json")
     assert list(json.loads(result.stdout)) == ["loss", "error_rate"]
+
+
+def test_json_of_numbers_that_are_not_finite(call, tmp_path, monkeypatch):
+    call(train, "points", "--set", "epochs=1", "--quiet")
+    (folder,) = (tmp_path / "runs").iterdir()
+    monkeypatch.setattr("mytorch.train.Run.evaluate", lambda _run: {"loss": math.nan, "error_rate": 0.5})
+    assert json.loads(call(evaluate, folder, "--json").stdout, parse_constant=pytest.fail) == {
+        "loss": None,
+        "error_rate": 0.5,
+    }
 
 
 def test_train_quietly_a_file_to_another_folder(call, tmp_path):

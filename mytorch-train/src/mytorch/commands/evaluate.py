@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; one that is not finite is null.")
 def evaluate(run: Path, as_json: bool) -> None:
     """Judge a run on the test data of its experiment.
 
@@ -24,7 +25,7 @@ def evaluate(run: Path, as_json: bool) -> None:
 
     results = load(run).evaluate()
     if as_json:
-        click.echo(json.dumps(results))
+        click.echo(json.dumps({name: value if math.isfinite(value) else None for name, value in results.items()}))
         return
     width = max(map(len, results))
     for name, value in results.items():
