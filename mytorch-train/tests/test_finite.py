@@ -10,7 +10,7 @@ from toy_parts import SGD, Chain, Dense, Line, Noise, Rectify, SquaredError, Tab
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.plugins import hookimpl
 from mytorch.train import NotFiniteError, fit, load_model
-from mytorch.train.finite import weights_finite
+from mytorch.train.finite import values_finite
 
 ROWS, SIZE = 20, 4
 
@@ -86,7 +86,7 @@ def test_backward_only(at, epoch, batch):
 def test_the_last_batch_of_the_last_epoch():
     net = Chain(Dense(2, 3), Bomb(backward_at=10), Dense(3, 2))
     text, weights = fails(net, epochs=2)
-    assert "got a weight in epoch 2, batch 5: " in text
+    assert "got a weight or buffer in epoch 2, batch 5: " in text
     torch.testing.assert_close(net.state_dict(), weights.before[2, 5], rtol=0, atol=0)
 
 
@@ -137,7 +137,7 @@ def test_the_update():
         NotFiniteError, match=r"batch 1: .* is 2.bias after the update by Overflow; the weights before"
     ):
         fit(net, SquaredError(), Overflow(net.param()), random_table(), epochs=1, batch_size=SIZE, quiet=True)
-    assert weights_finite([parameter.value for parameter in net.param()])
+    assert values_finite([parameter.value for parameter in net.param()])
 
 
 def test_the_loss():
@@ -187,14 +187,36 @@ def test_the_layers_are_as_they_were():
 
 
 def test_weights_of_several_dtypes_and_none():
-    assert weights_finite([])
-    assert weights_finite([torch.zeros(0), torch.ones(2), torch.ones(3, dtype=torch.float64), torch.tensor(1.0)])
-    assert weights_finite([torch.full((3,), 3e38)] * 3)
-    assert not weights_finite([torch.ones(2), torch.tensor([1.0, -math.inf])])
-    assert not weights_finite([torch.tensor([math.nan, 1.0])])
+    assert values_finite([])
+    assert values_finite([torch.zeros(0), torch.ones(2), torch.ones(3, dtype=torch.float64), torch.tensor(1.0)])
+    assert values_finite([torch.full((3,), 3e38)] * 3)
+    assert not values_finite([torch.ones(2), torch.tensor([1.0, -math.inf])])
+    assert not values_finite([torch.tensor([math.nan, 1.0])])
 
 
 def test_a_healthy_run_with_huge_numbers_goes_on():
     net = Chain(Dense(1, 1))
     net.layers[0].bias = Parameter(torch.tensor([1e15]))
     fit(net, SquaredError(), SGD(net.param(), 0.0), Line(8), epochs=1, batch_size=4, quiet=True)
+
+
+class Running(Module):
+    """y = x; keeps the sum of all inputs, which overflows unseen."""
+
+    def __init__(self):
+        self.total = Buffer(torch.zeros(1))
+
+    def forward(self, x):
+        self.total.value.add_(x.sum() * 1e38)
+        return x, None
+
+    def backward(self, d_y, _saved):
+        return d_y
+
+
+def test_a_buffer_that_overflows_stops_the_run_and_is_named():
+    net = Chain(Running(), Dense(2, 2))
+    text, _ = fails(net, Table(torch.ones(ROWS, 2), torch.zeros(ROWS, 2)))
+    assert "in epoch 1, batch 1: the first value that is not finite is the buffer" in text
+    assert text.count(".total; the weights before that step are kept") == 1
+    assert all(value.isfinite().all() for value in net.state_dict().values())

@@ -38,3 +38,11 @@ def test_metrics_of_one_name_are_refused():
         train(metrics=[ErrorRate(), ErrorRate()])
     with pytest.raises(ArgumentError, match="Training: metrics must have different names, got loss twice"):
         train(metrics=[Loss()])
+
+
+def test_an_optimizer_of_another_net_is_refused():
+    other = network()
+    with pytest.raises(
+        ArgumentError, match="Training: optimizer must hold parameters of the net, got none of Chain's"
+    ):
+        fit(network(), SquaredError(), SGD(other.param(), 0.1), Points(20, 0), epochs=1, batch_size=4, quiet=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import Module, Parameter
 from mytorch.train.observe import observe
 from mytorch.train.snapshot import Snapshot
 from mytorch.train.step import gradients
@@ -44,9 +44,9 @@ def all_finite(value: Any) -> bool:
     return True
 
 
-def weights_finite(values: list[Tensor]) -> bool:
-    """Whether all weights are finite, at the price of one pass over them."""
-    values = [value for value in values if value.numel()]
+def values_finite(values: list[Tensor]) -> bool:
+    """Whether all weights and buffers are finite, at the price of one pass over them."""
+    values = [value for value in values if value.numel() and value.is_floating_point()]
     return not values or math.isfinite(torch.stack(torch._foreach_norm(values, math.inf)).max().item())
 
 
@@ -102,7 +102,8 @@ def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
     training.optimizer.zero_grad()
     for name, held in healthy:
         if not all_finite(held.value):
-            return f"{name} after the update by {type(training.optimizer).__name__}"
+            update = f"after the update by {type(training.optimizer).__name__}"
+            return f"{name} {update}" if isinstance(held, Parameter) else f"the buffer {name}"
     return None
 
 

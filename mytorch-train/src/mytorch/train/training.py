@@ -15,7 +15,7 @@ from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import evaluate, metric_name, weight_of
-from mytorch.train.finite import find_origin, weights_finite
+from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.snapshot import Snapshot
 from mytorch.train.step import step
 
@@ -51,6 +51,12 @@ class Training:
             )
         if epochs and not len(batches):
             raise ArgumentError("Training: data must have at least one batch, got none")
+        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        if not any(id(parameter) in trained for parameter in net.param()):
+            raise ArgumentError(
+                f"Training: optimizer must hold parameters of the net, got none of {type(net).__name__}'s; "
+                f"build it with {type(optimizer).__name__}(net.param(), ...)"
+            )
         names = Counter(["loss", *map(metric_name, metrics)])
         if twice := [name for name, count in names.items() if count > 1]:
             raise ArgumentError(f"Training: metrics must have different names, got {twice[0]} twice")
@@ -61,6 +67,7 @@ class Training:
         self.epoch = 0
         self.history: list[Record] = []
         self.tensors = list(dict.fromkeys(held for _, held in net.named_state()))
+        self.watched = [held for held in self.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self.order_state = batches.generator.get_state()
 
     def run(self) -> None:
@@ -93,8 +100,8 @@ class Training:
         self.order_state = self.batches.generator.get_state()
         record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
         record["train_loss"], stop = self._batches(snapshot)
-        if not weights_finite([held.value for held in self.tensors if isinstance(held, Parameter)]):
-            self._not_finite("a weight", snapshot, len(self.batches))
+        if not values_finite([held.value for held in self.watched]):
+            self._not_finite("a weight or buffer", snapshot, len(self.batches))
         if self.schedule is not None and self.schedule.interval == "epoch":
             self.schedule.step()
         record["seconds"] = time.perf_counter() - started
