@@ -53,7 +53,16 @@ def test_an_error_rate_is_exact():
 
 
 def test_sequences_of_scores():
-    assert judged(Accuracy(), (SCORES.reshape(2, 2, 3), torch.tensor([[1, 0], [1, 0]]))) == 0.75
+    scores = SCORES.reshape(2, 2, 3).transpose(1, 2)  # (batch, classes, length), as the loss takes them
+    wanted = torch.tensor([[1, 0], [1, 0]])
+    assert judged(Accuracy(), (scores, wanted)) == 0.75
+    assert judged(Accuracy(), (scores, torch.eye(3)[wanted].transpose(1, 2))) == 0.75
+
+
+def test_as_many_places_as_classes():
+    scores = torch.zeros(4, 3, 3)
+    scores[:, 1] = 5
+    assert judged(Accuracy(), (scores, torch.ones(4, 3).long())) == 1.0
 
 
 @pytest.mark.parametrize("metric", [Accuracy(), ErrorRate(), MeanAbsoluteError()])

@@ -7,17 +7,18 @@ from mytorch.core import Metric, ShapeError, require_same_shape
 
 
 def class_indices(values: Tensor, columns: int, threshold: float) -> Tensor:
-    """The class of each row: of several columns the largest, of one whether it is above; of integers themselves."""
+    """The class of each row: of several columns (axis 1) the largest, of one whether it is above; integers as is."""
     if not values.is_floating_point():
         return values
-    return values.argmax(-1) if columns > 1 else (values > threshold).long().reshape(-1)
+    return values.argmax(1) if columns > 1 else (values > threshold).long().reshape(-1)
 
 
 class Accuracy(Metric):
     """The share of rows whose class is right.
 
-    Predictions: scores (batch, classes), the largest wins; or logits (batch, 1) or (batch,), class 1 where positive.
-    Targets: class indices (batch,), or one-hot rows or probabilities of the predictions' shape.
+    Predictions: scores (batch, classes, ...) as CrossEntropyLoss takes them, the largest wins;
+        or logits (batch, 1) or (batch,), class 1 where positive.
+    Targets: class indices (batch, ...), or one-hot rows or probabilities of the predictions' shape.
     Raises ShapeError if there is not one target a row.
     """
 
@@ -29,7 +30,7 @@ class Accuracy(Metric):
         self.rows = 0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        columns = prediction.shape[-1] if prediction.dim() > 1 else 1
+        columns = prediction.shape[1] if prediction.dim() > 1 else 1
         predicted, wanted = class_indices(prediction, columns, 0.0), class_indices(target, columns, 0.5)
         if predicted.shape != wanted.shape:
             raise ShapeError(
