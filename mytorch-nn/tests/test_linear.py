@@ -99,3 +99,13 @@ def test_bad_input(x, error, text):
     with pytest.raises(error) as caught:
         Linear(3, 4).forward(x)
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 5), (2, 15), (6, 5)], ids=str)
+def test_an_upstream_gradient_of_another_shape_is_refused(shape):
+    layer = Linear(4, 5)
+    _, saved = layer.forward(torch.randn(2, 3, 4))
+    with pytest.raises(ShapeError) as caught:
+        layer.backward(torch.randn(shape), saved)
+    assert str(caught.value) == f"Linear: d_y must have the shape of the output, (2, 3, 5), got {shape}"
+    assert layer.weight.grad is None

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import init
 
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, ShapeError, require_last_axis
 
 
 class Linear(Module):
@@ -17,7 +17,7 @@ class Linear(Module):
     Backward:  d_x = d_y @ weight;  d_weight = sum of outer(d_y, x);  d_bias = sum of d_y: sums over the batch
     Shapes:    x: (..., in_features);  y: (..., out_features);
                weight: (out_features, in_features);  bias: (out_features,), or None without it
-    Raises:    ShapeError if the last axis of x is not in_features
+    Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
     """
 
@@ -48,6 +48,9 @@ class Linear(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         rows, d_rows = x, d_y
         if x.dim() != 2:
+            wanted = (*x.shape[:-1], self.out_features)
+            if d_y.shape != wanted:  # another shape with as many numbers would be scrambled
+                raise ShapeError(f"Linear: d_y must have the shape of the output, {wanted}, got {tuple(d_y.shape)}")
             count = math.prod(x.shape[:-1])
             rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
         self.weight.accumulate(d_rows.t().mm(rows))
