@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import DtypeError, ShapeError
+from mytorch.core import AutogradError, DtypeError, ShapeError
 from mytorch.nn import BCEWithLogitsLoss
 from mytorch.testing import check_loss
 
@@ -69,3 +69,11 @@ def test_bad_input(options, target, error, text):
     with pytest.raises(error) as caught:
         BCEWithLogitsLoss(**options).forward(X, target)
     assert str(caught.value).startswith(f"BCEWithLogitsLoss: {text}")
+
+
+def test_a_target_that_requires_grad_is_refused():
+    prediction, target = torch.randn(4, 3), torch.rand(4, 3, requires_grad=True)
+    with pytest.raises(AutogradError, match="BCEWithLogitsLoss: input must not require grad"):
+        BCEWithLogitsLoss().forward(prediction, target)
+    with torch.inference_mode():
+        BCEWithLogitsLoss().forward(prediction, target)

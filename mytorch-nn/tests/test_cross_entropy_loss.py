@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError
 from mytorch.nn import CrossEntropyLoss
 from mytorch.testing import check_loss
 
@@ -129,3 +129,11 @@ def test_bad_upstream_gradient():
         ShapeError, match=r"CrossEntropyLoss: d_value must be .* shape of the value, \(5,\), got \(4,\)"
     ):
         CrossEntropyLoss(reduction="none").backward(torch.ones(4), saved)
+
+
+def test_a_target_that_requires_grad_is_refused():
+    prediction, target = torch.randn(4, 3), torch.rand(4, 3, requires_grad=True)
+    with pytest.raises(AutogradError, match="CrossEntropyLoss: input must not require grad"):
+        CrossEntropyLoss().forward(prediction, target)
+    with torch.inference_mode():
+        CrossEntropyLoss().forward(prediction, target)

@@ -76,3 +76,11 @@ def test_bad_upstream_gradient():
 def test_bad_reduction():
     with pytest.raises(ArgumentError, match="MSELoss: reduction must be one of mean, sum, none, got 'average'"):
         MSELoss("average")
+
+
+def test_a_target_that_requires_grad_is_refused():
+    prediction, target = torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)
+    with pytest.raises(AutogradError, match="MSELoss: input must not require grad"):
+        MSELoss().forward(prediction, target)
+    with torch.inference_mode():
+        MSELoss().forward(prediction, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import Buffer, Module, ShapeError, require_floating, require_same_shape
+from mytorch.core import Buffer, Module, ShapeError, require_floating, require_no_grad, require_same_shape
 from mytorch.nn.loss import per_element, require_reduction, require_upstream
 
 
@@ -31,6 +31,8 @@ class BCEWithLogitsLoss(Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         require_same_shape(self, prediction, target)
+        if target.requires_grad:
+            require_no_grad(self, target)
         require_floating(self, prediction, "prediction")
         require_floating(self, target, "target")
         weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)

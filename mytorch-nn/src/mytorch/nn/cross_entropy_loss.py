@@ -108,6 +108,8 @@ class CrossEntropyLoss(Module):
 
     def _check(self, prediction: Tensor, target: Tensor) -> None:
         require_no_grad(self, prediction)
+        if target.requires_grad:
+            require_no_grad(self, target)
         require_floating(self, prediction, "prediction")
         if prediction.dim() == 0:
             raise ShapeError("CrossEntropyLoss: prediction must have an axis of classes, got a tensor without axes")

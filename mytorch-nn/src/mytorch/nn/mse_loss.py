@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from mytorch.core import Module, require_floating, require_same_shape
+from mytorch.core import Module, require_floating, require_no_grad, require_same_shape
 from mytorch.nn.loss import per_element, reduce, require_reduction, require_upstream
 
 
@@ -21,6 +21,8 @@ class MSELoss(Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         require_same_shape(self, prediction, target)
+        if target.requires_grad:
+            require_no_grad(self, target)
         require_floating(self, prediction, "prediction")
         difference = prediction - target
         if difference.dtype is not prediction.dtype:
