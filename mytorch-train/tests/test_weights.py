@@ -232,3 +232,12 @@ def test_no_pickle(tmp_path, monkeypatch):
         monkeypatch.setattr(pickle, name, None)
     save_model(Chain(network(), SquaredError()), tmp_path)
     load_model(tmp_path)
+
+
+def test_integers_for_a_weight_are_damage(tmp_path):
+    save_model(network(), tmp_path)
+    file = tmp_path / "weights.safetensors"
+    tensors = load_file(file)
+    save_file(tensors | {"0.weight": tensors["0.weight"].long()}, file)
+    with pytest.raises(RunError, match=r"weights.safetensors: 0.weight must be floating point, got torch.int64"):
+        load_model(tmp_path)

@@ -61,10 +61,16 @@ def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) 
     stored = {id(held): state[name] for name, held in net.named_state() if name in state}
     for name, held in net.named_state():
         if id(held) in stored:
-            state[name] = stored[id(held)]
-            held.value = held.value.to(stored[id(held)].dtype)
+            state[name] = value = stored[id(held)]
+            if value.is_floating_point() != held.value.is_floating_point():
+                raise RunError(f"{folder / WEIGHTS_FILE}: {name} must be {_kind(held.value)}, got {value.dtype}")
+            held.value = held.value.to(value.dtype)
     net.load_state_dict(state)
     return net
+
+
+def _kind(value: Tensor) -> str:
+    return "floating point" if value.is_floating_point() else f"{value.dtype}"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
