@@ -188,3 +188,11 @@ def test_weights_of_another_model(content, tmp_path):
         Exception, match=r"Chain: state must fit the module; 0.weight must have shape \(5, 2\), got \(4, 2\)"
     ):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "data.json"])
+def test_a_list_where_an_object_belongs(content, tmp_path, name):
+    path = run(content, tmp_path).path
+    (path / name).write_text("[1, 2]")
+    with pytest.raises(RunError, match=rf"{name}: must hold an object, got list"):
+        load(path)

@@ -101,6 +101,12 @@ def load(path: str | Path, classes: Mapping[str, type[Module]] | None = None) ->
     file = folder.path / EXPERIMENT_FILE
     experiment = load_experiment(file) if file.is_file() else None
     net = load_model(folder.path, classes).eval()
-    return Run(
-        folder.path, net, experiment, folder.history(), folder.read_json(SUMMARY_FILE), folder.read_json(DATA_FILE)
-    )
+    summary, data = _table(folder, SUMMARY_FILE), _table(folder, DATA_FILE)
+    return Run(folder.path, net, experiment, folder.history(), summary, data)
+
+
+def _table(folder: RunFolder, name: str) -> dict[str, Any]:
+    content = folder.read_json(name)
+    if not isinstance(content, dict):
+        raise RunError(f"{folder.path / name}: must hold an object, got {type(content).__name__}")
+    return content
