@@ -278,9 +278,12 @@ def test_weights_can_be_trained_on_by_hand_afterwards():
     assert not any(value.is_inference() for state in optimizer.state.values() for value in state.values())
 
 
-@pytest.mark.parametrize("wrap", [Rows, lambda data: DataLoader(Rows(data), batch_size=32, shuffle=True)])
-def test_other_data_sets(wrap):
-    history = train(data=wrap(points()), test=wrap(points(50, 1)), metrics=[Accuracy()]).history
+@pytest.mark.parametrize(
+    ("wrap", "batch_size"),
+    [(Rows, 32), (lambda data: DataLoader(Rows(data), batch_size=32, shuffle=True), None)],
+)
+def test_other_data_sets(wrap, batch_size):
+    history = train(data=wrap(points()), batch_size=batch_size, test=wrap(points(50, 1)), metrics=[Accuracy()]).history
     assert history[-1]["test_accuracy"] >= 0
 
 

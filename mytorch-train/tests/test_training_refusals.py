@@ -18,10 +18,19 @@ def train(net=None, data=None, **options):
     )
 
 
-@pytest.mark.parametrize("data", [Line(0), DataLoader(Line(3), batch_size=4, drop_last=True)])
-def test_an_empty_data_set_is_refused(data):
+@pytest.mark.parametrize(
+    ("data", "batch_size"), [(Line(0), 32), (DataLoader(Line(3), batch_size=4, drop_last=True), None)]
+)
+def test_an_empty_data_set_is_refused(data, batch_size):
     with pytest.raises(ArgumentError, match="Training: data must have at least one batch, got none"):
-        train(Chain(Dense(1, 1)), data)
+        train(Chain(Dense(1, 1)), data, batch_size=batch_size)
+
+
+def test_only_a_loader_brings_its_batch_size():
+    with pytest.raises(ArgumentError, match="fit: batch_size must be given for anything but a DataLoader, got a Line"):
+        train(Chain(Dense(1, 1)), Line(4), batch_size=None)
+    with pytest.raises(ArgumentError, match="fit: batch_size must be left out for a DataLoader, .*, got 32"):
+        train(Chain(Dense(1, 1)), DataLoader(Line(8), batch_size=4))
 
 
 @pytest.mark.parametrize("options", [{"epochs": -1}, {"evaluate_every": 0}])

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mytorch.core import Metric, Module, Optimizer, Schedule
+from torch.utils.data import DataLoader
+
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
 from mytorch.train.progress import Progress
@@ -22,7 +24,7 @@ def fit(
     data: Any,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None = None,
     test: Any = None,
     schedule: Schedule | None = None,
     metrics: Sequence[Metric] = (),
@@ -35,17 +37,18 @@ def fit(
     """Train a model, in place, and return the training with its history.
 
     data, test: data sets, such as mytorch.data.Disk, or anything that torch's DataLoader takes, or a DataLoader.
+    batch_size: rows a step; for anything but a DataLoader, which has its own.
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
     hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
     folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
-    Raises NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
+    Raises ArgumentError for arguments out of range; NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
     """
     listeners = Hooks(hooks)
     training = Training(
         net,
         loss,
         optimizer,
-        Batches(data, batch_size, shuffle=True, seed=seed),
+        _batches(data, batch_size, seed),
         epochs=epochs,
         schedule=schedule,
         test=test,
@@ -59,3 +62,17 @@ def fit(
         listeners.add(Progress())
     training.run()
     return training
+
+
+def _batches(data: Any, batch_size: int | None, seed: int) -> Batches:
+    if isinstance(data, DataLoader):
+        if batch_size is not None:
+            raise ArgumentError(
+                f"fit: batch_size must be left out for a DataLoader, which has its own, got {batch_size}"
+            )
+        return Batches(data, 1, seed=seed)  # the loader's batches are taken as they are
+    if batch_size is None:
+        raise ArgumentError(
+            f"fit: batch_size must be given for anything but a DataLoader, got a {type(data).__name__}"
+        )
+    return Batches(data, batch_size, shuffle=True, seed=seed)
