@@ -29,13 +29,15 @@ def test_an_empty_data_set_is_refused(data, batch_size):
 def test_only_a_loader_brings_its_batch_size():
     with pytest.raises(ArgumentError, match="fit: batch_size must be given for anything but a DataLoader, got a Line"):
         train(Chain(Dense(1, 1)), Line(4), batch_size=None)
-    with pytest.raises(ArgumentError, match="fit: batch_size must be left out for a DataLoader, .*, got 32"):
+    with pytest.raises(ArgumentError, match=r"fit: batch_size must be left out for a DataLoader, .*, got 32"):
         train(Chain(Dense(1, 1)), DataLoader(Line(8), batch_size=4))
 
 
-@pytest.mark.parametrize("options", [{"epochs": -1}, {"evaluate_every": 0}])
+@pytest.mark.parametrize("options", [{"epochs": -1}, {"epochs": 1.5}, {"epochs": "3"}, {"evaluate_every": 0}])
 def test_numbers_out_of_range(options):
-    with pytest.raises(ArgumentError, match="epochs must be at least 0 and evaluate_every at least 1, got"):
+    with pytest.raises(
+        ArgumentError, match="epochs must be a whole number of at least 0 and evaluate_every one of at least 1, got"
+    ):
         train(**options)
 
 

@@ -41,7 +41,8 @@ def fit(
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
     hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
     folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
-    Raises ArgumentError for arguments out of range; NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
+    Raises ArgumentError for arguments out of range;
+        NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
     """
     listeners = Hooks(hooks)
     training = Training(

@@ -45,9 +45,10 @@ class Training:
         evaluate_every: int = 1,
         hooks: Hooks | None = None,
     ) -> None:
-        if epochs < 0 or evaluate_every < 1:
+        if not type(epochs) is type(evaluate_every) is int or epochs < 0 or evaluate_every < 1:
             raise ArgumentError(
-                f"Training: epochs must be at least 0 and evaluate_every at least 1, got {epochs} and {evaluate_every}"
+                "Training: epochs must be a whole number of at least 0 and evaluate_every one of at least 1, "
+                f"got {epochs!r} and {evaluate_every!r}"
             )
         if epochs and not len(batches):
             raise ArgumentError("Training: data must have at least one batch, got none")
