@@ -85,6 +85,7 @@ def change(content, key, value):
         ("dtype", "float16", r"experiment: dtype: must be 'float32' or 'float64', got 'float16'"),
         ("data.targets", "onehot", r"data.targets: must be 'as-is', 'one-hot' or 'binary', got 'onehot'"),
         ("data.split", {"test": 1.5}, r"data.split.test: must be less than 1, got 1.5"),
+        ("data.split", {"test": 0.5, "seed": 2**63}, r"data.split.seed: must be less than 9223372036854775808, got"),
         ("optimizer", "SGD", r'experiment: optimizer: must be a table such as \{ type = "..." \}, got \'SGD\''),
         ("data", 5, r"experiment: data: must be a table"),
         ("metrics", "ErrorRate", r"experiment: metrics: must be a valid list, got 'ErrorRate'"),

@@ -32,7 +32,7 @@ class Split(Section):
 
     test: Annotated[float, Field(gt=0, lt=1)]
     """The share of the rows."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
 class Data(Section):
