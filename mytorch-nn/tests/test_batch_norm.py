@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import ShapeError
+from mytorch.core import ArgumentError, ShapeError
 from mytorch.nn import BatchNorm1d
 from mytorch.testing import check_layer
 
@@ -94,3 +94,17 @@ def test_bad_input(shape, text):
         layer.forward(torch.zeros(shape))
     assert str(caught.value).startswith(text)
     assert layer.num_batches_tracked.value == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"eps": -1e-5}, "eps must be at least 0, got -1e-05"),
+        ({"momentum": 1.5}, "momentum must be between 0 and 1, got 1.5"),
+        ({"momentum": -0.1}, "momentum must be between 0 and 1, got -0.1"),
+        ({"num_features": -1}, "num_features must be at least 0, got -1"),
+    ],
+)
+def test_numbers_out_of_range(options, text):
+    with pytest.raises(ArgumentError, match=f"BatchNorm1d: {text}"):
+        BatchNorm1d(**{"num_features": 3} | options)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import AutogradError, ShapeError
+from mytorch.core import ArgumentError, AutogradError, ShapeError
 from mytorch.nn import Linear, MSELoss
 from mytorch.testing import check_layer
 
@@ -109,3 +109,17 @@ def test_an_upstream_gradient_of_another_shape_is_refused(shape):
         layer.backward(torch.randn(shape), saved)
     assert str(caught.value) == f"Linear: d_y must have the shape of the output, (2, 3, 5), got {shape}"
     assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("sizes", [(-1, 4), (4, -1)])
+def test_sizes_below_zero_are_refused(sizes):
+    with pytest.raises(ArgumentError, match=r"Linear: (in|out)_features must be at least 0, got -1"):
+        Linear(*sizes)
+
+
+@pytest.mark.parametrize("sizes", [(0, 4), (4, 0)])
+def test_a_layer_without_weights_is_no_mistake(sizes):
+    layer = Linear(*sizes)
+    y, saved = layer.forward(torch.randn(2, sizes[0]))
+    assert y.shape == (2, sizes[1])
+    assert layer.backward(torch.randn_like(y), saved).shape == (2, sizes[0])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from mytorch.core import Buffer, Module, Parameter, ShapeError, require_dimensions
+from mytorch.core import Buffer, Module, Parameter, ShapeError, require_dimensions, require_range
 
 _native_batch_norm_backward = torch.ops.aten.native_batch_norm_backward.default
 
@@ -24,7 +24,8 @@ class BatchNorm1d(Module):
     Buffers:   running = (1 - momentum) * running + momentum * batch, the variance divided by count - 1;
                momentum=None averages over every batch so far, which num_batches_tracked counts
     Shapes:    x, y: (batch, num_features) or (batch, num_features, length);  the others: (num_features,)
-    Raises:    ShapeError for another shape, or for a single value per channel where the batch's statistics are used
+    Raises:    ShapeError for another shape, or for a single value per channel where the batch's statistics are used;
+               ArgumentError for num_features or eps below 0, or momentum outside 0 to 1
     Source:    Ioffe and Szegedy 2015, "Batch normalization"
     """
 
@@ -38,6 +39,10 @@ class BatchNorm1d(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_range(self, "num_features", num_features, 0)
+        require_range(self, "eps", eps, 0)
+        if momentum is not None:
+            require_range(self, "momentum", momentum, 0, 1)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import init
 
-from mytorch.core import Module, Parameter, ShapeError, require_last_axis
+from mytorch.core import Module, Parameter, ShapeError, require_last_axis, require_range
 
 
 class Linear(Module):
@@ -17,7 +17,8 @@ class Linear(Module):
     Backward:  d_x = d_y @ weight;  d_weight = sum of outer(d_y, x);  d_bias = sum of d_y: sums over the batch
     Shapes:    x: (..., in_features);  y: (..., out_features);
                weight: (out_features, in_features);  bias: (out_features,), or None without it
-    Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y
+    Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y;
+               ArgumentError for sizes below 0
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
     """
 
@@ -29,6 +30,8 @@ class Linear(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_range(self, "in_features", in_features, 0)
+        require_range(self, "out_features", out_features, 0)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
         self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
@@ -36,7 +39,8 @@ class Linear(Module):
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw new weights from torch's generator, or from the one given."""
-        init.kaiming_uniform_(self.weight.value, a=math.sqrt(5), generator=generator)
+        if self.weight.value.numel():  # torch warns about an empty one
+            init.kaiming_uniform_(self.weight.value, a=math.sqrt(5), generator=generator)
         if self.bias is not None:
             bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
             init.uniform_(self.bias.value, -bound, bound, generator=generator)
