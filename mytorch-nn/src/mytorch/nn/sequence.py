@@ -38,13 +38,16 @@ class ModuleSequence(Module, MutableSequence[Module]):
         return ""  # the children are shown anyway
 
     def _change(self, key: int | slice, new: list[Module]) -> None:
-        """Replace children, so that `input_grad` holds for those there are now and not for those that left."""
+        """Replace children. All below give the gradient of their input again, until `input_grad` is set anew.
+
+        A container cannot see whether its first child is used outside it too: a gradient too many does no harm,
+        one too few does.
+        """
         wanted = self.input_grad
-        if not wanted:
-            self.input_grad = True
+        for module in (self, *new):
+            module.input_grad = True
         self.layers[key if isinstance(key, slice) else slice(key, key + 1)] = new
-        if not wanted:
-            self.input_grad = False
+        self._module_input_grad = wanted
 
     def _index(self, index: int) -> int:
         if not -len(self.layers) <= index < len(self.layers):
