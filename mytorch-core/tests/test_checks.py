@@ -1,5 +1,7 @@
 """The checks that layers call, and what their errors say."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -76,3 +78,9 @@ def test_dtypes_choices_and_ranges() -> None:
     with pytest.raises(ArgumentError, match="Drop: p must be at least 0, got nan"):
         require_range("Drop", "p", float("nan"), 0)
     require_range("Drop", "p", torch.tensor(0.5), 0, 1)
+
+
+@pytest.mark.parametrize("value", ["fast", None])
+def test_a_range_is_for_numbers(value: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"SGD: lr must be a number, got {value!r}"):
+        require_range("SGD", "lr", value, 0.0)

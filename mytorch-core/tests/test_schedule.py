@@ -73,3 +73,26 @@ def test_what_is_refused() -> None:
 def test_what_the_training_loop_reads() -> None:
     assert Schedule.interval == "epoch"
     assert Schedule.length_argument is None
+
+
+def test_groups_added_later_are_refused() -> None:
+    driven = optimizer(1.0)
+    schedule = Harmonic(driven)
+    driven.add_param_group({"params": [Parameter(torch.zeros(1))]})
+    with pytest.raises(ArgumentError, match="must keep its 1 parameter groups, got 2; add groups first"):
+        schedule.step()
+
+
+def test_an_optimizer_without_a_learning_rate_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="Harmonic: optimizer must have a learning rate to schedule"):
+        Harmonic(Optimizer([Parameter(torch.zeros(1))], {"momentum": 0.5}))
+
+
+def test_a_schedule_goes_on_from_an_optimizer_s_state_alone() -> None:
+    driven, again = optimizer(6.0), optimizer(6.0)
+    schedule = Harmonic(driven)
+    schedule.step()
+    again.load_state_dict(driven.state_dict())
+    resumed = Harmonic(again, last_epoch=1)
+    schedule.step()
+    assert resumed.get_last_lr() == schedule.get_last_lr() == [2.0]

@@ -22,7 +22,7 @@ def plugins() -> None:
 
 
 @plugins.command("list")
-@click.argument("kind", required=False, type=click.Choice(list(KINDS)))
+@click.argument("kind", required=False, type=click.Choice(list(KINDS)), metavar="[KIND]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs.")
 def list_parts(kind: str | None, as_json: bool) -> None:
     """List layers, losses, commands and all other parts, of one KIND or of every kind.

@@ -78,6 +78,8 @@ def require_range(
     owner: object, subject: str, value: float | Tensor, low: float = -float("inf"), high: float = float("inf")
 ) -> None:
     """Raise ArgumentError unless low <= value <= high (which NaN is not)."""
+    if not isinstance(value, (int, float, Tensor)):
+        raise ArgumentError(f"{_name(owner)}: {subject} must be a number, got {value!r}")
     if not low <= value <= high:
         rule = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
         raise ArgumentError(f"{_name(owner)}: {subject} must be {rule}, got {value}")

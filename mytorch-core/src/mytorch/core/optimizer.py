@@ -14,6 +14,9 @@ from mytorch.core.errors import ArgumentError, StateError
 from mytorch.core.parameter import Parameter
 
 Group = dict[str, Any]
+TORCH_ONLY = {"foreach", "fused", "capturable", "differentiable", "param_names"}  # how torch computes, not what
+_LEFT_OUT = {"params", "foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}
+"""What a group of torch's has and ours does not."""
 
 
 def persistent(value: Tensor) -> Tensor:
@@ -134,7 +137,7 @@ class Optimizer:
         parameters: dict[int, Parameter] = {}
         for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
             parameters.update(zip(saved["params"], group["params"], strict=True))
-            group.update({name: _copied(value) for name, value in saved.items() if name in group and name != "params"})
+            group.update({name: _copied(value) for name, value in saved.items() if name not in _LEFT_OUT})
         self.state.clear()
         self._values.clear()
         for number, held in state["state"].items():

@@ -30,6 +30,10 @@ class Schedule:
         self.optimizer = optimizer
         self.initial: list[dict[str, Any]] = []
         for group in optimizer.param_groups:
+            if "lr" not in group:
+                raise ArgumentError(
+                    f"{type(self).__name__}: optimizer must have a learning rate to schedule, got {optimizer!r}"
+                )
             if last_epoch == -1:
                 group["initial_lr"] = _number(group["lr"])
             elif "initial_lr" not in group:
@@ -57,6 +61,11 @@ class Schedule:
         self._apply()
 
     def _apply(self) -> None:
+        if len(self.optimizer.param_groups) != len(self.initial):
+            raise ArgumentError(
+                f"{type(self).__name__}: the optimizer must keep its {len(self.initial)} parameter groups, got "
+                f"{len(self.optimizer.param_groups)}; add groups first and build the schedule after"
+            )
         for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
             for name, value in self.settings(self.last_epoch, initial).items():
                 if isinstance(group[name], Tensor):

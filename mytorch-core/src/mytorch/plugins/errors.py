@@ -27,10 +27,10 @@ class MissingRequirementError(MytorchError, ImportError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that points from a mistyped name to the known ones: "Nearest: a, b." or all of them."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if not close:
         lowered = {n.lower(): n for n in names}
-        close = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+        close = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
     if close:
         return f"Nearest: {', '.join(close)}."
     return f"Known: {', '.join(names)}." if names else "There are none."

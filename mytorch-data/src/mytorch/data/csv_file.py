@@ -1,3 +1,5 @@
+"""Data sets as CSV tables."""
+
 import csv
 from collections.abc import Iterator
 from pathlib import Path

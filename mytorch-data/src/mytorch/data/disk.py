@@ -1,3 +1,5 @@
+"""The points of the report: inside or outside a disk."""
+
 import math
 from pathlib import Path
 

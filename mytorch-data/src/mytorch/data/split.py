@@ -1,3 +1,5 @@
+"""Seeded splits."""
+
 import math
 from collections.abc import Sequence
 from typing import Any

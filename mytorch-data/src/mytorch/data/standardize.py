@@ -1,3 +1,5 @@
+"""Standardisation, learned on the training rows."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

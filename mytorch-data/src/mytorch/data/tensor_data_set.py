@@ -1,3 +1,5 @@
+"""A data set in memory."""
+
 from collections.abc import Sequence
 from typing import Any
 

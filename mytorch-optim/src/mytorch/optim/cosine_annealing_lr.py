@@ -1,3 +1,5 @@
+"""A learning rate that falls along a cosine."""
+
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,3 +1,5 @@
+"""A learning rate that rises and falls once."""
+
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal

@@ -1,3 +1,5 @@
+"""Stochastic gradient descent."""
+
 from collections.abc import Iterable, Mapping
 from typing import Any
 

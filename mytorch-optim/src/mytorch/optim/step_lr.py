@@ -1,3 +1,5 @@
+"""A learning rate that falls in steps."""
+
 from collections.abc import Mapping
 from typing import Any
 
