@@ -189,3 +189,19 @@ def test_one_cycle_lr_wants_momentum_to_cycle() -> None:
     with pytest.raises(ArgumentError, match="OneCycleLR: optimizer must have momentum, got Plain; pass cycle_mom"):
         ours.OneCycleLR(optimizer, 0.1, 10)
     ours.OneCycleLR(optimizer, 0.1, 10, cycle_momentum=False)
+
+
+def test_goes_on_with_an_optimizer_whose_state_was_loaded() -> None:
+    driven, resumed = optimizers(), optimizers()
+    for kind, old, new in zip((ours, theirs), driven, resumed, strict=True):
+        schedule = kind.StepLR(old, 3)
+        for _ in range(4):
+            old.step()
+            schedule.step()
+        new.load_state_dict(old.state_dict())
+    schedules = [kind.StepLR(new, 3, last_epoch=4) for kind, new in zip((ours, theirs), resumed, strict=True)]
+    for _ in range(5):
+        assert_same_settings(*resumed)
+        resumed[1].step()
+        for schedule in schedules:
+            schedule.step()

@@ -14,7 +14,6 @@ from mytorch.core.errors import ArgumentError, StateError
 from mytorch.core.parameter import Parameter
 
 Group = dict[str, Any]
-TORCH_ONLY = {"foreach", "fused", "capturable", "differentiable", "param_names"}  # how torch computes, not what
 _LEFT_OUT = {"params", "foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}
 """What a group of torch's has and ours does not."""
 
