@@ -92,3 +92,15 @@ def test_loads_under_inference_mode_what_was_saved_under_it() -> None:
         net.load_state_dict({name: value + 1 for name, value in net.state_dict().items()})
     assert not net.weight.value.is_inference()
     assert net.steps.value.item() == 1
+
+
+def test_what_is_no_tensor_and_what_is_complex_are_refused_by_name() -> None:
+    net = Dense(2, 3)
+    before = net.weight.value.clone()
+    state = net.state_dict() | {"weight": torch.ones(3, 2, dtype=torch.complex64), "bias": [1.0, 2.0, 3.0]}
+    with pytest.raises(StateError) as caught:
+        net.load_state_dict(state)
+    assert str(caught.value) == (
+        "Dense: state must fit the module; weight must be real, got torch.complex64; bias must be a tensor, got list"
+    )
+    torch.testing.assert_close(net.weight.value, before, rtol=0, atol=0)

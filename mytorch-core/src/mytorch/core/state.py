@@ -18,11 +18,7 @@ def load_state(module: Module, state: Mapping[str, Tensor], strict: bool) -> Non
     """Copy a state dict into a module; see Module.load_state_dict."""
     present = dict(module.named_state())
     shared = {name: held for name, held in present.items() if name in state}
-    problems = [
-        f"{name} must have shape {tuple(held.value.shape)}, got {tuple(state[name].shape)}"
-        for name, held in shared.items()
-        if held.value.shape != state[name].shape
-    ]
+    problems = [problem for name, held in shared.items() for problem in _misfits(name, held.value, state[name])]
     if strict:
         problems += _list("missing", [name for name in present if name not in state])
         problems += _list("unexpected", [name for name in state if name not in present])
@@ -31,6 +27,16 @@ def load_state(module: Module, state: Mapping[str, Tensor], strict: bool) -> Non
     with torch.no_grad():
         for name, held in shared.items():
             held.value.copy_(state[name])
+
+
+def _misfits(name: str, value: Tensor, given: object) -> list[str]:
+    if not isinstance(given, Tensor):
+        return [f"{name} must be a tensor, got {type(given).__name__}"]
+    if given.shape != value.shape:
+        return [f"{name} must have shape {tuple(value.shape)}, got {tuple(given.shape)}"]
+    if given.is_complex() and not value.is_complex():
+        return [f"{name} must be real, got {given.dtype}"]  # a copy would drop the imaginary part
+    return []
 
 
 def _list(what: str, names: list[str]) -> list[str]:
