@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Buffer, Parameter, ShapeError
+from mytorch.core import ArgumentError, AutogradError, Buffer, Parameter, ShapeError
 
 
 def test_unpacks_as_value_and_gradient() -> None:
@@ -70,3 +70,23 @@ def test_repr() -> None:
     assert repr(Parameter(torch.zeros(2, 3))) == "Parameter((2, 3), torch.float32)"
     assert repr(Parameter(torch.zeros(2), trainable=False)) == "Parameter((2,), torch.float32, trainable=False)"
     assert repr(Buffer(torch.zeros(2, device="meta"))) == "Buffer((2,), torch.float32, meta)"
+
+
+def test_a_gradient_outside_inference_mode_after_one_under_it_raises_with_the_way_out() -> None:
+    parameter, later = Parameter(torch.zeros(3)), torch.randn(3)
+    with torch.inference_mode():
+        parameter.accumulate(torch.randn(3))
+    with pytest.raises(AutogradError, match=r"Parameter: gradient must be added under inference mode .*zero_grad\(\)"):
+        parameter.accumulate(later)
+    parameter.zero_grad()
+    parameter.accumulate(later.clone())
+    with torch.inference_mode():
+        parameter.accumulate(later)
+    torch.testing.assert_close(parameter.grad, 2 * later)
+
+
+def test_another_error_of_adding_stays_torchs() -> None:
+    parameter = Parameter(torch.zeros(3))
+    parameter.accumulate(torch.ones(3))
+    with pytest.raises(RuntimeError, match="result type"):
+        parameter.accumulate(torch.ones(3, dtype=torch.complex64))

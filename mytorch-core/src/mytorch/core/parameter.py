@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mytorch.core.errors import ArgumentError, ShapeError
+from mytorch.core.errors import ArgumentError, AutogradError, ShapeError
 
 
 def _owned(value: Tensor, owner: str) -> Tensor:
@@ -38,7 +38,8 @@ class Parameter:
     def accumulate(self, d_value: Tensor) -> None:
         """Add a gradient. The first is kept as it is, so it must be a fresh tensor that nobody else holds.
 
-        Raises ShapeError if its shape is not the value's: broadcasting would hide a missing sum.
+        Raises ShapeError if its shape is not the value's: broadcasting would hide a missing sum; AutogradError
+        outside inference mode if the first was made under it.
         """
         if not self.trainable:
             return
@@ -50,7 +51,16 @@ class Parameter:
         if self.grad is None:
             self.grad = d_value
         else:
-            self.grad.add_(d_value)
+            try:
+                self.grad.add_(d_value)
+            except RuntimeError as error:
+                if not self.grad.is_inference():
+                    raise
+                # Adding again would count twice: torch has written the sum by the time it refuses.
+                raise AutogradError(
+                    "Parameter: gradient must be added under inference mode where the first was made under it, "
+                    "got one outside; call zero_grad() and run every backward under torch.inference_mode(), or none"
+                ) from error
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
