@@ -95,6 +95,9 @@ class Full:
     def __exit__(self, *_):
         self.file.close()
 
+    def tell(self):
+        return self.file.tell()
+
     def write(self, text):
         self.file.write(text[: len(text) // 2])
         raise OSError(28, "No space left on device")

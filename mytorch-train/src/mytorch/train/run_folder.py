@@ -78,14 +78,13 @@ class RunFolder:
 
     def append_history(self, record: Mapping[str, float], columns: list[str]) -> None:
         """Add one line to the history, written out at once; the first one is preceded by the column names."""
-        path = self.path / HISTORY_FILE
-        written = path.stat().st_size if path.exists() else 0
+        path, written = self.path / HISTORY_FILE, 0
+        line = ",".join(str(record.get(column, "")) for column in columns)  # numbers: nothing to quote
         try:
-            with path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns, extrasaction="ignore")
-                if not written:
-                    writer.writeheader()
-                writer.writerow(record)
+            with path.open("ab") as file:
+                written = file.tell()
+                header = "" if written else f"{','.join(columns)}\n"
+                file.write(f"{header}{line}\n".encode())
         except OSError as error:
             with suppress(OSError):
                 os.truncate(path, written)  # no half line
