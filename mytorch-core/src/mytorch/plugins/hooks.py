@@ -31,6 +31,7 @@ class Hooks:
         self._must_succeed: set[int] = set()
         self._labels: dict[int, str] = {}
         self._failed: set[tuple[int, str]] = set()
+        self._listeners: dict[str, list[pluggy.HookImpl]] = {}
         if installed:
             for part in catalogue().of_kind("hook"):
                 self._add_installed(part)
@@ -43,6 +44,7 @@ class Hooks:
         With `must_succeed`, what it raises ends the run; otherwise it is reported once and training goes on.
         Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments.
         """
+        self._listeners.clear()
         label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         try:
             registered = self._manager.register(plugin, name=name)
@@ -77,14 +79,20 @@ class Hooks:
 
     def wants(self, hook: str) -> bool:
         """Whether any plugin listens to this hook."""
-        return bool(getattr(self._manager.hook, hook).get_hookimpls())
+        return bool(self._listening(hook))
+
+    def _listening(self, hook: str) -> list[pluggy.HookImpl]:
+        """The implementations of a hook in the order of their calls, gathered once: a batch may be that short."""
+        if hook not in self._listeners:
+            self._listeners[hook] = getattr(self._manager.hook, hook).get_hookimpls()[::-1]
+        return self._listeners[hook]
 
     def notify(self, hook: str, **values: object) -> bool:
         """Tell every plugin. True if one of them asked to stop the training."""
         stop = False
-        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+        for implementation in self._listening(hook):
             try:
-                implementation.function(*(values[name] for name in implementation.argnames))
+                implementation.function(*[values[name] for name in implementation.argnames])
             except StopTraining:
                 stop = True
             except Exception as error:
