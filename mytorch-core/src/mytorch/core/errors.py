@@ -12,7 +12,7 @@ class DtypeError(MytorchError, TypeError):
 
 
 class AutogradError(MytorchError, RuntimeError):
-    """A tensor that requires grad reached a module in grad mode, or a gradient left the inference mode it was made in."""
+    """A tensor that requires grad came in grad mode, or a gradient left the inference mode it was made in."""
 
 
 class ModuleTreeError(MytorchError, TypeError):
