@@ -171,6 +171,20 @@ def test_state_follows_a_module_that_moves() -> None:
     assert optimizer.state[layer.weight]["mean"].dtype is torch.float32
 
 
+def test_counts_do_not_follow_a_value_that_moves() -> None:
+    for shape in ((), (2,)):
+        parameter = Parameter(torch.zeros(shape))
+        parameter.grad = torch.ones(shape)
+        optimizer = Mean([parameter], lr=1.0)
+        optimizer.step()
+        counts = {"step": torch.tensor(3.0), "seen": torch.ones(shape, dtype=torch.int64)}
+        optimizer.state[parameter].update(counts)
+        parameter.value, parameter.grad = parameter.value.bfloat16(), parameter.grad.bfloat16()
+        optimizer.step()
+        found = {name: optimizer.state[parameter][name].dtype for name in ("mean", "step", "seen")}
+        assert found == {"mean": torch.bfloat16, "step": torch.float32, "seen": torch.int64}
+
+
 def test_state_made_under_inference_mode_is_a_normal_tensor() -> None:
     (parameter,) = with_gradient(2)
     optimizer = Mean([parameter])

@@ -95,11 +95,17 @@ class Optimizer:
         raise NotImplementedError(f"{self._name}: update must be defined")
 
     def _follow(self, parameters: list[Parameter]) -> None:
-        """Convert state where a value has moved to another dtype or device; called when values are new."""
+        """Convert state where a value has moved to another dtype or device; called when values are new.
+
+        Floating tensors of the value's shape follow, as momentum does. Counts do not: integers, and "step", torch's
+        name, which a parameter without axes has the shape of.
+        """
         for parameter in parameters:
             state, value = self.state[parameter], parameter.value
             for name, held in state.items():
-                if not isinstance(held, Tensor) or held.dim() != value.dim():
+                if name == "step" or not isinstance(held, Tensor) or held.shape != value.shape:
+                    continue
+                if not (held.is_floating_point() or held.is_complex()):
                     continue
                 if held.dtype is not value.dtype or held.device != value.device:
                     state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
