@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, AutogradError, ShapeError
+from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError
 from mytorch.nn import Linear, MSELoss
 from mytorch.testing import check_layer
 
@@ -123,3 +123,9 @@ def test_a_layer_without_weights_is_no_mistake(sizes):
     y, saved = layer.forward(torch.randn(2, sizes[0]))
     assert y.shape == (2, sizes[1])
     assert layer.backward(torch.randn_like(y), saved).shape == (2, sizes[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+def test_an_input_of_another_dtype_than_the_weights(dtype):
+    with pytest.raises(DtypeError, match=r"Linear: input must have the dtype of the parameters, torch.float32, got"):
+        Linear(3, 4).forward(torch.ones(5, 3).to(dtype))

@@ -68,6 +68,15 @@ def require_floating(owner: object, x: Tensor, subject: str = "input") -> None:
         raise DtypeError(f"{_name(owner)}: {subject} must be floating point, got {x.dtype}; convert with .float()")
 
 
+def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, subject: str = "input") -> None:
+    """Raise DtypeError unless `x` has the dtype of the parameters that it meets."""
+    if x.dtype is not dtype:
+        raise DtypeError(
+            f"{_name(owner)}: {subject} must have the dtype of the parameters, {dtype}, got {x.dtype}; "
+            f"convert it with .to({dtype}), or the model"
+        )
+
+
 def require_choice(owner: object, subject: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ArgumentError unless a named option is one of its choices."""
     if value not in choices:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import init
 
-from mytorch.core import Module, Parameter, ShapeError, require_last_axis, require_range
+from mytorch.core import Module, Parameter, ShapeError, require_dtype, require_last_axis, require_range
 
 
 class Linear(Module):
@@ -18,7 +18,7 @@ class Linear(Module):
     Shapes:    x: (..., in_features);  y: (..., out_features);
                weight: (out_features, in_features);  bias: (out_features,), or None without it
     Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y;
-               ArgumentError for sizes below 0
+               DtypeError for x of another dtype than weight; ArgumentError for sizes below 0
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
     """
 
@@ -47,7 +47,11 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_last_axis(self, x, self.in_features)
-        return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
+        try:
+            return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
+        except RuntimeError:
+            require_dtype(self, x, self.weight.value.dtype)
+            raise
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         rows, d_rows = x, d_y
