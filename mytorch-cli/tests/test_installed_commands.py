@@ -48,7 +48,9 @@ class TestListing:
         assert warnings == [
             "Warning: command 'future' of acme-future 1.5 needs mytorch-core >=7, 0.1.0 is installed. "
             "Upgrade or remove it: python -m pip uninstall acme-future",
-            "Warning: command 'twice' is offered by several distributions; write 'acme-one:twice' or 'acme-two:twice'",
+            "Warning: command 'twice' is offered by several distributions; "
+            "write 'acme-one:twice' or 'acme-two:twice', or choose one for good: "
+            "mytorch plugins prefer acme-one:twice",
         ]
 
     def test_strict_makes_the_report_a_failure(self, mytorch):
@@ -71,7 +73,7 @@ class TestListing:
             ("leaver", "cannot be imported from leaver:leaver (SystemExit: 3)"),
             ("gone", "cannot be imported from no_such_file:gone (ModuleNotFoundError"),
             ("odd", "cannot be imported from odd:odd (SyntaxError"),
-            ("wrong", "must be a click command, got function at wrong:wrong"),
+            ("wrong", "must be a click command, got a function at wrong:wrong"),
             ("future", "needs mytorch-core >=7, 0.1.0 is installed"),
         ],
     )
@@ -88,7 +90,8 @@ class TestListing:
         result = mytorch("twice")
         assert result.returncode == 1
         expected = (
-            "Error: command: 'twice' is offered by several distributions; write 'acme-one:twice' or 'acme-two:twice'"
+            "Error: command: 'twice' is offered by several distributions; "
+            "write 'acme-one:twice' or 'acme-two:twice', or choose one for good: mytorch plugins prefer acme-one:twice"
         )
         assert result.stderr.strip() == expected
 

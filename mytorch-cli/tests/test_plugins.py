@@ -27,6 +27,8 @@ def test_json_is_a_list_of_objects(mytorch, site):
         "version": "1.5",
         "target": "acme.layers:Scale",
         "core_requirement": None,
+        "file": None,
+        "blocked": None,
     } in parts
 
 
@@ -40,7 +42,8 @@ def test_a_stranger_with_a_name_of_the_projects_is_reported_by_reference(mytorch
     site.distribution("acme-a", metrics={"X": "acme:X"})
     site.distribution("acme-b", metrics={"X": "acme:X"})
     assert mytorch("plugins", "list", "metric").stderr == (
-        "Warning: metric 'X' is offered by several distributions; write 'acme-a:X' or 'acme-b:X'\n"
+        "Warning: metric 'X' is offered by several distributions; write 'acme-a:X' or 'acme-b:X', "
+        "or choose one for good: mytorch plugins prefer acme-a:X\n"
     )
 
 

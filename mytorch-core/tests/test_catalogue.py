@@ -18,6 +18,8 @@ from mytorch.plugins import (
     nearest,
 )
 
+LAYER = "class Gate:\n    forward = backward = param = None"
+
 
 def part(name: str, distribution: str = "mytorch-nn", kind: str = "layer", target: str = "a.b:C") -> Part:
     return Part(kind, name, distribution, "1.0", target, None)
@@ -52,7 +54,7 @@ def test_a_distribution_found_twice_counts_once(install: Any) -> None:
 
 
 def test_loads_by_name_and_by_distribution(install: Any) -> None:
-    install("acme-load", {"mytorch.layers": {"Gate": "acme_load:Gate"}}, {"acme_load": "class Gate: pass"})
+    install("acme-load", {"mytorch.layers": {"Gate": "acme_load:Gate"}}, {"acme_load": LAYER})
     gate = catalogue().load("layer", "Gate")
     assert gate.__module__ == "acme_load"
     for distribution in ("acme-load", "Acme_Load", "acme.load"):

@@ -16,6 +16,7 @@ BUILTINS = {
     plugins.DuplicateError: RuntimeError,
     plugins.UnknownNameError: LookupError,
     plugins.MissingRequirementError: ImportError,
+    plugins.SettingsError: ValueError,
 }
 
 

@@ -160,6 +160,9 @@ def test_a_split_needs_the_distribution_that_splits(content, monkeypatch):
 
 def test_a_layer_that_is_no_module(content, parts):
     parts("other-parts", "[mytorch.layers]\nNoLayer = toy_parts:Points\n")
-    with pytest.raises(Exception, match=r"model.type: 'NoLayer' must be a Module, got"):
+    with pytest.raises(
+        Exception,
+        match=r"'NoLayer' of other-parts 1.0 must be a class such as a subclass of mytorch.core.M",
+    ):
         built(content, model={"type": "NoLayer"})
     assert not issubclass(Points, Module)

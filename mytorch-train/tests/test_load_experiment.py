@@ -3,7 +3,7 @@
 import pytest
 import toy_parts
 
-from mytorch.plugins import UnknownNameError
+from mytorch.plugins import PluginError, UnknownNameError
 from mytorch.train import ExperimentError, load_experiment
 from mytorch.train.load_experiment import parse_override, read_toml, to_toml
 
@@ -158,9 +158,7 @@ def test_an_unknown_name(parts):
 
 
 def test_an_entry_point_that_is_no_path(parts):
-    with pytest.raises(
-        ExperimentError, match=r"experiment no-path: must be the path of a TOML file, got 'points.toml'"
-    ):
+    with pytest.raises(PluginError, match=r"'no-path' of toy-parts 1.0 must be the path of a TOML file, got a str"):
         load_experiment("no-path")
 
 

@@ -1,9 +1,21 @@
 """A click group of commands that other distributions offer; none is imported before it is used."""
 
+import warnings
+
 import click
 
 from mytorch.cli.stand_in import StandIn
-from mytorch.plugins import Catalogue, MytorchError, Part, catalogue, install_command, nearest
+from mytorch.plugins import (
+    Catalogue,
+    MytorchError,
+    Part,
+    PluginWarning,
+    SettingsError,
+    catalogue,
+    install_command,
+    nearest,
+    rules,
+)
 
 OWNERS = {"train": "mytorch-train", "evaluate": "mytorch-train", "parity": "mytorch-train", "data": "mytorch-data"}
 """The project's commands, so that one that is not installed can be named with its remedy."""
@@ -18,7 +30,7 @@ class InstalledCommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         own = super().list_commands(ctx)
-        return sorted({*own, *names_of(catalogue().of_kind("command"), taken=own)})
+        return sorted({*own, *names_of(allowed_commands(), taken=own)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
@@ -36,6 +48,7 @@ class InstalledCommands(click.Group):
         wanted = args[0]
         command = self.get_command(ctx, wanted)
         if command is None and not ctx.resilient_parsing and not wanted.startswith("-"):
+            rules()  # raises if the settings cannot be read, which hides every command
             if len(same_name(catalogue(), wanted)) > 1:
                 catalogue().find("command", wanted)  # raises the error that names both
             ctx.fail(unknown(wanted, self.list_commands(ctx)))
@@ -43,6 +56,15 @@ class InstalledCommands(click.Group):
         if isinstance(command, StandIn):
             command = _load(command, ctx)
         return name, command, rest
+
+
+def allowed_commands() -> list[Part]:
+    """The commands that no rule blocks; none if the rules cannot be read, which is told."""
+    try:
+        return [part for part in catalogue().of_kind("command") if part.blocked() is None]
+    except SettingsError as error:
+        warnings.warn(str(error), PluginWarning, stacklevel=1)
+        return []
 
 
 def same_name(offers: Catalogue, name: str) -> list[Part]:

@@ -2,7 +2,7 @@
 
 import click
 
-from mytorch.plugins import Part, PluginError, first_docstring_line
+from mytorch.plugins import Part, catalogue, first_docstring_line
 
 
 class StandIn(click.Command):
@@ -14,11 +14,5 @@ class StandIn(click.Command):
 
     def load(self) -> click.Command:
         """Import the real command. Raises PluginError if that fails or gives something else."""
-        command = self.part.load()
-        if not isinstance(command, click.Command):
-            raise PluginError(
-                f"command {self.part.name!r} of {self.part.distribution} {self.part.version} must be a click command, "
-                f"got {type(command).__name__} at {self.part.target}. "
-                f"Mend or remove it: python -m pip uninstall {self.part.distribution}"
-            )
+        command: click.Command = catalogue().load("command", self.name or self.part.reference)
         return command

@@ -1,17 +1,20 @@
 """Finding the installed parts and telling plugins what happens. Never imports torch."""
 
-from mytorch.plugins.catalogue import KINDS, OWN, Catalogue, Part, catalogue, install_command
+from mytorch.plugins.catalogue import KINDS, OWN, Catalogue, Part, catalogue, install_command, ways_out
 from mytorch.plugins.errors import (
     DuplicateError,
+    DuplicateWarning,
     MissingRequirementError,
     MytorchError,
     PluginError,
+    PluginWarning,
     UnknownNameError,
     nearest,
 )
-from mytorch.plugins.hooks import Hooks, PluginWarning, StopTraining
+from mytorch.plugins.hooks import Hooks, StopTraining
 from mytorch.plugins.hookspecs import hookimpl
 from mytorch.plugins.requirements import require
+from mytorch.plugins.rules import Rule, Rules, SettingsError, read_settings, rules, settings_file
 from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
 
@@ -20,12 +23,16 @@ __all__ = [
     "OWN",
     "Catalogue",
     "DuplicateError",
+    "DuplicateWarning",
     "Hooks",
     "MissingRequirementError",
     "MytorchError",
     "Part",
     "PluginError",
     "PluginWarning",
+    "Rule",
+    "Rules",
+    "SettingsError",
     "StopTraining",
     "UnknownNameError",
     "catalogue",
@@ -34,6 +41,10 @@ __all__ = [
     "hookimpl",
     "install_command",
     "nearest",
+    "read_settings",
     "require",
+    "rules",
+    "settings_file",
     "strict",
+    "ways_out",
 ]

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
 from typing import Any
 
 from mytorch.plugins.core_version import canonicalize_name, core_misfit, core_requirement
-from mytorch.plugins.errors import DuplicateError, MytorchError, PluginError, UnknownNameError, nearest
+from mytorch.plugins.errors import (
+    DuplicateError,
+    DuplicateWarning,
+    MytorchError,
+    PluginError,
+    UnknownNameError,
+    nearest,
+)
+from mytorch.plugins.rules import VARIABLES, rules
+from mytorch.plugins.shape import wrong_shape
+from mytorch.plugins.source import find_source
 
 KINDS = {
     "layer": "mytorch.layers",
@@ -51,24 +63,51 @@ class Part:
         reason = core_misfit(self.core_requirement)
         if reason is None:
             return None
-        return (
-            f"{self.kind} {self.name!r} of {self.distribution} {self.version} {reason}. "
-            f"Upgrade or remove it: python -m pip uninstall {self.distribution}"
-        )
+        return f"{self.told} {reason}. Upgrade or remove it: python -m pip uninstall {self.distribution}"
+
+    def blocked(self) -> str | None:
+        """The rule that keeps this part from being imported, in words; None if there is none."""
+        return rules().blocked(self, own=self.distribution in OWN)
+
+    def unblock_command(self, blocked: str) -> str:
+        """The command that takes away the rule which `blocked` tells of."""
+        for variable in VARIABLES.values():
+            if blocked.endswith(variable):
+                return f"unset {variable}"
+        return f"mytorch plugins unblock {self.reference if repr(self.reference) in blocked else self.distribution}"
+
+    @property
+    def file(self) -> Path | None:
+        """The file of its code, found without importing it; None if it is not there."""
+        return find_source(self.target.partition(":")[0])
 
     def load(self) -> Any:
-        """Import the object. Raises PluginError if it is made for another mytorch-core or its own code fails."""
+        """Import the object.
+
+        Raises PluginError if it is blocked, made for another mytorch-core, fails at import or is not of its kind.
+        """
+        if blocked := self.blocked():
+            raise PluginError(f"{self.told} is {blocked}. Take that entry away: {self.unblock_command(blocked)}")
         if misfit := self.misfit():
             raise PluginError(misfit)
         try:
-            return EntryPoint(self.name, self.target, KINDS[self.kind]).load()
+            value = EntryPoint(self.name, self.target, KINDS[self.kind]).load()
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(
-                f"{self.kind} {self.name!r} of {self.distribution} {self.version} cannot be imported "
-                f"from {self.target} ({reason}). "
-                f"Mend or remove it: python -m pip uninstall {self.distribution}"
+                f"{self.told} cannot be imported from {self.target} ({reason}). {self._remedy()}"
             ) from error
+        if misshapen := wrong_shape(self.kind, value):
+            raise PluginError(f"{self.told} {misshapen} at {self.target}. {self._remedy()}")
+        return value
+
+    @property
+    def told(self) -> str:
+        """Kind, name, distribution and version, as messages say it."""
+        return f"{self.kind} {self.name!r} of {self.distribution} {self.version}"
+
+    def _remedy(self) -> str:
+        return f"Mend or remove it: python -m pip uninstall {self.distribution}"
 
 
 class Catalogue:
@@ -89,27 +128,52 @@ class Catalogue:
     def find(self, kind: str, name: str) -> Part:
         """The part that `name` or "distribution:name" means.
 
-        A bare name belongs to the project's own part if there is one.
-        Raises UnknownNameError with the nearest names, or DuplicateError if several distributions offer it.
+        A bare name belongs to the project's own part if there is one, else to the one that a preference names.
+        Raises UnknownNameError with the nearest names, PluginError if what has the name is blocked, or DuplicateError
+        if several distributions offer it.
         """
+        return self._choose(kind, name)[0]
+
+    def _choose(self, kind: str, name: str) -> tuple[Part, str | None]:
+        """The part, and why it was taken before others of that name; None if there are no others."""
         offered = self.of_kind(kind)
         distribution, _, bare = name.rpartition(":")
         found = [part for part in offered if part.name == bare]
         if distribution:
             found = [part for part in found if part.distribution == canonicalize_name(distribution)]
-        elif own := [part for part in found if part.distribution in OWN]:
-            found = own
         if not found:
             known = [part.reference if distribution else part.name for part in offered]
             raise UnknownNameError(f"{kind}: {name!r} is not installed. {nearest(name, known)}{_offer(kind)}")
-        if len(found) > 1:
-            ways = " or ".join(repr(part.reference) for part in found)
-            raise DuplicateError(f"{kind}: {name!r} is offered by several distributions; write {ways}")
-        return found[0]
+        usable = [part for part in found if part.blocked() is None]
+        if len(usable) < 2:
+            return (usable or found)[0], None
+        if own := [part for part in usable if part.distribution in OWN]:
+            return own[0], "this project's own parts come first"
+        if preferred := rules().preferred(usable):
+            return preferred[0], f"preferred by {preferred[1]}"
+        raise DuplicateError(f"{kind}: {name!r} is offered by several distributions; {ways_out(usable)}")
 
     def load(self, kind: str, name: str) -> Any:
-        """Find a part and import it."""
-        return self.find(kind, name).load()
+        """Find a part and import it. One line, once a process, says which was taken of several that have the name."""
+        part, why = self._choose(kind, name)
+        if why is not None:
+            self._tell(part, why)
+        return part.load()
+
+    def _tell(self, part: Part, why: str) -> None:
+        if part in _told:
+            return
+        _told.add(part)
+        others = [other.reference for other in self.same_name(part) if other != part]
+        warnings.warn(
+            f"{part.kind} {part.name!r} is taken from {part.distribution}: {why}; it is also {', '.join(others)}",
+            DuplicateWarning,
+            stacklevel=3,
+        )
+
+    def same_name(self, part: Part) -> list[Part]:
+        """Every part of the same kind and name, this one among them."""
+        return [other for other in self._parts if (other.kind, other.name) == (part.kind, part.name)]
 
     def reference_of(self, kind: str, value: object) -> str | None:
         """The unambiguous name under which a class is offered, or None if no entry point leads to it.
@@ -126,6 +190,18 @@ class Catalogue:
             except MytorchError:
                 continue
         return None
+
+
+_told: set[Part] = set()
+
+
+def ways_out(parts: list[Part]) -> str:
+    """What to do where several distributions offer a name."""
+    first = parts[0].reference
+    return (
+        f"write {' or '.join(repr(part.reference) for part in parts)}, or choose one for good: "
+        f"mytorch plugins prefer {first}"
+    )
 
 
 _OFFERED_BY = {

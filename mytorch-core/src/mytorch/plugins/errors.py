@@ -16,6 +16,14 @@ class DuplicateError(PluginError):
     """Two distributions offer the same name; the text names both and the ways out."""
 
 
+class PluginWarning(UserWarning):
+    """A plugin was left out or failed; the text names it, the reason and the remedy."""
+
+
+class DuplicateWarning(PluginWarning):
+    """Several distributions offer a name; the text says which was taken, why, and who else offers it."""
+
+
 class UnknownNameError(MytorchError, LookupError):
     """No installed part has this name; the text lists the nearest ones."""
 

@@ -10,16 +10,12 @@ import pluggy
 
 from mytorch.plugins import hookspecs
 from mytorch.plugins.catalogue import Part, catalogue
-from mytorch.plugins.errors import PluginError
+from mytorch.plugins.errors import PluginError, PluginWarning
 from mytorch.plugins.strict import strict
 
 
 class StopTraining(Exception):
     """Raised by a hook to end the run after the notification in progress; what was trained is kept."""
-
-
-class PluginWarning(UserWarning):
-    """A plugin was left out or failed; the text names it, the reason and the remedy."""
 
 
 class Hooks:
@@ -34,7 +30,8 @@ class Hooks:
         self._listeners: dict[str, list[pluggy.HookImpl]] = {}
         if installed:
             for part in catalogue().of_kind("hook"):
-                self._add_installed(part)
+                if part.blocked() is None:
+                    self._add_installed(part)
         for plugin in plugins:
             self.add(plugin)
 
@@ -95,13 +92,13 @@ class Hooks:
                 implementation.function(*[values[name] for name in implementation.argnames])
             except StopTraining:
                 stop = True
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if strict() or id(implementation.plugin) in self._must_succeed:
                     raise
                 self._report(implementation.plugin, hook, error)
         return stop
 
-    def _report(self, plugin: object, hook: str, error: Exception) -> None:
+    def _report(self, plugin: object, hook: str, error: BaseException) -> None:
         if (id(plugin), hook) not in self._failed:
             self._failed.add((id(plugin), hook))
             name = self._labels[id(plugin)]

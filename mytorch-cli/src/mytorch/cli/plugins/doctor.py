@@ -1,0 +1,62 @@
+"""`mytorch plugins doctor`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from mytorch.plugins import catalogue
+
+if TYPE_CHECKING:
+    from mytorch.plugins.doctor import Diagnosis
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--traceback", is_flag=True, help="Show the traceback of every part that is broken.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
+    """Import every part in a process of its own, and say what is wrong and what mends it.
+
+    Verdicts: ok, blocked (never imported), slow, duplicate (its name means another), meddling (changes torch, or
+    prints, when imported), incompatible (made for another mytorch-core, never imported), broken.
+
+    The exit status is 0 if all is well, 1 if something is slow or duplicate, 2 if something is worse.
+
+    \b
+    Example:
+      mytorch plugins doctor
+      mytorch plugins doctor --json
+    """
+    from mytorch.plugins.doctor import SEVERITY, diagnose, foreign_packages
+
+    foreign, found = foreign_packages(), []
+    for diagnosis in diagnose(catalogue()):
+        found.append(diagnosis)
+        if not as_json:
+            click.echo("\n".join(described(diagnosis, traceback)))
+    if as_json:
+        click.echo(json.dumps({"foreign": foreign, "parts": [asdict(diagnosis) for diagnosis in found]}, indent=2))
+    else:
+        counts = Counter(diagnosis.verdict for diagnosis in found)
+        click.echo("\n".join([*foreign, ", ".join(f"{counts[v]} {v}" for v in SEVERITY if counts[v]) or "no parts"]))
+    ctx.exit(max([SEVERITY[diagnosis.verdict] for diagnosis in found] + [2] * bool(foreign), default=0))
+
+
+def described(diagnosis: Diagnosis, traceback: bool) -> list[str]:
+    """The lines about one part."""
+    part = diagnosis.part
+    lines = [f"{diagnosis.verdict:12}  {part.kind:11}  {part.reference} {part.version}"]
+    if diagnosis.reason:
+        lines.append(f"    {diagnosis.reason}")
+    if diagnosis.remedy:
+        lines.append(f"    mend: {diagnosis.remedy}")
+    if diagnosis.advice:
+        lines.append(f"    advice to its author: {diagnosis.advice}")
+    if traceback and diagnosis.traceback:
+        lines += [f"    {line}" for line in diagnosis.traceback.splitlines()]
+    return lines

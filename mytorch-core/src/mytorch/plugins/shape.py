@@ -1,0 +1,47 @@
+"""Whether an imported object can be what its entry point calls it, told by its attributes: nothing needs torch."""
+
+import inspect
+
+_CLASSES = {
+    "layer": ("forward", "backward", "param"),
+    "loss": ("forward", "backward", "param"),
+    "optimizer": ("step", "zero_grad", "state_dict"),
+    "schedule": ("step", "state_dict", "interval"),
+    "dataset": ("__len__", "__getitems__"),
+    "metric": ("reset", "update", "compute"),
+}
+_BASES = {
+    "layer": "mytorch.core.Module",
+    "loss": "mytorch.core.Module",
+    "optimizer": "mytorch.core.Optimizer",
+    "schedule": "mytorch.core.Schedule",
+    "dataset": "mytorch.core.DataSet",
+    "metric": "mytorch.core.Metric",
+}
+_OBJECTS = {
+    "initializer": ("a function", "__call__"),
+    "transform": ("a function", "__call__"),
+    "experiment": ("the path of a TOML file", "__fspath__"),
+    "command": ("a click command", "invoke"),
+}
+
+
+def wrong_shape(kind: str, value: object) -> str | None:
+    """What an object must be and is not, as "must be ..., got ..."; None if it will do. Hooks are judged by pluggy."""
+    if kind == "dataset" and inspect.isroutine(value):  # one that reads a file and returns a data set
+        return None
+    if kind in _CLASSES:
+        missing = [name for name in _CLASSES[kind] if not hasattr(value, name)]
+        if inspect.isclass(value) and not missing:
+            return None
+        lacks = f" without {', '.join(missing)}" if inspect.isclass(value) else ""
+        return f"must be a class such as a subclass of {_BASES[kind]}, got {_told(value)}{lacks}"
+    if kind in _OBJECTS:
+        what, attribute = _OBJECTS[kind]
+        if inspect.isclass(value) or not hasattr(value, attribute):
+            return f"must be {what}, got {_told(value)}"
+    return None
+
+
+def _told(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
