@@ -1,5 +1,6 @@
 """Plugins of a training run: loaded one by one, told what happens, and harmless to each other."""
 
+import re
 import warnings
 from typing import Any, ClassVar
 
@@ -192,3 +193,44 @@ def test_strict_plugins_are_not_left_out(install: Any, monkeypatch: pytest.Monke
     monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "0")
     with pytest.warns(PluginWarning):
         Hooks()
+
+
+def test_a_trace_tells_hook_plugin_time_and_error() -> None:
+    class Talks:
+        @hookimpl
+        def training_started(self) -> None:
+            pass
+
+        @hookimpl
+        def training_ended(self) -> None:
+            raise StopTraining("enough")
+
+    lines: list[str] = []
+    hooks = Hooks([Talks()], installed=False, trace=lines.append)
+    hooks.notify("training_started", run=None)
+    hooks.notify("batch_ended", run=None, epoch=1, batch=1, loss=None)
+    assert hooks.notify("training_ended", run=None)
+    assert len(lines) == 2
+    assert re.fullmatch(r"training_started -> Talks: \d+\.\d\d ms", lines[0])
+    assert re.fullmatch(r"training_ended -> Talks: \d+\.\d\d ms, raised StopTraining: enough", lines[1])
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), ValueError("no")])
+def test_a_hook_that_exits_stops_neither_training_nor_others(error: BaseException) -> None:
+    heard = []
+
+    class Bad:
+        @hookimpl
+        def training_started(self) -> None:
+            raise error
+
+    class Good:
+        @hookimpl
+        def training_started(self) -> None:
+            heard.append(1)
+
+    hooks = Hooks([Good(), Bad()], installed=False)
+    with pytest.warns(PluginWarning, match=f"'Bad' failed in training_started .{type(error).__name__}"):
+        assert not hooks.notify("training_started", run=None)
+    hooks.notify("training_started", run=None)  # a second warning would be an error
+    assert heard == [1, 1]

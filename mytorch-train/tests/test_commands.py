@@ -118,3 +118,16 @@ def test_the_help_needs_no_torch():
     modules = ", ".join(f"mytorch.commands.{name}" for name in ("train", "evaluate", "parity"))
     code = f"import sys, {modules}; assert not {{'torch', 'pydantic', 'rich', 'matplotlib'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_traced_hooks_are_told_on_stderr(call):
+    result = call(train, "points", "--set", "epochs=2", "--quiet", "--trace-hooks")
+    assert result.exit_code == 0
+    told = [line.split(": ")[0] for line in result.stderr.splitlines()]
+    assert told == [
+        "training_started -> Recorder",
+        "epoch_ended -> Recorder",
+        "epoch_ended -> Recorder",
+        "training_ended -> Recorder",
+    ]
+    assert all(line.endswith(" ms") for line in result.stderr.splitlines())

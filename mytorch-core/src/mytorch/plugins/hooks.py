@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pluggy
 
@@ -19,9 +20,18 @@ class StopTraining(Exception):
 
 
 class Hooks:
-    """The plugins of one run, called in pluggy's order: the last registered first."""
+    """The plugins of one run, called in pluggy's order: the last registered first.
 
-    def __init__(self, plugins: Iterable[object] = (), installed: bool = True) -> None:
+    trace: is given a line for each call: hook, plugin, milliseconds, and what was raised.
+    """
+
+    def __init__(
+        self,
+        plugins: Iterable[object] = (),
+        installed: bool = True,
+        trace: Callable[[str], object] | None = None,
+    ) -> None:
+        self._trace = trace
         self._manager = pluggy.PluginManager("mytorch")
         self._manager.add_hookspecs(hookspecs)
         self._must_succeed: set[int] = set()
@@ -89,7 +99,10 @@ class Hooks:
         stop = False
         for implementation in self._listening(hook):
             try:
-                implementation.function(*[values[name] for name in implementation.argnames])
+                if self._trace is None:
+                    implementation.function(*[values[name] for name in implementation.argnames])
+                else:
+                    self._call_traced(implementation, hook, values)
             except StopTraining:
                 stop = True
             except (Exception, SystemExit) as error:
@@ -97,6 +110,18 @@ class Hooks:
                     raise
                 self._report(implementation.plugin, hook, error)
         return stop
+
+    def _call_traced(self, implementation: pluggy.HookImpl, hook: str, values: Mapping[str, object]) -> None:
+        assert self._trace is not None
+        raised, started = "", time.perf_counter()
+        try:
+            implementation.function(*[values[name] for name in implementation.argnames])
+        except BaseException as error:
+            raised = f", raised {type(error).__name__}: {_one_line(error)}"
+            raise
+        finally:
+            milliseconds = (time.perf_counter() - started) * 1e3
+            self._trace(f"{hook} -> {self._labels[id(implementation.plugin)]}: {milliseconds:.2f} ms{raised}")
 
     def _report(self, plugin: object, hook: str, error: BaseException) -> None:
         if (id(plugin), hook) not in self._failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -37,7 +38,8 @@ overrides_option = click.option(
     help="The folder in which the run's own new folder is made.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
-def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool) -> None:
+@click.option("--trace-hooks", is_flag=True, help="Print each call of a hook: which, whose, how long, what it raised.")
+def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool, trace_hooks: bool) -> None:
     """Train an experiment and keep the run.
 
     EXPERIMENT is a TOML file or the name of an installed experiment. Every run gets a new folder with the resolved
@@ -53,6 +55,12 @@ def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool)
     from mytorch.train.load_experiment import parse_override
     from mytorch.train.report import run_summary
 
-    run = train_experiment(experiment, dict(map(parse_override, settings)), output=output, quiet=quiet)
+    run = train_experiment(
+        experiment,
+        dict(map(parse_override, settings)),
+        output=output,
+        quiet=quiet,
+        trace_hooks=partial(click.echo, err=True) if trace_hooks else None,
+    )
     if not quiet:
         click.echo(run_summary(run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,16 +55,18 @@ def train_experiment(
     output: str | Path = "runs",
     hooks: Iterable[object] = (),
     quiet: bool = False,
+    trace_hooks: Callable[[str], object] | None = None,
 ) -> Run:
     """Train an experiment, given by name, file or dict, and keep the run in a new folder below `output`.
 
     overrides: values by dotted key, such as {"optimizer.lr": 0.05}.
+    trace_hooks: is given a line for each call of a hook: which, whose, how long, and what it raised.
     Raises ExperimentError and its kin before anything is written, NotFiniteError and KeyboardInterrupt after
     what was trained is saved.
     """
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
-        listeners = Hooks(hooks)
+        listeners = Hooks(hooks, trace=trace_hooks)
         training, text = start(build(experiment), listeners), to_toml(experiment)
         folder = RunFolder.create(Path(output), experiment.name)
         folder.write_experiment(text)
