@@ -36,7 +36,7 @@ def test_one_row_in_evaluation(compare_layer):
 @each_option
 @pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4)], ids=str)
 def test_the_contract(shape, options):
-    check_layer(lambda: BatchNorm1d(3, **options), torch.randn(shape))
+    check_layer(lambda: BatchNorm1d(3, **options), torch.randn(shape), tags=("mixes_batch", "fixed_dimensions"))
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])

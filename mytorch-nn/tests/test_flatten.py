@@ -26,7 +26,7 @@ def test_an_input_that_is_not_contiguous(compare_layer):
 
 @pytest.mark.parametrize(("shape", "options"), CASES)
 def test_the_contract(shape, options):
-    check_layer(lambda: Flatten(**options), torch.randn(shape), modes=("train",))
+    check_layer(lambda: Flatten(**options), torch.randn(shape), modes=("train",), tags=("fixed_dimensions",))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The conformance kit: whether a module's backward is the derivative of its forward."""
 
 from mytorch.testing.check import LAYER_CHECKS, LOSS_CHECKS, Check, Report, check_layer, check_loss
+from mytorch.testing.declaration import Declaration, declare_layer, declare_loss
 from mytorch.testing.errors import CheckError
 from mytorch.testing.trial import Case, Trial
 
@@ -10,8 +11,11 @@ __all__ = [
     "Case",
     "Check",
     "CheckError",
+    "Declaration",
     "Report",
     "Trial",
     "check_layer",
     "check_loss",
+    "declare_layer",
+    "declare_loss",
 ]

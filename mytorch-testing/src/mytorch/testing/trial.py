@@ -21,6 +21,7 @@ class Case:
     """What is checked: a way to build a module, its inputs in float64, and how.
 
     predictions: None for a layer; for a loss, how many of the first inputs it returns gradients for.
+    tags: what its author says of it, which some checks ask for.
     """
 
     factory: Callable[[], Module]
@@ -28,6 +29,7 @@ class Case:
     seed: int
     training: bool
     predictions: int | None = None
+    tags: frozenset[str] = frozenset()
 
     @property
     def differentiated(self) -> tuple[Any, ...]:
@@ -44,13 +46,17 @@ class Trial:
         self.module = case.factory().to(torch.float64).train(case.training)
         for parameter in self.module.param():
             parameter.value = parameter.value + 0.1 * torch.randn_like(parameter.value)
-        self._buffers = [(buffer, buffer.value.clone()) for _, buffer in self.module.named_buffer()]
+        self.remember_buffers()
         self._generators = [
             (value, value.get_state())
             for module in self.module.modules()
             for value in vars(module).values()
             if isinstance(value, torch.Generator)
         ]
+
+    def remember_buffers(self) -> None:
+        """From now on, `rewind` sets the buffers back to what they are now."""
+        self._buffers = [(buffer, buffer.value.clone()) for _, buffer in self.module.named_buffer()]
 
     def rewind(self) -> None:
         """Set buffers and random streams back, so that the next forward does what the last one did."""

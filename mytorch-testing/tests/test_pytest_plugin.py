@@ -1,0 +1,95 @@
+"""Declarations in somebody's test file, as pytest runs them."""
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+FILE = """
+import torch
+from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.testing import declare_layer, declare_loss
+
+
+class Scale(Module):
+    def __init__(self, sign=1.0):
+        self.sign = sign
+        self.gain = Parameter(torch.rand(3))
+
+    def forward(self, x):
+        require_last_axis(self, x, 3)
+        return self.gain.value * x, x
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
+        return self.sign * self.gain.value * d_y
+
+
+class Careless(Scale):
+    def forward(self, x):
+        return self.gain.value * x, x
+
+
+class Sum(Module):
+    def forward(self, prediction, target):
+        return (prediction * target).sum(), target
+
+    def backward(self, d_value, target):
+        return d_value * target
+
+
+X = torch.randn(4, 3)
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    def go(text, *options):
+        pytester.makepyfile(test_mine=FILE + text)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+
+    return go
+
+
+def test_each_check_is_a_test_of_its_own(run):
+    result = run("test_scale = declare_layer(Scale, X)", "-v")
+    result.assert_outcomes(passed=46)
+    result.stdout.fnmatch_lines(
+        ["test_mine.py::test_scale::train/finite_differences PASSED*", "conformance: 46 passed, of 46 checks"]
+    )
+
+
+def test_k_chooses_checks(run):
+    run("test_scale = declare_layer(Scale, X)", "-k", "finite and eval").assert_outcomes(passed=1, deselected=45)
+
+
+def test_a_failure_is_the_checks_text_without_a_traceback(run):
+    result = run("test_scale = declare_layer(lambda: Scale(-1.0), X, modes=('train',))", "-k", "autograd")
+    result.assert_outcomes(failed=1, passed=1, deselected=21)
+    text = result.stdout.str()
+    assert "Scale(sign=-1.0): autograd: gradient of input[0] must match autograd through forward" in text
+    assert "reproduce: check_layer(lambda: Scale(sign=-1.0)" in text
+    assert "Traceback" not in text
+    assert "def runtest" not in text
+    assert "conformance: 1 passed, 1 failed, of 2 checks" in text
+
+
+def test_opt_outs_are_expected_failures_and_strict(run):
+    result = run(
+        "test_needed = declare_layer(Careless, X, opt_out={'bad_shapes': 'torch says it'})\n"
+        "test_needless = declare_layer(Scale, X, opt_out={'bad_shapes': 'torch says it'})\n",
+        "-k",
+        "bad_shapes",
+        "-rx",
+    )
+    result.assert_outcomes(xfailed=1, failed=1, deselected=88)
+    result.stdout.fnmatch_lines(["*bad_shapes must fail, since it is opted out of*", "*torch says it*"])
+
+
+def test_a_skip_gives_its_reason(run):
+    result = run("test_sum = declare_loss(Sum, X, torch.randn(4, 3))", "-k", "not_trainable", "-rs")
+    result.assert_outcomes(skipped=1, deselected=18)
+    result.stdout.fnmatch_lines(["*it has no parameters*"])
+
+
+def test_other_names_are_left_alone(run):
+    run("scale = declare_layer(Scale, X)\ndef test_other(): pass").assert_outcomes(passed=1)
