@@ -57,3 +57,17 @@ def test_an_empty_kind_prints_the_headings_only(mytorch):
         "CORE",
         "TARGET",
     ]
+
+
+def test_hooks_may_share_a_name_since_all_are_used(mytorch, site):
+    site.distribution("acme-a", hooks={"log": "acme"})
+    site.distribution("acme-b", hooks={"log": "acme"})
+    assert mytorch("plugins", "list").stderr == ""
+    assert "same name" not in mytorch("plugins", "show", "log").stdout
+
+
+def test_many_of_one_name_are_told_in_short(mytorch, site):
+    for name in "abcde":
+        site.distribution(f"acme-{name}", layers={"Gate": "acme:Gate"})
+    said = mytorch("plugins", "list", "layer").stderr
+    assert "write 'acme-a:Gate' or 'acme-b:Gate' or 'acme-c:Gate' or one of 2 more, or choose one for good" in said

@@ -68,3 +68,8 @@ def test_changes_are_named_but_not_new_submodules() -> None:
     before = {"torch.relu": len, "torch.get_num_threads()": 2, "torch.gone": 1}
     after = {"torch.relu": print, "torch.get_num_threads()": 2, "torch.new": 1, "torch.sub": pytest}
     assert torch_changes(before, after) == ["torch.gone", "torch.new", "torch.relu"]
+
+
+def test_hooks_of_one_name_are_no_duplicates() -> None:
+    found = verdicts(*(Part("hook", "log", name, "1.0", f"{name}:log", ">=0.1,<0.2") for name in ("a", "b")))
+    assert {one.verdict for one in found.values()} == {"ok"}

@@ -172,7 +172,9 @@ class Catalogue:
         )
 
     def same_name(self, part: Part) -> list[Part]:
-        """Every part of the same kind and name, this one among them."""
+        """Every part that its bare name could mean, this one among them. No name chooses a hook: all are used."""
+        if part.kind == "hook":
+            return [part]
         return [other for other in self._parts if (other.kind, other.name) == (part.kind, part.name)]
 
     def reference_of(self, kind: str, value: object) -> str | None:
@@ -198,10 +200,9 @@ _told: set[Part] = set()
 def ways_out(parts: list[Part]) -> str:
     """What to do where several distributions offer a name."""
     first = parts[0].reference
-    return (
-        f"write {' or '.join(repr(part.reference) for part in parts)}, or choose one for good: "
-        f"mytorch plugins prefer {first}"
-    )
+    shown = " or ".join(repr(part.reference) for part in parts[:3])
+    more = f" or one of {len(parts) - 3} more" if len(parts) > 3 else ""
+    return f"write {shown}{more}, or choose one for good: mytorch plugins prefer {first}"
 
 
 _OFFERED_BY = {

@@ -81,7 +81,7 @@ def problems(parts: list[Part], said: Rules) -> list[str]:
     """What is wrong with the parts as far as metadata tells: a core that does not fit, a name claimed twice."""
     usable = [part for part in parts if blocked(part, said) is None]
     found = [misfit for part in usable if (misfit := part.misfit())]
-    for kind, name in sorted({(part.kind, part.name) for part in usable}):
+    for kind, name in sorted({(part.kind, part.name) for part in usable if part.kind != "hook"}):
         same = [part for part in usable if (part.kind, part.name) == (kind, name)]
         if len(same) > 1:
             found.append(f"{kind} {name!r} is offered by several distributions; {_meaning(same, said)}")
