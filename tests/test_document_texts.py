@@ -1,5 +1,6 @@
 """What stands around the snippets of a page is true: links, and the tables of keys, groups and hooks."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from mytorch.plugins import KINDS, hookspecs
+from mytorch.testing import LAYER_CHECKS, LOSS_CHECKS
 from mytorch.train import Experiment
 
 HOUSE = Path(__file__).parents[1]
@@ -70,3 +72,22 @@ def test_every_group_and_hook_is_named_in_the_architecture():
     hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "mytorch_spec")]
     assert len(hooks) >= 5
     assert all(f"`{hook}`" in text for hook in hooks)
+
+
+def test_every_hook_has_a_section_with_its_arguments_and_an_example():
+    text = (HOUSE / "docs/hooks.md").read_text()
+    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
+    hooks = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "mytorch_spec")}
+    assert list(sections) == list(hooks)
+    for name, spec in hooks.items():
+        assert f"def {name}(" in sections[name]
+        assert all(f"`{argument}`" in sections[name] for argument in inspect.signature(spec).parameters)
+
+
+def test_every_check_is_explained_by_its_docstring():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", (HOUSE / "docs/checks.md").read_text(), re.MULTILINE)
+    expected = []
+    for check in dict.fromkeys(LAYER_CHECKS + LOSS_CHECKS):
+        kinds = [kind for kind, checks in (("layer", LAYER_CHECKS), ("loss", LOSS_CHECKS)) if check in checks]
+        expected.append((check.__name__, "both" if len(kinds) == 2 else kinds[0], check.__doc__.partition("\n")[0]))
+    assert rows == expected

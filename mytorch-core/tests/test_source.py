@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mytorch.plugins import find_source, first_docstring_line
+from mytorch.plugins.source import definition
 
 SOURCE = '''
 """The module."""
@@ -67,3 +68,30 @@ def test_reads_the_first_docstring_line(package: Path, target: str, line: str) -
 
 def test_reads_its_own_package() -> None:
     assert first_docstring_line("mytorch.plugins.source:find_source").startswith("The file of a module")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from acme_source.inner.commands import Kind",
+        "from .inner.commands import Kind",
+        "from acme_source.inner.commands import Kind as Kind",
+        "from .other import Kind",
+    ],
+)
+def test_a_name_is_followed_to_where_it_is_written(package: Path, text: str) -> None:
+    (package.parent / "__init__.py").write_text(text)
+    (package.parent / "other.py").write_text("from .inner.commands import Kind")
+    assert definition("acme_source:Kind") == "acme_source.inner.commands:Kind"
+    assert first_docstring_line("acme_source:Kind") == "Is one."
+    (package / "up.py").write_text("from ..inner import commands\nfrom .commands import command as go")
+    assert definition("acme_source.inner.up:commands") == "acme_source.inner:commands"
+    assert first_docstring_line("acme_source.inner.up:go") == "Does it."
+    assert not any(name.startswith("acme_source") for name in sys.modules)
+
+
+def test_names_that_two_modules_import_from_each_other_end_somewhere(package: Path) -> None:
+    (package / "one.py").write_text("from .two import Kind")
+    (package / "two.py").write_text("from .one import Kind")
+    assert definition("acme_source.inner.one:Kind").endswith(":Kind")
+    assert first_docstring_line("acme_source.inner.one:Kind") == ""

@@ -21,7 +21,7 @@ from mytorch.plugins.errors import (
 )
 from mytorch.plugins.rules import VARIABLES, rules
 from mytorch.plugins.shape import wrong_shape
-from mytorch.plugins.source import find_source
+from mytorch.plugins.source import definition, find_source
 
 KINDS = {
     "layer": "mytorch.layers",
@@ -79,7 +79,7 @@ class Part:
     @property
     def file(self) -> Path | None:
         """The file of its code, found without importing it; None if it is not there."""
-        return find_source(self.target.partition(":")[0])
+        return find_source(definition(self.target).partition(":")[0])
 
     def load(self) -> Any:
         """Import the object.

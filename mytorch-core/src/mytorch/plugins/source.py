@@ -7,6 +7,8 @@ import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+STEPS = 10  # from file to file, as a name is imported; two that import from each other would never end
+
 
 def find_source(module: str) -> Path | None:
     """The file of a module, found without importing it or its parents; None if it has none."""
@@ -37,17 +39,52 @@ def _find(name: str, path: list[str] | None) -> ModuleSpec | None:
     return None
 
 
+def definition(target: str) -> str:
+    """Where "package.module:attribute" is written: the target itself, or what its module imports it from."""
+    for _ in range(STEPS):
+        further = _imported_from(target)
+        if further is None:
+            break
+        target = further
+    return target
+
+
+def _imported_from(target: str) -> str | None:
+    module, _, attribute = target.partition(":")
+    for node in _statements(module):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == attribute:
+                    return f"{_absolute(node, module)}:{alias.name}"
+    return None
+
+
+def _absolute(node: ast.ImportFrom, module: str) -> str:
+    """The module that an import in another one names, which may be relative."""
+    name = node.module or ""
+    if not node.level:
+        return name
+    source = find_source(module)
+    up = node.level - (source is not None and source.name == "__init__.py")
+    package = module.split(".")[: -up or None]
+    return ".".join([*package, *filter(None, [name])])
+
+
 def first_docstring_line(target: str) -> str:
     """The first docstring line of "package.module:attribute", read from the source; "" if there is none."""
-    module, _, attribute = target.partition(":")
-    source = find_source(module)
-    if source is None:
-        return ""
-    try:
-        tree = ast.parse(source.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return ""
-    for node in tree.body:
+    module, _, attribute = definition(target).partition(":")
+    for node in _statements(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == attribute:
             return (ast.get_docstring(node) or "").strip().partition("\n")[0]
     return ""
+
+
+def _statements(module: str) -> list[ast.stmt]:
+    """The statements of a module's file; none if there is no file, or no Python in it."""
+    source = find_source(module)
+    if source is None:
+        return []
+    try:
+        return ast.parse(source.read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return []
