@@ -170,11 +170,11 @@ def test_a_difference_is_given_with_its_place():
 
 def test_a_right_layer_passes_every_check_in_both_modes():
     report = check_layer(Affine, X)
-    names = [check.__name__ for check in LAYER_CHECKS]
+    names = [check.__name__ for check in LAYER_CHECKS if check.__name__ != "reference"]
     assert report.passed == [f"{mode}/{name}" for mode in ("train", "eval") for name in names]
     assert not report.skipped
     assert str(report).startswith(
-        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed: train/finite_differences, "
+        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 16"
     )
 
 
@@ -273,5 +273,5 @@ def test_a_module_in_place_of_a_factory():
     with pytest.raises(ArgumentError) as caught:
         check_layer(Affine(), X)
     assert str(caught.value) == (
-        "check_layer: factory must build a module at each call, got Affine(); write lambda: Affine()"
+        "check_layer: factory must build a new one at each call, got Affine(); write lambda: Affine()"
     )

@@ -2,6 +2,10 @@
 
 import pytest
 
+from mytorch.testing import LAYER_CHECKS, LOSS_CHECKS
+
+LAYER, LOSS = len(LAYER_CHECKS) - 1, len(LOSS_CHECKS) - 1  # without a reference
+BOTH = 2 * LAYER  # modes
 pytest_plugins = ["pytester"]
 
 FILE = """
@@ -52,19 +56,22 @@ def run(pytester):
 
 def test_each_check_is_a_test_of_its_own(run):
     result = run("test_scale = declare_layer(Scale, X)", "-v")
-    result.assert_outcomes(passed=46)
+    result.assert_outcomes(passed=BOTH)
     result.stdout.fnmatch_lines(
-        ["test_mine.py::test_scale::train/finite_differences PASSED*", "conformance: 46 passed, of 46 checks"]
+        [
+            "test_mine.py::test_scale::train/finite_differences PASSED*",
+            f"conformance: {BOTH} passed, of {BOTH} checks",
+        ]
     )
 
 
 def test_k_chooses_checks(run):
-    run("test_scale = declare_layer(Scale, X)", "-k", "finite and eval").assert_outcomes(passed=1, deselected=45)
+    run("test_scale = declare_layer(Scale, X)", "-k", "finite and eval").assert_outcomes(passed=1, deselected=BOTH - 1)
 
 
 def test_a_failure_is_the_checks_text_without_a_traceback(run):
     result = run("test_scale = declare_layer(lambda: Scale(-1.0), X, modes=('train',))", "-k", "autograd")
-    result.assert_outcomes(failed=1, passed=1, deselected=21)
+    result.assert_outcomes(failed=1, passed=1, deselected=LAYER - 2)
     text = result.stdout.str()
     assert "Scale(sign=-1.0): autograd: gradient of input[0] must match autograd through forward" in text
     assert "reproduce: check_layer(lambda: Scale(sign=-1.0)" in text
@@ -81,13 +88,13 @@ def test_opt_outs_are_expected_failures_and_strict(run):
         "bad_shapes",
         "-rx",
     )
-    result.assert_outcomes(xfailed=1, failed=1, deselected=88)
+    result.assert_outcomes(xfailed=1, failed=1, deselected=2 * BOTH - 4)
     result.stdout.fnmatch_lines(["*bad_shapes must fail, since it is opted out of*", "*torch says it*"])
 
 
 def test_a_skip_gives_its_reason(run):
     result = run("test_sum = declare_loss(Sum, X, torch.randn(4, 3))", "-k", "not_trainable", "-rs")
-    result.assert_outcomes(skipped=1, deselected=18)
+    result.assert_outcomes(skipped=1, deselected=LOSS - 1)
     result.stdout.fnmatch_lines(["*it has no parameters*"])
 
 

@@ -1,4 +1,4 @@
-"""Comparing two tensors, with an error that says where they differ."""
+"""Comparing two tensors, with an error that says where they differ and what that looks like."""
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ def require_close(
         raise CheckError(f"{what} must {rule}, got {missing}; largest difference {largest:.3g}")
     if actual.shape != expected.shape:
         raise CheckError(f"{what} must {rule}: shape must be {tuple(expected.shape)}, got {tuple(actual.shape)}")
-    if actual.numel() == 0 or torch.allclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True):
+    if agree(actual, expected, rtol, atol):
         return
     difference = (actual - expected).abs().nan_to_num(nan=float("inf"))
     at = int(difference.argmax())
@@ -29,7 +29,37 @@ def require_close(
     raise CheckError(
         f"{what} must {rule}; largest difference {float(difference.max()):.3g} at {list(index)}, "
         f"got {float(actual.flatten()[at]):.6g} instead of {float(expected.flatten()[at]):.6g}"
+        f"{_likeness(actual, expected)}"
     )
+
+
+def agree(actual: Tensor, expected: Tensor, rtol: float = 1e-8, atol: float = 1e-10) -> bool:
+    """Whether two tensors of one shape are as close as rounding allows."""
+    return actual.numel() == 0 or torch.allclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True)
+
+
+def _likeness(actual: Tensor, expected: Tensor) -> str:
+    """What a wrong tensor looks like, where it looks like something."""
+    if not (actual.isfinite().all() and expected.isfinite().all()) or not expected.any():
+        return ""
+
+    def is_like(other: Tensor) -> bool:
+        return torch.allclose(actual, other, rtol=1e-5, atol=1e-8)
+
+    if is_like(-expected):
+        return "; it has the wrong sign"
+    if expected.numel() < 2:
+        return ""
+    if not actual.any():
+        return "; it is zero throughout"
+    if expected.dim() == 2 and expected.shape[0] == expected.shape[1] and is_like(expected.T):
+        return "; it is transposed"
+    factor = float((actual * expected).sum() / expected.square().sum())
+    if factor > 0 and is_like(factor * expected):
+        if factor < 1:
+            return f"; it is {1 / factor:.6g} times too small: a mean where the sum belongs?"
+        return f"; it is {factor:.6g} times too large: a sum where the mean belongs?"
+    return ""
 
 
 def same_bits(a: Tensor, b: Tensor) -> bool:

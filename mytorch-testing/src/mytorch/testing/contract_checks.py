@@ -36,6 +36,23 @@ def two_forwards(case: Case) -> None:
             _require_equal(trial.input_gradients(d_input) | trial.parameter_gradients(), alone[which], rule)
 
 
+def shared_module(case: Case) -> None:
+    """A module that a net uses twice gets the sum of both uses' parameter gradients."""
+    trial = Trial(case)
+    trial.require_parameters()
+    both = case.inputs, trial.other_inputs()
+    alone = [trial.gradients(inputs) for inputs in both]
+    trial.module.zero_grad()
+    flights = [trial.forward(inputs) for inputs in both]
+    for output, saved in reversed(flights):
+        trial.module.backward(trial.upstream(output), saved)
+    for name, actual in trial.parameter_gradients().items():
+        parts = [gradients[name] for gradients in alone]
+        uses = [gradient for gradient in parts if gradient is not None]
+        expected = torch.stack(uses).sum(0) if uses else None
+        require_close(name, actual, expected, "be the sum over both uses of a shared module")
+
+
 def nothing_written(case: Case) -> None:
     """Inputs, outputs, upstream gradients, saved values and parameters keep their numbers."""
     trial = Trial(case)
@@ -88,6 +105,7 @@ def nothing_kept(case: Case) -> None:
 def accumulation(case: Case) -> None:
     """Backward adds to the gradients that are there."""
     trial = Trial(case)
+    trial.require_parameters()
     once = trial.gradients(case.inputs)
     trial.module.zero_grad()
     start: Gradients = {}
@@ -107,6 +125,7 @@ def accumulation(case: Case) -> None:
 def fresh_gradients(case: Case) -> None:
     """A parameter's gradient shares no memory with anything that others hold."""
     trial = Trial(case)
+    trial.require_parameters()
     output, saved = trial.forward(case.inputs)
     d_output = trial.upstream(output)
     others = tensors(case.inputs, "input") | tensors(output, "output") | tensors(d_output, "upstream gradient")
@@ -126,6 +145,7 @@ def fresh_gradients(case: Case) -> None:
 def without_input_gradient(case: Case) -> None:
     """With input_grad=False the parameters' gradients stay what they are."""
     trial = Trial(case)
+    trial.require_parameters()
     trial.module.zero_grad()
     expected = trial.gradients(case.inputs)
     trial.module.input_grad = False

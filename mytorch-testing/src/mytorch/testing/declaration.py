@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 from mytorch.core import Module
-from mytorch.testing.check import LAYER_CHECKS, LOSS_CHECKS, Check, Report, check_layer, check_loss
+from mytorch.testing.check import LAYERS, LOSSES, Reference, check_layer, check_loss
+from mytorch.testing.kit import Kit, identity
+from mytorch.testing.report import Report
 
 
 @dataclass(frozen=True)
@@ -16,25 +18,27 @@ class Declaration:
     """A part and how to check it: `ids` names the checks, `run` runs one of them, or all."""
 
     check: Callable[..., Report]
-    available: tuple[Check, ...]
-    modes: tuple[str, ...]
+    kit: Kit
     opt_out: Mapping[str, str]
+    modes: tuple[str, ...] = ()
 
     @property
     def ids(self) -> list[str]:
-        """A name for each check: "mode/check", or the check alone where it is opted out of in all modes."""
-        names = [check.__name__ for check in self.available]
-        kept = [f"{mode}/{name}" for mode in self.modes for name in names if name not in self.opt_out]
+        """A name for each check: "mode/check", or the check alone where there are no modes or it is opted out of."""
+        names = [check.__name__ for check in self.kit.checks]
+        kept = [identity(mode, name) for mode in self.modes or ("",) for name in names if name not in self.opt_out]
         return kept + [name for name in names if name in self.opt_out]
 
     def run(self, which: str | None = None) -> Report:
         """Run one check, or every one. Raises CheckError where one fails, or passes that is opted out of."""
         if which is None:
-            return self.check(modes=self.modes, opt_out=self.opt_out)
+            return self.check(**self._modes(self.modes), opt_out=self.opt_out)
         mode, _, name = which.rpartition("/")
-        return self.check(
-            modes=(mode,) if mode else self.modes, checks=(name,), opt_out={} if mode else {name: self.opt_out[name]}
-        )
+        opt_out = {name: self.opt_out[name]} if name in self.opt_out else {}
+        return self.check(**self._modes((mode,) if mode else self.modes), checks=(name,), opt_out=opt_out)
+
+    def _modes(self, modes: tuple[str, ...]) -> dict[str, Any]:
+        return {"modes": modes} if self.modes else {}
 
 
 def declare_layer(
@@ -44,14 +48,15 @@ def declare_layer(
     modes: Iterable[str] = ("train", "eval"),
     tags: Iterable[str] = (),
     opt_out: Mapping[str, str] | None = None,
+    reference: Reference | None = None,
 ) -> Declaration:
-    """Declare a layer: `test_scale = declare_layer(lambda: Scale(3), torch.randn(5, 3))` in a test file.
+    """Declare a layer: `test_scale = declare_layer(lambda: Scale(3), (5, 3))` in a test file.
 
     The arguments are those of check_layer. With pytest, each check is a test, such as
     `test_scale.py::test_scale::train/finite_differences`, which `-k finite` finds.
     """
-    check = partial(check_layer, factory, *inputs, seed=seed, tags=tuple(tags))
-    return Declaration(check, LAYER_CHECKS, tuple(modes), dict(opt_out or {}))
+    check = partial(check_layer, factory, *inputs, seed=seed, tags=tuple(tags), reference=reference)
+    return Declaration(check, LAYERS.given(reference), dict(opt_out or {}), tuple(modes))
 
 
 def declare_loss(
@@ -61,8 +66,11 @@ def declare_loss(
     predictions: int = 1,
     seed: int = 0,
     modes: Iterable[str] = ("train",),
+    tags: Iterable[str] = (),
     opt_out: Mapping[str, str] | None = None,
+    reference: Reference | None = None,
 ) -> Declaration:
     """Declare a loss; the arguments are those of check_loss, the rest is as in declare_layer."""
-    check = partial(check_loss, factory, prediction, *targets, predictions=predictions, seed=seed)
-    return Declaration(check, LOSS_CHECKS, tuple(modes), dict(opt_out or {}))
+    options: dict[str, Any] = {"predictions": predictions, "seed": seed, "tags": tuple(tags), "reference": reference}
+    check = partial(check_loss, factory, prediction, *targets, **options)
+    return Declaration(check, LOSSES.given(reference), dict(opt_out or {}), tuple(modes))

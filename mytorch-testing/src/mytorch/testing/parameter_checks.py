@@ -8,19 +8,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import DescriptionError, describe, rebuild
+from mytorch.core import DescriptionError, Parameter, describe, rebuild
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.structure import is_floating, mapped, tensors
 from mytorch.testing.trial import Case, Trial
 
 
+def listed_once(case: Case) -> None:
+    """param() lists every parameter once, and the same ones as named_param()."""
+    module = Trial(case).module
+    listed = [id(parameter) for parameter in module.param()]
+    if len(set(listed)) < len(listed):
+        raise CheckError(f"param() must list each parameter once, got {len(listed)} of {len(set(listed))} different")
+    held = {
+        id(value): f"{path}.{name}" if path else name
+        for path, inner in module.named_modules()
+        for name, value in vars(inner).items()
+        if isinstance(value, Parameter)
+    }
+    held |= {id(parameter): name for name, parameter in module.named_param()}
+    if not held:
+        raise Skip("it has no parameters")
+    for which, name in held.items():
+        if which not in listed:
+            raise CheckError(f"param() must list {name}, got only {len(listed)} of {len(held)} parameters")
+
+
 def not_trainable(case: Case) -> None:
     """A parameter with trainable=False gets no gradient, and the others get theirs."""
     trial = Trial(case)
+    trial.require_parameters()
     parameters = dict(trial.module.named_param())
-    if not parameters:
-        raise Skip("it has no parameters")
     expected = trial.gradients(case.inputs)
     for frozen, parameter in parameters.items():
         parameter.trainable = False
@@ -78,6 +97,8 @@ def _names(trial: Trial, case: Case) -> list[str]:
 def state_round_trip(case: Case) -> None:
     """A new module that loads the state gives the same output."""
     trial = Trial(case)
+    if not trial.module.state_dict():
+        raise Skip("it has no state")
     expected = tensors(trial.forward(case.inputs)[0], "output")
     trial.rewind()
     other = Trial(replace(case, seed=case.seed + 1))  # so that what the state leaves out differs

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module
-from mytorch.testing.errors import CheckError
+from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.structure import is_floating, leaves, mapped
 
 Gradients = dict[str, Tensor | None]
@@ -22,6 +22,7 @@ class Case:
 
     predictions: None for a layer; for a loss, how many of the first inputs it returns gradients for.
     tags: what its author says of it, which some checks ask for.
+    reference: the formula in torch's operations, a function of the parameters by name and of the inputs.
     """
 
     factory: Callable[[], Module]
@@ -30,6 +31,7 @@ class Case:
     training: bool
     predictions: int | None = None
     tags: frozenset[str] = frozenset()
+    reference: Callable[..., Any] | None = None
 
     @property
     def differentiated(self) -> tuple[Any, ...]:
@@ -93,6 +95,11 @@ class Trial:
         d_input = self.module.backward(self.upstream(output), saved)
         return self.input_gradients(d_input) | self.parameter_gradients()
 
+    def require_parameters(self) -> None:
+        """Raise Skip if there are none, so that nothing would be compared."""
+        if not self.module.param():
+            raise Skip("it has no parameters")
+
     def parameter_gradients(self) -> Gradients:
         """Copies of the parameters' gradients."""
         return {
@@ -130,7 +137,7 @@ class Trial:
         """The scalar whose gradient backward computes: the sum of output * d_output."""
         pairs = zip(leaves(output, ""), leaves(d_output, ""), strict=True)
         parts = [(leaf * d_leaf).sum() for (_, leaf), (_, d_leaf) in pairs if is_floating(leaf)]
-        return torch.stack(parts).sum()
+        return torch.stack(parts).sum() if parts else torch.zeros(())
 
     def other_inputs(self) -> tuple[Any, ...]:
         """Inputs of the same shapes and range with other values; a loss keeps its targets."""

@@ -1,0 +1,138 @@
+"""Running the checks of one kind of part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from mytorch.core import ArgumentError
+from mytorch.plugins import UnknownNameError, nearest
+from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.report import Report
+
+Check = Callable[[Any], None]
+"""A function of one case that raises CheckError for a fault, and Skip where it says nothing about the part."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The checks of one kind of part.
+
+    name: what users call to run it, such as "check_layer"
+    minimum: how many different checks must pass at least; fewer mean that the part was hardly looked at
+    tags: what an author may say of a part, with its meaning
+    """
+
+    name: str
+    checks: tuple[Check, ...]
+    minimum: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def given(self, reference: object) -> Kit:
+        """This kit, without the check against a reference if none is named."""
+        if reference is not None:
+            return self
+        return replace(self, checks=tuple(check for check in self.checks if check.__name__ != "reference"))
+
+    def require_known(self, what: str, names: Iterable[str], known: Iterable[str]) -> None:
+        """Raise UnknownNameError for a name that is not known."""
+        known = list(known)
+        for name in names:
+            if name not in known:
+                raise UnknownNameError(f"{self.name}: unknown {what} {name!r}. {nearest(name, known)}")
+
+    def run(
+        self,
+        part: Callable[[], object],
+        cases: Mapping[str, Any],
+        reproduce: Callable[[str, str], str],
+        checks: Iterable[str] | None = None,
+        opt_out: Mapping[str, str] | None = None,
+    ) -> Report:
+        """Run the wanted checks on each case.
+
+        part: builds the part, whose repr names it in messages;  cases: by mode, "" where there are no modes
+        reproduce: gives, for a mode and a check, the call that shows a failure again
+        """
+        chosen, opt_out = self._choose(checks), dict(opt_out or {})
+        self.require_known("check", opt_out, [check.__name__ for check in self.checks])
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad():
+            report = Report(" ".join(repr(part()).split()), self.minimum if checks is None else 0)
+            for mode, case in cases.items():
+                for check in chosen:
+                    _run_one(check, case, mode, report, opt_out, reproduce)
+        _require_failures(report, opt_out, chosen)
+        require_enough(report)
+        return report
+
+    def _choose(self, names: Iterable[str] | None) -> list[Check]:
+        known = {check.__name__: check for check in self.checks}
+        if names is None:
+            return list(self.checks)
+        names = list(names)
+        if not names:
+            raise ArgumentError(f"{self.name}: checks must name at least one check, got none")
+        self.require_known("check", names, known)
+        return [known[name] for name in names]
+
+
+def identity(mode: str, check: str) -> str:
+    """The name of a check in a mode."""
+    return f"{mode}/{check}" if mode else check
+
+
+def require_factory(kit: str, factory: object, instance_of: type, shown: str) -> None:
+    """Raise ArgumentError for an object where a function that builds it is wanted."""
+    if isinstance(factory, instance_of) or not callable(factory):
+        got = " ".join(repr(factory).split())
+        raise ArgumentError(f"{kit}: factory must build a new one at each call, got {got}; write {shown}")
+
+
+def require_enough(report: Report) -> None:
+    """Raise CheckError if hardly any check had something to say."""
+    if report.different < report.minimum:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in report.skipped.items())
+        raise CheckError(
+            f"{report.part}: at least {report.minimum} different checks must pass, got {report.different}; "
+            f"give it inputs that more of them can use ({reasons})"
+        )
+
+
+def _run_one(
+    check: Check,
+    case: Any,
+    mode: str,
+    report: Report,
+    opt_out: Mapping[str, str],
+    reproduce: Callable[[str, str], str],
+) -> None:
+    name = check.__name__
+    try:
+        check(case)
+    except Skip as reason:
+        report.skipped[identity(mode, name)] = str(reason)
+    except Exception as error:
+        if name in opt_out:
+            report.opted_out[identity(mode, name)] = opt_out[name]
+            return
+        again = reproduce(mode, name)
+        if isinstance(error, CheckError):
+            raise CheckError(f"{report.part}: {name}: {error}\n  reproduce: {again}") from None
+        error.add_note(f"in {name} of {again}")
+        raise
+    else:
+        report.passed.append(identity(mode, name))
+
+
+def _require_failures(report: Report, opt_out: Mapping[str, str], chosen: list[Check]) -> None:
+    """An opt-out that nothing needs hides the next mistake."""
+    needed = {name.rpartition("/")[2] for name in report.opted_out}
+    for check in chosen:
+        if check.__name__ in opt_out and check.__name__ not in needed:
+            raise CheckError(
+                f"{report.part}: {check.__name__} must fail, since it is opted out of "
+                f"({opt_out[check.__name__]}), but it passes: remove the opt-out"
+            )
