@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from mytorch.plugins import KINDS, hookspecs
-from mytorch.testing import LAYER_CHECKS, LOSS_CHECKS
+from mytorch.testing import DATASET_CHECKS, LAYER_CHECKS, LOSS_CHECKS, OPTIMIZER_CHECKS, SCHEDULE_CHECKS
 from mytorch.train import Experiment
 
 HOUSE = Path(__file__).parents[1]
@@ -86,7 +86,13 @@ def test_every_hook_has_a_section_with_its_arguments_and_an_example():
 
 def expected_checks():
     """A row for each check: its name, the kinds of part it is for, the first line of its docstring."""
-    kinds = {"layer": LAYER_CHECKS, "loss": LOSS_CHECKS}
+    kinds = {
+        "layer": LAYER_CHECKS,
+        "loss": LOSS_CHECKS,
+        "optimizer": OPTIMIZER_CHECKS,
+        "schedule": SCHEDULE_CHECKS,
+        "dataset": DATASET_CHECKS,
+    }
     for check in dict.fromkeys(check for checks in kinds.values() for check in checks):
         of = ", ".join(kind for kind, checks in kinds.items() if check in checks)
         yield check.__name__, of, check.__doc__.partition("\n")[0]

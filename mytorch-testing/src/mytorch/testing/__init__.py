@@ -1,24 +1,32 @@
-"""The conformance kit: whether a module's backward is the derivative of its forward."""
+"""The conformance kit: whether a part keeps its contract, and a hand-written backward is the derivative it claims."""
 
 from mytorch.testing.check import LAYER_CHECKS, LOSS_CHECKS, check_layer, check_loss
+from mytorch.testing.check_dataset import DATASET_CHECKS, check_dataset, declare_dataset
+from mytorch.testing.check_optimizer import OPTIMIZER_CHECKS, check_optimizer, declare_optimizer
+from mytorch.testing.check_schedule import SCHEDULE_CHECKS, check_schedule, declare_schedule
 from mytorch.testing.declaration import Declaration, declare_layer, declare_loss
-from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.errors import CheckError
 from mytorch.testing.kit import Check
 from mytorch.testing.report import Report
-from mytorch.testing.trial import Case, Trial
 
 __all__ = [
+    "DATASET_CHECKS",
     "LAYER_CHECKS",
     "LOSS_CHECKS",
-    "Case",
+    "OPTIMIZER_CHECKS",
+    "SCHEDULE_CHECKS",
     "Check",
     "CheckError",
     "Declaration",
     "Report",
-    "Skip",
-    "Trial",
+    "check_dataset",
     "check_layer",
     "check_loss",
+    "check_optimizer",
+    "check_schedule",
+    "declare_dataset",
     "declare_layer",
     "declare_loss",
+    "declare_optimizer",
+    "declare_schedule",
 ]

@@ -19,7 +19,7 @@ from mytorch.testing import (
     shape_checks,
 )
 from mytorch.testing.inputs import drawn, shown
-from mytorch.testing.kit import Check, Kit, require_factory
+from mytorch.testing.kit import Check, Kit, on_one_line, require_factory
 from mytorch.testing.report import Report
 from mytorch.testing.trial import Case
 
@@ -137,18 +137,20 @@ def _run(
         raise ArgumentError(f"{kit.name}: modes must name at least one mode, got none")
     kit.require_known("mode", modes, MODES)
     kit.require_known("tag", tags, kit.tags)
-    require_factory(kit.name, factory, Module, f"lambda: {' '.join(repr(factory).split())}")
+    require_factory(kit.name, factory, Module, f"lambda: {on_one_line(factory)}")
     values = drawn(inputs, seed)
     cases = {mode: Case(factory, values, seed, MODES[mode], predictions, tags, reference) for mode in modes}
+
+    def part() -> str:
+        return on_one_line(factory())
 
     def reproduce(mode: str, check: str) -> str:
         several = f"predictions={predictions}, " if predictions not in (None, 1) else ""
         tagged = f"tags={tuple(sorted(tags))}, " if tags else ""
         named = "reference=..., " if reference is not None else ""
-        built = " ".join(repr(factory()).split())
         return (
-            f"{kit.name}(lambda: {built}, {shown(inputs)}, {several}{tagged}{named}"
+            f"{kit.name}(lambda: {part()}, {shown(inputs)}, {several}{tagged}{named}"
             f"seed={seed}, modes=({mode!r},), checks=({check!r},))"
         )
 
-    return kit.run(factory, cases, reproduce, checks, opt_out)
+    return kit.run(part, cases, reproduce, checks, opt_out)

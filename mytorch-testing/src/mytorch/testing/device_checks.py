@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -58,20 +60,27 @@ def traceable(case: Case) -> None:
         output, saved = module.forward(*inputs)
         return output, module.backward(d_output, saved)
 
-    from torch._dynamo.exc import TorchDynamoException
-
     module.zero_grad()
     trial.rewind()
+    with warnings.catch_warnings(), graph_error("forward and backward"):
+        warnings.simplefilter("ignore")  # of the compiler, about this Python
+        _, d_input = torch.compile(step, fullgraph=True, backend="eager")(case.inputs, d_output)
+    for name, gradient in (trial.input_gradients(d_input) | trial.parameter_gradients()).items():
+        require_close(name, gradient, expected[name], "be the same from the compiled step")
+
+
+@contextmanager
+def graph_error(what: str) -> Iterator[None]:
+    """Turn the compiler's refusal into a CheckError, and forget what it compiled."""
+    from torch._dynamo import reset
+    from torch._dynamo.exc import TorchDynamoException
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the compiler, about this Python
-            _, d_input = torch.compile(step, fullgraph=True, backend="eager")(case.inputs, d_output)
+        yield
     except TorchDynamoException as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise CheckError(
-            f"forward and backward must be one graph of torch.compile (tag not_traceable otherwise), got {reason}"
+            f"{what} must be one graph of torch.compile (tag not_traceable otherwise), got {reason}"
         ) from error
     finally:
-        torch._dynamo.reset()
-    for name, gradient in (trial.input_gradients(d_input) | trial.parameter_gradients()).items():
-        require_close(name, gradient, expected[name], "be the same from the compiled step")
+        reset()

@@ -46,7 +46,7 @@ class Kit:
 
     def run(
         self,
-        part: Callable[[], object],
+        part: Callable[[], str],
         cases: Mapping[str, Any],
         reproduce: Callable[[str, str], str],
         checks: Iterable[str] | None = None,
@@ -54,13 +54,13 @@ class Kit:
     ) -> Report:
         """Run the wanted checks on each case.
 
-        part: builds the part, whose repr names it in messages;  cases: by mode, "" where there are no modes
+        part: gives the name of the part in messages;  cases: by mode, "" where there are no modes
         reproduce: gives, for a mode and a check, the call that shows a failure again
         """
         chosen, opt_out = self._choose(checks), dict(opt_out or {})
         self.require_known("check", opt_out, [check.__name__ for check in self.checks])
         with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad():
-            report = Report(" ".join(repr(part()).split()), self.minimum if checks is None else 0)
+            report = Report(part(), self.minimum if checks is None else 0)
             for mode, case in cases.items():
                 for check in chosen:
                     _run_one(check, case, mode, report, opt_out, reproduce)
@@ -84,11 +84,17 @@ def identity(mode: str, check: str) -> str:
     return f"{mode}/{check}" if mode else check
 
 
+def on_one_line(part: object) -> str:
+    """How a part shows itself, without line breaks."""
+    return " ".join(repr(part).split())
+
+
 def require_factory(kit: str, factory: object, instance_of: type, shown: str) -> None:
     """Raise ArgumentError for an object where a function that builds it is wanted."""
     if isinstance(factory, instance_of) or not callable(factory):
-        got = " ".join(repr(factory).split())
-        raise ArgumentError(f"{kit}: factory must build a new one at each call, got {got}; write {shown}")
+        raise ArgumentError(
+            f"{kit}: factory must build a new one at each call, got {on_one_line(factory)}; write {shown}"
+        )
 
 
 def require_enough(report: Report) -> None:

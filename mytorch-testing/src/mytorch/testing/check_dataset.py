@@ -1,0 +1,74 @@
+"""The conformance kit for data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from mytorch.core import DataSet
+from mytorch.testing import dataset_checks
+from mytorch.testing.dataset_checks import DataSetCase
+from mytorch.testing.declaration import Declaration
+from mytorch.testing.kit import Check, Kit, require_factory
+from mytorch.testing.report import Report
+
+DATASET_CHECKS: tuple[Check, ...] = (
+    dataset_checks.length,
+    dataset_checks.batches_of_rows,
+    dataset_checks.order,
+    dataset_checks.lists_and_tensors,
+    dataset_checks.single_row,
+    dataset_checks.past_the_end,
+    dataset_checks.no_rows,
+    dataset_checks.same_again,
+    dataset_checks.unshared,
+    dataset_checks.determinism,
+    dataset_checks.column_names,
+    dataset_checks.class_names,
+    dataset_checks.preparation,
+    dataset_checks.data_loader,
+    dataset_checks.no_graph,
+)
+DATASETS = Kit(
+    "check_dataset", DATASET_CHECKS, minimum=6, tags={"random": "a row is drawn anew every time, as in augmentation"}
+)
+
+
+def check_dataset(
+    factory: Callable[[], DataSet],
+    *,
+    seed: int = 0,
+    checks: Iterable[str] | None = None,
+    tags: Iterable[str] = (),
+    opt_out: Mapping[str, str] | None = None,
+) -> Report:
+    """Check that a data set gives the same rows however they are asked for, and says truly what they are.
+
+    factory: builds a new data set at each call;  seed: of torch's generator;  checks, opt_out: as in check_layer
+    tags: "random" for one whose rows are drawn anew every time
+    Returns and raises as check_layer does.
+    """
+    tags = frozenset(tags)
+    DATASETS.require_known("tag", tags, DATASETS.tags)
+    require_factory(DATASETS.name, factory, DataSet, "lambda: Disk(100), say")
+    case = DataSetCase(factory, seed, tags)
+
+    def part() -> str:
+        return type(dataset_checks.build(case)).__name__
+
+    def reproduce(_: str, check: str) -> str:
+        tagged = f"tags={tuple(sorted(tags))}, " if tags else ""
+        return f"{DATASETS.name}(lambda: {part()}(...), {tagged}seed={seed}, checks=({check!r},))"
+
+    return DATASETS.run(part, {"": case}, reproduce, checks, opt_out)
+
+
+def declare_dataset(
+    factory: Callable[[], DataSet],
+    *,
+    seed: int = 0,
+    tags: Iterable[str] = (),
+    opt_out: Mapping[str, str] | None = None,
+) -> Declaration:
+    """Declare a data set; the arguments are those of check_dataset, the rest is as in declare_layer."""
+    return Declaration(partial(check_dataset, factory, seed=seed, tags=tuple(tags)), DATASETS, dict(opt_out or {}))

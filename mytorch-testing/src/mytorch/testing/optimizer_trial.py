@@ -1,0 +1,81 @@
+"""An optimizer under test, with parameters and gradients that are the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Optimizer, Parameter
+from mytorch.testing.compare import require_close
+from mytorch.testing.errors import CheckError, Skip
+
+SHAPES = ((3, 4), (5,), (), (1, 2))
+STEPS = 5
+
+
+@dataclass(frozen=True)
+class OptimizerCase:
+    """What is checked: a way to build an optimizer of given parameters.
+
+    reference: builds the same optimizer of torch tensors that require grad; None if there is none.
+    """
+
+    factory: Callable[[Any], Optimizer]
+    seed: int = 0
+    tags: frozenset[str] = frozenset()
+    reference: Callable[[list[Tensor]], Any] | None = None
+
+
+class OptimizerTrial:
+    """A new optimizer of parameters of odd shapes; `step` moves them by random gradients of both signs."""
+
+    def __init__(self, case: OptimizerCase, dtype: torch.dtype = torch.float64, shapes: Any = SHAPES) -> None:
+        self.case = case
+        self.parameters = [Parameter(value.to(dtype)) for value in draw(case.seed, shapes)]
+        torch.manual_seed(case.seed)
+        self.optimizer = case.factory(self.parameters)
+        if not isinstance(self.optimizer, Optimizer):
+            raise CheckError(f"factory must return a mytorch.core.Optimizer, got {type(self.optimizer).__name__}")
+
+    def give_gradients(self, number: int) -> None:
+        """The gradients of a step, which depend on its number alone."""
+        shapes = [tuple(parameter.value.shape) for parameter in self.parameters]
+        for parameter, grad in zip(self.parameters, draw(self.case.seed + 100 + number, shapes), strict=True):
+            parameter.grad = grad.to(parameter.value.dtype)
+
+    def run(self, steps: Iterable[int] = range(STEPS), without: int | None = None) -> OptimizerTrial:
+        """Take steps of these numbers; the parameter `without` gets no gradient."""
+        for number in steps:
+            self.give_gradients(number)
+            if without is not None:
+                self.parameters[without].grad = None
+            self.optimizer.step()
+        return self
+
+    def set_everywhere(self, name: str, value: object) -> None:
+        """Change a setting of every group; Skip if there is none of that name."""
+        if name not in self.optimizer.defaults:
+            raise Skip(f"it has no setting {name!r}")
+        for group in self.optimizer.param_groups:
+            group[name] = value
+
+    @property
+    def values(self) -> list[Tensor]:
+        """Copies of the parameters' values."""
+        return [parameter.value.clone() for parameter in self.parameters]
+
+    def require_values(self, expected: list[Tensor], rule: str, rtol: float = 1e-8, atol: float = 1e-10) -> None:
+        """Raise CheckError unless each parameter has its expected value."""
+        for actual, wanted in zip(self.values, expected, strict=True):
+            name = f"the parameter of shape {tuple(wanted.shape)}"
+            require_close(name, actual.double(), wanted.double(), rule, rtol=rtol, atol=atol)
+
+
+def draw(seed: int, shapes: Iterable[tuple[int, ...]]) -> list[Tensor]:
+    """Random tensors in float64 of both signs."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, dtype=torch.float64, generator=generator) for shape in shapes]

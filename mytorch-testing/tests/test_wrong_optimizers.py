@@ -1,0 +1,261 @@
+"""Wrong optimizers, each beside a right twin: the check that names the fault fails it and passes the twin."""
+
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, Optimizer, Parameter, persistent, require_range
+from mytorch.plugins import UnknownNameError
+from mytorch.testing import OPTIMIZER_CHECKS, CheckError, check_optimizer
+
+
+class Momentum(Optimizer):
+    """The right twin.  v = momentum * v + (1 - dampening) * g, first v = g;  value -= lr * v"""
+
+    def __init__(self, params, lr=0.1, momentum=0.9, dampening=0.3):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
+
+    def check_settings(self, group):
+        require_range(type(self).__name__, "lr", group["lr"], 0.0)
+
+    def first(self, g, group):
+        return persistent(g)
+
+    def update(self, parameters, group):
+        for parameter in parameters:
+            state = self.state[parameter]
+            if "v" in state:
+                state["v"].mul_(group["momentum"]).add_(parameter.grad, alpha=1 - group["dampening"])
+            else:
+                state["v"] = self.first(parameter.grad, group)
+            self.move(parameter, state["v"], group)
+
+    def move(self, parameter, v, group):
+        parameter.value.sub_(group["lr"] * v)
+
+
+class StartsAtZero(Momentum):
+    def first(self, g, group):
+        return persistent(g * (1 - group["dampening"]))
+
+
+class WrongSign(Momentum):
+    def move(self, parameter, v, group):
+        parameter.value.add_(group["lr"] * v)
+
+
+class Rebinds(Momentum):
+    def move(self, parameter, v, group):
+        parameter.value = parameter.value - group["lr"] * v
+
+
+class WritesGradient(Momentum):
+    def update(self, parameters, group):
+        for parameter in parameters:
+            parameter.grad.mul_(0.5)
+        super().update(parameters, group)
+
+
+class SharesGradient(Momentum):
+    """The first velocity is the gradient's own memory, which later steps write into."""
+
+    def update(self, parameters, group):
+        for parameter in parameters:
+            state = self.state[parameter]
+            state["v"] = state.get("v", parameter.grad)
+            state["v"].mul_(0.9)
+            self.move(parameter, state["v"], group)
+
+
+class MovesAll(Momentum):
+    """Goes through the group by itself and forgets who has no gradient and who is not to be trained."""
+
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter.value)
+            self.update(group["params"], group)
+
+
+class DecaysWithoutGradient(Momentum):
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.value.mul_(0.9)
+        super().step()
+
+
+class OneVelocity(Momentum):
+    """The norm over all gradients decides how far each goes."""
+
+    def update(self, parameters, group):
+        norm = torch.stack([p.grad.square().sum() for p in parameters]).sum().sqrt()
+        for parameter in parameters:
+            parameter.value.sub_(group["lr"] * parameter.grad / norm)
+
+
+class OneCount(Momentum):
+    """A count of steps for all: a parameter that comes late is taken for an old one."""
+
+    steps = 0
+
+    def step(self):
+        self.steps += 1
+        super().step()
+
+    def move(self, parameter, v, group):
+        parameter.value.sub_(group["lr"] * v / (1 - 0.9**self.steps))
+
+
+class FirstGroupsRate(Momentum):
+    def move(self, parameter, v, group):
+        parameter.value.sub_(self.param_groups[0]["lr"] * v)
+
+
+class RemembersRate(Momentum):
+    def __init__(self, params, lr=0.1, **settings):
+        self.lr = lr
+        super().__init__(params, lr, **settings)
+
+    def move(self, parameter, v, group):
+        parameter.value.sub_(self.lr * v)
+
+
+class KnowsNumbersOnly(Momentum):
+    def move(self, parameter, v, group):
+        parameter.value.sub_((group["lr"] if isinstance(group["lr"], float) else 1.0) * v)
+
+
+class TakesAnyRate(Momentum):
+    def check_settings(self, group):
+        pass
+
+
+class ForgetsState(Momentum):
+    def state_dict(self):
+        return {**super().state_dict(), "state": {}}
+
+
+class KeepsGradients(Momentum):
+    def zero_grad(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad.zero_()
+
+
+class WidensState(Momentum):
+    def first(self, g, group):
+        return persistent(g.double())
+
+
+class StaysBehind(Momentum):
+    def _follow(self, parameters):
+        pass
+
+
+class WalksMemory(Momentum):
+    def move(self, parameter, v, group):
+        flat = torch.as_strided(parameter.value, v.shape, torch.empty(v.shape).stride())
+        flat.sub_(group["lr"] * v)
+
+
+class MeansOverElements(Momentum):
+    def move(self, parameter, v, group):
+        if not v.numel():
+            raise ZeroDivisionError("no elements")
+        super().move(parameter, v, group)
+
+
+class Draws(Momentum):
+    counter = torch.Generator().manual_seed(0)
+
+    def move(self, parameter, v, group):
+        parameter.value.sub_(group["lr"] * v * torch.rand((), generator=self.counter, dtype=torch.float64))
+
+
+class InferenceState(Momentum):
+    def first(self, g, group):
+        return g.clone()
+
+
+class Records(Momentum):
+    def move(self, parameter, v, group):
+        parameter.value.requires_grad_().data.sub_(group["lr"] * v)
+
+
+class AsksForNumbers(Momentum):
+    def move(self, parameter, v, group):
+        if v.sum().item() < 1e9:
+            super().move(parameter, v, group)
+
+
+def torch_sgd(params):
+    return torch.optim.SGD(params, lr=0.1, momentum=0.9, dampening=0.3)
+
+
+WRONG = [
+    (StartsAtZero, "reference", "must equal the reference's after step 1"),
+    (WrongSign, "descends", "must go down in 50 steps, got .* has the update the wrong sign"),
+    (WrongSign, "reference", "must equal the reference's after step 1"),
+    (Rebinds, "value_in_place", r"the value of shape \(3, 4\) must be changed in place, got another tensor"),
+    (WritesGradient, "gradients_unwritten", r"the gradient of shape \(3, 4\) must not be written into, but step did"),
+    (SharesGradient, "reference", "must equal the reference's"),
+    (MovesAll, "absent_gradient", "a parameter whose grad is None must get no state"),
+    (DecaysWithoutGradient, "absent_gradient", "a parameter whose grad is None must stay what it is"),
+    (MovesAll, "not_trainable", "a parameter with trainable=False must stay what it is"),
+    (OneVelocity, "parameters_apart", "must be the same with an optimizer of its own .tag mixes_parameters"),
+    (OneCount, "late_parameter", "must move as with a new optimizer when its first gradient comes at step 3"),
+    (FirstGroupsRate, "groups", "must be the same in a group with its lr as with an optimizer with that lr"),
+    (RemembersRate, "setting_zero", "must stay what it is once lr is 0"),
+    (KnowsNumbersOnly, "setting_tensor", "must be the same with lr as a tensor of no axes"),
+    (TakesAnyRate, "bad_setting", "lr of -1.0 must raise an ArgumentError that names TakesAnyRate, got none"),
+    (ForgetsState, "state_round_trip", "must go on the same from loaded state as without a stop"),
+    (KeepsGradients, "zero_grad", "zero_grad must set every gradient to None"),
+    (WidensState, "float32", "v must be torch.float32 as its parameter is, got torch.float64"),
+    (StaysBehind, "moved", "v must be torch.float32 as its parameter is, got torch.float64"),
+    (WalksMemory, "non_contiguous", "must be the same where memory is not contiguous"),
+    (Draws, "determinism", "must be the same under the same seed"),
+    (InferenceState, "inference_mode", "state 'v' must outlive inference mode: make it with mytorch.core.persistent"),
+    (Records, "no_autograd", "must not be part of an autograd graph"),
+    (AsksForNumbers, "traceable", "step must be one graph of torch.compile"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "check", "text"), WRONG, ids=[f"{wrong.__name__}-{check}" for wrong, check, _ in WRONG]
+)
+def test_a_wrong_optimizer_fails_where_its_twin_passes(wrong, check, text):
+    named = {"checks": (check,), "reference": torch_sgd}
+    with pytest.raises(CheckError, match=rf"(?s)^{wrong.__name__}\(.*{check}: .*{text}.*reproduce: check_optimizer"):
+        check_optimizer(wrong, **named)
+    assert check_optimizer(Momentum, **named).passed == [check]
+
+
+def test_the_right_twin_passes_all():
+    report = check_optimizer(Momentum, reference=torch_sgd)
+    assert report.passed == [check.__name__ for check in OPTIMIZER_CHECKS]
+    assert str(report).startswith(
+        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 22 of 22 checks passed; 22 different ones, at least 14 must: "
+    )
+
+
+def test_an_error_of_the_optimizer_s_own_says_in_which_check():
+    with pytest.raises(ZeroDivisionError) as caught:
+        check_optimizer(MeansOverElements, checks=("no_elements",))
+    assert caught.value.__notes__[0].startswith("in no_elements of check_optimizer(lambda params: MeansOverElements(")
+    assert check_optimizer(Momentum, checks=("no_elements",)).passed == ["no_elements"]
+
+
+def test_tags_say_what_does_not_apply():
+    report = check_optimizer(OneVelocity, tags=("mixes_parameters",), checks=("groups", "parameters_apart"))
+    assert report.skipped == dict.fromkeys(("groups", "parameters_apart"), "tag mixes_parameters")
+    with pytest.raises(UnknownNameError, match=r"check_optimizer: unknown tag 'mixes'\. .*mixes_parameters"):
+        check_optimizer(Momentum, tags=("mixes",))
+
+
+def test_an_optimizer_in_place_of_a_factory():
+
+    with pytest.raises(
+        ArgumentError, match="check_optimizer: factory must build a new one at each call, got Momentum"
+    ):
+        check_optimizer(Momentum([Parameter(torch.ones(1))]))
