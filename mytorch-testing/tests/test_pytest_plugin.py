@@ -1,11 +1,14 @@
 """Declarations in somebody's test file, as pytest runs them."""
 
+import textwrap
+
 import pytest
 
 from mytorch.testing import LAYER_CHECKS, LOSS_CHECKS
 
 LAYER, LOSS = len(LAYER_CHECKS) - 1, len(LOSS_CHECKS) - 1  # without a reference
 BOTH = 2 * LAYER  # modes
+MINIMUM = 1
 pytest_plugins = ["pytester"]
 
 FILE = """
@@ -56,7 +59,7 @@ def run(pytester):
 
 def test_each_check_is_a_test_of_its_own(run):
     result = run("test_scale = declare_layer(Scale, X)", "-v")
-    result.assert_outcomes(passed=BOTH)
+    result.assert_outcomes(passed=BOTH + MINIMUM)
     result.stdout.fnmatch_lines(
         [
             "test_mine.py::test_scale::train/finite_differences PASSED*",
@@ -66,12 +69,14 @@ def test_each_check_is_a_test_of_its_own(run):
 
 
 def test_k_chooses_checks(run):
-    run("test_scale = declare_layer(Scale, X)", "-k", "finite and eval").assert_outcomes(passed=1, deselected=BOTH - 1)
+    run("test_scale = declare_layer(Scale, X)", "-k", "finite and eval").assert_outcomes(
+        passed=1, deselected=BOTH - 1 + MINIMUM
+    )
 
 
 def test_a_failure_is_the_checks_text_without_a_traceback(run):
     result = run("test_scale = declare_layer(lambda: Scale(-1.0), X, modes=('train',))", "-k", "autograd")
-    result.assert_outcomes(failed=1, passed=1, deselected=LAYER - 2)
+    result.assert_outcomes(failed=1, passed=1, deselected=LAYER - 2 + MINIMUM)
     text = result.stdout.str()
     assert "Scale(sign=-1.0): autograd: gradient of input[0] must match autograd through forward" in text
     assert "reproduce: check_layer(lambda: Scale(sign=-1.0)" in text
@@ -88,15 +93,38 @@ def test_opt_outs_are_expected_failures_and_strict(run):
         "bad_shapes",
         "-rx",
     )
-    result.assert_outcomes(xfailed=1, failed=1, deselected=2 * BOTH - 4)
+    result.assert_outcomes(xfailed=1, failed=1, deselected=2 * (BOTH + MINIMUM) - 4)
     result.stdout.fnmatch_lines(["*bad_shapes must fail, since it is opted out of*", "*torch says it*"])
 
 
 def test_a_skip_gives_its_reason(run):
     result = run("test_sum = declare_loss(Sum, X, torch.randn(4, 3))", "-k", "not_trainable", "-rs")
-    result.assert_outcomes(skipped=1, deselected=LOSS - 1)
+    result.assert_outcomes(skipped=1, deselected=LOSS - 1 + MINIMUM)
     result.stdout.fnmatch_lines(["*it has no parameters*"])
 
 
 def test_other_names_are_left_alone(run):
     run("scale = declare_layer(Scale, X)\ndef test_other(): pass").assert_outcomes(passed=1)
+
+
+def test_a_declaration_of_which_hardly_anything_can_be_checked_fails(run):
+    text = """
+    class OneHot(Module):
+        def forward(self, index):
+            return torch.nn.functional.one_hot(index, 3), None
+
+        def backward(self, d_y, saved):
+            return None
+
+
+    test_one_hot = declare_layer(OneHot, torch.tensor([0, 2]), modes=("train",))
+    """
+    result = run(textwrap.dedent(text))
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*OneHot(): at least 16 different checks must pass, got *"])
+
+
+def test_the_minimum_says_nothing_when_checks_are_left_out(run):
+    result = run("test_scale = declare_layer(Scale, X)", "-k", "call or minimum", "-rs")
+    result.assert_outcomes(passed=2, skipped=1, deselected=BOTH - 2)
+    result.stdout.fnmatch_lines(["*not every check of the declaration ran*"])

@@ -9,6 +9,8 @@ import pytest
 
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.errors import CheckError
+from mytorch.testing.kit import require_enough
+from mytorch.testing.report import Report
 
 MARK = "mytorch_check"  # the property by which the summary knows its reports
 
@@ -19,30 +21,23 @@ class DeclarationNode(pytest.Collector):
     def __init__(self, *, declaration: Declaration, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.declaration = declaration
+        self.reports: list[Report] = []
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One item a check."""
+        """One item a check, and one that asks whether enough of them had something to say."""
         for name in self.declaration.ids:
-            yield CheckItem.from_parent(self, name=name, declaration=self.declaration)
+            yield CheckItem.from_parent(self, name=name)
+        yield MinimumItem.from_parent(self, name="minimum")
 
 
-class CheckItem(pytest.Item):
-    """One check of a declaration."""
+class _Item(pytest.Item):
+    """A test of a declaration."""
 
-    def __init__(self, *, declaration: Declaration, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.declaration = declaration
-        self.user_properties.append((MARK, self.nodeid))
-
-    def runtest(self) -> None:
-        """Run it; what says nothing about the part is skipped, what it opted out of is expected to fail."""
-        report = self.declaration.run(self.name)
-        if report.passed:
-            return
-        for reason in report.opted_out.values():
-            pytest.xfail(reason)
-        for reason in report.skipped.values():
-            pytest.skip(reason)
+    @property
+    def of(self) -> DeclarationNode:
+        """The declaration's node."""
+        assert isinstance(self.parent, DeclarationNode)
+        return self.parent
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The check's own text says all; an error of another kind comes with its traceback."""
@@ -52,9 +47,41 @@ class CheckItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Any, None, str]:
         """Where the declaration stands."""
-        parent = self.parent
-        assert parent is not None
-        return self.path, None, f"{parent.name}::{self.name}"
+        return self.path, None, f"{self.of.name}::{self.name}"
+
+
+class CheckItem(_Item):
+    """One check of a declaration."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.user_properties.append((MARK, self.nodeid))
+
+    def runtest(self) -> None:
+        """Run it; what says nothing about the part is skipped, what it opted out of is expected to fail."""
+        report = self.of.declaration.run(self.name)
+        self.of.reports.append(report)
+        if report.passed:
+            return
+        for reason in report.opted_out.values():
+            pytest.xfail(reason)
+        for reason in report.skipped.values():
+            pytest.skip(reason)
+
+
+class MinimumItem(_Item):
+    """Whether as many checks passed as the kind of part asks for: skips alone are no success."""
+
+    def runtest(self) -> None:
+        """Count what the other tests of the declaration found; with some left out it says nothing."""
+        node = self.of
+        if len(node.reports) < len(node.declaration.ids):
+            pytest.skip("not every check of the declaration ran and came to its end")
+        total = Report(node.reports[0].part, node.declaration.kit.minimum)
+        for report in node.reports:
+            total.passed += report.passed
+            total.skipped |= report.skipped
+        require_enough(total)
 
 
 def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> DeclarationNode | None:
