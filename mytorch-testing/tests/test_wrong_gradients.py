@@ -49,6 +49,14 @@ class Zeroed(Map):
         return torch.zeros_like(d_y)
 
 
+class Rounded(Map):
+    """A Python number times a mask is float32, whatever the rest is."""
+
+    def backward(self, d_y, x):
+        super().backward(d_y, x)
+        return (0.1 * (x == x)) * d_y @ self.weight.value * 10
+
+
 class OneEntry(Map):
     """Wrong at one place, by less than random directions are sure to see in a large sum."""
 
@@ -66,6 +74,7 @@ class OneEntry(Map):
         (Negated, "autograd", "gradient of weight must match autograd.*it has the wrong sign"),
         (Averaged, "autograd", "it is 4 times too small: a mean where the sum belongs"),
         (Zeroed, "autograd", r"gradient of input\[0\] must match autograd.*it is zero throughout"),
+        (Rounded, "autograd", "it is as inexact as float32: was a tensor made without the dtype of the input"),
         (Transposed, "full_jacobian", r"gradient of weight at \[0, 1\], for each number of the output in turn, must"),
         (OneEntry, "full_jacobian", r"gradient of weight at \[2, 1\], .* must match finite differences"),
     ],

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from mytorch.commands.evaluate import evaluate
 from mytorch.commands.parity import parity
 from mytorch.commands.train import complete_experiment, train
-from mytorch.plugins import MissingRequirementError, UnknownNameError
+from mytorch.plugins import MissingRequirementError, SettingsError, UnknownNameError
 from mytorch.train import ExperimentError, RunError
 
 
@@ -64,7 +64,7 @@ def test_train_quietly_a_file_to_another_folder(call, tmp_path):
     [
         (["poinst"], UnknownNameError, "Nearest: points"),
         (["gone.toml"], ExperimentError, "got no such file: gone.toml"),
-        (["points", "--set", "epochs"], ExperimentError, "--set: must look like optimizer.lr=0.05, got 'epochs'"),
+        (["points", "--set", "epochs"], SettingsError, "--set: must look like optimizer.lr=0.05, got 'epochs'"),
         (["points", "--set", "optimizer.rate=3"], ExperimentError, "optimizer.rate: SGD has no argument 'rate'"),
         (["points", "--set", 'requires=["gone"]'], MissingRequirementError, "Install: python -m pip install gone"),
     ],

@@ -5,7 +5,7 @@ import toy_parts
 
 from mytorch.plugins import PluginError, UnknownNameError
 from mytorch.train import ExperimentError, load_experiment
-from mytorch.train.load_experiment import parse_override, read_toml, to_toml
+from mytorch.train.load_experiment import read_toml, to_toml
 
 
 def test_from_a_file(tmp_path):
@@ -160,34 +160,6 @@ def test_an_unknown_name(parts):
 def test_an_entry_point_that_is_no_path(parts):
     with pytest.raises(PluginError, match=r"'no-path' of toy-parts 1.0 must be the path of a TOML file, got a str"):
         load_experiment("no-path")
-
-
-@pytest.mark.parametrize(
-    ("text", "key", "value"),
-    [
-        ("optimizer.lr=0.05", "optimizer.lr", 0.05),
-        ("epochs = 3", "epochs", 3),
-        ("data.standardize=true", "data.standardize", True),
-        ("dtype=float64", "dtype", "float64"),
-        ('dtype="float64"', "dtype", "float64"),
-        ('metrics=["Accuracy"]', "metrics", ["Accuracy"]),
-        ('schedule={ type = "Ramp" }', "schedule", {"type": "Ramp"}),
-        ("description=a = b", "description", "a = b"),
-        ("description=", "description", ""),
-    ],
-)
-def test_overrides_are_read_as_toml_or_text(text, key, value):
-    assert parse_override(text) == (key, value)
-
-
-@pytest.mark.parametrize("text", ["epochs", "=3", " = 3", ""])
-def test_an_override_without_key_or_value(text):
-    with pytest.raises(ExperimentError, match=r"--set: must look like optimizer.lr=0.05, got "):
-        parse_override(text)
-
-
-def test_an_override_is_one_value():
-    assert parse_override("description=1\nseed=3") == ("description", "1\nseed=3")
 
 
 def test_overrides_reach_lists_and_make_tables(content):

@@ -15,6 +15,7 @@ from mytorch.plugins.hooks import Hooks, StopTraining
 from mytorch.plugins.hookspecs import hookimpl
 from mytorch.plugins.requirements import require
 from mytorch.plugins.rules import Rule, Rules, SettingsError, read_settings, rules, settings_file
+from mytorch.plugins.setting import parse_setting
 from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
 
@@ -41,6 +42,7 @@ __all__ = [
     "hookimpl",
     "install_command",
     "nearest",
+    "parse_setting",
     "read_settings",
     "require",
     "rules",

@@ -19,7 +19,7 @@ VARIABLES = {name: f"MYTORCH_{name.upper()}_PLUGINS" for name in ("block", "only
 
 
 class SettingsError(MytorchError, ValueError):
-    """The file of plugin settings cannot be read; the text names it, the place and what was expected."""
+    """What a user set cannot be read; the text names the file or option and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class BatchNorm1d(Module):
     Source:    Ioffe and Szegedy 2015, "Batch normalization"
     """
 
+    conformance = {"tags": ("mixes_batch", "fixed_dimensions")}  # noqa: RUF012
+
     def __init__(
         self,
         num_features: int,

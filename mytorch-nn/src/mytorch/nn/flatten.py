@@ -15,6 +15,8 @@ class Flatten(Module):
     Raises:    ShapeError if x has no such axes
     """
 
+    conformance = {"tags": ("fixed_dimensions",)}  # noqa: RUF012
+
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim
 

@@ -46,6 +46,8 @@ def _likeness(actual: Tensor, expected: Tensor) -> str:
     def is_like(other: Tensor) -> bool:
         return torch.allclose(actual, other, rtol=1e-5, atol=1e-8)
 
+    if is_like(expected):
+        return "; it is as inexact as float32: was a tensor made without the dtype of the input?"
     if is_like(-expected):
         return "; it has the wrong sign"
     if expected.numel() < 2:

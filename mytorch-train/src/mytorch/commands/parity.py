@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mytorch.commands.train import complete_experiment, overrides_option
+from mytorch.plugins import parse_setting
 
 
 @click.command()
@@ -33,11 +34,10 @@ def parity(context: click.Context, experiment: str, settings: tuple[str, ...], r
       mytorch parity disk --runs 10 --report parity-report
     """
     from mytorch.train import load_experiment
-    from mytorch.train.load_experiment import parse_override
     from mytorch.train.parity import compare, write_report
     from mytorch.train.parity.report import table, verdict
 
-    loaded = load_experiment(experiment, dict(map(parse_override, settings)))
+    loaded = load_experiment(experiment, dict(map(parse_setting, settings)))
     comparison = compare(loaded, runs, on_seed=lambda result: click.echo(verdict(result)))
     click.echo(f"\n{table(comparison)}\n")
     if folder is not None:

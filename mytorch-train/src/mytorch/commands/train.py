@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from mytorch.plugins import catalogue
+from mytorch.plugins import catalogue, parse_setting
 
 
 def complete_experiment(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -52,12 +52,11 @@ def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool,
       mytorch train my-experiment.toml --output results
     """
     from mytorch.train import train_experiment
-    from mytorch.train.load_experiment import parse_override
     from mytorch.train.report import run_summary
 
     run = train_experiment(
         experiment,
-        dict(map(parse_override, settings)),
+        dict(map(parse_setting, settings)),
         output=output,
         quiet=quiet,
         trace_hooks=partial(click.echo, err=True) if trace_hooks else None,

@@ -68,18 +68,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {error}") from None
 
 
-def parse_override(text: str) -> tuple[str, Any]:
-    """A key and a value from "optimizer.lr=0.05"; the value is read as TOML, else taken as text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ExperimentError(f"--set: must look like optimizer.lr=0.05, got {text!r}")
-    try:
-        read = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
-        read = {}
-    return key.strip(), read["value"] if len(read) == 1 else value.strip()
-
-
 def override(content: dict[str, Any], key: str, value: Any) -> None:
     """Set a value by its dotted key; tables that are absent are made."""
     *parents, last = key.split(".")

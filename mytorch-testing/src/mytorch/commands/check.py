@@ -1,0 +1,89 @@
+"""mytorch check"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import click
+from click.shell_completion import CompletionItem
+
+from mytorch.plugins import Part, UnknownNameError, catalogue, nearest, parse_setting
+
+
+def shapes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """Sizes such as 5x3 as tuples."""
+    for value in values:
+        if not re.fullmatch(r"\d+(x\d+)*", value):
+            raise click.BadParameter(f"must be sizes such as 5x3, got {value!r}", context, option)
+    return [tuple(map(int, value.split("x"))) for value in values]
+
+
+def complete_name(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Installed parts and distributions that begin so."""
+    names = sorted({name for part in catalogue() for name in (part.name, part.distribution)})
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
+
+
+@click.command()
+@click.argument("name", shell_complete=complete_name)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the constructor, such as in_features=3; may be given several times.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    callback=shapes,
+    metavar="SIZES",
+    help="An input's shape, such as 5x3; once an input.",
+)
+@click.option("--tag", "tags", multiple=True, help="What it is, such as mixes_batch; may be given several times.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random numbers.")
+@click.pass_context
+def check(
+    context: click.Context,
+    name: str,
+    settings: tuple[str, ...],
+    inputs: list[tuple[int, ...]],
+    tags: tuple[str, ...],
+    seed: int,
+) -> None:
+    """Run the conformance kit on installed parts.
+
+    NAME is a part, as "Name" or "distribution:Name", or a distribution, all of whose parts are checked. Arguments and
+    inputs that are not given are guessed. The exit status is 1 if a check fails or a part cannot be built.
+
+    \b
+    Example:
+      mytorch check Linear --set in_features=3 --set out_features=4 --input 5x3
+      mytorch check mytorch-optim
+    """
+    parts = named(name)
+    from mytorch.testing.installed import Told
+    from mytorch.testing.run_part import check_part
+
+    told, counts = Told(dict(map(parse_setting, settings)), inputs, tags, seed), Counter[str]()
+    for part in parts:
+        outcome = check_part(part, told)
+        verdict = {True: "passed", False: "failed", None: "not checked"}[outcome.passed]
+        counts[verdict] += 1
+        click.echo(f"{verdict:12}  {part.kind:11}  {part.reference} {part.version}")
+        click.echo("\n".join(f"    {line}" for text in outcome.lines for line in text.splitlines()))
+    click.echo(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), reverse=True)))
+    context.exit(1 if counts["failed"] else 0)
+
+
+def named(name: str) -> list[Part]:
+    """The parts of a distribution, or those that a name means. Raises UnknownNameError if there are none."""
+    parts = [part for part in catalogue() if part.distribution == name] or [
+        part for part in catalogue() if name in (part.name, part.reference)
+    ]
+    if not parts:
+        known = [known for part in catalogue() for known in (part.name, part.reference, part.distribution)]
+        raise UnknownNameError(f"check: {name!r} is not installed. {nearest(name, known)}")
+    return parts

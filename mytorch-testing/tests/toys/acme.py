@@ -1,0 +1,134 @@
+"""Parts of a distribution "acme", as somebody would publish them."""
+
+import torch
+
+from mytorch.core import (
+    DataSet,
+    Module,
+    Optimizer,
+    Parameter,
+    Schedule,
+    require_last_axis,
+    require_range,
+    require_same_shape,
+)
+
+
+class Scale(Module):
+    def __init__(self, size: int, sign: float = 1.0) -> None:
+        self.size, self.sign = size, sign
+        self.gain = Parameter(torch.ones(size))
+
+    def forward(self, x):
+        require_last_axis(self, x, self.size)
+        return self.gain.value * x, x
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).reshape(-1, self.size).sum(0))
+        return self.sign * self.gain.value * d_y
+
+
+class Centre(Module):
+    """Mixes the rows of a batch, and says so itself."""
+
+    conformance = {"tags": ("mixes_batch",)}  # noqa: RUF012
+
+    def forward(self, x):
+        return x - x.mean(0), None
+
+    def backward(self, d_y, saved):
+        return d_y - d_y.mean(0)
+
+
+class Lookup(Module):
+    """Cannot be fed by guessing: its input are whole numbers below 4."""
+
+    conformance = {"arguments": {"words": 4}, "inputs": (torch.tensor([[0, 3], [1, 1]]),)}  # noqa: RUF012
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+        self.table = Parameter(torch.ones(words, 3))
+
+    def forward(self, index):
+        return self.table.value[index], index
+
+    def backward(self, d_y, index):
+        d_table = torch.zeros(self.words, 3, dtype=d_y.dtype, device=d_y.device)
+        self.table.accumulate(d_table.index_put((index,), d_y, accumulate=True))
+
+
+class Nested(Module):
+    def __init__(self, inner: Module) -> None:
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner.forward(x)
+
+    def backward(self, d_y, saved):
+        return self.inner.backward(d_y, saved)
+
+
+class Holder(Module):
+    """Has no forward of its own."""
+
+
+class NeedsText(Module):
+    def __init__(self, mode: str) -> None:
+        if mode not in ("a", "b"):
+            raise ValueError(f"mode must be a or b, got {mode}")
+
+    def forward(self, x):
+        return x, None
+
+    def backward(self, d_y, saved):
+        return d_y
+
+
+class Crashes(Scale):
+    def backward(self, d_y, x):
+        raise ZeroDivisionError("of no use")
+
+
+class Hinge(Module):
+    """Takes the targets -1 and 1, or any number."""
+
+    def forward(self, prediction, target):
+        require_same_shape(self, prediction, target)
+        margin = 1 - prediction * target
+        return margin.clamp_min(0).mean(), (margin > 0, target)
+
+    def backward(self, d_value, saved):
+        active, target = saved
+        return -d_value / target.numel() * (active * target)
+
+
+class Descent(Optimizer):
+    def __init__(self, params, lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    def check_settings(self, group):
+        require_range("Descent", "lr", group["lr"], 0.0)
+
+    def update(self, parameters, group):
+        for parameter in parameters:
+            parameter.value.sub_(group["lr"] * parameter.grad)
+
+
+class Line(Schedule):
+    length_argument = "steps"
+
+    def __init__(self, optimizer, steps: int) -> None:
+        self.steps = steps
+        super().__init__(optimizer)
+
+    def settings(self, step, initial):
+        return {"lr": initial["lr"] * (1 - step / self.steps)}
+
+
+class Ramp(DataSet):
+    def __len__(self):
+        return 9
+
+    def __getitems__(self, indices):
+        x = torch.arange(9.0)[indices][:, None]
+        return x, 2 * x
