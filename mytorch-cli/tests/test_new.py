@@ -1,0 +1,79 @@
+"""`mytorch plugins new`; tests/test_templates.py of the whole project installs and runs what it writes."""
+
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from mytorch.cli.plugins.new import core_range, import_name_of, new
+from mytorch.plugins import MytorchError
+
+
+def test_names_become_import_names():
+    assert import_name_of("acme-swish_2-x") == "acme_swish_2_x"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Acme", "must be lower-case words with - between them, such as acme-swish, got 'Acme'"),
+        ("-x", "must be lower-case words"),
+        ("../x", "must be lower-case words"),
+        ("mytorch", "must not be a name of mytorch itself"),
+        ("mytorch-nn", "must not be a name of mytorch itself"),
+        ("class", "'class' must not be taken"),
+        ("json", "'json' must not be taken, .* give another, such as json-layers"),
+        ("pluggy", "'pluggy' must not be taken"),
+    ],
+)
+def test_a_name_must_be_one_of_its_own(name, reason):
+    with pytest.raises(MytorchError, match=f"plugins new: .*{reason}"):
+        import_name_of(name)
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted"), [("0.1.0", ">=0.1,<0.2"), ("0.12.3", ">=0.12,<0.13"), ("2.3.1", ">=2.3,<3")]
+)
+def test_the_range_ends_where_the_contract_may_break(installed, wanted):
+    assert core_range(installed) == wanted
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(new, [str(argument) for argument in arguments])
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "copier", None)
+    error = invoke("acme-x", "--kind", "layer", "--folder", tmp_path).exception
+    assert isinstance(error, MytorchError)
+    assert "python -m pip install './mytorch-cli[new]'" in str(error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_left_alone(tmp_path):
+    (tmp_path / "acme-x").mkdir()
+    (tmp_path / "acme-x" / "mine.txt").write_text("mine")
+    error = invoke("acme-x", "--kind", "layer", "--folder", tmp_path).exception
+    assert isinstance(error, MytorchError)
+    assert "must not exist yet, or be an empty folder" in str(error)
+    assert [file.name for file in (tmp_path / "acme-x").iterdir()] == ["mine.txt"]
+
+
+def test_three_commands_follow(tmp_path):
+    pytest.importorskip("copier", reason="it comes with mytorch-cli[new]")
+    result = invoke("acme-x", "--kind", "layer", "--folder", tmp_path)
+    assert result.exit_code == 0, result.output
+    first, *commands = result.output.splitlines()
+    assert first == f"{tmp_path / 'acme-x'} offers the layer AcmeX. Next:"
+    assert [command.strip() for command in commands] == [
+        f"cd {tmp_path / 'acme-x'}",
+        "python -m pip install -e '.[test]'",
+        "python -m pytest",
+    ]
+    assert (tmp_path / "acme-x/src/acme_x/py.typed").exists()
+
+
+def test_an_unknown_kind_names_the_known_ones(tmp_path):
+    result = invoke("acme-x", "--kind", "layr", "--folder", tmp_path)
+    assert result.exit_code == 2
+    assert "'layer', 'loss', 'optimizer', 'dataset', 'metric', 'command', 'hook'" in result.output
