@@ -2,48 +2,31 @@
 
 import json
 import re
-import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
 
 HOUSE = Path(__file__).parents[1]
 STRANGER = HOUSE / "examples" / "gated-linear"
-PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
-
-
-def run(*command, folder=None):
-    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    """The folder of the programs of an environment that holds nothing but wheels."""
-    folder = tmp_path_factory.mktemp("stranger")
-    sources = [HOUSE / f"mytorch-{part}" for part in PARTS]
-    pip = [sys.executable, "-m", "pip"]
-    run(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder / "wheels", *sources, STRANGER)
-    venv.create(folder / "fresh", with_pip=True)
-    programs = folder / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")
-    wheels = sorted((folder / "wheels").glob("*.whl"))
-    assert len(wheels) == len(PARTS) + 1
-    run(programs / "python", "-m", "pip", "install", "--quiet", "-c", HOUSE / "constraints.txt", *wheels)
-    return programs
+def stranger(beside, tmp_path_factory):
+    """An environment with the seven wheels and the stranger's."""
+    environment = beside()
+    environment.install_wheels(tmp_path_factory.mktemp("stranger"), STRANGER)
+    return environment
 
 
-def test_the_layer_is_listed_with_its_distribution(programs):
-    parts = json.loads(run(programs / "mytorch", "plugins", "list", "layer", "--json"))
+def test_the_layer_is_listed_with_its_distribution(stranger):
+    parts = json.loads(stranger.mytorch("plugins", "list", "layer", "--json")[0])
     (part,) = [part for part in parts if part["name"] == "GatedLinear"]
     assert part["distribution"] == "gated-linear"
     assert part["version"] == "1.0.0"
 
 
-def test_an_experiment_trains_it_by_name_and_the_run_loads_again(programs, tmp_path):
-    run(programs / "mytorch", "train", STRANGER / "gated-disk.toml", "--quiet", folder=tmp_path)
+def test_an_experiment_trains_it_by_name_and_the_run_loads_again(stranger, tmp_path):
+    stranger.mytorch("train", STRANGER / "gated-disk.toml", "--quiet", folder=tmp_path)
     (kept,) = (tmp_path / "runs").iterdir()
     model = json.loads((kept / "model.json").read_text())["model"]
     assert [layer["type"] for layer in model["layers"]] == [
@@ -51,9 +34,19 @@ def test_an_experiment_trains_it_by_name_and_the_run_loads_again(programs, tmp_p
         "gated-linear:GatedLinear",
         "mytorch-nn:Linear",
     ]
-    assert json.loads(run(programs / "mytorch", "evaluate", kept, "--json"))["error_rate"] < 0.1
+    assert json.loads(stranger.mytorch("evaluate", kept, "--json")[0])["error_rate"] < 0.1
 
 
-def test_its_backward_equals_autograd_s(programs, tmp_path):
-    said = run(programs / "mytorch", "parity", STRANGER / "gated-disk.toml", "--set", "epochs=3", folder=tmp_path)
-    assert re.search(r"^seed 0: equal;", said, re.MULTILINE)
+def test_its_backward_equals_autograd_s(stranger, tmp_path):
+    arguments = "parity", STRANGER / "gated-disk.toml", "--set", "epochs=3"
+    assert re.search(r"^seed 0: equal;", stranger.mytorch(*arguments, folder=tmp_path)[0], re.MULTILINE)
+
+
+def test_the_kit_passes_it(stranger, tmp_path):
+    said, _ = stranger.mytorch("check", "gated-linear", folder=tmp_path)
+    assert "inputs: normal (5, 3): 58 of 58 checks passed" in said
+
+
+def test_its_own_tests_pass(stranger, tmp_path):
+    said, _ = stranger.run("-m", "pytest", "-p", "no:cacheprovider", STRANGER / "tests", folder=tmp_path)
+    assert " passed" in said.splitlines()[-1]

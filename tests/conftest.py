@@ -1,0 +1,98 @@
+"""Environments that hold nothing but wheels, built and installed once for all tests that need them."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1]
+PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+
+
+def run(*command, folder=None, status=0, **environment):
+    """Run a command that must end with a status; its output and error output."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MYTORCH", "PYTHON"))}
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env={**inherited, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout, done.stderr
+
+
+def build_wheel(source, folder):
+    """Build a distribution's wheel into a folder."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, folder=source)
+
+
+class Environment:
+    """A virtual environment in which distributions are installed without their dependencies."""
+
+    def __init__(self, folder):
+        venv.create(folder, with_pip=False)
+        self.python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        paths = {"base": str(folder), "platbase": str(folder)}
+        self.packages = Path(sysconfig.get_path("purelib", "venv", paths))
+
+    def install(self, *what):
+        """Install with the pip of this process; pip's own options may be among the words."""
+        run(*PIP, "--python", self.python, "install", "--quiet", *what)
+
+    def install_wheels(self, folder, *sources):
+        """Build the wheels of distributions into a folder, and install them without their dependencies."""
+        for source in sources:
+            build_wheel(source, folder)
+        self.install("--no-deps", *sorted(folder.glob("*.whl")))
+
+    def see(self, other):
+        """See what is installed in another environment."""
+        (self.packages / "other.pth").write_text(f"{other.packages}\n")
+
+    def run(self, *arguments, **options):
+        """Run this environment's Python; its output and error output."""
+        return run(self.python, *arguments, **options)
+
+    def mytorch(self, *arguments, **options):
+        """Run `mytorch ARGUMENTS`; its output and error output."""
+        return self.run("-c", "from mytorch.cli import main; main()", *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def project_wheels(tmp_path_factory):
+    """The wheels of the seven distributions, built from the checkout."""
+    pytest.importorskip("hatchling", reason="the wheels are built with hatchling")
+    folder = tmp_path_factory.mktemp("project-wheels")
+    for part in PARTS:
+        build_wheel(HOUSE / f"mytorch-{part}", folder)
+    wheels = sorted(folder.glob("*.whl"))
+    assert len(wheels) == len(PARTS)
+    return wheels
+
+
+@pytest.fixture(scope="session")
+def real(project_wheels, tmp_path_factory):
+    """An environment with the seven wheels and what they need, and what builds editable installs."""
+    environment = Environment(tmp_path_factory.mktemp("real") / "venv")
+    environment.install("-c", HOUSE / "constraints.txt", *project_wheels, "hatchling", "editables")
+    return environment
+
+
+@pytest.fixture(scope="session")
+def beside(real, tmp_path_factory):
+    """Makes environments that see the real one."""
+
+    def make():
+        environment = Environment(tmp_path_factory.mktemp("beside") / "venv")
+        environment.see(real)
+        return environment
+
+    return make
