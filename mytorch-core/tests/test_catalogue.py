@@ -74,7 +74,10 @@ def test_reference_of_imports_nothing_foreign(install: Any) -> None:
     assert catalogue().reference_of("layer", type("Third", (), {})) is None
     assert "acme_bad" not in sys.modules
     Other.__qualname__ = "Other"
-    assert catalogue().reference_of("layer", Other) is None  # its namesake cannot be imported, which harms nobody
+    assert catalogue().reference_of("layer", Other) is None
+    assert "acme_bad" not in sys.modules, "another package's namesake"
+    Other.__module__ = "acme_bad.inner"
+    assert catalogue().reference_of("layer", Other) is None  # cannot be imported, which harms nobody
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

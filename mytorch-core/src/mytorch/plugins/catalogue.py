@@ -95,10 +95,10 @@ class Part:
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(
-                f"{self.told} cannot be imported from {self.target} ({reason}). {self._remedy()}"
+                f"{self.told} cannot be imported from {self.target} ({reason}). {self.removal}"
             ) from error
         if misshapen := wrong_shape(self.kind, value):
-            raise PluginError(f"{self.told} {misshapen} at {self.target}. {self._remedy()}")
+            raise PluginError(f"{self.told} {misshapen} at {self.target}. {self.removal}")
         return value
 
     @property
@@ -106,7 +106,9 @@ class Part:
         """Kind, name, distribution and version, as messages say it."""
         return f"{self.kind} {self.name!r} of {self.distribution} {self.version}"
 
-    def _remedy(self) -> str:
+    @property
+    def removal(self) -> str:
+        """What to do about a part that cannot be used."""
         return f"Mend or remove it: python -m pip uninstall {self.distribution}"
 
 
@@ -180,11 +182,12 @@ class Catalogue:
     def reference_of(self, kind: str, value: object) -> str | None:
         """The unambiguous name under which a class is offered, or None if no entry point leads to it.
 
-        Only entry points whose attribute has the class's name are looked at, so nothing foreign is imported.
+        Only entry points to an attribute of the class's name in its own package are looked at, so that nothing
+        foreign is imported.
         """
-        wanted = getattr(value, "__qualname__", None)
+        wanted, module = getattr(value, "__qualname__", None), str(getattr(value, "__module__", ""))
         for part in self.of_kind(kind):
-            if part.target.rpartition(":")[2] != wanted:
+            if part.target.rpartition(":")[2] != wanted or not _same_package(part.target, module):
                 continue
             try:
                 if part.load() is value:
@@ -192,6 +195,10 @@ class Catalogue:
             except MytorchError:
                 continue
         return None
+
+
+def _same_package(target: str, module: str) -> bool:
+    return target.partition(":")[0].partition(".")[0] == module.partition(".")[0]
 
 
 _told: set[Part] = set()

@@ -36,6 +36,7 @@ class Hooks:
         self._manager.add_hookspecs(hookspecs)
         self._must_succeed: set[int] = set()
         self._labels: dict[int, str] = {}
+        self._remedies: dict[int, str] = {}
         self._failed: set[tuple[int, str]] = set()
         self._listeners: dict[str, list[pluggy.HookImpl]] = {}
         if installed:
@@ -51,38 +52,48 @@ class Hooks:
         With `must_succeed`, what it raises ends the run; otherwise it is reported once and training goes on.
         Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments.
         """
-        self._listeners.clear()
         label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
+        self._register(plugin, name, f"hook plugin {label!r}")
+        self._labels[id(plugin)] = label
+        if must_succeed:
+            self._must_succeed.add(id(plugin))
+
+    def _register(self, plugin: object, name: str | None, told: str) -> None:
+        """Let pluggy validate a plugin and take it, or take it back whole and raise PluginError."""
+        self._listeners.clear()
         try:
             registered = self._manager.register(plugin, name=name)
             self._manager.check_pending()
             implemented = self._manager.get_hookcallers(plugin) or []
             if registered is None or not implemented:
-                raise PluginError(f"hook plugin {label!r} must implement at least one hook, marked with hookimpl")
+                raise PluginError(f"{told} must implement at least one hook, marked with hookimpl")
             for caller in implemented:
                 for implementation in caller.get_hookimpls():
                     if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper):
-                        raise PluginError(
-                            f"hook plugin {label!r}: {caller.name} must be a plain function, got a wrapper"
-                        )
+                        raise PluginError(f"{told}: {caller.name} must be a plain function, got a wrapper")
         except (pluggy.PluginValidationError, PluginError, ValueError) as error:
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
             if isinstance(error, PluginError):
                 raise
-            raise PluginError(f"hook plugin {label!r} does not fit the hooks: {_one_line(error)}") from error
-        self._labels[id(plugin)] = label
-        if must_succeed:
-            self._must_succeed.add(id(plugin))
+            raise PluginError(f"{told} does not fit the hooks: {_one_line(error)}") from error
 
     def _add_installed(self, part: Part) -> None:
         try:
             plugin = part.load()
-            self.add(plugin() if inspect.isclass(plugin) else plugin, part.reference)
+            plugin = plugin() if inspect.isclass(plugin) else plugin
+            self._register(plugin, part.reference, part.told)
         except (Exception, SystemExit) as error:
             if strict():
                 raise
-            warnings.warn(f"{part.reference} is left out: {_one_line(error)}", PluginWarning, stacklevel=4)
+            reason = _one_line(error)
+            if not isinstance(error, PluginError):
+                reason = f"{part.told} cannot be made ({type(error).__name__}: {reason})"
+            remedy = "" if part.removal in reason else f". {part.removal}"
+            warnings.warn(f"{reason}{remedy}", PluginWarning, stacklevel=4)
+        else:
+            self._labels[id(plugin)] = part.reference
+            self._remedies[id(plugin)] = f"; silence it: mytorch plugins block {part.reference}"
 
     def wants(self, hook: str) -> bool:
         """Whether any plugin listens to this hook."""
@@ -126,10 +137,12 @@ class Hooks:
     def _report(self, plugin: object, hook: str, error: BaseException) -> None:
         if (id(plugin), hook) not in self._failed:
             self._failed.add((id(plugin), hook))
-            name = self._labels[id(plugin)]
+            name, remedy = self._labels[id(plugin)], self._remedies.get(id(plugin), "")
             reason = f"{type(error).__name__}: {_one_line(error)}"
             warnings.warn(
-                f"hook plugin {name!r} failed in {hook} ({reason}); training goes on", PluginWarning, stacklevel=3
+                f"hook plugin {name!r} failed in {hook} ({reason}); training goes on{remedy}",
+                PluginWarning,
+                stacklevel=3,
             )
 
 
