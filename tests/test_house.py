@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mytorch.plugins import KINDS
+from mytorch.plugins.offers import OFFERS
+
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
 DISTRIBUTION_OF = {"tomli_w": "tomli-w"}
@@ -158,3 +161,10 @@ def test_the_lowest_versions_that_are_tested_are_those_declared():
     for line in (line for part in lists for lines in part for line in lines if not line.startswith("mytorch-")):
         name, _, version = line.partition(">=")
         assert lowest[name.strip()].startswith(version), f"{line} is declared, {lowest[name]} is tested"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_an_absent_distribution_offers_is_what_its_entry_points_are(part):
+    groups = project(part).get("entry-points", {})
+    declared = {kind: tuple(groups[group]) for kind, group in KINDS.items() if group in groups}
+    assert OFFERS.get(f"mytorch-{part}", {}) == declared

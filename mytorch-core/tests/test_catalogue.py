@@ -92,14 +92,21 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         known.find("layers", "Linear")
 
 
-def test_an_absent_distribution_of_the_project_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mytorch.plugins import catalogue as function
-
-    module = sys.modules[function.__wrapped__.__module__]
-    monkeypatch.setattr(module, "catalogue", lambda: Catalogue([]))
-    message = r"There are none\. mytorch-nn is not installed; it may offer it: python -m pip install \./mytorch-nn"
-    with pytest.raises(UnknownNameError, match=message):
-        Catalogue([]).find("layer", "Linear")
+def test_what_an_absent_distribution_of_the_project_offers_is_told_with_its_installation() -> None:
+    known = Catalogue([part("Gate", "acme"), part("SGD", "mytorch-optim", kind="optimizer")])
+    for name in ("Linear", "mytorch-nn:Linear"):
+        message = rf"layer: '{name}' is not installed\. mytorch-nn offers it: python -m pip install \./mytorch-nn$"
+        with pytest.raises(UnknownNameError, match=message):
+            known.find("layer", name)
+    message = r"Nearest: Gate\. mytorch-nn, which is not installed, offers Tanh: python -m pip install \./mytorch-nn$"
+    with pytest.raises(
+        UnknownNameError, match=r"Known: Gate\. mytorch-nn, which is not installed, offers Linear: .*nn$"
+    ):
+        known.find("layer", "Liner")
+    with pytest.raises(UnknownNameError, match=r"layer: 'Gata' is not installed\. Nearest: Gate\.$"):
+        known.find("layer", "Gata")
+    with pytest.raises(UnknownNameError, match=r"optimizer: 'SDG' is not installed\. Nearest: SGD\.$"):
+        known.find("optimizer", "SDG")
 
 
 def test_a_bare_name_is_the_projects_own_first() -> None:

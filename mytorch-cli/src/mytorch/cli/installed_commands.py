@@ -12,13 +12,8 @@ from mytorch.plugins import (
     PluginWarning,
     SettingsError,
     catalogue,
-    install_command,
-    nearest,
     rules,
 )
-
-OWNERS = {"train": "mytorch-train", "evaluate": "mytorch-train", "parity": "mytorch-train", "data": "mytorch-data"}
-"""The project's commands, so that one that is not installed can be named with its remedy."""
 
 
 class InstalledCommands(click.Group):
@@ -91,10 +86,7 @@ def names_of(parts: list[Part], taken: list[str]) -> list[str]:
 
 def unknown(name: str, known: list[str]) -> str:
     """Why there is no such command, and what to do about it."""
-    owner = OWNERS.get(name)
-    if owner is not None and all(part.distribution != owner for part in catalogue()):
-        return f"No such command {name!r}: it belongs to {owner}, which is not installed: {install_command(owner)}"
-    return f"No such command {name!r}. {nearest(name, known)}"
+    return f"No such command {name!r}. {catalogue().remedy('command', name, known)}"
 
 
 def _load(command: StandIn, ctx: click.Context) -> click.Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
@@ -19,6 +19,7 @@ from mytorch.plugins.errors import (
     UnknownNameError,
     nearest,
 )
+from mytorch.plugins.offers import offered
 from mytorch.plugins.rules import VARIABLES, rules
 from mytorch.plugins.shape import wrong_shape
 from mytorch.plugins.source import definition, find_source
@@ -145,7 +146,7 @@ class Catalogue:
             found = [part for part in found if part.distribution == canonicalize_name(distribution)]
         if not found:
             known = [part.reference if distribution else part.name for part in offered]
-            raise UnknownNameError(f"{kind}: {name!r} is not installed. {nearest(name, known)}{_offer(kind)}")
+            raise UnknownNameError(f"{kind}: {name!r} is not installed. {self.remedy(kind, name, known)}")
         usable = [part for part in found if part.blocked() is None]
         if len(usable) < 2:
             return (usable or found)[0], None
@@ -154,6 +155,18 @@ class Catalogue:
         if preferred := rules().preferred(usable):
             return preferred[0], f"preferred by {preferred[1]}"
         raise DuplicateError(f"{kind}: {name!r} is offered by several distributions; {ways_out(usable)}")
+
+    def remedy(self, kind: str, name: str, known: Iterable[str]) -> str:
+        """What to write or install instead of a name that is not known: absent parts of this project count, too."""
+        absent = offered(kind, {part.distribution for part in self._parts})
+        bare = name.rpartition(":")[2]
+        if owner := absent.get(bare):
+            return f"{owner} offers it: {install_command(owner)}"
+        told = nearest(name, known)
+        if close := [other for other in absent if nearest(bare, [other]).startswith("Nearest")]:
+            owner = absent[close[0]]
+            told += f" {owner}, which is not installed, offers {close[0]}: {install_command(owner)}"
+        return told
 
     def load(self, kind: str, name: str) -> Any:
         """Find a part and import it. One line, once a process, says which was taken of several that have the name."""
@@ -210,27 +223,6 @@ def ways_out(parts: list[Part]) -> str:
     shown = " or ".join(repr(part.reference) for part in parts[:3])
     more = f" or one of {len(parts) - 3} more" if len(parts) > 3 else ""
     return f"write {shown}{more}, or choose one for good: mytorch plugins prefer {first}"
-
-
-_OFFERED_BY = {
-    "layer": "mytorch-nn",
-    "loss": "mytorch-nn",
-    "initializer": "mytorch-nn",
-    "optimizer": "mytorch-optim",
-    "schedule": "mytorch-optim",
-    "dataset": "mytorch-data",
-    "transform": "mytorch-data",
-    "metric": "mytorch-train",
-    "experiment": "mytorch-train",
-}
-
-
-def _offer(kind: str) -> str:
-    """Which absent distribution of the project would bring parts of this kind."""
-    owner = _OFFERED_BY.get(kind)
-    if owner is None or any(part.distribution == owner for part in catalogue()):
-        return ""
-    return f" {owner} is not installed; it may offer it: {install_command(owner)}"
 
 
 def install_command(*names: str) -> str:
