@@ -5,8 +5,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from mytorch.cli.plugins.new import core_range, import_name_of, new
-from mytorch.plugins import MytorchError
+from mytorch.cli.plugins.new import core_range, import_name_of, new, part_name
+from mytorch.cli.root import mytorch
+from mytorch.plugins import Catalogue, MytorchError, Part
 
 
 def test_names_become_import_names():
@@ -19,11 +20,17 @@ def test_names_become_import_names():
         ("Acme", "must be lower-case words with - between them, such as acme-swish, got 'Acme'"),
         ("-x", "must be lower-case words"),
         ("../x", "must be lower-case words"),
-        ("mytorch", "must not be a name of mytorch itself"),
-        ("mytorch-nn", "must not be a name of mytorch itself"),
-        ("class", "'class' must not be taken"),
-        ("json", "'json' must not be taken, .* give another, such as json-layers"),
-        ("pluggy", "'pluggy' must not be taken"),
+        ("mytorch", "must not begin with mytorch or test, got 'mytorch'; give another, such as acme-mytorch"),
+        ("mytorch-nn", "must not begin with mytorch or test"),
+        ("test-layer", "must not begin with mytorch or test"),
+        ("class", "must not be taken"),
+        ("json", "must not be taken, got 'json', .* give another, such as acme-json"),
+        ("winreg", "must not be taken"),
+        ("pluggy", "must not be taken"),
+        ("list", "must not be taken"),
+        ("none", "must not be taken"),
+        ("value-error", "must not be taken"),
+        ("tensor", "must not be taken"),
     ],
 )
 def test_a_name_must_be_one_of_its_own(name, reason):
@@ -36,6 +43,22 @@ def test_a_name_must_be_one_of_its_own(name, reason):
 )
 def test_the_range_ends_where_the_contract_may_break(installed, wanted):
     assert core_range(installed) == wanted
+
+
+@pytest.mark.parametrize("command", sorted(mytorch.commands))
+def test_the_commands_of_the_command_line_itself_are_taken(command):
+    with pytest.raises(MytorchError, match=f"the command {command} must not be offered already, got .* mytorch-cli"):
+        part_name(command, "command")
+
+
+def test_what_another_distribution_offers_is_taken(monkeypatch):
+    offered = Catalogue([Part("layer", "Swish", "other", "1.0", "other:Swish", ">=0.1,<0.2")])
+    monkeypatch.setattr("mytorch.cli.plugins.new.catalogue", lambda: offered)
+    wanted = "plugins new: the layer Swish must not be offered already, got that of other; give another name, such as "
+    with pytest.raises(MytorchError, match=f"{wanted}acme-swish"):
+        part_name("swish", "layer")
+    assert part_name("swish", "loss") == "Swish"
+    assert part_name("other", "layer") == "Other"
 
 
 def invoke(*arguments):
@@ -71,6 +94,12 @@ def test_three_commands_follow(tmp_path):
         "python -m pytest",
     ]
     assert (tmp_path / "acme-x/src/acme_x/py.typed").exists()
+
+
+def test_the_commands_that_follow_can_be_pasted(tmp_path):
+    pytest.importorskip("copier", reason="it comes with mytorch-cli[new]")
+    result = invoke("acme-x", "--kind", "layer", "--folder", tmp_path / "my folder")
+    assert f"  cd '{tmp_path / 'my folder' / 'acme-x'}'" in result.output.splitlines()
 
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path):

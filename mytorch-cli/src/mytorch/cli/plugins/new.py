@@ -1,17 +1,39 @@
 """`mytorch plugins new`."""
 
+import builtins
 import importlib.util
 import keyword
 import re
+import shlex
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
-from mytorch.plugins import KINDS, OWN, MytorchError
+from mytorch.plugins import KINDS, MytorchError, catalogue
 
 OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "command", "hook")
 TEMPLATES = Path(__file__).parents[1] / "templates"
+
+COMMANDS = ("completion", "plugins")
+"""The commands of the command line itself, which no entry point names."""
+
+USED_BY_TEMPLATES = {
+    "Any",
+    "ArgumentError",
+    "DataSet",
+    "F",
+    "Formula",
+    "Iterable",
+    "Metric",
+    "Module",
+    "Optimizer",
+    "Parameter",
+    "ShapeError",
+    "Tensor",
+}
+"""A class of such a name would hide what its own file imports."""
 
 
 @click.command()
@@ -33,10 +55,28 @@ def new(name: str, kind: str, folder: Path) -> None:
       mytorch plugins new acme-swish --kind layer
       mytorch plugins new acme-spirals --kind dataset --folder ~/src
     """
-    import_name = import_name_of(name)
+    import_name, part = import_name_of(name), part_name(name, kind)
     target = folder / name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise MytorchError(f"plugins new: {target} must not exist yet, or be an empty folder; give another name")
+    fill_in(
+        target,
+        {
+            "name": name,
+            "import_name": import_name,
+            "class_name": class_name_of(name),
+            "kind": kind,
+            "group": KINDS[kind],
+            "core": core_range(version("mytorch-core")),
+        },
+    )
+    click.echo(f"{target} offers the {kind} {part}. Next:")
+    for line in (f"cd {shlex.quote(str(target))}", "python -m pip install -e '.[test]'", "python -m pytest"):
+        click.echo(f"  {line}")
+
+
+def fill_in(target: Path, answers: dict[str, str]) -> None:
+    """Write the templates, filled in, into a folder. Raises MytorchError if the extra is not installed."""
     try:
         from copier import run_copy
     except ImportError as error:
@@ -44,20 +84,7 @@ def new(name: str, kind: str, folder: Path) -> None:
             "plugins new: copier, which fills in the templates, must be installed: "
             "python -m pip install './mytorch-cli[new]'"
         ) from error
-    answers = {
-        "name": name,
-        "import_name": import_name,
-        "class_name": "".join(word.capitalize() for word in import_name.split("_")),
-        "kind": kind,
-        "group": KINDS[kind],
-        "core": core_range(version("mytorch-core")),
-    }
     run_copy(str(TEMPLATES), target, answers, defaults=True, quiet=True)
-    click.echo(
-        f"{target} offers the {kind} {answers['class_name' if kind not in ('command', 'hook') else 'name']}. Next:"
-    )
-    for line in (f"cd {target}", "python -m pip install -e '.[test]'", "python -m pytest"):
-        click.echo(f"  {line}")
 
 
 def import_name_of(name: str) -> str:
@@ -66,15 +93,41 @@ def import_name_of(name: str) -> str:
         raise MytorchError(
             f"plugins new: the name must be lower-case words with - between them, such as acme-swish, got {name!r}"
         )
-    import_name = name.replace("-", "_")
-    if name in OWN or import_name == "mytorch":
-        raise MytorchError(f"plugins new: {name!r} must not be a name of mytorch itself; give one of your own")
-    if keyword.iskeyword(import_name) or importlib.util.find_spec(import_name) is not None:
+    if name.startswith(("mytorch", "test")):
         raise MytorchError(
-            f"plugins new: {import_name!r} must not be taken, got the name of an installed module or of Python's own; "
-            f"give another, such as {name}-layers"
+            f"plugins new: the name must not begin with mytorch or test, got {name!r}; "
+            f"give another, such as acme-{name}"
+        )
+    import_name, class_name = name.replace("-", "_"), class_name_of(name)
+    if (
+        any(keyword.iskeyword(word) or hasattr(builtins, word) for word in (import_name, class_name))
+        or class_name in USED_BY_TEMPLATES
+        or import_name in sys.stdlib_module_names
+        or importlib.util.find_spec(import_name) is not None
+    ):
+        raise MytorchError(
+            f"plugins new: the name must not be taken, got {name!r}, which Python, an installed module or the "
+            f"templates use already; give another, such as acme-{name}"
         )
     return import_name
+
+
+def class_name_of(name: str) -> str:
+    """The name of a distribution's class: AcmeSwish for acme-swish."""
+    return "".join(word.capitalize() for word in re.split("[-_]", name))
+
+
+def part_name(name: str, kind: str) -> str:
+    """The name that a part has for its users. Raises MytorchError if a part of another distribution has it."""
+    part = name if kind in ("command", "hook") else class_name_of(name)
+    owners = [other.distribution for other in catalogue().of_kind(kind) if other.name == part]
+    owners += ["mytorch-cli"] * (kind == "command" and part in COMMANDS)
+    if others := sorted({owner for owner in owners if owner != name}):
+        raise MytorchError(
+            f"plugins new: the {kind} {part} must not be offered already, got that of {', '.join(others)}; "
+            f"give another name, such as acme-{name}"
+        )
+    return part
 
 
 def core_range(installed: str) -> str:
