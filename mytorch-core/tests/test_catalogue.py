@@ -98,7 +98,6 @@ def test_what_an_absent_distribution_of_the_project_offers_is_told_with_its_inst
         message = rf"layer: '{name}' is not installed\. mytorch-nn offers it: python -m pip install \./mytorch-nn$"
         with pytest.raises(UnknownNameError, match=message):
             known.find("layer", name)
-    message = r"Nearest: Gate\. mytorch-nn, which is not installed, offers Tanh: python -m pip install \./mytorch-nn$"
     with pytest.raises(
         UnknownNameError, match=r"Known: Gate\. mytorch-nn, which is not installed, offers Linear: .*nn$"
     ):
