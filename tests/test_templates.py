@@ -1,5 +1,6 @@
 """What `mytorch plugins new` writes, of each kind: a wheel whose own tests, unedited, pass."""
 
+import ast
 import json
 import os
 import shutil
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from mytorch.cli.plugins.new import USED_BY_TEMPLATES
 
 HOUSE = Path(__file__).parents[1]
 KINDS = ("layer", "loss", "optimizer", "dataset", "metric", "command", "hook")
@@ -113,10 +116,36 @@ lr = 0.003
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_code_is_clean(written, kind):
-    """As ruff, in its own order of imports, and mypy --strict see it."""
-    source = written / f"acme-{kind}-x"
+@pytest.mark.parametrize("name", ["acme-{kind}-x", "xy", "another-company-{kind}-9"])
+def test_ruff_finds_nothing(tmp_path, kind, name):
+    """Whatever the length of the names; the line length is that of its own pyproject.toml."""
+    name = name.format(kind=kind)
+    run(*MYTORCH, "plugins", "new", name, "--kind", kind, folder=tmp_path)
     ruff = [sys.executable, "-m", "ruff"]
-    run(*ruff, "check", "--isolated", "--select", "E,F,I,UP,B", "--line-length", "119", ".", folder=source)
-    run(*ruff, "format", "--isolated", "--check", "--line-length", "119", ".", folder=source)
-    run(sys.executable, "-m", "mypy", "--strict", "src", folder=source)
+    run(*ruff, "check", "--select", "E,F,W,I,UP,B,A,C4,SIM,RET,PTH,PIE,RUF", name, folder=tmp_path)
+    run(*ruff, "format", "--check", name, folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mypy_finds_nothing(written, kind):
+    run(sys.executable, "-m", "mypy", "--strict", "src", folder=written / f"acme-{kind}-x")
+
+
+@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset", "metric"])
+def test_no_class_can_hide_what_its_file_uses(written, kind):
+    source = written / f"acme-{kind}-x"
+    trees = [ast.parse(file.read_text()) for file in source.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names |= {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    used = {name for name in names if name[0].isupper()} - {f"Acme{kind.capitalize()}X"}
+    assert used
+    assert used <= USED_BY_TEMPLATES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_readme_says_what_to_run(written, kind):
+    name = f"acme-{kind}-x"
+    part = name if kind in ("command", "hook") else f"Acme{kind.capitalize()}X"
+    commands = ["python -m pip install -e '.[test]'", "python -m pytest", f"mytorch plugins show {part}"]
+    assert "\n".join(["```bash", *commands, "```"]) in (written / name / "README.md").read_text()
