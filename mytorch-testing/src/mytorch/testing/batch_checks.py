@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -75,15 +77,22 @@ def leading_dimensions(case: Case) -> None:
     flat = tensors(trial.forward(case.inputs)[0], "output")
     deep = replace(case, inputs=mapped(case.inputs, lambda leaf: leaf[None] if isinstance(leaf, Tensor) else leaf))
     trial = Trial(deep)
-    try:
+    with _takes_axes("forward"):
         output = tensors(trial.forward(deep.inputs)[0], "output")
-    except ShapeError as error:
-        raise CheckError(
-            f"forward must take additional leading axes (tag fixed_dimensions otherwise): {error}"
-        ) from error
     for name, expected in flat.items():
         require_close(name, output.get(name), expected[None], "be the same with another leading axis")
-    gradient_checks.autograd(deep)
+    with _takes_axes("backward"):
+        gradient_checks.autograd(deep)
+
+
+@contextmanager
+def _takes_axes(step: str) -> Iterator[None]:
+    try:
+        yield
+    except ShapeError as error:
+        raise CheckError(
+            f"{step} must take additional leading axes (tag fixed_dimensions otherwise): {error}"
+        ) from error
 
 
 def non_contiguous(case: Case) -> None:

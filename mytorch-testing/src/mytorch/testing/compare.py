@@ -26,8 +26,9 @@ def require_close(
     difference = (actual - expected).abs().nan_to_num(nan=float("inf"))
     at = int(difference.argmax())
     index = tuple(int(i) for i in torch.unravel_index(torch.tensor(at), difference.shape))
+    place = f" at {list(index)}" if index else ""
     raise CheckError(
-        f"{what} must {rule}; largest difference {float(difference.max()):.3g} at {list(index)}, "
+        f"{what} must {rule}; largest difference {float(difference.max()):.3g}{place}, "
         f"got {float(actual.flatten()[at]):.6g} instead of {float(expected.flatten()[at]):.6g}"
         f"{_likeness(actual, expected)}"
     )
