@@ -68,6 +68,7 @@ class Shop:
     def __init__(self, folder, capsys):
         self.folder, self.capsys = folder, capsys
         self.made, self.installed, self.path = set(), set(), []
+        self.site = folder / "site"
         self.names = types.ModuleType("page")
         for file in HOUSE.iterdir():
             if file.name == ".ci" or file.name[0] != ".":
@@ -181,6 +182,8 @@ def do(line, shop, fails=False):
 
 
 def run_mytorch(arguments, shop, fails):
+    if arguments[:2] == ["plugins", "new"]:
+        pytest.importorskip("copier", reason="copier comes with mytorch-cli[new]")
     arguments = [latest(argument, shop) for argument in arguments] + SHORTER.get(arguments[0], [])
     return call([Path(sys.executable).with_name("mytorch"), *arguments], shop, fails)
 
@@ -222,12 +225,13 @@ def check_pip(arguments, shop):
     parser.add_argument("what", nargs="*")
     given = parser.parse_args(arguments)
     assert given.what or given.r or given.e
+    given.what += given.e
     texts = [(HOUSE / file).read_text().splitlines() for file in given.r]
-    paths = [line for lines in texts for line in lines if line and line[0] != "#"] + given.e
+    paths = [line for lines in texts for line in lines if line and line[0] != "#"]
     pinned = {line.partition("==")[0] for line in (HOUSE / "constraints.txt").read_text().splitlines()}
     assert all((HOUSE / file).is_file() for file in given.c)
     for what in paths + given.what:
-        if what.startswith("./"):
+        if what.startswith("."):
             install(what, shop)
         else:
             assert what in pinned, f"{what} must be pinned in constraints.txt"
@@ -236,13 +240,14 @@ def check_pip(arguments, shop):
 
 
 def install(what, shop):
-    """Put a distribution of the checkout on the path with its metadata, as pip would; the project's are there."""
-    folder, _, extras = what.removesuffix("]").partition("[")
-    project = tomllib.loads((HOUSE / folder / "pyproject.toml").read_text())["project"]
+    """Put a distribution on the path with its metadata, as pip would; the project's own are there."""
+    name, _, extras = what.removesuffix("]").partition("[")
+    folder = shop.folder / name
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     assert not extras or set(extras.split(",")) <= set(project["optional-dependencies"])
     if project["name"].startswith("mytorch-"):
         return
-    info = shop.folder / "site" / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info = shop.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True)
     needs = "".join(f"Requires-Dist: {line}\n" for line in project["dependencies"])
     (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n{needs}")
@@ -251,7 +256,7 @@ def install(what, shop):
     groups.read_dict(project["entry-points"])
     with (info / "entry_points.txt").open("w") as file:
         groups.write(file)
-    shop.path += [info.parent, HOUSE / folder / "src"]
+    shop.path += [info.parent, folder.resolve() / "src"]
 
 
 def check_tox(arguments, shop, fails):
@@ -266,8 +271,16 @@ def check_tox(arguments, shop, fails):
 
 
 def check_pytest(arguments, shop, fails):
-    assert arguments
+    if not arguments:  # in a distribution of one's own
+        return call([sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], shop, fails)
     assert all((HOUSE / argument).exists() for argument in arguments), arguments
+    return ""
+
+
+def change_folder(arguments, shop, fails):
+    (name,) = arguments
+    shop.folder /= name
+    assert shop.folder.is_dir()
 
 
 def as_in_tox(program):
@@ -290,6 +303,7 @@ LANGUAGES = {"python": run_python, "toml": check_toml, "console": run_console, "
 PROGRAMS = {
     "mytorch": run_mytorch,
     **dict.fromkeys(["python", "python3"], run_interpreter),
+    "cd": change_folder,
     "tox": check_tox,
     "pytest": check_pytest,
     "source": check_source,
