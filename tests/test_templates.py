@@ -148,4 +148,7 @@ def test_its_readme_says_what_to_run(written, kind):
     name = f"acme-{kind}-x"
     part = name if kind in ("command", "hook") else f"Acme{kind.capitalize()}X"
     commands = ["python -m pip install -e '.[test]'", "python -m pytest", f"mytorch plugins show {part}"]
-    assert "\n".join(["```bash", *commands, "```"]) in (written / name / "README.md").read_text()
+    text = (written / name / "README.md").read_text()
+    assert "\n".join(["```bash", *commands, "```"]) in text
+    article = "An" if kind == "optimizer" else "A"
+    assert text.startswith(f"# {name}\n{article} {kind} for mytorch, ")
