@@ -44,7 +44,7 @@ def test_its_backward_equals_autograd_s(stranger, tmp_path):
 
 def test_the_kit_passes_it(stranger, tmp_path):
     said, _ = stranger.mytorch("check", "gated-linear", folder=tmp_path)
-    assert "inputs: normal (5, 3): 58 of 58 checks passed" in said
+    assert re.search(r"inputs: normal \(5, 3\): (\d+) of \1 checks passed", said)
 
 
 def test_its_own_tests_pass(stranger, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Buffer, Module, Parameter, require_last_axis
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -65,6 +65,24 @@ class GradientOnCpu(Scale):
         return torch.zeros(x.shape, dtype=x.dtype)
 
 
+class IgnoresMode(Scale):
+    """Noise that evaluation does not turn off."""
+
+    def forward(self, x):
+        y, saved = super().forward(x)
+        return y + torch.randn_like(y), saved
+
+
+class CountsInEvaluation(Scale):
+    def __init__(self):
+        super().__init__()
+        self.seen = Buffer(torch.zeros(()))
+
+    def forward(self, x):
+        self.seen.value = self.seen.value + len(x)
+        return super().forward(x)
+
+
 class AsksForNumbers(Scale):
     def forward(self, x):
         if x.sum().item() > 1e6:
@@ -77,6 +95,8 @@ WRONG = [
     (DropsParameter, "listed_once", r"param\(\) must list bias, got only 1 of 2 parameters"),
     (ListsTwice, "listed_once", r"param\(\) must list each parameter once, got 3 of 2 different"),
     (Replaces, "shared_module", "gradient of gain must be the sum over both uses of a shared module"),
+    (IgnoresMode, "quiet_evaluation", "output must be the same from a second forward in evaluation mode"),
+    (CountsInEvaluation, "quiet_evaluation", "buffer seen must stay what it is in evaluation mode"),
     (GradientOnCpu, "device", r"gradient of input must be on the device of inputs and parameters, meta, got cpu"),
     (MakesOnCpu, "device", "every tensor must be made on the device of the input"),
     (AsksForNumbers, "traceable", r"must be one graph of torch.compile .tag not_traceable otherwise., got"),

@@ -1,6 +1,6 @@
 """Batch normalisation."""
 
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ class BatchNorm1d(Module):
     Source:    Ioffe and Szegedy 2015, "Batch normalization"
     """
 
-    conformance = {"tags": ("mixes_batch", "fixed_dimensions")}  # noqa: RUF012
+    conformance: ClassVar[dict[str, Any]] = {"tags": ("mixes_batch", "fixed_dimensions")}
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """Several axes made one."""
 
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ class Flatten(Module):
     Raises:    ShapeError if x has no such axes
     """
 
-    conformance = {"tags": ("fixed_dimensions",)}  # noqa: RUF012
+    conformance: ClassVar[dict[str, Any]] = {"tags": ("fixed_dimensions",)}
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim

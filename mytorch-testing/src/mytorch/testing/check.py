@@ -48,6 +48,7 @@ SHARED: tuple[Check, ...] = (
     parameter_checks.state_round_trip,
     parameter_checks.description_round_trip,
     mode_checks.mode_at_backward,
+    mode_checks.quiet_evaluation,
     mode_checks.determinism,
     mode_checks.no_autograd,
     device_checks.traceable,

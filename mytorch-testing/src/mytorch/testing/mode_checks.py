@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest import mock
 
 import torch
@@ -24,6 +25,17 @@ def mode_at_backward(case: Case) -> None:
     for name, gradient in expected.items():
         rule = "be that of the mode in which forward ran, though the mode was switched before backward"
         require_close(name, actual[name], gradient, rule)
+
+
+def quiet_evaluation(case: Case) -> None:
+    """In evaluation mode a second forward gives the same output, and no buffer changes."""
+    trial = Trial(replace(case, training=False))
+    before = {name: buffer.value.clone() for name, buffer in trial.module.named_buffer()}
+    first = tensors(trial.forward(case.inputs)[0], "output")
+    for name, value in tensors(trial.module.forward(*case.inputs)[0], "output").items():
+        require_close(name, value, first.get(name), "be the same from a second forward in evaluation mode", 0, 0)
+    for name, buffer in trial.module.named_buffer():
+        require_close(f"buffer {name}", buffer.value, before[name], "stay what it is in evaluation mode", 0, 0)
 
 
 def determinism(case: Case) -> None:
