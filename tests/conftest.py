@@ -1,9 +1,12 @@
-"""Environments that hold nothing but wheels, built and installed once for all tests that need them."""
+"""What several tests stand on: environments that hold nothing but wheels, and a folder in which a page is run."""
 
+import configparser
 import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
+import types
 import venv
 from pathlib import Path
 
@@ -96,3 +99,51 @@ def beside(real, tmp_path_factory):
         return environment
 
     return make
+
+
+class Shop:
+    """The folder in which a page is run, and what its lines have made so far."""
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+        self.made, self.installed, self.path = set(), set(), []
+        self.site = folder / "site"
+        self.names = types.ModuleType("page")
+        for file in HOUSE.iterdir():
+            if file.name == ".ci" or file.name[0] != ".":
+                (folder / file.name).symlink_to(file)
+        (folder / "runs").unlink(missing_ok=True)
+
+    def install(self, what):
+        """Put a distribution on the path with its metadata, as pip would; the project's own are there."""
+        name, _, extras = what.removesuffix("]").partition("[")
+        folder = self.folder / name
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        assert not extras or set(extras.split(",")) <= set(project["optional-dependencies"])
+        if project["name"].startswith("mytorch-"):
+            return
+        info = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir(parents=True)
+        needs = "".join(f"Requires-Dist: {line}\n" for line in project["dependencies"])
+        (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n{needs}")
+        groups = configparser.ConfigParser()
+        groups.optionxform = str
+        groups.read_dict(project["entry-points"])
+        with (info / "entry_points.txt").open("w") as file:
+            groups.write(file)
+        self.path += [info.parent, folder.resolve() / "src"]
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch, capsys):
+    import torch  # which the environment that builds wheels has not
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    made = Shop(tmp_path, capsys)
+    monkeypatch.setitem(sys.modules, "page", made.names)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield made
+    torch.set_num_threads(before)

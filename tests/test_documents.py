@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tokenize
 import tomllib
-import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,33 +59,6 @@ def blocks(text):
             inside = None
     assert inside is None, f"the block of line {inside.line} has no end"
     return found
-
-
-class Shop:
-    """The folder in which a page is run, and what its lines have made so far."""
-
-    def __init__(self, folder, capsys):
-        self.folder, self.capsys = folder, capsys
-        self.made, self.installed, self.path = set(), set(), []
-        self.site = folder / "site"
-        self.names = types.ModuleType("page")
-        for file in HOUSE.iterdir():
-            if file.name == ".ci" or file.name[0] != ".":
-                (folder / file.name).symlink_to(file)
-        (folder / "runs").unlink(missing_ok=True)
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    made = Shop(tmp_path, capsys)
-    monkeypatch.setitem(sys.modules, "page", made.names)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield made
-    torch.set_num_threads(before)
 
 
 @each_page
@@ -232,31 +204,11 @@ def check_pip(arguments, shop):
     assert all((HOUSE / file).is_file() for file in given.c)
     for what in paths + given.what:
         if what.startswith("."):
-            install(what, shop)
+            shop.install(what)
         else:
             assert what in pinned, f"{what} must be pinned in constraints.txt"
             shop.installed.add(what)
     return ""
-
-
-def install(what, shop):
-    """Put a distribution on the path with its metadata, as pip would; the project's own are there."""
-    name, _, extras = what.removesuffix("]").partition("[")
-    folder = shop.folder / name
-    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    assert not extras or set(extras.split(",")) <= set(project["optional-dependencies"])
-    if project["name"].startswith("mytorch-"):
-        return
-    info = shop.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir(parents=True)
-    needs = "".join(f"Requires-Dist: {line}\n" for line in project["dependencies"])
-    (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n{needs}")
-    groups = configparser.ConfigParser()
-    groups.optionxform = str
-    groups.read_dict(project["entry-points"])
-    with (info / "entry_points.txt").open("w") as file:
-        groups.write(file)
-    shop.path += [info.parent, folder.resolve() / "src"]
 
 
 def check_tox(arguments, shop, fails):
