@@ -174,7 +174,7 @@ def test_a_right_layer_passes_every_check_in_both_modes():
     assert report.passed == [f"{mode}/{name}" for mode in ("train", "eval") for name in names]
     assert not report.skipped
     assert str(report).startswith(
-        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 16"
+        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 18"
     )
 
 

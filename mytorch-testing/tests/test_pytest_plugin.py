@@ -121,7 +121,7 @@ def test_a_declaration_of_which_hardly_anything_can_be_checked_fails(run):
     """
     result = run(textwrap.dedent(text))
     assert result.parseoutcomes()["failed"] == 1
-    result.stdout.fnmatch_lines(["*OneHot(): at least 16 different checks must pass, got *"])
+    result.stdout.fnmatch_lines(["*OneHot(): at least 18 different checks must pass, got *"])
 
 
 def test_the_minimum_says_nothing_when_checks_are_left_out(run):

@@ -191,5 +191,5 @@ class OneHot(Module):
 
 
 def test_too_few_checks_are_no_success():
-    with pytest.raises(CheckError, match=r"(?s)at least 16 different checks must pass, got \d+; give it inputs that"):
+    with pytest.raises(CheckError, match=r"(?s)at least 18 different checks must pass, got \d+; give it inputs that"):
         check_layer(OneHot, torch.tensor([0, 2]), modes=("train",))

@@ -110,6 +110,33 @@ def test_a_wrong_layer_fails_where_its_twin_passes(wrong, check, text):
     assert check_layer(Scale, X, checks=(check,)).passed == [f"train/{check}", f"eval/{check}"]
 
 
+class TwoOutputs(Scale):
+    """y and the square of x, either of which may not be used."""
+
+    def forward(self, x):
+        return (super().forward(x)[0], x.square()), x
+
+    def backward(self, d_output, x):
+        d_y, d_square = d_output
+        d_x = None if d_y is None else super().backward(d_y, x)
+        if d_square is None:
+            return d_x
+        return 2 * x * d_square if d_x is None else d_x + 2 * x * d_square
+
+
+class NeedsBoth(TwoOutputs):
+    def backward(self, d_output, x):
+        d_y, d_square = d_output
+        return Scale.backward(self, d_y, x) + 2 * x * d_square
+
+
+def test_an_output_that_was_not_used_counts_as_zeros():
+    text = "structure: backward must take None upstream of output 0, which was not used, got TypeError"
+    with pytest.raises(CheckError, match=text):
+        check_layer(NeedsBoth, X, checks=("structure",))
+    assert check_layer(TwoOutputs, X, checks=("structure",)).passed == ["train/structure", "eval/structure"]
+
+
 def test_what_looks_at_values_is_not_asked_about_devices():
     report = check_layer(AsksForNumbers, X, checks=("device",), modes=("train",))
     assert report.skipped == {"train/device": "it looks at the values of its input"}

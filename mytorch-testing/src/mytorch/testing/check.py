@@ -33,6 +33,7 @@ SHARED: tuple[Check, ...] = (
     gradient_checks.autograd,
     gradient_checks.reference,
     contract_checks.call,
+    contract_checks.structure,
     contract_checks.two_forwards,
     contract_checks.shared_module,
     contract_checks.nothing_written,
@@ -70,8 +71,8 @@ LAYER_TAGS = {
     "fixed_dimensions": "the number of axes is fixed",
     **TRACING,
 }
-LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=16, tags=LAYER_TAGS)
-LOSSES = Kit("check_loss", LOSS_CHECKS, minimum=14, tags=TRACING)
+LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=18, tags=LAYER_TAGS)
+LOSSES = Kit("check_loss", LOSS_CHECKS, minimum=16, tags=TRACING)
 
 
 def check_layer(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,6 +21,34 @@ def call(case: Case) -> None:
     actual = tensors(trial.module(*case.inputs), "output")
     for name in expected | actual:
         require_close(name, actual.get(name), expected.get(name), "be the same from module(x) and module.forward(x)")
+
+
+def structure(case: Case) -> None:
+    """Gradients are nested as the inputs are; None upstream, for an output that was not used, counts as zeros."""
+    trial = Trial(case)
+    trial.gradients(case.inputs)
+    upstream = trial.upstream(trial.forward(case.inputs)[0])
+    used = [place for place, leaf in enumerate(upstream) if leaf is not None] if isinstance(upstream, tuple) else []
+    for unused in used if len(used) > 1 else ():
+        zeros = mapped(upstream[unused], lambda leaf: None if leaf is None else torch.zeros_like(leaf))
+        expected = _answer(trial, upstream, unused, zeros)
+        for name, gradient in _answer(trial, upstream, unused, None).items():
+            rule = f"be the same for None as for zeros upstream of output {unused}"
+            require_close(name, gradient, expected[name], rule)
+
+
+def _answer(trial: Trial, upstream: tuple[Any, ...], place: int, instead: Any) -> Gradients:
+    """The gradients of a new forward, with something else upstream of one output."""
+    trial.module.zero_grad()
+    _, saved = trial.forward(trial.case.inputs)
+    try:
+        d_input = trial.module.backward((*upstream[:place], instead, *upstream[place + 1 :]), saved)
+    except (TypeError, AttributeError) as error:
+        got = f"{type(error).__name__}: {error}"
+        raise CheckError(
+            f"backward must take None upstream of output {place}, which was not used, got {got}"
+        ) from error
+    return trial.input_gradients(d_input) | trial.parameter_gradients()
 
 
 def two_forwards(case: Case) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mytorch.core import MytorchError, ShapeError
 from mytorch.testing.errors import CheckError, Skip
-from mytorch.testing.structure import is_floating, tensors
+from mytorch.testing.structure import is_floating
 from mytorch.testing.trial import Case, Trial
 
 
@@ -20,12 +20,8 @@ def bad_shapes(case: Case) -> None:
         raise Skip("only layers of one tensor are asked")
     (x,) = case.inputs
     wrong = torch.cat([x, x[..., :1]], -1)
-    output = _refused(trial, (wrong,), "input", x.shape, wrong.shape)
-    if output is None:
+    if _refused(trial, (wrong,), "input", x.shape, wrong.shape) is None:
         return
-    right = tensors(trial.forward(case.inputs)[0], "").values()
-    if [value.shape for value in tensors(output, "").values()] == [value.shape for value in right]:
-        raise CheckError(f"forward must use the last axis of its input, got the same shape for {tuple(wrong.shape)}")
     raise Skip("it takes any size")
 
 
