@@ -14,8 +14,8 @@ BAD = {
     "killed": ("import os; os.kill(os.getpid(), 9)", "broken", "ends the process by the signal SIGKILL"),
     "empty": ("", "broken", "AttributeError"),
     "type": ("Gate = 3", "broken", "must be a class such as a subclass of mytorch.core.Module, got a int"),
-    "prints": ("print('hello you')\n" + LAYER, "meddling", "prints when imported: ['hello you']"),
-    "writes": ("import os; os.write(2, b'raw')\n" + LAYER, "meddling", "prints when imported: ['raw']"),
+    "prints": ("print('hello you')\n" + LAYER, "meddling", "prints when imported: 'hello you'"),
+    "writes": ("import os; os.write(2, b'raw')\n" + LAYER, "meddling", "prints when imported: 'raw'"),
     "patches": ("import torch; torch.relu = None\n" + LAYER, "meddling", "changes torch.relu when imported"),
     "method": (
         "import torch; torch.Tensor.__add__ = torch.Tensor.__sub__\n" + LAYER,

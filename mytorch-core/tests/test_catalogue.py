@@ -12,6 +12,7 @@ from mytorch.plugins import (
     DuplicateError,
     Part,
     PluginError,
+    PluginWarning,
     UnknownNameError,
     catalogue,
     install_command,
@@ -125,9 +126,10 @@ def test_a_name_offered_by_several_strangers_needs_its_distribution() -> None:
     [
         ("raise ValueError('no')", "ValueError: no"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("class Odd(BaseException): ...\nraise Odd('thing')", "Odd: thing"),
         ("", "AttributeError"),
     ],
-    ids=["error", "exit", "absent"],
+    ids=["error", "exit", "odd", "absent"],
 )
 def test_a_part_that_cannot_be_imported_names_itself_and_the_remedy(install: Any, source: str, reason: str) -> None:
     module = f"acme_broken_{len(source)}"
@@ -182,3 +184,32 @@ def test_nearest() -> None:
     assert nearest("zzz", ["b", "a"]) == "Known: a, b."
     assert nearest("zzz", []) == "There are none."
     assert not re.search("SGD", nearest("Adam", ["Adam2", "SGD"]))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "entry_points"),
+    [
+        ("Metadata-Version: 2.1\nVersion: 1.0\n", "[mytorch.layers]\nGate = odd:Gate\n"),
+        ("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n", "[mytorch.layers]\nGate\n"),
+        (None, "[mytorch.layers]\nGate = odd:Gate\n"),
+    ],
+    ids=["no name", "no target", "no metadata"],
+)
+def test_damaged_metadata_hides_its_distribution_only(
+    install: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, metadata: str | None, entry_points: str
+) -> None:
+    install("acme-fine", {"mytorch.layers": {"Fine": "acme_fine:Gate"}})
+    info = tmp_path / "odd-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text(entry_points)
+    if metadata is not None:
+        (info / "METADATA").write_text(metadata)
+    catalogue.cache_clear()
+    with pytest.warns(PluginWarning, match=r"odd-1\.0\.dist-info is left out: its metadata must have a Name"):
+        names = {part.name for part in catalogue().of_kind("layer")}
+    assert "Fine" in names
+    assert "Gate" not in names
+    catalogue.cache_clear()
+    monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match="left out"):
+        catalogue()

@@ -41,7 +41,8 @@ def test_the_worst_counts(finding: Finding, verdict: str) -> None:
 def test_the_projects_own_part_keeps_its_name() -> None:
     found = verdicts(part("Linear", "acme"), part("Linear", "mytorch-nn"))
     assert found["mytorch-nn:Linear"].verdict == "ok"
-    assert found["acme:Linear"].reason == "the name 'Linear' means mytorch-nn:Linear"
+    assert found["acme:Linear"].reason == "the name 'Linear' means mytorch-nn:Linear; this one is 'acme:Linear'"
+    assert found["acme:Linear"].remedy == "mytorch plugins block acme:Linear"  # a preference would change nothing
 
 
 def test_a_preference_settles_who_has_the_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from mytorch.plugins.errors import (
     DuplicateWarning,
     MytorchError,
     PluginError,
+    PluginWarning,
     UnknownNameError,
     nearest,
 )
@@ -23,6 +24,7 @@ from mytorch.plugins.offers import offered
 from mytorch.plugins.rules import VARIABLES, rules
 from mytorch.plugins.shape import wrong_shape
 from mytorch.plugins.source import definition, find_source
+from mytorch.plugins.strict import strict
 
 KINDS = {
     "layer": "mytorch.layers",
@@ -93,7 +95,9 @@ class Part:
             raise PluginError(misfit)
         try:
             value = EntryPoint(self.name, self.target, KINDS[self.kind]).load()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything, SystemExit among it
             reason = f"{type(error).__name__}: {error}"
             raise PluginError(
                 f"{self.told} cannot be imported from {self.target} ({reason}). {self.removal}"
@@ -237,13 +241,28 @@ def catalogue() -> Catalogue:
     parts: list[Part] = []
     seen: set[str] = set()
     for distribution in distributions():
-        if "[mytorch." not in (distribution.read_text("entry_points.txt") or ""):
-            continue  # before the metadata is parsed, which costs most
-        name = canonicalize_name(distribution.metadata["Name"])
-        if name not in seen:  # the first on sys.path is the one that would be imported
-            seen.add(name)
-            parts += _parts(distribution, name)
+        try:
+            if "[mytorch." not in (distribution.read_text("entry_points.txt") or ""):
+                continue  # before the metadata is parsed, which costs most
+            name = canonicalize_name(distribution.metadata["Name"])
+            if name not in seen:  # the first on sys.path is the one that would be imported
+                seen.add(name)
+                parts += list(_parts(distribution, name))
+        except Exception as error:
+            _tell_unreadable(distribution, error)
     return Catalogue(parts)
+
+
+def _tell_unreadable(distribution: Distribution, error: Exception) -> None:
+    """Leave out a distribution whose metadata is damaged, in a line that says where it lies."""
+    where = getattr(distribution, "_path", None) or "a distribution"
+    message = (
+        f"{where} is left out: its metadata must have a Name and entry points like 'Name = package:attribute', "
+        f"got what cannot be read ({type(error).__name__}: {error}). Install it again or remove it"
+    )
+    if strict():
+        raise PluginError(message) from error
+    warnings.warn(message, PluginWarning, stacklevel=3)
 
 
 def _parts(distribution: Distribution, name: str) -> Iterator[Part]:

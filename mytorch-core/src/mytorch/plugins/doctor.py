@@ -13,6 +13,7 @@ from mytorch.plugins.errors import DuplicateError
 from mytorch.plugins.probe import Finding, probe
 
 SLOW = 0.5  # seconds an import may take by itself
+SHOWN = 80  # characters of what a part prints
 SEVERITY = {"ok": 0, "blocked": 0, "slow": 1, "duplicate": 1, "meddling": 2, "incompatible": 2, "broken": 2}
 """The verdicts, and the exit status that each deserves."""
 
@@ -70,9 +71,9 @@ def _examined(diagnosis: Diagnosis, finding: Finding, offers: Catalogue) -> Diag
     part = diagnosis.part
     verdict, reason = _verdict(part, finding, offers)
     remedy = "" if verdict == "ok" else f"python -m pip uninstall {part.distribution}"
-    if verdict == "duplicate":
+    if verdict == "duplicate" and not any(other.distribution in OWN for other in offers.same_name(part)):
         remedy = f"mytorch plugins prefer {part.reference}"
-    elif verdict in ("meddling", "slow"):
+    elif verdict in ("duplicate", "meddling", "slow"):
         remedy = f"mytorch plugins block {part.reference}"
     return replace(
         diagnosis,
@@ -90,7 +91,7 @@ def _verdict(part: Part, finding: Finding, offers: Catalogue) -> tuple[str, str]
     if finding.changed:
         return "meddling", f"changes {', '.join(finding.changed)} when imported"
     if finding.output:
-        return "meddling", f"prints when imported: {finding.output.strip().splitlines()[:1]}"
+        return "meddling", f"prints when imported: {finding.output.strip()[:SHOWN]!r}"
     if shared := _shared(part, offers):
         return "duplicate", shared
     if finding.seconds > SLOW:
@@ -107,7 +108,7 @@ def _shared(part: Part, offers: Catalogue) -> str:
         meant = offers.find(part.kind, part.name).reference
     except DuplicateError:
         return f"the name {part.name!r} is also {', '.join(others)}, and means none of them until you choose"
-    return "" if meant == part.reference else f"the name {part.name!r} means {meant}"
+    return "" if meant == part.reference else f"the name {part.name!r} means {meant}; this one is {part.reference!r}"
 
 
 def foreign_packages() -> list[str]:

@@ -75,7 +75,7 @@ def probe(parts: list[Part], timeout: float = TIMEOUT) -> Iterator[Finding]:
 def main(timeout: float) -> None:
     """Answer for every part of the list on stdin."""
     for name in ("torch", "mytorch.core"):
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):  # then each part that needs it tells why
             importlib.import_module(name)
     for content in json.load(sys.stdin):
         print(json.dumps(asdict(_in_child(Part(**content), timeout))), flush=True)
@@ -110,7 +110,7 @@ def _answer(part: Part, answer: IO[str]) -> None:
         if part.kind == "hook":
             Hooks(installed=False).add(value() if inspect.isclass(value) else value)
     except BaseException as failure:  # a probe tells of everything, KeyboardInterrupt among it
-        error, told = str(failure), "".join(traceback.format_exception(failure))
+        error, told = str(failure) or type(failure).__name__, "".join(traceback.format_exception(failure))
     seconds = time.perf_counter() - started
     finding = Finding(seconds, error, told, tuple(torch_changes(before, torch_state())))
     json.dump(asdict(finding), answer)
