@@ -17,8 +17,8 @@ class Heads(Module):
         return tuple(y for y, _ in pairs), [saved for _, saved in pairs]
 
     def backward(self, d_output, saved):
-        heads = self.heads.values()
-        return sum(head.backward(d, kept) for head, d, kept in zip(heads, d_output, saved, strict=True))
+        answers = zip(self.heads.values(), d_output, saved, strict=True)
+        return sum(head.backward(d, kept) for head, d, kept in answers if d is not None)
 
 
 def test_its_children_are_found_and_trained():
