@@ -65,8 +65,11 @@ class Environment:
         return run(self.python, *arguments, **options)
 
     def mytorch(self, *arguments, **options):
-        """Run `mytorch ARGUMENTS`; its output and error output."""
-        return self.run("-c", "from mytorch.cli import main; main()", *arguments, **options)
+        """Run `mytorch ARGUMENTS`; its output and error output, in which no user must find a traceback."""
+        said, errors = self.run("-c", "from mytorch.cli import main; main()", *arguments, **options)
+        assert "Traceback" not in said or "--json" in arguments, said  # which the doctor gives to programs
+        assert "Traceback" not in errors, errors
+        return said, errors
 
 
 @pytest.fixture(scope="session")

@@ -189,7 +189,10 @@ def test_help_and_list_say_nothing_of_what_they_need_not_import(zoo):
 def test_the_doctor_blames_each_for_its_own(zoo):
     said, errors = zoo.mytorch("plugins", "doctor", "--json", status=2)
     assert not errors
-    found = {d["part"]["distribution"]: d for d in json.loads(said)["parts"] if d["part"]["distribution"] in ZOO}
+    diagnoses = [d for d in json.loads(said)["parts"] if d["part"]["distribution"] in ZOO]
+    assert len(diagnoses) == sum(len(entries) for animal in ZOO.values() for entries in animal.parts.values())
+    assert {d["part"]["version"] for d in diagnoses} == {"3.1"}
+    found = {d["part"]["distribution"]: d for d in diagnoses}
     told = {name: diagnosis["verdict"] for name, diagnosis in found.items()}
     assert told == {name: animal.verdict for name, animal in ZOO.items()}
     for name, animal in ZOO.items():
@@ -267,12 +270,15 @@ def test_a_name_that_two_offer_is_never_guessed(wheels, experiment, tmp_path):
     assert "'Twin' is taken from zoo-twin-a: preferred by" in line
 
 
-def test_strict_makes_it_fatal(wheels, experiment, tmp_path):
-    options = {"MYTORCH_STRICT_PLUGINS": "1", "MYTORCH_ONLY_PLUGINS": "zoo-hook-arguments"}
-    _, errors = wheels.mytorch("train", experiment("ReLU"), folder=tmp_path, status=1, **options)
-    assert errors.startswith("Error: ")
-    assert "zoo-hook-arguments" in errors
-    assert "Traceback" not in errors
+@pytest.mark.parametrize("name", [*LEFT_OUT, *FAILS])
+def test_strict_makes_it_fatal(wheels, experiment, tmp_path, name):
+    options = {"MYTORCH_STRICT_PLUGINS": "1", "MYTORCH_ONLY_PLUGINS": f"zoo-good,{name}"}
+    file = experiment("ZooGood")
+    _, errors = wheels.mytorch("train", file, "--quiet", folder=tmp_path, status=1, **options)
+    line, *_ = errors.splitlines()
+    assert line.startswith("Error: ")
+    assert name in line
+    assert FAILS.get(name, "") in line
 
 
 def test_what_is_blocked_is_silent(wheels, experiment, tmp_path):

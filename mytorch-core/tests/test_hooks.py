@@ -87,10 +87,16 @@ def test_what_must_succeed_ends_the_run() -> None:
         hooks.notify("batch_ended", **BATCH)
 
 
-def test_strict_plugins_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ValueError("first"), SystemExit(5)], ids=repr)
+def test_strict_plugins_fail_by_name(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    class Strict:
+        @hookimpl
+        def batch_ended(self) -> None:
+            raise error
+
     monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "1")
-    with pytest.raises(ValueError, match="first"):
-        Hooks([Failing()], installed=False).notify("batch_ended", **BATCH)
+    with pytest.raises(PluginError, match=f"hook plugin 'Strict' failed in batch_ended .{type(error).__name__}: "):
+        Hooks([Strict()], installed=False).notify("batch_ended", **BATCH)
 
 
 class Misspelt:

@@ -117,7 +117,7 @@ class Hooks:
             except StopTraining:
                 stop = True
             except (Exception, SystemExit) as error:
-                if strict() or id(implementation.plugin) in self._must_succeed:
+                if id(implementation.plugin) in self._must_succeed:
                     raise
                 self._report(implementation.plugin, hook, error)
         return stop
@@ -135,15 +135,14 @@ class Hooks:
             self._trace(f"{hook} -> {self._labels[id(implementation.plugin)]}: {milliseconds:.2f} ms{raised}")
 
     def _report(self, plugin: object, hook: str, error: BaseException) -> None:
+        """Tell of a failure, once a plugin and hook; in strict mode it ends the run."""
+        name, remedy = self._labels[id(plugin)], self._remedies.get(id(plugin), "")
+        failure = f"hook plugin {name!r} failed in {hook} ({type(error).__name__}: {_one_line(error)})"
+        if strict():
+            raise PluginError(f"{failure}{remedy}") from error
         if (id(plugin), hook) not in self._failed:
             self._failed.add((id(plugin), hook))
-            name, remedy = self._labels[id(plugin)], self._remedies.get(id(plugin), "")
-            reason = f"{type(error).__name__}: {_one_line(error)}"
-            warnings.warn(
-                f"hook plugin {name!r} failed in {hook} ({reason}); training goes on{remedy}",
-                PluginWarning,
-                stacklevel=3,
-            )
+            warnings.warn(f"{failure}; training goes on{remedy}", PluginWarning, stacklevel=3)
 
 
 def _one_line(error: BaseException) -> str:
