@@ -128,3 +128,23 @@ def test_the_minimum_says_nothing_when_checks_are_left_out(run):
     result = run("test_scale = declare_layer(Scale, X)", "-k", "call or minimum", "-rs")
     result.assert_outcomes(passed=2, skipped=1, deselected=BOTH - 2)
     result.stdout.fnmatch_lines(["*not every check of the declaration ran*"])
+
+
+def test_an_opt_out_that_one_mode_needs_is_counted_as_such(run):
+    text = """
+    class Half(Scale):
+        def backward(self, d_y, x):
+            return super().backward(d_y, x) * (2.0 if self.training else 1.0)
+
+
+    test_half = declare_layer(Half, X, opt_out={"autograd": "wrong in training"})
+    """
+    result = run(textwrap.dedent(text), "-k", "test_half and autograd")
+    assert result.parseoutcomes()["xfailed"] == 1
+    result.stdout.fnmatch_lines(["conformance: 2 passed, 1 opted out, of 3 checks"])  # no_autograd is the other name
+
+
+def test_an_opt_out_of_no_check_is_refused_at_once(run):
+    result = run("test_scale = declare_layer(Scale, X, opt_out={'autogard': 'x'})")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*check_layer: unknown check 'autogard'. Nearest: autograd*"])

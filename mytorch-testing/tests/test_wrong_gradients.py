@@ -193,3 +193,18 @@ class OneHot(Module):
 def test_too_few_checks_are_no_success():
     with pytest.raises(CheckError, match=r"(?s)at least 18 different checks must pass, got \d+; give it inputs that"):
         check_layer(OneHot, torch.tensor([0, 2]), modes=("train",))
+
+
+class Unjudged(Module):
+    """Wrong, bent too much for differences, and out of autograd's sight."""
+
+    def forward(self, x):
+        return (3000 * x.detach()).sin(), x
+
+    def backward(self, d_y, x):
+        return -3000 * (3000 * x).cos() * d_y
+
+
+def test_a_layer_of_which_no_gradient_was_judged_does_not_pass():
+    with pytest.raises(CheckError, match="one of autograd, finite_differences, full_jacobian, reference must pass"):
+        check_layer(Unjudged, X)

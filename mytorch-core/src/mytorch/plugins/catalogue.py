@@ -244,7 +244,10 @@ def catalogue() -> Catalogue:
         try:
             if "[mytorch." not in (distribution.read_text("entry_points.txt") or ""):
                 continue  # before the metadata is parsed, which costs most
-            name = canonicalize_name(distribution.metadata["Name"])
+            (given,) = distribution.metadata.get_all("Name") or ("",)
+            if not given:
+                raise ValueError("it has no Name")
+            name = canonicalize_name(given)
             if name not in seen:  # the first on sys.path is the one that would be imported
                 seen.add(name)
                 parts += list(_parts(distribution, name))

@@ -71,8 +71,9 @@ LAYER_TAGS = {
     "fixed_dimensions": "the number of axes is fixed",
     **TRACING,
 }
-LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=18, tags=LAYER_TAGS)
-LOSSES = Kit("check_loss", LOSS_CHECKS, minimum=16, tags=TRACING)
+GRADIENTS = frozenset({"finite_differences", "full_jacobian", "autograd", "reference"})
+LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=18, tags=LAYER_TAGS, wanted=GRADIENTS)
+LOSSES = Kit("check_loss", LOSS_CHECKS, minimum=16, tags=TRACING, wanted=GRADIENTS)
 
 
 def check_layer(

@@ -22,6 +22,10 @@ class Declaration:
     opt_out: Mapping[str, str]
     modes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse an opt-out of a check that there is not, which no single check would notice."""
+        self.kit.require_known("check", self.opt_out, [check.__name__ for check in self.kit.checks])
+
     @property
     def ids(self) -> list[str]:
         """A name for each check: "mode/check", or the check alone where there are no modes or it is opted out of."""

@@ -24,12 +24,14 @@ class Kit:
     name: what users call to run it, such as "check_layer"
     minimum: how many different checks must pass at least; fewer mean that the part was hardly looked at
     tags: what an author may say of a part, with its meaning
+    wanted: checks of which one must pass, or the heart of the matter was not looked at
     """
 
     name: str
     checks: tuple[Check, ...]
     minimum: int
     tags: Mapping[str, str] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
 
     def given(self, reference: object) -> Kit:
         """This kit, without the check against a reference if none is named."""
@@ -60,7 +62,7 @@ class Kit:
         chosen, opt_out = self._choose(checks), dict(opt_out or {})
         self.require_known("check", opt_out, [check.__name__ for check in self.checks])
         with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad():
-            report = Report(part(), self.minimum if checks is None else 0)
+            report = Report(part(), self.minimum if checks is None else 0, self.wanted)
             for mode, case in cases.items():
                 for check in chosen:
                     _run_one(check, case, mode, report, opt_out, reproduce)
@@ -105,6 +107,12 @@ def require_enough(report: Report) -> None:
             f"{report.part}: at least {report.minimum} different checks must pass, got {report.different}; "
             f"give it inputs that more of them can use ({reasons})"
         )
+    passed = {name.rpartition("/")[2] for name in report.passed}
+    if report.minimum and report.wanted and not passed & report.wanted:
+        raise CheckError(
+            f"{report.part}: one of {', '.join(sorted(report.wanted))} must pass, got none: no gradient was judged; "
+            "give it other inputs, or name a reference"
+        )
 
 
 def _run_one(
@@ -137,8 +145,9 @@ def _require_failures(report: Report, opt_out: Mapping[str, str], chosen: list[C
     """An opt-out that nothing needs hides the next mistake."""
     needed = {name.rpartition("/")[2] for name in report.opted_out}
     for check in chosen:
-        if check.__name__ in opt_out and check.__name__ not in needed:
-            raise CheckError(
-                f"{report.part}: {check.__name__} must fail, since it is opted out of "
-                f"({opt_out[check.__name__]}), but it passes: remove the opt-out"
-            )
+        name = check.__name__
+        if name in opt_out and name not in needed:
+            skipped = [reason for full, reason in report.skipped.items() if full.rpartition("/")[2] == name]
+            got = f"is skipped ({skipped[0]})" if skipped else "passes"
+            rule = f"must fail, since it is opted out of ({opt_out[name]})"
+            raise CheckError(f"{report.part}: {name} {rule}, but it {got}: remove the opt-out")

@@ -9,10 +9,12 @@ class Report:
 
     part: the part as it shows itself
     minimum: how many different checks must pass for the run to say anything; 0 where only some were asked for
+    wanted: checks of which one must pass as well
     """
 
     part: str
     minimum: int = 0
+    wanted: frozenset[str] = frozenset()
     passed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     opted_out: dict[str, str] = field(default_factory=dict)

@@ -137,7 +137,7 @@ class Trial:
         """The scalar whose gradient backward computes: the sum of output * d_output."""
         pairs = zip(leaves(output, ""), leaves(d_output, ""), strict=True)
         parts = [(leaf * d_leaf).sum() for (_, leaf), (_, d_leaf) in pairs if is_floating(leaf)]
-        return torch.stack(parts).sum() if parts else torch.zeros(())
+        return torch.stack(parts).sum() if parts else torch.zeros((), dtype=torch.float64)
 
     def other_inputs(self) -> tuple[Any, ...]:
         """Inputs of the same shapes and range with other values; a loss keeps its targets."""
