@@ -28,6 +28,12 @@ BAD = {
         "torch.get_default_dtype() when imported",
     ),
     "slow": ("import time; time.sleep(0.8)\n" + LAYER, "slow", "s to import, torch not counted"),
+    "cold": (
+        "import time; from pathlib import Path\nwarm = Path(__file__).with_name('warm')\n"
+        "time.sleep(0 if warm.exists() else 0.8)\nwarm.touch()\n" + LAYER,
+        "ok",
+        "",
+    ),
     "good": (LAYER, "ok", ""),
 }
 

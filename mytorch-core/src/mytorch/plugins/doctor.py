@@ -10,9 +10,8 @@ from pathlib import Path
 
 from mytorch.plugins.catalogue import OWN, Catalogue, Part
 from mytorch.plugins.errors import DuplicateError
-from mytorch.plugins.probe import Finding, probe
+from mytorch.plugins.probe import SLOW, Finding, probe
 
-SLOW = 0.5  # seconds an import may take by itself
 SHOWN = 80  # characters of what a part prints
 SEVERITY = {"ok": 0, "blocked": 0, "slow": 1, "duplicate": 1, "meddling": 2, "incompatible": 2, "broken": 2}
 """The verdicts, and the exit status that each deserves."""

@@ -27,6 +27,7 @@ from mytorch.plugins.hooks import Hooks
 from mytorch.plugins.torch_state import torch_changes, torch_state
 
 TIMEOUT = 60.0  # seconds after which an import that does not end is given up
+SLOW = 0.5  # seconds an import may take by itself
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,15 @@ def main(timeout: float) -> None:
         with contextlib.suppress(Exception):  # then each part that needs it tells why
             importlib.import_module(name)
     for content in json.load(sys.stdin):
-        print(json.dumps(asdict(_in_child(Part(**content), timeout))), flush=True)
+        print(json.dumps(asdict(_timed_fairly(Part(**content), timeout))), flush=True)
+
+
+def _timed_fairly(part: Part, timeout: float) -> Finding:
+    """What an import did; a slow one is done again and the faster counts, since a cold disk is not the part's fault."""
+    finding = _in_child(part, timeout)
+    if finding.error is not None or finding.seconds <= SLOW:
+        return finding
+    return min(finding, _in_child(part, timeout), key=lambda one: one.seconds)
 
 
 def _in_child(part: Part, timeout: float) -> Finding:
