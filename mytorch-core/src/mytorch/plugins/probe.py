@@ -83,7 +83,7 @@ def main(timeout: float) -> None:
 
 
 def _timed_fairly(part: Part, timeout: float) -> Finding:
-    """What an import did; a slow one is done again and the faster counts, since a cold disk is not the part's fault."""
+    """What an import did; a slow one is done again and the faster counts: a cold disk is not the part's fault."""
     finding = _in_child(part, timeout)
     if finding.error is not None or finding.seconds <= SLOW:
         return finding
