@@ -72,7 +72,8 @@ def bare(weights: Weights, batch: Batch) -> Contestant:
     layers = [(weight, bias) for weight, bias in zip(values[::2], values[1::2], strict=True)]
     inputs, targets = batch
     relu_backward = torch.ops.aten.threshold_backward.default
-    scale, linear, fused_sgd = 2 / targets.numel(), F.linear, torch._fused_sgd_
+    share, scale = torch.tensor(1 / targets.numel()), torch.tensor(2 / targets.numel())
+    linear, fused_sgd = F.linear, torch._fused_sgd_
     last = len(layers) - 1
 
     def train() -> Tensor:
@@ -83,14 +84,14 @@ def bare(weights: Weights, batch: Batch) -> Contestant:
             if number != last:
                 x = x.relu()
         difference = x - targets
-        value = difference.square().mean()
+        value = difference.square().sum() * share
         d_y = difference * scale
         grads = []
         for number in range(last, 0, -1):
             x = seen[number]
-            grads += [d_y.sum(0), d_y.t().mm(x)]
+            grads += [d_y.sum(0), d_y.T.mm(x)]
             d_y = relu_backward(d_y.mm(layers[number][0]), x, 0)
-        grads += [d_y.sum(0), d_y.t().mm(inputs)]
+        grads += [d_y.sum(0), d_y.T.mm(inputs)]
         grads.reverse()
         fused_sgd(
             values,

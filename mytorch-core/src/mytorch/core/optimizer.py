@@ -83,12 +83,15 @@ class Optimizer:
         for group in self.param_groups:
             active = [p for p in group["params"] if p.grad is not None and p.trainable]
             if active:
-                values = [p.value for p in active]
-                seen = self._values.get(id(group), ())
+                values, seen = [p.value for p in active], self._values.get(id(group), ())
                 if len(values) != len(seen) or not all(map(is_, values, seen)):
                     self._values[id(group)] = values
                     self._follow(active)
                 self.update(active, group)
+
+    def values_of(self, group: Group) -> list[Tensor]:
+        """The values of the parameters that `update` is given, as one list for torch's list-wise kernels."""
+        return self._values[id(group)]
 
     def update(self, parameters: list[Parameter], group: Group) -> None:
         """The formula: change the values of `parameters` in place, by their gradients and the group's settings."""

@@ -19,7 +19,8 @@ class ReLU(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_no_grad(self, x)
+        if x.requires_grad:
+            require_no_grad(self, x)
         y = x.relu()
         return y, y
 
@@ -36,7 +37,8 @@ class Tanh(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_no_grad(self, x)
+        if x.requires_grad:
+            require_no_grad(self, x)
         y = x.tanh()
         return y, y
 
@@ -53,7 +55,8 @@ class Sigmoid(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_no_grad(self, x)
+        if x.requires_grad:
+            require_no_grad(self, x)
         y = x.sigmoid()
         return y, y
 

@@ -7,7 +7,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn import init
 
-from mytorch.core import Module, Parameter, ShapeError, require_dtype, require_last_axis, require_range
+from mytorch.core import (
+    Module,
+    Parameter,
+    ShapeError,
+    require_dtype,
+    require_last_axis,
+    require_no_grad,
+    require_range,
+)
 
 
 class Linear(Module):
@@ -46,10 +54,12 @@ class Linear(Module):
             init.uniform_(self.bias.value, -bound, bound, generator=generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_last_axis(self, x, self.in_features)
+        if x.requires_grad:
+            require_no_grad(self, x)
         try:
             return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
-        except RuntimeError:
+        except RuntimeError:  # torch looks at shape and dtype anyway; looking twice costs each step
+            require_last_axis(self, x, self.in_features)
             require_dtype(self, x, self.weight.value.dtype)
             raise
 
@@ -61,7 +71,7 @@ class Linear(Module):
                 raise ShapeError(f"Linear: d_y must have the shape of the output, {wanted}, got {tuple(d_y.shape)}")
             count = math.prod(x.shape[:-1])
             rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
-        self.weight.accumulate(d_rows.t().mm(rows))
+        self.weight.accumulate(d_rows.T.mm(rows))
         if self.bias is not None:
             self.bias.accumulate(d_rows.sum(0))
         if not self.input_grad:

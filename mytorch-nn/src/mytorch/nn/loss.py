@@ -1,5 +1,8 @@
 """What the losses share: reductions, and the gradient that reaches them."""
 
+import functools
+
+import torch
 from torch import Tensor
 
 from mytorch.core import ShapeError, require_choice
@@ -25,9 +28,29 @@ def reduce(reduction: str, values: Tensor) -> Tensor:
     """The mean or the sum of a loss's elements, or the elements themselves."""
     if reduction == "none":
         return values
-    return values.mean() if reduction == "mean" else values.sum()
+    return _mean(values) if reduction == "mean" else values.sum()
+
+
+def _mean(values: Tensor) -> Tensor:
+    count = values.numel()
+    if count and values.dtype in (torch.float32, torch.float64):  # the sum of others could overflow
+        return scaled(values.sum(), 1 / count)
+    return values.mean()
 
 
 def per_element(reduction: str, d_value: float | Tensor, count: int) -> float | Tensor:
     """The upstream gradient of each of the `count` numbers that the reduction made one."""
     return d_value * (1 / max(count, 1)) if reduction == "mean" else d_value
+
+
+def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
+    """values * factor, where a number is kept as a tensor: torch makes one at each product, which takes as long again."""
+    if isinstance(factor, Tensor) or torch.compiler.is_compiling():
+        return values * factor
+    return values * _as_tensor(factor, values.dtype, values.device)
+
+
+@functools.lru_cache(maxsize=256)
+def _as_tensor(number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(number, dtype=dtype, device=device)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from mytorch.core import Module, require_floating, require_no_grad, require_same_shape
-from mytorch.nn.loss import per_element, reduce, require_reduction, require_upstream
+from mytorch.nn.loss import per_element, reduce, require_reduction, require_upstream, scaled
 
 
 class MSELoss(Module):
@@ -23,7 +23,8 @@ class MSELoss(Module):
         require_same_shape(self, prediction, target)
         if target.requires_grad:
             require_no_grad(self, target)
-        require_floating(self, prediction, "prediction")
+        if not prediction.is_floating_point():
+            require_floating(self, prediction, "prediction")
         difference = prediction - target
         if difference.dtype is not prediction.dtype:
             difference = difference.to(prediction.dtype)
@@ -33,4 +34,4 @@ class MSELoss(Module):
         if isinstance(d_value, Tensor):
             require_upstream(self, d_value, difference.shape if self.reduction == "none" else ())
             d_value = d_value.to(difference.dtype)
-        return difference * (2 * per_element(self.reduction, d_value, difference.numel()))
+        return scaled(difference, 2 * per_element(self.reduction, d_value, difference.numel()))

@@ -10,14 +10,13 @@ from mytorch.core import Module, Optimizer, add_path
 from mytorch.train.evaluation import require_number
 
 
-def forward(net: Module, inputs: Any) -> tuple[Any, Any]:
-    """A model's output and saved values; several inputs come as a tuple."""
-    return net.forward(*inputs) if isinstance(inputs, (tuple, list)) else net.forward(inputs)
-
-
 def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
-    """Forward and backward: adds to the parameters' gradients and returns the loss, a 0-dim tensor."""
-    prediction, saved = forward(net, inputs)
+    """Forward and backward: adds to the parameters' gradients and returns the loss, a 0-dim tensor.
+
+    Several inputs come as a tuple.
+    """
+    several = isinstance(inputs, (tuple, list))
+    prediction, saved = net.forward(*inputs) if several else net.forward(inputs)
     value, saved_by_loss = loss.forward(prediction, targets)
     if value.dim():
         require_number(loss, value, "train on")
