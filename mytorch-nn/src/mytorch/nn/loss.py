@@ -44,7 +44,7 @@ def per_element(reduction: str, d_value: float | Tensor, count: int) -> float | 
 
 
 def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
-    """values * factor, where a number is kept as a tensor: torch makes one at each product, which takes as long again."""
+    """values * factor; of a number, torch makes a tensor at each product, at the same cost: that one is kept."""
     if isinstance(factor, Tensor) or torch.compiler.is_compiling():
         return values * factor
     return values * _as_tensor(factor, values.dtype, values.device)
