@@ -113,4 +113,4 @@ def count_rows(targets: Any) -> int:
     first = targets
     while isinstance(first, (tuple, list)):
         first = first[0]
-    return len(first)
+    return int(first.shape[0])  # len() of a tensor takes three times as long
