@@ -45,7 +45,8 @@ def _watched(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | N
 
 def _update(net: Module, optimizer: Optimizer) -> Step:
     active = [(name, parameter) for name, parameter in net.named_param() if parameter.grad is not None]
-    before, gradient = _values(active), tuple(Numbers.of(f"d_{name}", one.grad) for name, one in active)
+    followed = tuple(Numbers.of(f"d_{name}", one.grad) for name, one in active if one.grad is not None)
+    before = _values(active)
     clock = Clock()
     began = clock.now()
     optimizer.step()
@@ -60,7 +61,7 @@ def _update(net: Module, optimizer: Optimizer) -> Step:
         formula=formula_of(type(optimizer), "update"),
         inputs=before,
         outputs=_values(active),
-        gradients=gradient,
+        gradients=followed,
         seconds=seconds,
     )
 

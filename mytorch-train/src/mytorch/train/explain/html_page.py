@@ -13,7 +13,8 @@ from mytorch.train.explain.numbers_of import Numbers
 STYLE = """
 .explained {font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 0 auto}
 .explained h1 {font-size: 1.35rem; margin: 0.4rem 0}
-.explained h2 {font-size: 1.1rem; margin: 1.6rem 0 0.4rem; border-bottom: 2px solid #5596c8; text-transform: capitalize}
+.explained h2 {font-size: 1.1rem; margin: 1.6rem 0 0.4rem; border-bottom: 2px solid #5596c8}
+.explained h2::first-letter {text-transform: capitalize}
 .explained details {border-left: 3px solid #8886; margin: 0.5rem 0; padding: 0.1rem 0 0.1rem 0.7rem}
 .explained summary {cursor: pointer; font-weight: 600}
 .explained summary span {font-weight: 400; opacity: 0.7; margin-left: 0.6rem}
@@ -21,9 +22,9 @@ STYLE = """
 .explained .wide {overflow-x: auto}
 .explained table {border-collapse: collapse; background: none}
 .explained td {padding: 0.12rem 0.9rem 0.12rem 0; text-align: left; vertical-align: top; border: 0}
-.explained td.numbers {font: 0.9em/1.4 ui-monospace, monospace; white-space: pre}
-.explained td.shape, .explained .kept {opacity: 0.7; white-space: nowrap}
-.explained .kept {white-space: normal}
+.explained td.numbers {font: 0.9em/1.4 ui-monospace, monospace; white-space: pre-wrap; min-width: 9rem}
+.explained td.shape {opacity: 0.7; white-space: nowrap}
+.explained .kept {opacity: 0.7}
 .explained td.bar {width: 45%; min-width: 6rem}
 .explained td.bar div {background: #5596c8; height: 0.8rem; border-radius: 2px; margin-top: 0.3rem; min-width: 1px}
 """

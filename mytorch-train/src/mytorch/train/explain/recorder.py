@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +20,7 @@ from mytorch.train.explain.numbers_of import Numbers, dtype_of, named, tensors_i
 
 LOSS = "loss"
 Inputs = list[tuple[str, Any]]
+Before = Sequence[tuple[str, Parameter, Tensor | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Call:
     phase: Phase
     path: str
     use: int
-    before: list[tuple[str, Parameter, Tensor | None]]
+    before: Before
     """The module's own parameters, and in a backward the gradients that they had."""
     names: list[str] = field(default_factory=list)
     """The inputs of the forward that a backward answers."""
@@ -197,7 +198,7 @@ class Recorder:
                 yield Kept(inner, tuple(value.shape), dtype_of(value), counted)
 
 
-def _put_together(before: list[tuple[str, Parameter, Tensor | None]]) -> tuple[Numbers, ...]:
+def _put_together(before: Before) -> tuple[Numbers, ...]:
     """The gradients of one call; then they are added to those that were there."""
     numbers = _numbers([(f"d_{name}", parameter.grad) for name, parameter, _ in before])
     for _, parameter, earlier in before:

@@ -45,7 +45,13 @@ def _keep_optimizer(optimizer: Optimizer, put_back: ExitStack) -> None:
     for entry in (*settings, *states):
         if isinstance(entry, Tensor):
             _keep_tensor(entry, put_back)
-    for table in (*optimizer.param_groups, *optimizer.state.values(), optimizer.state, vars(optimizer)):
+    tables: list[dict[Any, Any]] = [
+        *optimizer.param_groups,
+        *optimizer.state.values(),
+        optimizer.state,
+        vars(optimizer),
+    ]
+    for table in tables:
         put_back.callback(_refill, table, dict(table))
 
 

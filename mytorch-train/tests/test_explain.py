@@ -1,0 +1,341 @@
+"""One training step as data: what it says, and that nobody notices."""
+
+import copy
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import pytest
+import torch
+from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, Shift, SquaredError, network
+
+from mytorch.core import ArgumentError, Buffer, Module, Parameter, ShapeError
+from mytorch.train import explain, gradients, step
+
+
+def by_hand():
+    """A 2-2-1 net whose second unit is dead, a row and its target."""
+    net = Chain(Dense(2, 2), Rectify(), Dense(2, 1))
+    for parameter, numbers in zip(net.param(), ([[1, -1], [2, 0.5]], [0, -5], [[2, 3]], [1]), strict=True):
+        parameter.value.copy_(torch.tensor(numbers))
+    return net, torch.tensor([[2.0, 1.0]]), torch.tensor([[1.0]])
+
+
+def values(numbers):
+    return {tensor.name: tensor.values for tensor in numbers}
+
+
+def test_forward_loss_and_backward_of_numbers_that_can_be_checked_by_hand():
+    net, x, t = by_hand()
+    found = explain(net, SquaredError(), x, t)
+    order = [(step.phase, step.path, step.layer, step.depth) for step in found.steps]
+    assert order == [
+        ("forward", "", "Chain", 0),
+        ("forward", "0", "Dense", 1),
+        ("forward", "1", "Rectify", 1),
+        ("forward", "2", "Dense", 1),
+        ("loss", "loss", "SquaredError", 0),
+        ("backward", "loss", "SquaredError", 0),
+        ("backward", "", "Chain", 0),
+        ("backward", "2", "Dense", 1),
+        ("backward", "1", "Rectify", 1),
+        ("backward", "0", "Dense", 1),
+    ]
+    whole, first, relu, last = found.of("forward")
+    assert values(whole.inputs) == values(first.inputs) == {"x": [[2, 1]]}
+    assert values(first.parameters) == {"weight": [[1, -1], [2, 0.5]], "bias": [0, -5]}
+    assert values(first.outputs) == {"y": [[1, -0.5]]}
+    assert values(relu.outputs) == {"y": [[1, 0]]}
+    assert values(last.outputs) == values(whole.outputs) == {"y": [[3]]}
+    (loss,) = found.of("loss")
+    assert values(loss.inputs) == {"prediction": [[3]], "target": [[1]]}
+    assert values(loss.outputs) == {"loss": 4}
+    assert found.loss == 4
+    of_loss, whole, last, relu, first = found.of("backward")
+    assert values(of_loss.inputs) == {"d_loss": 1}
+    assert values(of_loss.outputs) == {"d_prediction": [[4]]}
+    assert values(last.gradients) == {"d_weight": [[4, 0]], "d_bias": [4]}
+    assert values(last.outputs) == {"d_x": [[8, 12]]}
+    assert values(relu.outputs) == {"d_x": [[8, 0]]}
+    assert values(first.gradients) == {"d_weight": [[16, 8], [0, 0]], "d_bias": [8, 0]}
+    assert values(first.outputs) == values(whole.outputs) == {"d_x": [[8, -8]]}
+    assert (whole.passes_on, first.passes_on) == (True, False)
+    assert last.gradients[0].norm == 4
+    assert all(step.seconds > 0 for step in found.steps)
+
+
+def test_what_is_kept_is_counted_once():
+    net, x, t = by_hand()
+    whole, first, relu, last = explain(net, SquaredError(), x, t).of("forward")
+    assert [(kept.name, kept.shape, kept.counted) for kept in first.saved] == [("x", (1, 2), 8)]
+    assert [(kept.name, kept.counted) for kept in relu.saved] == [("y", 8)]
+    assert [(kept.name, kept.counted) for kept in last.saved] == [("x", 0)]  # the ReLU keeps the same tensor
+    assert whole.saved == ()
+    assert explain(net, SquaredError(), x, t).saved_bytes == 8 + 8 + 4
+
+
+class Odd(Module):
+    """Saves a dict, a dataclass, its own weight and a view of a larger tensor."""
+
+    @dataclass
+    class Saved:
+        halves: tuple
+        nothing: None = None
+
+    def __init__(self):
+        self.weight = Parameter(torch.ones(3))
+
+    def forward(self, x, *, scale):
+        large = torch.cat([x, x])
+        saved = {"here": self.Saved((large[:5], large[5:])), "weight": self.weight.value, "count": 3}
+        return x * self.weight.value * scale["by"], (saved, scale)
+
+    def backward(self, d_output, saved):
+        (held, scale) = saved
+        self.weight.accumulate((d_output * held["here"].halves[0] * scale["by"]).sum(0))
+        return d_output * held["weight"] * scale["by"]
+
+
+class Holder(Module):
+    def __init__(self):
+        self.odd = Odd()
+
+    def forward(self, *inputs):
+        return self.odd.forward(inputs[0], scale={"by": torch.tensor(2.0)})
+
+    def backward(self, d_output, saved):
+        return self.odd.backward(d_output, saved)
+
+
+def test_a_strangers_layer_may_save_what_it_likes():
+    _, inner = explain(Holder(), SquaredError(), torch.randn(5, 3), torch.randn(5, 3)).of("forward")
+    counted = {kept.name: kept.counted for kept in inner.saved}
+    assert counted == {
+        "saved[0][here].halves[0]": 120,  # the storage of both halves
+        "saved[0][here].halves[1]": 0,
+        "saved[0][weight]": 0,
+        "saved[1][by]": 4,
+    }
+    assert [tensor.name for tensor in inner.inputs] == ["x", "scale[by]"]
+    assert inner.formula == ()
+    assert inner.summary.startswith("Saves a dict")
+
+
+def test_several_inputs_have_a_gradient_each():
+    net = Both(Dense(2, 3), Dense(1, 3, bias=False))
+    found = explain(net, SquaredError(), (torch.randn(4, 2), torch.randn(4, 1)), torch.randn(4, 3))
+    assert [(tensor.name, tensor.shape) for tensor in found.of("forward")[0].inputs] == [("a", (4, 2)), ("b", (4, 1))]
+    backward = next(step for step in found.of("backward") if step.path == "")
+    assert [(tensor.name, tensor.shape) for tensor in backward.outputs] == [("d_a", (4, 2)), ("d_b", (4, 1))]
+    assert backward.passes_on
+
+
+def test_a_shared_layer_has_a_line_for_each_use_and_its_own_gradient_there():
+    shared, x, t = Dense(3, 3), torch.randn(4, 3), torch.randn(4, 3)
+    net = Chain(shared, Rectify(), Chain(shared, Dense(3, 3)), shared)
+    found = explain(net, SquaredError(), x, t)
+    uses = [(step.path, step.use, step.uses) for step in found.of("forward") if step.layer == "Dense"]
+    assert uses == [("0", 1, 3), ("2.0", 2, 3), ("2.1", 1, 1), ("3", 3, 3)]
+    back = {step.path: step for step in found.of("backward") if step.uses == 3}
+    assert list(back) == ["3", "2.0", "0"]
+    gradients(net, SquaredError(), x, t)
+    means = [gradient.mean for step in back.values() for gradient in step.gradients if gradient.name == "d_bias"]
+    assert sum(means) == pytest.approx(shared.bias.grad.mean().item(), rel=1e-5)
+    assert len({round(mean, 6) for mean in means}) == 3
+
+
+class Twice(Module):
+    """y = inner(inner(x)), answered in the other order than a stack would."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, a, b):
+        (y, first), (z, second) = self.inner.forward(a), self.inner.forward(b)
+        return y + z, (first, second)
+
+    def backward(self, d_y, saved):
+        return self.inner.backward(d_y, saved[0]), self.inner.backward(d_y, saved[1])
+
+
+def test_a_backward_is_of_the_forward_that_saved_its_value():
+    found = explain(Twice(Dense(2, 2)), SquaredError(), (torch.randn(1, 2), torch.randn(1, 2)), torch.randn(1, 2))
+    uses = [(step.phase, step.path, step.use) for step in found.steps if step.path == "inner"]
+    assert uses == [
+        ("forward", "inner", 1),
+        ("forward", "inner", 2),
+        ("backward", "inner", 1),
+        ("backward", "inner", 2),
+    ]
+
+
+class Heads(Module):
+    """Two heads, of which the loss uses one."""
+
+    def forward(self, x):
+        return (x * 1, x * 2), None
+
+    def backward(self, d_heads, saved):
+        return d_heads[0]
+
+
+class First(Module):
+    """The mean of the first of two heads."""
+
+    def forward(self, prediction, target):
+        return prediction[0].mean(), prediction[0]
+
+    def backward(self, d_value, kept):
+        return torch.full_like(kept, d_value / kept.numel()), None
+
+
+def test_an_output_that_was_not_used_has_no_gradient():
+    found = explain(Heads(), First(), torch.randn(2, 4), torch.randn(2))
+    assert [tensor.name for tensor in found.of("forward")[0].outputs] == ["heads[0]", "heads[1]"]
+    assert [tensor.name for tensor in found.of("backward")[1].inputs] == ["d_heads[0]"]
+
+
+def test_large_and_odd_tensors_are_told_by_range_mean_and_norm():
+    x = torch.tensor([[3.0, -4.0] + [0.0] * 11])
+    large = explain(Dense(13, 2), SquaredError(), x, torch.zeros(1, 2)).of("forward")[0].inputs[0]
+    assert (large.values, large.low, large.high, large.norm) == (None, -4, 3, 5)
+    assert large.mean == pytest.approx(-1 / 13)
+    small = explain(Dense(12, 2), SquaredError(), torch.full((1, 12), math.inf), torch.zeros(1, 2))
+    assert small.of("forward")[0].inputs[0].values == [[math.inf] * 12]
+    assert not math.isfinite(small.loss)
+    empty = explain(Rectify(), SquaredError("sum"), torch.zeros(0, 2), torch.zeros(0, 2)).of("forward")[0].inputs[0]
+    assert (empty.shape, empty.values, empty.norm) == ((0, 2), [], 0)
+    assert math.isnan(empty.mean)
+
+
+class Restless(Module):
+    """Changes everything that it can: buffer, attribute, generator and torch's random state."""
+
+    def __init__(self):
+        self.seen, self.table = Buffer(torch.zeros(2)), Buffer(torch.ones(1).expand(3))
+        self.count, self.generator = 0, torch.Generator().manual_seed(7)
+
+    def forward(self, x):
+        self.seen.value += 1
+        self.seen.value = self.seen.value * 2
+        self.count += 1
+        self.extra = torch.rand(1)
+        noise = torch.rand(x.shape, generator=self.generator)
+        return x + noise, None
+
+    def backward(self, d_y, saved):
+        self.count += 1
+        return d_y
+
+
+def state_of(net, optimizer):
+    """All that must be as it was, values and objects."""
+    modules = list(net.modules())
+    held = [one for _, one in net.named_state()]
+    objects = [(id(one.value), id(getattr(one, "grad", None))) for one in held]
+    tensors = [one.value.clone() for one in held] + [one.grad.clone() for one in net.param() if one.grad is not None]
+    attributes = [{name: id(value) for name, value in vars(module).items()} for module in modules]
+    states = copy.deepcopy(optimizer.state_dict())
+    return objects, tensors, attributes, states, torch.get_rng_state(), net[4].generator.get_state()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_model_optimizer_and_random_state_are_put_back(fails, momentum):
+    class Listed(Chain):
+        def __getitem__(self, index):
+            return self.layers[index]
+
+    net, loss = Listed(Dense(2, 3), Noise(), Rectify(), Shift(torch.ones(3)), Restless(), Dense(3, 1)), SquaredError()
+    optimizer, x, t = SGD(net.param(), 0.1, momentum=momentum), torch.randn(4, 2), torch.randn(4, 1)
+    step(net, loss, optimizer, x, t)
+    gradients(net, loss, x, t)  # waits for a step
+    net.eval()
+    net[2].training = True
+    inputs, misfit = x.clone(), torch.randn(4, 2)
+    before = state_of(net, optimizer)
+    if fails:
+        with pytest.raises(ShapeError, match="SquaredError: target must have the shape of the prediction"):
+            explain(net, loss, x, misfit, optimizer)
+    else:
+        assert explain(net, loss, x, t, optimizer).of("update")
+    torch.testing.assert_close(state_of(net, optimizer), before, rtol=0, atol=0)
+    assert torch.equal(x, inputs)
+    assert "forward" not in vars(net) | vars(loss)
+
+
+def test_it_is_the_step_that_training_takes():
+    net, loss = Chain(Dense(2, 3), Noise(), Rectify(), Dense(3, 1)), SquaredError()
+    optimizer, x, t = SGD(net.param(), 0.1, momentum=0.9), torch.randn(4, 2), torch.randn(4, 1)
+    step(net, loss, optimizer, x, t)  # so that there is a velocity
+    found = explain(net, loss, x, t, optimizer)
+    with torch.inference_mode():
+        assert step(net, loss, optimizer, x, t).item() == found.loss
+    (update,) = found.of("update")
+    assert values(update.outputs) == {name: parameter.value.tolist() for name, parameter in net.named_param()}
+    assert values(update.inputs) != values(update.outputs)
+    assert [tensor.name for tensor in update.gradients] == ["d_0.weight", "d_0.bias", "d_3.weight", "d_3.bias"]
+    assert update.summary == "SGD(lr=0.1, momentum=0.9)"
+
+
+def test_parameters_of_another_model_in_the_optimizer_are_left_alone():
+    net, other = network(), Dense(2, 1)
+    gradients(other, SquaredError(), torch.randn(3, 2), torch.randn(3, 1))
+    weight, gradient = other.weight.value.clone(), other.weight.grad
+    explain(net, SquaredError(), torch.randn(3, 2), torch.randn(3, 2), SGD([*net.param(), *other.param()]))
+    assert torch.equal(other.weight.value, weight)
+    assert other.weight.grad is gradient
+
+
+def test_a_loss_that_holds_modules_has_them_explained_too():
+    class Through(Module):
+        """The error of what a layer makes of the prediction; it knows the model as well."""
+
+        def __init__(self, net):
+            self.layer, self.inner, self.net = Dense(2, 2), SquaredError(), net
+
+        def forward(self, prediction, target):
+            y, first = self.layer.forward(prediction)
+            value, second = self.inner.forward(y, target)
+            return value, (first, second)
+
+        def backward(self, d_value, saved):
+            return self.layer.backward(self.inner.backward(d_value, saved[1]), saved[0])
+
+    net = network()
+    found = explain(net, Through(net), torch.randn(3, 2), torch.randn(3, 2))
+    assert [(step.path, step.depth) for step in found.of("loss")] == [
+        ("loss", 0),
+        ("loss.layer", 1),
+        ("loss.inner", 1),
+    ]
+    back = [step.path for step in found.of("backward")]
+    assert back == ["loss", "loss.inner", "loss.layer", "", "2", "1", "0"]
+
+
+def test_an_error_names_the_layer():
+    with pytest.raises(ShapeError, match="last axis of input must be 4, got 3") as info:
+        explain(Chain(Dense(2, 3), Chain(Dense(4, 3))), SquaredError(), torch.randn(4, 2), torch.randn(4, 3))
+    assert info.value.__notes__ == ["in layer '1.0' (Dense) of Chain"]
+
+
+def test_a_loss_must_be_one_number():
+    with pytest.raises(
+        ArgumentError, match=r"SquaredError: the value to train on must be one number, got .* \(3, 2\)"
+    ):
+        explain(network(), SquaredError("none"), torch.randn(3, 2), torch.randn(3, 2))
+
+
+def test_it_is_plain_data_and_needs_no_autograd(no_autograd):
+    x = torch.randn(3, 2)
+    x.requires_grad = True
+    found = explain(network(), SquaredError(), x, torch.zeros(3, 2))
+    json.dumps(asdict(found), allow_nan=False)
+
+
+def test_the_input_gradient_that_was_not_wanted_is_not_shown():
+    net = network()
+    net.input_grad = False
+    last = explain(net, SquaredError(), torch.randn(3, 2), torch.randn(3, 2)).of("backward")[-1]
+    assert (last.path, last.outputs) == ("0", ())
+    assert net.input_grad is False
