@@ -23,6 +23,7 @@ STYLE = """
 .explained table {border-collapse: collapse; background: none}
 .explained td {padding: 0.12rem 0.9rem 0.12rem 0; text-align: left; vertical-align: top; border: 0}
 .explained td.numbers {font: 0.9em/1.4 ui-monospace, monospace; white-space: pre-wrap; min-width: 9rem}
+.explained td.matrix {white-space: pre}
 .explained td.shape {opacity: 0.7; white-space: nowrap}
 .explained .kept {opacity: 0.7}
 .explained td.bar {width: 45%; min-width: 6rem}
@@ -78,17 +79,12 @@ def _step(step: Step) -> str:
 
 
 def _row(tensor: Numbers) -> str:
+    matrix = tensor.values is not None and len(tensor.shape) == 2  # which has a line for each of its rows
+    numbers = "\n".join(map(words.whole, tensor.values)) if matrix else words.numbers(tensor)
     return (
-        f'<tr><td>{escape(tensor.name)}</td><td class="shape">{tensor.shape} {tensor.dtype}</td>'
-        f'<td class="numbers">{escape(_numbers(tensor))}</td></tr>'
+        f'<tr><td>{escape(tensor.name)}</td><td class="shape" title="{tensor.dtype}">{tensor.shape}</td>'
+        f'<td class="numbers{" matrix" if matrix else ""}">{escape(numbers)}</td></tr>'
     )
-
-
-def _numbers(tensor: Numbers) -> str:
-    """A small matrix has a line for each of its rows."""
-    if tensor.values is not None and len(tensor.shape) == 2:
-        return "\n".join(map(words.whole, tensor.values))
-    return words.numbers(tensor)
 
 
 def _bars(explanation: Explanation) -> Iterator[str]:

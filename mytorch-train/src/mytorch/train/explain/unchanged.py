@@ -25,7 +25,7 @@ def unchanged(net: Module, loss: Module, optimizer: Optimizer | None = None) -> 
     held = [value for module in (net, loss) for _, value in module.named_state()]
     held = list(dict.fromkeys([*held, *(parameter for group in groups for parameter in group["params"])]))
     with torch.inference_mode(), ExitStack() as put_back:
-        put_back.enter_context(_random_state(modules, [one.value for one in held]))
+        put_back.enter_context(_random_state(modules))
         for module in modules:
             put_back.callback(_refill, vars(module), dict(vars(module)))
         if optimizer is not None:
@@ -70,12 +70,11 @@ def _refill(table: dict[Any, Any], before: dict[Any, Any]) -> None:
 
 
 @contextmanager
-def _random_state(modules: list[Module], values: list[Tensor]) -> Iterator[None]:
-    devices = {value.device for value in values if value.device.type != "cpu"}
-    kind = next((device.type for device in devices), "cuda")
+def _random_state(modules: list[Module]) -> Iterator[None]:
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     generators = {one for module in modules for one in vars(module).values() if isinstance(one, torch.Generator)}
     states = [(generator, generator.get_state()) for generator in generators]
-    with torch.random.fork_rng([device.index or 0 for device in devices], device_type=kind):
+    with torch.random.fork_rng(devices):
         try:
             yield
         finally:
