@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from dataclasses import asdict, dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, SquaredError, net
 
 from mytorch.core import ArgumentError, Module, Parameter, ShapeError
 from mytorch.train import explain, gradients, step
+from mytorch.train.explain.recorder import Clock
 
 
 def by_hand():
@@ -71,6 +73,8 @@ def test_what_is_kept_is_counted_once():
     assert [(kept.name, kept.counted) for kept in last.saved] == [("x", 0)]  # the ReLU keeps the same tensor
     assert whole.saved == ()
     assert explain(net, SquaredError(), x, t).saved_bytes == 8 + 8 + 4
+    part = torch.randn(100, 2)[:1]  # as a batch may be of a larger tensor
+    assert explain(net, SquaredError(), part, t).saved_bytes == 8 + 8 + 4
 
 
 class Odd(Module):
@@ -208,16 +212,20 @@ def test_large_and_odd_tensors_are_told_by_range_mean_and_norm():
 
 
 def test_it_is_the_step_that_training_takes():
-    net, loss = Chain(Dense(2, 3), Noise(), Rectify(), Dense(3, 1)), SquaredError()
+    shared = Dense(3, 3)
+    net, loss = Chain(Dense(2, 3), Noise(), shared, Rectify(), shared, Dense(3, 1)), SquaredError()
     optimizer, x, t = SGD(net.param(), 0.1, momentum=0.9), torch.randn(4, 2), torch.randn(4, 1)
     step(net, loss, optimizer, x, t)  # so that there is a velocity
-    found = explain(net, loss, x, t, optimizer)
+    found = explain(net.eval(), loss, x, t, optimizer)
+    net.train()
     with torch.inference_mode():
         assert step(net, loss, optimizer, x, t).item() == found.loss
     (update,) = found.of("update")
     assert values(update.outputs) == {name: parameter.value.tolist() for name, parameter in net.named_param()}
     assert values(update.inputs) != values(update.outputs)
-    assert [tensor.name for tensor in update.gradients] == ["d_0.weight", "d_0.bias", "d_3.weight", "d_3.bias"]
+    assert [tensor.name for tensor in update.gradients] == [
+        f"d_{path}.{name}" for path in "025" for name in ("weight", "bias")
+    ]
     assert update.summary == "SGD(lr=0.1, momentum=0.9)"
 
 
@@ -245,6 +253,14 @@ def test_a_loss_that_holds_modules_has_them_explained_too():
     ]
     back = [step.path for step in found.of("backward")]
     assert back == ["loss", "loss.inner", "loss.layer", "", "2", "1", "0"]
+
+
+def test_the_time_of_writing_down_does_not_count():
+    clock = Clock()
+    began = clock.now()
+    with clock.stopped():
+        time.sleep(0.05)
+    assert 0 <= clock.now() - began < 0.04
 
 
 def test_an_error_names_the_layer():

@@ -124,7 +124,10 @@ def test_a_run_from_python_is_explained_in_python(call, tmp_path):
         explain_experiment(folder)
 
 
-def test_the_thread_count_is_put_back(call):
-    before = torch.get_num_threads()
+def test_threads_are_those_of_the_experiment(call, monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    forward = toy_parts.Rectify.forward
+    monkeypatch.setattr(toy_parts.Rectify, "forward", lambda *a: seen.append(torch.get_num_threads()) or forward(*a))
     explain_experiment("points", {"threads": before + 1})
+    assert set(seen) == {before + 1}
     assert torch.get_num_threads() == before

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -94,7 +95,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_whole_and_escapes_names(found):
-    page = found.page()
+    page = replace(found, title="</title><script>").page()
     seen = Page(page)
     assert page.startswith("<!DOCTYPE html>")
     assert "script" not in seen.tags
