@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Parameter, StateError, tree
+from mytorch.core import Module, Parameter, tree
 from mytorch.train.explain.explanation import Kept, Phase, Step
 from mytorch.train.explain.formula import formula_of, summary_of
 from mytorch.train.explain.numbers_of import Numbers, dtype_of, named, tensors_in
@@ -30,8 +30,7 @@ class Forward:
     saved: Any
     path: str
     use: int
-    inputs: list[str]
-    """Their names."""
+    names: list[str]
 
 
 class Clock:
@@ -66,8 +65,8 @@ class Call:
     use: int
     before: Before
     """The module's own parameters, and in a backward the gradients that they had."""
-    names: list[str] = field(default_factory=list)
-    """The inputs of the forward that a backward answers."""
+    names: list[str]
+    """The positional inputs, of a backward those of the forward that it answers; others have no gradient."""
     inner: list[Any] = field(default_factory=list)
     """What the calls inside returned, without saved values."""
     children: Counter[int] = field(default_factory=Counter)
@@ -90,7 +89,7 @@ class Recorder:
     def steps(self) -> tuple[Step, ...]:
         """All that was recorded."""
         done = zip(self._steps, self._owners, strict=True)
-        return tuple(replace(step, uses=self._uses[owner]) for step, owner in done if step is not None)
+        return tuple(replace(step, uses=max(1, self._uses[owner])) for step, owner in done if step is not None)
 
     def around(self, _path: str, module: Module, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A forward or backward, recorded."""
@@ -100,7 +99,7 @@ class Recorder:
         def recorded(*args: Any, **kwargs: Any) -> Any:
             with self.clock.stopped():
                 given = list(signature.bind(*args, **kwargs).arguments.items())
-                call = begin(module, given)
+                call = begin(module, given, list(signature.bind_partial(*args).arguments))
                 place = len(self._steps)
                 self._steps.append(None)
                 self._owners.append(id(module))
@@ -115,20 +114,18 @@ class Recorder:
 
         return recorded
 
-    def _forward(self, module: Module, _given: Inputs) -> Call:
+    def _forward(self, module: Module, _given: Inputs, positional: list[str]) -> Call:
         self._uses[id(module)] += 1
         within_loss = (self._open[0].module if self._open else module) is self._loss
         phase: Phase = "loss" if within_loss else "forward"
         own = [(name, parameter, None) for name, parameter in tree.own(module, Parameter)]
-        return Call(module, phase, self._path(module), self._uses[id(module)], own)
+        return Call(module, phase, self._path(module), self._uses[id(module)], own, positional)
 
     def _end_forward(self, call: Call, given: Inputs, result: tuple[Any, Any]) -> Step:
         output, saved = result
         backward = list(inspect.signature(type(call.module).backward).parameters)[1:]
         d_output, saved_name = backward if len(backward) == 2 else ("d_output", "saved")
-        self._waiting.setdefault(id(call.module), []).append(
-            Forward(saved, call.path, call.use, [name for name, _ in given])
-        )
+        self._waiting.setdefault(id(call.module), []).append(Forward(saved, call.path, call.use, call.names))
         return self._step(
             call,
             inputs=_numbers(given),
@@ -138,22 +135,26 @@ class Recorder:
             passes_on=self._passes_on(call, output),
         )
 
-    def _backward(self, module: Module, given: Inputs) -> Call:
-        waiting = self._waiting.get(id(module), [])
-        if not waiting:
-            raise StateError(f"{type(module).__name__}: backward must follow a forward, got one without")
-        # The latest that saved this very value: None and the like are answered from the end, as they were made.
-        fitting = [one for one in waiting if one.saved is given[-1][1]]
-        forward = (fitting or waiting)[-1]
-        waiting.remove(forward)
+    def _backward(self, module: Module, given: Inputs, _positional: list[str]) -> Call:
+        forward = self._answered(module, given[-1][1])
         before = [(name, parameter, parameter.grad) for name, parameter in tree.own(module, Parameter)]
         for _, parameter, _ in before:  # so that each call's own gradient can be told, not the sum so far
             parameter.grad = None
-        return Call(module, "backward", forward.path, forward.use, before, forward.inputs)
+        return Call(module, "backward", forward.path, forward.use, before, forward.names)
+
+    def _answered(self, module: Module, saved: Any) -> Forward:
+        """The latest forward that saved this very value; None and the like are answered in reverse."""
+        waiting = self._waiting.get(id(module), [])
+        if not waiting:  # its caller has its own way to compute the output
+            return Forward(None, self._path(module), 1, [])
+        forward = ([one for one in waiting if one.saved is saved] or waiting)[-1]
+        waiting.remove(forward)
+        return forward
 
     def _end_backward(self, call: Call, given: Inputs, result: Any) -> Step:
         several = isinstance(result, tuple) and len(call.names) > 1
-        d_inputs = list(zip(call.names, result, strict=False)) if several else [(call.names[0], result)]
+        names = call.names if several else [*call.names, "input"][:1]
+        d_inputs = list(zip(names, result if several else (result,), strict=False))
         return self._step(
             call,
             inputs=_numbers(given[:1]),
