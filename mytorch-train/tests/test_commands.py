@@ -10,6 +10,7 @@ import toy_parts
 from click.testing import CliRunner
 
 from mytorch.commands.evaluate import evaluate
+from mytorch.commands.explain import explain
 from mytorch.commands.parity import parity
 from mytorch.commands.train import complete_experiment, train
 from mytorch.plugins import MissingRequirementError, SettingsError, UnknownNameError
@@ -102,7 +103,7 @@ def test_parity_finds_a_wrong_backward(call):
     assert "mytorch and PyTorch differ by more than rounding." in result.stderr
 
 
-@pytest.mark.parametrize("command", [train, evaluate, parity])
+@pytest.mark.parametrize("command", [train, evaluate, explain, parity])
 def test_every_help_has_an_example(call, command):
     result = call(command, "--help")
     assert result.exit_code == 0
@@ -115,7 +116,7 @@ def test_completion_names_the_installed_experiments(parts):
 
 
 def test_the_help_needs_no_torch():
-    modules = ", ".join(f"mytorch.commands.{name}" for name in ("train", "evaluate", "parity"))
+    modules = ", ".join(f"mytorch.commands.{name}" for name in ("train", "evaluate", "explain", "parity"))
     code = f"import sys, {modules}; assert not {{'torch', 'pydantic', 'rich', 'matplotlib'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -4,6 +4,7 @@ from mytorch.train.batches import Batches
 from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
+from mytorch.train.explain import Explanation, explain
 from mytorch.train.fit import fit
 from mytorch.train.load_experiment import load_experiment
 from mytorch.train.metrics import Accuracy, ErrorRate, MeanAbsoluteError
@@ -19,12 +20,14 @@ __all__ = [
     "ErrorRate",
     "Experiment",
     "ExperimentError",
+    "Explanation",
     "MeanAbsoluteError",
     "NotFiniteError",
     "Run",
     "RunError",
     "Training",
     "evaluate",
+    "explain",
     "fit",
     "gradients",
     "load",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,8 @@ from mytorch.core import Module
 
 METHODS = ("forward", "backward")
 Watch = Callable[[str, Module, Any], None]
+Method = Callable[..., Any]
+Around = Callable[[str, Module, str, Method], Method]
 
 
 @contextmanager
@@ -17,12 +19,26 @@ def observe(net: Module, on_forward: Watch, on_backward: Watch) -> Iterator[None
     """Within this context, call `on_forward(path, module, output)` after each forward and
     `on_backward(path, module, d_input)` after each backward, a child's before its container's.
     """
-    watched = list(net.named_modules())
+
+    def around(path: str, module: Module, name: str, method: Method) -> Method:
+        return _then(method, on_forward if name == "forward" else on_backward, path, module, first=name == "forward")
+
+    with intercept(net.named_modules(), around):
+        yield
+
+
+@contextmanager
+def intercept(named: Iterable[tuple[str, Module]], around: Around) -> Iterator[None]:
+    """Within this context, `around(path, module, name, method)` stands for the forward and backward of each module.
+
+    named: the modules with their paths, each once.
+    """
+    watched = list(named)
     before = [{name: vars(module)[name] for name in METHODS if name in vars(module)} for _, module in watched]
     try:
         for path, module in watched:
-            vars(module)["forward"] = _then(module.forward, on_forward, path, module, first=True)
-            vars(module)["backward"] = _then(module.backward, on_backward, path, module, first=False)
+            for name in METHODS:
+                vars(module)[name] = around(path, module, name, getattr(module, name))
         yield
     finally:
         for (_, module), own in zip(watched, before, strict=True):
@@ -31,7 +47,7 @@ def observe(net: Module, on_forward: Watch, on_backward: Watch) -> Iterator[None
             vars(module).update(own)
 
 
-def _then(method: Callable[..., Any], watch: Watch, path: str, module: Module, *, first: bool) -> Callable[..., Any]:
+def _then(method: Method, watch: Watch, path: str, module: Module, *, first: bool) -> Method:
     def watched(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
         watch(path, module, result[0] if first else result)

@@ -1,0 +1,7 @@
+"""One training step, layer by layer: as data, in the terminal, in a notebook and as a page."""
+
+from mytorch.train.explain.explain import explain
+from mytorch.train.explain.explanation import Explanation, Kept, Step
+from mytorch.train.explain.numbers_of import Numbers
+
+__all__ = ["Explanation", "Kept", "Numbers", "Step", "explain"]

@@ -1,0 +1,70 @@
+"""One training step, watched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mytorch.core import Module, Optimizer, Parameter, add_path, tree
+from mytorch.train.explain.explanation import Explanation, Step
+from mytorch.train.explain.formula import formula_of
+from mytorch.train.explain.numbers_of import Numbers, copied
+from mytorch.train.explain.recorder import LOSS, Clock, Recorder
+from mytorch.train.explain.unchanged import unchanged
+from mytorch.train.observe import intercept
+from mytorch.train.step import gradients
+
+
+def explain(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | None = None) -> Explanation:
+    """What one training step on a batch does, layer by layer: formulas, shapes, numbers, memory, time, gradients.
+
+    x, t: the inputs (a tuple if the model takes several) and the targets.
+    optimizer: with it, the update is part of the step.
+    The step is taken in training mode, from gradients that are None. Afterwards model, loss, optimizer and random
+    state are as before; it is taken twice, so that no time is that of a first call.
+    """
+    x, t = copied(x), copied(t)
+    for _ in range(2):
+        with unchanged(net, loss, optimizer):
+            net.train()
+            value, steps = _watched(net, loss, x, t, optimizer)
+    return Explanation(f"One training step of {type(net).__name__}", value, steps)
+
+
+def _watched(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | None) -> tuple[float, tuple[Step, ...]]:
+    recorder = Recorder(net, loss)
+    inside_loss = ((f"{LOSS}.{path}" if path else LOSS, module) for path, module in loss.named_modules())
+    try:
+        with intercept(tree.once([*net.named_modules(), *inside_loss]), recorder.around):
+            value = gradients(net, loss, x, t)
+    except Exception as error:
+        add_path(error, net)
+        raise
+    steps = recorder.steps()
+    return value.item(), steps if optimizer is None else (*steps, _update(net, optimizer))
+
+
+def _update(net: Module, optimizer: Optimizer) -> Step:
+    active = [(name, parameter) for name, parameter in net.named_param() if parameter.grad is not None]
+    followed = tuple(Numbers.of(f"d_{name}", one.grad) for name, one in active if one.grad is not None)
+    before = _values(active)
+    clock = Clock()
+    began = clock.now()
+    optimizer.step()
+    seconds = clock.now() - began
+    return Step(
+        "update",
+        "optimizer",
+        type(optimizer).__name__,
+        depth=0,
+        use=1,
+        summary=repr(optimizer),
+        formula=formula_of(type(optimizer), "update"),
+        inputs=before,
+        outputs=_values(active),
+        gradients=followed,
+        seconds=seconds,
+    )
+
+
+def _values(named: list[tuple[str, Parameter]]) -> tuple[Numbers, ...]:
+    return tuple(Numbers.of(name, parameter.value) for name, parameter in named)

@@ -1,0 +1,96 @@
+"""An explanation as HTML that needs nothing beside it: a fragment for notebooks, and a whole page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from mytorch.train.explain import words
+from mytorch.train.explain.explanation import Explanation, Step
+from mytorch.train.explain.numbers_of import Numbers
+
+# Greys and blues that can be read on white and on black, since a notebook does not tell which it has.
+STYLE = """
+.explained {font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 0 auto}
+.explained h1 {font-size: 1.35rem; margin: 0.4rem 0}
+.explained h2 {font-size: 1.1rem; margin: 1.6rem 0 0.4rem; border-bottom: 2px solid #5596c8}
+.explained h2::first-letter {text-transform: capitalize}
+.explained details {border-left: 3px solid #8886; margin: 0.5rem 0; padding: 0.1rem 0 0.1rem 0.7rem}
+.explained summary {cursor: pointer; font-weight: 600}
+.explained summary span {font-weight: 400; opacity: 0.7; margin-left: 0.6rem}
+.explained .formula {font: 0.9em/1.4 ui-monospace, monospace; white-space: pre-wrap; margin: 0.3rem 0; color: #4a8cc0}
+.explained .wide {overflow-x: auto}
+.explained table {border-collapse: collapse; background: none}
+.explained td {padding: 0.12rem 0.9rem 0.12rem 0; text-align: left; vertical-align: top; border: 0}
+.explained td.numbers {font: 0.9em/1.4 ui-monospace, monospace; white-space: pre-wrap; min-width: 9rem}
+.explained td.matrix {white-space: pre}
+.explained td.shape {opacity: 0.7; white-space: nowrap}
+.explained .kept {opacity: 0.7}
+.explained td.bar {width: 45%; min-width: 6rem}
+.explained td.bar div {background: #5596c8; height: 0.8rem; border-radius: 2px; margin-top: 0.3rem; min-width: 1px}
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>:root {{color-scheme: light dark}} body {{margin: 0.8rem}}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def page(explanation: Explanation) -> str:
+    """A whole page."""
+    return PAGE.format(title=escape(explanation.title), body=fragment(explanation))
+
+
+def fragment(explanation: Explanation) -> str:
+    """What a notebook shows."""
+    return "\n".join([f'<div class="explained"><style>{STYLE}</style>', *_parts(explanation), "</div>"])
+
+
+def _parts(explanation: Explanation) -> Iterator[str]:
+    yield f"<h1>{escape(explanation.title)}</h1>"
+    yield f"<p>{escape(words.heading(explanation))}</p>"
+    for phase in words.PHASES:
+        if steps := explanation.of(phase):
+            yield f"<h2>{phase}</h2>"
+            yield from map(_step, steps)
+        if phase == "backward":
+            yield from _bars(explanation)
+
+
+def _step(step: Step) -> str:
+    formula = escape("\n".join(words.told(step)))
+    rows = "\n".join(map(_row, words.rows(step)))
+    table = f'<div class="wide"><table>\n{rows}\n</table></div>' if rows else ""
+    kept = f'<div class="kept">keeps {escape(words.keeps(step))}</div>' if step.saved else ""
+    return (
+        f'<details open style="margin-left: {step.depth * 0.8:g}rem">'
+        f"<summary>{escape(words.place(step))}<span>{words.duration(step.seconds)}</span></summary>\n"
+        f'<div class="formula">{formula}</div>\n{table}{kept}</details>'
+    )
+
+
+def _row(tensor: Numbers) -> str:
+    matrix = tensor.values is not None and len(tensor.shape) == 2  # which has a line for each of its rows
+    numbers = "\n".join(map(words.whole, tensor.values)) if matrix else words.numbers(tensor)
+    return (
+        f'<tr><td>{escape(tensor.name)}</td><td class="shape" title="{tensor.dtype}">{tensor.shape}</td>'
+        f'<td class="numbers{" matrix" if matrix else ""}">{escape(numbers)}</td></tr>'
+    )
+
+
+def _bars(explanation: Explanation) -> Iterator[str]:
+    if rows := words.bars(explanation):
+        yield '<h2>norms of the gradients</h2>\n<table style="width: 100%">'
+        for name, norm, share in rows:
+            bar = f'<td class="bar"><div style="width: {share:.2%}"></div></td>'
+            yield f"<tr><td>{escape(name)}</td>{bar}<td>{words.short(norm)}</td></tr>"
+        yield "</table>"

@@ -1,0 +1,75 @@
+"""An explanation in the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from mytorch.train.explain import words
+from mytorch.train.explain.explanation import Explanation, Step
+
+WIDTH = 80
+BAR = 24
+
+
+def plain(explanation: Explanation) -> str:
+    """As text of 80 columns, without colours."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(shown(explanation))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def shown(explanation: Explanation) -> Group:
+    """As rich shows it."""
+    return Group(*_parts(explanation))
+
+
+def _parts(explanation: Explanation) -> Iterator[RenderableType]:
+    yield Text(explanation.title, style="bold")
+    yield Text(words.heading(explanation))
+    for phase in words.PHASES:
+        if steps := explanation.of(phase):
+            yield Text()
+            yield Rule(Text(phase, style="bold"), style="dim")
+        for step in steps:
+            yield from _step(step)
+        if phase == "backward":
+            yield from _bars(explanation)
+
+
+def _step(step: Step) -> Iterator[RenderableType]:
+    head = Table.grid(expand=True)
+    head.add_column(ratio=1)
+    head.add_column(justify="right", no_wrap=True)
+    head.add_row(Text(words.place(step), style="bold cyan"), Text(words.duration(step.seconds), style="dim"))
+    yield head
+    for line in words.told(step):
+        yield Padding(Text(line, style="italic"), (0, 0, 0, 2))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=8)
+    table.add_column(no_wrap=True, min_width=10)
+    table.add_column()
+    for tensor in words.rows(step):
+        table.add_row(Text(tensor.name), Text(str(tensor.shape), style="dim"), Text(words.numbers(tensor)))
+    if step.saved:
+        table.add_row(Text("keeps", style="dim"), Text(), Text(words.keeps(step), style="dim"))
+    if table.row_count:
+        yield Padding(table, (0, 0, 0, 4))
+
+
+def _bars(explanation: Explanation) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2))
+    for name, norm, share in words.bars(explanation):
+        table.add_row(Text(name), ProgressBar(total=1.0, completed=share, width=BAR), Text(words.short(norm)))
+    if table.row_count:
+        yield Text()
+        yield Rule(Text("norms of the gradients", style="bold"), style="dim")
+        yield table
