@@ -20,6 +20,7 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
     "mytorch-data": {"dataset": ("Disk",), "transform": ("hold_out", "standardize"), "command": ("data",)},
     "mytorch-train": {
         "metric": ("Accuracy", "ErrorRate", "MeanAbsoluteError"),
+        "callback": ("EarlyStopping", "KeepBest"),
         "experiment": ("disk", "disk-tuned"),
         "command": ("evaluate", "parity", "train"),
     },

@@ -1,10 +1,12 @@
 """Training: from Python with `fit`, from an experiment file with `train_experiment`."""
 
 from mytorch.train.batches import Batches
+from mytorch.train.early_stopping import EarlyStopping
 from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
 from mytorch.train.fit import fit
+from mytorch.train.keep_best import KeepBest
 from mytorch.train.load_experiment import load_experiment
 from mytorch.train.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.observe import observe
@@ -16,9 +18,11 @@ from mytorch.train.weights import load_model, save_model
 __all__ = [
     "Accuracy",
     "Batches",
+    "EarlyStopping",
     "ErrorRate",
     "Experiment",
     "ExperimentError",
+    "KeepBest",
     "MeanAbsoluteError",
     "NotFiniteError",
     "Run",
