@@ -43,7 +43,7 @@ def drawn(rows, classes, seed=0):
 
 def forms(scores, target):
     """The same predictions and targets in every form that a metric takes."""
-    rows, classes = scores.shape
+    classes = scores.shape[1]
     one_hot = torch.eye(classes, dtype=torch.float64)[target]
     yield scores, target
     yield scores, one_hot
@@ -79,7 +79,7 @@ def test_classes(rows, classes):
             assert judged(cls(), prediction, given) == pytest.approx(value, abs=1e-10, nan_ok=True), cls
 
 
-@pytest.mark.parametrize(("rows", "classes"), SIZES[2:])
+@pytest.mark.parametrize(("rows", "classes"), [(5, 2), (97, 2), (400, 2), (7, 3), (97, 5), (400, 11), (30, 20)])
 @pytest.mark.parametrize("ties", [False, True])
 def test_areas(rows, classes, ties):
     scores, target = drawn(rows, classes)

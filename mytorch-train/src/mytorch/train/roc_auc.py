@@ -46,7 +46,7 @@ class ROCAUC(Metric):
 
 
 def area(scores: Tensor, positive: Tensor) -> float:
-    """The area for scores (rows,) in float64 and which rows are of the class (rows,); NaN without two kinds of rows."""
+    """The area for scores (rows,) in float64 and which rows are of the class; NaN without two kinds of rows."""
     n, m = int(positive.sum()), int((~positive).sum())
     if not n or not m or scores.isnan().any():
         return float("nan")
