@@ -2,6 +2,7 @@
 
 from mytorch.train.batches import Batches
 from mytorch.train.class_counts import F1, BalancedAccuracy
+from mytorch.train.decision_boundary import draw_decision_boundary
 from mytorch.train.early_stopping import EarlyStopping
 from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "RunError",
     "Training",
+    "draw_decision_boundary",
     "evaluate",
     "fit",
     "gradients",

@@ -72,6 +72,8 @@ class Experiment(Section):
     metrics: list[str | Spec] = []
     callbacks: list[str | Spec] = []
     """What takes part in the run beside the loop, such as EarlyStopping."""
+    animate: bool = False
+    """Draw the decision boundary of two input columns epoch by epoch, too."""
     data: Data
     model: Spec
     initialization: Spec | None = None

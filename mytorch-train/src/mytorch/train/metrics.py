@@ -1,7 +1,7 @@
 """Metrics of classification and regression.
 
-No library computes them. Measured against scikit-learn, torchmetrics 1.9 answers in float32 (ROC AUC off by 1e-8), puts
-scores outside of [0, 1] through a sigmoid that loses ranks (off by 1e-3), and takes a second to import.
+No library computes them. Measured against scikit-learn, torchmetrics 1.9 answers in float32 (ROC AUC off by 1e-8),
+puts scores outside of [0, 1] through a sigmoid that loses ranks (off by 1e-3), and takes a second to import.
 """
 
 import torch
