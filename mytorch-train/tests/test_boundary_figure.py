@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 from PIL import Image
-from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, Told, network
+from toy_metrics import Told
+from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, network
 
 from mytorch.plugins import hookimpl
 from mytorch.train import ExperimentError, KeepBest, boundary_figure, fit, load, train_experiment

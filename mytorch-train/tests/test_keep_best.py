@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from toy_parts import SGD, Chain, Noise, Praised, SquaredError, Table, Told, network
+from toy_metrics import Praised, Told
+from toy_parts import SGD, Chain, Noise, SquaredError, Table, network
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import hookimpl

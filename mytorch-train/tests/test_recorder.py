@@ -46,7 +46,11 @@ def test_a_run_is_kept(tmp_path):
     assert path.name.startswith("chain-")
     names = {"data.json", "figures", "history.csv", "model.json", "summary.json", "weights.safetensors"}
     assert {entry.name for entry in path.iterdir()} == names
-    assert {entry.name for entry in (path / "figures").iterdir()} == {"loss.png", "error_rate.png"}
+    assert {entry.name for entry in (path / "figures").iterdir()} == {
+        "decision_boundary.png",
+        "loss.png",
+        "error_rate.png",
+    }
     run = load(path)
     assert run.history == training.history
     assert not run.net.training

@@ -285,27 +285,3 @@ class Table(DataSet):
     def __getitems__(self, indices):
         taken = tuple(x[indices] for x in self.inputs) if isinstance(self.inputs, tuple) else self.inputs[indices]
         return taken, self.targets[indices]
-
-
-class Told:
-    """A metric whose values are told: the n-th evaluation gives the n-th."""
-
-    higher_is_better = False
-
-    def __init__(self, *values: float) -> None:
-        self.values = list(values)
-
-    def reset(self) -> None:
-        pass
-
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        pass
-
-    def compute(self) -> float:
-        return self.values.pop(0)
-
-
-class Praised(Told):
-    """The same, and higher is better."""
-
-    higher_is_better = True
