@@ -94,7 +94,7 @@ def test_the_summary_and_the_terminal_say_why(tmp_path, capsys):
     train(EarlyStopping("train_told", patience=1), 1, 2, folder=tmp_path, quiet=False)
     (path,) = tmp_path.iterdir()
     summary = json.loads((path / "summary.json").read_text())
-    why = "stopped by EarlyStopping: train_told was not better than 1, that of epoch 1, in 1 evaluations"
+    why = "stopped by EarlyStopping: train_told was not better than 1, that of epoch 1, in 1 evaluation"
     assert (summary["status"], summary["reason"]) == ("finished", why)
     assert (summary["epochs"], summary["epochs_planned"]) == (2, 20)
     assert capsys.readouterr().err.splitlines()[-1] == why

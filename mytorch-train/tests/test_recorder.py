@@ -74,6 +74,15 @@ def test_the_summary(tmp_path):
     assert summary["versions"]["torch"] == torch.__version__
 
 
+def test_what_hooks_note_stands_in_the_summary_and_replaces_nothing(tmp_path):
+    def note(run):
+        run.notes.update(best={"epoch": 1}, status="perfect")
+
+    train(tmp_path, hooks=[Act("training_started", note)])
+    summary = read(tmp_path)
+    assert (summary["best"], summary["status"]) == ({"epoch": 1}, "finished")
+
+
 def test_two_runs_get_two_folders(tmp_path):
     train(tmp_path)
     train(tmp_path)

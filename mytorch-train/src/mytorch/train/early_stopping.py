@@ -45,4 +45,5 @@ class EarlyStopping:
         if self.waited >= self.patience:
             best = self.monitor.best
             than = "finite" if best is None else f"better than {best:.4g}, that of epoch {self.monitor.epoch},"
-            raise StopTraining(f"{self.monitor.name} was not {than} in {self.waited} evaluations")
+            times = f"{self.waited} evaluation{'s' * (self.waited > 1)}"
+            raise StopTraining(f"{self.monitor.name} was not {than} in {times}")

@@ -34,7 +34,7 @@ class Plane:
     """A grid over the training points, with a margin around them.
 
     names: of the two columns;  classes: their names, if the data set has some;  points: the training points;
-    mean, std: how the columns were standardised;  dtype: of the inputs;  low, high: the corners, each (2,)
+    mean, std: how the columns were standardised;  row: one of the inputs;  low, high: the corners, each (2,)
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class Plane:
     points: Points
     mean: Tensor
     std: Tensor
-    dtype: torch.dtype
+    row: Tensor
     low: Tensor
     high: Tensor
 
@@ -57,7 +57,7 @@ class Plane:
         margin = torch.where(high > low, (high - low) * 0.05, 1.0)
         names = tuple(getattr(data, "columns", ())) or ("first column", "second column")
         classes = getattr(data, "classes", None)
-        return cls(names, classes, points, mean, std, inputs.dtype, low - margin, high + margin)
+        return cls(names, classes, points, mean, std, inputs, low - margin, high + margin)
 
     def axes(self) -> tuple[Tensor, Tensor]:
         """The coordinates of the grid along each axis."""
@@ -69,7 +69,7 @@ class Plane:
         y, x = torch.meshgrid(*reversed(self.axes()), indexing="ij")
         grid = (torch.stack((x, y), dim=-1).reshape(-1, 2) - self.mean) / self.std
         with torch.random.fork_rng(devices=[]), judging(net):
-            scores = predict(net, grid.to(self.dtype)).double().reshape(len(grid), -1)
+            scores = predict(net, grid.to(self.row)).cpu().double().reshape(len(grid), -1)
         if scores.shape[1] == 1:
             scores = torch.cat((torch.zeros_like(scores), scores), dim=1)
         best, places = scores.topk(2, dim=1)
@@ -110,4 +110,4 @@ def sample(data: Any) -> Points:
     with torch.random.fork_rng(devices=[]):
         inputs, targets = fetch(data, rows)
     classes = class_indices(targets, targets.shape[1] if targets.dim() > 1 else 1, 0.5)
-    return Points(inputs.double() * std + mean, classes.reshape(-1))
+    return Points(inputs.cpu().double() * std + mean, classes.reshape(-1).cpu())

@@ -29,7 +29,7 @@ class Run:
 
     path: Path
     net: Module
-    """The model with its last weights, in evaluation mode."""
+    """The model with the weights that were kept, in evaluation mode."""
     experiment: Experiment | None
     """What was run; None if it was trained from Python."""
     history: list[dict[str, float]]
