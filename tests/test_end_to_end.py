@@ -54,6 +54,7 @@ def test_a_run_keeps_everything_and_no_pickle(trained):
     assert kept == {
         "data.json",
         "experiment.toml",
+        "figures/decision_boundary.png",
         "figures/error_rate.png",
         "figures/loss.png",
         "history.csv",

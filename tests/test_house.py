@@ -13,7 +13,7 @@ from mytorch.plugins.offers import OFFERS
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
-DISTRIBUTION_OF = {"tomli_w": "tomli-w"}
+DISTRIBUTION_OF = {"PIL": "pillow", "tomli_w": "tomli-w"}
 """Where the name that is imported is not the distribution's."""
 
 

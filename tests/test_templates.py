@@ -13,7 +13,7 @@ import pytest
 from mytorch.cli.plugins.new import USED_BY_TEMPLATES
 
 HOUSE = Path(__file__).parents[1]
-KINDS = ("layer", "loss", "optimizer", "dataset", "metric", "command", "hook")
+KINDS = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "command", "hook")
 MYTORCH = [sys.executable, "-c", "from mytorch.cli import main; main()"]
 
 
@@ -92,6 +92,7 @@ requires = ["mytorch-nn", "acme-layer-x", "acme-loss-x", "acme-optimizer-x", "ac
 epochs = 3
 batch_size = 20
 metrics = ["MeanAbsoluteError"]
+callbacks = [{ type = "AcmeCallbackX", loss = 1e-9 }]
 [data]
 targets = "one-hot"
 train = { type = "AcmeDatasetX", samples = 200 }
@@ -131,7 +132,7 @@ def test_mypy_finds_nothing(written, kind):
     run(sys.executable, "-m", "mypy", "--strict", "src", folder=written / f"acme-{kind}-x")
 
 
-@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset", "metric"])
+@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset", "metric", "callback"])
 def test_no_class_can_hide_what_its_file_uses(written, kind):
     source = written / f"acme-{kind}-x"
     trees = [ast.parse(file.read_text()) for file in source.rglob("*.py")]

@@ -57,6 +57,12 @@ def zoo(site):
     install(site, "blocked", LAYER)
     site.module("acme_hook", "from mytorch.plugins import hookimpl\n@hookimpl\ndef no_such_hook(run): pass\n")
     site.distribution("acme-hook", hooks={"log": "acme_hook"})
+    callback = (
+        "from mytorch.plugins import hookimpl\nclass Stop:\n    def __init__(self, needed): pass\n    @hookimpl\n"
+    )
+    site.module("acme_good_callback", callback + "    def epoch_ended(self, epoch): pass\n")
+    site.module("acme_bad_callback", callback + "    def epoch_ended(self, epok): pass\n")
+    site.distribution("acme-callback", callbacks={"A": "acme_good_callback:Stop", "B": "acme_bad_callback:Stop"})
     return site
 
 
@@ -75,6 +81,8 @@ def test_every_plugin_gets_its_verdict_and_the_blame(mytorch, zoo):
     assert "no version of mytorch-core" in parts["acme-silent:Gatesilent"]["advice"]
     assert parts["acme-blocked:Gateblocked"]["remedy"] == "unset MYTORCH_BLOCK_PLUGINS"
     assert "no_such_hook" in parts["acme-hook:log"]["reason"]
+    assert parts["acme-callback:A"]["verdict"] == "ok"
+    assert "epok" in parts["acme-callback:B"]["reason"]
     assert not {"acme_future", "acme_blocked"} & set(zoo.imported)
 
 

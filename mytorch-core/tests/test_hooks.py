@@ -87,6 +87,32 @@ def test_what_must_succeed_ends_the_run() -> None:
         hooks.notify("batch_ended", **BATCH)
 
 
+def test_a_plugin_says_itself_that_it_must_succeed() -> None:
+    class Needed(Failing):
+        must_succeed = True
+
+    with pytest.raises(ValueError, match="first"):
+        Hooks([Needed()], installed=False).notify("batch_ended", **BATCH)
+
+
+@pytest.mark.parametrize(("text", "told"), [("", ""), ("all is\n well", ": all is well")])
+def test_who_stopped_the_training_and_why(text: str, told: str) -> None:
+    class Stops:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        @hookimpl
+        def epoch_ended(self, epoch: int) -> None:
+            if epoch > 1:
+                raise StopTraining(self.text)
+
+    hooks = Hooks([Stops("called last"), Stops(text)], installed=False)
+    hooks.notify("epoch_ended", run=None, epoch=1, record={})
+    assert hooks.stopped is None
+    hooks.notify("epoch_ended", run=None, epoch=2, record={})
+    assert hooks.stopped == f"stopped by Stops{told}"
+
+
 @pytest.mark.parametrize("error", [ValueError("first"), SystemExit(5)], ids=repr)
 def test_strict_plugins_fail_by_name(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     class Strict:

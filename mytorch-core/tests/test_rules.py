@@ -152,6 +152,16 @@ def test_a_damaged_file(settings: Path, text: str, message: str) -> None:
         ("metrics", "Gate = 3", "subclass of mytorch.core.Metric, got a int"),
         ("experiments", "Gate = {}", "must be the path of a TOML file, got a dict"),
         ("transforms", "Gate = 1", "must be a function, got a int"),
+        (
+            "callbacks",
+            "class Gate: epoch_ended = print",
+            "must be a class with at least one hook, .*got the class Gate",
+        ),
+        (
+            "callbacks",
+            "from mytorch.plugins import hookimpl\n@hookimpl\ndef Gate(run): pass",
+            "must be a class with at least one hook, marked with hookimpl, got a function",
+        ),
         ("layers", "", "cannot be imported from .*AttributeError"),
         ("layers", "import sys; sys.exit('bye')", "cannot be imported from .*SystemExit: bye"),
     ],

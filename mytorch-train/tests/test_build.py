@@ -76,6 +76,7 @@ def test_requirements_come_before_any_import(content, monkeypatch):
         ("model.layers.1.type", "Rectfy", "Nearest: Rectify", "model.layers.1.type"),
         ("schedule.type", "Rump", "Nearest: Ramp", "schedule.type"),
         ("metrics.0", "ErorRate", "Nearest: ErrorRate", "metrics.0.type"),
+        ("callbacks", ["KeepBest", {"type": "EarlyStoping"}], "Nearest: EarlyStopping", "callbacks.1.type"),
         ("initialization.type", "toy_constent", "Nearest: toy_constant", "initialization.type"),
     ],
 )
@@ -120,6 +121,9 @@ def test_an_unknown_part_names_the_nearest_and_the_key(content, key, value, name
             r"initialization: constant: value must be between -1",
         ),
         ("metrics", [{"type": "Accuracy", "top": 5}], r"metrics.0.top: Accuracy has no argument 'top'"),
+        ("callbacks", [{"type": "EarlyStopping", "patienc": 5}], r"callbacks.0.patienc: .* Nearest: patience"),
+        ("callbacks", [{"type": "EarlyStopping", "patience": 0}], r"callbacks.0: EarlyStopping: patience must be"),
+        ("callbacks", [{"type": "KeepBest", "monitor": 5}], r"callbacks.0.monitor: must be a valid string, got 5"),
     ],
 )
 def test_a_wrong_argument_names_the_key(content, key, value, text):

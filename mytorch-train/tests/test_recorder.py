@@ -46,7 +46,11 @@ def test_a_run_is_kept(tmp_path):
     assert path.name.startswith("chain-")
     names = {"data.json", "figures", "history.csv", "model.json", "summary.json", "weights.safetensors"}
     assert {entry.name for entry in path.iterdir()} == names
-    assert {entry.name for entry in (path / "figures").iterdir()} == {"loss.png", "error_rate.png"}
+    assert {entry.name for entry in (path / "figures").iterdir()} == {
+        "decision_boundary.png",
+        "loss.png",
+        "error_rate.png",
+    }
     run = load(path)
     assert run.history == training.history
     assert not run.net.training
@@ -68,6 +72,15 @@ def test_the_summary(tmp_path):
     assert summary["loss"] == "SquaredError"
     assert summary["optimizer"] == "SGD(lr=0.1, momentum=0.0)"
     assert summary["versions"]["torch"] == torch.__version__
+
+
+def test_what_hooks_note_stands_in_the_summary_and_replaces_nothing(tmp_path):
+    def note(run):
+        run.notes.update(best={"epoch": 1}, status="perfect")
+
+    train(tmp_path, hooks=[Act("training_started", note)])
+    summary = read(tmp_path)
+    assert (summary["best"], summary["status"]) == ({"epoch": 1}, "finished")
 
 
 def test_two_runs_get_two_folders(tmp_path):

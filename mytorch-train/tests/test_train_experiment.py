@@ -132,7 +132,8 @@ def test_the_summary_for_the_terminal(content, tmp_path):
     numbers, kept, next_step = run_summary(done).splitlines()
     assert numbers.startswith("3 epochs in ")
     assert "test error rate" in numbers
-    files = "experiment.toml, history.csv, weights.safetensors, figures/error_rate.png, figures/loss.png"
+    figures = ", ".join(f"figures/{name}.png" for name in ("decision_boundary", "error_rate", "loss"))
+    files = f"experiment.toml, history.csv, weights.safetensors, {figures}"
     assert kept == f"Run kept in {done.path} ({files})"
     assert next_step == f"Judge it again: mytorch evaluate {done.path}"
 
@@ -144,7 +145,7 @@ def test_the_summary_of_a_run_that_was_stopped_at_once(content, tmp_path):
             raise StopTraining
 
     text = run_summary(run(content, tmp_path, hooks=[Stop()]))
-    assert text.startswith("0 epochs in 0 s\n")
+    assert text.startswith("0 of 3 epochs in 0 s\n")
     assert "(experiment.toml, weights.safetensors)" in text
 
 

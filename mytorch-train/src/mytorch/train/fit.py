@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
+from mytorch.train.boundary_figure import BoundaryFigure
 from mytorch.train.progress import Progress
 from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import RunFolder
@@ -58,7 +59,9 @@ def fit(
         hooks=listeners,
     )
     if folder is not None:
-        listeners.add(Recorder(RunFolder.create(Path(folder), type(net).__name__.lower())), must_succeed=True)
+        kept = RunFolder.create(Path(folder), type(net).__name__.lower())
+        listeners.add(BoundaryFigure(kept))
+        listeners.add(Recorder(kept), must_succeed=True)
     if not quiet:
         listeners.add(Progress())
     training.run()

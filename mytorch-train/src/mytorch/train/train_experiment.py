@@ -9,11 +9,13 @@ from typing import Any
 
 from mytorch.core import Module
 from mytorch.plugins import Hooks
+from mytorch.train.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.train.build import Setup, build, build_data, build_metrics, build_part, default_dtype, threads
-from mytorch.train.errors import RunError
+from mytorch.train.errors import ExperimentError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
 from mytorch.train.load_experiment import load_experiment, to_toml
+from mytorch.train.plane import obstacle
 from mytorch.train.progress import Progress
 from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
@@ -27,7 +29,7 @@ class Run:
 
     path: Path
     net: Module
-    """The model with its last weights, in evaluation mode."""
+    """The model with the weights that were kept, in evaluation mode."""
     experiment: Experiment | None
     """What was run; None if it was trained from Python."""
     history: list[dict[str, float]]
@@ -67,9 +69,17 @@ def train_experiment(
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
         listeners = Hooks(hooks, trace=trace_hooks)
-        training, text = start(build(experiment), listeners), to_toml(experiment)
+        setup, text = build(experiment), to_toml(experiment)
+        for callback in setup.callbacks:
+            listeners.add(callback)
+        training = start(setup, listeners)
+        if experiment.animate and (found := obstacle(training.net, training.batches.data)):
+            raise ExperimentError(f"animate: must be left out unless data have two columns and classes, got {found}")
         folder = RunFolder.create(Path(output), experiment.name)
         folder.write_experiment(text)
+        if experiment.animate:
+            listeners.add(BoundaryAnimation(folder))
+        listeners.add(BoundaryFigure(folder))
         listeners.add(Recorder(folder), must_succeed=True)
         if not quiet:
             listeners.add(Progress())

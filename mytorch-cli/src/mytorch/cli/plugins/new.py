@@ -13,7 +13,7 @@ import click
 
 from mytorch.plugins import KINDS, MytorchError, catalogue
 
-OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "command", "hook")
+OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "command", "hook")
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 COMMANDS = ("completion", "plugins")
@@ -25,12 +25,15 @@ USED_BY_TEMPLATES = {
     "DataSet",
     "F",
     "Formula",
+    "Hooks",
     "Iterable",
+    "Mapping",
     "Metric",
     "Module",
     "Optimizer",
     "Parameter",
     "ShapeError",
+    "StopTraining",
     "Tensor",
 }
 """A class of such a name would hide what its own file imports."""
