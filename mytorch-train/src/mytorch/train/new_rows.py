@@ -1,0 +1,119 @@
+"""Rows that come after the training, prepared as the training's were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, DataSet, ShapeError
+from mytorch.plugins import catalogue
+from mytorch.train.batches import fetch
+from mytorch.train.errors import RunError
+
+if TYPE_CHECKING:
+    from mytorch.train.train_experiment import Run
+
+READER = "mytorch-data:NewRows"
+READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
+
+
+def rows_of(run: Run, source: str | Path | Tensor | Any) -> DataSet:
+    """The rows of a file, tensor or data set as the model of a run takes them; targets are None if there are none."""
+    if isinstance(source, (str, Path)):
+        return Prepared(run, read_rows(run, Path(source)))
+    return Prepared(run, Inputs(source) if isinstance(source, Tensor) else source)
+
+
+def read_rows(run: Run, path: Path) -> Any:
+    """The rows of a file, read, encoded and standardised by what the run keeps in data.json.
+
+    Raises RunError for a run without column names, and whatever the reader says of the file.
+    """
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no such file"
+        raise RunError(f"{path}: must be a table such as rows.csv, got {what}")
+    return catalogue().load("dataset", READER)(path, table_preparation(run))
+
+
+def table_preparation(run: Run) -> dict[str, Any]:
+    """What new rows need. A run whose data came from no table gets columns of numbers under the names that it has."""
+    preparation = dict(run.data.get("preparation") or {})
+    columns, classes = run.data.get("columns"), run.data.get("classes")
+    if "table" in preparation:
+        return preparation
+    if not columns:
+        raise RunError(
+            f"{run.path}: must know the names of its columns to read a table, got a run without; "
+            "use mytorch.train.load(run).predict(tensor)"
+        )
+    target = {"name": "target", "kind": "number"} if classes is None else {"name": "class", "kind": "classes"}
+    features = [{"name": name, "kind": "number"} for name in columns]
+    known = target if classes is None else {**target, "classes": classes}
+    return {**preparation, "table": {"features": features, "target": known, "missing": None, "reading": READING}}
+
+
+class Inputs(DataSet):
+    """Rows without targets."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        if inputs.dim() < 2:
+            raise ShapeError(f"predict: rows must be a tensor of (rows, columns), got {tuple(inputs.shape)}")
+        self.inputs = inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, None]:
+        return self.inputs[indices], None
+
+
+class Prepared(DataSet):
+    """A data set with its columns in the order of the run's, standardised as the run's if it is not yet, and in the
+    model's dtype.
+
+    Raises ArgumentError for a column that is missing or too many.
+    """
+
+    def __init__(self, run: Run, data: Any) -> None:
+        self.data = data
+        self.columns, self.classes = tuple(run.data.get("columns") or ()), getattr(data, "classes", None)
+        self.preparation = run.data.get("preparation")
+        self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
+        self._dtype = next((p.value.dtype for p in run.net.param() if p.value.is_floating_point()), torch.float32)
+        done = getattr(data, "preparation", None) or {}
+        learned = None if "standardize" in done else (self.preparation or {}).get("standardize")
+        self._learned = learned and tuple(torch.tensor(learned[name], dtype=torch.float64) for name in ("mean", "std"))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
+        inputs, targets = fetch(self.data, torch.as_tensor(indices))
+        return self._prepare(inputs) if isinstance(inputs, Tensor) else inputs, targets
+
+    def _prepare(self, inputs: Tensor) -> Tensor:
+        if self.columns and inputs.dim() == 2 and inputs.shape[1] != len(self.columns):
+            raise ShapeError(
+                f"predict: rows must have the columns {', '.join(self.columns)}, got {inputs.shape[1]} columns"
+            )
+        if self._order is not None:
+            inputs = inputs[:, self._order]
+        if self._learned:
+            mean, std = self._learned
+            inputs = (inputs.to(torch.float64) - mean) / std
+        return inputs.to(self._dtype)
+
+
+def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
+    """Where each wanted column stands among those given; None if they are the same, or have no names."""
+    if not given or not wanted or given == wanted:
+        return None
+    if missing := [name for name in wanted if name not in given]:
+        raise ArgumentError(f"predict: rows must have the column {missing[0]!r}, got {', '.join(given)}")
+    if extra := [name for name in given if name not in wanted]:
+        raise ArgumentError(f"predict: rows must have the columns {', '.join(wanted)} alone, got {extra[0]!r} too")
+    return [given.index(name) for name in wanted]
