@@ -31,12 +31,13 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool) 
     from mytorch.train import load
     from mytorch.train.judge import judge
     from mytorch.train.judgement_figures import draw_judgement
-    from mytorch.train.judgement_table import as_json_data, show_judgement
+    from mytorch.train.judgement_table import show_judgement
+    from mytorch.train.run_folder import plain
 
     loaded = load(run)
     judgement = judge(loaded, data)
     if as_json:
-        click.echo(json.dumps(as_json_data(judgement)))
+        click.echo(json.dumps(plain(judgement.as_data())))
     else:
         show_judgement(judgement)
     drawn = draw_judgement(judgement, loaded.path, figures, data)

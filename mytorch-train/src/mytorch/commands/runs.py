@@ -47,11 +47,12 @@ def list_command(folder: Path, as_json: bool) -> None:
     Example:
       mytorch runs list results
     """
+    from mytorch.train.run_folder import plain
     from mytorch.train.runs import list_runs
 
     found = list_runs(folder)
     if as_json:
-        click.echo(json.dumps([run.as_data() for run in found], indent=2))
+        click.echo(json.dumps(plain([run.as_data() for run in found]), indent=2))
     elif not found:
         click.echo(f"{folder} holds no runs. Make one with: mytorch train disk")
     else:

@@ -74,6 +74,11 @@ class Head:
         """The probabilities of a batch and the index of each row's class."""
         if self.kind == "softmax":
             return columns.softmax(1), columns.argmax(1)
+        if self.kind == "sigmoid" and columns.shape[1] > 1 and self.classes is None:
+            raise ShapeError(
+                "predict: after BCEWithLogitsLoss, the model's output must be one column or one for each named class, "
+                f"got {columns.shape[1]} columns without names; use run.net(inputs).sigmoid()"
+            )
         scores = columns.sigmoid() if self.kind == "sigmoid" else columns
         if columns.shape[1] == 1:
             p = scores.clamp(0, 1)

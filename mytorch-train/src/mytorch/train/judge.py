@@ -79,6 +79,8 @@ def _rows_to_judge(run: Run, experiment: Experiment, source: str | Path | Any) -
         return (train, "training data") if test is None else (test, "test data")
     data = rows_of(run, source)
     what = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    if not len(data):
+        raise RunError(f"{what}: must have at least one row, got none")
     if fetch(data, torch.tensor([0]))[1] is None:
         raise RunError(f"{what}: must have the column {_target_name(run)!r} to judge by, got a table without")
     encoding = experiment.data.targets

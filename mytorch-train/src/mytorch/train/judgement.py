@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Metric
+from mytorch.core import Metric, ShapeError
 from mytorch.train.head import Head, readable
 from mytorch.train.metrics import class_indices
 
@@ -117,7 +117,10 @@ class Judge(Metric):
         wanted = class_indices(target, columns, 0.5)
         if wanted.shape != (len(prediction),):
             return
-        read = self.head.read(prediction)
+        try:
+            read = self.head.read(prediction)
+        except ShapeError:  # loss and metrics may well know what to do with it
+            return
         if read.probabilities is None or read.indices is None:
             return
         if self.confusion is None:

@@ -33,7 +33,7 @@ def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: P
     """
     behind = "" if data is None else f"-{re.sub(r'[^A-Za-z0-9._-]+', '-', data.stem)}"
     before = "" if folder is None else f"{run.resolve().name}-"
-    title = f"{run.resolve().name}, {judgement.rows} rows of {judgement.source}"
+    title = f"{run.resolve().name}, {judgement.rows} rows of {judgement.source if data is None else data.name}"
     figures: dict[str, Figure] = {}
     if judgement.confusion is not None and judgement.confusion.counts.sum():
         figures["confusion"] = _confusion(judgement.confusion, title)
@@ -84,8 +84,10 @@ def _calibration(confusion: Confusion, title: str) -> Figure:
     rows = confusion.rows
     filled = rows > 0
     confidence, right = (sums[filled] / rows[filled] for sums in (confusion.confidence, confusion.right))
-    upper.plot([0, 1], [0, 1], color="#555555", ls="--", lw=1, label="as sure as it is right")
-    upper.plot(confidence.tolist(), right.tolist(), color=TRAIN, marker="o", ms=5, lw=1.5, label="this model")
+    upper.plot([0, 1], [0, 1], color="#555555", ls="--", lw=1, label="perfectly calibrated")
+    upper.plot(
+        confidence.tolist(), right.tolist(), color=TRAIN, marker="o", ms=5, lw=1.5, label="this model", clip_on=False
+    )
     upper.set_ylim(-0.02, 1.02)
     upper.set_ylabel("share that is right")
     upper.set_title(f"Calibration: expected error {confusion.calibration_error:.3g}")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import click
 
 from mytorch.train.judge import Judgement
@@ -14,17 +11,6 @@ from mytorch.train.terminal import number, show_table
 SHOWN_CLASSES = 10
 """A matrix of more does not fit; then the most frequent mistakes are listed, so many."""
 NAME_LENGTH = 20
-
-
-def as_json_data(judgement: Judgement) -> Any:
-    """A judgement as JSON holds it: a number that is not finite is None."""
-    return _plain(judgement.as_data())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_judgement(judgement: Judgement) -> None:

@@ -24,7 +24,7 @@ READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True
 def rows_of(run: Run, source: str | Path | Tensor | Any) -> DataSet:
     """The rows of a file, tensor or data set as the model of a run takes them; targets are None if there are none."""
     if isinstance(source, (str, Path)):
-        return Prepared(run, read_rows(run, Path(source)))
+        return Prepared(run, read_rows(run, Path(source)), ready=True)
     return Prepared(run, Inputs(source) if isinstance(source, Tensor) else source)
 
 
@@ -36,7 +36,8 @@ def read_rows(run: Run, path: Path) -> Any:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise RunError(f"{path}: must be a table such as rows.csv, got {what}")
-    return catalogue().load("dataset", READER)(path, table_preparation(run))
+    preparation = table_preparation(run)
+    return catalogue().load("dataset", READER)(path, preparation)
 
 
 def table_preparation(run: Run) -> dict[str, Any]:
@@ -72,20 +73,20 @@ class Inputs(DataSet):
 
 
 class Prepared(DataSet):
-    """A data set with its columns in the order of the run's, standardised as the run's if it is not yet, and in the
-    model's dtype.
+    """A data set with its columns in the order of the run's, standardised as the run's, and in the model's dtype.
 
+    ready: it is standardised already; so is one whose own preparation says it.
     Raises ArgumentError for a column that is missing or too many.
     """
 
-    def __init__(self, run: Run, data: Any) -> None:
+    def __init__(self, run: Run, data: Any, ready: bool = False) -> None:
         self.data = data
         self.columns, self.classes = tuple(run.data.get("columns") or ()), getattr(data, "classes", None)
         self.preparation = run.data.get("preparation")
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
         self._dtype = next((p.value.dtype for p in run.net.param() if p.value.is_floating_point()), torch.float32)
-        done = getattr(data, "preparation", None) or {}
-        learned = None if "standardize" in done else (self.preparation or {}).get("standardize")
+        ready = ready or "standardize" in (getattr(data, "preparation", None) or {})
+        learned = None if ready else (self.preparation or {}).get("standardize")
         self._learned = learned and tuple(torch.tensor(learned[name], dtype=torch.float64) for name in ("mean", "std"))
 
     def __len__(self) -> int:
