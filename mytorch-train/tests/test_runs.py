@@ -24,20 +24,15 @@ def make(parent, name, history="", **summary):
 
 
 def test_runs_are_listed_newest_first(tmp_path):
-    for name in ("b-20010101-120000", "a-20010301-000000", "c-20010101-120000-2"):
-        make(tmp_path, name)
+    names = ["my best", "a-20010301-000000", "c-20010101-120000-2", "b-20010101-120000"]
+    for name in reversed(names):
+        folder = make(tmp_path, name)
     (tmp_path / "notes").mkdir()
     (tmp_path / "file").write_text("")
-    renamed = make(tmp_path, "my best")
     runs = list_runs(str(tmp_path))
-    assert [run.path.name for run in runs] == [
-        "my best",
-        "a-20260301-000000",
-        "c-20260101-120000-2",
-        "b-20260101-120000",
-    ]
-    assert runs[1].when == datetime(2026, 3, 1)
-    assert abs((runs[0].when - datetime.fromtimestamp(renamed.stat().st_mtime)).total_seconds()) <= 2
+    assert [run.path.name for run in runs] == names
+    assert runs[1].when == datetime(2001, 3, 1)
+    assert abs((runs[0].when - datetime.fromtimestamp(folder.stat().st_mtime)).total_seconds()) <= 2
     first = runs[1]
     assert (first.status, first.epochs, first.seconds, first.judged_on) == ("finished", 3, 1.5, "test")
     assert first.figures == {"loss": 0.5, "accuracy": 0.75}
@@ -105,13 +100,21 @@ def test_a_folder_that_holds_no_runs(tmp_path):
         list_runs(run)
 
 
+def test_figures_of_training_data_are_marked(tmp_path, capsys):
+    make(tmp_path, "a-20260101-000000", last={"train_loss": 0.25})
+    make(tmp_path, "b-20260102-000000", last={"test_loss": 0.5})
+    show_runs(list_runs(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("1.5  ")[1].strip() for line in lines[1:]] == ["0.5", "0.25 (train)"]
+
+
 def test_the_table_has_a_column_a_figure(tmp_path, capsys):
     make(tmp_path, "a-20260101-000000")
     make(tmp_path, "[b]-20260102-000000", last={"test_loss": None, "test_f1": 0.123456}, seconds=None)
     show_runs(list_runs(tmp_path))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        ["run", "when", "status", "on", "epochs", "seconds", "loss", "f1", "accuracy"],
-        ["[b]-20260102-000000", "2026-01-02", "00:00", "finished", "test", "3", "-", "-", "0.1235", "-"],
-        ["a-20260101-000000", "2026-01-01", "00:00", "finished", "test", "3", "1.5", "0.5", "-", "0.75"],
+        ["run", "when", "status", "epochs", "seconds", "loss", "f1", "accuracy"],
+        ["[b]-20260102-000000", "2026-01-02", "00:00", "finished", "3", "-", "-", "0.1235", "-"],
+        ["a-20260101-000000", "2026-01-01", "00:00", "finished", "3", "1.5", "0.5", "-", "0.75"],
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from mytorch.train.errors import RunError
@@ -57,15 +58,17 @@ def _made(folder: Path) -> Path:
 def _confusion(confusion: Confusion, title: str) -> Figure:
     """Each row of the matrix as shares of a true class, from white to dark blue."""
     names, count = [short(name) for name in confusion.classes], len(confusion.classes)
-    size = 3.0 + 0.5 * min(count, NAMED_CLASSES / 2)
+    size = 3.0 + 0.4 * min(count, NAMED_CLASSES / 2)
     figure, axes = new_figure(size + 1.5, size)
     shares = confusion.counts / confusion.counts.sum(1, keepdim=True).clamp(min=1)
-    image = axes.imshow(shares.tolist(), cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(
+        shares.tolist(), cmap="Blues", norm=PowerNorm(0.5, 0, 1)
+    )  # a few mistakes among many rows are seen
     figure.colorbar(image, ax=axes, label="share of the true class")
     if count <= NUMBERED_CLASSES:
         for true, row in enumerate(confusion.counts.tolist()):
             for predicted, rows in enumerate(row):
-                colour = "white" if shares[true, predicted] > 0.5 else "black"
+                colour = "white" if shares[true, predicted] > 0.25 else "black"
                 axes.text(predicted, true, f"{rows}", ha="center", va="center", color=colour)
     if count <= NAMED_CLASSES:
         axes.set_xticks(range(count), names, rotation=90 if count > 4 or max(map(len, names)) > 8 else 0)

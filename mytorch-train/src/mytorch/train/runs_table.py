@@ -12,25 +12,20 @@ BETTER = "*"
 
 
 def show_runs(runs: list[RunSummary]) -> None:
-    """Print a line a run, and what is wrong with those that are damaged."""
+    """Print a line a run, and what is wrong with those that are damaged. What is of training data is marked so."""
     names = dict.fromkeys(name for run in runs for name in run.figures)
-    headings = ["run", "when", "status", "on", "epochs", "seconds", *(name.replace("_", " ") for name in names)]
-    rows = [
-        [
-            run.path.name,
-            f"{run.when:%Y-%m-%d %H:%M}",
-            run.status,
-            run.judged_on or "-",
-            number(run.epochs),
-            number(run.seconds),
-            *(number(run.figures.get(name)) for name in names),
-        ]
-        for run in runs
-    ]
-    show_table(headings, rows, left=4)
+    headings = ["run", "when", "status", "epochs", "seconds", *(name.replace("_", " ") for name in names)]
+    show_table(headings, (_row(run, list(names)) for run in runs), left=3)
     for run in runs:
         if run.status == DAMAGED:
             click.echo(f"Damaged: {run.reason}")
+
+
+def _row(run: RunSummary, names: list[str]) -> list[str]:
+    mark = " (train)" if run.judged_on == "train" else ""
+    figures = (number(run.figures[name]) + mark if name in run.figures else "-" for name in names)
+    when = f"{run.when:%Y-%m-%d %H:%M}"
+    return [run.path.name, when, run.status, number(run.epochs), number(run.seconds), *figures]
 
 
 def show_comparison(comparison: RunComparison) -> None:
