@@ -5,6 +5,7 @@ import torch
 
 from mytorch.core import ShapeError
 from mytorch.train.head import Head
+from mytorch.train.moments import Moments
 
 NAMES = ("low", "high", "odd")
 
@@ -49,12 +50,13 @@ def test_classes_without_names_are_numbered():
 
 
 def test_numbers_in_their_units():
-    assert read("numbers", [[1.0, -2.0]], None, mean=(10.0, 0.5), std=(2.0, 4.0)).values.tolist() == [[12.0, -7.5]]
+    moments = Moments(torch.tensor([10.0, 0.5]).double(), torch.tensor([2.0, 4.0]).double())
+    assert read("numbers", [[1.0, -2.0]], None, moments=moments).values.tolist() == [[12.0, -7.5]]
     plain = read("numbers", [1.5, -2.0], None)
     assert (plain.values.tolist(), plain.labels, plain.probabilities) == ([[1.5], [-2.0]], None, None)
     assert (len(plain), plain.values.dtype) == (2, torch.float64)
-    with pytest.raises(ShapeError, match=r"must have 2 columns, as the targets had in training, got 1"):
-        read("numbers", [[1.0]], None, mean=(10.0, 0.5), std=(2.0, 4.0))
+    with pytest.raises(ShapeError, match=r"^predict: values must have 2 columns, as in training, got \(1, 1\)$"):
+        read("numbers", [[1.0]], None, moments=moments)
 
 
 def test_what_is_predicted_belongs_to_the_user():

@@ -95,6 +95,20 @@ def test_numbers_are_judged(of_numbers, tmp_path):
     assert judge(of_numbers).source == "training data"
 
 
+def test_numbers_that_were_standardised_are_judged_in_units(of_numbers, tmp_path):
+    file = of_numbers.path / "data.json"
+    learned = {"standardize_targets": {"mean": [100.0], "std": [5.0]}}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "preparation": learned}))
+    run = load(of_numbers.path)
+    path = tmp_path / "more.csv"
+    path.write_text("a,b,target\n3,1,102\n-1,0,90\n")
+    judgement = judge(run, path)
+    assert judgement.residuals.true.tolist() == [[102], [90]]
+    torch.testing.assert_close(judgement.residuals.predicted, run.predict(path).values)
+    outputs = run.net(torch.tensor([[3.0, 1.0], [-1.0, 0.0]]))
+    assert judgement.results["loss"] == pytest.approx((outputs - torch.tensor([[0.4], [-2.0]])).square().mean().item())
+
+
 def test_calibration():
     confusion = Confusion(("a", "b"), torch.zeros(2, 2, dtype=torch.int64))
     p = torch.tensor([[0.95, 0.05], [0.08, 0.92], [0.35, 0.65], [1.0, 0.0]], dtype=torch.float64)

@@ -55,6 +55,13 @@ def test_a_run_that_was_cut_off_shows_what_it_took_last(tmp_path):
     assert (run.judged_on, run.figures) == ("test", {"loss": 2.5})
 
 
+def test_figures_are_those_of_the_weights_that_were_kept(tmp_path):
+    make(tmp_path, "a-20260101-000000", "epoch,test_loss\n1,3.0\n2,0.125\n3,0.5\n", best={"epoch": 2})
+    make(tmp_path, "b-20250101-000000", best={"epoch": 2})
+    kept, untold = list_runs(tmp_path)
+    assert (kept.figures["loss"], untold.figures["loss"]) == (0.125, 0.5)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "reason"),
     [

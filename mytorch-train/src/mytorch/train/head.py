@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ShapeError
+from mytorch.train.moments import Moments
 
 Kind = Literal["softmax", "sigmoid", "scores", "numbers"]
 KINDS: dict[str, Kind] = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
@@ -48,7 +49,7 @@ class Head:
               of several columns, sigmoid(outputs) made to add up to 1
     scores:   outputs near 0 and 1, as MSELoss on one-hot targets makes them: what is negative counts as 0, and the
               rest is made to add up to 1; if nothing is left, all classes are equal. One column is cut to [0, 1]
-    numbers:  values = outputs * std + mean
+    numbers:  values = outputs, times std plus mean if there are moments
 
     The label is the class with the largest output; of one column the second class if p > 1/2.
     classes: their names; None numbers them.
@@ -56,8 +57,7 @@ class Head:
 
     kind: Kind
     classes: tuple[str, ...] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    moments: Moments | None = None
 
     def read(self, outputs: Any) -> Predictions:
         """The meaning of a batch of outputs. Raises ShapeError unless they are (rows, columns) that fit."""
@@ -66,7 +66,7 @@ class Head:
             raise ShapeError(f"predict: the model's output must be one tensor of (rows, columns), got {got}")
         columns = outputs.detach().to(torch.float64, copy=True).reshape(len(outputs), -1)
         if self.kind == "numbers":
-            return Predictions(values=self._in_units(columns))
+            return Predictions(values=columns if self.moments is None else self.moments.in_units(columns))
         probabilities, indices = self._judge(columns)
         return Predictions(probabilities, None, self._names(probabilities.shape[1]), indices)
 
@@ -95,17 +95,6 @@ class Head:
                 f"predict: the model's output must have a column for each class of {', '.join(names)}, got {count}"
             )
         return names
-
-    def _in_units(self, columns: Tensor) -> Tensor:
-        if self.mean is None or self.std is None:
-            return columns
-        if len(self.mean) != columns.shape[1]:
-            raise ShapeError(
-                f"predict: the model's output must have {len(self.mean)} columns, as the targets had in training, "
-                f"got {columns.shape[1]}"
-            )
-        mean, std = (torch.tensor(values, dtype=torch.float64) for values in (self.mean, self.std))
-        return columns * std + mean
 
 
 def readable(outputs: Any) -> bool:

@@ -84,7 +84,7 @@ def _rows_to_judge(run: Run, experiment: Experiment, source: str | Path | Any) -
     if fetch(data, torch.tensor([0]))[1] is None:
         raise RunError(f"{what}: must have the column {_target_name(run)!r} to judge by, got a table without")
     encoding = experiment.data.targets
-    if encoding == "as-is":
+    if encoding not in ("one-hot", "binary"):
         return data, what
     count = 2 if encoding == "binary" else len(run.data.get("classes") or ()) or None
     return EncodedTargets(data, encoding, getattr(torch, experiment.dtype), count), what

@@ -13,6 +13,7 @@ from mytorch.core import ArgumentError, DataSet, ShapeError
 from mytorch.plugins import catalogue
 from mytorch.train.batches import fetch
 from mytorch.train.errors import RunError
+from mytorch.train.moments import INPUTS, TARGETS, Moments
 
 if TYPE_CHECKING:
     from mytorch.train.train_experiment import Run
@@ -24,7 +25,7 @@ READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True
 def rows_of(run: Run, source: str | Path | Tensor | Any) -> DataSet:
     """The rows of a file, tensor or data set as the model of a run takes them; targets are None if there are none."""
     if isinstance(source, (str, Path)):
-        return Prepared(run, read_rows(run, Path(source)), ready=True)
+        return Prepared(run, read_rows(run, Path(source)), read=True)
     return Prepared(run, Inputs(source) if isinstance(source, Tensor) else source)
 
 
@@ -73,28 +74,37 @@ class Inputs(DataSet):
 
 
 class Prepared(DataSet):
-    """A data set with its columns in the order of the run's, standardised as the run's, and in the model's dtype.
+    """A data set with its columns in the order of the run's, in the model's dtype, its inputs standardised as the
+    run's, and the targets, if they were standardised too, as the loss sees them.
 
-    ready: it is standardised already; so is one whose own preparation says it.
-    Raises ArgumentError for a column that is missing or too many.
+    read: it comes from NewRows, with inputs that are standardised and targets that are not; of any other data set its
+        own preparation says what is done.
+    Raises ArgumentError for a column that is missing or too many, ShapeError for another number of columns.
     """
 
-    def __init__(self, run: Run, data: Any, ready: bool = False) -> None:
+    def __init__(self, run: Run, data: Any, read: bool = False) -> None:
         self.data = data
         self.columns, self.classes = tuple(run.data.get("columns") or ()), getattr(data, "classes", None)
-        self.preparation = run.data.get("preparation")
+        self.preparation = dict(run.data.get("preparation") or {})
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
         self._dtype = next((p.value.dtype for p in run.net.param() if p.value.is_floating_point()), torch.float32)
-        ready = ready or "standardize" in (getattr(data, "preparation", None) or {})
-        learned = None if ready else (self.preparation or {}).get("standardize")
-        self._learned = learned and tuple(torch.tensor(learned[name], dtype=torch.float64) for name in ("mean", "std"))
+        done = (INPUTS,) if read else tuple(getattr(data, "preparation", None) or ())
+        self._inputs = None if INPUTS in done else Moments.of(self.preparation, INPUTS)
+        self._targets = None if TARGETS in done else Moments.of(self.preparation, TARGETS)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
         inputs, targets = fetch(self.data, torch.as_tensor(indices))
+        if self._targets is not None and targets is not None:
+            targets = self._targets.scale(targets).to(self._dtype)
         return self._prepare(inputs) if isinstance(inputs, Tensor) else inputs, targets
+
+    def in_units(self, values: Tensor) -> Tensor:
+        """Predictions or targets in the units of the targets, in which metrics judge."""
+        learned = Moments.of(self.preparation, TARGETS)
+        return values if learned is None else learned.in_units(values)
 
     def _prepare(self, inputs: Tensor) -> Tensor:
         if self.columns and inputs.dim() == 2 and inputs.shape[1] != len(self.columns):
@@ -103,10 +113,7 @@ class Prepared(DataSet):
             )
         if self._order is not None:
             inputs = inputs[:, self._order]
-        if self._learned:
-            mean, std = self._learned
-            inputs = (inputs.to(torch.float64) - mean) / std
-        return inputs.to(self._dtype)
+        return (inputs if self._inputs is None else self._inputs.scale(inputs)).to(self._dtype)
 
 
 def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:

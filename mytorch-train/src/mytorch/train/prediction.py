@@ -16,6 +16,7 @@ from mytorch.train.build import threads
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import EVALUATION_BATCH, evaluating, predict
 from mytorch.train.head import KINDS, Head, Predictions
+from mytorch.train.moments import TARGETS, Moments
 from mytorch.train.new_rows import rows_of
 from mytorch.train.output_file import require_free
 from mytorch.train.weights import whole
@@ -31,9 +32,7 @@ def head_of(run: Run) -> Head:
     encoding = "as-is" if experiment is None else experiment.data.targets
     kind = KINDS.get(loss.rpartition(":")[2], "scores")
     if kind == "scores" and classes is None and encoding not in ("one-hot", "binary"):
-        learned = (run.data.get("preparation") or {}).get("standardize_targets") or {}
-        mean, std = learned.get("mean"), learned.get("std")
-        return Head("numbers", None, mean and tuple(mean), std and tuple(std))
+        return Head("numbers", moments=Moments.of(run.data.get("preparation"), TARGETS))
     return Head(kind, None if classes is None else tuple(map(str, classes)))
 
 

@@ -73,14 +73,16 @@ def summarise(path: Path) -> RunSummary:
 
 
 def last_record(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The last known value of each column of the history."""
+    """The last known value of each column of the history; if a callback kept the weights of an epoch, those of it."""
+    last, best = summary.get("last") or {}, summary.get("best")
+    if not isinstance(last, dict):
+        raise RunError(f"{folder.path / SUMMARY_FILE}: last must be an object, got {type(last).__name__}")
+    if isinstance(best, dict):
+        return next((dict(line) for line in folder.history() if line.get("epoch") == best.get("epoch")), last)
     record: dict[str, Any] = {}
     if summary["status"] != "finished":  # then the last epoch may lack what is taken every few epochs
         for line in folder.history():
             record |= line
-    last = summary.get("last") or {}
-    if not isinstance(last, dict):
-        raise RunError(f"{folder.path / SUMMARY_FILE}: last must be an object, got {type(last).__name__}")
     return record | last
 
 
