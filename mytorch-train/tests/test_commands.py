@@ -55,7 +55,7 @@ def test_json_of_numbers_that_are_not_finite(call, tmp_path, monkeypatch):
     call(train, "points", "--set", "epochs=1", "--quiet")
     (folder,) = (tmp_path / "runs").iterdir()
     found = Judgement({"loss": math.nan, "error_rate": 0.5}, 3, "test data", None, None, 0)
-    monkeypatch.setattr("mytorch.train.judge.judge", lambda *_: found)
+    monkeypatch.setattr(sys.modules["mytorch.train.judge"], "judge", lambda *_: found)
     assert json.loads(call(evaluate, folder, "--json").stdout, parse_constant=pytest.fail) == {
         "loss": None,
         "error_rate": 0.5,

@@ -103,7 +103,7 @@ def test_numbers_that_were_standardised_are_judged_in_units(of_numbers, tmp_path
     path = tmp_path / "more.csv"
     path.write_text("a,b,target\n3,1,102\n-1,0,90\n")
     judgement = judge(run, path)
-    assert judgement.residuals.true.tolist() == [[102], [90]]
+    torch.testing.assert_close(judgement.residuals.true, torch.tensor([[102.0], [90.0]]).double())
     torch.testing.assert_close(judgement.residuals.predicted, run.predict(path).values)
     outputs = run.net(torch.tensor([[3.0, 1.0], [-1.0, 0.0]]))
     assert judgement.results["loss"] == pytest.approx((outputs - torch.tensor([[0.4], [-2.0]])).square().mean().item())

@@ -1,13 +1,17 @@
 """Training: from Python with `fit`, from an experiment file with `train_experiment`."""
 
 from mytorch.train.batches import Batches
+from mytorch.train.compare_runs import RunComparison, compare_runs
 from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
 from mytorch.train.fit import fit
+from mytorch.train.head import Predictions
+from mytorch.train.judge import Judgement, judge
 from mytorch.train.load_experiment import load_experiment
 from mytorch.train.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.observe import observe
+from mytorch.train.runs import RunSummary, list_runs
 from mytorch.train.step import gradients, step
 from mytorch.train.train_experiment import Run, load, train_experiment
 from mytorch.train.training import Training
@@ -19,14 +23,21 @@ __all__ = [
     "ErrorRate",
     "Experiment",
     "ExperimentError",
+    "Judgement",
     "MeanAbsoluteError",
     "NotFiniteError",
+    "Predictions",
     "Run",
+    "RunComparison",
     "RunError",
+    "RunSummary",
     "Training",
+    "compare_runs",
     "evaluate",
     "fit",
     "gradients",
+    "judge",
+    "list_runs",
     "load",
     "load_experiment",
     "load_model",
