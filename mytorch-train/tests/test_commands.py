@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import toy_parts
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from mytorch.commands.evaluate import evaluate
@@ -199,6 +200,11 @@ def test_every_help_has_an_example(call, command):
     result = call(command, "--help")
     assert result.exit_code == 0
     assert f"Example:\n    mytorch {command.name}" in result.stdout
+
+
+def test_completion_of_runs_names_its_commands(call):
+    completion = ShellComplete(runs, {}, "runs", "_RUNS_COMPLETE")
+    assert [item.value for item in completion.get_completions([], "")] == ["compare", "list"]
 
 
 def test_completion_names_the_installed_experiments(parts):

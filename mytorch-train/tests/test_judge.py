@@ -163,6 +163,7 @@ def test_what_is_not_finite_or_no_class_is_left_out_and_counted():
         (Head("softmax"), (torch.zeros(2, 3),), torch.zeros(2, dtype=torch.int64)),
         (Head("softmax"), torch.zeros(2, 3), torch.zeros(2, 3, 1)),
         (Head("numbers"), torch.zeros(2, 3), torch.zeros(2, 2)),
+        (Head("softmax"), torch.zeros(2, 100_000), torch.zeros(2, dtype=torch.int64)),
     ],
 )
 def test_what_cannot_be_read_is_left_to_loss_and_metrics(head, outputs, targets):

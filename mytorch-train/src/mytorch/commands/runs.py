@@ -16,7 +16,8 @@ class ListByDefault(click.Group):
     """A group whose first command is meant where none is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+        named = bool(args) and args[0] in (*self.commands, *ctx.help_option_names)
+        if not named and not ctx.resilient_parsing:  # completion offers the commands
             args = ["list", *args]
         return super().parse_args(ctx, args)
 

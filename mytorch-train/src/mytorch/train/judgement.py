@@ -13,6 +13,8 @@ from mytorch.train.head import Head, readable
 from mytorch.train.metrics import class_indices
 
 BINS = 10
+MOST_CLASSES = 1000
+"""The matrix of more takes more memory than it is worth, and nobody reads it."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ class Judge(Metric):
             read = self.head.read(prediction)
         except ShapeError:  # loss and metrics may well know what to do with it
             return
-        if read.probabilities is None or read.indices is None:
+        if read.probabilities is None or read.indices is None or len(read.classes) > MOST_CLASSES:
             return
         if self.confusion is None:
             count = len(read.classes)
