@@ -46,12 +46,13 @@ def predict(net: Module, inputs: Any) -> Any:
 
 
 @contextmanager
-def evaluating(net: Module) -> Iterator[None]:
-    """Within this context, a model is in evaluation mode; each module's own mode is put back after."""
+def judging(net: Module) -> Iterator[None]:
+    """Within this context the net is in evaluation mode and under inference mode; the modes are put back after."""
     modes = [(module, module.training) for module in net.modules()]
     try:
         net.eval()
-        yield
+        with torch.inference_mode():
+            yield
     finally:
         for module, training in modes:
             module.training = training
@@ -69,7 +70,7 @@ def evaluate(
     in_units = getattr(data, "in_units", None)
     for metric in metrics:
         metric.reset()
-    with evaluating(net), torch.inference_mode():
+    with judging(net):
         for inputs, targets in Batches(data, batch_size):
             prediction = predict(net, inputs)
             here = count_rows(targets)

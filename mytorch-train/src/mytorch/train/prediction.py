@@ -14,7 +14,7 @@ from torch import Tensor
 from mytorch.train.batches import Batches
 from mytorch.train.build import threads
 from mytorch.train.errors import NotFiniteError, RunError
-from mytorch.train.evaluation import EVALUATION_BATCH, evaluating, predict
+from mytorch.train.evaluation import EVALUATION_BATCH, judging, predict
 from mytorch.train.head import KINDS, Head, Predictions
 from mytorch.train.moments import TARGETS, Moments
 from mytorch.train.new_rows import rows_of
@@ -72,7 +72,7 @@ def predict_batches(run: Run, source: str | Path | Tensor | Any) -> Iterator[Pre
 
 def outputs_of(run: Run, inputs: Any) -> Any:
     """The model's output for a batch, in evaluation mode."""
-    with threads(run.experiment.threads if run.experiment else None), evaluating(run.net), torch.inference_mode():
+    with threads(run.experiment.threads if run.experiment else None), judging(run.net):
         return predict(run.net, inputs)
 
 
