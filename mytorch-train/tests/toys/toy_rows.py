@@ -10,7 +10,7 @@ from mytorch.core import ArgumentError, DataSet
 class NewRows(DataSet):
     """The rows of a file, in the columns of a preparation; no targets if the file has none."""
 
-    def __init__(self, path, preparation):
+    def __init__(self, path, preparation, dtype="float32"):
         features = [feature["name"] for feature in preparation["table"]["features"]]
         target = preparation["table"]["target"]
         with path.open(newline="") as file:
@@ -21,7 +21,9 @@ class NewRows(DataSet):
             if name not in rows[0]:
                 raise ArgumentError(f"{path}: must have the column {name!r}, got {', '.join(rows[0])}")
         self.columns, self.classes, self.preparation = tuple(features), target.get("classes"), preparation
-        self.inputs = torch.tensor([[float(row[name]) for name in features] for row in rows])
+        self.inputs = torch.tensor(
+            [[float(row[name]) for name in features] for row in rows], dtype=getattr(torch, dtype)
+        )
         learned = preparation.get("standardize")
         if learned:
             self.inputs = (self.inputs - torch.tensor(learned["mean"])) / torch.tensor(learned["std"])

@@ -77,7 +77,7 @@ def _rows_to_judge(run: Run, experiment: Experiment, source: str | Path | Any) -
     if source is None:
         train, test = build_data(experiment)
         return (train, "training data") if test is None else (test, "test data")
-    data = rows_of(run, source)
+    data = rows_of(run, source, targets=True)
     what = str(source) if isinstance(source, (str, Path)) else type(source).__name__
     if not len(data):
         raise RunError(f"{what}: must have at least one row, got none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +19,22 @@ if TYPE_CHECKING:
     from mytorch.train.train_experiment import Run
 
 READER = "mytorch-data:NewRows"
+NO_COLUMN = ""
+"""A name that no column has."""
 READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
 
 
-def rows_of(run: Run, source: str | Path | Tensor | Any) -> DataSet:
-    """The rows of a file, tensor or data set as the model of a run takes them; targets are None if there are none."""
+def rows_of(run: Run, source: str | Path | Tensor | Any, targets: bool) -> DataSet:
+    """The rows of a file, tensor or data set as the model of a run takes them.
+
+    targets: whether they are wanted; if not, those of a file are not even looked at.
+    """
     if isinstance(source, (str, Path)):
-        return Prepared(run, read_rows(run, Path(source)), read=True)
+        return Prepared(run, read_rows(run, Path(source), targets), read=True)
     return Prepared(run, Inputs(source) if isinstance(source, Tensor) else source)
 
 
-def read_rows(run: Run, path: Path) -> Any:
+def read_rows(run: Run, path: Path, targets: bool) -> Any:
     """The rows of a file, read, encoded and standardised by what the run keeps in data.json.
 
     Raises RunError for a run without column names, and whatever the reader says of the file.
@@ -38,7 +43,23 @@ def read_rows(run: Run, path: Path) -> Any:
         what = "a folder" if path.is_dir() else "no such file"
         raise RunError(f"{path}: must be a table such as rows.csv, got {what}")
     preparation = table_preparation(run)
-    return catalogue().load("dataset", READER)(path, preparation)
+    if not targets:
+        preparation = {**preparation, "table": without_target(preparation["table"])}
+    dtype = str(dtype_of(run)).removeprefix("torch.")
+    return catalogue().load("dataset", READER)(path, preparation, dtype=dtype)
+
+
+def without_target(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same columns, of which the target is left out, and every row, which must then be whole."""
+    target = table["target"]
+    missing = None if table["missing"] == "drop" else table["missing"]
+    left_out = [*table.get("left_out", ()), target["name"]]
+    return {**table, "target": {**target, "name": NO_COLUMN}, "missing": missing, "left_out": left_out}
+
+
+def dtype_of(run: Run) -> torch.dtype:
+    """The dtype of a run's weights, in which its model takes numbers."""
+    return next((p.value.dtype for p in run.net.param() if p.value.is_floating_point()), torch.float32)
 
 
 def table_preparation(run: Run) -> dict[str, Any]:
@@ -87,7 +108,7 @@ class Prepared(DataSet):
         self.columns, self.classes = tuple(run.data.get("columns") or ()), getattr(data, "classes", None)
         self.preparation = dict(run.data.get("preparation") or {})
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
-        self._dtype = next((p.value.dtype for p in run.net.param() if p.value.is_floating_point()), torch.float32)
+        self._dtype = dtype_of(run)
         done = (INPUTS,) if read else tuple(getattr(data, "preparation", None) or ())
         self._inputs = None if INPUTS in done else Moments.of(self.preparation, INPUTS)
         self._targets = None if TARGETS in done else Moments.of(self.preparation, TARGETS)

@@ -57,7 +57,7 @@ def _joined(parts: list[Tensor | None]) -> Tensor | None:
 def predict_batches(run: Run, source: str | Path | Tensor | Any) -> Iterator[Predictions]:
     """The same, a batch at a time."""
     head, row = head_of(run), 1
-    for inputs, _ in Batches(rows_of(run, source), EVALUATION_BATCH):
+    for inputs, _ in Batches(rows_of(run, source, targets=False), EVALUATION_BATCH):
         outputs = outputs_of(run, inputs)
         predictions = head.read(outputs)
         if not outputs.isfinite().all():
