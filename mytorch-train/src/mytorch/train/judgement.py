@@ -125,11 +125,13 @@ class Judge(Metric):
             return
         if read.probabilities is None or read.indices is None or len(read.classes) > MOST_CLASSES:
             return
+        kept &= (wanted >= 0) & (wanted < len(read.classes))
+        self.skipped += int((~kept).sum())
+        if not kept.any():
+            return
         if self.confusion is None:
             count = len(read.classes)
             self.confusion = Confusion(read.classes, torch.zeros(count, count, dtype=torch.int64))
-        kept &= (wanted >= 0) & (wanted < len(read.classes))
-        self.skipped += int((~kept).sum())
         self.confusion.add(read.probabilities[kept], read.indices[kept], wanted[kept])
 
     def compute(self) -> float:

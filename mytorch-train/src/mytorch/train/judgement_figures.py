@@ -36,7 +36,7 @@ def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: P
     before = "" if folder is None else f"{run.resolve().name}-"
     title = f"{run.resolve().name}, {judgement.rows} rows of {judgement.source if data is None else data.name}"
     figures: dict[str, Figure] = {}
-    if judgement.confusion is not None and judgement.confusion.counts.sum():
+    if judgement.confusion is not None:
         figures["confusion"] = _confusion(judgement.confusion, title)
         figures["calibration"] = _calibration(judgement.confusion, title)
     if judgement.residuals is not None:
