@@ -175,6 +175,20 @@ def test_rows_that_do_not_fit(run, tmp_path):
             run.predict(path)
 
 
+@pytest.mark.parametrize("change", [{"columns": 3}, {"classes": "ab"}, {"preparation": [1]}])
+def test_a_damaged_description_of_the_data(run, change):
+    (key,) = change
+    with pytest.raises(RunError, match=rf"data.json: {key} must be as a run wrote it, got"):
+        rewrite(run, **change)
+
+
+@pytest.mark.parametrize("kept", [{}, {"mean": 3}, {"mean": ["x"], "std": [1]}, [1]])
+def test_a_damaged_preparation(run, kept):
+    damaged = rewrite(run, preparation={"standardize": kept})
+    with pytest.raises(ArgumentError, match=r"preparation: standardize must hold 'mean' and 'std', got"):
+        damaged.predict(INPUTS)
+
+
 def test_an_output_that_is_not_finite_is_named(run):
     inputs = torch.zeros(8500, 2)
     inputs[8400, 1] = torch.inf
