@@ -49,8 +49,10 @@ def read_rows(run: Run, path: Path, targets: bool) -> Any:
 
 def without_target(table: Mapping[str, Any]) -> dict[str, Any]:
     """The same columns, of which the target is left out, and every row, which must then be whole."""
-    target = table["target"]
-    missing = None if table["missing"] == "drop" else table["missing"]
+    target = table.get("target")
+    if not isinstance(target, Mapping) or "name" not in target:
+        return dict(table)  # the reader says what is wrong with it
+    missing = None if table.get("missing") == "drop" else table.get("missing")
     left_out = [*table.get("left_out", ()), target["name"]]
     return {**table, "target": {**target, "name": NO_COLUMN}, "missing": missing, "left_out": left_out}
 
@@ -59,7 +61,7 @@ def table_preparation(run: Run) -> dict[str, Any]:
     """What new rows need. A run whose data came from no table gets columns of numbers under the names that it has."""
     preparation = dict(run.data.get("preparation") or {})
     columns, classes = run.data.get("columns"), run.data.get("classes")
-    if "table" in preparation:
+    if isinstance(preparation.get("table"), Mapping):
         return preparation
     if not columns:
         raise RunError(
