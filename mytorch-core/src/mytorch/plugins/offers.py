@@ -17,7 +17,11 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "mytorch-optim": {"optimizer": ("SGD",), "schedule": ("CosineAnnealingLR", "OneCycleLR", "StepLR")},
-    "mytorch-data": {"dataset": ("Disk",), "transform": ("hold_out", "standardize"), "command": ("data",)},
+    "mytorch-data": {
+        "dataset": ("Disk", "NewRows", "Table"),
+        "transform": ("hold_out", "standardize"),
+        "command": ("data",),
+    },
     "mytorch-train": {
         "metric": (
             *("Accuracy", "BalancedAccuracy", "ErrorRate", "F1", "MeanAbsoluteError", "MeanSquaredError", "R2"),
@@ -25,7 +29,7 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "callback": ("EarlyStopping", "KeepBest"),
         "experiment": ("disk", "disk-tuned"),
-        "command": ("evaluate", "explain", "parity", "train"),
+        "command": ("evaluate", "explain", "parity", "predict", "runs", "train"),
     },
     "mytorch-testing": {"command": ("check",)},
 }
