@@ -17,6 +17,7 @@ from mytorch.train.arguments import check_arguments, construct
 from mytorch.train.batches import Batches
 from mytorch.train.errors import ExperimentError
 from mytorch.train.experiment import Experiment, Spec
+from mytorch.train.standardized_targets import StandardizedTargets, learn_targets
 from mytorch.train.targets import EncodedTargets
 
 
@@ -103,6 +104,15 @@ def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -
     return schedule
 
 
+def check_schedule(experiment: Experiment) -> None:
+    """Check name and arguments of the schedule where there is no optimizer to build it with. Raises as building it."""
+    spec = experiment.schedule
+    if spec is not None:
+        cls = find("schedule", "schedule", spec.type)
+        require_unset("schedule", spec, "optimizer")
+        check_arguments("schedule", cls, schedule_arguments(experiment, 1), "optimizer")
+
+
 def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
     """The arguments of the schedule but the optimizer, the length of the run among them."""
     spec = experiment.schedule
@@ -131,7 +141,11 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
         train, test = hold_out(train, test, data.split.test, data.split.seed)
     if data.standardize:
         train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
-    if data.targets != "as-is":
+    if data.targets == "standardize":
+        learned = learn_targets(train)
+        train = StandardizedTargets(train, *learned)
+        test = None if test is None else StandardizedTargets(test, *learned)
+    elif data.targets != "as-is":
         train = EncodedTargets(train, data.targets, dtype)
         test = None if test is None else EncodedTargets(test, data.targets, dtype, train.count)
     return train, test

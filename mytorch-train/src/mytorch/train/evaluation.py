@@ -49,10 +49,12 @@ def evaluate(
 ) -> dict[str, float]:
     """The mean loss a row and every metric over a data set, in evaluation mode; the mode is put back after.
 
+    A data set whose targets are scaled for the loss has `in_units`; metrics see predictions and targets in units.
     Returns {"loss": ..., "error_rate": ...}.
     """
     modes = [(module, module.training) for module in net.modules()]
     total, rows = 0.0, 0
+    in_units = getattr(data, "in_units", None)
     for metric in metrics:
         metric.reset()
     try:
@@ -66,6 +68,8 @@ def evaluate(
                     require_number(loss, value, "judge by")
                     total += float(value) * weight_of(loss, here)
                 rows += here
+                if in_units is not None and metrics:
+                    prediction, targets = in_units(prediction), in_units(targets)
                 for metric in metrics:
                     metric.update(prediction, targets)
     finally:

@@ -61,9 +61,15 @@ def find_experiment(source: str | Path) -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """The contents of a TOML file. Raises ExperimentError with the line that cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{path}: must be TOML, got something else: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of an experiment file as it is. Raises ExperimentError."""
+    try:
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {error}") from None
 
