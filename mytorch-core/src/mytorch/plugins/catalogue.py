@@ -35,6 +35,7 @@ KINDS = {
     "dataset": "mytorch.datasets",
     "transform": "mytorch.transforms",
     "metric": "mytorch.metrics",
+    "callback": "mytorch.callbacks",
     "experiment": "mytorch.experiments",
     "command": "mytorch.commands",
     "hook": "mytorch.hooks",

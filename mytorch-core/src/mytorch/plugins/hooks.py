@@ -16,13 +16,17 @@ from mytorch.plugins.strict import strict
 
 
 class StopTraining(Exception):
-    """Raised by a hook to end the run after the notification in progress; what was trained is kept."""
+    """Raised by a hook to end the run after the notification in progress; what was trained is kept.
+
+    Its text is the reason, which the run's summary repeats.
+    """
 
 
 class Hooks:
     """The plugins of one run, called in pluggy's order: the last registered first.
 
     trace: is given a line for each call: hook, plugin, milliseconds, and what was raised.
+    stopped: which plugin asked to stop the training, and why; None if none did.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Hooks:
         installed: bool = True,
         trace: Callable[[str], object] | None = None,
     ) -> None:
+        self.stopped: str | None = None
         self._trace = trace
         self._manager = pluggy.PluginManager("mytorch")
         self._manager.add_hookspecs(hookspecs)
@@ -49,13 +54,14 @@ class Hooks:
     def add(self, plugin: object, name: str | None = None, *, must_succeed: bool = False) -> None:
         """Register a plugin: an object or module with functions marked `hookimpl`.
 
-        With `must_succeed`, what it raises ends the run; otherwise it is reported once and training goes on.
+        With `must_succeed`, which it may have as an attribute, what it raises ends the run; otherwise it is reported
+        once and training goes on.
         Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments.
         """
         label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         self._register(plugin, name, f"hook plugin {label!r}")
         self._labels[id(plugin)] = label
-        if must_succeed:
+        if must_succeed or getattr(plugin, "must_succeed", False) is True:
             self._must_succeed.add(id(plugin))
 
     def _register(self, plugin: object, name: str | None, told: str) -> None:
@@ -114,13 +120,18 @@ class Hooks:
                     implementation.function(*[values[name] for name in implementation.argnames])
                 else:
                     self._call_traced(implementation, hook, values)
-            except StopTraining:
+            except StopTraining as request:
                 stop = True
+                self.stopped = self.stopped or self._told_stop(implementation.plugin, request)
             except (Exception, SystemExit) as error:
                 if id(implementation.plugin) in self._must_succeed:
                     raise
                 self._report(implementation.plugin, hook, error)
         return stop
+
+    def _told_stop(self, plugin: object, request: StopTraining) -> str:
+        reason = " ".join(str(request).split())
+        return f"stopped by {self._labels[id(plugin)]}{': ' if reason else ''}{reason}"
 
     def _call_traced(self, implementation: pluggy.HookImpl, hook: str, values: Mapping[str, object]) -> None:
         assert self._trace is not None

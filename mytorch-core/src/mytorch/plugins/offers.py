@@ -19,7 +19,11 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
     "mytorch-optim": {"optimizer": ("SGD",), "schedule": ("CosineAnnealingLR", "OneCycleLR", "StepLR")},
     "mytorch-data": {"dataset": ("Disk",), "transform": ("hold_out", "standardize"), "command": ("data",)},
     "mytorch-train": {
-        "metric": ("Accuracy", "ErrorRate", "MeanAbsoluteError"),
+        "metric": (
+            *("Accuracy", "BalancedAccuracy", "ErrorRate", "F1", "MeanAbsoluteError", "MeanSquaredError", "R2"),
+            *("ROCAUC",),
+        ),
+        "callback": ("EarlyStopping", "KeepBest"),
         "experiment": ("disk", "disk-tuned"),
         "command": ("evaluate", "experiment", "parity", "train"),
     },

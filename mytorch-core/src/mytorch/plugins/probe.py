@@ -116,8 +116,9 @@ def _answer(part: Part, answer: IO[str]) -> None:
     error, told = None, ""
     try:
         value = part.load()
-        if part.kind == "hook":
-            Hooks(installed=False).add(value() if inspect.isclass(value) else value)
+        if part.kind in ("hook", "callback"):  # a callback's class will do: what it is built with is not known
+            made = part.kind == "hook" and inspect.isclass(value)
+            Hooks(installed=False).add(value() if made else value)
     except BaseException as failure:  # a probe tells of everything, KeyboardInterrupt among it
         error, told = str(failure) or type(failure).__name__, "".join(traceback.format_exception(failure))
     seconds = time.perf_counter() - started

@@ -36,11 +36,17 @@ def wrong_shape(kind: str, value: object) -> str | None:
             return None
         lacks = f" without {', '.join(missing)}" if inspect.isclass(value) else ""
         return f"must be a class such as a subclass of {_BASES[kind]}, got {_told(value)}{lacks}"
+    if kind == "callback" and not (inspect.isclass(value) and _has_hook(value)):
+        return f"must be a class with at least one hook, marked with hookimpl, got {_told(value)}"
     if kind in _OBJECTS:
         what, attribute = _OBJECTS[kind]
         if inspect.isclass(value) or not hasattr(value, attribute):
             return f"must be {what}, got {_told(value)}"
     return None
+
+
+def _has_hook(value: type) -> bool:
+    return any(hasattr(getattr(value, name, None), "mytorch_impl") for name in dir(value))  # pluggy's mark
 
 
 def _told(value: object) -> str:

@@ -1,25 +1,37 @@
 """Training: from Python with `fit`, from an experiment file with `train_experiment`."""
 
 from mytorch.train.batches import Batches
+from mytorch.train.class_counts import F1, BalancedAccuracy
+from mytorch.train.early_stopping import EarlyStopping
 from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
 from mytorch.train.fit import fit
+from mytorch.train.keep_best import KeepBest
 from mytorch.train.load_experiment import load_experiment
 from mytorch.train.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.observe import observe
+from mytorch.train.roc_auc import ROCAUC
+from mytorch.train.squared_error import R2, MeanSquaredError
 from mytorch.train.step import gradients, step
 from mytorch.train.train_experiment import Run, load, train_experiment
 from mytorch.train.training import Training
 from mytorch.train.weights import load_model, save_model
 
 __all__ = [
+    "F1",
+    "R2",
+    "ROCAUC",
     "Accuracy",
+    "BalancedAccuracy",
     "Batches",
+    "EarlyStopping",
     "ErrorRate",
     "Experiment",
     "ExperimentError",
+    "KeepBest",
     "MeanAbsoluteError",
+    "MeanSquaredError",
     "NotFiniteError",
     "Run",
     "RunError",

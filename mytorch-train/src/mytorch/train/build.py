@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,7 @@ class Setup:
     batches: Batches
     test: Any
     metrics: list[Metric]
+    callbacks: list[object]
 
 
 def build(experiment: Experiment) -> Setup:
@@ -49,8 +50,8 @@ def build(experiment: Experiment) -> Setup:
     batches = Batches(train, experiment.batch_size, shuffle=True, seed=experiment.seed)
     optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
     schedule = build_schedule(experiment, optimizer, len(batches))
-    metrics = build_metrics(experiment)
-    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics)
+    metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
+    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics, callbacks)
 
 
 def find(key: str, kind: str, name: str) -> Any:
@@ -127,8 +128,17 @@ def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
 
 def build_metrics(experiment: Experiment) -> list[Metric]:
     """The metrics, given by name or as a spec."""
-    specs = [Spec(type=entry) if isinstance(entry, str) else entry for entry in experiment.metrics]
-    return [build_part(f"metrics.{index}", "metric", spec) for index, spec in enumerate(specs)]
+    return _build_parts("metrics", "metric", experiment.metrics)
+
+
+def build_callbacks(experiment: Experiment) -> list[object]:
+    """The callbacks, given by name or as a spec."""
+    return _build_parts("callbacks", "callback", experiment.callbacks)
+
+
+def _build_parts(key: str, kind: str, entries: Sequence[str | Spec]) -> list[Any]:
+    specs = [Spec(type=entry) if isinstance(entry, str) else entry for entry in entries]
+    return [build_part(f"{key}.{index}", kind, spec) for index, spec in enumerate(specs)]
 
 
 def build_data(experiment: Experiment) -> tuple[Any, Any]:

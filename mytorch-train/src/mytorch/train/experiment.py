@@ -71,6 +71,8 @@ class Experiment(Section):
     evaluate_every: Annotated[int, Field(ge=1)] = 1
     """Metrics and the test are taken after every so many epochs, and after the last."""
     metrics: list[str | Spec] = []
+    callbacks: list[str | Spec] = []
+    """What takes part in the run beside the loop, such as EarlyStopping."""
     data: Data
     model: Spec
     initialization: Spec | None = None

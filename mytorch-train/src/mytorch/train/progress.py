@@ -73,9 +73,11 @@ class Progress:
             self.console.print(line, highlight=False, soft_wrap=True)
 
     @hookimpl
-    def training_ended(self) -> None:
-        """Close the bar."""
+    def training_ended(self, run: Training) -> None:
+        """Close the bar, and say why the run ended early if it did."""
         self._close()
+        if run.hooks.stopped is not None:
+            self.console.print(run.hooks.stopped, highlight=False, markup=False, soft_wrap=True)
 
     @hookimpl
     def training_failed(self) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from mytorch.core import describe
 from mytorch.plugins import hookimpl
-from mytorch.train.evaluation import metric_name
 from mytorch.train.figures import draw_history
 from mytorch.train.run_folder import DATA_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.weights import save_model, save_weights
@@ -40,10 +39,7 @@ class Recorder:
         save_model(run.net, self.folder.path)
         self._saved = time.monotonic()
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
-        names = [metric_name(metric) for metric in run.metrics]
-        self._columns = ["epoch", "lr", "seconds", "train_loss", *(f"train_{name}" for name in names)]
-        if run.test is not None:
-            self._columns += ["test_loss", *(f"test_{name}" for name in names)]
+        self._columns = ["epoch", "lr", "seconds", *run.measured]
         self._summarise(run, "running")
 
     @hookimpl
@@ -58,7 +54,7 @@ class Recorder:
     def training_ended(self, run: Training) -> None:
         """Keep the weights and draw the figures."""
         try:
-            self._finish(run, "finished")
+            self._finish(run, "finished", run.hooks.stopped)
         except KeyboardInterrupt as error:
             self.training_failed(run, error)
             raise
@@ -79,6 +75,7 @@ class Recorder:
 
     def _summarise(self, run: Training, status: str, reason: str | None = None) -> None:
         summary = {
+            **run.notes,
             "status": status,
             "reason": reason,
             "epochs": len(run.history),

@@ -67,7 +67,10 @@ def train_experiment(
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
         listeners = Hooks(hooks, trace=trace_hooks)
-        training, text = start(build(experiment), listeners), to_toml(experiment)
+        setup, text = build(experiment), to_toml(experiment)
+        for callback in setup.callbacks:
+            listeners.add(callback)
+        training = start(setup, listeners)
         folder = RunFolder.create(Path(output), experiment.name)
         folder.write_experiment(text)
         listeners.add(Recorder(folder), must_succeed=True)

@@ -29,6 +29,7 @@ class Training:
     history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
         "train_error_rate": 0.1, "test_loss": 0.2, "test_error_rate": 0.1}.
         `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
+    notes: what hooks add to the run's summary, by name, as JSON can hold it.
     """
 
     def __init__(
@@ -67,9 +68,17 @@ class Training:
         self.hooks = hooks or Hooks()
         self.epoch = 0
         self.history: list[Record] = []
+        self.notes: dict[str, Any] = {}
         self.tensors = list(dict.fromkeys(held for _, held in net.named_state()))
         self.watched = [held for held in self.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self.order_state = batches.generator.get_state()
+
+    @property
+    def measured(self) -> list[str]:
+        """What a record can hold beside epoch, lr and seconds, in the order of the history's columns."""
+        names = ["loss", *map(metric_name, self.metrics)]
+        parts = ["train"] if self.test is None else ["train", "test"]
+        return [f"{part}_{name}" for part in parts for name in names]
 
     def run(self) -> None:
         """Train. On an error or Ctrl-C, hooks are told and it is raised again; what was trained is kept in `net`.

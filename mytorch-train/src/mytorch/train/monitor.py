@@ -1,0 +1,54 @@
+"""What a callback watches: one number of the history, and its best value so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mytorch.core import ArgumentError
+from mytorch.train.evaluation import metric_name
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+
+class Monitor:
+    """The best value of one number of the history; a metric says whether higher is better, a loss is best low.
+
+    owner: the callback, for errors.
+    min_delta: by how much a value must be better than the best to take its place.
+    best, epoch: the best value so far and its epoch, None before there is one; only a finite value can be it.
+    Raises ArgumentError for arguments of another kind.
+    """
+
+    def __init__(self, owner: object, name: str, min_delta: float = 0.0) -> None:
+        self.owner, self.name, self.min_delta = type(owner).__name__, name, min_delta
+        if not isinstance(name, str):
+            raise ArgumentError(f'{self.owner}: monitor must be a name such as "test_loss", got {name!r}')
+        if isinstance(min_delta, bool) or not isinstance(min_delta, int | float) or not 0 <= min_delta < math.inf:
+            raise ArgumentError(f"{self.owner}: min_delta must be a number of at least 0, got {min_delta!r}")
+        self.best: float | None = None
+        self.epoch: int | None = None
+
+    def start(self, run: Training) -> None:
+        """Forget what another run brought. Raises ArgumentError if this one does not measure the number."""
+        if self.name not in run.measured:
+            hint = "; without test data there is no test" if run.test is None and self.name.startswith("test_") else ""
+            raise ArgumentError(
+                f"{self.owner}: monitor must be one of {', '.join(run.measured)}, got {self.name!r}{hint}"
+            )
+        quantity = self.name.removeprefix("train_").removeprefix("test_")
+        self.higher_is_better = any(m.higher_is_better for m in run.metrics if metric_name(m) == quantity)
+        self.best = self.epoch = None
+
+    def improved(self, epoch: int, record: Mapping[str, float]) -> bool | None:
+        """Whether an epoch's value is the best, which it then becomes; None if the epoch was not evaluated."""
+        value = record.get(self.name)
+        if value is None:
+            return None
+        gain = math.inf if self.best is None else value - self.best if self.higher_is_better else self.best - value
+        if not math.isfinite(value) or not gain > self.min_delta:
+            return False
+        self.best, self.epoch = value, epoch
+        return True
