@@ -17,7 +17,11 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "mytorch-optim": {"optimizer": ("SGD",), "schedule": ("CosineAnnealingLR", "OneCycleLR", "StepLR")},
-    "mytorch-data": {"dataset": ("Disk",), "transform": ("hold_out", "standardize"), "command": ("data",)},
+    "mytorch-data": {
+        "dataset": ("Disk", "NewRows", "Table"),
+        "transform": ("hold_out", "standardize"),
+        "command": ("data",),
+    },
     "mytorch-train": {
         "metric": (
             *("Accuracy", "BalancedAccuracy", "ErrorRate", "F1", "MeanAbsoluteError", "MeanSquaredError", "R2"),

@@ -9,7 +9,7 @@ from mytorch.core import MytorchError
 
 
 class FileError(MytorchError, OSError):
-    """A file cannot be written; the text says why and what helps."""
+    """A file cannot be written or read; the text says why and what helps."""
 
 
 def require_free(path: Path, force: bool) -> None:

@@ -1,0 +1,121 @@
+"""A user's table as a data set."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, DataSet
+from mytorch.data.dtype import floating_dtype
+from mytorch.data.table.encode import encode as encode_features
+from mytorch.data.table.encode import learn_features
+from mytorch.data.table.errors import TableError
+from mytorch.data.table.fill import fill_row, learn_fills
+from mytorch.data.table.gather import gather
+from mytorch.data.table.inspect import inspect_table
+from mytorch.data.table.plan import plan, plan_like
+from mytorch.data.table.reading import Reading, open_table
+from mytorch.data.table.recipe import Recipe
+from mytorch.data.table.source import Source
+from mytorch.data.table.target import encode_target, learn_target
+
+
+class Table(DataSet):
+    """The rows of a CSV, TSV, Parquet or NPZ file: feature columns and a target of classes or numbers.
+
+    Shapes:   inputs: (rows, encoded columns) of dtype;
+              targets: (rows,), int64, for classes; (rows, 1) of dtype for numbers; with `like`, None in a file without
+    Classes:  a target of text, of true and false, or of at most 20 different whole numbers, each twice on average;
+              `task` = "classification" or "regression" decides otherwise
+    encode:   what becomes of text: "one-hot", "ordinal", or a choice for each column that is named
+    missing:  what becomes of missing cells: "mean", "median" (text: the category seen most), "drop" (the row)
+    like:     the `preparation` of a former Table, whose columns, encodings, fills and classes this file must have
+    Raises:   TableError with file, row and column, and what would accept the cell; ArgumentError for options;
+              FileError if there is no such file; ReaderError without pyarrow
+    """
+
+    inspect = staticmethod(inspect_table)
+
+    def __init__(
+        self,
+        path: str | Path,
+        target: str | None = None,
+        *,
+        features: Sequence[str] | None = None,
+        task: str | None = None,
+        encode: str | dict[str, str] | None = None,
+        missing: str | None = None,
+        delimiter: str = ",",
+        decimal: str = ".",
+        encoding: str = "utf-8",
+        header: bool = True,
+        dtype: torch.dtype | str = "float32",
+        like: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._dtype = floating_dtype("Table", dtype)
+        reading = Reading(delimiter, decimal, encoding, header)
+        if like is None:
+            source = open_table(path, reading)
+            made = plan(source, target, features, task, encode, missing, self._dtype)
+            gathered = gather(source, made)
+            found = learn_features(source, made, gathered)
+            goal = learn_target(source, made, gathered)
+            left_out = tuple(name for name in source.names if name not in made.columns)
+            recipe = Recipe(found, goal, missing, reading, left_out)
+        else:
+            recipe = Recipe.from_json(like)
+            if target not in (None, recipe.target.name):
+                raise ArgumentError(f"Table: target must be {recipe.target.name!r}, as in training, got {target!r}")
+            source = open_table(path, recipe.reading.changed(reading))
+            made = plan_like(source, recipe, self._dtype)
+            gathered = gather(source, made)
+        self._raw = encode_features(recipe.features, gathered, self._dtype)
+        self.targets, gone = None, np.zeros(len(self._raw), dtype=bool)
+        if made.target is not None:
+            self.targets, gone = encode_target(source, recipe.target, gathered, self._dtype)
+        if recipe.missing == "drop":
+            self._drop(source, gone)
+        self._describe(recipe if like is not None else learn_fills(self._raw, recipe))
+
+    def _drop(self, source: Source, gone: Any) -> None:
+        kept = ~(self._raw.isnan().any(1) | torch.from_numpy(gone))
+        if not kept.any():
+            raise TableError(
+                f'{source.path}: a row must have no missing cell to be kept by missing = "drop", got none'
+            )
+        if not kept.all():
+            self._raw = self._raw[kept]
+            self.targets = None if self.targets is None else self.targets[kept]
+
+    def _describe(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self.columns, self.classes = recipe.columns, recipe.target.classes
+        self.preparation = recipe.to_json()
+        row = fill_row(recipe)
+        self._fill = torch.tensor(row, dtype=self._dtype) if row and bool(self._raw.isnan().any()) else None
+
+    @property
+    def inputs(self) -> Tensor:
+        """All rows, filled in."""
+        return self._filled(self._raw)
+
+    def learned_from(self, indices: Tensor) -> Table:
+        """The same rows, in the same memory, with what is filled in learned from some of them only."""
+        other = copy.copy(self)
+        other._describe(learn_fills(self._raw, self._recipe, indices))
+        return other
+
+    def _filled(self, inputs: Tensor) -> Tensor:
+        return inputs if self._fill is None else torch.where(inputs.isnan(), self._fill, inputs)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Any]:
+        return self._filled(self._raw[indices]), None if self.targets is None else self.targets[indices]

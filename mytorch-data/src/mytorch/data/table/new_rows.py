@@ -1,0 +1,29 @@
+"""New rows for a model that was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mytorch.core import DataSet
+from mytorch.data.standardize import KEY as STANDARDIZE
+from mytorch.data.standardize import Standardize, Standardized
+from mytorch.data.table.data_set import Table
+
+
+def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype | str = "float32") -> DataSet:
+    """The rows of a file, encoded, filled in and standardised as those were that a model was trained on.
+
+    preparation: what the data set of the training says, such as a run's `data["preparation"]`.
+    Its `targets` are None if the file has no target column. Every row of the file comes, in its order.
+    Raises what Table raises.
+    """
+    table = Table(path, dtype=dtype, like=preparation)
+    if STANDARDIZE not in preparation:
+        return table
+    ready = Standardized(table, Standardize.from_preparation(preparation))
+    ready.targets = table.targets
+    return ready

@@ -1,0 +1,74 @@
+"""Reading the arrays that numpy.savez wrote."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from mytorch.data.table.cells import Array, Cells
+from mytorch.data.table.errors import TableError, listed
+from mytorch.data.table.source import Batch, Source
+
+ROWS = 65_536
+_KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U": "text", "M": "date", "m": "date"}
+
+
+class NpzSource(Source):
+    """Arrays by name: one with one axis is a column, "x" with two becomes the columns x0, x1 and so on."""
+
+    def __init__(self, path: Path) -> None:
+        self._columns: dict[str, Array] = {}
+        super().__init__(path)
+
+    def _names(self) -> list[str]:
+        names: list[str] = []
+        with self._errors(), np.load(self.path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise TableError(f"{self.path}: must be an NPZ file with named arrays, got a single array")
+            arrays = {name: file[name] for name in file.files}
+        for name, array in arrays.items():
+            if array.ndim not in (1, 2):
+                raise TableError(f"{self.path}: array {name!r} must have one or two axes, got shape {array.shape}")
+            parts = {name: array} if array.ndim == 1 else {f"{name}{at}": part for at, part in enumerate(array.T)}
+            names += parts
+            self._columns |= parts
+        self._require_rows()
+        self.kinds = {name: _KINDS.get(part.dtype.kind, str(part.dtype)) for name, part in self._columns.items()}
+        return names
+
+    def _require_rows(self) -> None:
+        lengths = {name: len(column) for name, column in self._columns.items()}
+        if len(set(lengths.values())) > 1:
+            told = listed(f"{name}: {rows}" for name, rows in lengths.items())
+            raise TableError(f"{self.path}: every array must have the same number of rows, got {told}")
+        if not sum(lengths.values()):
+            raise TableError(f"{self.path}: must have at least one row, got none")
+
+    def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
+        rows = len(self._columns[columns[0]])
+        for at in range(0, rows, ROWS):
+            yield {name: self._cells(name, self._columns[name][at : at + ROWS], name in as_text) for name in columns}
+
+    def _cells(self, name: str, part: Array, as_text: bool) -> Cells:
+        kind = self.kinds[name]
+        if kind in ("number", "boolean") and not as_text:
+            return Cells("boolean" if kind == "boolean" else "number", numbers=part.astype(np.float64))
+        if kind not in ("number", "boolean", "text"):
+            return Cells("empty", numbers=np.full(len(part), np.nan))
+        values, codes = np.unique(part, return_inverse=True)
+        return Cells.of_text(codes, [str(value).lower() if kind == "boolean" else str(value) for value in values])
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, TableError):
+                raise
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise TableError(f"{self.path}: must be a whole NPZ file with arrays of plain types, got {told}") from None

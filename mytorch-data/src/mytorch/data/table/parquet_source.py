@@ -1,0 +1,83 @@
+"""Reading Parquet with pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mytorch.data.table.cells import Cells
+from mytorch.data.table.errors import TableError
+from mytorch.data.table.source import Batch, Source, pyarrow
+
+ROWS = 65_536
+"""Rows that are read at a time."""
+
+
+class ParquetSource(Source):
+    """A Parquet file, which knows the types of its columns."""
+
+    def __init__(self, path: Path) -> None:
+        self.pyarrow = pyarrow(path.suffix)
+        super().__init__(path)
+
+    def _names(self) -> list[str]:
+        from pyarrow import parquet
+
+        with self._errors(), parquet.ParquetFile(self.path) as file:
+            schema = file.schema_arrow
+        self.kinds = {field.name: self._kind(field.type) for field in schema}
+        return list(schema.names)
+
+    def _kind(self, dtype: Any) -> str:
+        types = self.pyarrow.types
+        if types.is_dictionary(dtype):
+            return self._kind(dtype.value_type)
+        if types.is_boolean(dtype):
+            return "boolean"
+        if types.is_integer(dtype) or types.is_floating(dtype) or types.is_decimal(dtype) or types.is_null(dtype):
+            return "number"
+        if types.is_string(dtype) or types.is_large_string(dtype):
+            return "text"
+        return "date" if types.is_temporal(dtype) else str(dtype)
+
+    def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
+        from pyarrow import parquet
+
+        seen = 0
+        with self._errors(), parquet.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(ROWS, columns=columns):
+                seen += batch.num_rows
+                yield {name: self._cells(batch.column(name), name in as_text) for name in columns}
+        if not seen:
+            raise TableError(f"{self.path}: must have at least one row, got none")
+
+    def _cells(self, cells: Any, as_text: bool) -> Cells:
+        from pyarrow import compute
+
+        if self.pyarrow.types.is_dictionary(cells.type):
+            cells = cells.dictionary_decode()
+        kind = self._kind(cells.type)
+        if not as_text and kind in ("number", "boolean"):
+            if kind == "boolean":
+                cells = compute.cast(cells, "int8")
+            numbers = compute.cast(cells, "float64", safe=False).to_numpy(zero_copy_only=False)
+            return Cells("boolean" if kind == "boolean" else "number", numbers=numbers)
+        if kind not in ("number", "boolean", "text"):
+            return Cells("empty", numbers=np.full(len(cells), np.nan))
+        coded = compute.cast(cells, "string").dictionary_encode()
+        codes = compute.fill_null(coded.indices, -1)
+        return Cells.of_text(np.asarray(codes), coded.dictionary.to_pylist())
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (self.pyarrow.ArrowException, OSError, ValueError) as error:
+            if isinstance(error, TableError):
+                raise
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise TableError(f"{self.path}: must be a whole Parquet file, got {told}") from None

@@ -1,0 +1,90 @@
+"""How a file is read, and which reader does it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mytorch.core import ArgumentError
+from mytorch.data.table.errors import TableError
+from mytorch.data.table.source import Source
+from mytorch.data.whole_file import FileError
+from mytorch.plugins import nearest
+
+TEXT, SUFFIXES = (".csv", ".tsv", ".txt"), (".csv", ".tsv", ".txt", ".parquet", ".npz")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What must be known to read a text file. A .tsv file is split at tabs unless another delimiter is asked for."""
+
+    delimiter: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
+    header: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for what no reader could use."""
+        if len(self.delimiter) != 1 or not self.delimiter.isascii() or self.delimiter in '"\r\n\0':
+            raise ArgumentError(
+                f"Table: delimiter must be one ASCII character such as ',', ';' or a tab, got {self.delimiter!r}"
+            )
+        if self.decimal not in (".", ","):
+            raise ArgumentError(f"Table: decimal must be '.' or ',', got {self.decimal!r}")
+        if self.decimal == self.delimiter:
+            raise ArgumentError(
+                f"Table: decimal and delimiter must differ, got {self.decimal!r} for both; "
+                "a file with decimal commas usually has delimiter = ';'"
+            )
+        try:
+            b"a".decode(self.encoding)
+        except (LookupError, UnicodeError, ValueError):
+            known = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
+            raise ArgumentError(
+                f"Table: encoding must be one that Python knows, such as {', '.join(known)}, got {self.encoding!r}. "
+                f"{nearest(self.encoding, known)}"
+            ) from None
+
+    def changed(self, given: Reading) -> Reading:
+        """This one with what another says that is not the default."""
+        other = {name: value for name, value in asdict(given).items() if value != getattr(Reading, name)}
+        return Reading(**{**asdict(self), **other})
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run keeps it."""
+        return asdict(self)
+
+
+def open_table(path: str | Path, reading: Reading) -> Source:
+    """The reader of a file, chosen by its suffix.
+
+    Raises FileError if there is none, TableError for what is no table, ReaderError without the library that reads it.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    _require_file(path)
+    if suffix in TEXT:
+        from mytorch.data.table.csv_source import CsvSource
+
+        return CsvSource(path, reading)
+    if suffix == ".parquet":
+        from mytorch.data.table.parquet_source import ParquetSource
+
+        return ParquetSource(path)
+    if suffix == ".npz":
+        from mytorch.data.table.npz_source import NpzSource
+
+        return NpzSource(path)
+    raise TableError(f"{path}: a table's name must end in {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'!r}")
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise FileError(f"{path}: must be a file, got a folder; name a file in it")
+    if path.is_file():
+        return
+    if path.exists():
+        raise FileError(f"{path}: must be a file, got something else")
+    there = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
+    raise FileError(f"{path}: must be a file, got no such file. {nearest(path.name, there) if there else ''}".strip())

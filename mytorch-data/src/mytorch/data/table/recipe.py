@@ -1,0 +1,109 @@
+"""What a table has taught: its columns, encodings, fills and classes, as JSON keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from mytorch.core import ArgumentError
+from mytorch.data.table.reading import Reading
+
+KEY = "table"
+FeatureKind = Literal["number", "one-hot", "ordinal"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the file and how it becomes one or several of the inputs.
+
+    fill: what stands for a missing cell: a number, or the place among the categories.
+    """
+
+    name: str
+    kind: FeatureKind
+    categories: tuple[str, ...] = ()
+    fill: float | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the input columns that it becomes."""
+        if self.kind == "one-hot":
+            return tuple(f"{self.name}={category}" for category in self.categories)
+        return (self.name,)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run keeps it."""
+        told: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        if self.kind != "number":
+            told["categories"] = list(self.categories)
+        return told if self.fill is None else {**told, "fill": self.fill}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The column that is to be predicted; classes are None for numbers."""
+
+    name: str
+    classes: tuple[str, ...] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run keeps it."""
+        if self.classes is None:
+            return {"name": self.name, "kind": "number"}
+        return {"name": self.name, "kind": "classes", "classes": list(self.classes)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that another file with the same columns needs. left_out: columns that are known and not used."""
+
+    features: tuple[Feature, ...]
+    target: Target
+    missing: str | None
+    reading: Reading
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all input columns."""
+        return tuple(column for feature in self.features for column in feature.columns)
+
+    def with_fills(self, fills: list[float]) -> Recipe:
+        """The same with other fills."""
+        pairs = zip(self.features, fills, strict=True)
+        return replace(self, features=tuple(replace(feature, fill=fill) for feature, fill in pairs))
+
+    def to_json(self) -> dict[str, Any]:
+        """As a run keeps it, under the key "table"."""
+        return {
+            KEY: {
+                "features": [feature.to_json() for feature in self.features],
+                "target": self.target.to_json(),
+                "missing": self.missing,
+                "reading": self.reading.to_json(),
+                "left_out": list(self.left_out),
+            }
+        }
+
+    @classmethod
+    def from_json(cls, preparation: Mapping[str, Any]) -> Recipe:
+        """Build it again. Raises ArgumentError for what `to_json` did not give."""
+        try:
+            told = preparation[KEY]
+            target = told["target"]
+            return cls(
+                tuple(_feature(**feature) for feature in told["features"]),
+                Target(target["name"], tuple(target["classes"]) if target["kind"] == "classes" else None),
+                told["missing"],
+                Reading(**told["reading"]),
+                tuple(told.get("left_out", ())),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArgumentError(
+                f"Table: like must be the preparation of a Table, got one that lacks or misstates {error}"
+            ) from error
+
+
+def _feature(name: str, kind: FeatureKind, categories: list[str] = [], fill: float | None = None) -> Feature:  # noqa: B006
+    return Feature(name, kind, tuple(categories), fill)
