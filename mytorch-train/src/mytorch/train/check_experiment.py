@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module, MytorchError, Parameter, describe
-from mytorch.plugins import require
+from mytorch.plugins import Hooks, require
 from mytorch.train.batches import Batches, fetch
 from mytorch.train.build import (
     Setup,
+    build_callbacks,
     build_data,
     build_metrics,
     build_model,
@@ -28,7 +29,9 @@ from mytorch.train.errors import ExperimentError
 from mytorch.train.evaluation import evaluate, predict
 from mytorch.train.experiment import Experiment
 from mytorch.train.load_experiment import load_experiment
+from mytorch.train.monitor import Monitor
 from mytorch.train.step import step
+from mytorch.train.train_experiment import start
 
 ROWS = 32
 """Rows of the batch that is tried, at most."""
@@ -59,7 +62,7 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
 def _build(experiment: Experiment, problems: list[str]) -> Setup | None:
     """All parts, or None with what each of them says is wrong."""
     train = test = net = loss = optimizer = schedule = None
-    metrics = []
+    metrics, callbacks = [], []
     with _collecting(problems):
         train, test = build_data(experiment)
     with default_dtype(experiment.dtype):
@@ -77,9 +80,11 @@ def _build(experiment: Experiment, problems: list[str]) -> Setup | None:
             schedule = build_schedule(experiment, optimizer, 1 if batches is None else len(batches))
     with _collecting(problems):
         metrics = build_metrics(experiment)
+    with _collecting(problems):
+        callbacks = build_callbacks(experiment)
     if problems or net is None or loss is None or optimizer is None or batches is None:
         return None
-    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics)
+    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics, callbacks)
 
 
 def _parameters(net: Module | None) -> list[Parameter]:
@@ -91,6 +96,10 @@ def _try(setup: Setup) -> None:
     """Send a small batch through everything that a run does. Raises whatever goes wrong."""
     net, data = setup.net, setup.batches.data
     describe(net)
+    training = start(setup, Hooks())
+    for callback in setup.callbacks:
+        if isinstance(monitor := getattr(callback, "monitor", None), Monitor):
+            monitor.start(training)
     inputs, targets = fetch(data, torch.arange(min(ROWS, setup.experiment.batch_size, len(data))))
     with torch.inference_mode():
         _require_outputs(setup, predict(net.eval(), inputs))

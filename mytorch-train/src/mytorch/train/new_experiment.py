@@ -134,7 +134,8 @@ def _columns(look: Look) -> list[str]:
         ]
     elif look.missing:
         lines += [
-            f"# Missing in {_named(look.incomplete)}: filled with the mean of the training rows, text with its commonest.",
+            f"# Cells are missing in {_named(look.incomplete)}:",
+            "# filled with the mean of the training rows, text with its commonest value.",
             f"missing = {_value(look.missing)}",
         ]
     return lines
@@ -156,12 +157,12 @@ layers = [
 
 def _training(look: Look, recipe: Recipe) -> str:
     loss = "MSELoss" if look.classes is None else "CrossEntropyLoss"
-    decay = "strong, since few rows are easily learned by heart" if look.rows < FEW else "weak, since rows are many"
+    decay = "strong, for few rows are soon learned by heart" if look.rows < FEW else "weak, for rows are many"
     return f"""\
 [loss]
 type = "{loss}"
 
-# The rate is the highest that is safe; weight decay holds weights small: {decay}.
+# The rate is the highest that is safe. Weight decay holds weights small: {decay}.
 [optimizer]
 type = "SGD"
 lr = {recipe.lr}
