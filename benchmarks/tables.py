@@ -1,7 +1,7 @@
 """Five tables as files: what `mytorch experiment new` writes, beside scikit-learn's MLP with its defaults.
 
-The tables come with Python packages: breast_cancer, digits and diabetes with scikit-learn, penguins with palmerpenguins,
-cars with vega_datasets. Both sides train on the same rows and columns, standardised by the training rows; for
+The tables come with Python packages: breast_cancer, digits and diabetes with scikit-learn, penguins with
+palmerpenguins, cars with vega_datasets. Both sides train on the same rows and columns, standardised by the training rows; for
 scikit-learn text is one-hot encoded and a missing cell is the mean, as the experiment says. Each seed holds other rows
 back. Time is training alone: the run's own `seconds`, and `fit` of the MLP.
 
@@ -98,7 +98,7 @@ def _ours(experiment: Path, overrides: dict[str, Any], folder: Path) -> tuple[st
 
 
 def _same_rows(experiment: Path, path: Path, target: str, overrides: dict[str, Any]) -> tuple[Any, ...]:
-    """The rows as scikit-learn takes them, by pandas and numpy: training inputs and targets, test inputs and targets."""
+    """The rows as scikit-learn takes them, by pandas and numpy: inputs and targets of training and test."""
     loaded = load_experiment(experiment, overrides)
     train, test = (data.indices.numpy() for data in _splits(build_data(loaded)))
     arguments = loaded.data.train.arguments
@@ -153,7 +153,9 @@ def main() -> None:
         better = statistics.median([one["mytorch"] for one in found]) - scores["scikit-learn"].median
         targets.append(Target(f"{name}: score above scikit-learn's", Spread.of([better]), 0.0, at_least=True))
         targets.append(Target(f"{name}: time / scikit-learn's", ratio, 0.5, at_least=False))
-    title = f"accuracy or R2 on the test rows, and training time; median of seeds {seeds[0]} to {seeds[-1]} (quartiles)"
+    title = (
+        f"accuracy or R2 on the test rows, and training time; median of seeds {seeds[0]} to {seeds[-1]} (quartiles)"
+    )
     report.table(title, ["table", "side", "score", "milliseconds"], lines)
     for target in targets:
         report.target(target)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,45 +54,48 @@ def look_at(path: Path, target: str | None, task: str | None, reading: Mapping[s
     Raises ExperimentError for a target that cannot be learned, and what the reader raises for the file.
     """
     table = catalogue().load("dataset", "mytorch-data:Table")
-    columns = table.inspect(path, **reading)
+    columns = {column.name: column for column in table.inspect(path, **reading)}
     if len(columns) > MOST_COLUMNS:
         raise ExperimentError(
             f"{path}: must have at most {MOST_COLUMNS} columns, got {len(columns)}; keep those that matter, "
             "or write the experiment by hand"
         )
-    names = [column.name for column in columns]
-    target = _target(path, names, target)
-    goal = columns[names.index(target)]
+    target = _target(path, list(columns), target)
+    goal = columns.pop(target)
     _require_learnable(path, goal)
-    rest = [column for column in columns if column.name != target]
-    left_out = {column.name: reason for column in rest if (reason := _unusable(column))}
-    missing = "drop" if goal.missing else "mean" if any(column.missing for column in rest) else None
-    options = {**reading, "task": task, "missing": missing, "encode": "one-hot"}
-    usable = [column for column in rest if column.name not in left_out]
-    if not usable:
-        raise ExperimentError(f"{path}: must have a column to learn {target!r} from, got {_reasons(left_out)}")
-    few = min(usable, key=lambda column: column.distinct if column.kind == "text" else 0)
-    rows = len(table(path, target, features=[few.name], **options))
-    left_out |= {column.name: reason for column in usable if (reason := _names_rows(column, rows))}
-    features = tuple(column.name for column in usable if column.name not in left_out)
-    if not features:
-        raise ExperimentError(f"{path}: must have a column to learn {target!r} from, got {_reasons(left_out)}")
-    whole = table(path, target, features=list(features), **options)
+    missing = "drop" if goal.missing else "mean" if any(column.missing for column in columns.values()) else None
+    read = partial(table, path, target, task=task, missing=missing, encode="one-hot", **reading)
+    left_out = _left_out(path, target, columns, read)
+    used = [column for name, column in columns.items() if name not in left_out]
+    whole = read(features=[column.name for column in used])
     _require_rows(path, target, len(whole), whole.classes)
-    used = [column for column in usable if column.name in features]
     incomplete = tuple(column.name for column in used if column.missing)
     return Look(
-        path,
-        target,
-        features,
-        {name: left_out[name] for name in names if name in left_out},
-        tuple(column.name for column in used if column.kind == "text"),
-        incomplete,
-        missing if incomplete or goal.missing else None,
-        len(whole.columns),
-        len(whole),
-        whole.classes,
+        path=path,
+        target=target,
+        features=tuple(column.name for column in used),
+        left_out=left_out,
+        text=tuple(column.name for column in used if column.kind == "text"),
+        incomplete=incomplete,
+        missing=missing if incomplete or goal.missing else None,
+        width=len(whole.columns),
+        rows=len(whole),
+        classes=whole.classes,
     )
+
+
+def _left_out(path: Path, target: str, columns: Mapping[str, Any], read: Callable[..., Any]) -> dict[str, str]:
+    """The columns that are no features, and why. Raises ExperimentError if none is one."""
+    left_out = {name: reason for name, column in columns.items() if (reason := _unusable(column))}
+    usable = [column for name, column in columns.items() if name not in left_out]
+    if usable:
+        simplest = min(usable, key=lambda column: column.distinct if column.kind == "text" else 0)
+        rows = len(read(features=[simplest.name]))
+        left_out |= {column.name: reason for column in usable if (reason := _names_rows(column, rows))}
+    if len(left_out) < len(columns):
+        return {name: left_out[name] for name in columns if name in left_out}
+    got = _list([f"{name} ({reason})" for name, reason in left_out.items()]) if left_out else "no other"
+    raise ExperimentError(f"{path}: must have a column to learn {target!r} from, got {got}")
 
 
 def _target(path: Path, names: Sequence[str], target: str | None) -> str:
@@ -136,7 +140,7 @@ def _require_rows(path: Path, target: str, rows: int, classes: tuple[str, ...] |
     if classes is not None and len(classes) > rows / 2:
         raise ExperimentError(
             f"{path}: --target must have classes that come again, got {len(classes)} in {rows} rows of {target!r}; "
-            'numbers are learned with --task regression'
+            "numbers are learned with --task regression"
         )
 
 
@@ -159,10 +163,6 @@ def _names_rows(column: Any, rows: int) -> str | None:
         return None
     counted = column.high - column.low == rows - 1 and column.distinct >= min(rows, 1000)
     return "the number of the row" if counted else None
-
-
-def _reasons(left_out: Mapping[str, str]) -> str:
-    return _list([f"{name} ({reason})" for name, reason in left_out.items()]) if left_out else "no other"
 
 
 def _list(names: Sequence[str], most: int = 20) -> str:

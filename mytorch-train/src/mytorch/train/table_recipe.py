@@ -28,8 +28,8 @@ class Recipe:
     weight_decay: float
 
 
-def choose_recipe(rows: int, classes: int | None) -> Recipe:
-    """The recipe for a table of so many rows, and so many classes or None for numbers."""
+def choose_recipe(rows: int, task: str) -> Recipe:
+    """The recipe for a table of so many rows, for "classification" or "regression"."""
     trained = round(rows * (1 - TEST))
     batch_size = 32 if rows < 5_000 else 64 if rows < 50_000 else 256 if rows < 500_000 else 1024
     steps = math.ceil(trained / batch_size)
@@ -42,6 +42,6 @@ def choose_recipe(rows: int, classes: int | None) -> Recipe:
         batch_size=batch_size,
         epochs=epochs,
         evaluate_every=max(1, epochs // 10),
-        lr=0.1 if rows >= FEW and classes is not None else 0.05,
+        lr=0.1 if rows >= FEW and task == "classification" else 0.05,
         weight_decay=0.03 if rows < FEW else 0.001 if rows < 50_000 else 0.0001,
     )
