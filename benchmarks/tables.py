@@ -1,9 +1,9 @@
 """Five tables as files: what `mytorch experiment new` writes, beside scikit-learn's MLP with its defaults.
 
 The tables come with Python packages: breast_cancer, digits and diabetes with scikit-learn, penguins with
-palmerpenguins, cars with vega_datasets. Both sides train on the same rows and columns, standardised by the training rows; for
-scikit-learn text is one-hot encoded and a missing cell is the mean, as the experiment says. Each seed holds other rows
-back. Time is training alone: the run's own `seconds`, and `fit` of the MLP.
+palmerpenguins, cars with vega_datasets. Both sides train on the same rows and columns, standardised by the training
+rows; for scikit-learn text is one-hot encoded and a missing cell is the mean, as the experiment says. Each seed holds
+other rows back. Time is training alone: the run's own `seconds`, and `fit` of the MLP.
 
     python -m pip install scikit-learn pandas palmerpenguins vega_datasets 'mytorch-data[tables]'
 """
