@@ -123,10 +123,14 @@ layers = [
 def _training(look: Look, recipe: Recipe) -> str:
     loss = "MSELoss" if look.classes is None else "CrossEntropyLoss"
     decay = "strong, for few rows are soon learned by heart" if look.rows < FEW else "weak, for rows are many"
+    smoothing = (
+        "# No row counts as wholly sure, so that the network does not learn mislabelled and odd ones by heart.\n"
+        f"label_smoothing = {recipe.label_smoothing}\n"
+    )
     return f"""\
 [loss]
 type = "{loss}"
-
+{smoothing if recipe.label_smoothing else ""}
 # The rate is the highest that is safe. Weight decay holds weights small: {decay}.
 [optimizer]
 type = "SGD"

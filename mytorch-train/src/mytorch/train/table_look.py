@@ -15,6 +15,9 @@ MOST_COLUMNS = 10_000
 """A table with more is no table of features that one can look through; the file would be hard to read."""
 MOST_CATEGORIES = 100
 """Each category becomes a column; a text column with more would drown the others."""
+MANY = f"text with more than {MOST_CATEGORIES} different values"
+COUNTED = 1000
+"""The reader counts different values up to here."""
 FEWEST_ROWS = 10
 """With fewer there is nothing to hold back for the test."""
 USUAL_TARGETS = ("target", "class", "label", "y")
@@ -150,18 +153,22 @@ def _unusable(column: Any) -> str | None:
         return "dates; turn them into numbers to use them (days since a first day, month, weekday)"
     if column.distinct == 0:
         return "no value in any row"
-    if column.kind == "text" and column.distinct > MOST_CATEGORIES:
-        return f"text with more than {MOST_CATEGORIES} different values"
-    return None
+    return MANY if column.kind == "text" and column.distinct >= COUNTED else None
 
 
 def _names_rows(column: Any, rows: int) -> str | None:
-    """Why a column says which row it is in, and nothing that other rows could be told by."""
-    if column.kind == "text" and column.distinct > rows / 2:
-        return "another text in nearly every row"
+    """Why a column tells rows apart, and has nothing that others could be told by."""
+    if column.kind == "text":
+        return (
+            "another text in nearly every row"
+            if column.distinct > rows / 2
+            else MANY
+            if column.distinct > MOST_CATEGORIES
+            else None
+        )
     if column.kind != "number" or not column.whole or column.low not in (0.0, 1.0) or column.missing:
         return None
-    counted = column.high - column.low == rows - 1 and column.distinct >= min(rows, 1000)
+    counted = column.high - column.low == rows - 1 and column.distinct >= min(rows, COUNTED)
     return "the number of the row" if counted else None
 
 
