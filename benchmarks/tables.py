@@ -26,9 +26,9 @@ from mytorch.train import load_experiment, train_experiment
 from mytorch.train.build import build_data
 from mytorch.train.new_experiment import new_experiment
 
-SEEDS = range(100, 105)
-"""The recipe was tuned on seeds 100 to 114."""
-ROUNDS = 3
+SEEDS = range(5)
+"""The recipe was tuned on seeds 100 to 119."""
+ROUNDS = 2
 """How often each training is timed; the fastest counts, since other work on the machine only adds."""
 
 
