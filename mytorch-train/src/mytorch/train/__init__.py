@@ -2,16 +2,20 @@
 
 from mytorch.train.batches import Batches
 from mytorch.train.class_counts import F1, BalancedAccuracy
+from mytorch.train.compare_runs import RunComparison, compare_runs
 from mytorch.train.early_stopping import EarlyStopping
 from mytorch.train.errors import ExperimentError, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
 from mytorch.train.fit import fit
+from mytorch.train.head import Predictions
+from mytorch.train.judge import Judgement, judge
 from mytorch.train.keep_best import KeepBest
 from mytorch.train.load_experiment import load_experiment
 from mytorch.train.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.observe import observe
 from mytorch.train.roc_auc import ROCAUC
+from mytorch.train.runs import RunSummary, list_runs
 from mytorch.train.squared_error import R2, MeanSquaredError
 from mytorch.train.step import gradients, step
 from mytorch.train.train_experiment import Run, load, train_experiment
@@ -29,16 +33,23 @@ __all__ = [
     "ErrorRate",
     "Experiment",
     "ExperimentError",
+    "Judgement",
     "KeepBest",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "NotFiniteError",
+    "Predictions",
     "Run",
+    "RunComparison",
     "RunError",
+    "RunSummary",
     "Training",
+    "compare_runs",
     "evaluate",
     "fit",
     "gradients",
+    "judge",
+    "list_runs",
     "load",
     "load_experiment",
     "load_model",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,6 +45,19 @@ def predict(net: Module, inputs: Any) -> Any:
         raise
 
 
+@contextmanager
+def judging(net: Module) -> Iterator[None]:
+    """Within this context the net is in evaluation mode and under inference mode; the modes are put back after."""
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        net.eval()
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def evaluate(
     net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int = EVALUATION_BATCH
 ) -> dict[str, float]:
@@ -52,28 +66,22 @@ def evaluate(
     A data set whose targets are scaled for the loss has `in_units`; metrics see predictions and targets in units.
     Returns {"loss": ..., "error_rate": ...}.
     """
-    modes = [(module, module.training) for module in net.modules()]
     total, rows = 0.0, 0
     in_units = getattr(data, "in_units", None)
     for metric in metrics:
         metric.reset()
-    try:
-        net.eval()
-        with torch.inference_mode():
-            for inputs, targets in Batches(data, batch_size):
-                prediction = predict(net, inputs)
-                here = count_rows(targets)
-                if loss is not None:
-                    value = loss(prediction, targets)
-                    require_number(loss, value, "judge by")
-                    total += float(value) * weight_of(loss, here)
-                rows += here
-                if in_units is not None and metrics:
-                    prediction, targets = in_units(prediction), in_units(targets)
-                for metric in metrics:
-                    metric.update(prediction, targets)
-    finally:
-        for module, training in modes:
-            module.training = training
+    with judging(net):
+        for inputs, targets in Batches(data, batch_size):
+            prediction = predict(net, inputs)
+            here = count_rows(targets)
+            if loss is not None:
+                value = loss(prediction, targets)
+                require_number(loss, value, "judge by")
+                total += float(value) * weight_of(loss, here)
+            rows += here
+            if in_units is not None and metrics:
+                prediction, targets = in_units(prediction), in_units(targets)
+            for metric in metrics:
+                metric.update(prediction, targets)
     results = {} if loss is None else {"loss": total / rows if rows else float("nan")}
     return results | {metric_name(metric): float(metric.compute()) for metric in metrics}

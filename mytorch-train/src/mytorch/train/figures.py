@@ -19,13 +19,13 @@ Records = Sequence[Mapping[str, float]]
 
 def draw_history(history: Records, folder: Path) -> list[Path]:
     """Draw `loss.png` and one figure a metric, over epochs, training and test in one picture."""
-    quantities = dict.fromkeys(
-        name.removeprefix("train_").removeprefix("test_")
-        for record in history
-        for name in record
-        if name.startswith(("train_", "test_"))
-    )
-    return [draw_quantity(history, quantity, folder / f"{quantity}.png") for quantity in quantities]
+    return [draw_quantity(history, quantity, folder / f"{quantity}.png") for quantity in quantities_of(history)]
+
+
+def quantities_of(history: Records) -> list[str]:
+    """The loss and metrics of a history, without whether they were taken on the training or the test data."""
+    names = dict.fromkeys(name for record in history for name in record if name.startswith(("train_", "test_")))
+    return list(dict.fromkeys(name.removeprefix("train_").removeprefix("test_") for name in names))
 
 
 def draw_quantity(history: Records, quantity: str, path: Path) -> Path:
@@ -52,6 +52,7 @@ def plot_series(
     label: str,
     color: str,
     marker: str = "o",
+    line: str = "-",
     width: float = 1.5,
     alpha: float = 1.0,
 ) -> None:
@@ -59,7 +60,7 @@ def plot_series(
     points = [(record["epoch"], record[name]) for record in history if math.isfinite(record.get(name, math.nan))]
     if points:
         epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, values, marker=marker, ms=3, lw=width, color=color, alpha=alpha, label=label)
+        axes.plot(epochs, values, marker=marker, ms=3, ls=line, lw=width, color=color, alpha=alpha, label=label)
 
 
 def finish(axes: Axes, title: str, ylabel: str) -> None:

@@ -67,7 +67,7 @@ class RunFolder:
         """One of the JSON files; a number that is not finite becomes null. Raises RunError."""
         path = self.path / name
         try:
-            text = json.dumps(_plain(content), indent=2, allow_nan=False)
+            text = json.dumps(plain(content), indent=2, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise RunError(f"{path}: contents must be what JSON can hold, got {error}") from error
         write_text(path, text + "\n")
@@ -112,11 +112,12 @@ class RunFolder:
         return folder
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: a number that is not finite becomes None."""
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

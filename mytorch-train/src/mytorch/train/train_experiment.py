@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mytorch.core import Module
 from mytorch.plugins import Hooks
-from mytorch.train.build import Setup, build, build_data, build_metrics, build_part, default_dtype, threads
+from mytorch.train.build import Setup, build, threads
 from mytorch.train.errors import RunError
-from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
+from mytorch.train.head import Predictions
+from mytorch.train.judge import judge
 from mytorch.train.load_experiment import load_experiment, to_toml
+from mytorch.train.prediction import predict_all
 from mytorch.train.progress import Progress
 from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
@@ -35,17 +39,23 @@ class Run:
     data: dict[str, Any]
     """Column names, class names and what new rows need."""
 
-    def evaluate(self) -> dict[str, float]:
-        """Loss and metrics on the experiment's test data, or on its training data if it has no other."""
-        if self.experiment is None:
-            raise RunError(
-                f"{self.path}: must have an {EXPERIMENT_FILE} to be evaluated, got a run trained from Python; "
-                "use mytorch.train.evaluate(run.net, loss, data, metrics)"
-            )
-        with threads(self.experiment.threads), default_dtype(self.experiment.dtype):
-            train, test = build_data(self.experiment)
-            loss = build_part("loss", "loss", self.experiment.loss)
-            return evaluate(self.net, loss, train if test is None else test, build_metrics(self.experiment))
+    def evaluate(self, source: str | Path | Any = None) -> dict[str, float]:
+        """Loss and metrics on the experiment's test data, or on its training data if it has no other.
+
+        source: a file or data set with targets to judge by instead.
+        """
+        return judge(self, source).results
+
+    def predict(self, source: str | Path | Tensor | Any) -> Predictions:
+        """What the model says of new rows, in their order: labels and probabilities, or numbers in their units.
+
+        source: a file, whose columns are matched by name; or a tensor with the columns of `data["columns"]`, or a data
+            set. They are encoded and standardised as the training's rows were, unless a data set's own `preparation`
+            says that it is done.
+        Raises RunError, ArgumentError or the reader's error for rows that do not fit, with the column;
+            NotFiniteError for an output that is no number.
+        """
+        return predict_all(self, source)
 
 
 def train_experiment(
