@@ -153,8 +153,8 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
         train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
     if data.targets == "standardize":
         learned = learn_targets(train)
-        train = StandardizedTargets(train, *learned)
-        test = None if test is None else StandardizedTargets(test, *learned)
+        train = StandardizedTargets(train, learned)
+        test = None if test is None else StandardizedTargets(test, learned)
     elif data.targets != "as-is":
         train = EncodedTargets(train, data.targets, dtype)
         test = None if test is None else EncodedTargets(test, data.targets, dtype, train.count)

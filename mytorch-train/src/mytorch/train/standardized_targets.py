@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, DtypeError, ShapeError
+from mytorch.core import ArgumentError, DataSet, DtypeError
 from mytorch.train.batches import Batches, fetch
+from mytorch.train.moments import TARGETS, Moments
 
-KEY = "standardize_targets"
 ROWS = 8192
 """Rows that are looked at together while mean and deviation are learned."""
 
@@ -21,55 +20,35 @@ class StandardizedTargets(DataSet):
 
     Formula:  z = (t - mean) / std,  std^2 = (1/rows) sum (t - mean)^2
     Shapes:   t, z: (batch,) or (batch, columns);  mean, std: one number a column
-    Raises:   DtypeError for class indices, ArgumentError for numbers that are not finite or all equal
+    Raises:   DtypeError for class indices, ShapeError for another number of columns
 
-    mean, std: learned from the training rows by `learn_targets`, and the same for every other data set.
+    moments: learned from the training rows by `learn_targets`, and the same for every other data set.
     Metrics get predictions and targets in their own units: `evaluate` passes both through `in_units`.
     """
 
-    def __init__(self, data: Any, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.data = data
-        self.mean = torch.tensor(mean, dtype=torch.float64)
-        self.std = torch.tensor(std, dtype=torch.float64)
+    def __init__(self, data: Any, moments: Moments) -> None:
+        self.data, self.moments = data, moments
         self.columns: tuple[str, ...] = tuple(getattr(data, "columns", ()))
-        self.classes = None
-        learned = {KEY: {"mean": self.mean.tolist(), "std": self.std.tolist()}}
+        learned = {TARGETS: {"mean": moments.mean.tolist(), "std": moments.std.tolist()}}
         self.preparation = {**(getattr(data, "preparation", None) or {}), **learned}
-
-    @classmethod
-    def from_preparation(cls, data: Any, preparation: Mapping[str, Any]) -> StandardizedTargets:
-        """Scale the targets of other rows as those of the training were, by what a run keeps."""
-        return cls(data, preparation[KEY]["mean"], preparation[KEY]["std"])
 
     def in_units(self, values: Tensor) -> Tensor:
         """Scaled values, predicted or wanted, in the units of the targets; float64, so that nothing is rounded off."""
-        self._require_columns(values)
-        return values.to(torch.float64) * self.std.to(values.device) + self.mean.to(values.device)
-
-    def scale(self, targets: Tensor) -> Tensor:
-        """Targets as the loss sees them, computed in float64 and returned in their own dtype."""
-        require_numbers(targets)
-        self._require_columns(targets)
-        scaled = (targets.to(torch.float64) - self.mean.to(targets.device)) / self.std.to(targets.device)
-        return scaled.to(targets.dtype)
-
-    def _require_columns(self, values: Tensor) -> None:
-        columns = 1 if values.dim() < 2 else values.shape[1]
-        if columns != len(self.mean):
-            raise ShapeError(
-                f"data.targets: values must have {len(self.mean)} columns, got a tensor of {tuple(values.shape)}"
-            )
+        return self.moments.in_units(values)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Tensor]:
         inputs, targets = fetch(self.data, torch.as_tensor(indices))
-        return inputs, self.scale(targets)
+        return inputs, self.moments.scale(require_numbers(targets)).to(targets.dtype)
 
 
-def learn_targets(data: Any) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each target column over all rows of a data set."""
+def learn_targets(data: Any) -> Moments:
+    """Mean and deviation of each target column over all rows of a data set.
+
+    Raises DtypeError for class indices, ArgumentError for numbers that are not finite or all equal.
+    """
     found = [require_numbers(targets) for _, targets in Batches(data, ROWS)]
     t = torch.cat(found).to("cpu", torch.float64)
     t = t.reshape(len(t), -1)
@@ -85,7 +64,7 @@ def learn_targets(data: Any) -> tuple[list[float], list[float]]:
     std, mean = torch.std_mean(t, 0, correction=0)
     if not std.isfinite().all():
         raise ArgumentError(f"data.targets: numbers must be small enough to be squared, got {t.abs().max().item():g}")
-    return mean.tolist(), std.tolist()
+    return Moments(mean, std)
 
 
 def require_numbers(targets: Any) -> Tensor:
