@@ -145,7 +145,8 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
     """The training and test data sets (None without one), split, standardised and encoded as the experiment says."""
     data, dtype = experiment.data, getattr(torch, experiment.dtype)
     train = build_data_set("data.train", data.train, experiment.dtype)
-    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype)
+    like = getattr(train, "preparation", None)
+    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype, like=like)
     if data.split is not None:
         hold_out = find("data.split", "transform", "mytorch-data:hold_out")
         train, test = hold_out(train, test, data.split.test, data.split.seed)
@@ -161,12 +162,14 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
     return train, test
 
 
-def build_data_set(key: str, spec: Spec, dtype: str) -> Any:
-    """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise."""
+def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> Any:
+    """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise.
+
+    like: the preparation of the training data, for a constructor that reads other rows as those were read.
+    """
     cls = find(key, "dataset", spec.type)
-    arguments = dict(spec.arguments)
-    if "dtype" in _parameters(cls):
-        arguments.setdefault("dtype", dtype)
+    arguments = {name: value for name, value in (("dtype", dtype), ("like", like)) if name in _parameters(cls)}
+    arguments |= spec.arguments
     built = construct(key, cls, arguments)
     if len(built) == 0:
         raise ExperimentError(f"{key}: must have at least one row, got none")

@@ -29,12 +29,22 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
         path = find_experiment(source)
         origin, content = str(path), read_toml(path)
         content.setdefault("name", path.stem)
+        resolve_paths(content, path.parent)
     for key, value in (overrides or {}).items():
         override(content, key, value)
+    resolve_paths(content, Path())  # what was given here is meant from here
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
         raise ExperimentError("\n".join(_explain(origin, problem) for problem in _distinct(error))) from None
+
+
+def resolve_paths(content: dict[str, Any], folder: Path) -> None:
+    """Make the relative `path` of a data set absolute, so that the experiment means the same file from everywhere."""
+    data = content.get("data")
+    for spec in (data.get("train"), data.get("test")) if isinstance(data, dict) else ():
+        if isinstance(spec, dict) and isinstance(spec.get("path"), str) and spec["path"]:
+            spec["path"] = str(Path.cwd() / folder / spec["path"])
 
 
 def find_experiment(source: str | Path) -> Path:
