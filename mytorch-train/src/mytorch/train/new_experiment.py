@@ -33,7 +33,7 @@ def new_experiment(
     output = Path(f"{path.stem}.toml" if output is None else output)
     _require_free(output, force)
     look = look_at(path, target, task, reading or {})
-    text = write_experiment(look, choose_recipe(look.rows, look.task), output, reading or {})
+    text = write_experiment(look, choose_recipe(look.rows, look.width, look.task), output, reading or {})
     _require_free(output, force)
     write_text(output, text)
     return look, output
