@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from matplotlib.figure import Figure
@@ -77,6 +78,13 @@ def test_a_comparison_on_the_terminal(two, capsys):
     assert "The experiments are equal." in capsys.readouterr().out
 
 
+def test_runs_that_are_called_the_same(two, tmp_path):
+    other = tmp_path / "elsewhere" / two[0].path.name
+    shutil.copytree(two[0].path, other)
+    assert compare_runs(two[0].path, other).names == (str(two[0].path), str(other))
+    assert compare_runs(two[0].path, two[1].path).names == (two[0].path.name, two[1].path.name)
+
+
 def test_a_comparison_needs_two_runs(two, tmp_path):
     with pytest.raises(RunError, match=r"gone: must be the folder of a run"):
         compare_runs(two[0].path, tmp_path / "gone")
@@ -104,5 +112,12 @@ def test_curves_that_were_never_taken(two, tmp_path):
     comparison = compare_runs(two[0].path, two[1].path)
     comparison.histories = ([], [{"epoch": 1, "train_loss": math.nan}])
     draw_comparison(comparison, tmp_path / "compare.png")
+
+
+def test_many_metrics_stand_in_rows(two, tmp_path, monkeypatch):
+    drawn = []
+    comparison = compare_runs(two[0].path, two[1].path)
     comparison.histories = ([{"epoch": 1, **{f"train_m{n}": n for n in range(5)}}] * 2,) * 2
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
     draw_comparison(comparison, tmp_path / "compare.png")
+    assert [axes.get_title() for axes in drawn[0].axes] == ["M0", "M1", "M2", "M3", "M4"]

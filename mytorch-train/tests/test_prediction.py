@@ -11,6 +11,7 @@ from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.plugins import UnknownNameError, catalogue
 from mytorch.train import NotFiniteError, RunError, fit, load, train_experiment
+from mytorch.train.new_rows import without_target
 from mytorch.train.prediction import head_of, predict_batches, write_predictions
 
 ROWS = "y,x\n0.5,1.25\n-1,-2\n3,-2.5\n"
@@ -173,6 +174,25 @@ def test_rows_that_do_not_fit(run, tmp_path):
     for path, what in [(tmp_path / "gone.csv", "no such file"), (tmp_path, "a folder")]:
         with pytest.raises(RunError, match=rf"{path.name}: must be a table such as rows.csv, got {what}"):
             run.predict(path)
+
+
+@pytest.mark.parametrize("change", [{"columns": 3}, {"classes": "ab"}, {"preparation": [1]}])
+def test_a_damaged_description_of_the_data(run, change):
+    (key,) = change
+    with pytest.raises(RunError, match=rf"data.json: {key} must be as a run wrote it, got"):
+        rewrite(run, **change)
+
+
+@pytest.mark.parametrize("kept", [{}, {"mean": 3}, {"mean": ["x"], "std": [1]}, [1]])
+def test_a_damaged_preparation(run, kept):
+    damaged = rewrite(run, preparation={"standardize": kept})
+    with pytest.raises(ArgumentError, match=r"preparation: standardize must hold 'mean' and 'std', got"):
+        damaged.predict(INPUTS)
+
+
+def test_a_damaged_table_is_left_to_the_reader():
+    for damaged in ({}, {"target": 3}, {"target": {}, "missing": "drop"}):
+        assert without_target(damaged) == damaged
 
 
 def test_an_output_that_is_not_finite_is_named(run):

@@ -45,6 +45,11 @@ class RunComparison:
     figures: list[Figure]
     histories: tuple[list[dict[str, float]], list[dict[str, float]]]
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What to call the runs: their folders, with the way there if those are called the same."""
+        return (self.a.name, self.b.name) if self.a.name != self.b.name else (str(self.a), str(self.b))
+
 
 def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     """Compare two run folders. Raises RunError for a folder that is no run, or is damaged."""

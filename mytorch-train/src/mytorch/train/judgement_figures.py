@@ -132,7 +132,7 @@ def _scatter(axes: Axes, true: torch.Tensor, predicted: torch.Tensor, name: str)
 
 
 def _histogram(axes: Axes, residuals: torch.Tensor, name: str) -> None:
-    axes.hist(residuals.tolist(), bins=40, color=TRAIN)
+    axes.hist(residuals.numpy(), bins=40, color=TRAIN)
     axes.axvline(float(residuals.mean()), color=TEST, lw=1.5, label=f"mean {float(residuals.mean()):.3g}")
     axes.set_xlabel(f"residual of {name}: true - predicted")
     axes.set_ylabel("rows")

@@ -20,9 +20,7 @@ def show_judgement(judgement: Judgement) -> None:
         click.echo(f"{name.replace('_', ' '):<{width}}  {value:.6g}")
     click.echo(f"\n{judgement.rows} rows of {judgement.source}")
     if judgement.skipped:
-        click.echo(
-            f"{judgement.skipped} of them are left out of what follows: their output or target is not finite, or no class"
-        )
+        click.echo(f"{judgement.skipped} of them are judged no further: output or target is not finite, or no class")
     if judgement.confusion is not None:
         _show_confusion(judgement.confusion)
     if judgement.residuals is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError
+from mytorch.core import ArgumentError, ShapeError
 
 INPUTS, TARGETS = "standardize", "standardize_targets"
 """Under which names `preparation` keeps those of inputs and of targets."""
@@ -24,11 +24,14 @@ class Moments:
 
     @classmethod
     def of(cls, preparation: Mapping[str, Any] | None, name: str) -> Moments | None:
-        """What a preparation keeps under a name; None if it keeps nothing."""
+        """What a preparation keeps under a name; None if it keeps nothing. Raises ArgumentError."""
         kept = (preparation or {}).get(name)
-        if not kept:
+        if kept is None:
             return None
-        return cls(*(torch.tensor(kept[key], dtype=torch.float64) for key in ("mean", "std")))
+        try:
+            return cls(*(torch.tensor(kept[key], dtype=torch.float64).reshape(-1) for key in ("mean", "std")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArgumentError(f"preparation: {name} must hold 'mean' and 'std', got {kept!r}") from error
 
     def scale(self, values: Tensor) -> Tensor:
         """Values in deviations from the mean."""

@@ -21,7 +21,7 @@ def draw_comparison(comparison: RunComparison, path: Path) -> Path:
     columns = min(COLUMNS, len(common))
     rows = -(-len(common) // columns)
     figure = Figure(figsize=(1.6 + 4.4 * columns, 0.6 + 3.4 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for place, quantity in zip(axes, common, strict=False):
         for run, history, colour in zip("AB", comparison.histories, (TRAIN, TEST), strict=True):
             for part, line, marker in PARTS:
@@ -29,7 +29,7 @@ def draw_comparison(comparison: RunComparison, path: Path) -> Path:
                 plot_series(place, history, name, label=f"{run}, {part}", color=colour, marker=marker, line=line)
         title = quantity.replace("_", " ")
         finish(place, title, title)
-    for place in list(axes)[len(common) :]:
+    for place in axes[len(common) :]:
         place.remove()
-    figure.suptitle(f"A: {comparison.a.name}    B: {comparison.b.name}", fontsize="medium")
+    figure.suptitle("A: {}    B: {}".format(*comparison.names), fontsize="medium")
     return save(figure, path)

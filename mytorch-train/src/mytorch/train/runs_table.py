@@ -30,7 +30,7 @@ def _row(run: RunSummary, names: list[str]) -> list[str]:
 
 def show_comparison(comparison: RunComparison) -> None:
     """Print what differed, and the final numbers with the better one marked."""
-    names = [comparison.a.name, comparison.b.name]
+    names = comparison.names
     if comparison.differences:
         show_table(["key", *names], comparison.differences, left=3)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from torch import Tensor
@@ -23,6 +24,8 @@ from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.training import Training
 from mytorch.train.weights import load_model
+
+DATA_KINDS = {"columns": (list,), "classes": (list, NoneType), "preparation": (dict, NoneType)}
 
 
 @dataclass
@@ -117,6 +120,9 @@ def load(path: str | Path, classes: Mapping[str, type[Module]] | None = None) ->
     experiment = load_experiment(file) if file.is_file() else None
     net = load_model(folder.path, classes).eval()
     summary, data = _table(folder, SUMMARY_FILE), _table(folder, DATA_FILE)
+    for key in DATA_KINDS.keys() & data.keys():
+        if not isinstance(data[key], DATA_KINDS[key]):
+            raise RunError(f"{folder.path / DATA_FILE}: {key} must be as a run wrote it, got {data[key]!r}")
     return Run(folder.path, net, experiment, folder.history(), summary, data)
 
 
