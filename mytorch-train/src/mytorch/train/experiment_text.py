@@ -45,7 +45,7 @@ def _run(look: Look, recipe: Recipe) -> str:
 # The seed decides the first weights and the order of the rows. One thread is fastest for a network of this size.
 seed = 0
 threads = 1
-# How often each row is seen, and how many of them a step looks at: short, because the learning rate is well planned.
+# How often each row is seen, and how many of them a step looks at.
 epochs = {recipe.epochs}
 batch_size = {recipe.batch_size}
 # Judged every so many epochs, which takes time, and after the last.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,11 +58,7 @@ def look_at(path: Path, target: str | None, task: str | None, reading: Mapping[s
     """
     table = catalogue().load("dataset", "mytorch-data:Table")
     columns = {column.name: column for column in table.inspect(path, **reading)}
-    if len(columns) > MOST_COLUMNS:
-        raise ExperimentError(
-            f"{path}: must have at most {MOST_COLUMNS} columns, got {len(columns)}; keep those that matter, "
-            "or write the experiment by hand"
-        )
+    _require_few(path, columns)
     target = _target(path, list(columns), target)
     goal = columns.pop(target)
     _require_learnable(path, goal)
@@ -72,19 +68,31 @@ def look_at(path: Path, target: str | None, task: str | None, reading: Mapping[s
     used = [column for name, column in columns.items() if name not in left_out]
     whole = read(features=[column.name for column in used])
     _require_rows(path, target, len(whole), whole.classes)
-    incomplete = tuple(column.name for column in used if column.missing)
+    incomplete = _names(used, lambda column: column.missing)
     return Look(
         path=path,
         target=target,
-        features=tuple(column.name for column in used),
+        features=_names(used),
         left_out=left_out,
-        text=tuple(column.name for column in used if column.kind == "text"),
+        text=_names(used, lambda column: column.kind == "text"),
         incomplete=incomplete,
         missing=missing if incomplete or goal.missing else None,
         width=len(whole.columns),
         rows=len(whole),
         classes=whole.classes,
     )
+
+
+def _names(columns: Sequence[Any], wanted: Callable[[Any], Any] = bool) -> tuple[str, ...]:
+    return tuple(column.name for column in columns if wanted(column))
+
+
+def _require_few(path: Path, columns: Collection[str]) -> None:
+    if len(columns) > MOST_COLUMNS:
+        raise ExperimentError(
+            f"{path}: must have at most {MOST_COLUMNS} columns, got {len(columns)}; keep those that matter, "
+            "or write the experiment by hand"
+        )
 
 
 def _left_out(path: Path, target: str, columns: Mapping[str, Any], read: Callable[..., Any]) -> dict[str, str]:
