@@ -32,6 +32,7 @@ StepLR = toy_parts:StepLR
 Ramp = toy_parts:Ramp
 [mytorch.datasets]
 Points = toy_parts:Points
+Line = toy_parts:Line
 [mytorch.initializers]
 toy_constant = toy_parts:constant
 [mytorch.experiments]

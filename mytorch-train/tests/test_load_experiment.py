@@ -83,7 +83,11 @@ def change(content, key, value):
         ("threads", 0, r"experiment: threads: must be greater than or equal to 1, got 0"),
         ("name", "", r"experiment: name: .*at least 1 character"),
         ("dtype", "float16", r"experiment: dtype: must be 'float32' or 'float64', got 'float16'"),
-        ("data.targets", "onehot", r"data.targets: must be 'as-is', 'one-hot' or 'binary', got 'onehot'"),
+        (
+            "data.targets",
+            "onehot",
+            r"data.targets: must be 'as-is', 'one-hot', 'binary' or 'standardize', got 'onehot'",
+        ),
         ("data.split", {"test": 1.5}, r"data.split.test: must be less than 1, got 1.5"),
         ("data.split", {"test": 0.5, "seed": 2**63}, r"data.split.seed: must be less than 9223372036854775808, got"),
         ("optimizer", "SGD", r'experiment: optimizer: must be a table such as \{ type = "..." \}, got \'SGD\''),

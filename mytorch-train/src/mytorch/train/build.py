@@ -17,6 +17,7 @@ from mytorch.train.arguments import check_arguments, construct
 from mytorch.train.batches import Batches
 from mytorch.train.errors import ExperimentError
 from mytorch.train.experiment import Experiment, Spec
+from mytorch.train.standardized_targets import StandardizedTargets, learn_targets
 from mytorch.train.targets import EncodedTargets
 
 
@@ -104,6 +105,15 @@ def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -
     return schedule
 
 
+def check_schedule(experiment: Experiment) -> None:
+    """Check name and arguments of the schedule where there is no optimizer to build it with. Raises as building it."""
+    spec = experiment.schedule
+    if spec is not None:
+        cls = find("schedule", "schedule", spec.type)
+        require_unset("schedule", spec, "optimizer")
+        check_arguments("schedule", cls, schedule_arguments(experiment, 1), "optimizer")
+
+
 def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
     """The arguments of the schedule but the optimizer, the length of the run among them."""
     spec = experiment.schedule
@@ -135,24 +145,31 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
     """The training and test data sets (None without one), split, standardised and encoded as the experiment says."""
     data, dtype = experiment.data, getattr(torch, experiment.dtype)
     train = build_data_set("data.train", data.train, experiment.dtype)
-    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype)
+    like = getattr(train, "preparation", None)
+    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype, like=like)
     if data.split is not None:
         hold_out = find("data.split", "transform", "mytorch-data:hold_out")
         train, test = hold_out(train, test, data.split.test, data.split.seed)
     if data.standardize:
         train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
-    if data.targets != "as-is":
+    if data.targets == "standardize":
+        learned = learn_targets(train)
+        train = StandardizedTargets(train, learned)
+        test = None if test is None else StandardizedTargets(test, learned)
+    elif data.targets != "as-is":
         train = EncodedTargets(train, data.targets, dtype)
         test = None if test is None else EncodedTargets(test, data.targets, dtype, train.count)
     return train, test
 
 
-def build_data_set(key: str, spec: Spec, dtype: str) -> Any:
-    """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise."""
+def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> Any:
+    """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise.
+
+    like: the preparation of the training data, for a constructor that reads other rows as those were read.
+    """
     cls = find(key, "dataset", spec.type)
-    arguments = dict(spec.arguments)
-    if "dtype" in _parameters(cls):
-        arguments.setdefault("dtype", dtype)
+    arguments = {name: value for name, value in (("dtype", dtype), ("like", like)) if name in _parameters(cls)}
+    arguments |= spec.arguments
     built = construct(key, cls, arguments)
     if len(built) == 0:
         raise ExperimentError(f"{key}: must have at least one row, got none")

@@ -43,8 +43,9 @@ class Data(Section):
     split: Split | None = None
     standardize: bool = False
     """Shift and scale each input column to mean 0 and deviation 1, learned on the training rows."""
-    targets: Literal["as-is", "one-hot", "binary"] = "as-is"
-    """How class indices reach the loss: as they are, as one column a class, or as one column of 0 and 1."""
+    targets: Literal["as-is", "one-hot", "binary", "standardize"] = "as-is"
+    """How targets reach the loss: as they are; class indices as one column a class, or as one column of 0 and 1;
+    numbers with mean 0 and deviation 1, learned on the training rows."""
 
     @model_validator(mode="after")
     def _one_source_of_tests(self) -> Data:

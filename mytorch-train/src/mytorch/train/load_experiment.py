@@ -29,12 +29,22 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
         path = find_experiment(source)
         origin, content = str(path), read_toml(path)
         content.setdefault("name", path.stem)
+        resolve_paths(content, path.parent)
     for key, value in (overrides or {}).items():
         override(content, key, value)
+    resolve_paths(content, Path())  # what was given here is meant from here
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
         raise ExperimentError("\n".join(_explain(origin, problem) for problem in _distinct(error))) from None
+
+
+def resolve_paths(content: dict[str, Any], folder: Path) -> None:
+    """Make the relative `path` of a data set absolute, so that the experiment means the same file from everywhere."""
+    data = content.get("data")
+    for spec in (data.get("train"), data.get("test")) if isinstance(data, dict) else ():
+        if isinstance(spec, dict) and isinstance(spec.get("path"), str) and spec["path"]:
+            spec["path"] = str(Path.cwd() / folder / spec["path"])
 
 
 def find_experiment(source: str | Path) -> Path:
@@ -61,9 +71,15 @@ def find_experiment(source: str | Path) -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """The contents of a TOML file. Raises ExperimentError with the line that cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{path}: must be TOML, got something else: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """The text of an experiment file as it is. Raises ExperimentError."""
+    try:
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {error}") from None
 

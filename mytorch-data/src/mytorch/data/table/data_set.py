@@ -35,6 +35,7 @@ class Table(DataSet):
               `task` = "classification" or "regression" decides otherwise
     encode:   what becomes of text: "one-hot", "ordinal", or a choice for each column that is named
     missing:  what becomes of missing cells: "mean", "median" (text: the category seen most), "drop" (the row)
+    dropped:  how many rows were left out for missing cells
     like:     the `preparation` of a former Table, whose columns, encodings, fills and classes this file must have
     Raises:   TableError with file, row and column, and what would accept the cell; ArgumentError for options;
               FileError if there is no such file; ReaderError without pyarrow
@@ -79,11 +80,10 @@ class Table(DataSet):
         self.targets, gone = None, np.zeros(len(self._raw), dtype=bool)
         if made.target is not None:
             self.targets, gone = encode_target(source, recipe.target, gathered, self._dtype)
-        if recipe.missing == "drop":
-            self._drop(source, gone)
+        self.dropped = self._drop(source, gone) if recipe.missing == "drop" else 0
         self._describe(recipe if like is not None else learn_fills(self._raw, recipe))
 
-    def _drop(self, source: Source, gone: Any) -> None:
+    def _drop(self, source: Source, gone: Any) -> int:
         kept = ~(self._raw.isnan().any(1) | torch.from_numpy(gone))
         if not kept.any():
             raise TableError(
@@ -92,6 +92,7 @@ class Table(DataSet):
         if not kept.all():
             self._raw = self._raw[kept]
             self.targets = None if self.targets is None else self.targets[kept]
+        return len(kept) - int(kept.sum())
 
     def _describe(self, recipe: Recipe) -> None:
         self._recipe = recipe

@@ -47,7 +47,7 @@ def _require_text(source: Source, name: str, text: Codes, way_out: str) -> None:
     """Refuse dates, and a slip of the pen that would make categories of a column of numbers."""
     values = list(text.values)
     if values and all(map(is_date, values)):
-        raise TableError(f"{source.path}: column {name!r} {no_dates()}: {shown(values[0])}")
+        raise TableError(f"{source.path}: column {name!r} {no_dates(shown(values[0]))}")
     if source.kinds.get(name) == "text" or not values:
         return
     codes = text.codes

@@ -95,7 +95,9 @@ class _Gatherer:
         row = int(np.isin(cells.codes, bad or [0]).argmax())
         value = cells.values[cells.codes[row]]
         if is_date(value):
-            raise TableError(f"{self._cell(row, name)} {no_dates()}: {shown(value)}")
+            raise TableError(f"{self._cell(row, name)} {no_dates(shown(value))}")
+        if self.source.decimal == "." and is_number(value, ","):
+            way_out = 'decimal = "," reads decimal commas'
         raise TableError(f"{self._cell(row, name)} {rule}, got {shown(value)}{'; ' + way_out if way_out else ''}")
 
     def add(self, batch: Batch) -> None:

@@ -40,7 +40,7 @@ def inspect_table(
 ) -> list[ColumnSummary]:
     """What each column of a table holds, in the order of the file. Raises what Table raises for a file."""
     source = open_table(path, Reading(delimiter, decimal, encoding, header))
-    as_text: set[str] = {name for name, kind in source.kinds.items() if kind == "text"}
+    as_text: set[str] = {name for name, kind in source.kinds.items() if kind not in ("number", "boolean")}
     looked = _look(source, as_text)
     return [seen.summary(source.kinds.get(name)) for name, seen in looked.items()]
 

@@ -12,6 +12,7 @@ from mytorch.core import DataSet
 from mytorch.data.standardize import KEY as STANDARDIZE
 from mytorch.data.standardize import Standardize, Standardized
 from mytorch.data.table.data_set import Table
+from mytorch.data.table.errors import TableError
 
 
 def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype | str = "float32") -> DataSet:
@@ -22,8 +23,19 @@ def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtyp
     Raises what Table raises.
     """
     table = Table(path, dtype=dtype, like=preparation)
+    if table.dropped:
+        raise TableError(
+            f'{path}: every row must be whole for a model trained with missing = "drop", got {table.dropped} with '
+            'missing cells; fill them in, or train with missing = "mean"'
+        )
     if STANDARDIZE not in preparation:
         return table
-    ready = Standardized(table, Standardize.from_preparation(preparation))
-    ready.targets = table.targets
-    return ready
+    return _StandardizedTable(table, Standardize.from_preparation(preparation))
+
+
+class _StandardizedTable(Standardized):
+    """A table whose inputs come standardised, and whose targets can still be asked for at once."""
+
+    def __init__(self, table: Table, standardize: Standardize) -> None:
+        super().__init__(table, standardize)
+        self.targets = table.targets

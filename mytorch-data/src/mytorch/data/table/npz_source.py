@@ -58,8 +58,8 @@ class NpzSource(Source):
         kind = self.kinds[name]
         if kind in ("number", "boolean") and not as_text:
             return Cells("boolean" if kind == "boolean" else "number", numbers=part.astype(np.float64))
-        if kind not in ("number", "boolean", "text"):
-            return Cells("empty", numbers=np.full(len(part), np.nan))
+        if kind not in ("number", "boolean", "text", "date"):
+            return Cells.of_text(np.zeros(len(part), np.int32), [kind])
         values, codes = np.unique(part, return_inverse=True)
         return Cells.of_text(codes, [str(value).lower() if kind == "boolean" else str(value) for value in values])
 

@@ -66,8 +66,8 @@ class ParquetSource(Source):
                 cells = compute.cast(cells, "int8")
             numbers = compute.cast(cells, "float64", safe=False).to_numpy(zero_copy_only=False)
             return Cells("boolean" if kind == "boolean" else "number", numbers=numbers)
-        if kind not in ("number", "boolean", "text"):
-            return Cells("empty", numbers=np.full(len(cells), np.nan))
+        if kind not in ("number", "boolean", "text", "date"):
+            return Cells.of_text(np.zeros(len(cells), np.int32), [kind])
         coded = compute.cast(cells, "string").dictionary_encode()
         codes = compute.fill_null(coded.indices, -1)
         return Cells.of_text(np.asarray(codes), coded.dictionary.to_pylist())

@@ -134,8 +134,10 @@ def _set_encode(made: Plan, encode: Encode) -> None:
 
 def _require_column(source: Source, subject: str, name: str) -> None:
     if name not in source.names:
+        parted = "" if len(source.names) > 1 else " If columns are parted by something else, choose a delimiter."
         raise ArgumentError(
-            f"Table: {subject} must name a column of {source.path}, got {name!r}. {nearest(name, source.names)}"
+            f"Table: {subject} must name a column of {source.path}, got {name!r}. "
+            f"{nearest(name, source.names)}{parted}"
         )
 
 
@@ -144,7 +146,7 @@ def _require_usable(source: Source, made: Plan) -> None:
     for name in made.columns:
         kind = source.kinds.get(name, "number")
         if kind == "date":
-            raise TableError(f"{source.path}: column {name!r} {no_dates()}")
+            raise TableError(f"{source.path}: column {name!r} {no_dates(kind)}")
         if kind not in ("number", "boolean", "text"):
             raise TableError(
                 f"{source.path}: column {name!r} must hold numbers, booleans or text, got {kind}; "
@@ -154,9 +156,9 @@ def _require_usable(source: Source, made: Plan) -> None:
             raise TableError(f"{source.path}: column {name!r} must hold numbers, as it did in training, got text")
 
 
-def no_dates() -> str:
+def no_dates(got: str) -> str:
     """Why a date is not taken, and what to do about it."""
     return (
-        "must hold numbers or categories, got dates; turn them into numbers first (days since a first day, month, "
-        f"weekday), {LEAVE_OUT}"
+        f"must hold numbers or categories, got dates ({got}); turn them into numbers first (days since a first day, "
+        f"month, weekday), {LEAVE_OUT}"
     )

@@ -38,7 +38,7 @@ class Reading:
                 "a file with decimal commas usually has delimiter = ';'"
             )
         try:
-            b"a".decode(self.encoding)
+            "a".encode(self.encoding).decode(self.encoding)
         except (LookupError, UnicodeError, ValueError):
             known = ("utf-8", "utf-16", "latin-1", "cp1252", "ascii")
             raise ArgumentError(
