@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
+from mytorch.train.engine import make_engine
 from mytorch.train.progress import Progress
 from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import RunFolder
@@ -33,6 +34,7 @@ def fit(
     hooks: Iterable[object] = (),
     folder: str | Path | None = None,
     quiet: bool = False,
+    engine: str = "eager",
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -40,6 +42,7 @@ def fit(
     batch_size: rows a step; for anything but a DataLoader, which has its own.
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
     hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
+    engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
     folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
     Raises ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
@@ -56,6 +59,7 @@ def fit(
         metrics=metrics,
         evaluate_every=evaluate_every,
         hooks=listeners,
+        engine=make_engine(engine, quiet),
     )
     if folder is not None:
         listeners.add(Recorder(RunFolder.create(Path(folder), type(net).__name__.lower())), must_succeed=True)

@@ -10,6 +10,7 @@ from typing import Any
 from mytorch.core import Module
 from mytorch.plugins import Hooks
 from mytorch.train.build import Setup, build, build_data, build_metrics, build_part, default_dtype, threads
+from mytorch.train.engine import make_engine
 from mytorch.train.errors import RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
@@ -67,7 +68,7 @@ def train_experiment(
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
         listeners = Hooks(hooks, trace=trace_hooks)
-        training, text = start(build(experiment), listeners), to_toml(experiment)
+        training, text = start(build(experiment), listeners, quiet), to_toml(experiment)
         folder = RunFolder.create(Path(output), experiment.name)
         folder.write_experiment(text)
         listeners.add(Recorder(folder), must_succeed=True)
@@ -77,7 +78,7 @@ def train_experiment(
     return load(folder.path)
 
 
-def start(setup: Setup, hooks: Hooks) -> Training:
+def start(setup: Setup, hooks: Hooks, quiet: bool = True) -> Training:
     """The training of what was built, not yet begun."""
     return Training(
         setup.net,
@@ -90,6 +91,7 @@ def start(setup: Setup, hooks: Hooks) -> Training:
         metrics=setup.metrics,
         evaluate_every=setup.experiment.evaluate_every,
         hooks=hooks,
+        engine=make_engine(setup.experiment.engine, quiet),
     )
 
 
