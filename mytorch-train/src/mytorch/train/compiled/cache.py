@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from platformdirs import user_cache_path
 
+from mytorch.train.compiled.reason import one_line
 from mytorch.train.compiled.warning import EngineWarning
 
 KEY = "mytorch_key"
@@ -73,13 +74,6 @@ def open_package(path: Path, key: str) -> Any:
     if found != key:
         raise ValueError(f"it must be the step {key}, got {found or 'one without a key'}")
     return loader
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, short enough for a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _tell(text: str) -> None:

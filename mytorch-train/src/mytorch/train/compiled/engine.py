@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from mytorch.train.batches import Batch
-from mytorch.train.compiled.cache import one_line
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Program, difference, make_program
+from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.settled import settled, settled_settings
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings
 from mytorch.train.compiled.warning import EngineWarning
@@ -205,11 +205,3 @@ def require_cpu_tensors(values: Sequence[Any]) -> None:
             raise TraceError(f"a batch must consist of tensors, got {type(value).__name__}")
         if value.device.type != "cpu":
             raise TraceError(f"every tensor must be on the cpu, got one on {value.device}")
-
-
-def reason_of(error: Exception) -> str:
-    """Why there is no compiled step, in one line."""
-    name = type(error).__name__
-    if name in ("InvalidCxxCompiler", "CppCompileError", "CppWrapperCodegenError"):
-        return f"the C++ compiler failed or is missing ({one_line(error)})"
-    return f"the training step cannot be compiled ({one_line(error)})"

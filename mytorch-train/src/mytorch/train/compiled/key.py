@@ -13,17 +13,21 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from mytorch.train.compiled.trace import TraceError
+
 
 def key_of(graph: GraphModule, steps: int) -> str:
-    """A hash of the graph of one step, its shapes, dtypes and constants, the steps a call, the versions and the machine.
+    """A hash of the graph of one step, the steps a call, the versions and the machine.
 
-    The graph is what model, loss, optimizer, their settings, the batch and their sources come down to.
+    The graph, with shapes, dtypes and constants, is what model, loss, optimizer, their settings, the batch and their sources come down to.
     """
     kinds = [_kind(node.meta.get("val")) for node in graph.graph.nodes]
     digest = hashlib.sha256(repr((graph.code, kinds, steps, surroundings())).encode())
     for node in graph.graph.nodes:
         if node.op == "get_attr":
             constant = getattr(graph, node.target)
+            if not isinstance(constant, Tensor):
+                raise TraceError(f"a step must consist of tensors, got a {type(constant).__name__} of a layer's own")
             digest.update(repr((node.target, _kind(constant))).encode())
             digest.update(constant.detach().contiguous().cpu().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:40]

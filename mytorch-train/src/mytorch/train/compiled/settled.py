@@ -12,7 +12,7 @@ from mytorch.train.compiled.carry import find_slots
 
 
 def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
-    """Everything beside the values of tensors that decides what a step computes; equal as long as none of it changes."""
+    """Everything that decides what a step computes, beside the values of tensors: equal as long as it stays."""
     modules = tuple(_of_module(module) for part in (net, loss) for module in part.modules())
     tensors = tuple(
         (slot.name, id(slot.held), slot.entry, getattr(slot.held, "trainable", None), tensor.shape, tensor.dtype)

@@ -15,7 +15,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from mytorch.core import Buffer, Module, MytorchError, Optimizer, Parameter, Schedule
+from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule
 from mytorch.train.compiled.carry import Carry, Slot
 from mytorch.train.step import step
 
@@ -84,8 +84,8 @@ class Recipe:
                     not isinstance(value, Tensor) and value != before.get(name)
                 ):
                     raise TraceError(
-                        f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on and change "
-                        f"in place, got {value!r} after {before.get(name)!r}; keep a count as a 0-dim tensor"
+                        f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on, got {value!r} "
+                        f"after {before.get(name)!r}; keep a count as a 0-dim tensor"
                     )
 
 
