@@ -1,9 +1,9 @@
 """The compiled engine's training step beside PyTorch's eager one, JAX's, and our own eager one, on one thread.
 
 The network is that of step.py: 2-25-25-25-2 with ReLU, MSE and SGD with momentum on batches of 100. Every contestant
-takes ten steps a turn: in ten calls, or in one where it says so. JAX (`pip install jax`) is compiled by jit, one step a
-call or ten inside lax.scan, with its arrays donated; where it is not installed it is named as missing. A contestant's
-batches lie ready in the form that it takes. The loop is mytorch.train.fit with either engine, an epoch at a time.
+takes ten steps a turn: in ten calls, or in one where it says so. JAX (`pip install jax`) is compiled by jit, one step
+a call or ten inside lax.scan, with its arrays donated; where it is not installed it is named as missing. Everybody's
+batches lie ready. The loop is mytorch.train.fit with either engine; its fastest epoch counts, since the first compile.
 """
 
 import importlib.util
@@ -164,7 +164,9 @@ def main() -> None:
         report.table("Until the first compiled step is taken", ["cache", "seconds"], rows)
         report_steps(report, QUICK if options.quick else Effort())
         loop = Measured([in_process(measure_loop, 2 if options.quick else 6) for _ in range(2)])
-        each = [[name, loop.seconds(name).text(1, 1e6), loop.ratio(name, "compiled").text()] for name in loop.processes[0]]
+        each = [
+            [name, loop.seconds(name).text(1, 1e6), loop.ratio(name, "compiled").text()] for name in loop.processes[0]
+        ]
         report.table("A step inside mytorch.train.fit", ["engine", "microseconds (quartiles)", "times compiled"], each)
     report.end()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
@@ -56,7 +56,7 @@ def keep(path: Path, kept: Path) -> None:
     handle, beside = tempfile.mkstemp(prefix=f"{kept.name}.", suffix=".part", dir=kept.parent)
     os.close(handle)
     try:
-        shutil.copyfile(path, beside)
+        copyfile(path, beside)
         Path(beside).replace(kept)
     finally:
         with suppress(OSError):

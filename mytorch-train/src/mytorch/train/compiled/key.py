@@ -19,7 +19,8 @@ from mytorch.train.compiled.trace import TraceError
 def key_of(graph: GraphModule, steps: int) -> str:
     """A hash of the graph of one step, the steps a call, the versions and the machine.
 
-    The graph, with shapes, dtypes and constants, is what model, loss, optimizer, their settings, the batch and their sources come down to.
+    The graph, with its shapes, dtypes and constants, is what model, loss, optimizer, their settings, the batch and
+    their sources come down to.
     """
     kinds = [_kind(node.meta.get("val")) for node in graph.graph.nodes]
     digest = hashlib.sha256(repr((graph.code, kinds, steps, surroundings())).encode())

@@ -80,12 +80,11 @@ class Recipe:
         for parameter, after in optimizer.state.items():
             before = self.optimizer.state.get(parameter, {})
             for name, value in after.items():
-                if isinstance(value, Tensor) != isinstance(before.get(name), Tensor) or (
-                    not isinstance(value, Tensor) and value != before.get(name)
-                ):
+                was = before.get(name)
+                if not (isinstance(was, Tensor) if isinstance(value, Tensor) else value == was):
                     raise TraceError(
-                        f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on, got {value!r} "
-                        f"after {before.get(name)!r}; keep a count as a 0-dim tensor"
+                        f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on, "
+                        f"got {value!r} after {was!r}; keep a count as a 0-dim tensor"
                     )
 
 
