@@ -21,7 +21,7 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
     "mytorch-train": {
         "metric": ("Accuracy", "ErrorRate", "MeanAbsoluteError"),
         "experiment": ("disk", "disk-tuned"),
-        "command": ("evaluate", "parity", "train"),
+        "command": ("evaluate", "export", "parity", "train"),
     },
     "mytorch-testing": {"command": ("check",)},
 }

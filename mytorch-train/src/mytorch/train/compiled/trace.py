@@ -115,19 +115,25 @@ def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[
     return tuple(found)
 
 
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Within this context, optimizers use their formulas, and nothing is drawn from torch's generator."""
+    random = torch.get_rng_state()
+    try:
+        with torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
+            yield
+    finally:
+        torch.set_rng_state(random)
+
+
 def trace(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> GraphModule:
     """The graph of so many steps; nothing is computed, and nothing of the model changes.
 
     examples: tensors of the shapes and dtypes of one batch. Raises whatever the layers raise.
     """
-    random = torch.get_rng_state()
-    try:
-        with torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
-            return make_fx(
-                lambda *tensors: recipe.call(steps, *tensors), tracing_mode="fake", _allow_non_fake_inputs=True
-            )(*arguments(recipe, steps, examples))
-    finally:
-        torch.set_rng_state(random)
+    taken = make_fx(lambda *tensors: recipe.call(steps, *tensors), tracing_mode="fake", _allow_non_fake_inputs=True)
+    with tracing():
+        return taken(*arguments(recipe, steps, examples))
 
 
 def arguments(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> list[Tensor]:
