@@ -14,6 +14,7 @@ from mytorch.commands.parity import parity
 from mytorch.commands.train import complete_experiment, train
 from mytorch.plugins import MissingRequirementError, SettingsError, UnknownNameError
 from mytorch.train import ExperimentError, RunError
+from mytorch.train.compiled import EngineWarning
 
 
 @pytest.fixture
@@ -131,3 +132,18 @@ def test_traced_hooks_are_told_on_stderr(call):
         "training_ended -> Recorder",
     ]
     assert all(line.endswith(" ms") for line in result.stderr.splitlines())
+
+
+def test_the_engine_is_chosen_on_the_command_line(call, tmp_path, monkeypatch):
+    def killed(*_given):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr("mytorch.train.compiled.program.compile_package", killed)
+    monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
+    with pytest.warns(EngineWarning, match=r"cannot be compiled \(RuntimeError: killed\); training goes on eagerly"):
+        result = call(train, "points", "--set", "epochs=2", "--engine", "compiled")
+    assert result.exit_code == 0
+    assert "compiled engine: compiling " in result.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert 'engine = "compiled"' in (folder / "experiment.toml").read_text()
+    assert call(train, "points", "--engine", "quick").exit_code == 2

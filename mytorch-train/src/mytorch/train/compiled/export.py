@@ -170,8 +170,7 @@ def describe_layout(trial: _Trial) -> dict[str, Any]:
         tensors, offset = [], 0
         for slot in slots:
             shape = trial.recipe.carry.shapes[slot]
-            name = slot.name if slot.entry is None else f"{slot.name}.{slot.entry}"
-            tensors.append({"name": name, "shape": list(shape), "offset": offset})
+            tensors.append({"name": slot.name, "shape": list(shape), "offset": offset})
             offset += shape.numel()
         carry.append({"dtype": _name(dtype), "size": offset, "tensors": tensors})
     named = zip(trial.recipe.settings, trial.settings.tolist(), strict=True)
