@@ -17,17 +17,19 @@ from networks import BATCH, LR, MOMENTUM, REFERENCE, TORCH_SGD, Batch, Weights, 
 from side_by_side import QUICK, Contestant, Effort, Measured, Report, Target, arguments, in_process, measure, prepare
 from torch.nn import functional as F
 
-STEPS = 10
-EAGER, ONE, SEVERAL = "mytorch, eager", "mytorch, compiled", "mytorch, compiled, ten a call"
+STEPS, A_CALL = 10, 5
+"""Steps a turn, and in one call of ours, which is what the engine takes for this network."""
+EAGER, ONE, SEVERAL = "mytorch, eager", "mytorch, compiled", "mytorch, compiled, five a call"
+COLUMNS = ["contestant", f"microseconds for {STEPS} steps (quartiles)", f"times {SEVERAL}"]
 JAX_ONE, JAX_SEVERAL = "JAX jit", "JAX lax.scan, ten a call"
 LOOP_ROWS, LOOP_EPOCHS = 10_000, 12
 
 
-def several(contestant: Contestant) -> Contestant:
-    """Ten calls a turn."""
+def turn(contestant: Contestant, steps: int = 1) -> Contestant:
+    """A turn of a contestant that takes so many steps a call."""
 
     def call() -> Any:
-        for _ in range(STEPS):
+        for _ in range(STEPS // steps):
             loss = contestant.call()
         return loss
 
@@ -96,21 +98,25 @@ def jax_steps(weights: Weights, batch: Batch, steps: int) -> Contestant:
     return Contestant(call)
 
 
-def has_jax() -> bool:
-    return importlib.util.find_spec("jax") is not None
-
-
-def contestants() -> dict[str, Contestant]:
+def with_pytorch() -> dict[str, Contestant]:
     weights, batch = draw(REFERENCE, BATCH)
-    found = {EAGER: several(ours(weights, batch)), ONE: several(compiled(weights, batch, 1))}
-    found[SEVERAL] = compiled(weights, batch, STEPS)
-    for sgd in TORCH_SGD:
-        found[f"PyTorch, {sgd}"] = several(pytorch(weights, batch, sgd, sequential=False))
-    if has_jax():
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        found[JAX_ONE] = several(jax_steps(weights, batch, 1))
-        found[JAX_SEVERAL] = jax_steps(weights, batch, STEPS)
-    return found
+    found = {EAGER: turn(ours(weights, batch)), **compiled_ones(weights, batch)}
+    return found | {f"PyTorch, {sgd}": turn(pytorch(weights, batch, sgd, sequential=False)) for sgd in TORCH_SGD}
+
+
+def with_jax() -> dict[str, Contestant]:
+    """In processes of its own, since JAX starts threads."""
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # to another thread, which costs time on a busy machine
+    weights, batch = draw(REFERENCE, BATCH)
+    found = compiled_ones(weights, batch)
+    return found | {JAX_ONE: turn(jax_steps(weights, batch, 1)), JAX_SEVERAL: jax_steps(weights, batch, STEPS)}
+
+
+def compiled_ones(weights: Weights, batch: Batch) -> dict[str, Contestant]:
+    return {ONE: turn(compiled(weights, batch, 1)), SEVERAL: turn(compiled(weights, batch, A_CALL), A_CALL)}
 
 
 def measure_loop(rounds: int) -> dict[str, list[float]]:
@@ -136,22 +142,25 @@ def first_steps(folder: str) -> dict[str, float]:
     os.environ["MYTORCH_CACHE"] = folder
     prepare()
     started = time.perf_counter()
-    compiled(*draw(REFERENCE, BATCH), STEPS).call()
+    compiled(*draw(REFERENCE, BATCH), A_CALL).call()
     return {"seconds": time.perf_counter() - started}
 
 
-def report_steps(report: Report, effort: Effort) -> None:
-    measured = measure(contestants, effort=effort)
-    names = list(measured.processes[0])
-    fastest = measured.fastest([name for name in names if name.startswith("PyTorch")])
-    columns = ["contestant", f"microseconds, {STEPS} steps (quartiles)", "times mytorch, compiled, ten a call"]
-    report.table(f"{STEPS} steps of 2-25-25-25-2, batch 100", columns, measured.rows(SEVERAL))
+def report_pytorch(report: Report, effort: Effort) -> None:
+    measured = measure(with_pytorch, effort=effort)
+    fastest = measured.fastest([name for name in measured.processes[0] if name.startswith("PyTorch")])
+    report.table(f"{STEPS} steps of 2-25-25-25-2, batch 100", COLUMNS, measured.rows(SEVERAL))
     report.target(Target(f"{fastest} / {SEVERAL}", measured.ratio(fastest, SEVERAL), 6.0, at_least=True))
-    if JAX_ONE in names:
-        report.target(Target(f"{ONE} / {JAX_ONE}", measured.ratio(ONE, JAX_ONE), 1.25, at_least=False))
-        report.target(Target(f"{SEVERAL} / {JAX_SEVERAL}", measured.ratio(SEVERAL, JAX_SEVERAL), 1.0, at_least=False))
-    else:
+
+
+def report_jax(report: Report, effort: Effort) -> None:
+    if importlib.util.find_spec("jax") is None:
         report.table("Missing", ["peer", "way out"], [["JAX", "pip install jax"]])
+        return
+    measured = measure(with_jax, effort=effort)
+    report.table("The same beside JAX", COLUMNS, measured.rows(SEVERAL))
+    report.target(Target(f"{ONE} / {JAX_ONE}", measured.ratio(ONE, JAX_ONE), 1.25, at_least=False))
+    report.target(Target(f"{SEVERAL} / {JAX_SEVERAL}", measured.ratio(SEVERAL, JAX_SEVERAL), 1.0, at_least=False))
 
 
 def main() -> None:
@@ -162,7 +171,9 @@ def main() -> None:
         starts = [in_process(first_steps, folder)["seconds"] for _ in range(2)]
         rows = [["empty cache", f"{starts[0]:.1f}"], ["filled cache", f"{starts[1]:.1f}"]]
         report.table("Until the first compiled step is taken", ["cache", "seconds"], rows)
-        report_steps(report, QUICK if options.quick else Effort())
+        effort = QUICK if options.quick else Effort()
+        report_pytorch(report, effort)
+        report_jax(report, effort)
         loop = Measured([in_process(measure_loop, 2 if options.quick else 6) for _ in range(2)])
         each = [
             [name, loop.seconds(name).text(1, 1e6), loop.ratio(name, "compiled").text()] for name in loop.processes[0]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SHAPES = 4
 """At most so many shapes of batches are compiled; batches of others are trained on eagerly."""
+COMPILED = 8
+"""At most so many steps are compiled in one run, or a hook that changes a setting at every batch would stop it."""
 STREAK = 3
 """A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
 
@@ -45,6 +47,7 @@ class Compiled:
         self.refused = False
         self._settled: tuple[Any, ...] = ()
         self._first: Any = None
+        self._made = 0
         self._streak = 0  # of batches of one kind
         self._ahead: tuple[Carry, list[Tensor]] | None = None  # values that are newer than the model's
         self._prompt = False
@@ -125,6 +128,12 @@ class Compiled:
         worth = kind == self._first or self._streak >= STREAK
         if self.refused or not worth or len(self.programs) >= SHAPES:
             return
+        if self._made == COMPILED:
+            self._refuse(
+                f"what is compiled in has changed {COMPILED} times, such as a setting that no schedule changes"
+            )
+            return
+        self._made += 1
         try:
             self.programs[kind] = self._make(training, batch)
         except Exception as error:
