@@ -6,10 +6,11 @@ Compiling takes many seconds, so only one step is compiled; other tests run the 
 import pytest
 import torch
 from compiled_runs import require_equal, require_equal_state, table, train, warned, was_compiled
-from toy_parts import Rows, Table
+from toy_parts import SGD, Both, Dense, Rows, Table
 
+from mytorch.core import Module
 from mytorch.plugins import StopTraining, hookimpl
-from mytorch.train import NotFiniteError
+from mytorch.train import NotFiniteError, fit
 
 pytestmark = [
     pytest.mark.usefixtures("compiles"),
@@ -72,6 +73,33 @@ def test_a_model_that_becomes_another_during_the_run_is_compiled_anew(interprete
     require_equal(run, eager)
     assert was_compiled(run)
     assert len(interpreted) == 3
+
+
+class Crossed(Module):
+    """The squared error of two inputs' sum against two targets' difference."""
+
+    def forward(self, prediction, targets):
+        difference = prediction - (targets[0] - targets[1])
+        return difference.square().mean(), difference
+
+    def backward(self, d_loss, difference):
+        return 2 * d_loss * difference / difference.numel()
+
+
+def test_several_inputs_and_targets(interpreted):
+    generator = torch.Generator().manual_seed(1)
+    a, b, c = (torch.randn(24, 3, generator=generator) for _ in range(3))
+    rows = [((a[row], b[row]), (a[row, :2], c[row, :2])) for row in range(24)]
+    runs = []
+    for engine in ("compiled", "eager"):
+        torch.manual_seed(5)
+        net = Both(Dense(3, 2), Dense(3, 2))
+        optimizer = SGD(net.param(), lr=0.1)
+        runs.append(fit(net, Crossed(), optimizer, rows, epochs=4, batch_size=6, engine=engine, quiet=True))
+    run, eager = runs
+    assert was_compiled(run)
+    for name, value in run.net.state_dict().items():
+        torch.testing.assert_close(value, eager.net.state_dict()[name], rtol=1e-5, atol=1e-6)
 
 
 class Restless:

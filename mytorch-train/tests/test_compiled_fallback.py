@@ -62,6 +62,14 @@ def test_a_killed_compiler_leaves_the_run_eager(monkeypatch):
     )
 
 
+def test_a_compiled_step_that_fails_leaves_the_run_eager(interpreted, monkeypatch):
+    def broken(*_given):
+        raise RuntimeError("run_func_ failed")
+
+    monkeypatch.setattr(program.Program, "run", broken)
+    warned("the training step cannot be compiled (RuntimeError: run_func_ failed)")
+
+
 def test_results_that_are_not_those_of_eager_steps_are_refused(interpreted, monkeypatch):
     honest = program.Program.run
 

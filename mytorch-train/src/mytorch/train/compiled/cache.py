@@ -35,7 +35,7 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
     Raises what `compile_to` raises.
     """
     kept = cache_folder() / f"{key}.pt2"
-    if kept.exists():
+    if _there(kept):
         try:
             return open_package(kept, key)
         except Exception as error:
@@ -48,6 +48,13 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
         except OSError as error:
             _tell(f"the cache folder cannot be written ({one_line(error)}); the compiled step serves this run only")
         return open_package(path, key)
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that may not be looked into
+        return False
 
 
 def keep(path: Path, kept: Path) -> None:
