@@ -116,7 +116,7 @@ def test_completion_names_the_installed_experiments(parts):
 
 
 def test_the_help_needs_no_torch():
-    modules = ", ".join(f"mytorch.commands.{name}" for name in ("train", "evaluate", "parity"))
+    modules = ", ".join(f"mytorch.commands.{name}" for name in ("train", "evaluate", "export", "parity"))
     code = f"import sys, {modules}; assert not {{'torch', 'pydantic', 'rich', 'matplotlib'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
