@@ -143,6 +143,7 @@ def shop(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
     made = Shop(tmp_path, capsys)
     monkeypatch.setitem(sys.modules, "page", made.names)
     before = torch.get_num_threads()

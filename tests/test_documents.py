@@ -13,6 +13,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tokenize
@@ -156,6 +157,8 @@ def do(line, shop, fails=False):
 def run_mytorch(arguments, shop, fails):
     if arguments[:2] == ["plugins", "new"]:
         pytest.importorskip("copier", reason="copier comes with mytorch-cli[new]")
+    if arguments[0] == "export" and not shutil.which("g++"):
+        pytest.skip("what follows needs a C++ compiler")
     arguments = [latest(argument, shop) for argument in arguments] + SHORTER.get(arguments[0], [])
     return call([Path(sys.executable).with_name("mytorch"), *arguments], shop, fails)
 
@@ -251,11 +254,22 @@ def check_source(arguments, shop, fails):
     assert ".venv" in shop.made
 
 
-LANGUAGES = {"python": run_python, "toml": check_toml, "console": run_console, "bash": run_bash}
+def write_cpp(block, shop):
+    (shop.folder / re.match(r"// ([\w-]+\.cpp)\n", block.code)[1]).write_text(block.code)
+
+
+def run_compiler(arguments, shop, fails):
+    torch_folder = torch.__path__[0]
+    return call(["g++", *(argument.replace("$TORCH", torch_folder) for argument in arguments)], shop, fails)
+
+
+LANGUAGES = {"python": run_python, "toml": check_toml, "console": run_console, "bash": run_bash, "cpp": write_cpp}
 PROGRAMS = {
     "mytorch": run_mytorch,
     **dict.fromkeys(["python", "python3"], run_interpreter),
     "cd": change_folder,
+    "g++": run_compiler,
+    "./train": lambda _arguments, shop, fails: call([shop.folder / "train"], shop, fails),
     "tox": check_tox,
     "pytest": check_pytest,
     "source": check_source,

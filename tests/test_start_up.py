@@ -46,7 +46,9 @@ def test_plugins_does_not_import_torch_even_for_hooks():
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("path", [["train"], ["evaluate"], ["parity"], ["data"], ["data", "generate"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [["train"], ["evaluate"], ["export"], ["parity"], ["data"], ["data", "generate"]], ids=" ".join
+)
 def test_the_help_of_every_command_has_an_example(path):
     code = "from mytorch.cli import main; main()"
     result = subprocess.run(

@@ -267,3 +267,14 @@ def test_a_hook_that_exits_stops_neither_training_nor_others(error: BaseExceptio
         assert not hooks.notify("training_started", run=None)
     hooks.notify("training_started", run=None)  # a second warning would be an error
     assert heard == [1, 1]
+
+
+def test_a_listener_that_may_lag_need_not_be_told_promptly() -> None:
+    class Bar(Listener):
+        may_lag = True
+
+    hooks = Hooks([Bar()], installed=False)
+    assert hooks.wants("batch_ended")
+    assert not hooks.wants("batch_ended", promptly=True)
+    hooks.add(Listener())
+    assert hooks.wants("batch_ended", promptly=True)

@@ -1,5 +1,6 @@
 """What the tests share: parts of a made-up distribution, and an autograd that must not be used."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent / "toys"))
 
 import toy_parts
+from compiled_runs import Interpreted
 
 from mytorch.plugins import catalogue
+from mytorch.train.compiled import program
 from mytorch.train.load_experiment import read_toml
 
 ENTRY_POINTS = """
@@ -39,6 +42,8 @@ toy_constant = toy_parts:constant
 points = toy_parts:experiment
 no-path = toy_parts:no_path
 """
+
+real_compile = program.compile_package
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +87,46 @@ def no_autograd(monkeypatch):
     for owner, name in [(torch.Tensor, "backward"), (torch.autograd, "backward"), (torch.autograd, "grad")]:
         monkeypatch.setattr(owner, name, forbidden)
     monkeypatch.setattr(torch.Tensor, "requires_grad_", forbidden)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """Where the tests of the compiled engine keep what they compiled, to be taken again by others."""
+    return tmp_path_factory.mktemp("packages")
+
+
+@pytest.fixture
+def compiles(packages, tmp_path, monkeypatch):
+    """An empty cache. Returns the keys compiled so far; what an earlier test compiled is copied and not compiled."""
+    keys = []
+
+    def compile_once(graph, examples, path, metadata):
+        key = metadata["mytorch_key"]
+        keys.append(key)
+        if not (packages / key).exists():
+            if not shutil.which("g++"):
+                pytest.skip("this test needs a C++ compiler")
+            real_compile(graph, examples, path, metadata)
+            shutil.copy(path, packages / key)
+        shutil.copy(packages / key, path)
+
+    monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(program, "compile_package", compile_once)
+    return keys
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """Nothing is compiled. Returns the keys of the steps that would be."""
+    graphs = {}
+
+    def remember(graph, _examples, _path, metadata):
+        graphs[metadata["mytorch_key"]] = graph
+
+    def fetch(key, compile_to):
+        compile_to(None)
+        return Interpreted(graphs[key])
+
+    monkeypatch.setattr(program, "compile_package", remember)
+    monkeypatch.setattr(program, "fetch", fetch)
+    return graphs

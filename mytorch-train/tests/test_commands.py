@@ -18,6 +18,7 @@ from mytorch.commands.runs import runs
 from mytorch.commands.train import complete_experiment, train
 from mytorch.plugins import MissingRequirementError, SettingsError, UnknownNameError
 from mytorch.train import ExperimentError, RunError
+from mytorch.train.compiled import EngineWarning
 from mytorch.train.judge import Judgement
 
 
@@ -214,7 +215,7 @@ def test_completion_names_the_installed_experiments(parts):
 
 
 def test_the_help_needs_no_torch():
-    names = ("train", "evaluate", "explain", "parity", "predict", "runs")
+    names = ("train", "evaluate", "explain", "export", "parity", "predict", "runs")
     modules = ", ".join(f"mytorch.commands.{name}" for name in names)
     code = f"import sys, {modules}; assert not {{'torch', 'pydantic', 'rich', 'matplotlib'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -232,3 +233,18 @@ def test_traced_hooks_are_told_on_stderr(call):
         "training_ended -> BoundaryFigure",
     ]
     assert all(line.endswith(" ms") for line in result.stderr.splitlines())
+
+
+def test_the_engine_is_chosen_on_the_command_line(call, tmp_path, monkeypatch):
+    def killed(*_given):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr("mytorch.train.compiled.program.compile_package", killed)
+    monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
+    with pytest.warns(EngineWarning, match=r"cannot be compiled \(RuntimeError: killed\); training goes on eagerly"):
+        result = call(train, "points", "--set", "epochs=2", "--engine", "compiled")
+    assert result.exit_code == 0
+    assert "compiled engine: compiling " in result.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert 'engine = "compiled"' in (folder / "experiment.toml").read_text()
+    assert call(train, "points", "--engine", "quick").exit_code == 2

@@ -9,14 +9,14 @@ import click
 
 from mytorch.cli.failure import notes, report
 from mytorch.cli.root import mytorch
-from mytorch.plugins import PluginWarning
+from mytorch.plugins import MytorchWarning
 
 
 def main() -> None:
     """Run `mytorch` with the arguments of this process and leave with its exit status."""
     arguments, debug = take_debug(sys.argv[1:])
     with warnings.catch_warnings():
-        warnings.simplefilter("always", PluginWarning)
+        warnings.simplefilter("always", MytorchWarning)
         warnings.showwarning = _warn(warnings.showwarning)
         sys.exit(run(arguments, debug))
 
@@ -43,7 +43,7 @@ def take_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 def _warn(otherwise: Any) -> Any:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, MytorchWarning):
             click.echo(f"Warning: {message}", err=True)
         else:
             otherwise(message, category, *where, **more)

@@ -16,7 +16,11 @@ class DuplicateError(PluginError):
     """Two distributions offer the same name; the text names both and the ways out."""
 
 
-class PluginWarning(UserWarning):
+class MytorchWarning(UserWarning):
+    """Base of the warnings that mytorch gives: a line that is meant for the user."""
+
+
+class PluginWarning(MytorchWarning):
     """A plugin was left out or failed; the text names it, the reason and the remedy."""
 
 

@@ -101,9 +101,12 @@ class Hooks:
             self._labels[id(plugin)] = part.reference
             self._remedies[id(plugin)] = f"; silence it: mytorch plugins block {part.reference}"
 
-    def wants(self, hook: str) -> bool:
-        """Whether any plugin listens to this hook."""
-        return bool(self._listening(hook))
+    def wants(self, hook: str, *, promptly: bool = False) -> bool:
+        """Whether any plugin listens to this hook.
+
+        promptly: whether one must be told before anything else happens; a plugin with `may_lag = True` need not be.
+        """
+        return any(not (promptly and getattr(each.plugin, "may_lag", False)) for each in self._listening(hook))
 
     def _listening(self, hook: str) -> list[pluggy.HookImpl]:
         """The implementations of a hook in the order of their calls, gathered once: a batch may be that short."""

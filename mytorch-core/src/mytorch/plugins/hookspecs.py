@@ -3,6 +3,7 @@
 A plugin implements some of these functions, decorated with `hookimpl`, and names itself in the entry-point
 group `mytorch.hooks`, or is passed to `fit(..., hooks=[...])`. An implementation may take fewer arguments.
 `run` is the training in progress: its `net`, `loss`, `optimizer`, `schedule`, `epochs` and `history` so far.
+A plugin with the attribute `may_lag = True` may be told of a batch when later ones are trained on already.
 """
 
 from __future__ import annotations

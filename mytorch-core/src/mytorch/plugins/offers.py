@@ -29,7 +29,7 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "callback": ("EarlyStopping", "KeepBest"),
         "experiment": ("disk", "disk-tuned"),
-        "command": ("evaluate", "experiment", "explain", "parity", "predict", "runs", "train"),
+        "command": ("evaluate", "experiment", "explain", "export", "parity", "predict", "runs", "train"),
     },
     "mytorch-testing": {"command": ("check",)},
 }

@@ -37,9 +37,16 @@ overrides_option = click.option(
     show_default=True,
     help="The folder in which the run's own new folder is made.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["eager", "compiled"]),
+    help="Override the experiment's engine: compiled takes several steps in one call of machine code.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
 @click.option("--trace-hooks", is_flag=True, help="Print each call of a hook: which, whose, how long, what it raised.")
-def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool, trace_hooks: bool) -> None:
+def train(
+    experiment: str, settings: tuple[str, ...], output: Path, engine: str | None, quiet: bool, trace_hooks: bool
+) -> None:
     """Train an experiment and keep the run.
 
     EXPERIMENT is a TOML file or the name of an installed experiment. Every run gets a new folder with the resolved
@@ -49,14 +56,14 @@ def train(experiment: str, settings: tuple[str, ...], output: Path, quiet: bool,
     Example:
       mytorch train disk
       mytorch train disk --set optimizer.lr=0.05 --set epochs=50
-      mytorch train my-experiment.toml --output results
+      mytorch train my-experiment.toml --output results --engine compiled
     """
     from mytorch.train import train_experiment
     from mytorch.train.report import run_summary
 
     run = train_experiment(
         experiment,
-        dict(map(parse_setting, settings)),
+        dict(map(parse_setting, settings)) | ({} if engine is None else {"engine": engine}),
         output=output,
         quiet=quiet,
         trace_hooks=partial(click.echo, err=True) if trace_hooks else None,

@@ -66,6 +66,8 @@ class Experiment(Section):
     dtype: Literal["float32", "float64"] = "float32"
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of tensor operations; as torch decides if left out."""
+    engine: Literal["eager", "compiled"] = "eager"
+    """Layer by layer, or several steps in one call of machine code."""
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1)] = 1

@@ -12,6 +12,7 @@ from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
 from mytorch.train.boundary_figure import BoundaryFigure
+from mytorch.train.engine import make_engine
 from mytorch.train.progress import Progress
 from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import RunFolder
@@ -34,6 +35,7 @@ def fit(
     hooks: Iterable[object] = (),
     folder: str | Path | None = None,
     quiet: bool = False,
+    engine: str = "eager",
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -41,6 +43,7 @@ def fit(
     batch_size: rows a step; for anything but a DataLoader, which has its own.
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
     hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
+    engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
     folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
     Raises ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
@@ -57,6 +60,7 @@ def fit(
         metrics=metrics,
         evaluate_every=evaluate_every,
         hooks=listeners,
+        engine=make_engine(engine, quiet),
     )
     if folder is not None:
         kept = RunFolder.create(Path(folder), type(net).__name__.lower())

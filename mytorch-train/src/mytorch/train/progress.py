@@ -28,6 +28,8 @@ BATCH_SECONDS = 0.2
 class Progress:
     """Shows loss, metrics and the remaining time of one training."""
 
+    may_lag = True  # a bar may be a few batches late
+
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self._live: Live | None = None

@@ -14,6 +14,7 @@ from mytorch.core import Module
 from mytorch.plugins import Hooks
 from mytorch.train.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.train.build import Setup, build, threads
+from mytorch.train.engine import make_engine
 from mytorch.train.errors import ExperimentError, RunError
 from mytorch.train.experiment import Experiment
 from mytorch.train.head import Predictions
@@ -85,7 +86,7 @@ def train_experiment(
         setup, text = build(experiment), to_toml(experiment)
         for callback in setup.callbacks:
             listeners.add(callback)
-        training = start(setup, listeners)
+        training = start(setup, listeners, quiet)
         if experiment.animate and (found := obstacle(training.net, training.batches.data)):
             raise ExperimentError(f"animate: must be left out unless data have two columns and classes, got {found}")
         folder = RunFolder.create(Path(output), experiment.name)
@@ -100,7 +101,7 @@ def train_experiment(
     return load(folder.path)
 
 
-def start(setup: Setup, hooks: Hooks) -> Training:
+def start(setup: Setup, hooks: Hooks, quiet: bool = True) -> Training:
     """The training of what was built, not yet begun."""
     return Training(
         setup.net,
@@ -113,6 +114,7 @@ def start(setup: Setup, hooks: Hooks) -> Training:
         metrics=setup.metrics,
         evaluate_every=setup.experiment.evaluate_every,
         hooks=hooks,
+        engine=make_engine(setup.experiment.engine, quiet),
     )
 
 

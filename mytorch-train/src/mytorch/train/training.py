@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -13,11 +14,11 @@ import torch
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
+from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import evaluate, metric_name, weight_of
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.snapshot import Snapshot
-from mytorch.train.step import step
 
 Record = dict[str, float]
 
@@ -45,6 +46,7 @@ class Training:
         metrics: Sequence[Metric] = (),
         evaluate_every: int = 1,
         hooks: Hooks | None = None,
+        engine: Engine | None = None,
     ) -> None:
         if not type(epochs) is type(evaluate_every) is int or epochs < 0 or evaluate_every < 1:
             raise ArgumentError(
@@ -66,6 +68,7 @@ class Training:
         self.batches, self.test, self.metrics = batches, test, metrics
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
+        self.engine = engine or Eager()
         self.epoch = 0
         self.history: list[Record] = []
         self.notes: dict[str, Any] = {}
@@ -122,20 +125,18 @@ class Training:
 
     def _batches(self, snapshot: Snapshot) -> tuple[float, bool]:
         """Train on the epoch's batches. Returns the mean loss a row and whether a hook asked to stop."""
-        net, loss, optimizer, epoch = self.net, self.loss, self.optimizer, self.epoch
-        listening = self.hooks.wants("batch_ended")
+        loss, epoch, listening = self.loss, self.epoch, self.hooks.wants("batch_ended")
         total, rows, stop = 0.0, 0, False
-        for number, (inputs, targets) in enumerate(self.batches, 1):
-            value = step(net, loss, optimizer, inputs, targets)
-            here, amount = count_rows(targets), value.item()
-            if not math.isfinite(amount):
-                self._not_finite(f"the loss ({amount})", snapshot, number)
-            total += amount * weight_of(loss, here)
-            rows += here
-            self.after_batch()
-            if listening and self.hooks.notify("batch_ended", run=self, epoch=epoch, batch=number, loss=value):
-                stop = True
-                break
+        with closing(self.engine.steps(self)) as steps:
+            for number, (targets, value) in enumerate(steps, 1):
+                here, amount = count_rows(targets), value.item()
+                if not math.isfinite(amount):
+                    self._not_finite(f"the loss ({amount})", snapshot, number)
+                total += amount * weight_of(loss, here)
+                rows += here
+                if listening and self.hooks.notify("batch_ended", run=self, epoch=epoch, batch=number, loss=value):
+                    stop = True
+                    break
         return total / rows if rows else math.nan, stop
 
     def after_batch(self) -> None:

@@ -1,0 +1,87 @@
+"""Where compiled steps are kept, so that the next run need not compile."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import torch
+from platformdirs import user_cache_path
+
+from mytorch.train.compiled.reason import one_line
+from mytorch.train.compiled.warning import EngineWarning
+
+KEY = "mytorch_key"
+"""Of a package's metadata: the key under which it was compiled."""
+
+
+def cache_folder() -> Path:
+    """MYTORCH_CACHE, or the user's folder for caches. It may be deleted at any time."""
+    chosen = os.environ.get("MYTORCH_CACHE")
+    return (Path(chosen) if chosen else user_cache_path("mytorch")) / "steps"
+
+
+def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
+    """The loaded package of a key, from the cache, or compiled by `compile_to(path)` and then kept.
+
+    A damaged entry is compiled again, and a folder that cannot be written is done without; each is told in one line.
+    Raises what `compile_to` raises.
+    """
+    kept = cache_folder() / f"{key}.pt2"
+    if _there(kept):
+        try:
+            return open_package(kept, key)
+        except Exception as error:
+            _tell(f"the cached step {kept} cannot be used ({one_line(error)}); it is compiled again")
+    with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
+        path = Path(folder) / "step.pt2"
+        compile_to(path)
+        try:
+            keep(path, kept)
+        except OSError as error:
+            _tell(f"the cache folder cannot be written ({one_line(error)}); the compiled step serves this run only")
+        return open_package(path, key)
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that may not be looked into
+        return False
+
+
+def keep(path: Path, kept: Path) -> None:
+    """Copy a file to its place in the cache. It is whole at every moment, also if two processes do the same."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix=f"{kept.name}.", suffix=".part", dir=kept.parent)
+    os.close(handle)
+    try:
+        copyfile(path, beside)
+        Path(beside).replace(kept)
+    finally:
+        with suppress(OSError):
+            Path(beside).unlink(missing_ok=True)
+
+
+def open_package(path: Path, key: str) -> Any:
+    """The loader of a package, whose `run` takes and returns a list of tensors. Raises for one that is not whole."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise ValueError(f"{broken} in it is damaged")
+    loader = torch._inductor.aoti_load_package(str(path)).loader
+    found = loader.get_metadata().get(KEY)
+    if found != key:
+        raise ValueError(f"it must be the step {key}, got {found or 'one without a key'}")
+    return loader
+
+
+def _tell(text: str) -> None:
+    warnings.warn(f"compiled engine: {text}", EngineWarning, stacklevel=2)

@@ -1,0 +1,82 @@
+"""What a training step changes, as one flat tensor for each dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Buffer, Module, Optimizer, Parameter
+
+
+class Slot(NamedTuple):
+    """One tensor that a step reads and changes."""
+
+    name: str
+    held: Parameter | Buffer
+    entry: str | None = None
+    """Of the optimizer's state for this parameter; None for the value itself."""
+
+    def tensor(self, optimizer: Optimizer) -> Tensor:
+        """The tensor as it is now."""
+        value: Tensor = self.held.value if self.entry is None else _state(optimizer, self.held)[self.entry]
+        return value
+
+
+class Carry:
+    """Parameters, buffers and optimizer state, in the order in which a compiled step takes and returns them.
+
+    Outside of a compiled step nothing is a view of the flat tensors: `gather` and `scatter` copy.
+    """
+
+    def __init__(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.slots = find_slots(net, loss, optimizer)
+        self.parts: dict[torch.dtype, list[Slot]] = {}
+        for slot in self.slots:
+            self.parts.setdefault(slot.tensor(optimizer).dtype, []).append(slot)
+        self.shapes = {slot: slot.tensor(optimizer).shape for slot in self.slots}
+
+    def gather(self) -> list[Tensor]:
+        """Copy everything into flat tensors."""
+        return self.join({slot: slot.tensor(self.optimizer) for slot in self.slots})
+
+    def scatter(self, flats: Sequence[Tensor]) -> None:
+        """Copy everything back into the parameters, buffers and the optimizer's state, in place."""
+        values = self.split(flats)
+        torch._foreach_copy_([slot.tensor(self.optimizer) for slot in values], list(values.values()))
+
+    def split(self, flats: Sequence[Tensor]) -> dict[Slot, Tensor]:
+        """Views of the flat tensors."""
+        values: dict[Slot, Tensor] = {}
+        for flat, slots in zip(flats, self.parts.values(), strict=True):
+            shapes = [self.shapes[slot] for slot in slots]
+            pieces = flat.split([shape.numel() for shape in shapes])
+            values |= {s: piece.view(shape) for s, piece, shape in zip(slots, pieces, shapes, strict=True)}
+        return values
+
+    def join(self, values: dict[Slot, Tensor]) -> list[Tensor]:
+        """The flat tensors of values."""
+        return [torch.cat([values[slot].reshape(-1) for slot in slots]) for slots in self.parts.values()]
+
+
+def find_slots(net: Module, loss: Module, optimizer: Optimizer) -> list[Slot]:
+    """Every parameter and buffer of the model and the loss once, and every tensor of the optimizer's state."""
+    names: dict[Parameter | Buffer, str] = {}
+    for prefix, module in (("", net), ("loss.", loss)):
+        for name, held in module.named_state():
+            names.setdefault(held, prefix + name)
+    for group, settings in enumerate(optimizer.param_groups):
+        for number, parameter in enumerate(settings["params"]):
+            names.setdefault(parameter, f"group{group}.{number}")
+    slots = [Slot(name, held) for held, name in names.items()]
+    for held, name in names.items():
+        entries = _state(optimizer, held)
+        slots += [Slot(f"{name}.{key}", held, key) for key, value in entries.items() if isinstance(value, Tensor)]
+    return slots
+
+
+def _state(optimizer: Optimizer, held: Parameter | Buffer) -> dict[str, Tensor]:
+    return optimizer.state.get(held, {}) if isinstance(held, Parameter) else {}

@@ -1,0 +1,222 @@
+"""The engine that a training uses for its steps."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from mytorch.train.batches import Batch
+from mytorch.train.compiled.carry import Carry
+from mytorch.train.compiled.program import Program, difference, make_program
+from mytorch.train.compiled.reason import reason_of
+from mytorch.train.compiled.settled import settled, settled_settings
+from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings
+from mytorch.train.compiled.warning import EngineWarning
+from mytorch.train.step import step
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+SHAPES = 4
+"""At most so many shapes of batches are compiled; batches of others are trained on eagerly."""
+COMPILED = 8
+"""At most so many steps are compiled in one run, or a hook that changes a setting at every batch would stop it."""
+STREAK = 3
+"""A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
+
+Step = tuple[Any, Tensor]
+
+
+class Compiled:
+    """Takes several steps in one call of machine code, where nothing needs to happen between them.
+
+    The first step of a run, steps that do not fill a call, and batches of rare shapes are taken eagerly. A compiled
+    step is used after its first results were found equal to eager ones. Where it cannot be had, training goes on
+    eagerly and a warning says why.
+    """
+
+    def __init__(self, say: Callable[[str], object] = lambda _line: None) -> None:
+        self.say = say
+        self.programs: dict[Any, Program] = {}
+        self.refused = False
+        self._settled: tuple[Any, ...] = ()
+        self._first: Any = None
+        self._made = 0
+        self._streak = 0  # of batches of one kind
+        self._ahead: tuple[Carry, list[Tensor]] | None = None  # values that are newer than the model's
+        self._prompt = False
+
+    def steps(self, training: Training) -> Generator[Step, None, None]:
+        """Take the steps of an epoch, a group of batches at a time."""
+        self._prompt = training.hooks.wants("batch_ended", promptly=True)
+        self._forget_if_changed(training)
+        group: list[Batch] = []
+        kind: Any = None
+        try:
+            for batch in training.batches:
+                if (now := kind_of(batch)) != kind and group:
+                    yield from self._eagerly(training, group)
+                    group = []
+                kind, self._streak = now, self._streak + 1 if now == kind else 1
+                group.append(batch)
+                program = self.programs.get(kind)
+                if program is None or self.refused:
+                    yield from self._eagerly(training, group)
+                    self._consider(training, batch, kind)
+                elif len(group) == program.steps:
+                    yield from self._take(training, program, group)
+                else:
+                    continue
+                group = []
+            yield from self._eagerly(training, group)
+        finally:
+            self._write_back()
+
+    # Ways to take steps
+
+    def _eagerly(self, training: Training, group: Sequence[Batch]) -> Generator[Step, None, None]:
+        self._write_back()
+        for inputs, targets in group:
+            value = step(training.net, training.loss, training.optimizer, inputs, targets)
+            training.after_batch()
+            yield targets, value
+
+    def _take(self, training: Training, program: Program, group: list[Batch]) -> Generator[Step, None, None]:
+        if self._prompt and settled_settings(training.optimizer, program.recipe.settings) != self._settled[-1]:
+            self._forget_if_changed(training)
+            yield from self._eagerly(training, group)
+        elif not program.checked:
+            yield from self._check(training, program, group)
+        else:
+            carry = program.recipe.carry
+            flats = carry.gather() if self._ahead is None else self._ahead[1]
+            flats, losses = program.run(flats, settings_of(training, program), leaves_of(group))
+            self._ahead = carry, flats
+            if self._prompt or not math.isfinite(sum(losses.tolist())):
+                self._write_back()
+            yield from zip((targets for _, targets in group), losses.unbind(), strict=True)
+
+    def _check(self, training: Training, program: Program, group: list[Batch]) -> Generator[Step, None, None]:
+        """Take steps both ways and go on with the eager results, whatever comes out."""
+        self._write_back()
+        carry, schedule = program.recipe.carry, training.schedule
+        before, random = carry.gather(), torch.get_rng_state()
+        at = schedule.state_dict() if schedule else None
+        settings, leaves = settings_of(training, program), leaves_of(group)
+        try:
+            found, losses = program.run(carry.gather(), settings, leaves)
+        except Exception as error:
+            self._refuse(reason_of(error))
+            found, losses = before, torch.zeros(len(group))
+        torch.set_rng_state(random)
+        if schedule is not None and at is not None:
+            schedule.load_state_dict(at)
+        taken = list(self._eagerly(training, group))
+        expected = torch.stack([value for _, value in taken])
+        wrong = difference([*before, torch.zeros_like(expected)], [*found, losses], [*carry.gather(), expected])
+        program.checked = wrong is None
+        if wrong is not None and not self.refused:
+            self._refuse(f"its first results are not those of eager steps: {wrong}")
+        yield from taken
+
+    # What is compiled
+
+    def _consider(self, training: Training, batch: Batch, kind: Any) -> None:
+        """Make a program for batches of this kind if it is worth it."""
+        self._first = self._first or kind
+        worth = kind == self._first or self._streak >= STREAK
+        if self.refused or not worth or len(self.programs) >= SHAPES:
+            return
+        if self._made == COMPILED:
+            self._refuse(
+                f"what is compiled in has changed {COMPILED} times, such as a setting that no schedule changes"
+            )
+            return
+        self._made += 1
+        try:
+            self.programs[kind] = self._make(training, batch)
+        except Exception as error:
+            self._refuse(reason_of(error))
+
+    def _make(self, training: Training, batch: Batch) -> Program:
+        net, loss, optimizer = training.net, training.loss, training.optimizer
+        carry = Carry(net, loss, optimizer)
+        leaves, structure = pytree.tree_flatten(batch)
+        require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
+        changing = changing_settings(optimizer, training.schedule)
+        recipe = Recipe(net, loss, optimizer, carry, changing, structure)
+        self._settled = *settled(net, loss, optimizer), settled_settings(optimizer, changing)
+        return make_program(recipe, lambda most: self._steps_a_call(training, most), leaves, self.say)
+
+    def _steps_a_call(self, training: Training, most: int) -> int:
+        if self._prompt:
+            self.say("a hook listens to every batch: one training step a call")
+            return 1
+        batches = training.batches
+        return steps_a_call(batches.rows // batches.batch_size if batches.replayable else len(batches), most)
+
+    def _forget_if_changed(self, training: Training) -> None:
+        """Let go of compiled steps of a model that has become another since, such as one with frozen layers."""
+        if not self.programs:
+            return
+        changing = changing_settings(training.optimizer, training.schedule)
+        now = settled(training.net, training.loss, training.optimizer)
+        if (*now, settled_settings(training.optimizer, changing)) != self._settled:
+            self.programs.clear()
+
+    def _refuse(self, reason: str) -> None:
+        self.refused = True
+        self.programs.clear()
+        warnings.warn(f"compiled engine: {reason}; training goes on eagerly", EngineWarning, stacklevel=2)
+
+    def _write_back(self) -> None:
+        """Bring parameters, buffers and optimizer state up to date."""
+        if self._ahead is not None:
+            (carry, flats), self._ahead = self._ahead, None
+            carry.scatter(flats)
+
+
+def kind_of(batch: Batch) -> Any:
+    """What batches of one compiled step have in common."""
+    inputs, targets = batch
+    if isinstance(inputs, Tensor) and isinstance(targets, Tensor):  # a microsecond, where others take ten
+        return inputs.shape, inputs.dtype, targets.shape, targets.dtype
+    leaves, structure = pytree.tree_flatten(batch)
+    return structure, tuple((x.shape, x.dtype) if isinstance(x, Tensor) else type(x) for x in leaves)
+
+
+def leaves_of(group: Sequence[Batch]) -> list[Tensor]:
+    """Each tensor of the batches, with a leading axis of steps."""
+    plain = all(isinstance(part, Tensor) for part in group[0])  # as most are: a microsecond each less
+    batches = group if plain else [pytree.tree_leaves(batch) for batch in group]
+    return [torch.stack(leaves).contiguous() for leaves in zip(*batches, strict=True)]
+
+
+def settings_of(training: Training, program: Program) -> Tensor:
+    """The settings of each step of a call, as the schedule moves on."""
+    rows, groups = [], training.optimizer.param_groups
+    for _ in range(program.steps):
+        rows.append([float(groups[number][name]) for number, name in program.recipe.settings])
+        training.after_batch()
+    return torch.tensor(rows, dtype=torch.float64).reshape(program.steps, len(program.recipe.settings))
+
+
+def steps_a_call(batches: int, most: int) -> int:
+    """Of the counts between the half of `most` and `most`, the one that leaves the fewest batches over."""
+    most = max(1, min(most, batches))
+    return min(range(most, max(1, most // 2) - 1, -1), key=lambda count: batches % count)
+
+
+def require_cpu_tensors(values: Sequence[Any]) -> None:
+    """Raise TraceError unless all are tensors of the processor."""
+    for value in values:
+        if not isinstance(value, Tensor):
+            raise TraceError(f"a batch must consist of tensors, got {type(value).__name__}")
+        if value.device.type != "cpu":
+            raise TraceError(f"every tensor must be on the cpu, got one on {value.device}")

@@ -1,0 +1,87 @@
+"""A compiled step: made, checked against eager steps, and run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from mytorch.train.compiled.cache import KEY, fetch
+from mytorch.train.compiled.key import key_of
+from mytorch.train.compiled.trace import Recipe, arguments, trace
+
+UNROLLED, NODES = 10, 1000
+"""At most so many steps a call, and so many operations: what is saved is the call, and compiling takes a while."""
+
+
+@dataclass
+class Program:
+    """So many steps in one call."""
+
+    recipe: Recipe
+    steps: int
+    loader: Any
+    checked: bool = False
+    """Whether its results were found equal to those of eager steps."""
+
+    def run(self, flats: Sequence[Tensor], settings: Tensor, leaves: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The new flat tensors and the losses."""
+        *flats, losses = self.loader.run([*flats, settings, *leaves])
+        return list(flats), losses
+
+
+def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Sequence[Tensor], say: Any) -> Program:
+    """Trace the step, and compile it unless the cache has it.
+
+    steps_of: gives the steps a call, from the largest count that is worth compiling.
+    """
+    graph = trace(recipe, 1, examples)
+    steps = steps_of(max(1, min(UNROLLED, NODES // len(graph.graph.nodes))))
+    key = key_of(graph, steps)
+
+    def compile_to(path: Path) -> None:
+        say(f"compiling {steps} training step{'s' * (steps > 1)} a call; this takes up to a minute, the first time")
+        compile_package(trace(recipe, steps, examples), arguments(recipe, steps, examples), path, {KEY: key})
+
+    return Program(recipe, steps, fetch(key, compile_to))
+
+
+def compile_package(graph: GraphModule, examples: list[Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Compile a graph to machine code and write it as a package. Raises whatever torch and the compiler raise."""
+    random = torch.get_rng_state()
+    settings = {"fallback_random": True, "aot_inductor.metadata": metadata}  # torch's own draws, so that eager's come
+    try:
+        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(graph, tuple(examples))
+            torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
+    finally:
+        torch.set_rng_state(random)
+
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Of the change by the steps of one call: the rule of `mytorch parity`, and for float32 that of ten steps."""
+
+
+def difference(before: Sequence[Tensor], compiled: Sequence[Tensor], eager: Sequence[Tensor]) -> str | None:
+    """What is different between compiled and eager steps from `before`, beyond rounding; None if nothing is.
+
+    Compared is the change of each flat tensor, in the 2-norm; whole numbers must be equal.
+    """
+    for start, found, expected in zip(before, compiled, eager, strict=True):
+        if not expected.is_floating_point():
+            if not torch.equal(found, expected):
+                return "a count differs"
+        elif expected.isfinite().all():
+            change, size, gap = (
+                float(value.double().norm()) for value in (expected - start, expected, found - expected)
+            )
+            if not gap <= TOLERANCE.get(expected.dtype, 0.05) * change + 10 * torch.finfo(expected.dtype).eps * size:
+                return f"they differ by {gap:.2g} where a change of {change:.2g} was due"
+    return None

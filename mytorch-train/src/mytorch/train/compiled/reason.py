@@ -1,0 +1,26 @@
+"""Why there is no compiled step, in one line that a user can act on."""
+
+from __future__ import annotations
+
+from mytorch.plugins import MytorchError
+
+NO_COMPILER, BY_VALUES = "InvalidCxxCompiler", ("GuardOnDataDependent", "DataDependentOutput")
+"""torch's names of two failures that have a way out."""
+
+
+def reason_of(error: Exception) -> str:
+    """What stood in the way of a compiled step."""
+    said = f"{type(error).__name__}: {error}"
+    if NO_COMPILER in said:
+        return "a C++ compiler is needed and none was found; install g++ or clang, or name one in CXX"
+    place = "".join(f", {note}" for note in getattr(error, "__notes__", ())[:1] if "\n" not in note)
+    if said.startswith(BY_VALUES):
+        return f"the training step cannot be traced: Python decides by the value of a tensor{place}"
+    return f"the training step cannot be compiled ({one_line(error)}{place})"
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, short enough for a line."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = first if isinstance(error, MytorchError) else f"{type(error).__name__}: {first}"
+    return text if len(text) <= 250 else f"{text[:250]}..."

@@ -1,0 +1,144 @@
+"""One training step, or several, as a graph of tensor operations."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
+
+from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule
+from mytorch.train.compiled.carry import Carry, Slot
+from mytorch.train.step import step
+
+
+class TraceError(MytorchError, RuntimeError):
+    """A training step cannot be written as a function of tensors; the text says what stands in the way."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training step as a function of tensors.
+
+    It takes the flat tensors of `carry`, the settings (steps, count of them) in float64, and each tensor of the
+    batches with a leading axis of steps; it returns the new flat tensors and the losses (steps,).
+    """
+
+    net: Module
+    loss: Module
+    optimizer: Optimizer
+    carry: Carry
+    settings: tuple[tuple[int, str], ...]
+    """Group and name of each setting that may change from step to step."""
+    structure: Any
+    """How the tensors of a batch make up (inputs, targets)."""
+
+    def call(self, steps: int, *tensors: Tensor) -> list[Tensor]:
+        """Take so many steps."""
+        count = len(self.carry.parts)
+        flats, settings, leaves = tensors[:count], tensors[count], tensors[count + 1 :]
+        losses = []
+        with self._placed(self.carry.split(flats)) as optimizer:
+            for number in range(steps):
+                for index, (group, name) in enumerate(self.settings):
+                    optimizer.param_groups[group][name] = settings[number, index]
+                inputs, targets = pytree.tree_unflatten([leaf[number] for leaf in leaves], self.structure)
+                losses.append(step(self.net, self.loss, optimizer, inputs, targets))
+            self._require_same_state(optimizer)
+            values = {slot: _unchanged_in_kind(slot, slot.tensor(optimizer), self.carry) for slot in self.carry.slots}
+            return [*self.carry.join(values), torch.stack(losses)]
+
+    @contextmanager
+    def _placed(self, values: dict[Slot, Tensor]) -> Iterator[Optimizer]:
+        """Within this context the model holds copies of `values`, and so does the optimizer that is given."""
+        optimizer = _twin(self.optimizer)
+        before = [(slot.held, slot.held.value, getattr(slot.held, "grad", None)) for slot in values]
+        try:
+            for slot, value in values.items():
+                if slot.entry is not None:
+                    optimizer.state[slot.held][slot.entry] = value.clone()  # type: ignore[index]
+                    continue
+                slot.held.value = value.clone()
+                if isinstance(slot.held, Parameter):
+                    slot.held.grad = None
+            yield optimizer
+        finally:
+            for held, value, grad in reversed(before):
+                held.value = value
+                if isinstance(held, Parameter):
+                    held.grad = grad
+
+    def _require_same_state(self, optimizer: Optimizer) -> None:
+        for parameter, after in optimizer.state.items():
+            before = self.optimizer.state.get(parameter, {})
+            for name, value in after.items():
+                was = before.get(name)
+                if not (isinstance(was, Tensor) if isinstance(value, Tensor) else value == was):
+                    raise TraceError(
+                        f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on, "
+                        f"got {value!r} after {was!r}; keep a count as a 0-dim tensor"
+                    )
+
+
+def _twin(optimizer: Optimizer) -> Optimizer:
+    """An optimizer that may be changed without changing the original; it holds the same parameters."""
+    twin = copy.copy(optimizer)
+    twin.param_groups = [dict(group) for group in optimizer.param_groups]
+    twin.state = defaultdict(dict, {parameter: dict(held) for parameter, held in optimizer.state.items()})
+    twin._values = {}
+    return twin
+
+
+def _unchanged_in_kind(slot: Slot, value: Tensor, carry: Carry) -> Tensor:
+    if value.shape != carry.shapes[slot]:
+        raise TraceError(f"{slot.name}: shape must stay {tuple(carry.shapes[slot])}, got {tuple(value.shape)}")
+    return value
+
+
+def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[tuple[int, str], ...]:
+    """Group and name of what may change during a run: the learning rate, what a schedule sets, and tensors."""
+    found = []
+    for number, group in enumerate(optimizer.param_groups):
+        names = {"lr"} & group.keys()
+        if schedule is not None:
+            names |= schedule.settings(schedule.last_epoch, schedule.initial[number]).keys()
+        names |= {name for name, value in group.items() if isinstance(value, Tensor)}
+        found += [(number, name) for name in sorted(names)]
+    return tuple(found)
+
+
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Within this context, optimizers use their formulas, and nothing is drawn from torch's generator."""
+    random = torch.get_rng_state()
+    try:
+        with torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
+            yield
+    finally:
+        torch.set_rng_state(random)
+
+
+def trace(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> GraphModule:
+    """The graph of so many steps; nothing is computed, and nothing of the model changes.
+
+    examples: tensors of the shapes and dtypes of one batch. Raises whatever the layers raise.
+    """
+    taken = make_fx(lambda *tensors: recipe.call(steps, *tensors), tracing_mode="fake", _allow_non_fake_inputs=True)
+    with tracing():
+        return taken(*arguments(recipe, steps, examples))
+
+
+def arguments(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors of the shapes and dtypes that a step takes."""
+    with torch.inference_mode(False):
+        settings = torch.zeros(steps, len(recipe.settings), dtype=torch.float64)
+        leaves = [torch.zeros(steps, *example.shape, dtype=example.dtype) for example in examples]
+        return [*recipe.carry.gather(), settings, *leaves]

@@ -1,0 +1,62 @@
+"""What takes the training steps of an epoch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
+
+from mytorch.core import ArgumentError
+from mytorch.plugins import nearest
+from mytorch.train.step import step
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+ENGINES = ("eager", "compiled")
+
+
+class Engine(Protocol):
+    """Takes the steps of an epoch and moves a schedule on that counts batches."""
+
+    def steps(self, training: Training) -> Generator[tuple[Any, Tensor], None, None]:
+        """The targets and the loss of each batch, in order.
+
+        When it ends, is closed or raises, the model holds what was trained so far; between two losses of an epoch
+        only if a hook wants each batch promptly.
+        """
+
+
+class Eager:
+    """Layer by layer, as the formulas stand."""
+
+    def steps(self, training: Training) -> Generator[tuple[Any, Tensor], None, None]:
+        """One step a batch."""
+        net, loss, optimizer = training.net, training.loss, training.optimizer
+        for inputs, targets in training.batches:
+            value = step(net, loss, optimizer, inputs, targets)
+            training.after_batch()
+            yield targets, value
+
+
+def make_engine(name: str, quiet: bool = False) -> Engine:
+    """The engine of a name; unless `quiet`, it says on stderr what takes long. Raises ArgumentError for no engine."""
+    if name == "eager":
+        return Eager()
+    if name != "compiled":
+        raise ArgumentError(
+            f"engine: must be one of {', '.join(ENGINES)}, got {name!r}. {nearest(str(name), ENGINES)}"
+        )
+    from mytorch.train.compiled import Compiled  # tracing and compiling take long to import
+
+    return Compiled(_nothing if quiet else _say)
+
+
+def _say(line: str) -> None:
+    print(f"compiled engine: {line}", file=sys.stderr)
+
+
+def _nothing(_line: str) -> None:
+    pass

@@ -1,0 +1,88 @@
+"""The compiled engine goes on eagerly where a step cannot be compiled, and says why in one line."""
+
+import pytest
+import torch
+from compiled_runs import train, warned
+from toy_parts import SGD
+
+from mytorch.core import ArgumentError, Buffer, Module
+from mytorch.train.compiled import program
+
+pytestmark = pytest.mark.usefixtures("compiles")
+real_compile = program.compile_package
+
+
+class Decides(Module):
+    """y = x, and Python looks at the values."""
+
+    def __init__(self):
+        self.offset = Buffer(torch.zeros(()))
+
+    def forward(self, x):
+        return (x if x.sum() > 0 else x * 1), None
+
+    def backward(self, d_y, saved):
+        return d_y
+
+
+class Counting(SGD):
+    """Counts its steps in Python."""
+
+    def update(self, parameters, group):
+        for parameter in parameters:
+            self.state[parameter]["step"] = self.state[parameter].get("step", 0) + 1
+        super().update(parameters, group)
+
+
+def test_a_step_that_cannot_be_traced_goes_on_eagerly():
+    run = warned("Python decides by the value of a tensor, in layer '2' (Decides) of Chain", middle=Decides())
+    assert not run.engine.programs
+    warned("Counting: state 'step' must be a tensor from the first step on, got 2 after 1", optimizer=Counting)
+
+
+def test_without_a_compiler_training_goes_on_eagerly(monkeypatch):
+    from torch._inductor import cpp_builder
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    def none():
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(program, "compile_package", real_compile)
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none)
+    warned("a C++ compiler is needed and none was found; install g++ or clang, or name one in CXX", batch_size=9)
+
+
+def test_a_killed_compiler_leaves_the_run_eager(monkeypatch):
+    def killed(*_args):
+        raise RuntimeError("Command g++ died with SIGKILL\nand a long log")
+
+    monkeypatch.setattr(program, "compile_package", killed)
+    warned(
+        "the training step cannot be compiled (RuntimeError: Command g++ died with SIGKILL); training goes on eagerly"
+    )
+
+
+def test_a_compiled_step_that_fails_leaves_the_run_eager(interpreted, monkeypatch):
+    def broken(*_given):
+        raise RuntimeError("run_func_ failed")
+
+    monkeypatch.setattr(program.Program, "run", broken)
+    warned("the training step cannot be compiled (RuntimeError: run_func_ failed)")
+
+
+def test_results_that_are_not_those_of_eager_steps_are_refused(interpreted, monkeypatch):
+    honest = program.Program.run
+
+    def wrong(self, *given):
+        flats, losses = honest(self, *given)
+        return [flats[0] * (1 + 1e-6), *flats[1:]], losses
+
+    monkeypatch.setattr(program.Program, "run", wrong)
+    warned("its first results are not those of eager steps: they differ by")
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(
+        ArgumentError, match=r"engine: must be one of eager, compiled, got 'compile'. Nearest: compiled"
+    ):
+        train("compile")
