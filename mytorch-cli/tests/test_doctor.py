@@ -57,6 +57,8 @@ def zoo(site):
     install(site, "blocked", LAYER)
     site.module("acme_hook", "from mytorch.plugins import hookimpl\n@hookimpl\ndef no_such_hook(run): pass\n")
     site.distribution("acme-hook", hooks={"log": "acme_hook"})
+    site.module("acme_unmade", "class Log:\n    def __init__(self): raise ValueError('cannot\\nbe')\n")
+    site.distribution("acme-unmade", hooks={"log": "acme_unmade:Log"})
     return site
 
 
@@ -75,6 +77,7 @@ def test_every_plugin_gets_its_verdict_and_the_blame(mytorch, zoo):
     assert "no version of mytorch-core" in parts["acme-silent:Gatesilent"]["advice"]
     assert parts["acme-blocked:Gateblocked"]["remedy"] == "unset MYTORCH_BLOCK_PLUGINS"
     assert "no_such_hook" in parts["acme-hook:log"]["reason"]
+    assert parts["acme-unmade:log"]["reason"] == "ValueError: cannot be"
     assert not {"acme_future", "acme_blocked"} & set(zoo.imported)
 
 

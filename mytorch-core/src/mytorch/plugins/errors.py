@@ -32,6 +32,15 @@ class MissingRequirementError(MytorchError, ImportError):
     """A distribution that is needed is absent or too old; the text has the command to install it."""
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an error without its line breaks; its type if it has no text."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a stranger's error may fail even here
+        text = ""
+    return text or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that points from a mistyped name to the known ones: "Nearest: a, b." or all of them."""
     names = sorted(set(known))
