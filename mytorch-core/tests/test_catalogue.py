@@ -190,6 +190,7 @@ def test_nearest() -> None:
     assert nearest("adm", ["Adam", "SGD"]) == "Nearest: Adam."
     assert nearest("zzz", ["b", "a"]) == "Known: a, b."
     assert nearest("zzz", []) == "There are none."
+    assert nearest("zzz", [f"n{i}" for i in range(99)]).endswith(", n35 and 69 more.")
     assert not re.search("SGD", nearest("Adam", ["Adam2", "SGD"]))
 
 
