@@ -63,6 +63,8 @@ def zoo(site):
     site.module("acme_good_callback", callback + "    def epoch_ended(self, epoch): pass\n")
     site.module("acme_bad_callback", callback + "    def epoch_ended(self, epok): pass\n")
     site.distribution("acme-callback", callbacks={"A": "acme_good_callback:Stop", "B": "acme_bad_callback:Stop"})
+    site.module("acme_unmade", "class Log:\n    def __init__(self): raise ValueError('cannot\\nbe')\n")
+    site.distribution("acme-unmade", hooks={"log": "acme_unmade:Log"})
     return site
 
 
@@ -83,6 +85,7 @@ def test_every_plugin_gets_its_verdict_and_the_blame(mytorch, zoo):
     assert "no_such_hook" in parts["acme-hook:log"]["reason"]
     assert parts["acme-callback:A"]["verdict"] == "ok"
     assert "epok" in parts["acme-callback:B"]["reason"]
+    assert parts["acme-unmade:log"]["reason"] == "ValueError: cannot be"
     assert not {"acme_future", "acme_blocked"} & set(zoo.imported)
 
 

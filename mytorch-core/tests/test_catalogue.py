@@ -125,11 +125,13 @@ def test_a_name_offered_by_several_strangers_needs_its_distribution() -> None:
     ("source", "reason"),
     [
         ("raise ValueError('no')", "ValueError: no"),
+        (r"raise ValueError('no\nluck')", "ValueError: no luck"),
+        ("class Mute(Exception):\n    __str__ = None\nraise Mute", "Mute: Mute"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("class Odd(BaseException): ...\nraise Odd('thing')", "Odd: thing"),
         ("", "AttributeError"),
     ],
-    ids=["error", "exit", "odd", "absent"],
+    ids=["error", "lines", "mute", "exit", "odd", "absent"],
 )
 def test_a_part_that_cannot_be_imported_names_itself_and_the_remedy(install: Any, source: str, reason: str) -> None:
     module = f"acme_broken_{len(source)}"
@@ -163,6 +165,11 @@ def test_a_part_made_for_another_core_is_refused_before_import(install: Any) -> 
         (("mytorch-core-extra>=9",), True),
         (("mytorch-core<0.1",), False),
         (("numpy", "MyTorch.Core==0.0.1"), False),
+        (("mytorch-core>=0.1", "mytorch-core<0.1"), False),
+        (("mytorch-core>=9; python_version < '3'", "mytorch-core>=0.1"), True),
+        (("mytorch-core>=0.1", "mytorch-core>=9; extra == 'next'"), True),
+        (("mytorch-core>=9; python_version > '3'",), False),
+        (("mytorch-core>=banana",), False),
     ],
 )
 def test_which_requirements_fit(install: Any, requires: tuple[str, ...], fits: bool) -> None:
@@ -183,6 +190,7 @@ def test_nearest() -> None:
     assert nearest("adm", ["Adam", "SGD"]) == "Nearest: Adam."
     assert nearest("zzz", ["b", "a"]) == "Known: a, b."
     assert nearest("zzz", []) == "There are none."
+    assert nearest("zzz", [f"n{i}" for i in range(99)]).endswith(", n35 and 69 more.")
     assert not re.search("SGD", nearest("Adam", ["Adam2", "SGD"]))
 
 

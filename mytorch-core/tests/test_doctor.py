@@ -1,5 +1,6 @@
 """Verdicts on parts whose import is already known."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +53,12 @@ def test_a_preference_settles_who_has_the_name(monkeypatch: pytest.MonkeyPatch) 
     found = verdicts(*parts)
     assert found["acme-b:Gate"].verdict == "ok"
     assert found["acme-a:Gate"].verdict == "duplicate"
+
+
+def test_the_version_that_is_asked_for_and_the_one_that_is_there_are_told() -> None:
+    (diagnosis,) = verdicts(part("Gate", "acme", ">=9")).values()
+    assert diagnosis.verdict == "incompatible"
+    assert re.fullmatch(r"needs mytorch-core >=9, \d\S* is installed", diagnosis.reason)
 
 
 @pytest.mark.parametrize(

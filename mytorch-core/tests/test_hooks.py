@@ -218,6 +218,21 @@ def test_an_installed_plugin_that_does_not_fit_is_left_out(install: Any) -> None
     hooks.notify("batch_ended", **BATCH)
 
 
+@pytest.mark.parametrize("error", ["SystemExit(4)", "BaseException('odd')"])
+def test_an_installed_class_that_cannot_be_made_is_left_out(install: Any, error: str) -> None:
+    source = f"class Log:\n    def __init__(self): raise {error}\n"
+    module = f"acme_made_{len(error)}"
+    install("acme-made", {"mytorch.hooks": {"log": f"{module}:Log"}}, {module: source})
+    with pytest.warns(PluginWarning, match=r"hook 'log' of acme-made 1\.0 cannot be made .* uninstall acme-made"):
+        Hooks()
+
+
+def test_the_remedy_of_one_for_another_core_is_told_once(install: Any) -> None:
+    install("acme-later", {"mytorch.hooks": {"log": "acme_later"}}, requires=["mytorch-core>=9"])
+    with pytest.warns(PluginWarning, match=r"Upgrade or remove it: python -m pip uninstall acme-later$"):
+        Hooks()
+
+
 def test_strict_plugins_are_not_left_out(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MYTORCH_STRICT_PLUGINS", "1")
     install("acme-strict", {"mytorch.hooks": {"bad": "acme_strict"}}, {"acme_strict": "1 / 0"})
@@ -248,7 +263,7 @@ def test_a_trace_tells_hook_plugin_time_and_error() -> None:
     assert re.fullmatch(r"training_ended -> Talks: \d+\.\d\d ms, raised StopTraining: enough", lines[1])
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), ValueError("no")])
+@pytest.mark.parametrize("error", [SystemExit(3), ValueError("no"), BaseException("odd")], ids=repr)
 def test_a_hook_that_exits_stops_neither_training_nor_others(error: BaseException) -> None:
     heard = []
 

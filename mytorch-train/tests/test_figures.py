@@ -1,6 +1,8 @@
 """Figures of a run."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 from matplotlib.figure import Figure
@@ -77,3 +79,8 @@ def test_no_window_is_opened():
 
     new_figure()
     assert plt.get_fignums() == []
+
+
+def test_who_draws_nothing_does_not_wait_for_matplotlib():
+    code = "import sys, mytorch.train, mytorch.commands.train; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -19,6 +19,7 @@ from mytorch.plugins.errors import (
     PluginWarning,
     UnknownNameError,
     nearest,
+    one_line,
 )
 from mytorch.plugins.offers import offered
 from mytorch.plugins.rules import VARIABLES, rules
@@ -67,7 +68,7 @@ class Part:
         reason = core_misfit(self.core_requirement)
         if reason is None:
             return None
-        return f"{self.told} {reason}. Upgrade or remove it: python -m pip uninstall {self.distribution}"
+        return f"{self.told} {reason}. Upgrade or remove it: {self.remedy}"
 
     def blocked(self) -> str | None:
         """The rule that keeps this part from being imported, in words; None if there is none."""
@@ -99,7 +100,7 @@ class Part:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit among it
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {one_line(error)}"
             raise PluginError(
                 f"{self.told} cannot be imported from {self.target} ({reason}). {self.removal}"
             ) from error
@@ -115,7 +116,12 @@ class Part:
     @property
     def removal(self) -> str:
         """What to do about a part that cannot be used."""
-        return f"Mend or remove it: python -m pip uninstall {self.distribution}"
+        return f"Mend or remove it: {self.remedy}"
+
+    @property
+    def remedy(self) -> str:
+        """The command that takes a part away."""
+        return f"python -m pip uninstall {self.distribution}"
 
 
 class Catalogue:

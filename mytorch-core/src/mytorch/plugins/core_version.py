@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import version
 
-_CORE = re.compile(r"mytorch[-_.]+core\s*(?:\[[^]]*\])?\s*\(?([^;)]*)", re.IGNORECASE)
+_CORE = re.compile(r"mytorch[-_.]+core(?![-_.\w])\s*(?:\[[^]]*\])?\s*\(?([^;)]*)", re.IGNORECASE)
 
 
 def canonicalize_name(name: str) -> str:
@@ -14,11 +14,23 @@ def canonicalize_name(name: str) -> str:
 
 
 def core_requirement(requirements: Iterable[str]) -> str | None:
-    """The range, such as "<0.2,>=0.1", that a distribution's requirements ask of mytorch-core."""
-    for line in requirements:
-        if found := _CORE.match(line):
-            return found[1].strip()
-    return None
+    """The range, such as "<0.2,>=0.1", that a distribution asks of mytorch-core here; None if it asks nothing."""
+    found = [_CORE.match(line) for line in requirements]
+    ranges = [match[1].strip() for match in found if match and _applies(match.string)]
+    return ",".join(filter(None, ranges)) if ranges else None
+
+
+def _applies(requirement: str) -> bool:
+    """Whether what stands behind a semicolon, such as python_version < "3.12", is so: no extra was asked for."""
+    _, condition, marker = requirement.partition(";")
+    if not condition:
+        return True
+    from packaging.markers import InvalidMarker, Marker
+
+    try:
+        return Marker(marker).evaluate({"extra": ""})
+    except InvalidMarker:
+        return True
 
 
 @functools.cache
@@ -31,6 +43,8 @@ def core_misfit(requirement: str | None) -> str | None:
     installed = version("mytorch-core")
     try:
         fits = SpecifierSet(requirement).contains(installed, prereleases=True)
-    except InvalidSpecifier:  # a path or an address: whoever installed it knows
-        return None
+    except InvalidSpecifier:
+        if requirement.startswith("@"):  # a path or an address: whoever installed it knows
+            return None
+        return f"asks for mytorch-core {requirement!r}, which is no range of versions; {installed} is installed"
     return None if fits else f"needs mytorch-core {requirement}, {installed} is installed"

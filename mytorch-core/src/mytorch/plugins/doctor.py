@@ -9,6 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from mytorch.plugins.catalogue import OWN, Catalogue, Part
+from mytorch.plugins.core_version import core_misfit
 from mytorch.plugins.errors import DuplicateError
 from mytorch.plugins.probe import SLOW, Finding, probe
 
@@ -52,8 +53,7 @@ def diagnose(offers: Catalogue, probing: Probe = probe) -> Iterator[Diagnosis]:
 def _from_metadata(part: Part) -> Diagnosis:
     if blocked := part.blocked():
         return Diagnosis(part, "blocked", blocked, part.unblock_command(blocked))
-    if part.misfit():
-        reason = f"needs mytorch-core {part.core_requirement}"
+    if reason := core_misfit(part.core_requirement):
         return Diagnosis(part, "incompatible", reason, f"python -m pip install --upgrade {part.distribution}")
     if part.distribution in OWN:
         return Diagnosis(part)
@@ -69,7 +69,7 @@ def _examined(diagnosis: Diagnosis, finding: Finding, offers: Catalogue) -> Diag
     """The verdict on a part that was imported; the worst counts."""
     part = diagnosis.part
     verdict, reason = _verdict(part, finding, offers)
-    remedy = "" if verdict == "ok" else f"python -m pip uninstall {part.distribution}"
+    remedy = "" if verdict == "ok" else part.remedy
     if verdict == "duplicate" and not any(other.distribution in OWN for other in offers.same_name(part)):
         remedy = f"mytorch plugins prefer {part.reference}"
     elif verdict in ("duplicate", "meddling", "slow"):

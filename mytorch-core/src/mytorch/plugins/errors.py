@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 30  # names that a sentence lists: more are not read
+
 
 class MytorchError(Exception):
     """Base of every error that mytorch raises on purpose: its text is meant for the user."""
@@ -36,8 +38,17 @@ class MissingRequirementError(MytorchError, ImportError):
     """A distribution that is needed is absent or too old; the text has the command to install it."""
 
 
+def one_line(error: BaseException) -> str:
+    """The text of an error without its line breaks; its type if it has no text."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a stranger's error may fail even here
+        text = ""
+    return text or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that points from a mistyped name to the known ones: "Nearest: a, b." or all of them."""
+    """A sentence that points from a mistyped name to the known ones: "Nearest: a, b." or all, if they are not too many."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if not close:
@@ -45,4 +56,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
         close = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
     if close:
         return f"Nearest: {', '.join(close)}."
-    return f"Known: {', '.join(names)}." if names else "There are none."
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"Known: {', '.join(names[:SHOWN])}{more}." if names else "There are none."

@@ -11,7 +11,7 @@ import pluggy
 
 from mytorch.plugins import hookspecs
 from mytorch.plugins.catalogue import Part, catalogue
-from mytorch.plugins.errors import PluginError, PluginWarning
+from mytorch.plugins.errors import PluginError, PluginWarning, one_line
 from mytorch.plugins.strict import strict
 
 
@@ -82,20 +82,22 @@ class Hooks:
                 self._manager.unregister(plugin)
             if isinstance(error, PluginError):
                 raise
-            raise PluginError(f"{told} does not fit the hooks: {_one_line(error)}") from error
+            raise PluginError(f"{told} does not fit the hooks: {one_line(error)}") from error
 
     def _add_installed(self, part: Part) -> None:
         try:
             plugin = part.load()
             plugin = plugin() if inspect.isclass(plugin) else plugin
             self._register(plugin, part.reference, part.told)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything, SystemExit among it
             if strict():
                 raise
-            reason = _one_line(error)
+            reason = one_line(error)
             if not isinstance(error, PluginError):
                 reason = f"{part.told} cannot be made ({type(error).__name__}: {reason})"
-            remedy = "" if part.removal in reason else f". {part.removal}"
+            remedy = "" if part.remedy in reason else f". {part.removal}"
             warnings.warn(f"{reason}{remedy}", PluginWarning, stacklevel=4)
         else:
             self._labels[id(plugin)] = part.reference
@@ -126,7 +128,9 @@ class Hooks:
             except StopTraining as request:
                 stop = True
                 self.stopped = self.stopped or self._told_stop(implementation.plugin, request)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 if id(implementation.plugin) in self._must_succeed:
                     raise
                 self._report(implementation.plugin, hook, error)
@@ -142,7 +146,7 @@ class Hooks:
         try:
             implementation.function(*[values[name] for name in implementation.argnames])
         except BaseException as error:
-            raised = f", raised {type(error).__name__}: {_one_line(error)}"
+            raised = f", raised {type(error).__name__}: {one_line(error)}"
             raise
         finally:
             milliseconds = (time.perf_counter() - started) * 1e3
@@ -151,13 +155,9 @@ class Hooks:
     def _report(self, plugin: object, hook: str, error: BaseException) -> None:
         """Tell of a failure, once a plugin and hook; in strict mode it ends the run."""
         name, remedy = self._labels[id(plugin)], self._remedies.get(id(plugin), "")
-        failure = f"hook plugin {name!r} failed in {hook} ({type(error).__name__}: {_one_line(error)})"
+        failure = f"hook plugin {name!r} failed in {hook} ({type(error).__name__}: {one_line(error)})"
         if strict():
             raise PluginError(f"{failure}{remedy}") from error
         if (id(plugin), hook) not in self._failed:
             self._failed.add((id(plugin), hook))
             warnings.warn(f"{failure}; training goes on{remedy}", PluginWarning, stacklevel=3)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from mytorch.plugins.catalogue import Part
-from mytorch.plugins.errors import PluginError
+from mytorch.plugins.errors import PluginError, one_line
 from mytorch.plugins.hooks import Hooks
 from mytorch.plugins.torch_state import torch_changes, torch_state
 
@@ -120,7 +120,10 @@ def _answer(part: Part, answer: IO[str]) -> None:
             made = part.kind == "hook" and inspect.isclass(value)
             Hooks(installed=False).add(value() if made else value)
     except BaseException as failure:  # a probe tells of everything, KeyboardInterrupt among it
-        error, told = str(failure) or type(failure).__name__, "".join(traceback.format_exception(failure))
+        told = "".join(traceback.format_exception(failure))
+        error = one_line(failure)
+        if not isinstance(failure, PluginError):
+            error = f"{type(failure).__name__}: {error}"
     seconds = time.perf_counter() - started
     finding = Finding(seconds, error, told, tuple(torch_changes(before, torch_state())))
     json.dump(asdict(finding), answer)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING
 
 from mytorch.train.weights import whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRAIN, TEST = "#0072B2", "#D55E00"
 """Blue and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
@@ -40,6 +41,8 @@ def draw_quantity(history: Records, quantity: str, path: Path) -> Path:
 
 def new_figure(width: float = 6.4, height: float = 4.0) -> tuple[Figure, Axes]:
     """An empty figure with one pair of axes, independent of any display."""
+    from matplotlib.figure import Figure  # as slow as the rest of mytorch.train, and not every use of it draws
+
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
@@ -65,6 +68,8 @@ def plot_series(
 
 def finish(axes: Axes, title: str, ylabel: str) -> None:
     """Label a figure over epochs."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(title[:1].upper() + title[1:])
     axes.set_xlabel("epoch")
     axes.set_ylabel(ylabel)
