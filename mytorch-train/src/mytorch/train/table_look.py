@@ -68,19 +68,9 @@ def look_at(path: Path, target: str | None, task: str | None, reading: Mapping[s
     used = [column for name, column in columns.items() if name not in left_out]
     whole = read(features=[column.name for column in used])
     _require_rows(path, target, len(whole), whole.classes)
-    incomplete = _names(used, lambda column: column.missing)
-    return Look(
-        path=path,
-        target=target,
-        features=_names(used),
-        left_out=left_out,
-        text=_names(used, lambda column: column.kind == "text"),
-        incomplete=incomplete,
-        missing=missing if incomplete or goal.missing else None,
-        width=len(whole.columns),
-        rows=len(whole),
-        classes=whole.classes,
-    )
+    text, incomplete = _names(used, lambda column: column.kind == "text"), _names(used, lambda column: column.missing)
+    done, width = missing if incomplete or goal.missing else None, len(whole.columns)
+    return Look(path, target, _names(used), left_out, text, incomplete, done, width, len(whole), whole.classes)
 
 
 def _names(columns: Sequence[Any], wanted: Callable[[Any], Any] = bool) -> tuple[str, ...]:
