@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.contour import ContourSet
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from mytorch.core import Module, ShapeError
@@ -20,6 +15,12 @@ from mytorch.train.figures import new_figure, save
 from mytorch.train.metrics import ErrorRate
 from mytorch.train.plane import Plane, Points, obstacle, sample
 from mytorch.train.weights import whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.contour import ContourSet
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Told apart with any colour vision. Source: Okabe and Ito, Color Universal Design (2008)."""
@@ -51,16 +52,21 @@ def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: An
 
 def animate_decision_boundary(plane: Plane, frames: Sequence[Frame], path: Path) -> Path:
     """Draw frames one after the other into an animated GIF that stays longer at the last. Raises RunError."""
+    from PIL.Image import Dither
+
     images = list(_images(plane, frames))
     palette = images[-1].quantize(128)
-    drawn = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    drawn = [image.quantize(palette=palette, dither=Dither.NONE) for image in images]
     durations = [FRAME_MILLISECONDS] * (len(drawn) - 1) + [LAST_MILLISECONDS]
     with whole(path) as beside:
         drawn[0].save(beside, "GIF", save_all=True, append_images=drawn[1:], duration=durations, loop=0)
     return path
 
 
-def _images(plane: Plane, frames: Sequence[Frame]) -> Iterator[Image.Image]:
+def _images(plane: Plane, frames: Sequence[Frame]) -> Iterator[Image]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL.Image import frombuffer
+
     figure, axes = _points_alone(plane, None)
     figure.set_dpi(ANIMATION_DPI)
     canvas = FigureCanvasAgg(figure)
@@ -70,7 +76,7 @@ def _images(plane: Plane, frames: Sequence[Frame]) -> Iterator[Image.Image]:
         canvas.draw()  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # found once: it takes as long as the drawing, and the frames would shake
         pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
-        yield Image.frombuffer("RGBA", canvas.get_width_height(), pixels).convert("RGB")
+        yield frombuffer("RGBA", canvas.get_width_height(), pixels).convert("RGB")
         for shade in shades:
             shade.remove()
 
