@@ -1,9 +1,9 @@
 """The most memory that loading a table and training one epoch on it take, from CSV and from Parquet.
 
-The table has 10 million rows (`--rows`) of 20 float columns and a target of two classes; it is written into a temporary
-folder first, by a process of its own, a part at a time. Then a process for each format loads it with mytorch.data.Table
-and trains a linear layer for one epoch with mytorch.train.fit, and reports its peak resident memory as the system counts
-it (ru_maxrss): libraries, file buffers and everything else included.
+The table has 10 million rows (`--rows`) of 20 float columns and a target of two classes; it is written into a
+temporary folder first, by a process of its own, a part at a time. Then a process for each format loads it with
+mytorch.data.Table and trains a linear layer for one epoch with mytorch.train.fit, and reports its peak resident memory
+as the system counts it (ru_maxrss): libraries, file buffers and everything else included.
 """
 
 import argparse
