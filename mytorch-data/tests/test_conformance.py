@@ -1,10 +1,14 @@
 """Every data set of this distribution goes through the kit."""
 
+import functools
+import tempfile
 from importlib.metadata import entry_points
+from pathlib import Path
 
+import numpy as np
 import torch
 
-from mytorch.data import Disk, Standardize, Standardized, TensorDataSet, split
+from mytorch.data import Disk, Standardize, Standardized, Table, TensorDataSet, new_rows, split
 from mytorch.testing import declare_dataset
 
 
@@ -12,6 +16,24 @@ def numbers():
     return TensorDataSet(torch.randn(9, 3), torch.randn(9, 2), columns=("a", "b", "c"))
 
 
+@functools.cache
+def table():
+    """Numbers with missing cells, text, and classes; it needs no reader but numpy."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.npz"
+        x = np.where(np.arange(40) % 7, np.linspace(-3, 5, 40), np.nan)
+        np.savez(path, x=x, color=np.array(["red", "blue"] * 20), y=np.arange(40) % 3)
+        return Table(path, "y", encode="one-hot", missing="mean")
+
+
+def of_table():
+    return table().learned_from(torch.arange(20))
+
+
+test_table = declare_dataset(table)
+test_table_that_learned_from_some_rows = declare_dataset(of_table)
+test_rows_of_a_table = declare_dataset(lambda: split(table(), (0.5, 0.5))[0])
+test_standardized_table = declare_dataset(lambda: Standardized(table(), Standardize.fit(table())))
 test_disk = declare_dataset(lambda: Disk(50, seed=3, dtype="float64"))
 test_disk_of_one_row = declare_dataset(lambda: Disk(1))
 test_tensor_data_set = declare_dataset(numbers)
@@ -21,4 +43,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
-    assert own == {Disk}
+    assert own == {Disk, Table, new_rows}

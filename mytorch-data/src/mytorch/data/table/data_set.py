@@ -67,7 +67,8 @@ class Table(DataSet):
             gathered = gather(source, made)
             found = learn_features(source, made, gathered)
             goal = learn_target(source, made, gathered)
-            left_out = tuple(name for name in source.names if name not in made.columns)
+            used = set(made.columns)
+            left_out = tuple(name for name in source.names if name not in used)
             recipe = Recipe(found, goal, missing, reading, left_out)
         else:
             recipe = Recipe.from_json(like)

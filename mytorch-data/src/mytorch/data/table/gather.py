@@ -138,7 +138,7 @@ class _Gatherer:
         if not self.plan.like:
             return
         known = self.plan.known[name]
-        strange = [code for code, value in enumerate(cells.values) if value not in set(known)]
+        strange = [code for code, value in enumerate(cells.values) if value not in self.codes[name].values]
         if strange and (found := np.isin(cells.codes, strange)).any():
             row = int(found.argmax())
             what = "class" if name == self.plan.target else "category"

@@ -27,7 +27,7 @@ class NpzSource(Source):
 
     def _names(self) -> list[str]:
         names: list[str] = []
-        with self._errors(), np.load(self.path, allow_pickle=False) as file:
+        with self._errors(), self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise TableError(f"{self.path}: must be an NPZ file with named arrays, got a single array")
             arrays = {name: file[name] for name in file.files}

@@ -77,8 +77,10 @@ def plan(
         require_option("missing", missing, MISSING)
     _require_column(source, "target", target)
     chosen = [name for name in source.names if name != target] if features is None else list(features)
+    known = set(source.names)
     for name in chosen:
-        _require_column(source, "features", name)
+        if name not in known:
+            _require_column(source, "features", name)
     if target in chosen or len(set(chosen)) < len(chosen):
         raise ArgumentError(f"Table: features must be different columns without the target, got {listed(chosen)}")
     if not chosen:
@@ -93,7 +95,8 @@ def plan(
 def plan_like(source: Source, recipe: Recipe, dtype: torch.dtype) -> Plan:
     """The plan for a file that must have the columns of a former one, in any order and with or without the target."""
     names = [feature.name for feature in recipe.features]
-    if absent := [name for name in names if name not in set(source.names)]:
+    there = set(source.names)
+    if absent := [name for name in names if name not in there]:
         raise TableError(
             f"{source.path}: must have the columns that were trained on, got none named {listed(map(repr, absent))}. "
             f"{nearest(absent[0], source.names)}"
