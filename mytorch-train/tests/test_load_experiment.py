@@ -1,5 +1,7 @@
 """Experiment files: what they may say, and what their errors say."""
 
+from pathlib import Path
+
 import pytest
 import toy_parts
 
@@ -201,3 +203,16 @@ def test_overrides_that_lead_nowhere(content, key, text):
 def test_read_toml_of_a_folder(tmp_path):
     with pytest.raises(ExperimentError, match="must be a readable text file"):
         read_toml(tmp_path)
+
+
+def test_a_path_of_data_is_meant_from_the_files_folder(tmp_path, monkeypatch, content):
+    content["data"]["train"]["path"] = "mine.csv"
+    path = tmp_path / "mine.toml"
+    path.write_text(to_toml(load_experiment(content)).replace(str(Path.cwd() / "mine.csv"), "mine.csv"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_experiment(path).data.train.arguments["path"] == str(tmp_path / "mine.csv")
+    given = load_experiment(path, {"data.train.path": "given.csv"}).data.train.arguments["path"]
+    assert given == str(tmp_path / "elsewhere" / "given.csv")
+    content["data"]["train"]["path"] = "/absolute.csv"
+    assert load_experiment(content).data.train.arguments["path"] == "/absolute.csv"
