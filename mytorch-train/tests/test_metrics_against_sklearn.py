@@ -6,7 +6,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from sklearn import metrics as judge
 
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.train import (
@@ -19,6 +18,8 @@ from mytorch.train import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
+
+judge = pytest.importorskip("sklearn.metrics", reason="scikit-learn is in requirements-test.txt")
 
 SIZES = [(1, 2), (2, 2), (97, 2), (400, 2), (3, 3), (97, 5), (400, 11)]
 METRICS = (F1, R2, ROCAUC, Accuracy, BalancedAccuracy, ErrorRate, MeanAbsoluteError, MeanSquaredError)
