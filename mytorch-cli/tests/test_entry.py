@@ -22,6 +22,11 @@ FAILURES = {
         "Error: unexpected ValueError: two lines. Run again with --debug for the traceback, "
         "which whoever maintains the command needs.\n",
     ),
+    "bare": (
+        'class Odd(BaseException): pass\nraise Odd("two\\n  lines")',
+        "Error: unexpected Odd: two lines. Run again with --debug for the traceback, "
+        "which whoever maintains the command needs.\n",
+    ),
     "empty": (
         "assert False",
         "Error: unexpected AssertionError. Run again with --debug for the traceback, "

@@ -99,7 +99,7 @@ class Line(DataSet):
         return x.unsqueeze(1), 2 * x
 
 
-class Table(DataSet):
+class Sheet(DataSet):
     def __init__(self, path: str, seed: int = 0) -> None:
         pass
 
@@ -111,7 +111,7 @@ def nothing(samples: int, seed: int) -> int:
 @pytest.fixture
 def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "acme_data", sys.modules[__name__])
-    targets = {"Line": "acme_data:Line", "Table": "acme_data:Table", "Nothing": "acme_data:nothing"}
+    targets = {"Line": "acme_data:Line", "Sheet": "acme_data:Sheet", "Nothing": "acme_data:nothing"}
     targets |= {"Broken": "acme_absent:Broken", "DISK": "acme_data:Line"}
     parts = [Part("dataset", name, "acme", "1.0", target, None) for name, target in targets.items()]
     known = Catalogue([*catalogue().of_kind("dataset"), *parts])
@@ -135,7 +135,7 @@ def test_the_projects_own_comes_first(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        (["table"], ArgumentError, "generate: 'table' must take samples and seed to be generated, it lacks samples"),
+        (["sheet"], ArgumentError, "generate: 'sheet' must take samples and seed to be generated, it lacks samples"),
         (["line", "--dtype", "float64"], ArgumentError, "generate: dtype must be left out for this data set"),
         (["nothing"], ArgumentError, "generate: the generator must make a DataSet, got int"),
         (["broken"], PluginError, "dataset 'Broken' of acme 1.0 cannot be imported"),

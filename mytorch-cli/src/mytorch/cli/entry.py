@@ -28,7 +28,9 @@ def run(arguments: list[str], debug: bool) -> int:
     except click.Abort as abort:  # raised by click from the KeyboardInterrupt
         click.echo("\n".join(["Aborted", *notes(abort.__cause__)]), err=True)
         return 130
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # a stranger's command may raise anything
         if debug and not isinstance(error, click.ClickException):
             sys.excepthook(type(error), error, error.__traceback__)
         return report(error, debug)

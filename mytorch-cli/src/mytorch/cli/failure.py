@@ -5,7 +5,7 @@ import click
 from mytorch.plugins import MytorchError
 
 
-def report(error: Exception, debug: bool) -> int:
+def report(error: BaseException, debug: bool) -> int:
     """Print an error on stderr and return the exit status."""
     if isinstance(error, click.ClickException):
         error.show()
@@ -15,7 +15,7 @@ def report(error: Exception, debug: bool) -> int:
     return 1
 
 
-def explain(error: Exception, debug: bool) -> list[str]:
+def explain(error: BaseException, debug: bool) -> list[str]:
     """The lines that tell a user about an error."""
     if isinstance(error, MytorchError):
         return [f"Error: {error}", *notes(error)]

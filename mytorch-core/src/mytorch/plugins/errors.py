@@ -48,7 +48,7 @@ def one_line(error: BaseException) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that points from a mistyped name to the known ones: "Nearest: a, b.", or all if not too many."""
+    """A sentence that points from a mistyped name to the known ones: "Nearest: a, b.", or what there is."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if not close:
