@@ -77,6 +77,7 @@ def test_a_target_of_numbers_is_a_column(mixed: Path) -> None:
         (["0.5", "1", "1", "0.5"], None, None),
         (["0.5", "1", "1", "0.5"], "classification", ("0.5", "1")),
         (["True", "False", "True", "True"], None, ("False", "True")),
+        (["True", "False", "True", "True"], "classification", ("False", "True")),
         (["True", "False", "True", "True"], "regression", None),
     ],
 )
@@ -88,6 +89,7 @@ def test_what_are_classes(tmp_path: Path, cells: list[str], task: str | None, cl
     if classes:
         number = cells[0].removesuffix(".0")
         assert classes[table.targets[0]] == number
+    assert torch.equal(Table(path, like=table.preparation).targets, table.targets)
 
 
 @pytest.mark.parametrize(("missing", "age"), [("mean", [3, 4, 5, 4]), ("median", [3, 4, 5, 4]), ("drop", [3, 5])])

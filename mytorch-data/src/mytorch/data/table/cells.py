@@ -58,3 +58,13 @@ def is_number(value: str, decimal: str = ".") -> bool:
 def is_date(value: str) -> bool:
     """Whether a cell looks like a date or a time of day."""
     return _DATE.fullmatch(value) is not None
+
+
+def number_name(value: float) -> str:
+    """A number as the name of a class."""
+    return str(int(value)) if abs(value) < 2**53 and value == round(value) else repr(float(value))
+
+
+def is_number_name(name: str) -> bool:
+    """Whether a class may be called so because its cells are numbers."""
+    return is_number(name) and number_name(float(name)) == name

@@ -76,7 +76,7 @@ class _Gatherer:
         if name in plan.as_text:
             return False
         if name == plan.target:
-            if cells.kind == "boolean" and plan.task is None:
+            if cells.kind == "boolean" and plan.task != "regression":
                 return True
             if cells.kind == "text" and plan.task == "regression":
                 self._refuse(name, cells, "must be a number for regression", 'task = "classification" takes text')

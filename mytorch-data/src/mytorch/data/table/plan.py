@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mytorch.core import ArgumentError
+from mytorch.data.table.cells import is_number_name
 from mytorch.data.table.errors import TableError, TableWarning, listed
 from mytorch.data.table.recipe import Recipe
 from mytorch.data.table.source import Source
@@ -116,6 +117,8 @@ def plan_like(source: Source, recipe: Recipe, dtype: torch.dtype) -> Plan:
         made.known[recipe.target.name] = recipe.target.classes
     made.task = "regression" if recipe.target.classes is None else "classification"
     made.as_text = set(made.known) & set(made.columns)
+    if source.kinds.get(recipe.target.name) != "text" and all(map(is_number_name, recipe.target.classes or ())):
+        made.as_text.discard(recipe.target.name)  # 1.0 is the class 1
     _require_usable(source, made)
     return made
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mytorch.data.table.cells import Array
+from mytorch.data.table.cells import Array, number_name
 from mytorch.data.table.encode import MOST, _order, _require_text, recode
 from mytorch.data.table.errors import TableError
 from mytorch.data.table.gather import Gathered
@@ -55,11 +55,6 @@ def _classes(source: Source, name: str, classes: list[str]) -> tuple[str, ...]:
             'task = "regression" takes numbers'
         )
     return tuple(classes)
-
-
-def number_name(value: float) -> str:
-    """A number as the name of a class."""
-    return str(int(value)) if value == round(value) and abs(value) < 2**53 else repr(float(value))
 
 
 def encode_target(source: Source, target: Target, gathered: Gathered, dtype: torch.dtype) -> tuple[Tensor, Array]:
