@@ -48,6 +48,8 @@ class TestListing:
         assert warnings == [
             "Warning: command 'future' of acme-future 1.5 needs mytorch-core >=7, 0.1.0 is installed. "
             "Upgrade or remove it: python -m pip uninstall acme-future",
+            "Warning: command 'plugins' is offered by several distributions; the name means 'mytorch-cli:plugins'; "
+            "write 'acme-one:plugins' or 'mytorch-cli:plugins'",
             "Warning: command 'twice' is offered by several distributions; "
             "write 'acme-one:twice' or 'acme-two:twice', or choose one for good: "
             "mytorch plugins prefer acme-one:twice",

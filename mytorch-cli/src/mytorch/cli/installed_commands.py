@@ -25,7 +25,8 @@ class InstalledCommands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         own = super().list_commands(ctx)
-        return sorted({*own, *names_of(allowed_commands(), taken=own)})
+        others = [part for part in allowed_commands() if part.distribution != "mytorch-cli"]
+        return sorted({*own, *names_of(others, taken=own)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)

@@ -32,6 +32,7 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
         "command": ("evaluate", "experiment", "explain", "export", "parity", "predict", "runs", "train"),
     },
     "mytorch-testing": {"command": ("check",)},
+    "mytorch-cli": {"command": ("completion", "plugins")},
 }
 """The entry points of each distribution, by kind; a test holds them equal to its pyproject.toml."""
 
