@@ -31,7 +31,8 @@ def explain(source: str, batch: int, html: Path | None, settings: tuple[str, ...
     from rich.console import Console
 
     from mytorch.train.explain.of_experiment import explain_experiment
-    from mytorch.train.weights import require_free, write_text
+    from mytorch.train.output_file import require_free
+    from mytorch.train.weights import write_text
 
     if html is not None:
         require_free(html, force)

@@ -7,9 +7,9 @@ from pathlib import Path
 from mytorch.train.errors import RunError
 
 
-def require_free(path: Path, force: bool, suffix: str) -> None:
+def require_free(path: Path, force: bool, suffix: str = "") -> None:
     """Raise RunError unless a file may be written to `path`, so that one knows before the work."""
-    if path.suffix.lower() != suffix:
+    if suffix and path.suffix.lower() != suffix:
         raise RunError(f"{path}: must be a file whose name ends in {suffix}")
     if path.is_dir():
         raise RunError(f"{path}: must be a file, got a folder; name a file in it")

@@ -99,16 +99,6 @@ def write_text(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
-def require_free(path: Path, force: bool) -> None:
-    """Raise RunError if there is no folder for a file, or it exists and must not be replaced."""
-    if path.is_dir():
-        raise RunError(f"{path}: must be a file, got a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise RunError(f"{path}: its folder must exist; create it with: mkdir -p {path.parent}")
-    if path.exists() and not force:
-        raise RunError(f"{path}: exists already; choose another name, or replace it with --force")
-
-
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it takes the place of `path` if nothing went wrong, else it is removed.
