@@ -1,5 +1,6 @@
 """The networks that the benchmarks train: ours, PyTorch's, and the tensor operations alone, from the same weights."""
 
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -45,7 +46,7 @@ def ours(weights: Weights, batch: Batch) -> Contestant:
     """mytorch.train.step as mytorch.train runs it."""
     net, loss, optimizer = make(weights)
     net.input_grad = False
-    return Contestant(lambda: step(net, loss, optimizer, *batch), inference=True)
+    return Contestant(partial(step, net, loss, optimizer, *batch), inference=True)
 
 
 def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -> Contestant:
@@ -72,7 +73,7 @@ def bare(weights: Weights, batch: Batch) -> Contestant:
     layers = [(weight, bias) for weight, bias in zip(values[::2], values[1::2], strict=True)]
     inputs, targets = batch
     relu_backward = torch.ops.aten.threshold_backward.default
-    share, scale = torch.tensor(1 / targets.numel()), torch.tensor(2 / targets.numel())
+    scale = torch.tensor(2 / targets.numel())
     linear, fused_sgd = F.linear, torch._fused_sgd_
     last = len(layers) - 1
 
@@ -84,7 +85,7 @@ def bare(weights: Weights, batch: Batch) -> Contestant:
             if number != last:
                 x = x.relu()
         difference = x - targets
-        value = difference.square().sum() * share
+        value = difference.square().mean()
         d_y = difference * scale
         grads = []
         for number in range(last, 0, -1):

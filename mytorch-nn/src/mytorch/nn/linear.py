@@ -77,4 +77,4 @@ class Linear(Module):
         if not self.input_grad:
             return None
         d_x = d_rows.mm(self.weight.value)
-        return d_x if x.dim() == 2 else d_x.reshape(x.shape)
+        return d_x if rows is x else d_x.reshape(x.shape)

@@ -4,6 +4,7 @@ import functools
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from mytorch.core import ShapeError, require_choice
 
@@ -26,31 +27,25 @@ def require_upstream(owner: object, d_value: float | Tensor, shape: tuple[int, .
 
 def reduce(reduction: str, values: Tensor) -> Tensor:
     """The mean or the sum of a loss's elements, or the elements themselves."""
-    if reduction == "none":
-        return values
-    return _mean(values) if reduction == "mean" else values.sum()
-
-
-def _mean(values: Tensor) -> Tensor:
-    count = values.numel()
-    if count and values.dtype in (torch.float32, torch.float64):  # the sum of others could overflow
-        return scaled(values.sum(), 1 / count)
-    return values.mean()
+    if reduction == "mean":
+        return values.mean()
+    return values if reduction == "none" else values.sum()
 
 
 def per_element(reduction: str, d_value: float | Tensor, count: int) -> float | Tensor:
     """The upstream gradient of each of the `count` numbers that the reduction made one."""
-    return d_value * (1 / max(count, 1)) if reduction == "mean" else d_value
+    return d_value * (1 / count) if reduction == "mean" and count else d_value
 
 
 def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
     """values * factor; of a number, torch makes a tensor at each product, at the same cost: that one is kept."""
-    if isinstance(factor, Tensor) or torch.compiler.is_compiling():
+    if type(factor) is not float or is_compiling():
         return values * factor
-    return values * _as_tensor(factor, values.dtype, values.device)
+    return values * _as_tensor(factor, values.dtype)
 
 
 @functools.lru_cache(maxsize=256)
-def _as_tensor(number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _as_tensor(number: float, dtype: torch.dtype) -> Tensor:
+    """A 0-dim tensor on the CPU, which tensors on every device take for a number."""
     with torch.inference_mode(False):
-        return torch.tensor(number, dtype=dtype, device=device)
+        return torch.tensor(number, dtype=dtype, device="cpu")

@@ -1,5 +1,6 @@
 """The squared error."""
 
+import torch
 from torch import Tensor
 
 from mytorch.core import Module, require_floating, require_no_grad, require_same_shape
@@ -31,7 +32,7 @@ class MSELoss(Module):
         return reduce(self.reduction, difference.square()), difference
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
-        if isinstance(d_value, Tensor):
+        if not isinstance(d_value, float):
             require_upstream(self, d_value, difference.shape if self.reduction == "none" else ())
-            d_value = d_value.to(difference.dtype)
+            d_value = torch.as_tensor(d_value, dtype=difference.dtype)
         return scaled(difference, 2 * per_element(self.reduction, d_value, difference.numel()))

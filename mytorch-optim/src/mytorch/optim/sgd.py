@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from mytorch.core import ArgumentError, Optimizer, Parameter, persistent, require_range
 
@@ -52,7 +53,10 @@ class SGD(Optimizer):
 
     def update(self, parameters: list[Parameter], group: dict[str, Any]) -> None:
         grads: list[Any] = [p.grad for p in parameters]
-        if torch.compiler.is_compiling() or not (self._suits_kernel(group) and all(map(_is_contiguous, grads))):
+        suited = False if is_compiling() else self._suited.get(id(group))
+        if suited is None:  # values and velocities are judged when they are new
+            suited = self._suited[id(group)] = _suited(group, self.state)
+        if not (suited and isinstance(group["momentum"], (float, int)) and all(map(_is_contiguous, grads))):
             self._follow_formula(parameters, group)
         elif group["momentum"] == 0:
             _run_kernel(self.values_of(group), grads, [], group)
@@ -74,17 +78,6 @@ class SGD(Optimizer):
         for some in filter(None, (first, later)):
             values, velocities = [p.value for p in some], [self.state[p][VELOCITY] for p in some]
             _run_kernel(values, [p.grad for p in some], velocities, group, is_first_step=some is first)
-
-    def _suits_kernel(self, group: dict[str, Any]) -> bool:
-        """Whether torch's kernel for a list of tensors takes the settings, values and velocities of a group.
-
-        It walks through memory and sees no strides. Values and velocities are judged when they are new; gradients
-        of another dtype are refused by the kernel itself.
-        """
-        suited = self._suited.get(id(group))
-        if suited is None:
-            suited = self._suited[id(group)] = _suited(group, self.state)
-        return suited and not isinstance(group["momentum"], Tensor)
 
     def _follow(self, parameters: list[Parameter]) -> None:
         super()._follow(parameters)
@@ -111,6 +104,7 @@ class SGD(Optimizer):
 def _suited(group: dict[str, Any], state: Mapping[Parameter, dict[str, Any]]) -> bool:
     """Whether a group's values and velocities are contiguous, on one device and of one dtype that the kernel knows.
 
+    It walks through memory and sees no strides. Gradients of another dtype it refuses itself.
     Not of half precision: torch 2.13's kernel for the CPU leaves most of a longer tensor as it was. On a GPU it takes
     no lr that is a tensor on the CPU.
     """
