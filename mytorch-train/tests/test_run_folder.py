@@ -11,8 +11,6 @@ from mytorch.train import RunError
 from mytorch.train import run_folder as implementation
 from mytorch.train.run_folder import RunFolder
 
-COLUMNS = ["epoch", "lr", "train_loss", "test_loss"]
-
 
 @pytest.fixture
 def folder(tmp_path):
@@ -54,26 +52,6 @@ def test_open(folder):
     assert RunFolder.open(folder.path).path == folder.path
     with pytest.raises(RunError, match=rf"without summary.json; it holds runs: {folder.path.name}"):
         RunFolder.open(folder.path.parent)
-
-
-def test_history_comes_back(folder):
-    records = [
-        {"epoch": 1, "lr": 0.1, "train_loss": 1 / 3},
-        {"epoch": 2, "lr": 1e-9, "train_loss": 2.0, "test_loss": 0},
-    ]
-    assert folder.history() == []
-    for record in records:
-        folder.append_history({**record, "extra": 1}, COLUMNS)
-    assert folder.history() == records
-    lines = (folder.path / "history.csv").read_text().splitlines()
-    assert lines[:2] == ["epoch,lr,train_loss,test_loss", f"1,0.1,{1 / 3!r},"]
-
-
-def test_numbers_that_are_not_finite_come_back(folder):
-    folder.append_history({"epoch": 1, "lr": math.nan, "train_loss": math.inf, "test_loss": -math.inf}, COLUMNS)
-    (record,) = folder.history()
-    assert math.isnan(record["lr"])
-    assert (record["train_loss"], record["test_loss"]) == (math.inf, -math.inf)
 
 
 @pytest.mark.parametrize("text", ["epoch,lr\n1,zero\n", "epoch,lr\n1,2,3\n", "epoch\n\0\n", "\xff\xfe\n1\n"])
@@ -121,13 +99,11 @@ def fill_disk(monkeypatch):
 
 def test_a_full_disk_leaves_no_half_file(folder, monkeypatch):
     folder.write_json("summary.json", {"status": "running"})
-    folder.append_history({"epoch": 1, "lr": 0.5}, COLUMNS)
     before = {path.name: path.read_bytes() for path in folder.path.iterdir()}
     fill_disk(monkeypatch)
     for name, act in {
         "summary.json": lambda: folder.write_json("summary.json", {"status": "finished"}),
         "experiment.toml": lambda: folder.write_experiment("name = 'x'"),
-        "history.csv": lambda: folder.append_history({"epoch": 2, "lr": 0.25}, COLUMNS),
     }.items():
         with pytest.raises(RunError, match=rf"{name}: must be writable, got \[Errno 28\] No space left on device"):
             act()

@@ -58,19 +58,19 @@ def find_origin(training: Training, snapshot: Snapshot, batches: int) -> Origin 
     Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
     cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
     """
-    changed = training.tensors, training.optimizer, training.schedule
-    snapshot.restore(*changed)
+    snapshot.restore()
     if not training.batches.replayable:
         return None
     training.batches.generator.set_state(training.order_state)
+    good = Snapshot(training.tensors, training.optimizer, training.schedule)
     for number, (inputs, targets) in enumerate(islice(training.batches, batches), 1):
-        good = Snapshot.take(*changed)
+        good.take()
         where = _checked_step(training, inputs, targets)
         if where is not None:
-            good.restore(*changed)
+            good.restore()
             return Origin(number, where)
         training.after_batch()
-    snapshot.restore(*changed)
+    snapshot.restore()
     return None
 
 

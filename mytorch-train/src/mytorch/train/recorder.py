@@ -13,7 +13,8 @@ from torch import Tensor
 from mytorch.core import describe
 from mytorch.plugins import hookimpl
 from mytorch.train.figures import draw_history
-from mytorch.train.run_folder import DATA_FILE, SUMMARY_FILE, RunFolder
+from mytorch.train.history_file import HistoryFile
+from mytorch.train.run_folder import DATA_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.weights import save_model, save_weights
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Recorder:
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
-        self._columns: list[str] = []
+        self._history = HistoryFile(folder.path / HISTORY_FILE, ())
         self._arguments: dict[str, Tensor] = {}
         self._saved = 0.0
 
@@ -39,13 +40,13 @@ class Recorder:
         save_model(run.net, self.folder.path)
         self._saved = time.monotonic()
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
-        self._columns = ["epoch", "lr", "seconds", *run.measured]
+        self._history.columns = ["epoch", "lr", "seconds", *run.measured]
         self._summarise(run, "running")
 
     @hookimpl
     def epoch_ended(self, run: Training, record: Mapping[str, float]) -> None:
         """Add a line to the history and, now and then, keep the weights."""
-        self.folder.append_history(record, self._columns)
+        self._history.add(record)
         if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
             save_weights(run.net, self._arguments, self.folder.path)
             self._saved = time.monotonic()
@@ -68,6 +69,7 @@ class Recorder:
         error.add_note(f"What was trained so far lies in {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
+        self._history.close()
         save_weights(run.net, self._arguments, self.folder.path)
         self._summarise(run, status, reason)
         if run.history:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,20 +73,6 @@ class RunFolder:
     def read_json(self, name: str) -> Any:
         """One of the JSON files. Raises RunError."""
         return read_json(self.path / name)
-
-    def append_history(self, record: Mapping[str, float], columns: list[str]) -> None:
-        """Add one line to the history, written out at once; the first one is preceded by the column names."""
-        path, written = self.path / HISTORY_FILE, 0
-        line = ",".join(str(record.get(column, "")) for column in columns)  # numbers: nothing to quote
-        try:
-            with path.open("ab") as file:
-                written = file.tell()
-                header = "" if written else f"{','.join(columns)}\n"
-                file.write(f"{header}{line}\n".encode())
-        except OSError as error:
-            with suppress(OSError):
-                os.truncate(path, written)  # no half line
-            raise RunError(f"{path}: must be writable, got {error}") from error
 
     def history(self) -> list[dict[str, float]]:
         """The records of the history, without what was not taken in an epoch. Raises RunError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -11,42 +11,52 @@ from torch import Tensor
 
 from mytorch.core import Buffer, Optimizer, Parameter, Schedule
 
-Held = Parameter | Buffer
 
-
-@dataclass(frozen=True)
 class Snapshot:
-    """Weights, buffers, optimizer, schedule and the random state at one moment."""
+    """Weights, buffers, optimizer, schedule and the random state at the moment of the last `take`.
 
-    values: list[Tensor]
-    optimizer: dict[str, Any]
-    schedule: dict[str, Any] | None
-    random: Tensor
+    One is taken at every epoch, into the same memory.
+    """
 
-    @classmethod
-    def take(cls, tensors: Sequence[Held], optimizer: Optimizer, schedule: Schedule | None) -> Snapshot:
+    def __init__(self, held: Sequence[Parameter | Buffer], optimizer: Optimizer, schedule: Schedule | None) -> None:
+        self.held, self.optimizer, self.schedule = held, optimizer, schedule
+        self._seen: list[Tensor] = []
+        self._copies: list[Tensor] = []
+        self._state: dict[str, Any] = {}
+        self._schedule: dict[str, Any] | None = None
+        self._random = torch.get_rng_state()
+
+    def take(self) -> None:
         """Copy everything."""
-        return cls(
-            [held.value.clone() for held in tensors],
-            _copy(optimizer.state_dict()),
-            schedule.state_dict() if schedule else None,
-            torch.get_rng_state(),
-        )
+        seen = [held.value for held in self.held]
+        self._state = _collect(self.optimizer.state_dict(), seen)
+        if len(seen) == len(self._seen) and all(map(is_, seen, self._seen)):
+            torch._foreach_copy_(self._copies, seen)
+        else:
+            self._seen, self._copies = seen, [value.clone() for value in seen]
+        self._schedule = self.schedule.state_dict() if self.schedule is not None else None
+        self._random = torch.get_rng_state()
 
-    def restore(self, tensors: Sequence[Held], optimizer: Optimizer, schedule: Schedule | None) -> None:
+    def restore(self) -> None:
         """Put everything back; gradients are forgotten."""
-        for held, value in zip(tensors, self.values, strict=True):
+        values, state = self._copies[: len(self.held)], self._copies[len(self.held) :]
+        for held, value in zip(self.held, values, strict=True):
             held.value.copy_(value)
-        optimizer.zero_grad()
-        optimizer.load_state_dict(self.optimizer)
-        if schedule is not None and self.schedule is not None:
-            schedule.load_state_dict(self.schedule)
-        torch.set_rng_state(self.random)
+        for collected, value in zip(self._seen[len(self.held) :], state, strict=True):
+            collected.copy_(value)
+        self.optimizer.zero_grad()
+        self.optimizer.load_state_dict(self._state)
+        if self.schedule is not None and self._schedule is not None:
+            self.schedule.load_state_dict(self._schedule)
+        torch.set_rng_state(self._random)
 
 
-def _copy(state: Any) -> Any:
-    if isinstance(state, Tensor):
-        return state.clone()
+def _collect(state: Any, tensors: list[Tensor]) -> Any:
+    """A copy of nested dicts and lists that holds the same tensors; they are added to `tensors`."""
     if isinstance(state, dict):
-        return {name: _copy(value) for name, value in state.items()}
-    return [_copy(value) for value in state] if isinstance(state, list) else state
+        return {name: _collect(value, tensors) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_collect(value, tensors) for value in state]
+    if isinstance(state, Tensor):
+        tensors.append(state)
+    return state

@@ -75,6 +75,7 @@ class Training:
         self.tensors = list(dict.fromkeys(held for _, held in net.named_state()))
         self.watched = [held for held in self.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self.order_state = batches.generator.get_state()
+        self._snapshot = Snapshot(self.tensors, optimizer, schedule)
 
     @property
     def measured(self) -> list[str]:
@@ -109,12 +110,12 @@ class Training:
         """Train on every batch once. True if a hook asked to stop."""
         started = time.perf_counter()
         self.epoch += 1
-        snapshot = Snapshot.take(self.tensors, self.optimizer, self.schedule)
+        self._snapshot.take()
         self.order_state = self.batches.generator.get_state()
         record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
-        record["train_loss"], stop = self._batches(snapshot)
+        record["train_loss"], stop = self._batches()
         if not values_finite([held.value for held in self.watched]):
-            self._not_finite("a weight or buffer", snapshot, len(self.batches))
+            self._not_finite("a weight or buffer", len(self.batches))
         if self.schedule is not None and self.schedule.interval == "epoch":
             self.schedule.step()
         record["seconds"] = time.perf_counter() - started
@@ -123,7 +124,7 @@ class Training:
         self.history.append(record)
         return self.hooks.notify("epoch_ended", run=self, epoch=self.epoch, record=record) or stop
 
-    def _batches(self, snapshot: Snapshot) -> tuple[float, bool]:
+    def _batches(self) -> tuple[float, bool]:
         """Train on the epoch's batches. Returns the mean loss a row and whether a hook asked to stop."""
         loss, epoch, listening = self.loss, self.epoch, self.hooks.wants("batch_ended")
         total, rows, stop = 0.0, 0, False
@@ -131,7 +132,7 @@ class Training:
             for number, (targets, value) in enumerate(steps, 1):
                 here, amount = count_rows(targets), value.item()
                 if not math.isfinite(amount):
-                    self._not_finite(f"the loss ({amount})", snapshot, number)
+                    self._not_finite(f"the loss ({amount})", number)
                 total += amount * weight_of(loss, here)
                 rows += here
                 if listening and self.hooks.notify("batch_ended", run=self, epoch=epoch, batch=number, loss=value):
@@ -154,8 +155,8 @@ class Training:
             results |= {f"test_{name}": value for name, value in judged.items()}
         return results
 
-    def _not_finite(self, what: str, snapshot: Snapshot, batch: int) -> None:
-        origin = find_origin(self, snapshot, batch)
+    def _not_finite(self, what: str, batch: int) -> None:
+        origin = find_origin(self, self._snapshot, batch)
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"
             seen = batch
