@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mytorch.core import DataSet
+from mytorch.core import DataSet, rows_at
 
 
 class Squares(DataSet):
@@ -48,3 +48,21 @@ def test_what_is_known_and_what_a_subclass_must_write() -> None:
         len(Empty())
     with pytest.raises(NotImplementedError, match="Empty: __getitems__ must be defined"):
         Empty().__getitems__([0])
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (7,), (7, 0, 2), (7, 2, 3)])
+def test_rows_at(shape):
+    values = torch.randn(2 * shape[0], *shape[1:])[::2]
+    for indices in ([3, 0, 3], [], range(7)):
+        listed = list(indices)
+        wanted = torch.stack([values[index] for index in listed]) if listed else values[:0]
+        for given in (listed, torch.tensor(listed, dtype=torch.int64), torch.tensor(listed, dtype=torch.int32)):
+            found = rows_at(values, given)
+            assert torch.equal(found, wanted)
+            assert found.data_ptr() != values.data_ptr() or not found.numel()
+
+
+@pytest.mark.parametrize("index", [7, -1])
+def test_a_row_outside(index):
+    with pytest.raises(IndexError):
+        rows_at(torch.randn(7, 2), [0, index])

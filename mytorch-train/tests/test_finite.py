@@ -190,6 +190,9 @@ def test_weights_of_several_dtypes_and_none():
     assert values_finite([])
     assert values_finite([torch.zeros(0), torch.ones(2), torch.ones(3, dtype=torch.float64), torch.tensor(1.0)])
     assert values_finite([torch.full((3,), 3e38)] * 3)
+    assert values_finite([torch.tensor([1 + 1j]), torch.tensor([True]), torch.tensor([2**40])])
+    assert not values_finite([torch.tensor([complex(1, math.inf)])])
+    assert not values_finite([torch.tensor([math.inf, -math.inf])])
     assert not values_finite([torch.ones(2), torch.tensor([1.0, -math.inf])])
     assert not values_finite([torch.tensor([math.nan, 1.0])])
 

@@ -11,7 +11,7 @@ from mytorch.core.checks import (
     require_range,
     require_same_shape,
 )
-from mytorch.core.dataset import DataSet
+from mytorch.core.dataset import DataSet, rows_at
 from mytorch.core.description import call_with, describe, rebuild, tie
 from mytorch.core.errors import (
     ArgumentError,
@@ -60,5 +60,6 @@ __all__ = [
     "require_no_grad",
     "require_range",
     "require_same_shape",
+    "rows_at",
     "tie",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet
+from mytorch.core import ArgumentError, DataSet, rows_at
 from mytorch.data.dtype import floating_dtype
 
 
@@ -41,7 +41,7 @@ class Disk(DataSet):
         return len(self.inputs)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Tensor]:
-        return self.inputs[indices], self.targets[indices]
+        return rows_at(self.inputs, indices), rows_at(self.targets, indices)
 
     def plot(self, path: Path) -> Path:
         """Draw the points and the circle into a new file; see mytorch.data.plot."""

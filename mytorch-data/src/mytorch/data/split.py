@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet
+from mytorch.core import ArgumentError, DataSet, rows_at
 
 
 class Rows(DataSet):
@@ -24,7 +24,7 @@ class Rows(DataSet):
         return len(self.indices)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
-        return self.dataset.__getitems__(self.indices[indices])
+        return self.dataset.__getitems__(rows_at(self.indices, indices))
 
 
 def split(dataset: DataSet, fractions: Sequence[float], seed: int = 0) -> tuple[Rows, ...]:

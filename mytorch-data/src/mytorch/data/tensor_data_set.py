@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, ShapeError
+from mytorch.core import ArgumentError, DataSet, ShapeError, rows_at
 
 
 class TensorDataSet(DataSet):
@@ -46,4 +46,4 @@ class TensorDataSet(DataSet):
         return len(self.inputs)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Tensor]:
-        return self.inputs[indices], self.targets[indices]
+        return rows_at(self.inputs, indices), rows_at(self.targets, indices)

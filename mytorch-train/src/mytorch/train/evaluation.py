@@ -22,9 +22,9 @@ def metric_name(metric: Metric) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__).lower()
 
 
-def weight_of(loss: Module, rows: int) -> int:
-    """How often a batch's loss counts when losses are averaged over rows."""
-    return 1 if getattr(loss, "reduction", "mean") == "sum" else rows
+def averages(loss: Module) -> bool:
+    """Whether a batch's loss is a mean over its rows, and counts for each of them when batches are averaged."""
+    return getattr(loss, "reduction", "mean") != "sum"
 
 
 def require_number(loss: Module, value: Tensor, purpose: str) -> None:
@@ -77,7 +77,7 @@ def evaluate(
             if loss is not None:
                 value = loss(prediction, targets)
                 require_number(loss, value, "judge by")
-                total += float(value) * weight_of(loss, here)
+                total += float(value) * (here if averages(loss) else 1)
             rows += here
             if in_units is not None and metrics:
                 prediction, targets = in_units(prediction), in_units(targets)

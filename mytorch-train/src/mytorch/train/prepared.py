@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, ShapeError
+from mytorch.core import ArgumentError, DataSet, ShapeError, rows_at
 from mytorch.train.batches import fetch
 from mytorch.train.moments import INPUTS, TARGETS, Moments
 
@@ -28,7 +28,7 @@ class Inputs(DataSet):
         return len(self.inputs)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, None]:
-        return self.inputs[indices], None
+        return rows_at(self.inputs, indices), None
 
 
 class Prepared(DataSet):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, DataSet, DtypeError
+from mytorch.core import ArgumentError, DataSet, DtypeError, rows_at
 from mytorch.train.batches import fetch
 
 Encoding = Literal["one-hot", "binary"]
@@ -65,4 +65,4 @@ class EncodedTargets(DataSet):
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Tensor]:
         inputs, targets = fetch(self.data, torch.as_tensor(indices))
-        return inputs, self.encode(targets) if self._encoded is None else self._encoded[indices]
+        return inputs, self.encode(targets) if self._encoded is None else rows_at(self._encoded, indices)

@@ -16,7 +16,7 @@ from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import evaluate, metric_name, weight_of
+from mytorch.train.evaluation import averages, evaluate, metric_name
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.snapshot import Snapshot
 
@@ -126,14 +126,14 @@ class Training:
 
     def _batches(self) -> tuple[float, bool]:
         """Train on the epoch's batches. Returns the mean loss a row and whether a hook asked to stop."""
-        loss, epoch, listening = self.loss, self.epoch, self.hooks.wants("batch_ended")
+        epoch, listening, averaged = self.epoch, self.hooks.wants("batch_ended"), averages(self.loss)
         total, rows, stop = 0.0, 0, False
         with closing(self.engine.steps(self)) as steps:
             for number, (targets, value) in enumerate(steps, 1):
                 here, amount = count_rows(targets), value.item()
                 if not math.isfinite(amount):
                     self._not_finite(f"the loss ({amount})", number)
-                total += amount * weight_of(loss, here)
+                total += amount * here if averaged else amount
                 rows += here
                 if listening and self.hooks.notify("batch_ended", run=self, epoch=epoch, batch=number, loss=value):
                     stop = True

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet
+from mytorch.core import ArgumentError, DataSet, rows_at
 from mytorch.data.dtype import floating_dtype
 from mytorch.data.table.encode import encode as encode_features
 from mytorch.data.table.encode import learn_features
@@ -120,4 +120,5 @@ class Table(DataSet):
         return len(self._raw)
 
     def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Any]:
-        return self._filled(self._raw[indices]), None if self.targets is None else self.targets[indices]
+        targets = None if self.targets is None else rows_at(self.targets, indices)
+        return self._filled(rows_at(self._raw, indices)), targets

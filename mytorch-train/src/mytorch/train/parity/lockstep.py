@@ -12,7 +12,7 @@ from torch import Tensor
 from mytorch.train.batches import count_rows
 from mytorch.train.build import Setup
 from mytorch.train.errors import ParityError
-from mytorch.train.evaluation import weight_of
+from mytorch.train.evaluation import averages
 from mytorch.train.parity.contestant import Contestant, Ours, Torchs, judge
 
 History = list[dict[str, float]]
@@ -27,7 +27,7 @@ def train_in_lockstep(setup: Setup, contestants: Sequence[Contestant]) -> list[H
             here = count_rows(targets)
             rows += here
             for index, value in enumerate(step_each(contestants, inputs, targets)):
-                totals[index] += value * weight_of(setup.loss, here)
+                totals[index] += value * (here if averages(setup.loss) else 1)
         for contestant, history, total in zip(contestants, histories, totals, strict=True):
             contestant.advance("epoch")
             history.append({"epoch": epoch, "train_loss": total / rows, **judge(contestant, setup)})
