@@ -30,7 +30,6 @@ class Module:
     """
 
     training: bool = True
-    _module_input_grad: bool = True
     _module_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -144,20 +143,23 @@ class Module:
 
     # Leaving out the gradient of the data
 
-    @property
-    def input_grad(self) -> bool:
-        """Whether backward returns the gradient of the input. Set False on the outermost module to save the work.
+    input_grad: bool = True
+    """Whether backward returns the gradient of the input. Set False on the outermost module to save the work.
 
-        It is passed on to the child that receives only the container's input, if that child is used once.
-        """
-        return self._module_input_grad
+    It is passed on to the child that receives only the container's input, if that child is used once.
+    """
 
-    @input_grad.setter
-    def input_grad(self, wanted: bool) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "input_grad":  # no property, since every layer reads it at every step
+            self._pass_on(value)
+        else:
+            super().__setattr__(name, value)
+
+    def _pass_on(self, wanted: bool) -> None:
         uses = Counter(id(module) for _, module in tree.walk(self))
         module: Module | None = self
         while module is not None and uses[id(module)] == 1:
-            module._module_input_grad = wanted
+            vars(module)["input_grad"] = wanted
             module = module.first_child()
 
     def first_child(self) -> Module | None:

@@ -47,7 +47,7 @@ class ModuleSequence(Module, MutableSequence[Module]):
         for module in (self, *new):
             module.input_grad = True
         self.layers[key if isinstance(key, slice) else slice(key, key + 1)] = new
-        self._module_input_grad = wanted
+        vars(self)["input_grad"] = wanted
 
     def _index(self, index: int) -> int:
         if not -len(self.layers) <= index < len(self.layers):
