@@ -16,5 +16,7 @@ def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
     """
     grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None and p.trainable]
     if grads:
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        traced = torch.compiler.is_compiling()  # machine code comes of the formula only
+        norms = [torch.linalg.vector_norm(d) for d in grads] if traced else torch._foreach_norm(grads)
+        norm = torch.linalg.vector_norm(torch.stack(norms))
         torch._foreach_mul_(grads, (max_norm / (norm + 1e-6)).clamp(max=1.0))

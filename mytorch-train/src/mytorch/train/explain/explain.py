@@ -68,7 +68,7 @@ def _update(net: Module, optimizer: Optimizer, clip_grad_norm: float | None) -> 
         type(optimizer).__name__,
         depth=0,
         use=1,
-        summary=repr(optimizer),
+        summary=f"{optimizer!r}{'' if clip_grad_norm is None else f', d clipped to a norm of {clip_grad_norm:g}'}",
         formula=formula_of(type(optimizer), "update"),
         inputs=before,
         outputs=_values(active),
