@@ -18,7 +18,7 @@ from networks import TORCH_SGD, draw, ours, ours_in_backward, pytorch, pytorch_i
 from side_by_side import Contestant, Report, Spread, Target, arguments, in_process, prepare
 from torch.profiler import ProfilerActivity, profile, record_function
 
-DEPTHS, WIDTHS, BATCHES = (2, 8, 32), (256, 1024), (32, 1024)
+DEPTHS, WIDTHS, BATCHES = (2, 8, 32), (256, 1024), (1, 32, 1024)
 OURS, OURS_IN_BACKWARD, THEIRS_IN_BACKWARD = "mytorch", "mytorch, in backward", "PyTorch, in backward"
 THEIRS = [f"PyTorch, {sgd}" for sgd in TORCH_SGD]
 MEASURED = "measured step"
@@ -79,10 +79,10 @@ def compare(report: Report, layers: int, width: int, batch_size: int) -> None:
         for name, held in found.items()
     ]
     size = f"{layers} linear layers of width {width}, batch {batch_size}"
-    title = (
-        f"Peak memory of a step, {size}: gradients of a layer {layer / MIB:.2f} MiB, of all {layers * layer / MIB:.2f}"
+    gradients = f"gradients of a layer {layer / MIB:.2f} MiB, of all {layers * layer / MIB:.2f}"
+    report.table(
+        f"Peak memory of a step, {size}: {gradients}", ["contestant", "MiB", "times mytorch", "MiB on top"], rows
     )
-    report.table(title, ["contestant", "MiB", "times mytorch", "MiB on top"], rows)
     least = min(THEIRS, key=lambda name: found[name])
     for one, other in ((OURS, least), (OURS_IN_BACKWARD, THEIRS_IN_BACKWARD)):
         ratio = Spread.of([found[one] / found[other]])

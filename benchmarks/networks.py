@@ -74,7 +74,7 @@ def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -
 
 
 def pytorch_in_backward(weights: Weights, batch: Batch) -> Contestant:
-    """PyTorch eager with each parameter updated as soon as its gradient is there, by a hook and a fused SGD of its own."""
+    """PyTorch eager with each parameter updated as soon as its gradient is there, by a fused SGD of its own."""
     net, loss = Plain(weights), torch.nn.MSELoss()
     inputs, targets = batch
     own = {p: torch.optim.SGD([p], lr=LR, momentum=MOMENTUM, fused=True) for p in net.parameters()}

@@ -280,9 +280,7 @@ def test_an_optimizer_that_says_that_it_mixes_parameters_is_taken_at_its_word():
     )
     report = check_optimizer(OneCount, checks=("step_only",))
     assert report.skipped["step_only"].endswith("got some of them: it has a step of its own")
-    with pytest.raises(
-        CheckError, match="step_only: .*set mixes_parameters = True"
-    ):  # the tag alone tells training nothing
+    with pytest.raises(CheckError, match=r"step_only: .*set mixes_parameters = True"):  # the tag is the kit's alone
         check_optimizer(OneVelocity, tags=("mixes_parameters",), checks=("step_only",))
 
 

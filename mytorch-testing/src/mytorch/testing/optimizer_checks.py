@@ -85,7 +85,7 @@ def parameters_apart(case: OptimizerCase) -> None:
 
 
 def step_only(case: OptimizerCase) -> None:
-    """Parameters updated one by one, the last first, move as in whole steps, to the bit, unless it mixes_parameters."""
+    """Parameters updated one by one, the last first, move to the bit as in whole steps, unless it mixes_parameters."""
     trial = OptimizerTrial(case)
     try:
         trial.optimizer.require_steps_apart()
