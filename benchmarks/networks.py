@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch import nn, optim
-from mytorch.train import step
-from mytorch.train.step_in_backward import step_in_backward
+from mytorch.train import step, step_in_backward
 
 REFERENCE, BATCH = (2, 25, 25, 25, 2), 100
 LR, MOMENTUM = 0.01, 0.9

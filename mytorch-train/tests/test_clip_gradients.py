@@ -10,9 +10,8 @@ from compiled_runs import require_equal, table, was_compiled
 from toy_parts import SGD, Chain, Dense, Line, Ramp, Rectify, SquaredError, network
 
 from mytorch.core import ArgumentError, Parameter
-from mytorch.train import ExperimentError, explain, fit, load_experiment, step, train_experiment
+from mytorch.train import ExperimentError, clip_gradients, explain, fit, load_experiment, step, train_experiment
 from mytorch.train.build import build
-from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.compiled.export import export_step
 from mytorch.train.parity import compare
 

@@ -31,7 +31,7 @@ def step_in_backward(net: Module, loss: Module, optimizer: Optimizer, inputs: An
     optimizer.require_steps_apart()
     updates = _Updates(net, optimizer)
     try:
-        with intercept(updates.holders(), updates.around):
+        with intercept(updates.holders, updates.around):
             value = gradients(net, loss, inputs, targets)
         updates.require_none_late(updates.done)
     except Exception as error:
@@ -48,16 +48,18 @@ class _Updates:
     def __init__(self, net: Module, optimizer: Optimizer) -> None:
         self.net, self.optimizer = net, optimizer
         self.trained = {p for group in optimizer.param_groups for p in group["params"] if p.trainable}
+        self.own = {module: own for module in net.modules() if (own := self._own(module))}
         self.in_flight: Counter[Parameter] = Counter()
         self.done: set[Parameter] = set()
 
+    @property
     def holders(self) -> Iterator[tuple[str, Module]]:
         """The modules that hold a parameter to be updated themselves."""
-        return ((path, module) for path, module in self.net.named_modules() if self._own(module))
+        return (("", module) for module in self.own)  # nobody asks for the paths
 
     def around(self, _path: str, module: Module, name: str, method: Method) -> Method:
         """What stands for a holder's forward and backward."""
-        own = self._own(module)
+        own = self.own[module]
 
         def forward(*inputs: Any, **options: Any) -> Any:
             self.in_flight.update(own)
@@ -74,10 +76,10 @@ class _Updates:
 
     def require_none_late(self, updated: Collection[Parameter]) -> None:
         """Raise LateGradientError if one that was updated has a gradient again."""
-        late = [name for name, p in self.net.named_param() if p in updated and p.grad is not None]
-        if late:
+        if late := {p for p in updated if p.grad is not None}:
+            first = next(name for name, p in self.net.named_param() if p in late)
             raise LateGradientError(
-                f"optimizer_in_backward: the gradient of {late[0]} must be complete when the backward of every module "
+                f"optimizer_in_backward: the gradient of {first} must be complete when the backward of every module "
                 "that holds it is through, got more after its update; let the module that adds to it hold the "
                 "parameter as an attribute, or leave optimizer_in_backward out"
             )

@@ -41,6 +41,7 @@ class Recipe:
     structure: Any
     """How the tensors of a batch make up (inputs, targets)."""
     clip_grad_norm: float | None = None
+    """As `step` takes it."""
 
     def call(self, steps: int, *tensors: Tensor) -> list[Tensor]:
         """Take so many steps."""
