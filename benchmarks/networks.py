@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch import nn, optim
-from mytorch.train import step
+from mytorch.train import step, step_in_backward
 
 REFERENCE, BATCH = (2, 25, 25, 25, 2), 100
 LR, MOMENTUM = 0.01, 0.9
@@ -49,6 +49,13 @@ def ours(weights: Weights, batch: Batch) -> Contestant:
     return Contestant(partial(step, net, loss, optimizer, *batch), inference=True)
 
 
+def ours_in_backward(weights: Weights, batch: Batch) -> Contestant:
+    """The same with each parameter updated during the backward pass."""
+    net, loss, optimizer = make(weights)
+    net.input_grad = False
+    return Contestant(lambda: step_in_backward(net, loss, optimizer, *batch), inference=True)
+
+
 def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -> Contestant:
     """PyTorch eager: a Sequential, or a Module written plainly, with one variant of its SGD."""
     net = _sequential(weights) if sequential else Plain(weights)
@@ -61,6 +68,27 @@ def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -
         value: Tensor = loss(net(inputs), targets)
         value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        return value.detach()
+
+    return Contestant(train)
+
+
+def pytorch_in_backward(weights: Weights, batch: Batch) -> Contestant:
+    """PyTorch eager with each parameter updated as soon as its gradient is there, by a fused SGD of its own."""
+    net, loss = Plain(weights), torch.nn.MSELoss()
+    inputs, targets = batch
+    own = {p: torch.optim.SGD([p], lr=LR, momentum=MOMENTUM, fused=True) for p in net.parameters()}
+
+    def update(parameter: Tensor) -> None:
+        own[parameter].step()
+        own[parameter].zero_grad()
+
+    for parameter in net.parameters():
+        parameter.register_post_accumulate_grad_hook(update)
+
+    def train() -> Tensor:
+        value: Tensor = loss(net(inputs), targets)
+        value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
     return Contestant(train)

@@ -72,6 +72,49 @@ def test_passes_by_what_is_frozen_or_has_no_gradient() -> None:
     assert list(optimizer.state_dict()["state"]) == [2]
 
 
+def test_some_parameters_alone_move_as_in_a_whole_step() -> None:
+    def start() -> tuple[list[Parameter], Mean]:
+        torch.manual_seed(4)
+        held = with_gradient(2, 3, 2, 4)
+        held[2].trainable = False
+        return held, Mean([{"params": held[:1]}, {"params": held[1:], "lr": 0.5, "rate": 0.25}])
+
+    (whole, optimizer), (parts, other) = start(), start()
+    stranger, *_ = with_gradient(2)
+    for number in range(3):
+        optimizer.step()
+        other.step_only([parts[3], stranger])
+        other.step_only(parts[:3])
+        if number == 1:  # a value that was replaced takes its state along
+            for held in (whole, parts):
+                held[1].value = held[1].value.double()
+                held[1].grad = None if held[1].grad is None else held[1].grad.double()
+    torch.testing.assert_close([p.value for p in parts], [p.value for p in whole], rtol=0, atol=0)
+    assert other.state[parts[1]]["mean"].dtype is torch.float64
+    optimizer.step()
+    other.step()  # whole steps go on from there
+    torch.testing.assert_close([p.value for p in parts], [p.value for p in whole], rtol=0, atol=0)
+    other.step_only([])
+    assert stranger not in other.state
+
+
+def test_an_optimizer_that_must_see_all_parameters_updates_no_part() -> None:
+    class Mixes(Mean):
+        mixes_parameters = True
+
+    class OwnStep(Mean):
+        def step(self) -> None:
+            super().step()
+
+    for kind, reason in ((Mixes, "it mixes parameters"), (OwnStep, "it has a step of its own")):
+        (parameter,) = with_gradient(2)
+        before = parameter.value.clone()
+        text = f"{kind.__name__}: parameters must be updated all at once, got some of them: {reason}"
+        with pytest.raises(ArgumentError, match=text):
+            kind([parameter]).step_only([parameter])
+        torch.testing.assert_close(parameter.value, before)
+
+
 def test_zero_grad_sets_none_in_every_group() -> None:
     a, b = with_gradient(2, 3)
     optimizer = Mean([{"params": [a]}, {"params": [b]}])

@@ -107,6 +107,17 @@ class OneCount(Momentum):
         parameter.value.sub_(group["lr"] * v / (1 - 0.9**self.steps))
 
 
+class CountsUpdates(Momentum):
+    """Writes a count into the group, which is another's for some parameters alone."""
+
+    def update(self, parameters, group):
+        group["steps"] = group.get("steps", 0) + 1
+        super().update(parameters, group)
+
+    def move(self, parameter, v, group):
+        parameter.value.sub_(group["lr"] * v / group["steps"])
+
+
 class FirstGroupsRate(Momentum):
     def move(self, parameter, v, group):
         parameter.value.sub_(self.param_groups[0]["lr"] * v)
@@ -204,6 +215,8 @@ WRONG = [
     (DecaysWithoutGradient, "absent_gradient", "a parameter whose grad is None must stay what it is"),
     (MovesAll, "not_trainable", "a parameter with trainable=False must stay what it is"),
     (OneVelocity, "parameters_apart", "must be the same with an optimizer of its own .tag mixes_parameters"),
+    (OneVelocity, "step_only", "must be the same from step_only .* if it cannot, set mixes_parameters = True"),
+    (CountsUpdates, "step_only", "must be the same from step_only .* if it cannot, set mixes_parameters = True"),
     (OneCount, "late_parameter", "must move as with a new optimizer when its first gradient comes at step 3"),
     (FirstGroupsRate, "groups", "must be the same in a group with its lr as with an optimizer with that lr"),
     (RemembersRate, "setting_zero", "must stay what it is once lr is 0"),
@@ -235,7 +248,7 @@ def test_the_right_twin_passes_all():
     report = check_optimizer(Momentum, reference=torch_sgd)
     assert report.passed == [check.__name__ for check in OPTIMIZER_CHECKS]
     assert str(report).startswith(
-        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 22 of 22 checks passed; 22 different ones, at least 14 must: "
+        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 23 of 23 checks passed; 23 different ones, at least 14 must: "
     )
 
 
@@ -251,6 +264,24 @@ def test_tags_say_what_does_not_apply():
     assert report.skipped == dict.fromkeys(("groups", "parameters_apart"), "tag mixes_parameters")
     with pytest.raises(UnknownNameError, match=r"check_optimizer: unknown tag 'mixes'\. .*mixes_parameters"):
         check_optimizer(Momentum, tags=("mixes",))
+
+
+class SaysSo(OneVelocity):
+    mixes_parameters = True
+
+
+def test_an_optimizer_that_says_that_it_mixes_parameters_is_taken_at_its_word():
+    checks = ("parameters_apart", "step_only", "absent_gradient")
+    report = check_optimizer(SaysSo, checks=checks)
+    assert report.passed == ["absent_gradient"]
+    assert report.skipped["parameters_apart"] == "tag mixes_parameters"
+    assert report.skipped["step_only"] == (
+        "SaysSo: parameters must be updated all at once, got some of them: it mixes parameters"
+    )
+    report = check_optimizer(OneCount, checks=("step_only",))
+    assert report.skipped["step_only"].endswith("got some of them: it has a step of its own")
+    with pytest.raises(CheckError, match=r"step_only: .*set mixes_parameters = True"):  # the tag is the kit's alone
+        check_optimizer(OneVelocity, tags=("mixes_parameters",), checks=("step_only",))
 
 
 def test_an_optimizer_in_place_of_a_factory():

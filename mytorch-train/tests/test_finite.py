@@ -83,6 +83,14 @@ def test_backward_only(at, epoch, batch):
     torch.testing.assert_close(net.state_dict(), weights.before[epoch, batch], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("options", [{"clip_grad_norm": 0.05}, {"optimizer_in_backward": True}])
+def test_steps_of_every_kind_are_repeated_as_they_were_taken(options):
+    net = Chain(Dense(2, 3), Bomb(backward_at=4), Dense(3, 2))
+    text, weights = fails(net, **options)
+    assert "in epoch 1, batch 4: the first value that is not finite is the gradient of the input of layer '1'" in text
+    torch.testing.assert_close(net.state_dict(), weights.before[1, 4], rtol=0, atol=0)
+
+
 def test_the_last_batch_of_the_last_epoch():
     net = Chain(Dense(2, 3), Bomb(backward_at=10), Dense(3, 2))
     text, weights = fails(net, epochs=2)

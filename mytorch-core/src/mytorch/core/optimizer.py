@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from operator import is_
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +38,10 @@ class Optimizer:
 
     params: parameters, or dicts with "params" and the settings of that group.
     """
+
+    mixes_parameters: ClassVar[bool] = False
+    """Whether a parameter's update depends on others, as with a norm over all gradients, one count of steps for all or
+    draws in their order. A subclass of which this is true says so, and `step_only` refuses."""
 
     def __init__(self, params: Iterable[Parameter] | Iterable[Group], defaults: Group) -> None:
         self.defaults = defaults
@@ -88,6 +92,35 @@ class Optimizer:
                     self._values[id(group)] = values
                     self._follow(active)
                 self.update(active, group)
+
+    def step_only(self, parameters: Iterable[Parameter]) -> None:
+        """Update those of `parameters` that `step` would update, and no others: the same for each as in a whole step.
+
+        Raises ArgumentError for an optimizer that must see all of them at once.
+        """
+        self.require_steps_apart()
+        chosen = set(parameters)
+        for group in self.param_groups:
+            active = [p for p in group["params"] if p in chosen and p.grad is not None and p.trainable]
+            if active:
+                part = {**group, "params": active}  # `values_of` is asked for the group that `update` is given
+                self._values[id(part)] = [p.value for p in active]
+                try:
+                    self._follow(active)
+                    self.update(active, part)
+                finally:
+                    del self._values[id(part)]
+
+    def require_steps_apart(self) -> None:
+        """Raise ArgumentError unless some parameters may be updated before others, as `step_only` does.
+
+        Not if it `mixes_parameters`, nor if a subclass wrote a `step` of its own, which may do more than `update`.
+        """
+        if self.mixes_parameters or type(self).step is not Optimizer.step:
+            raise ArgumentError(
+                f"{self._name}: parameters must be updated all at once, got some of them: "
+                + ("it mixes parameters" if self.mixes_parameters else "it has a step of its own")
+            )
 
     def values_of(self, group: Group) -> list[Tensor]:
         """The values of the parameters that `update` is given, as one list for torch's list-wise kernels."""

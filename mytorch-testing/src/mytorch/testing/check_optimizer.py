@@ -21,6 +21,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     optimizer_checks.absent_gradient,
     optimizer_checks.not_trainable,
     optimizer_checks.parameters_apart,
+    optimizer_checks.step_only,
     optimizer_checks.late_parameter,
     optimizer_checks.groups,
     optimizer_checks.setting_zero,
@@ -64,7 +65,8 @@ def check_optimizer(
 
     factory: builds a new optimizer of the parameters, or dicts of them, that it is given: `lambda p: SGD(p, lr=0.1)`
     checks, opt_out: as in check_layer
-    tags: "maximizes", "mixes_parameters" for one in which a parameter's step depends on the others, "not_traceable"
+    tags: "maximizes", "mixes_parameters" for one in which a parameter's step depends on the others (as the class
+        attribute of that name says to training), "not_traceable"
     reference: builds the same of torch tensors with `.grad`, such as `lambda p: torch.optim.SGD(p, lr=0.1)`; every
         step is compared with its `step()`
     Returns and raises as check_layer does.

@@ -84,6 +84,24 @@ def parameters_apart(case: OptimizerCase) -> None:
         require_close(f"the parameter of shape {tuple(expected.shape)}", trial.values[number], expected, rule)
 
 
+def step_only(case: OptimizerCase) -> None:
+    """Parameters updated one by one, the last first, move to the bit as in whole steps, unless it mixes_parameters."""
+    trial = OptimizerTrial(case)
+    try:
+        trial.optimizer.require_steps_apart()
+    except ArgumentError as error:
+        raise Skip(str(error)) from None
+    torch.manual_seed(case.seed)
+    expected = OptimizerTrial(case).run().values
+    torch.manual_seed(case.seed)
+    for number in range(STEPS):
+        trial.give_gradients(number)
+        for parameter in reversed(trial.parameters):
+            trial.optimizer.step_only([parameter])
+    rule = "be the same from step_only for one after the other as from step; if it cannot, set mixes_parameters = True"
+    trial.require_values(expected, rule, rtol=0, atol=0)
+
+
 def late_parameter(case: OptimizerCase) -> None:
     """A parameter whose first gradient comes later moves as if the optimizer were new to it."""
     trial = _unmixed(case)
@@ -155,9 +173,10 @@ def state_round_trip(case: OptimizerCase) -> None:
 
 
 def _unmixed(case: OptimizerCase) -> OptimizerTrial:
-    if "mixes_parameters" in case.tags:
+    trial = OptimizerTrial(case)
+    if "mixes_parameters" in case.tags or trial.optimizer.mixes_parameters:
         raise Skip("tag mixes_parameters")
-    return OptimizerTrial(case)
+    return trial
 
 
 def _lr(trial: OptimizerTrial) -> float:

@@ -2,6 +2,7 @@
 
 from mytorch.train.batches import Batches
 from mytorch.train.class_counts import F1, BalancedAccuracy
+from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.compare_runs import RunComparison, compare_runs
 from mytorch.train.decision_boundary import draw_decision_boundary
 from mytorch.train.early_stopping import EarlyStopping
@@ -20,6 +21,7 @@ from mytorch.train.roc_auc import ROCAUC
 from mytorch.train.runs import RunSummary, list_runs
 from mytorch.train.squared_error import R2, MeanSquaredError
 from mytorch.train.step import gradients, step
+from mytorch.train.step_in_backward import LateGradientError, step_in_backward
 from mytorch.train.train_experiment import Run, load, train_experiment
 from mytorch.train.training import Training
 from mytorch.train.weights import load_model, save_model
@@ -38,6 +40,7 @@ __all__ = [
     "Explanation",
     "Judgement",
     "KeepBest",
+    "LateGradientError",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "NotFiniteError",
@@ -47,6 +50,7 @@ __all__ = [
     "RunError",
     "RunSummary",
     "Training",
+    "clip_gradients",
     "compare_runs",
     "draw_decision_boundary",
     "evaluate",
@@ -61,5 +65,6 @@ __all__ = [
     "observe",
     "save_model",
     "step",
+    "step_in_backward",
     "train_experiment",
 ]

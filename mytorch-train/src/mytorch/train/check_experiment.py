@@ -30,7 +30,6 @@ from mytorch.train.evaluation import evaluate, predict
 from mytorch.train.experiment import Experiment
 from mytorch.train.load_experiment import load_experiment
 from mytorch.train.monitor import Monitor
-from mytorch.train.step import step
 from mytorch.train.train_experiment import start
 
 ROWS = 32
@@ -107,7 +106,7 @@ def _try(setup: Setup) -> None:
     net.train()
     net.input_grad = False
     with torch.inference_mode():
-        value = step(net, setup.loss, setup.optimizer, inputs, targets)
+        value = training.take_step(net, setup.loss, setup.optimizer, inputs, targets)
     if not value.isfinite():
         raise ExperimentError(
             f"loss: must be finite at the first step, got {value.item()}; "

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import nearest
-from mytorch.train.step import step
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
@@ -34,9 +33,9 @@ class Eager:
 
     def steps(self, training: Training) -> Generator[tuple[Any, Tensor], None, None]:
         """One step a batch."""
-        net, loss, optimizer = training.net, training.loss, training.optimizer
+        net, loss, optimizer, take_step = training.net, training.loss, training.optimizer, training.take_step
         for inputs, targets in training.batches:
-            value = step(net, loss, optimizer, inputs, targets)
+            value = take_step(net, loss, optimizer, inputs, targets)
             training.after_batch()
             yield targets, value
 

@@ -68,6 +68,10 @@ class Experiment(Section):
     """Threads of tensor operations; as torch decides if left out."""
     engine: Literal["eager", "compiled"] = "eager"
     """Layer by layer, or several steps in one call of machine code."""
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    """Gradients are scaled down together where the norm over all of them is above it."""
+    optimizer_in_backward: bool = False
+    """Update each parameter during the backward pass and free its gradient."""
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1)] = 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from mytorch.core import Module, Parameter
+from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.observe import observe
 from mytorch.train.snapshot import Snapshot
 from mytorch.train.step import gradients
@@ -97,6 +98,8 @@ def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
                 return f"the loss, {type(loss).__name__}"
     except _Found as found:
         return str(found)
+    if training.clip_grad_norm is not None:
+        clip_gradients(training.optimizer, training.clip_grad_norm)
     training.optimizer.step()
     training.optimizer.zero_grad()
     for name, held in healthy:

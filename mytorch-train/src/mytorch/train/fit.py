@@ -36,6 +36,8 @@ def fit(
     folder: str | Path | None = None,
     quiet: bool = False,
     engine: str = "eager",
+    clip_grad_norm: float | None = None,
+    optimizer_in_backward: bool = False,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -44,6 +46,9 @@ def fit(
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
     hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
     engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
+    clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
+    optimizer_in_backward: update each parameter during the backward pass and free its gradient, with equal results:
+        gradients take the memory of the largest layer and not of the model.
     folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
     Raises ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
@@ -61,6 +66,8 @@ def fit(
         evaluate_every=evaluate_every,
         hooks=listeners,
         engine=make_engine(engine, quiet),
+        clip_grad_norm=clip_grad_norm,
+        optimizer_in_backward=optimizer_in_backward,
     )
     if folder is not None:
         kept = RunFolder.create(Path(folder), type(net).__name__.lower())

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path
+from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.evaluation import require_number
 
 
@@ -26,9 +27,12 @@ def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
     return value  # type: ignore[no-any-return]
 
 
-def step(net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any) -> Tensor:
+def step(
+    net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any, clip_grad_norm: float | None = None
+) -> Tensor:
     """One training step from gradients that are None to gradients that are None. Returns the loss, a 0-dim tensor.
 
+    clip_grad_norm: gradients are scaled down together where their norm is above it.
     Call it under torch.inference_mode() to save what autograd would check. An error names the path to the layer.
     """
     try:
@@ -36,6 +40,8 @@ def step(net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: 
     except Exception as error:
         add_path(error, net)
         raise
+    if clip_grad_norm is not None:
+        clip_gradients(optimizer, clip_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
     return value

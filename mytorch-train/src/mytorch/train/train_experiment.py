@@ -115,6 +115,8 @@ def start(setup: Setup, hooks: Hooks, quiet: bool = True) -> Training:
         evaluate_every=setup.experiment.evaluate_every,
         hooks=hooks,
         engine=make_engine(setup.experiment.engine, quiet),
+        clip_grad_norm=setup.experiment.clip_grad_norm,
+        optimizer_in_backward=setup.experiment.optimizer_in_backward,
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
+from mytorch.train.choose_step import TakeStep, choose_step
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import averages, evaluate, metric_name
@@ -27,6 +28,7 @@ class Training:
     """A training in progress: what hooks are told about, and the result when it has ended.
 
     net, loss, optimizer, schedule, batches, test, metrics, epochs: what it was given.
+    take_step: takes a step of the eager engine, as the options say.
     history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
         "train_error_rate": 0.1, "test_loss": 0.2, "test_error_rate": 0.1}.
         `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
@@ -47,6 +49,8 @@ class Training:
         evaluate_every: int = 1,
         hooks: Hooks | None = None,
         engine: Engine | None = None,
+        clip_grad_norm: float | None = None,
+        optimizer_in_backward: bool = False,
     ) -> None:
         if not type(epochs) is type(evaluate_every) is int or epochs < 0 or evaluate_every < 1:
             raise ArgumentError(
@@ -69,6 +73,13 @@ class Training:
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
+        self.clip_grad_norm = clip_grad_norm
+        self.take_step: TakeStep = choose_step(optimizer, clip_grad_norm, optimizer_in_backward)
+        if optimizer_in_backward and not isinstance(self.engine, Eager):
+            raise ArgumentError(
+                "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
+                f"gradients, got {type(self.engine).__name__}; leave one of the two out"
+            )
         self.epoch = 0
         self.history: list[Record] = []
         self.notes: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +18,6 @@ from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.settled import settled, settled_settings
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings
 from mytorch.train.compiled.warning import EngineWarning
-from mytorch.train.step import step
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
@@ -83,7 +82,7 @@ class Compiled:
     def _eagerly(self, training: Training, group: Sequence[Batch]) -> Generator[Step, None, None]:
         self._write_back()
         for inputs, targets in group:
-            value = step(training.net, training.loss, training.optimizer, inputs, targets)
+            value = training.take_step(training.net, training.loss, training.optimizer, inputs, targets)
             training.after_batch()
             yield targets, value
 
@@ -150,8 +149,8 @@ class Compiled:
         leaves, structure = pytree.tree_flatten(batch)
         require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
         changing = changing_settings(optimizer, training.schedule)
-        recipe = Recipe(net, loss, optimizer, carry, changing, structure)
-        self._settled = *settled(net, loss, optimizer), settled_settings(optimizer, changing)
+        recipe = Recipe(net, loss, optimizer, carry, changing, structure, training.clip_grad_norm)
+        self._settled = self._now(training, changing)
         return make_program(recipe, lambda most: self._steps_a_call(training, most), leaves, self.say)
 
     def _steps_a_call(self, training: Training, most: int) -> int:
@@ -165,10 +164,13 @@ class Compiled:
         """Let go of compiled steps of a model that has become another since, such as one with frozen layers."""
         if not self.programs:
             return
-        changing = changing_settings(training.optimizer, training.schedule)
-        now = settled(training.net, training.loss, training.optimizer)
-        if (*now, settled_settings(training.optimizer, changing)) != self._settled:
+        if self._now(training, changing_settings(training.optimizer, training.schedule)) != self._settled:
             self.programs.clear()
+
+    def _now(self, training: Training, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
+        optimizer = training.optimizer
+        of_model = settled(training.net, training.loss, optimizer)
+        return *of_model, training.clip_grad_norm, settled_settings(optimizer, changing)
 
     def _refuse(self, reason: str) -> None:
         self.refused = True

@@ -101,7 +101,8 @@ def _try(setup: Setup) -> _Trial:
     inputs, targets = next(iter(setup.batches))
     before = [(held, held.value.clone()) for _, held in net.named_state()]
     random = torch.get_rng_state()
-    value = step(net, loss, optimizer, inputs, targets)
+    clip = setup.experiment.clip_grad_norm
+    value = step(net, loss, optimizer, inputs, targets, clip)
     carry = Carry(net, loss, optimizer)
     expected = [*carry.gather(), value]
     for held, start in before:
@@ -110,7 +111,7 @@ def _try(setup: Setup) -> _Trial:
         if slot.entry is not None:
             slot.tensor(optimizer).zero_()
     leaves, structure = pytree.tree_flatten((inputs, targets))
-    recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure)
+    recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure, clip)
     values = [float(optimizer.param_groups[group][name]) for group, name in recipe.settings]
     settings = torch.tensor(values, dtype=torch.float64)
     return _Trial(recipe, carry.gather(), expected, settings, leaves, random)

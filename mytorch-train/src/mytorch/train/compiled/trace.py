@@ -40,6 +40,8 @@ class Recipe:
     """Group and name of each setting that may change from step to step."""
     structure: Any
     """How the tensors of a batch make up (inputs, targets)."""
+    clip_grad_norm: float | None = None
+    """As `step` takes it."""
 
     def call(self, steps: int, *tensors: Tensor) -> list[Tensor]:
         """Take so many steps."""
@@ -51,7 +53,7 @@ class Recipe:
                 for index, (group, name) in enumerate(self.settings):
                     optimizer.param_groups[group][name] = settings[number, index]
                 inputs, targets = pytree.tree_unflatten([leaf[number] for leaf in leaves], self.structure)
-                losses.append(step(self.net, self.loss, optimizer, inputs, targets))
+                losses.append(step(self.net, self.loss, optimizer, inputs, targets, self.clip_grad_norm))
             self._require_same_state(optimizer)
             values = {slot: _unchanged_in_kind(slot, slot.tensor(optimizer), self.carry) for slot in self.carry.slots}
             return [*self.carry.join(values), torch.stack(losses)]

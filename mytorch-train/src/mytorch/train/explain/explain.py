@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mytorch.core import Module, Optimizer, Parameter, add_path, tree
+from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.explain.explanation import Explanation, Step
 from mytorch.train.explain.formula import formula_of
 from mytorch.train.explain.numbers_of import Numbers, copied
@@ -14,11 +15,18 @@ from mytorch.train.observe import intercept
 from mytorch.train.step import gradients
 
 
-def explain(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | None = None) -> Explanation:
+def explain(
+    net: Module,
+    loss: Module,
+    x: Any,
+    t: Any,
+    optimizer: Optimizer | None = None,
+    clip_grad_norm: float | None = None,
+) -> Explanation:
     """What one training step on a batch does, layer by layer: formulas, shapes, numbers, memory, time, gradients.
 
     x, t: the inputs (a tuple if the model takes several) and the targets.
-    optimizer: with it, the update is part of the step.
+    optimizer: with it, the update is part of the step; with clip_grad_norm, by gradients that are clipped.
     The step is taken in training mode, from gradients that are None. Afterwards model, loss, optimizer and random
     state are as before; it is taken twice, so that no time is that of a first call.
     """
@@ -26,11 +34,13 @@ def explain(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | No
     for _ in range(2):
         with unchanged(net, loss, optimizer):
             net.train()
-            value, steps = _watched(net, loss, x, t, optimizer)
+            value, steps = _watched(net, loss, x, t)
+            if optimizer is not None:
+                steps = (*steps, _update(net, optimizer, clip_grad_norm))
     return Explanation(f"One training step of {type(net).__name__}", value, steps)
 
 
-def _watched(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | None) -> tuple[float, tuple[Step, ...]]:
+def _watched(net: Module, loss: Module, x: Any, t: Any) -> tuple[float, tuple[Step, ...]]:
     recorder = Recorder(net, loss)
     inside_loss = ((f"{LOSS}.{path}" if path else LOSS, module) for path, module in loss.named_modules())
     try:
@@ -39,11 +49,12 @@ def _watched(net: Module, loss: Module, x: Any, t: Any, optimizer: Optimizer | N
     except Exception as error:
         add_path(error, net)
         raise
-    steps = recorder.steps()
-    return value.item(), steps if optimizer is None else (*steps, _update(net, optimizer))
+    return value.item(), recorder.steps()
 
 
-def _update(net: Module, optimizer: Optimizer) -> Step:
+def _update(net: Module, optimizer: Optimizer, clip_grad_norm: float | None) -> Step:
+    if clip_grad_norm is not None:
+        clip_gradients(optimizer, clip_grad_norm)
     active = [(name, parameter) for name, parameter in net.named_param() if parameter.grad is not None]
     followed = tuple(Numbers.of(f"d_{name}", one.grad) for name, one in active if one.grad is not None)
     before = _values(active)
@@ -57,7 +68,7 @@ def _update(net: Module, optimizer: Optimizer) -> Step:
         type(optimizer).__name__,
         depth=0,
         use=1,
-        summary=repr(optimizer),
+        summary=f"{optimizer!r}{'' if clip_grad_norm is None else f', d clipped to a norm of {clip_grad_norm:g}'}",
         formula=formula_of(type(optimizer), "update"),
         inputs=before,
         outputs=_values(active),

@@ -34,7 +34,8 @@ def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None =
         raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
     with threads(setup.experiment.threads):
         inputs, targets = next(islice(setup.batches, batch - 1, None))
-        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer)
+        clip = setup.experiment.clip_grad_norm
+        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, clip)
     name = setup.experiment.name
     return replace(explanation, title=f"{name}: one training step, batch {batch} of {count}, {weights}")
 

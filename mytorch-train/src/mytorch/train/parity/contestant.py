@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mytorch.train.build import Setup, schedule_arguments
+from mytorch.train.choose_step import choose_step
 from mytorch.train.evaluation import evaluate
 from mytorch.train.parity.twin import twin_of, twin_optimizer, twin_schedule
-from mytorch.train.step import step
 
 
 class Contestant(Protocol):
@@ -40,11 +40,13 @@ class Ours:
         self.setup, self.net, self.loss = setup, setup.net, setup.loss
         self.net.train()
         self.net.input_grad = False
+        options = setup.experiment
+        self.take_step = choose_step(setup.optimizer, options.clip_grad_norm, options.optimizer_in_backward)
 
     def step(self, inputs: Any, targets: Any) -> float:
         """Take one training step and return the loss."""
         with torch.inference_mode():
-            return float(step(self.net, self.loss, self.setup.optimizer, inputs, targets))
+            return float(self.take_step(self.net, self.loss, self.setup.optimizer, inputs, targets))
 
     def advance(self, interval: str) -> None:
         """Move the schedule on after a "batch" or an "epoch"."""
@@ -74,6 +76,8 @@ class Torchs:
         prediction = self.net(*inputs) if isinstance(inputs, (tuple, list)) else self.net(inputs)
         value = self.loss(prediction, targets)
         value.backward()
+        if self.setup.experiment.clip_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.setup.experiment.clip_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(value.detach())

@@ -1,0 +1,131 @@
+"""Clipping by the joint norm equals torch's, and takes part wherever a step is taken."""
+
+import copy
+import math
+import shutil
+
+import pytest
+import torch
+from compiled_runs import require_equal, table, was_compiled
+from toy_parts import SGD, Chain, Dense, Line, Ramp, Rectify, SquaredError, network
+
+from mytorch.core import ArgumentError, Parameter
+from mytorch.train import ExperimentError, clip_gradients, explain, fit, load_experiment, step, train_experiment
+from mytorch.train.build import build
+from mytorch.train.compiled.export import export_step
+from mytorch.train.parity import compare
+
+
+def parameters(scale, shapes=((3, 4), (5,), (), (0, 2))):
+    held = [Parameter(torch.randn(shape, dtype=torch.float64)) for shape in shapes]
+    for parameter in held:
+        parameter.grad = scale * torch.randn_like(parameter.value)
+    return held
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 0.01, 1.0, 1e200])
+@pytest.mark.parametrize("max_norm", [1e-3, 1, 5.0, math.inf])
+def test_it_equals_torchs(scale, max_norm):
+    held = parameters(scale)
+    twins = [torch.nn.Parameter(parameter.value.clone()) for parameter in held]
+    for twin, parameter in zip(twins, held, strict=True):
+        twin.grad = parameter.grad.clone()
+    torch.nn.utils.clip_grad_norm_(twins, max_norm)
+    clip_gradients(SGD([{"params": held[:1]}, {"params": held[1:], "lr": 0.5}]), max_norm)
+    for twin, parameter in zip(twins, held, strict=True):
+        torch.testing.assert_close(parameter.grad, twin.grad, rtol=1e-14, atol=0, equal_nan=True)
+
+
+def test_what_is_not_updated_does_not_count():
+    frozen, absent, *held = parameters(1.0)
+    before = frozen.grad.clone()
+    frozen.trainable, absent.grad = False, None
+    clip_gradients(SGD([frozen, absent, *held]), 1e-3)
+    assert torch.equal(frozen.grad, before)
+    norm = torch.cat([parameter.grad.reshape(-1) for parameter in held]).norm()
+    torch.testing.assert_close(norm, torch.tensor(1e-3, dtype=torch.float64), rtol=1e-2, atol=0)
+    clip_gradients(SGD([absent]), 1.0)
+    assert absent.grad is None
+
+
+def test_a_step_clips_before_the_update():
+    net, x, t = network(), torch.randn(5, 2), torch.randn(5, 2)
+    before = [parameter.value.clone() for parameter in net.param()]
+    step(net, SquaredError(), SGD(net.param(), 1.0), x, t, 1e-3)
+    moved = torch.cat([(p.value - old).reshape(-1) for p, old in zip(net.param(), before, strict=True)])
+    assert 0.98e-3 < moved.norm() < 1.01e-3
+
+
+def train(engine="eager", *, epochs=4, **options):
+    torch.manual_seed(5)
+    net = Chain(Dense(3, 4), Rectify(), Dense(4, 2)).to(torch.float64)
+    optimizer = SGD(net.param(), 0.1, momentum=0.9)
+    options = {"schedule": Ramp(optimizer, 4 * epochs), "test": table(20), "batch_size": 10, "quiet": True} | options
+    return fit(net, SquaredError(), optimizer, table(40), epochs=epochs, engine=engine, **options)
+
+
+@pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")
+def test_a_compiled_run_equals_the_eager_one(interpreted):
+    compiled, eager, free = train("compiled", clip_grad_norm=0.1), train(clip_grad_norm=0.1), train()
+    require_equal(compiled, eager)
+    assert was_compiled(compiled)
+    assert eager.history[-1]["train_loss"] != pytest.approx(free.history[-1]["train_loss"], rel=1e-3)
+    train("compiled", clip_grad_norm=0.2)
+    train("compiled")
+    assert len(interpreted) == 3  # each bound is compiled in
+
+
+def test_a_step_that_was_compiled_with_another_bound_is_not_used_again(interpreted):
+    first = train("compiled", clip_grad_norm=0.1)
+    first.clip_grad_norm = 0.2
+    first.engine._forget_if_changed(first)
+    assert not first.engine.programs
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.nan, "1", True])
+def test_a_bound_that_is_none_is_refused(value):
+    net = Chain(Dense(1, 1))
+    with pytest.raises(ArgumentError, match=r"^clip_grad_norm: must be a number above 0, got"):
+        fit(net, SquaredError(), SGD(net.param()), Line(4), epochs=1, batch_size=2, quiet=True, clip_grad_norm=value)
+
+
+def test_the_key_of_an_experiment(content, tmp_path):
+    content |= {"epochs": 2}
+    clipped = train_experiment(content | {"clip_grad_norm": 0.01}, output=tmp_path, quiet=True)
+    again = train_experiment(str(clipped.path / "experiment.toml"), output=tmp_path, quiet=True)
+    assert again.experiment.clip_grad_norm == 0.01
+    torch.testing.assert_close(again.net.state_dict(), clipped.net.state_dict(), rtol=0, atol=0)
+    free = train_experiment(content, output=tmp_path, quiet=True)
+    assert not torch.equal(free.net.param()[0].value, clipped.net.param()[0].value)
+    with pytest.raises(ExperimentError, match="clip_grad_norm: must be greater than 0, got 0"):
+        load_experiment(content | {"clip_grad_norm": 0})
+
+
+def test_parity_clips_both_sides(content):
+    content |= {"epochs": 2, "clip_grad_norm": 0.05}
+    assert compare(load_experiment(content)).passed
+
+
+def test_an_explanation_updates_by_clipped_gradients():
+    net, x, t = network(), torch.randn(5, 2), torch.randn(5, 2)
+    twin = copy.deepcopy(net)
+    step(twin, SquaredError(), SGD(twin.param(), 1.0), x, t, 1e-3)
+    (update,) = explain(net, SquaredError(), x, t, SGD(net.param(), 1.0), 1e-3).of("update")
+    assert update.summary.endswith(", d clipped to a norm of 0.001")
+    found = [numbers.norm for numbers in update.outputs]
+    assert found == pytest.approx([float(parameter.value.norm()) for parameter in twin.param()], rel=1e-6)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
+def test_an_exported_step_clips(content, tmp_path):
+    content |= {"epochs": 1, "clip_grad_norm": 1e-3, "optimizer": {"type": "toy-parts:SGD", "lr": 1.0}}
+    run = train_experiment(content, output=tmp_path, quiet=True)
+    export_step(run.path, tmp_path / "step.pt2", batch_size=3)
+
+    from torch._inductor.package import load_package
+
+    start, package = (load_package(str(tmp_path / "step.pt2"), name).loader for name in ("start", "model"))
+    before = start.run([])
+    x, t = (batch[:3] for batch in next(iter(build(run.experiment).batches)))
+    after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), x, t])
+    assert 0.98e-3 < (after - before[0]).norm() < 1.01e-3
