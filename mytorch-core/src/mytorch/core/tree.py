@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mytorch.core.module import Module
 
 
+NOTHING_BELOW = frozenset({bool, int, float, str, type(None), Parameter, Buffer})
+"""Types of most attributes, passed by at a glance: a tree is walked often, for each prediction of one row too."""
+
+
 def own(module: Module, kind: type[Any]) -> Iterator[tuple[str, Any]]:
     """The parameters or buffers that are attributes of this very module."""
     return ((name, value) for name, value in vars(module).items() if isinstance(value, kind))
@@ -27,6 +31,8 @@ def children_in_attributes(module: Module) -> Iterator[tuple[str, Module]]:
     from mytorch.core.module import Module
 
     for name, value in vars(module).items():
+        if type(value) in NOTHING_BELOW:
+            continue
         if isinstance(value, Module):
             yield name, value
         elif name.startswith("_module_") or isinstance(value, (Parameter, Buffer)):

@@ -16,6 +16,7 @@ from mytorch.train.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.train.build import Setup, build, threads
 from mytorch.train.engine import make_engine
 from mytorch.train.errors import ExperimentError, RunError
+from mytorch.train.evaluation import EVALUATION_BATCH
 from mytorch.train.experiment import Experiment
 from mytorch.train.head import Predictions
 from mytorch.train.judge import judge
@@ -52,16 +53,17 @@ class Run:
         """
         return judge(self, source).results
 
-    def predict(self, source: str | Path | Tensor | Any) -> Predictions:
+    def predict(self, source: str | Path | Tensor | Any, batch_size: int = EVALUATION_BATCH) -> Predictions:
         """What the model says of new rows, in their order: labels and probabilities, or numbers in their units.
 
         source: a file, whose columns are matched by name; or a tensor with the columns of `data["columns"]`, or a data
             set. They are encoded and standardised as the training's rows were, unless a data set's own `preparation`
             says that it is done.
+        batch_size: rows that go through the model at once.
         Raises RunError, ArgumentError or the reader's error for rows that do not fit, with the column;
             NotFiniteError for an output that is no number.
         """
-        return predict_all(self, source)
+        return predict_all(self, source, batch_size)
 
 
 def train_experiment(
