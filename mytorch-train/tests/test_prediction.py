@@ -137,7 +137,7 @@ def test_how_outputs_are_read(run, loss, targets, kind):
 
 def test_many_rows_go_in_batches_in_order(run):
     inputs = torch.randn(9000, 2)
-    with predicting(run) as outputs_of:
+    with predicting(run, "eager") as outputs_of:
         sizes = [len(batch) for batch in predict_batches(run, inputs, 8192, outputs_of)]
     assert sizes == [8192, 808]
     for size in (1000, 8192):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mytorch.train.batches import Batches
 from mytorch.train.build import threads
+from mytorch.train.engine import require_engine
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import EVALUATION_BATCH, judging, predict
 from mytorch.train.head import KINDS, Head, Predictions
@@ -39,9 +40,9 @@ def head_of(run: Run) -> Head:
     return Head(kind, None if classes is None else tuple(map(str, classes)))
 
 
-def predict_all(run: Run, source: str | Path | Tensor | Any, batch_size: int = EVALUATION_BATCH) -> Predictions:
+def predict_all(run: Run, source: str | Path | Tensor | Any, batch_size: int, engine: str) -> Predictions:
     """What a run says of the rows of a file, tensor or data set; see Run.predict."""
-    with predicting(run) as outputs_of:
+    with predicting(run, engine) as outputs_of:
         parts = list(predict_batches(run, source, batch_size, outputs_of))
     if not parts:
         raise RunError(f"{run.path}: the rows to predict must be at least one, got none")
@@ -59,10 +60,17 @@ def _joined(parts: list[Tensor | None]) -> Tensor | None:
 
 
 @contextmanager
-def predicting(run: Run) -> Iterator[Callable[[Any], Any]]:
+def predicting(run: Run, engine: str) -> Iterator[Callable[[Any], Any]]:
     """Within this context, entered once for all batches, the function given makes outputs of a batch."""
-    with threads(run.experiment.threads if run.experiment else None), judging(run.net):
-        yield partial(predict, run.net)
+    require_engine(engine)
+    with threads(run.experiment.threads if run.experiment else None):
+        if engine == "eager":
+            with judging(run.net):
+                yield partial(predict, run.net)
+        else:  # which knows no other mode than evaluation
+            compiled = run.compiled
+            with torch.inference_mode():
+                yield lambda inputs: compiled(*inputs) if isinstance(inputs, (tuple, list)) else compiled(inputs)
 
 
 def predict_batches(
@@ -90,7 +98,12 @@ def _require_finite(run: Run, outputs: Tensor, row: int) -> None:
 
 
 def write_predictions(
-    run: Run, source: Path, output: Path, force: bool = False, batch_size: int = EVALUATION_BATCH
+    run: Run,
+    source: Path,
+    output: Path,
+    force: bool = False,
+    batch_size: int = EVALUATION_BATCH,
+    engine: str = "eager",
 ) -> int:
     """Write what a run says of a file's rows as CSV, whole or not at all, and return the number of rows.
 
@@ -101,7 +114,7 @@ def write_predictions(
     require_free(output, force, ".csv")
     if output.exists() and source.exists() and output.samefile(source):
         raise RunError(f"{output}: must be another file than the rows to predict; choose another name")
-    with predicting(run) as outputs_of:
+    with predicting(run, engine) as outputs_of:
         batches, rows = predict_batches(run, source, batch_size, outputs_of), 0
         first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
         if first is None:
