@@ -65,13 +65,17 @@ def _holds_any(value: object, kinds: tuple[type[Any], ...]) -> bool:
     return False
 
 
-def walk(module: Module, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module]]:
-    """Every use of every module with its path, the module itself first as "". A cycle ends where it closes."""
-    if any(module is one for one in above):
+def walk(module: Module, prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Module]]:
+    """Every use of every module with its path, the module itself first as "". A cycle ends where it closes.
+
+    above: the id of each module on the way down.
+    """
+    if id(module) in above:
         return
     yield prefix, module
+    above = (*above, id(module))
     for name, child in module.named_children():
-        yield from walk(child, f"{prefix}.{name}" if prefix else name, (*above, module))
+        yield from walk(child, f"{prefix}.{name}" if prefix else name, above)
 
 
 def named_uses(module: Module, kind: type[Any]) -> Iterator[tuple[str, Any]]:

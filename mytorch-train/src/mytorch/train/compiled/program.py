@@ -73,8 +73,9 @@ def compile_package(
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exported = torch.export.export(graph, tuple(examples), dynamic_shapes=shapes)
-            if wrong := [limits for limits in exported.range_constraints.values() if limits.lower > 2 or limits.upper < sys.maxsize]:
-                raise TraceError(f"Python must not decide by the number of rows, got a forward pass for {wrong[0]}")
+            for rows in exported.range_constraints.values():
+                if rows.lower > 2 or rows.upper < sys.maxsize:
+                    raise TraceError(f"Python must not decide by the number of rows, got {rows.lower} to {rows.upper}")
             torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
     finally:
         torch.set_rng_state(random)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mytorch.plugins import MytorchError
 
 NO_COMPILER, BY_VALUES = "InvalidCxxCompiler", ("GuardOnDataDependent", "DataDependentOutput")
@@ -11,7 +13,7 @@ NO_COMPILER, BY_VALUES = "InvalidCxxCompiler", ("GuardOnDataDependent", "DataDep
 def reason_of(error: Exception, what: str = "training step") -> str:
     """What stood in the way of a compiled step, or of something else."""
     said = f"{type(error).__name__}: {error}"
-    if NO_COMPILER in said:
+    if NO_COMPILER in said or os.environ.get("CXX") == "":
         return "a C++ compiler is needed and none was found; install g++ or clang, or name one in CXX"
     place = "".join(f", {note}" for note in getattr(error, "__notes__", ())[:1] if "\n" not in note)
     if said.startswith(BY_VALUES):
