@@ -79,7 +79,8 @@ def make_forward(net: Module, inputs: Sequence[Tensor], say: Callable[[str], obj
     owners = {id(held.value): held for _, held in net.named_state()}
     tensors = {node.target: getattr(graph, node.target) for node in graph.graph.nodes if node.op == "get_attr"}
     weights = {name: owners[id(tensor)] for name, tensor in tensors.items() if id(tensor) in owners}
-    key = key_of(graph, "forward", weights)
+    columns = [kind_of_tensor(example) for example in examples]  # which the graph may leave open
+    key = key_of(graph, f"forward {columns}", weights)
 
     def compile_to(path: Any) -> None:
         say("compiling the forward pass; this takes up to a minute, the first time")
