@@ -1,4 +1,4 @@
-"""The compiled engine in processes of their own: killed, two at once, and with compilers that are not what they seem."""
+"""The compiled engine in processes of their own: killed, two at once, and with compilers that do not compile."""
 
 import os
 import shutil

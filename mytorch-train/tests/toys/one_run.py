@@ -1,4 +1,4 @@
-"""A small run, also in a process of its own: python one_run.py FOLDER trains by the compiled engine and prints the loss."""
+"""A small run, also in a process of its own: python one_run.py FOLDER trains compiled and prints the last loss."""
 
 import sys
 
