@@ -58,7 +58,7 @@ def ours_in_backward(weights: Weights, batch: Batch) -> Contestant:
 
 def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -> Contestant:
     """PyTorch eager: a Sequential, or a Module written plainly, with one variant of its SGD."""
-    net = _sequential(weights) if sequential else Plain(weights)
+    net = in_sequence(weights) if sequential else Plain(weights)
     loss = torch.nn.MSELoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM, **TORCH_SGD[sgd])
     inputs, targets = batch
@@ -156,7 +156,8 @@ class Plain(torch.nn.Module):
         return x
 
 
-def _sequential(weights: Weights) -> torch.nn.Module:
+def in_sequence(weights: Weights) -> torch.nn.Module:
+    """The network as a torch.nn.Sequential."""
     layers: list[torch.nn.Module] = []
     for weight, _ in weights:
         layers += [torch.nn.Linear(weight.shape[1], weight.shape[0]), torch.nn.ReLU()]

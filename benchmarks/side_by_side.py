@@ -25,7 +25,7 @@ COMPARED = 5
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to do the work: `call` does it once and returns the loss."""
+    """One way to do the work: `call` does it once and returns the loss, or outputs."""
 
     call: Callable[[], Any]
     inference: bool = False
@@ -164,16 +164,22 @@ def measure_here(
 
 def require_same_losses(contestants: dict[str, Contestant]) -> None:
     """Raise unless all contestants compute the same: the first losses of each are compared with the first one's."""
-    expected: list[float] = []
+    expected: list[Any] = []
     for name, contestant in contestants.items():
         with contestant.mode():
-            losses = [float(contestant.call()) for _ in range(COMPARED)]
+            losses = [_comparable(contestant.call()) for _ in range(COMPARED)]
         expected = expected or losses
         try:
             torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-6)
         except AssertionError as error:
             error.add_note(f"The losses of {name} differ from those of the first contestant")
             raise
+
+
+def _comparable(result: Any) -> Any:
+    """A loss as a number; outputs, which are a tensor or a tuple of them, as they are."""
+    several = isinstance(result, tuple) or (isinstance(result, torch.Tensor) and result.dim())
+    return result if several else float(result)
 
 
 def _calls(contestant: Contestant, seconds: float) -> int:

@@ -20,6 +20,7 @@ from mytorch.nn import (
 )
 from mytorch.optim import SGD, OneCycleLR
 from mytorch.train import step
+from mytorch.train.compiled.forward_program import trace_forward
 
 LOSSES = {
     "squares": (MSELoss, torch.randn(8, 3)),
@@ -67,6 +68,16 @@ def test_one_graph_trains_as_eager_does(name):
     compiled = losses(net, make(), target, compiled=True)
     assert compiled == pytest.approx(losses(twin, make(), target, compiled=False), rel=1e-5)
     assert compiled[-1] < compiled[0]
+
+
+def test_the_forward_pass_is_one_graph_for_any_number_of_rows():
+    net = network(drop=0.5).eval()
+    graph, structure = trace_forward(net, [torch.zeros(61, 4)])
+    assert structure is None
+    for rows in (0, 1, 2, 61, 100):
+        x = torch.randn(rows, 4)
+        (found,) = graph(x)
+        torch.testing.assert_close(found, net(x))
 
 
 def test_dropout_draws_within_the_graph():

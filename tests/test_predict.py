@@ -101,7 +101,7 @@ def read(path):
 def test_new_rows_in_another_order_and_without_a_target(place, run):
     rows = list(rows_of(150, 1))
     write(place / "new.csv", rows, ["colour", "width", "height"])
-    said = mytorch(place, "predict", run.path, "new.csv", "--output", "out.csv", "--force")
+    said = mytorch(place, "predict", run.path, "new.csv", "--output", "out.csv", "--force", "--batch-size", 7)
     assert said == "Wrote 150 predictions to out.csv\n"
     found = read(place / "out.csv")
     names = ["tall", "tall, red", "small"]

@@ -13,7 +13,7 @@ import toy_parts
 from compiled_runs import Interpreted
 
 from mytorch.plugins import catalogue
-from mytorch.train.compiled import program
+from mytorch.train.compiled import forward_program, program
 from mytorch.train.load_experiment import read_toml
 
 ENTRY_POINTS = """
@@ -100,18 +100,19 @@ def compiles(packages, tmp_path, monkeypatch):
     """An empty cache. Returns the keys compiled so far; what an earlier test compiled is copied and not compiled."""
     keys = []
 
-    def compile_once(graph, examples, path, metadata):
+    def compile_once(graph, examples, path, metadata, **options):
         key = metadata["mytorch_key"]
         keys.append(key)
         if not (packages / key).exists():
             if not shutil.which("g++"):
                 pytest.skip("this test needs a C++ compiler")
-            real_compile(graph, examples, path, metadata)
+            real_compile(graph, examples, path, metadata, **options)
             shutil.copy(path, packages / key)
         shutil.copy(packages / key, path)
 
     monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(program, "compile_package", compile_once)
+    for module in (program, forward_program):
+        monkeypatch.setattr(module, "compile_package", compile_once)
     return keys
 
 
@@ -120,13 +121,14 @@ def interpreted(monkeypatch):
     """Nothing is compiled. Returns the keys of the steps that would be."""
     graphs = {}
 
-    def remember(graph, _examples, _path, metadata):
+    def remember(graph, _examples, _path, metadata, **_options):
         graphs[metadata["mytorch_key"]] = graph
 
     def fetch(key, compile_to):
         compile_to(None)
         return Interpreted(graphs[key])
 
-    monkeypatch.setattr(program, "compile_package", remember)
-    monkeypatch.setattr(program, "fetch", fetch)
+    for module in (program, forward_program):
+        monkeypatch.setattr(module, "compile_package", remember)
+        monkeypatch.setattr(module, "fetch", fetch)
     return graphs

@@ -110,6 +110,26 @@ def test_several_inputs_come_as_a_tuple():
         assert torch.equal(inputs[1], targets * 10)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_rows_without_targets_are_gathered_too(several):
+    class Untold(Line):
+        calls = 0
+
+        def __getitems__(self, indices):
+            self.calls += 1
+            inputs, _ = super().__getitems__(indices)
+            return ((inputs, inputs * 2) if several else inputs), None
+
+    data = Untold(20)
+    taken = list(Batches(data, 3))
+    assert [targets for _, targets in taken] == [None] * 7
+    first = [inputs[0] if several else inputs for inputs, _ in taken]
+    assert [len(inputs) for inputs in first] == [3] * 6 + [2]
+    torch.testing.assert_close(torch.cat(first), Line(20).inputs)
+    assert data.calls == 2
+    assert not several or all(torch.equal(twice, once * 2) for (once, twice), _ in taken)
+
+
 def test_inputs_that_are_no_tensors_are_passed_on():
     class Absent(Line):
         def __getitems__(self, indices):

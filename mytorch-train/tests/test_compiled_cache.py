@@ -1,5 +1,8 @@
 """The cache of compiled steps: what names an entry, and entries and folders that cannot be used."""
 
+import os
+import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,7 +10,8 @@ import torch
 from compiled_runs import train, warned, was_compiled
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from mytorch.train.compiled.cache import keep, open_package
+from mytorch.train.compiled import EngineWarning
+from mytorch.train.compiled.cache import fetch, keep, open_package, tidy
 from mytorch.train.compiled.key import key_of
 
 pytestmark = pytest.mark.usefixtures("compiles")
@@ -88,3 +92,49 @@ def test_two_that_keep_the_same_step_at_once(tmp_path):
         list(pool.map(keep, sources, [kept] * 8))
     assert kept.read_bytes() in contents
     assert list(kept.parent.iterdir()) == [kept]
+
+
+def refuse(_path):
+    raise RuntimeError("it would be compiled")
+
+
+def test_an_entry_of_another_version_under_the_name_is_compiled_again(kept):
+    other = kept.with_name(f"{'0' * 40}.pt2")
+    kept.rename(other)
+    with (
+        pytest.warns(EngineWarning, match=r"cannot be used \(ValueError: it must be the step 0+, got .*again"),
+        pytest.raises(RuntimeError, match="it would be compiled"),
+    ):
+        fetch("0" * 40, refuse)
+
+
+def test_the_entries_of_a_folder_that_is_read_only_are_used(kept, compiles, monkeypatch):
+    def denied(*_args, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    for owner, name in [(os, "utime"), (tempfile, "mkstemp")]:
+        monkeypatch.setattr(owner, name, denied)
+    assert was_compiled(train("compiled"))
+    assert len(compiles) == 1
+
+
+def test_the_folder_keeps_to_a_size_and_lets_go_of_what_was_used_longest_ago(tmp_path, monkeypatch):
+    monkeypatch.setattr("mytorch.train.compiled.cache.LIMIT", 250)
+    now = time.time()
+    for age, name in enumerate(["new.pt2", "used.pt2", "old.pt2", "oldest.pt2", "mine.txt"]):
+        (tmp_path / name).write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (now - age, now - age))
+    for age, name in [(10, "begun.pt2.a.part"), (4000, "killed.pt2.b.part")]:
+        (tmp_path / name).write_bytes(b"x" * 1000)
+        os.utime(tmp_path / name, (now - age, now - age))
+    tidy(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"new.pt2", "used.pt2", "mine.txt", "begun.pt2.a.part"}
+    monkeypatch.setattr("mytorch.train.compiled.cache.LIMIT", 50)
+    tidy(tmp_path)
+    assert [path.name for path in tmp_path.glob("*.pt2")] == ["new.pt2"]
+
+
+def test_an_entry_that_is_used_counts_as_new(kept):
+    os.utime(kept, (0, 0))
+    train("compiled")
+    assert kept.stat().st_mtime > time.time() - 600

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
 
+from mytorch.commands.predict import predict as predict_command
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.plugins import UnknownNameError, catalogue
 from mytorch.train import NotFiniteError, RunError, fit, load, train_experiment
 from mytorch.train.new_rows import without_target
-from mytorch.train.prediction import head_of, predict_batches, write_predictions
+from mytorch.train.prediction import head_of, predict_batches, predicting, write_predictions
 
 ROWS = "y,x\n0.5,1.25\n-1,-2\n3,-2.5\n"
 INPUTS = torch.tensor([[1.25, 0.5], [-2.0, -1.0], [-2.5, 3.0]])
@@ -94,8 +96,7 @@ def test_numbers_come_in_their_units(content, tmp_path, parts):
 
 def test_several_numbers(tmp_path, parts):
     run = of_python(tmp_path, Dense(2, 2))
-    batch = next(predict_batches(run, INPUTS))
-    assert batch.values.shape == (3, 2)
+    assert run.predict(INPUTS).values.shape == (3, 2)
     parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
     run = rewrite(run, columns=["x", "y"])
     (tmp_path / "rows.csv").write_text(ROWS)
@@ -136,11 +137,54 @@ def test_how_outputs_are_read(run, loss, targets, kind):
     assert (head_of(run).kind, head_of(run).classes) == (kind, None)
 
 
-def test_many_rows_go_in_batches_in_order(run, monkeypatch):
+def test_many_rows_go_in_batches_in_order(run):
     inputs = torch.randn(9000, 2)
-    sizes = [len(batch) for batch in predict_batches(run, inputs)]
+    with predicting(run, "eager") as outputs_of:
+        sizes = [len(batch) for batch in predict_batches(run, inputs, 8192, outputs_of)]
     assert sizes == [8192, 808]
-    torch.testing.assert_close(run.predict(inputs).indices, run.net(inputs).argmax(1))
+    for size in (1000, 8192):
+        torch.testing.assert_close(run.predict(inputs, batch_size=size).indices, run.net(inputs).argmax(1))
+    assert run.predict(INPUTS, batch_size=1).labels == run.predict(INPUTS).labels
+    with pytest.raises(ArgumentError, match=r"batch_size must be a whole number of at least 1, got 0"):
+        run.predict(inputs, batch_size=0)
+
+
+def test_the_compiled_engine_says_the_same_and_is_kept_for_the_next_call(run, rows, tmp_path, interpreted):
+    for source in (INPUTS, rows, INPUTS[:1]):
+        expected = run.predict(source)
+        for _ in range(2):
+            found = run.predict(source, engine="compiled")
+            torch.testing.assert_close(found.probabilities, expected.probabilities)
+            assert found.labels == expected.labels
+            assert not found.probabilities.is_inference()
+    run.net.param()[0].value.mul_(-2)
+    torch.testing.assert_close(run.predict(INPUTS, engine="compiled").indices, run.predict(INPUTS).indices)
+    assert len(interpreted) == 1
+    for engine in ("eager", "compiled"):
+        arguments = [str(run.path), str(rows), "--output", str(tmp_path / f"{engine}.csv"), "--engine", engine]
+        result = CliRunner().invoke(predict_command, [*arguments, "--batch-size", "2"])
+        assert result.exit_code == 0, result.output
+    (header, *lines), (other_header, *others) = (table_of(tmp_path / f"{name}.csv") for name in ("eager", "compiled"))
+    assert header == other_header
+    assert [line[0] for line in lines] == [line[0] for line in others]
+
+
+def test_an_unknown_engine_is_refused(run):
+    with pytest.raises(ArgumentError, match=r"engine: must be one of eager, compiled, got 'compile'. Nearest: comp"):
+        run.predict(INPUTS, engine="compile")
+
+
+def test_what_is_predicted_belongs_to_the_user(run):
+    predictions = run.predict(INPUTS)
+    assert not predictions.probabilities.is_inference()
+    assert not predictions.indices.is_inference()
+
+
+def test_numbers_whose_sum_is_too_large_are_finite_nevertheless(tmp_path, parts):
+    run = of_python(tmp_path, Dense(2, 2))
+    for parameter in run.net.param():
+        parameter.value.fill_(1e38)
+    assert run.predict(torch.ones(9, 2)).values.isfinite().all()
 
 
 def test_prediction_is_quiet_and_puts_the_mode_back(tmp_path, parts):
@@ -261,9 +305,8 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(run, rows, tmp_path, monkey
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_bad_row_far_below_leaves_nothing(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("mytorch.train.prediction.EVALUATION_BATCH", 2)
+def test_a_bad_row_far_below_leaves_nothing(run, tmp_path):
     (tmp_path / "rows.csv").write_text(ROWS + "inf,0\n")
     with pytest.raises(NotFiniteError, match=r"for row 4 of the new rows"):
-        write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv")
+        write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv", batch_size=2)
     assert not list(tmp_path.glob("out*"))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mytorch.core.module import Module
 
 
+NOTHING_BELOW = frozenset({bool, int, float, str, type(None), Parameter, Buffer})
+"""Types of most attributes, passed by at a glance: a tree is walked often, for each prediction of one row too."""
+
+
 def own(module: Module, kind: type[Any]) -> Iterator[tuple[str, Any]]:
     """The parameters or buffers that are attributes of this very module."""
     return ((name, value) for name, value in vars(module).items() if isinstance(value, kind))
@@ -27,6 +31,8 @@ def children_in_attributes(module: Module) -> Iterator[tuple[str, Module]]:
     from mytorch.core.module import Module
 
     for name, value in vars(module).items():
+        if type(value) in NOTHING_BELOW:
+            continue
         if isinstance(value, Module):
             yield name, value
         elif name.startswith("_module_") or isinstance(value, (Parameter, Buffer)):
@@ -59,13 +65,17 @@ def _holds_any(value: object, kinds: tuple[type[Any], ...]) -> bool:
     return False
 
 
-def walk(module: Module, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module]]:
-    """Every use of every module with its path, the module itself first as "". A cycle ends where it closes."""
-    if any(module is one for one in above):
+def walk(module: Module, prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Module]]:
+    """Every use of every module with its path, the module itself first as "". A cycle ends where it closes.
+
+    above: the id of each module on the way down.
+    """
+    if id(module) in above:
         return
     yield prefix, module
+    above = (*above, id(module))
     for name, child in module.named_children():
-        yield from walk(child, f"{prefix}.{name}" if prefix else name, (*above, module))
+        yield from walk(child, f"{prefix}.{name}" if prefix else name, above)
 
 
 def named_uses(module: Module, kind: type[Any]) -> Iterator[tuple[str, Any]]:

@@ -63,7 +63,8 @@ class Batches:
             batch = fetch(self.data, indices)
             yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
             at += together * self.batch_size
-            share = count_bytes(batch) / len(indices)
+            inputs, targets = batch
+            share = count_bytes(inputs if targets is None else batch) / len(indices)
             self._together = int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
 
 
@@ -90,6 +91,9 @@ def as_pair(data: Any, batch: Any) -> Batch:
 def split_batch(batch: Batch, size: int) -> Iterator[Batch]:
     """Cut a large batch into small ones, without copying."""
     inputs, targets = batch
+    if targets is None:  # of new rows
+        yield from ((_rows(inputs, at, size), None) for at in range(0, count_rows(inputs), size))
+        return
     if isinstance(inputs, Tensor) and isinstance(targets, Tensor):
         yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
         return

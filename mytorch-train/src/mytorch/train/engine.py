@@ -42,18 +42,24 @@ class Eager:
 
 def make_engine(name: str, quiet: bool = False) -> Engine:
     """The engine of a name; unless `quiet`, it says on stderr what takes long. Raises ArgumentError for no engine."""
+    require_engine(name)
     if name == "eager":
         return Eager()
-    if name != "compiled":
+    from mytorch.train.compiled import Compiled  # tracing and compiling take long to import
+
+    return Compiled(_nothing if quiet else say)
+
+
+def require_engine(name: str) -> None:
+    """Raise ArgumentError unless there is an engine of this name."""
+    if name not in ENGINES:
         raise ArgumentError(
             f"engine: must be one of {', '.join(ENGINES)}, got {name!r}. {nearest(str(name), ENGINES)}"
         )
-    from mytorch.train.compiled import Compiled  # tracing and compiling take long to import
-
-    return Compiled(_nothing if quiet else _say)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Tell the user what takes long."""
     print(f"compiled engine: {line}", file=sys.stderr)
 
 

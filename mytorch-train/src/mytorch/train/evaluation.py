@@ -49,12 +49,14 @@ def predict(net: Module, inputs: Any) -> Any:
 def judging(net: Module) -> Iterator[None]:
     """Within this context the net is in evaluation mode and under inference mode; the modes are put back after."""
     modes = [(module, module.training) for module in net.modules()]
+    changes = any(training for _, training in modes)  # if not, threads may judge one net at once
     try:
-        net.eval()
+        if changes:
+            net.eval()
         with torch.inference_mode():
             yield
     finally:
-        for module, training in modes:
+        for module, training in modes if changes else ():
             module.training = training
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ from torch import Tensor
 
 from mytorch.train.batches import Batches
 from mytorch.train.build import threads
+from mytorch.train.engine import require_engine
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import EVALUATION_BATCH, judging, predict
 from mytorch.train.head import KINDS, Head, Predictions
@@ -36,12 +40,13 @@ def head_of(run: Run) -> Head:
     return Head(kind, None if classes is None else tuple(map(str, classes)))
 
 
-def predict_all(run: Run, source: str | Path | Tensor | Any) -> Predictions:
+def predict_all(run: Run, source: str | Path | Tensor | Any, batch_size: int, engine: str) -> Predictions:
     """What a run says of the rows of a file, tensor or data set; see Run.predict."""
-    parts = list(predict_batches(run, source))
+    with predicting(run, engine) as outputs_of:
+        parts = list(predict_batches(run, source, batch_size, outputs_of))
     if not parts:
         raise RunError(f"{run.path}: the rows to predict must be at least one, got none")
-    return Predictions(
+    return Predictions(  # made outside of inference mode, since they are the user's
         _joined([part.probabilities for part in parts]),
         _joined([part.values for part in parts]),
         parts[0].classes,
@@ -54,29 +59,52 @@ def _joined(parts: list[Tensor | None]) -> Tensor | None:
     return torch.cat(tensors) if tensors else None
 
 
-def predict_batches(run: Run, source: str | Path | Tensor | Any) -> Iterator[Predictions]:
-    """The same, a batch at a time."""
+@contextmanager
+def predicting(run: Run, engine: str) -> Iterator[Callable[[Any], Any]]:
+    """Within this context, entered once for all batches, the function given makes outputs of a batch."""
+    require_engine(engine)
+    with threads(run.experiment.threads if run.experiment else None):
+        if engine == "eager":
+            with judging(run.net):
+                yield partial(predict, run.net)
+        else:  # which knows no other mode than evaluation
+            compiled = run.compiled
+            with torch.inference_mode():
+                yield lambda inputs: compiled(*inputs) if isinstance(inputs, (tuple, list)) else compiled(inputs)
+
+
+def predict_batches(
+    run: Run, source: str | Path | Tensor | Any, batch_size: int, outputs_of: Callable[[Any], Any]
+) -> Iterator[Predictions]:
+    """The same, a batch at a time, to be called while `predicting` gives `outputs_of`."""
     head, row = head_of(run), 1
-    for inputs, _ in Batches(rows_of(run, source, targets=False), EVALUATION_BATCH):
-        outputs = outputs_of(run, inputs)
+    for inputs, _ in Batches(rows_of(run, source, targets=False), batch_size):
+        outputs = outputs_of(inputs)
         predictions = head.read(outputs)
-        if not outputs.isfinite().all():
-            bad = int((~outputs.reshape(len(outputs), -1).isfinite().all(1)).nonzero()[0])
-            raise NotFiniteError(
-                f"{run.path}: every output must be finite, got {outputs[bad].tolist()} for row {row + bad} of the new "
-                "rows; look for numbers there that are far outside of what the model was trained on"
-            )
+        if not math.isfinite(outputs.sum().item()):  # half the time of asking each
+            _require_finite(run, outputs, row)
         row += len(outputs)
         yield predictions
 
 
-def outputs_of(run: Run, inputs: Any) -> Any:
-    """The model's output for a batch, in evaluation mode."""
-    with threads(run.experiment.threads if run.experiment else None), judging(run.net):
-        return predict(run.net, inputs)
+def _require_finite(run: Run, outputs: Tensor, row: int) -> None:
+    wrong = (~outputs.reshape(len(outputs), -1).isfinite().all(1)).nonzero()
+    if len(wrong):
+        bad = int(wrong[0])
+        raise NotFiniteError(
+            f"{run.path}: every output must be finite, got {outputs[bad].tolist()} for row {row + bad} of the new "
+            "rows; look for numbers there that are far outside of what the model was trained on"
+        )
 
 
-def write_predictions(run: Run, source: Path, output: Path, force: bool = False) -> int:
+def write_predictions(
+    run: Run,
+    source: Path,
+    output: Path,
+    force: bool = False,
+    batch_size: int = EVALUATION_BATCH,
+    engine: str = "eager",
+) -> int:
     """Write what a run says of a file's rows as CSV, whole or not at all, and return the number of rows.
 
     Classes: `prediction`, the label, and `probability_LABEL` for each class. Numbers: `prediction`, or `prediction_0`
@@ -86,17 +114,18 @@ def write_predictions(run: Run, source: Path, output: Path, force: bool = False)
     require_free(output, force, ".csv")
     if output.exists() and source.exists() and output.samefile(source):
         raise RunError(f"{output}: must be another file than the rows to predict; choose another name")
-    batches, rows = predict_batches(run, source), 0
-    first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
-    if first is None:
-        raise RunError(f"{source}: must have at least one row, got none")
-    with whole(output) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(_header(first))
-        for predictions in chain([first], batches):
-            lines = _lines(predictions)
-            table.writerows(lines)
-            rows += len(lines)
+    with predicting(run, engine) as outputs_of:
+        batches, rows = predict_batches(run, source, batch_size, outputs_of), 0
+        first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
+        if first is None:
+            raise RunError(f"{source}: must have at least one row, got none")
+        with whole(output) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(_header(first))
+            for predictions in chain([first], batches):
+                lines = _lines(predictions)
+                table.writerows(lines)
+                rows += len(lines)
     return rows
 
 

@@ -87,4 +87,4 @@ def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
 
 def dtype_of(run: Run) -> torch.dtype:
     """The dtype of a run's weights, in which its model takes numbers."""
-    return next((p.value.dtype for p in run.net.param() if p.value.is_floating_point()), torch.float32)
+    return next((p.value.dtype for _, p in run.net.named_param() if p.value.is_floating_point()), torch.float32)

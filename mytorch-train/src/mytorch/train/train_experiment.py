@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -14,8 +15,9 @@ from mytorch.core import Module
 from mytorch.plugins import Hooks
 from mytorch.train.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.train.build import Setup, build, threads
-from mytorch.train.engine import make_engine
+from mytorch.train.engine import make_engine, say
 from mytorch.train.errors import ExperimentError, RunError
+from mytorch.train.evaluation import EVALUATION_BATCH
 from mytorch.train.experiment import Experiment
 from mytorch.train.head import Predictions
 from mytorch.train.judge import judge
@@ -27,6 +29,9 @@ from mytorch.train.recorder import Recorder
 from mytorch.train.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.training import Training
 from mytorch.train.weights import load_model
+
+if TYPE_CHECKING:
+    from mytorch.train.compiled import CompiledForward
 
 DATA_KINDS = {"columns": (list,), "classes": (list, NoneType), "preparation": (dict, NoneType)}
 
@@ -52,16 +57,27 @@ class Run:
         """
         return judge(self, source).results
 
-    def predict(self, source: str | Path | Tensor | Any) -> Predictions:
+    def predict(
+        self, source: str | Path | Tensor | Any, batch_size: int = EVALUATION_BATCH, engine: str = "eager"
+    ) -> Predictions:
         """What the model says of new rows, in their order: labels and probabilities, or numbers in their units.
 
         source: a file, whose columns are matched by name; or a tensor with the columns of `data["columns"]`, or a data
             set. They are encoded and standardised as the training's rows were, unless a data set's own `preparation`
             says that it is done.
+        batch_size: rows that go through the model at once.
+        engine: "compiled" takes each batch in one call of machine code, which it keeps for the next `predict`.
         Raises RunError, ArgumentError or the reader's error for rows that do not fit, with the column;
             NotFiniteError for an output that is no number.
         """
-        return predict_all(self, source)
+        return predict_all(self, source, batch_size, engine)
+
+    @cached_property
+    def compiled(self) -> CompiledForward:
+        """The model as machine code."""
+        from mytorch.train.compiled import CompiledForward  # tracing and compiling take long to import
+
+        return CompiledForward(self.net, say)
 
 
 def train_experiment(

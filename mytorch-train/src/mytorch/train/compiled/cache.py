@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile
@@ -18,6 +19,10 @@ from platformdirs import user_cache_path
 from mytorch.train.compiled.reason import one_line
 from mytorch.train.compiled.warning import EngineWarning
 
+LIMIT = 2**30
+"""Bytes of entries to keep; those that were used longest ago go first."""
+LEFT_BEHIND = 3600
+"""Seconds after which a copy that was begun counts as left behind by a process that was killed."""
 KEY = "mytorch_key"
 """Of a package's metadata: the key under which it was compiled."""
 
@@ -37,7 +42,10 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
     kept = cache_folder() / f"{key}.pt2"
     if _there(kept):
         try:
-            return open_package(kept, key)
+            package = open_package(kept, key)
+            with suppress(OSError):  # a folder of somebody else's
+                os.utime(kept)
+            return package
         except Exception as error:
             _tell(f"the cached step {kept} cannot be used ({one_line(error)}); it is compiled again")
     with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
@@ -45,6 +53,7 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
         compile_to(path)
         try:
             keep(path, kept)
+            tidy(kept.parent)
         except OSError as error:
             _tell(f"the cache folder cannot be written ({one_line(error)}); the compiled step serves this run only")
         return open_package(path, key)
@@ -68,6 +77,27 @@ def keep(path: Path, kept: Path) -> None:
     finally:
         with suppress(OSError):
             Path(beside).unlink(missing_ok=True)
+
+
+def tidy(folder: Path) -> None:
+    """Delete the entries that were used longest ago until the others fit into LIMIT, and what a kill left behind."""
+    old = [path for used, _, path in _files(folder, "*.part") if used < time.time() - LEFT_BEHIND]
+    total = 0
+    for number, (_, size, path) in enumerate(sorted(_files(folder, "*.pt2"), reverse=True)):
+        total += size
+        if total > LIMIT and number:  # the latest stays, however large it is
+            old.append(path)
+    for path in old:
+        with suppress(OSError):  # another process was faster
+            path.unlink()
+
+
+def _files(folder: Path, pattern: str) -> Iterator[tuple[float, int, Path]]:
+    """When each was used last, its bytes and its path."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):
+            status = path.stat()
+            yield status.st_mtime, status.st_size, path
 
 
 def open_package(path: Path, key: str) -> Any:

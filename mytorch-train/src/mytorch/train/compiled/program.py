@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export import Dim
 from torch.fx import GraphModule
 
 from mytorch.train.compiled.cache import KEY, fetch
 from mytorch.train.compiled.key import key_of
-from mytorch.train.compiled.trace import Recipe, arguments, trace
+from mytorch.train.compiled.trace import Recipe, TraceError, arguments, trace
 
 UNROLLED, NODES = 10, 1000
 """At most so many steps a call, and so many operations: what is saved is the call, and compiling takes a while."""
@@ -52,14 +54,28 @@ def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Seque
     return Program(recipe, steps, fetch(key, compile_to))
 
 
-def compile_package(graph: GraphModule, examples: list[Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Compile a graph to machine code and write it as a package. Raises whatever torch and the compiler raise."""
+ANY_WEIGHTS = {"always_keep_tensor_constants": True, "aot_inductor.package_constants_in_so": False}
+"""Settings of a package that has no weights in it and is given them when it is loaded."""
+
+
+def compile_package(
+    graph: GraphModule, examples: list[Tensor], path: Path, metadata: dict[str, str], any_rows: bool = False
+) -> None:
+    """Compile a graph to machine code and write it as a package. Raises whatever torch and the compiler raise.
+
+    any_rows: it takes any length of the first axis, the same of all inputs, and is given its weights when loaded.
+    """
     random = torch.get_rng_state()
     settings = {"fallback_random": True, "aot_inductor.metadata": metadata}  # torch's own draws, so that eager's come
+    settings |= ANY_WEIGHTS if any_rows else {}
+    shapes = tuple({0: Dim.DYNAMIC} for _ in examples) if any_rows else None
     try:
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(graph, tuple(examples))
+            exported = torch.export.export(graph, tuple(examples), dynamic_shapes=shapes)
+            for rows in exported.range_constraints.values():
+                if rows.lower > 2 or rows.upper < sys.maxsize:
+                    raise TraceError(f"Python must not decide by the number of rows, got {rows.lower} to {rows.upper}")
             torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
     finally:
         torch.set_rng_state(random)

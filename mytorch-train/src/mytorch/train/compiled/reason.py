@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from mytorch.plugins import MytorchError
 
 NO_COMPILER, BY_VALUES = "InvalidCxxCompiler", ("GuardOnDataDependent", "DataDependentOutput")
 """torch's names of two failures that have a way out."""
 
 
-def reason_of(error: Exception) -> str:
-    """What stood in the way of a compiled step."""
+def reason_of(error: Exception, what: str = "training step") -> str:
+    """What stood in the way of a compiled step, or of something else."""
     said = f"{type(error).__name__}: {error}"
-    if NO_COMPILER in said:
+    if NO_COMPILER in said or os.environ.get("CXX") == "":
         return "a C++ compiler is needed and none was found; install g++ or clang, or name one in CXX"
     place = "".join(f", {note}" for note in getattr(error, "__notes__", ())[:1] if "\n" not in note)
     if said.startswith(BY_VALUES):
-        return f"the training step cannot be traced: Python decides by the value of a tensor{place}"
-    return f"the training step cannot be compiled ({one_line(error)}{place})"
+        return f"the {what} cannot be traced: Python decides by the value of a tensor{place}"
+    return f"the {what} cannot be compiled ({one_line(error)}{place})"
 
 
 def one_line(error: BaseException) -> str:
