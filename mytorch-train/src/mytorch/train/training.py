@@ -78,7 +78,7 @@ class Training:
         if optimizer_in_backward and not isinstance(self.engine, Eager):
             raise ArgumentError(
                 "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
-                f"gradients, got {type(self.engine).__name__}; leave one of the two out"
+                'gradients, got engine = "compiled"; leave one of the two out'
             )
         self.epoch = 0
         self.history: list[Record] = []
