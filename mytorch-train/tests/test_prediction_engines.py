@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from mytorch.commands.predict import predict as predict_command
 from mytorch.core import ArgumentError
-from mytorch.train import train_experiment
+from mytorch.train import load, train_experiment
 
 INPUTS = torch.tensor([[1.25, 0.5], [-2.0, -1.0], [-2.5, 3.0]])
 
@@ -41,7 +41,7 @@ def test_the_compiled_engine_says_the_same_and_is_kept_for_the_next_call(run, ro
         assert result.exit_code == 0, result.output
     written = [(tmp_path / f"{engine}.csv").read_text().splitlines() for engine in ("eager", "compiled")]
     first, second = ([line.split(",")[0] for line in lines] for lines in written)
-    assert first == second == ["prediction", *run.predict(rows).labels]
+    assert first == second == ["prediction", *load(run.path).predict(rows).labels]
 
 
 def test_an_unknown_engine_is_refused(run):
