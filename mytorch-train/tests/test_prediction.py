@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
 
-from mytorch.commands.predict import predict as predict_command
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.plugins import UnknownNameError, catalogue
 from mytorch.train import NotFiniteError, RunError, fit, load, train_experiment
@@ -147,31 +145,6 @@ def test_many_rows_go_in_batches_in_order(run):
     assert run.predict(INPUTS, batch_size=1).labels == run.predict(INPUTS).labels
     with pytest.raises(ArgumentError, match=r"batch_size must be a whole number of at least 1, got 0"):
         run.predict(inputs, batch_size=0)
-
-
-def test_the_compiled_engine_says_the_same_and_is_kept_for_the_next_call(run, rows, tmp_path, interpreted):
-    for source in (INPUTS, rows, INPUTS[:1]):
-        expected = run.predict(source)
-        for _ in range(2):
-            found = run.predict(source, engine="compiled")
-            torch.testing.assert_close(found.probabilities, expected.probabilities)
-            assert found.labels == expected.labels
-            assert not found.probabilities.is_inference()
-    run.net.param()[0].value.mul_(-2)
-    torch.testing.assert_close(run.predict(INPUTS, engine="compiled").indices, run.predict(INPUTS).indices)
-    assert len(interpreted) == 1
-    for engine in ("eager", "compiled"):
-        arguments = [str(run.path), str(rows), "--output", str(tmp_path / f"{engine}.csv"), "--engine", engine]
-        result = CliRunner().invoke(predict_command, [*arguments, "--batch-size", "2"])
-        assert result.exit_code == 0, result.output
-    (header, *lines), (other_header, *others) = (table_of(tmp_path / f"{name}.csv") for name in ("eager", "compiled"))
-    assert header == other_header
-    assert [line[0] for line in lines] == [line[0] for line in others]
-
-
-def test_an_unknown_engine_is_refused(run):
-    with pytest.raises(ArgumentError, match=r"engine: must be one of eager, compiled, got 'compile'. Nearest: comp"):
-        run.predict(INPUTS, engine="compile")
 
 
 def test_what_is_predicted_belongs_to_the_user(run):

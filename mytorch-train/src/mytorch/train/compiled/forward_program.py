@@ -118,7 +118,7 @@ def _require_any_rows(graph: GraphModule) -> None:
     if isinstance(first.shape[0], int):
         raise TraceError(f"Python must not decide by the number of rows, got rows == {first.shape[0]}")
     rows = first.shape[0].node.expr
-    for guard in graph.shape_env.guards:
+    for guard in first.shape[0].node.shape_env.guards:
         if any(guard.expr.xreplace({rows: size}) == False for size in TRIED):  # noqa: E712 - it is sympy's
             asked = str(guard.expr).replace(str(rows), "rows")
             raise TraceError(f"Python must not decide by the number of rows, got {asked}")

@@ -1,0 +1,49 @@
+"""Predicting by the compiled engine: the same, from Python and from the command."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from mytorch.commands.predict import predict as predict_command
+from mytorch.core import ArgumentError
+from mytorch.train import load, train_experiment
+
+INPUTS = torch.tensor([[1.25, 0.5], [-2.0, -1.0], [-2.5, 3.0]])
+
+
+@pytest.fixture
+def run(content, parts, tmp_path):
+    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
+    return train_experiment(content, {"epochs": 2}, output=tmp_path / "runs", quiet=True)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("y,x\n0.5,1.25\n-1,-2\n3,-2.5\n")
+    return path
+
+
+def test_the_compiled_engine_says_the_same_and_is_kept_for_the_next_call(run, rows, tmp_path, interpreted):
+    for source in (INPUTS, rows, INPUTS[:1]):
+        expected = run.predict(source)
+        for _ in range(2):
+            found = run.predict(source, engine="compiled")
+            torch.testing.assert_close(found.probabilities, expected.probabilities)
+            assert found.labels == expected.labels
+            assert not found.probabilities.is_inference()
+    run.net.param()[0].value.mul_(-2)
+    torch.testing.assert_close(run.predict(INPUTS, engine="compiled").indices, run.predict(INPUTS).indices)
+    assert len(interpreted) == 1
+    for engine in ("eager", "compiled"):
+        arguments = [str(run.path), str(rows), "--output", str(tmp_path / f"{engine}.csv"), "--engine", engine]
+        result = CliRunner().invoke(predict_command, [*arguments, "--batch-size", "2"])
+        assert result.exit_code == 0, result.output
+    written = [(tmp_path / f"{engine}.csv").read_text().splitlines() for engine in ("eager", "compiled")]
+    first, second = ([line.split(",")[0] for line in lines] for lines in written)
+    assert first == second == ["prediction", *load(run.path).predict(rows).labels]
+
+
+def test_an_unknown_engine_is_refused(run):
+    with pytest.raises(ArgumentError, match=r"engine: must be one of eager, compiled, got 'compile'. Nearest: comp"):
+        run.predict(INPUTS, engine="compile")
