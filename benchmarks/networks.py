@@ -1,6 +1,7 @@
 """The networks that the benchmarks train: ours, PyTorch's, and the tensor operations alone, from the same weights."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from side_by_side import Contestant
@@ -12,6 +13,8 @@ from mytorch.train import step
 
 REFERENCE, BATCH = (2, 25, 25, 25, 2), 100
 LR, MOMENTUM = 0.01, 0.9
+STEPS = 10
+"""Steps a turn of the contestants that may take several in one call."""
 TORCH_SGD = {
     "plain": {"foreach": False, "fused": False},
     "foreach": {"foreach": True, "fused": False},
@@ -63,6 +66,17 @@ def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -
         return value.detach()
 
     return Contestant(train)
+
+
+def turn(contestant: Contestant) -> Contestant:
+    """Ten steps of a contestant that takes one a call."""
+
+    def call() -> Any:
+        for _ in range(STEPS):
+            loss = contestant.call()
+        return loss
+
+    return Contestant(call, contestant.inference)
 
 
 def bare(weights: Weights, batch: Batch) -> Contestant:

@@ -1,0 +1,153 @@
+"""Who takes part: each contestant's name, how it is built, what it needs, and with whom it shares a process."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+
+import peers
+from compiled_step import compiled_steps
+from networks import TORCH_SGD, Batch, Weights, bare, draw, ours, pytorch, turn
+from reference import c_steps
+from results import Missing, Row
+from side_by_side import Contestant, Effort, Measured, Spread, in_process, measure, prepare, require_same_losses
+
+EAGER, ONE, SEVERAL = "mytorch, eager", "mytorch, compiled", "mytorch, compiled, five a call"
+BARE, C = "bare torch operations", "C reference, ten a call"
+EAGER_PYTORCH = tuple(f"PyTorch, {sgd} SGD" for sgd in TORCH_SGD)
+FASTEST = "PyTorch, its fastest SGD"
+JAX, SCAN = "JAX jit", "JAX lax.scan, ten a call"
+A_CALL = 5
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How a contestant is built; each of its calls takes ten steps."""
+
+    build: Callable[[Weights, Batch], Contestant]
+    module: str = "torch"
+    """What must be installed, and by which command."""
+    way_out: str = ""
+    alone: str = ""
+    """The name of those with whom it shares processes of its own, because they start threads."""
+    note: str = ""
+
+
+def _pytorch(sgd: str, weights: Weights, batch: Batch) -> Contestant:
+    return turn(pytorch(weights, batch, sgd, sequential=False))
+
+
+def _turn_of(build: Callable[[Weights, Batch], Contestant], weights: Weights, batch: Batch) -> Contestant:
+    return turn(build(weights, batch))
+
+
+PIP = "python -m pip install -c constraints.txt "
+PEERS: dict[str, Peer] = {
+    EAGER: Peer(partial(_turn_of, ours), note="`mytorch.train.step`"),
+    ONE: Peer(partial(compiled_steps, a_call=1)),
+    SEVERAL: Peer(partial(compiled_steps, a_call=A_CALL)),
+    BARE: Peer(partial(_turn_of, bare), note="the kernels that our step calls, one after the other"),
+    **{name: Peer(partial(_pytorch, sgd)) for name, sgd in zip(EAGER_PYTORCH, TORCH_SGD, strict=True)},
+    "PyTorch, torch.compile": Peer(peers.torch_compiled, note="around the step with its optimizer"),
+    "PyTorch, torch.compile of torch.func": Peer(peers.torch_functional, note="the step as one pure function"),
+    JAX: Peer(peers.jax_one, "jax", f"{PIP}jax", alone="JAX"),
+    SCAN: Peer(peers.jax_scan, "jax", f"{PIP}jax", alone="JAX"),
+    "Thinc": Peer(
+        peers.thinc_steps, "thinc", f"{PIP}thinc", note="its SGD has no momentum: ours in numpy, called by finish_update"
+    ),
+    "scikit-learn MLPRegressor": Peer(
+        peers.sklearn_steps,
+        "sklearn",
+        f"{PIP}scikit-learn",
+        note="partial_fit, which also checks its input each time; its loss is a half of the sum over outputs",
+    ),
+    "tinygrad TinyJit": Peer(
+        peers.tinygrad_steps,
+        "tinygrad",
+        f"{PIP}tinygrad; it also needs clang on the path",
+        alone="tinygrad",
+        note="a kernel is a call to a thread of its own",
+    ),
+    C: Peer(c_steps, way_out="install gcc or clang", note="plain loops, sizes known when it is compiled"),
+}
+
+
+def build(names: Sequence[str], sizes: tuple[int, ...], batch_size: int) -> dict[str, Contestant]:
+    """The contestants of these names, from the same weights and batch."""
+    weights, batch = draw(sizes, batch_size)
+    return {name: PEERS[name].build(weights, batch) for name in names}
+
+
+def _try(name: str, sizes: tuple[int, ...], batch_size: int) -> str | None:
+    prepare()
+    try:
+        require_same_losses(build([BARE], sizes, batch_size) | build([name], sizes, batch_size))
+    except Exception as error:  # whatever a peer raises, the others go on
+        text = next(iter(str(error).splitlines()), "")
+        return " ".join([f"{type(error).__name__}: {text}", *getattr(error, "__notes__", ())])
+    return None
+
+
+def why_missing(name: str, sizes: tuple[int, ...], batch_size: int) -> str | None:
+    """Why a contestant cannot take part, with the way out; None if it can, and computes what the others do."""
+    peer = PEERS[name]
+    way_out = f"; way out: {peer.way_out}" if peer.way_out else ""
+    if importlib.util.find_spec(peer.module) is None:
+        return f"{peer.module} is not installed{way_out}"
+    try:
+        reason = in_process(_try, name, sizes, batch_size)
+    except BrokenProcessPool:
+        reason = "its process died"
+    return f"{reason}{way_out}" if reason else None
+
+
+def present(names: Sequence[str], sizes: tuple[int, ...], batch_size: int) -> tuple[list[str], list[Missing]]:
+    """Those that can take part, and the others with their reasons."""
+    reasons = {name: why_missing(name, sizes, batch_size) for name in names}
+    missing = [Missing(name, reason) for name, reason in reasons.items() if reason]
+    return [name for name in names if not reasons[name]], missing
+
+
+class Meeting:
+    """Several contestants at one point, measured in groups that share processes.
+
+    references: those to which ratios are taken; they are measured again in each group.
+    """
+
+    def __init__(
+        self, names: Sequence[str], sizes: tuple[int, ...], batch_size: int, references: Sequence[str], effort: Effort
+    ) -> None:
+        self.references = references
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(PEERS[name].alone, []).append(name)
+        self.measured: dict[str, Measured] = {}
+        """The group's figures, by contestant."""
+        for key, members in groups.items():
+            taking_part = list(dict.fromkeys([*(name for name in references if name in names), *members]))
+            figures = measure(build, taking_part, sizes, batch_size, effort=effort)
+            self.measured.update({name: figures for name in members if key or name not in self.measured})
+
+    def ratio(self, name: str, to: str) -> Spread:
+        """The time of a contestant in that of another; one of the two belongs to every group."""
+        figures = self.measured[name if to in self.references else to]
+        return figures.ratio(name, to)
+
+    def row(self, name: str, at: float | None = None) -> Row:
+        """Microseconds a step."""
+        figures = self.measured[name]
+        low, median, high = (value * 1e5 for value in vars(figures.seconds(name)).values())
+        ratios = {to: self.ratio(name, to) for to in self.references if to in self.measured and to != name}
+        return Row(name, Spread(low, median, high), ratios, at, PEERS[name].note)
+
+    def fastest_pytorch(self) -> str:
+        """The variant of PyTorch's SGD that takes the least."""
+        return self.measured[EAGER_PYTORCH[0]].fastest(EAGER_PYTORCH)
+
+
+def set_up(cache: str) -> None:
+    """Caches of this run's own, so that what was compiled before does not count; children inherit them."""
+    os.environ.update(MYTORCH_CACHE=f"{cache}/mytorch", TORCHINDUCTOR_CACHE_DIR=f"{cache}/inductor")
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
