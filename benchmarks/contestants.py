@@ -9,7 +9,7 @@ from functools import partial
 
 import peers
 from compiled_step import compiled_steps
-from networks import TORCH_SGD, Batch, Weights, bare, draw, ours, pytorch, turn
+from networks import STEPS, TORCH_SGD, Batch, Weights, bare, draw, ours, pytorch, turn
 from reference import c_steps
 from results import Missing, Row
 from side_by_side import Contestant, Effort, Measured, Spread, in_process, measure, prepare, require_same_losses
@@ -33,6 +33,8 @@ class Peer:
     alone: str = ""
     """The name of those with whom it shares processes of its own, because they start threads."""
     note: str = ""
+    slow: bool = False
+    """Whether it compiles for so long that a quick run leaves it out."""
 
 
 def _pytorch(sgd: str, weights: Weights, batch: Batch) -> Contestant:
@@ -50,12 +52,17 @@ PEERS: dict[str, Peer] = {
     SEVERAL: Peer(partial(compiled_steps, a_call=A_CALL)),
     BARE: Peer(partial(_turn_of, bare), note="the kernels that our step calls, one after the other"),
     **{name: Peer(partial(_pytorch, sgd)) for name, sgd in zip(EAGER_PYTORCH, TORCH_SGD, strict=True)},
-    "PyTorch, torch.compile": Peer(peers.torch_compiled, note="around the step with its optimizer"),
-    "PyTorch, torch.compile of torch.func": Peer(peers.torch_functional, note="the step as one pure function"),
+    "PyTorch, torch.compile": Peer(peers.torch_compiled, note="around the step with its optimizer", slow=True),
+    "PyTorch, torch.compile of torch.func": Peer(
+        peers.torch_functional, note="the step as one pure function", slow=True
+    ),
     JAX: Peer(peers.jax_one, "jax", f"{PIP}jax", alone="JAX"),
     SCAN: Peer(peers.jax_scan, "jax", f"{PIP}jax", alone="JAX"),
     "Thinc": Peer(
-        peers.thinc_steps, "thinc", f"{PIP}thinc", note="its SGD has no momentum: ours in numpy, called by finish_update"
+        peers.thinc_steps,
+        "thinc",
+        f"{PIP}thinc",
+        note="its SGD has no momentum: ours in numpy, called by finish_update",
     ),
     "scikit-learn MLPRegressor": Peer(
         peers.sklearn_steps,
@@ -92,6 +99,8 @@ def _try(name: str, sizes: tuple[int, ...], batch_size: int) -> str | None:
 
 def why_missing(name: str, sizes: tuple[int, ...], batch_size: int) -> str | None:
     """Why a contestant cannot take part, with the way out; None if it can, and computes what the others do."""
+    if name in (EAGER, BARE, *EAGER_PYTORCH):
+        return None
     peer = PEERS[name]
     way_out = f"; way out: {peer.way_out}" if peer.way_out else ""
     if importlib.util.find_spec(peer.module) is None:
@@ -103,9 +112,12 @@ def why_missing(name: str, sizes: tuple[int, ...], batch_size: int) -> str | Non
     return f"{reason}{way_out}" if reason else None
 
 
-def present(names: Sequence[str], sizes: tuple[int, ...], batch_size: int) -> tuple[list[str], list[Missing]]:
+def present(
+    names: Sequence[str], sizes: tuple[int, ...], batch_size: int, quick: bool
+) -> tuple[list[str], list[Missing]]:
     """Those that can take part, and the others with their reasons."""
-    reasons = {name: why_missing(name, sizes, batch_size) for name in names}
+    reasons = {name: why_missing(name, sizes, batch_size) for name in names if not (quick and PEERS[name].slow)}
+    reasons |= {name: "compiles too long for --quick" for name in names if name not in reasons}
     missing = [Missing(name, reason) for name, reason in reasons.items() if reason]
     return [name for name in names if not reasons[name]], missing
 
@@ -113,38 +125,36 @@ def present(names: Sequence[str], sizes: tuple[int, ...], batch_size: int) -> tu
 class Meeting:
     """Several contestants at one point, measured in groups that share processes.
 
-    references: those to which ratios are taken; they are measured again in each group.
+    references: those to which ratios are taken; they are measured in every group.
     """
 
     def __init__(
         self, names: Sequence[str], sizes: tuple[int, ...], batch_size: int, references: Sequence[str], effort: Effort
     ) -> None:
-        self.references = references
+        self.references = [name for name in references if name in names]
         groups: dict[str, list[str]] = {}
         for name in names:
             groups.setdefault(PEERS[name].alone, []).append(name)
-        self.measured: dict[str, Measured] = {}
-        """The group's figures, by contestant."""
-        for key, members in groups.items():
-            taking_part = list(dict.fromkeys([*(name for name in references if name in names), *members]))
-            figures = measure(build, taking_part, sizes, batch_size, effort=effort)
-            self.measured.update({name: figures for name in members if key or name not in self.measured})
+        together = [list(dict.fromkeys([*self.references, *members])) for members in groups.values()]
+        self.groups = [measure(build, members, sizes, batch_size, effort=effort) for members in together]
+
+    def _of(self, *names: str) -> Measured:
+        """The first group in which they met."""
+        return next(group for group in self.groups if set(names) <= set(group.processes[0]))
 
     def ratio(self, name: str, to: str) -> Spread:
-        """The time of a contestant in that of another; one of the two belongs to every group."""
-        figures = self.measured[name if to in self.references else to]
-        return figures.ratio(name, to)
+        """The time of a contestant in that of another."""
+        return self._of(name, to).ratio(name, to)
 
     def row(self, name: str, at: float | None = None) -> Row:
         """Microseconds a step."""
-        figures = self.measured[name]
-        low, median, high = (value * 1e5 for value in vars(figures.seconds(name)).values())
-        ratios = {to: self.ratio(name, to) for to in self.references if to in self.measured and to != name}
-        return Row(name, Spread(low, median, high), ratios, at, PEERS[name].note)
+        figure = self._of(name).seconds(name).scaled(1e6 / STEPS)
+        ratios = {to: self.ratio(name, to) for to in self.references if to != name}
+        return Row(name, figure, ratios, at, PEERS[name].note)
 
     def fastest_pytorch(self) -> str:
         """The variant of PyTorch's SGD that takes the least."""
-        return self.measured[EAGER_PYTORCH[0]].fastest(EAGER_PYTORCH)
+        return self.groups[0].fastest(EAGER_PYTORCH)
 
 
 def set_up(cache: str) -> None:

@@ -1,5 +1,6 @@
 """The step of networks.py written with other libraries, as their users would. Each call takes ten steps."""
 
+import logging
 import os
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 def torch_compiled(weights: Weights, batch: Batch) -> Contestant:
     """torch.compile around the whole step, the optimizer's included; PyTorch cuts it in two at the backward."""
+    torch._logging.set_logs(dynamo=logging.ERROR)  # it warns of every profiler mark that it leaves out
     net = Plain(weights)
     optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM, foreach=True)
     inputs, targets = batch
@@ -157,7 +159,9 @@ def sklearn_steps(weights: Weights, batch: Batch) -> Contestant:
     hidden = tuple(len(bias) for _, bias in weights[:-1])
     settings = {"solver": "sgd", "alpha": 0.0, "momentum": MOMENTUM, "nesterovs_momentum": False, "shuffle": False}
     rate = LR * 2 / targets.shape[1]
-    net = MLPRegressor(hidden_layer_sizes=hidden, batch_size=len(inputs), learning_rate_init=rate, max_iter=1, **settings)
+    net = MLPRegressor(
+        hidden_layer_sizes=hidden, batch_size=len(inputs), learning_rate_init=rate, max_iter=1, **settings
+    )
     net.partial_fit(inputs, targets)  # makes everything, and takes a step that is undone here
     for number, (weight, bias) in enumerate(weights):
         net.coefs_[number][:] = weight.T.numpy()

@@ -16,8 +16,8 @@ FULL, QUICK = Effort(processes=5, rounds=30, seconds=0.02), Effort(processes=1, 
 
 def sections(quick: bool) -> list[Section]:
     """Everybody who is there, and the promises about them."""
-    names, missing = present(list(PEERS), REFERENCE, BATCH)
-    meeting = Meeting(names, REFERENCE, BATCH, (EAGER, SEVERAL), QUICK if quick else FULL)
+    names, missing = present(list(PEERS), REFERENCE, BATCH, quick)
+    meeting = Meeting(names, REFERENCE, BATCH, (EAGER, ONE, SEVERAL), QUICK if quick else FULL)
     section = Section("reference", "A step of 2-25-25-25-2, batch 100", TEXT, "microseconds a step", missing=missing)
     section.rows = sorted((meeting.row(name) for name in names), key=lambda row: row.figure.median)
     fastest = meeting.fastest_pytorch()
@@ -32,5 +32,3 @@ def sections(quick: bool) -> list[Section]:
         if {name, to} <= set(names):
             section.targets.append(Target(f"{name} / {to}", meeting.ratio(name, to), limit, at_least))
     return [section]
-
-

@@ -91,7 +91,9 @@ def processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores, {torch.backends.cpu.get_cpu_capability()}" if names else platform.machine()
+    return (
+        f"{names[0]}, {len(names)} cores, {torch.backends.cpu.get_cpu_capability()}" if names else platform.machine()
+    )
 
 
 def _version(name: str) -> str | None:
@@ -113,7 +115,9 @@ def as_json(facts: dict[str, Any], sections: Sequence[Section]) -> str:
 def as_markdown(facts: dict[str, Any], sections: Sequence[Section]) -> str:
     """The same for reading: a table a section, rounded."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    lines = [f"Measured on {facts['date']}: {facts['processor']}; {facts['threads']} thread; Python {facts['python']}; "]
+    lines = [
+        f"Measured on {facts['date']}: {facts['processor']}; {facts['threads']} thread; Python {facts['python']}; "
+    ]
     lines[0] += f"{versions}. Figures are medians, with quartiles in brackets."
     for section in sections:
         lines += ["", f"### {section.title}", section.text, ""]

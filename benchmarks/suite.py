@@ -1,7 +1,7 @@
 """The whole suite: measures every section and writes results.md, results.json and figures into a folder.
 
     python benchmarks/suite.py                         about 20 minutes; --quick shows within 3 that it works
-    python benchmarks/suite.py --only reference width  some sections, by the names that --help lists
+    python benchmarks/suite.py --only reference memory some sections, by the names that --help lists
     python benchmarks/suite.py --publish FOLDER        copy a run's results into docs/performance.md; measures nothing
 
 A contestant that is not installed, or does not run here, is named as missing with the way out. `tox -e bench` installs
@@ -14,14 +14,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import memory_sweep
+import plugins
 import reference_network
+import startup
+import sweeps
 from contestants import set_up
 from publish import publish
 from results import Section, about, write
 
 OUTPUT = Path("build/benchmarks")
 SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
+    "startup": startup.sections,
+    "plugins": plugins.sections,
     "reference": reference_network.sections,
+    "sweeps": sweeps.sections,
+    "memory": memory_sweep.sections,
 }
 """What each is measured by, given whether to be quick. A new measurement is a line here."""
 
