@@ -53,16 +53,14 @@ PEERS: dict[str, Peer] = {
     BARE: Peer(partial(_turn_of, bare), note="the kernels that our step calls, one after the other"),
     **{name: Peer(partial(_pytorch, sgd)) for name, sgd in zip(EAGER_PYTORCH, TORCH_SGD, strict=True)},
     "PyTorch, torch.compile": Peer(peers.torch_compiled, note="around the step with its optimizer", slow=True),
-    "PyTorch, torch.compile of torch.func": Peer(
-        peers.torch_functional, note="the step as one pure function", slow=True
-    ),
+    "PyTorch, torch.compile, torch.func": Peer(peers.torch_functional, note="the step as a pure function", slow=True),
     JAX: Peer(peers.jax_one, "jax", f"{PIP}jax", alone="JAX"),
     SCAN: Peer(peers.jax_scan, "jax", f"{PIP}jax", alone="JAX"),
     "Thinc": Peer(
         peers.thinc_steps,
         "thinc",
         f"{PIP}thinc",
-        note="its SGD has no momentum: ours in numpy, called by finish_update",
+        note="its SGD has no momentum; numpy does it in finish_update",
     ),
     "scikit-learn MLPRegressor": Peer(
         peers.sklearn_steps,

@@ -1,4 +1,4 @@
-"""Peak memory of a training step over depth and over width: sections of the suite. memory.py says how it is measured."""
+"""Peak memory of a training step over depth and over width: sections of the suite. memory.py says how."""
 
 from memory import MIB, peak
 from networks import TORCH_SGD

@@ -120,7 +120,7 @@ def thinc_steps(weights: Weights, batch: Batch) -> Contestant:
     from thinc.api import Linear, Relu, chain
 
     layers = [Relu(len(w), w.shape[1]) for w, _ in weights[:-1]]
-    net = chain(*layers, Linear(len(weights[-1][0]), weights[-1][0].shape[1]))
+    net: Any = chain(*layers, Linear(len(weights[-1][0]), weights[-1][0].shape[1]))
     net.initialize()
     for layer, (weight, bias) in zip(net.layers, weights, strict=True):
         layer.set_param("W", weight.numpy().copy())
@@ -153,15 +153,13 @@ def sklearn_steps(weights: Weights, batch: Batch) -> Contestant:
 
     With two outputs that has the gradient of our mean; other numbers of outputs scale its learning rate.
     """
-    from sklearn.neural_network import MLPRegressor
+    from sklearn.neural_network import MLPRegressor  # type: ignore[import-untyped]
 
     inputs, targets = (tensor.numpy() for tensor in batch)
     hidden = tuple(len(bias) for _, bias in weights[:-1])
-    settings = {"solver": "sgd", "alpha": 0.0, "momentum": MOMENTUM, "nesterovs_momentum": False, "shuffle": False}
-    rate = LR * 2 / targets.shape[1]
-    net = MLPRegressor(
-        hidden_layer_sizes=hidden, batch_size=len(inputs), learning_rate_init=rate, max_iter=1, **settings
-    )
+    size = {"hidden_layer_sizes": hidden, "batch_size": len(inputs), "max_iter": 1, "shuffle": False}
+    sgd = {"solver": "sgd", "alpha": 0.0, "momentum": MOMENTUM, "nesterovs_momentum": False}
+    net = MLPRegressor(learning_rate_init=LR * 2 / targets.shape[1], **size, **sgd)
     net.partial_fit(inputs, targets)  # makes everything, and takes a step that is undone here
     for number, (weight, bias) in enumerate(weights):
         net.coefs_[number][:] = weight.T.numpy()
@@ -180,9 +178,10 @@ def sklearn_steps(weights: Weights, batch: Batch) -> Contestant:
 def tinygrad_steps(weights: Weights, batch: Batch) -> Contestant:
     """TinyJit around the step, on its CPU device."""
     os.environ.setdefault("DEV", "CPU")
-    from tinygrad import Context, TinyJit
-    from tinygrad import Tensor as Array
+    from tinygrad.engine.jit import TinyJit
+    from tinygrad.helpers import Context
     from tinygrad.nn.optim import SGD
+    from tinygrad.tensor import Tensor as Array
 
     values = [Array(tensor.numpy().copy()).contiguous().realize() for pair in weights for tensor in pair]
     inputs, targets = (Array(tensor.numpy()).realize() for tensor in batch)
@@ -200,7 +199,7 @@ def tinygrad_steps(weights: Weights, batch: Batch) -> Contestant:
         return loss.realize(*optimizer.schedule_step())
 
     def call() -> float:
-        with Context(TRAINING=1):
+        with Context(TRAINING=1):  # type: ignore[no-untyped-call]
             for _ in range(STEPS):
                 loss = step()
         return float(loss.item())

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import engine
 import memory_sweep
 import plugins
 import reference_network
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
     "startup": startup.sections,
     "plugins": plugins.sections,
     "reference": reference_network.sections,
+    "fit": engine.sections,
     "sweeps": sweeps.sections,
     "memory": memory_sweep.sections,
 }

@@ -7,7 +7,7 @@ points only; where it does not, the line in the figure has no mark.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from contestants import C, EAGER, EAGER_PYTORCH, FASTEST, JAX, ONE, Meeting, present
+from contestants import EAGER, EAGER_PYTORCH, FASTEST, JAX, ONE, C, Meeting, present
 from networks import BATCH
 from results import Missing, Row, Section
 from side_by_side import Effort
