@@ -24,8 +24,7 @@ def measure_here(rounds: int) -> dict[str, list[float]]:
     for _ in range(rounds):
         for engine, seconds in taken.items():
             net, loss, optimizer = make(draw(REFERENCE, BATCH)[0])
-            options = {"epochs": EPOCHS, "batch_size": BATCH, "quiet": True, "engine": engine}
-            training = fit(net, loss, optimizer, data, **options)
+            training = fit(net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, engine=engine, quiet=True)
             seconds.append(min(record["seconds"] for record in training.history) / len(training.batches))
     return taken
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 def torch_compiled(weights: Weights, batch: Batch) -> Contestant:
     """torch.compile around the whole step, the optimizer's included; PyTorch cuts it in two at the backward."""
-    torch._logging.set_logs(dynamo=logging.ERROR)  # it warns of every profiler mark that it leaves out
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it warns of every profiler mark that it leaves out
     net = Plain(weights)
     optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM, foreach=True)
     inputs, targets = batch
@@ -81,7 +81,8 @@ def _jax(weights: Weights, batch: Batch, a_call: int) -> Contestant:
     import jax
     import jax.numpy as jnp
 
-    jax.config.update("jax_cpu_enable_async_dispatch", False)  # to another thread, which costs time on a busy machine
+    # another thread would cost time on a busy machine
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
     values = [jnp.asarray(tensor.numpy().copy()) for pair in weights for tensor in pair]
     x, t = (jnp.asarray(tensor.numpy()) for tensor in batch)
     last = len(weights) - 1

@@ -62,8 +62,8 @@ def _compile(sizes: list[int], rows: int) -> Any:
     numbers = {"SIZES": text, "BATCH": rows, "WIDEST": max(sizes), "LR": f"{LR}f", "MOMENTUM": f"{MOMENTUM}f"}
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "reference.so"
-        command = [compiler, *FLAGS, *(f"-D{name}={value}" for name, value in numbers.items()), SOURCE, "-o", library]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [compiler, *FLAGS, *(f"-D{name}={value}" for name, value in numbers.items()), str(SOURCE)]
+        done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise NoCompilerError(f"reference.c: {compiler} must accept it, got {done.stderr.strip()}; try gcc")
         function = ctypes.CDLL(str(library)).train

@@ -34,7 +34,7 @@ EAGER = "from mytorch.train import step\nstep(net, loss, optimizer, inputs[:100]
 COMPILED = """from mytorch.data import TensorDataSet
 from mytorch.train import fit
 fit(net, loss, optimizer, TensorDataSet(inputs, targets), epochs=1, batch_size=100, engine="compiled", quiet=True)"""
-THEIRS_COMPILED = "import logging\ntorch._logging.set_logs(dynamo=logging.ERROR)\ntorch.compile(step)()"
+THEIRS_COMPILED = "import logging\nlogging.getLogger('torch._dynamo').setLevel(logging.ERROR)\ntorch.compile(step)()"
 QUICK_COMMANDS = {
     'python -c "pass"': ["pass"],
     IMPORT: [IMPORT],
