@@ -45,11 +45,12 @@ def _turn_of(build: Callable[[Weights, Batch], Contestant], weights: Weights, ba
     return turn(build(weights, batch))
 
 
+COMPILER = "install a compiler: gcc with g++, or clang"
 PIP = "python -m pip install -c constraints.txt "
 PEERS: dict[str, Peer] = {
     EAGER: Peer(partial(_turn_of, ours), note="`mytorch.train.step`"),
-    ONE: Peer(partial(compiled_steps, a_call=1)),
-    SEVERAL: Peer(partial(compiled_steps, a_call=A_CALL)),
+    ONE: Peer(partial(compiled_steps, a_call=1), way_out=COMPILER, slow=True),
+    SEVERAL: Peer(partial(compiled_steps, a_call=A_CALL), way_out=COMPILER),
     BARE: Peer(partial(_turn_of, bare), note="the kernels that our step calls, one after the other"),
     **{name: Peer(partial(_pytorch, sgd)) for name, sgd in zip(EAGER_PYTORCH, TORCH_SGD, strict=True)},
     "PyTorch, torch.compile": Peer(peers.torch_compiled, note="around the step with its optimizer", slow=True),
@@ -75,7 +76,7 @@ PEERS: dict[str, Peer] = {
         alone="tinygrad",
         note="a kernel is a call to a thread of its own",
     ),
-    C: Peer(c_steps, way_out="install gcc or clang", note="plain loops, sizes known when it is compiled"),
+    C: Peer(c_steps, way_out=COMPILER, note="plain loops, sizes known when it is compiled"),
 }
 
 

@@ -13,7 +13,7 @@ TEXT = "The most that tensors hold during the third step, as torch's allocator c
 
 def sections(quick: bool) -> list[Section]:
     """Over depth, and over width."""
-    depths, widths = ((2, 16), (64, 256)) if quick else (DEPTHS, WIDTHS)
+    depths, widths = ((2, 16), (64,)) if quick else (DEPTHS, WIDTHS)
     return [
         _measure("memory-depth", "linear layers", [(at, at, WIDTH) for at in depths], f"layers of width {WIDTH}"),
         _measure("memory-width", "width of the layers", [(at, LAYERS, at) for at in widths], f"{LAYERS} layers"),

@@ -123,8 +123,9 @@ def as_markdown(facts: dict[str, Any], sections: Sequence[Section]) -> str:
         lines += ["", f"### {section.title}", section.text, ""]
         lines += [f"![{section.title}]({FIGURES}/{section.name}.png)", ""] if section.rows else []
         lines += _table(section)
-        lines += [f"- missing: {one.contestant}: {one.reason}" for one in section.missing]
-        lines += [f"- {' '.join(target.text().split())}" for target in section.targets]
+        remarks = [f"- missing: {one.contestant}: {one.reason}" for one in section.missing]
+        remarks += [f"- {' '.join(target.text().split())}" for target in section.targets]
+        lines += ["", *remarks] if remarks else []
     return "\n".join(lines) + "\n"
 
 
@@ -140,7 +141,7 @@ def _table(section: Section) -> list[str]:
         at = [f"{row.at:g}"] if section.axis and row.at is not None else []
         cells = [*at, row.contestant, spread(row.figure), *(spread(row.ratios.get(name)) for name in ratios)]
         table.append([*cells, *([row.note] if notes else [])])
-    return [*("| " + " | ".join(cells) + " |" for cells in table), ""]
+    return ["| " + " | ".join(cells) + " |" for cells in table]
 
 
 def write(folder: Path, facts: dict[str, Any], sections: Sequence[Section]) -> None:
