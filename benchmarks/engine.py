@@ -4,10 +4,11 @@ import sys
 
 from commands import quick_or_not, report
 from networks import BATCH, REFERENCE, draw, make
-from results import Row, Section
+from results import Section, rows_of
 from side_by_side import Measured, in_process, prepare
 from torch.nn import functional as F
 
+EAGER, COMPILED = "mytorch, eager", "mytorch, compiled"
 ROWS, EPOCHS = 10_000, 12
 TEXT = f"The reference network on {ROWS} rows in batches of {BATCH}, with the history and all checks of the loop."
 
@@ -20,11 +21,14 @@ def measure_here(rounds: int) -> dict[str, list[float]]:
     prepare()
     disk = Disk(ROWS)
     data = TensorDataSet(disk.inputs, F.one_hot(disk.targets).float())
-    taken: dict[str, list[float]] = {"eager": [], "compiled": []}
+    taken: dict[str, list[float]] = {EAGER: [], COMPILED: []}
     for _ in range(rounds):
-        for engine, seconds in taken.items():
+        for name, seconds in taken.items():
+            engine = name.split(", ")[1]
             net, loss, optimizer = make(draw(REFERENCE, BATCH)[0])
-            training = fit(net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, engine=engine, quiet=True)
+            training = fit(
+                net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, engine=engine, quiet=True
+            )
             seconds.append(min(record["seconds"] for record in training.history) / len(training.batches))
     return taken
 
@@ -34,9 +38,7 @@ def sections(quick: bool) -> list[Section]:
     rounds = 1 if quick else 6
     measured = Measured([in_process(measure_here, rounds) for _ in range(1 if quick else 3)])
     section = Section("fit", "A step inside fit", TEXT, "microseconds a step")
-    for name in ("eager", "compiled"):
-        ratios = {} if name == "eager" else {"mytorch, eager": measured.ratio(name, "eager")}
-        section.rows.append(Row(f"mytorch, {name}", measured.seconds(name).scaled(1e6), ratios))
+    section.rows = rows_of(measured, EAGER, 1e6)
     return [section]
 
 

@@ -1,6 +1,7 @@
 """A figure for each section: lines over what was swept, or a bar for each contestant."""
 
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,10 +31,10 @@ def draw(section: Section, path: Path) -> None:
 
 def _lines(axes: Axes, section: Section) -> None:
     names = list(dict.fromkeys(row.contestant for row in section.rows))
-    for number_, name in enumerate(names):
+    for place, name in enumerate(names):
         rows = [row for row in section.rows if row.contestant == name and row.at is not None]
-        x = [row.at for row in rows]
-        style = {"color": COLOURS[number_ % len(COLOURS)], "marker": MARKERS[number_ % len(MARKERS)]}
+        x = [row.at or 0 for row in rows]
+        style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}
         axes.plot(x, [row.figure.median for row in rows], label=name, ms=4, lw=1.5, **style)
         low, high = [row.figure.low for row in rows], [row.figure.high for row in rows]
         axes.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)

@@ -16,15 +16,14 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 WIDTH, BATCH = 1024, 1024
 DEPTHS = (2, 8)
+OURS, THEIRS = "mytorch", [f"PyTorch, {sgd}" for sgd in TORCH_SGD]
 MEASURED = "measured step"
 MIB = 2**20
 
 
 def contestant(name: str, layers: int, width: int, batch_size: int) -> Contestant:
     weights, batch = draw((width,) * (layers + 1), batch_size)
-    return (
-        ours(weights, batch) if name == "mytorch" else pytorch(weights, batch, name.split(", ")[1], sequential=False)
-    )
+    return ours(weights, batch) if name == OURS else pytorch(weights, batch, name.split(", ")[1], sequential=False)
 
 
 def peak(name: str, layers: int, width: int, batch_size: int) -> int:
@@ -40,6 +39,11 @@ def peak(name: str, layers: int, width: int, batch_size: int) -> int:
                 made.call()
 
     return _peak_within(train)
+
+
+def peaks(layers: int, width: int, batch_size: int) -> dict[str, int]:
+    """The same of every contestant, each in a process of its own."""
+    return {name: in_process(peak, name, layers, width, batch_size) for name in (OURS, *THEIRS)}
 
 
 def _peak_within(work: Callable[[], None]) -> int:
@@ -62,14 +66,13 @@ def main() -> None:
     options = arguments(__doc__)
     report = Report(options.json)
     size = 256 if options.quick else WIDTH
-    names = ["mytorch", *(f"PyTorch, {sgd}" for sgd in TORCH_SGD)]
     for layers in DEPTHS:
-        peaks = {name: in_process(peak, name, layers, size, size) for name in names}
-        rows = [[name, f"{held / MIB:.2f}", f"{held / peaks['mytorch']:.3f}"] for name, held in peaks.items()]
+        found = peaks(layers, size, size)
+        rows = [[name, f"{held / MIB:.2f}", f"{held / found[OURS]:.3f}"] for name, held in found.items()]
         title = f"Peak memory of a step, {layers} linear layers of width {size}, batch {size}"
         report.table(title, ["contestant", "MiB", "times mytorch"], rows)
-        least = min(names[1:], key=lambda name: peaks[name])
-        ratio = Spread.of([peaks["mytorch"] / peaks[least]])
+        least = min(THEIRS, key=found.__getitem__)
+        ratio = Spread.of([found[OURS] / found[least]])
         report.target(Target(f"{layers} layers: mytorch / {least}", ratio, 1.0, at_least=False))
     report.end()
 

@@ -1,11 +1,10 @@
 """Peak memory of a training step over depth and over width: sections of the suite. memory.py says how."""
 
-from memory import MIB, peak
-from networks import TORCH_SGD
+from memory import MIB, OURS, THEIRS, peaks
 from results import Row, Section
-from side_by_side import Spread, in_process
+from side_by_side import Spread
 
-OURS, LEANEST = "mytorch, eager", "PyTorch, its leanest SGD"
+LEANEST = "PyTorch, its leanest SGD"
 BATCH, WIDTH, LAYERS = 256, 256, 3
 DEPTHS, WIDTHS = (2, 4, 8, 16, 32, 64), (64, 128, 256, 512, 1024)
 TEXT = "The most that tensors hold during the third step, as torch's allocator counts them; batch {}, {}."
@@ -23,18 +22,11 @@ def sections(quick: bool) -> list[Section]:
 def _measure(name: str, axis: str, points: list[tuple[int, int, int]], what: str) -> Section:
     section = Section(name, f"Peak memory over {axis}", TEXT.format(BATCH, what), "MiB", axis=axis)
     for at, layers, width in points:
-        held = {who: in_process(peak, who, layers, width, BATCH) for who in ("mytorch", *_variants())}
-        leanest = min(_variants(), key=held.__getitem__)
-        ours = held["mytorch"]
-        section.rows.append(Row(OURS, _exactly(ours / MIB), at=at))
-        theirs = Row(LEANEST, _exactly(held[leanest] / MIB), {OURS: _exactly(held[leanest] / ours)}, at, leanest)
-        section.rows.append(theirs)
+        held = peaks(layers, width, BATCH)
+        leanest = min(THEIRS, key=held.__getitem__)
+        for who in held:
+            if who == leanest or who not in THEIRS:
+                ratios = {} if who == OURS else {OURS: Spread.of([held[who] / held[OURS]])}
+                known, note = (LEANEST, who) if who == leanest else (who, "")
+                section.rows.append(Row(known, Spread.of([held[who] / MIB]), ratios, at, note))
     return section
-
-
-def _variants() -> list[str]:
-    return [f"PyTorch, {sgd}" for sgd in TORCH_SGD]
-
-
-def _exactly(value: float) -> Spread:
-    return Spread.of([value])

@@ -23,7 +23,7 @@ def torch_compiled(weights: Weights, batch: Batch) -> Contestant:
     def train() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         value = F.mse_loss(net(inputs), targets)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimizer.step()
         return value.detach()
 

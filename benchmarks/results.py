@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from side_by_side import Spread, Target
+from side_by_side import Measured, Spread, Target
 
 PACKAGES = ("mytorch-train", "torch", "numpy", "scikit-learn", "thinc", "jax", "jaxlib", "tinygrad", "matplotlib")
 FIGURES = "performance"
@@ -28,6 +28,14 @@ class Row:
     at: float | None = None
     """Where on the section's axis it was taken."""
     note: str = ""
+
+
+def rows_of(measured: Measured, to: str, scale: float, at: float | None = None) -> list[Row]:
+    """A row for each contestant, with its ratio to one of them; scale: from seconds to the section's unit."""
+    return [
+        Row(name, measured.seconds(name).scaled(scale), {} if name == to else {to: measured.ratio(name, to)}, at)
+        for name in measured.processes[0]
+    ]
 
 
 @dataclass(frozen=True)

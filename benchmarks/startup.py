@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from commands import MYTORCH, in_turn, quick_or_not, report, seconds
-from results import Missing, Row, Section
-from side_by_side import Measured, Spread, Target
+from results import Missing, Row, Section, rows_of
+from side_by_side import Spread, Target
 
 LIMIT = 0.12
 IMPORT = "import torch"
@@ -59,8 +59,7 @@ def sections(quick: bool) -> list[Section]:
     """Everything beside import torch."""
     measured = in_turn({name: (command, {}) for name, command in QUICK_COMMANDS.items()}, 2 if quick else 9)
     section = Section("startup", "From the start of a process", TEXT, "milliseconds")
-    for name in QUICK_COMMANDS:
-        section.rows.append(Row(name, measured.seconds(name).scaled(1e3), _ratio(measured, name)))
+    section.rows = rows_of(measured, IMPORT, 1e3)
     if quick:
         section.missing = [Missing(name, "compiles too long for --quick") for name in COMPILING]
     else:
@@ -68,10 +67,6 @@ def sections(quick: bool) -> list[Section]:
     for name in LIMITED:
         section.targets.append(Target(f"{name} / {IMPORT}", measured.ratio(name, IMPORT), LIMIT, at_least=False))
     return [section]
-
-
-def _ratio(measured: Measured, name: str) -> dict[str, Spread]:
-    return {} if name == IMPORT else {IMPORT: measured.ratio(name, IMPORT)}
 
 
 def _compiled(rounds: int, importing: float) -> list[Row]:
