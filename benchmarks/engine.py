@@ -26,9 +26,7 @@ def measure_here(rounds: int) -> dict[str, list[float]]:
         for name, seconds in taken.items():
             engine = name.split(", ")[1]
             net, loss, optimizer = make(draw(REFERENCE, BATCH)[0])
-            training = fit(
-                net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, engine=engine, quiet=True
-            )
+            training = fit(net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, engine=engine, quiet=True)
             seconds.append(min(record["seconds"] for record in training.history) / len(training.batches))
     return taken
 

@@ -6,7 +6,7 @@ from side_by_side import Spread
 
 LEANEST = "PyTorch, its leanest SGD"
 BATCH, WIDTH, LAYERS = 256, 256, 3
-DEPTHS, WIDTHS = (2, 4, 8, 16, 32, 64), (64, 128, 256, 512, 1024)
+DEPTHS, WIDTHS = (2, 8, 32, 64), (64, 256, 512, 1024)
 TEXT = "The most that tensors hold during the third step, as torch's allocator counts them; batch {}, {}."
 
 

@@ -63,7 +63,7 @@ def sections(quick: bool) -> list[Section]:
     if quick:
         section.missing = [Missing(name, "compiles too long for --quick") for name in COMPILING]
     else:
-        section.rows += _compiled(3, measured.seconds(IMPORT).median)
+        section.rows += _compiled(2, measured.seconds(IMPORT).median)
     for name in LIMITED:
         section.targets.append(Target(f"{name} / {IMPORT}", measured.ratio(name, IMPORT), LIMIT, at_least=False))
     return [section]

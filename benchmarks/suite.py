@@ -11,6 +11,7 @@ all of them.
 import argparse
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import startup
 import sweeps
 from contestants import set_up
 from publish import publish
-from results import Section, about, write
+from results import Missing, Section, about, write
 
 OUTPUT = Path("build/benchmarks")
 SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
@@ -34,6 +35,17 @@ SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
     "memory": memory_sweep.sections,
 }
 """What each is measured by, given whether to be quick. A new measurement is a line here."""
+
+
+def _measured(name: str, quick: bool) -> list[Section]:
+    """The sections of a name; one that fails says so in its place, and the others go on."""
+    try:
+        return SECTIONS[name](quick)
+    except Exception as error:
+        traceback.print_exc()
+        failed = Section(name, name.capitalize(), "This measurement failed.", "")
+        failed.missing = [Missing("everybody", f"{type(error).__name__}: {error}")]
+        return [failed]
 
 
 def main() -> None:
@@ -51,7 +63,7 @@ def main() -> None:
         set_up(cache)
         for name in options.only:
             started = time.perf_counter()
-            found += SECTIONS[name](options.quick)
+            found += _measured(name, options.quick)
             write(options.output, facts, found)  # after each, so that a run that is cut off leaves what it has
             print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
     print((options.output / "results.md").read_text())
