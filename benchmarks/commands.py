@@ -35,8 +35,9 @@ def report(found: Sequence[Section], as_json: bool) -> int:
     """Print sections that are measured by a script alone. Returns 1 if a promise is missed."""
     shown = Report(as_json)
     for section in found:
-        rows = [[row.contestant, f"{row.at or 0:g}", row.figure.text(0)] for row in section.rows]
-        shown.table(section.title, ["command", section.axis or "", section.unit], rows)
+        names = [row.contestant if row.at is None else f"{row.contestant}, {row.at:g}" for row in section.rows]
+        rows = [[name, row.figure.text(0)] for name, row in zip(names, section.rows, strict=True)]
+        shown.table(section.title, ["what", section.unit], rows)
         for target in section.targets:
             shown.target(target)
     shown.end()

@@ -178,7 +178,7 @@ def sklearn_steps(weights: Weights, batch: Batch) -> Contestant:
 
 def tinygrad_steps(weights: Weights, batch: Batch) -> Contestant:
     """TinyJit around the step, on its CPU device."""
-    os.environ.setdefault("DEV", "CPU")
+    os.environ |= {"DEV": "CPU", "NUM_CPU_THREADS": "1"}
     from tinygrad.engine.jit import TinyJit
     from tinygrad.helpers import Context
     from tinygrad.nn.optim import SGD

@@ -1,7 +1,7 @@
-"""The whole suite: measures every section and writes results.md, results.json and figures into a folder.
+"""The whole suite: it measures every section and writes results.md, results.json and figures into a folder.
 
     python benchmarks/suite.py                         about 20 minutes; --quick shows within 3 that it works
-    python benchmarks/suite.py --only reference memory some sections, by the names that --help lists
+    python benchmarks/suite.py --only reference memory some sections
     python benchmarks/suite.py --publish FOLDER        copy a run's results into docs/performance.md; measures nothing
 
 A contestant that is not installed, or does not run here, is named as missing with the way out. `tox -e bench` installs
