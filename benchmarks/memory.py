@@ -1,6 +1,6 @@
 """The largest memory that tensors take during one training step, at width 1024 and batch 1024, beside PyTorch's.
 
-Each contestant trains in a process of its own, under torch's profiler, which reports every block that torch's
+Each contestant trains under torch's profiler, which reports every block that torch's
 allocator hands out or takes back, with its size, from the first weight on. The running sum of these is the memory
 that tensors hold; the figure is its maximum within the third step, so momentum is there and nothing is warming up.
 Nothing is estimated and malloc plays no part; what a library takes for itself behind torch's back is not seen.
@@ -8,7 +8,9 @@ The memory at rest (weights, momentum, the batch; for PyTorch also the gradients
 begins) and what comes on top of weights, momentum and batch are shown beside it.
 """
 
+import gc
 from collections.abc import Callable
+from functools import partial
 
 from networks import TORCH_SGD, draw, ours, pytorch
 from side_by_side import Contestant, Report, Spread, Target, arguments, in_process, prepare
@@ -26,11 +28,11 @@ def contestant(name: str, layers: int, width: int, batch_size: int) -> Contestan
     return ours(weights, batch) if name == OURS else pytorch(weights, batch, name.split(", ")[1], sequential=False)
 
 
-def peak(name: str, layers: int, width: int, batch_size: int) -> int:
-    """The most bytes that tensors held during the third step."""
+def peaks(layers: int, width: int, batch_size: int) -> dict[str, int]:
+    """The most bytes that tensors held during the third step of each contestant."""
     prepare()
 
-    def train() -> None:
+    def train(name: str) -> None:
         made = contestant(name, layers, width, batch_size)
         with made.mode():
             made.call()
@@ -38,12 +40,11 @@ def peak(name: str, layers: int, width: int, batch_size: int) -> int:
             with record_function(MEASURED):
                 made.call()
 
-    return _peak_within(train)
-
-
-def peaks(layers: int, width: int, batch_size: int) -> dict[str, int]:
-    """The same of every contestant, each in a process of its own."""
-    return {name: in_process(peak, name, layers, width, batch_size) for name in (OURS, *THEIRS)}
+    found = {}
+    for name in (OURS, *THEIRS):
+        gc.collect()  # so that nothing of the last one is freed while the next is watched
+        found[name] = _peak_within(partial(train, name))
+    return found
 
 
 def _peak_within(work: Callable[[], None]) -> int:
@@ -67,7 +68,7 @@ def main() -> None:
     report = Report(options.json)
     size = 256 if options.quick else WIDTH
     for layers in DEPTHS:
-        found = peaks(layers, size, size)
+        found = in_process(peaks, layers, size, size)
         rows = [[name, f"{held / MIB:.2f}", f"{held / found[OURS]:.3f}"] for name, held in found.items()]
         title = f"Peak memory of a step, {layers} linear layers of width {size}, batch {size}"
         report.table(title, ["contestant", "MiB", "times mytorch"], rows)

@@ -2,7 +2,7 @@
 
 from memory import MIB, OURS, THEIRS, peaks
 from results import Row, Section
-from side_by_side import Spread
+from side_by_side import Spread, in_process
 
 LEANEST = "PyTorch, its leanest SGD"
 BATCH, WIDTH, LAYERS = 256, 256, 3
@@ -22,7 +22,7 @@ def sections(quick: bool) -> list[Section]:
 def _measure(name: str, axis: str, points: list[tuple[int, int, int]], what: str) -> Section:
     section = Section(name, f"Peak memory over {axis}", TEXT.format(BATCH, what), "MiB", axis=axis)
     for at, layers, width in points:
-        held = peaks(layers, width, BATCH)
+        held = in_process(peaks, layers, width, BATCH)
         leanest = min(THEIRS, key=held.__getitem__)
         for who in held:
             if who == leanest or who not in THEIRS:
