@@ -53,7 +53,7 @@ SWEEPS = (
         "rows in a batch",
         (1, 8, 64, 256, 1024),
         (1, 1024),
-        (8, 256),
+        (256,),
         f"{LAYERS} linear layers of width {WIDTH}.",
     ),
     Sweep(
@@ -61,7 +61,7 @@ SWEEPS = (
         "linear layers",
         (2, 4, 8, 16, 32, 64),
         (2, 8),
-        (2, 32),
+        (32,),
         f"Linear layers of width {WIDTH} with ReLU between them, batch {BATCH}.",
     ),
 )
