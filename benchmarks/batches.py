@@ -5,22 +5,29 @@ drawing of the order among it, beside the same steps on batches that lie ready. 
 million rows, which no cache holds, are reported.
 """
 
+import sys
 import time
 from collections.abc import Iterable
 from itertools import cycle, islice
 from typing import Any
 
 import torch
+from commands import quick_or_not, report
 from networks import BATCH, REFERENCE, draw, make
-from side_by_side import COMPARED, Measured, Report, Target, arguments, in_process, prepare
+from results import Section, rows_of
+from side_by_side import COMPARED, Measured, Target, in_process, prepare
 from torch.nn import functional as F
 
 from mytorch.data import TensorDataSet
 from mytorch.train import Batches, step
 
-PATH, READY = "epochs of shuffled batches", "the same steps on batches that lie ready"
-FULL = {1000: (5, 40, 25), 1_000_000: (3, 3, 1), 10_000_000: (3, 2, 1)}
-QUICK = {1000: (2, 10, 25), 100_000: (2, 2, 1)}
+PATH, READY = "mytorch, shuffled batches", "mytorch, batches that lie ready"
+PROMISED = 1000
+TEXT = (
+    f"Eager steps of the reference network on batches of {BATCH} of data in memory, the drawing of the order included."
+)
+FULL = {PROMISED: (5, 40, 25), 1_000_000: (3, 3, 1), 10_000_000: (3, 2, 1)}
+QUICK = {PROMISED: (2, 10, 25), 100_000: (2, 2, 1)}
 """By rows: processes, rounds in each, and epochs a round."""
 KEPT = 1000
 """At most so many batches lie ready, so that they stay in the processor's cache."""
@@ -62,19 +69,21 @@ def train(batches: Iterable[Any], count: int) -> tuple[list[float], float]:
     return [float(value) for value in losses], seconds / count
 
 
-def main() -> None:
-    options = arguments(__doc__)
-    report = Report(options.json)
-    for rows, (processes, rounds, epochs) in (QUICK if options.quick else FULL).items():
+def sections(quick: bool) -> list[Section]:
+    """One section, over the rows of the data."""
+    section = Section("batches", "Epochs of shuffled batches", TEXT, "microseconds a step", axis="rows of the data")
+    for rows, (processes, rounds, epochs) in (QUICK if quick else FULL).items():
         measured = Measured([in_process(measure_here, rows, rounds, epochs) for _ in range(processes)])
-        each = [[name, measured.seconds(name).text(1, 1e6)] for name in (PATH, READY)]
-        ratio = measured.ratio(PATH, READY)
-        shown = [*each, [f"{PATH} / {READY}", ratio.text(3)]]
-        report.table(f"{rows:,} rows in batches of {BATCH}", ["what", "microseconds a step (quartiles)"], shown)
-        if rows == 1000:
-            report.target(Target(f"{rows:,} rows: {PATH} / {READY}", ratio, 1.15, at_least=False))
-    report.end()
+        section.rows += rows_of(measured, READY, 1e6, rows)
+        if rows == PROMISED:
+            section.targets = [Target(f"{rows} rows: {PATH} / {READY}", measured.ratio(PATH, READY), 1.15, False)]
+    return [section]
+
+
+def main() -> int:
+    quick, as_json = quick_or_not(__doc__)
+    return report(sections(quick), as_json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

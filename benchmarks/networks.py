@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from side_by_side import Contestant
@@ -13,6 +14,8 @@ from mytorch.train import step, step_in_backward
 
 REFERENCE, BATCH = (2, 25, 25, 25, 2), 100
 LR, MOMENTUM = 0.01, 0.9
+STEPS = 10
+"""Steps a turn of the contestants that may take several in one call."""
 TORCH_SGD = {
     "plain": {"foreach": False, "fused": False},
     "foreach": {"foreach": True, "fused": False},
@@ -92,6 +95,17 @@ def pytorch_in_backward(weights: Weights, batch: Batch) -> Contestant:
         return value.detach()
 
     return Contestant(train)
+
+
+def turn(contestant: Contestant) -> Contestant:
+    """Ten steps of a contestant that takes one a call."""
+
+    def call() -> Any:
+        for _ in range(STEPS):
+            loss = contestant.call()
+        return loss
+
+    return Contestant(call, contestant.inference)
 
 
 def bare(weights: Weights, batch: Batch) -> Contestant:

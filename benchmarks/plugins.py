@@ -1,20 +1,18 @@
-"""How long the command takes to start with many plugins installed:  python benchmarks/plugins.py [--rounds 15]
+"""How long the command takes to start with many plugins installed.
 
 The plugins are folders of metadata and a module each, on the module path, as pip leaves them; each offers a layer, a
-command and a hook. Each round starts every command once with every number of plugins, one after the other.
-Exits with status 1 if a median at the largest number is above LIMIT seconds.
+command and a hook. Exits with status 1 if a median at the largest number is above LIMIT milliseconds.
 """
 
-import argparse
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-LIMIT = 0.5
+from commands import MYTORCH, in_turn, quick_or_not, report
+from results import Row, Section
+from side_by_side import Target
+
+LIMIT = 500
 NUMBERS = (0, 10, 50, 100)
 COMMANDS = {"mytorch --help": ["--help"], "mytorch plugins list": ["plugins", "list"]}
 METADATA = "Metadata-Version: 2.1\nName: acme-{0}\nVersion: 1.0\nRequires-Dist: mytorch-core>=0.1,<0.2\n"
@@ -27,54 +25,45 @@ ENTRIES = "".join(
     )
 )
 MODULE = 'def go():\n    """Go there."""\n'
+TEXT = "The wall time of the whole process; each plugin is a distribution with a layer, a command and a hook."
 
 
 def install(folder: Path, count: int) -> Path:
     """Write so many distributions into a folder."""
+    folder.mkdir()
     for number in range(count):
         info = folder / f"acme_{number}-1.0.dist-info"
-        info.mkdir(parents=True)
+        info.mkdir()
         (info / "METADATA").write_text(METADATA.format(number))
         (info / "entry_points.txt").write_text(ENTRIES.format(number))
         (folder / f"acme_{number}.py").write_text(MODULE)
     return folder
 
 
-def seconds(arguments: list[str], folder: Path) -> float:
-    """The wall time of one process."""
-    start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", "from mytorch.cli import main; main()", *arguments],
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    return time.perf_counter() - start
+def sections(quick: bool) -> list[Section]:
+    """The command's start with each number of plugins."""
+    with tempfile.TemporaryDirectory() as root:
+        paths = {count: {"PYTHONPATH": str(install(Path(root) / str(count), count))} for count in NUMBERS}
+        commands = {
+            f"{name}, {count}": ([MYTORCH, *arguments], paths[count])
+            for name, arguments in COMMANDS.items()
+            for count in NUMBERS
+        }
+        measured = in_turn(commands, 3 if quick else 15)
+    axis = "plugins installed"
+    section = Section("plugins", f"Start over {axis}", TEXT, "milliseconds", axis=axis, logarithmic=False)
+    for name in COMMANDS:
+        for count in NUMBERS:
+            seconds = measured.seconds(f"{name}, {count}")
+            section.rows.append(Row(name, seconds.scaled(1e3), at=count))
+        most = section.rows[-1].figure
+        section.targets.append(Target(f"{name}, {NUMBERS[-1]} plugins, ms", most, LIMIT, at_least=False))
+    return [section]
 
 
 def main() -> int:
-    """Measure, print a table, and tell by the exit status whether the limit is kept."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="how often each command is started (default 15)")
-    rounds = parser.parse_args().rounds
-    times: dict[tuple[str, int], list[float]] = {(name, count): [] for name in COMMANDS for count in NUMBERS}
-    with tempfile.TemporaryDirectory() as root:
-        folders = {count: install(Path(root) / str(count), count) for count in NUMBERS}
-        for number in range(rounds + 1):
-            for (name, count), taken in times.items():
-                spent = seconds(COMMANDS[name], folders[count])
-                if number:  # the first round fills the file cache
-                    taken.append(spent)
-    medians = {key: statistics.median(taken) for key, taken in times.items()}
-    for name in COMMANDS:
-        for count in NUMBERS:
-            low, _, high = statistics.quantiles(times[name, count], n=4)
-            each = f"{(medians[name, count] - medians[name, 0]) / count * 1e3:8.2f} ms a plugin" if count else ""
-            middle = f"{medians[name, count] * 1e3:6.0f} ms{low * 1e3:8.0f} .. {high * 1e3:.0f} ms"
-            print(f"{name:22}{count:4} plugins{middle}{each}")
-    kept = all(medians[name, NUMBERS[-1]] <= LIMIT for name in COMMANDS)
-    print(f"limit with {NUMBERS[-1]} plugins: {LIMIT} s, {'kept' if kept else 'NOT KEPT'}")
-    return 0 if kept else 1
+    quick, as_json = quick_or_not(__doc__)
+    return report(sections(quick), as_json)
 
 
 if __name__ == "__main__":

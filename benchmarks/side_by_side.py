@@ -66,6 +66,10 @@ class Spread:
             return cls(values[0], values[0], values[0])
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
+    def scaled(self, factor: float) -> "Spread":
+        """The same in another unit."""
+        return Spread(self.low * factor, self.median * factor, self.high * factor)
+
     def text(self, digits: int = 2, scale: float = 1.0) -> str:
         low, median, high = (f"{value * scale:.{digits}f}" for value in (self.low, self.median, self.high))
         return f"{median} ({low} to {high})"

@@ -1,0 +1,33 @@
+"""The program that the compiled engine makes of a training step, without the loop around it."""
+
+from typing import Any
+
+import torch
+from networks import LR, STEPS, Batch, Weights, make
+from side_by_side import Contestant
+
+
+def compiled_steps(weights: Weights, batch: Batch, a_call: int) -> Contestant:
+    """Ten steps, so many a call; they are compiled unless the engine's cache has them."""
+    from mytorch.train.compiled.carry import Carry
+    from mytorch.train.compiled.program import make_program
+    from mytorch.train.compiled.trace import Recipe, changing_settings
+
+    net, loss, optimizer = make(weights)
+    net.input_grad = False
+    for parameter in net.param():  # the first velocity is the gradient, as it is from zero
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter.value)
+    carry, changing = Carry(net, loss, optimizer), changing_settings(optimizer, None)
+    structure = torch.utils._pytree.tree_structure(batch)
+    recipe = Recipe(net, loss, optimizer, carry, changing, structure)
+    program = make_program(recipe, lambda _most: a_call, batch, lambda _line: None)
+    flats, settings = carry.gather(), torch.full((a_call, len(changing)), LR, dtype=torch.float64)
+    leaves = [torch.stack([leaf] * a_call) for leaf in batch]
+
+    def call() -> Any:
+        nonlocal flats
+        for _ in range(STEPS // a_call):
+            flats, losses = program.run(flats, settings, leaves)
+        return losses[-1]
+
+    return Contestant(call, inference=True)

@@ -1,0 +1,151 @@
+"""The benchmark suite says what it found, names who is missing, and its peers compute what PyTorch computes."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+HOUSE = Path(__file__).parents[1]
+NETWORK = ((2, 7, 5, 3), 19)
+"""Sizes and rows that are multiples of nothing."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def path():
+    """The scripts import each other by their bare names."""
+    sys.path.insert(0, str(HOUSE / "benchmarks"))
+    yield
+    sys.path.remove(str(HOUSE / "benchmarks"))
+
+
+@pytest.fixture
+def found():
+    """A section of each sort."""
+    from results import Missing, Row, Section
+    from side_by_side import Spread, Target
+
+    fast, slow = Spread(9.0, 10.04, 11.0), Spread(1290.0, 1300.4, 1400.0)
+    bars = Section("bars", "A step", "What it is.", "microseconds")
+    bars.rows = [Row("mytorch", fast), Row("PyTorch", slow, {"mytorch": Spread(120.0, 130.04, 135.0)}, note="its SGD")]
+    bars.missing = [Missing("JAX", "jax is not installed; way out: pip install jax")]
+    bars.targets = [Target("PyTorch / mytorch", Spread(2.0, 2.5, 3.0), 3.0, at_least=True)]
+    lines = Section("lines", "A step over width", "More.", "microseconds", axis="width")
+    lines.rows = [Row(name, fast.scaled(at), at=at) for name in ("ours", "theirs") for at in (25, 1024)]
+    return [bars, lines, Section("none", "Nothing", "Nobody came.", "MiB")]
+
+
+def test_both_files_and_the_figures_tell_the_same(found, tmp_path):
+    from results import about, number, write
+
+    write(tmp_path, about(), found)
+    told = json.loads((tmp_path / "results.json").read_text())
+    page = (tmp_path / "results.md").read_text()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    rows = [row for section in told["sections"] for row in section["rows"]]
+    assert len(cells) == len(rows) + 2 * 2  # a line of names and one of dashes a table
+    for row in rows:
+        (line,) = [line for line in cells if row["contestant"] in line and (not row["at"] or f"{row['at']:g}" in line)]
+        figures = [row["figure"], *row["ratios"].values()]
+        wanted = [" ".join(map(number, (f["median"], f["low"], f["high"]))) for f in figures]
+        assert [" ".join(re.findall(r"[\d.]+", cell)) for cell in line if "(" in cell] == wanted
+    assert "1300 (1290 to 1400)" in page
+    assert "- missing: JAX: jax is not installed; way out: pip install jax" in page
+    assert "- MISSED PyTorch / mytorch: 2.50 (2.00 to 3.00), promised at least 3" in page
+    assert told["sections"][0]["targets"][0]["met"] is False
+    assert told["about"]["versions"]["torch"] == torch.__version__
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page)
+    assert sorted(links) == sorted(f"performance/{file.name}" for file in (tmp_path / "performance").iterdir())
+    assert all((tmp_path / link).read_bytes().startswith(b"\x89PNG") for link in links)
+
+
+def test_results_are_put_between_their_marks(found, tmp_path):
+    from publish import BEGIN, END, PublishError, publish
+    from results import about, write
+
+    page = tmp_path / "docs" / "performance.md"
+    page.parent.mkdir()
+    page.write_text(f"# Speed\n{BEGIN}old\n{END}The end.\n")
+    with pytest.raises(PublishError, match=r"must hold results.md; run: python benchmarks/suite.py --output"):
+        publish(tmp_path / "run", page)
+    write(tmp_path / "run", about(), found)
+    for _ in range(2):
+        publish(tmp_path / "run", page)
+        results = (tmp_path / "run/results.md").read_text()
+        assert page.read_text() == f"# Speed\n{BEGIN}{results}{END}The end.\n"
+    assert (page.parent / "performance/bars.png").is_file()
+    page.write_text("# Speed\n")
+    with pytest.raises(PublishError, match="must have the lines"):
+        publish(tmp_path / "run", page)
+
+
+def test_a_peer_that_is_not_there_or_fails_is_named_with_the_way_out(monkeypatch):
+    import contestants
+
+    absent = contestants.Peer(contestants.PEERS[contestants.C].build, "no_such_module", "pip install it")
+    broken = contestants.Peer(not_today, way_out="try tomorrow")
+    monkeypatch.setattr(contestants, "in_process", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(contestants, "prepare", lambda: None)
+    monkeypatch.setattr(
+        contestants, "PEERS", contestants.PEERS | {"Absent": absent, "Broken": broken, "Wrong": wrong()}
+    )
+    names, missing = contestants.present([contestants.EAGER, "Absent", "Broken", "Wrong"], *NETWORK, quick=True)
+    assert names == [contestants.EAGER]
+    reasons = {one.contestant: one.reason for one in missing}
+    assert reasons["Absent"] == "no_such_module is not installed; way out: pip install it"
+    assert reasons["Broken"] == "RuntimeError: not today; way out: try tomorrow"
+    assert "The losses of Wrong differ from those of the first contestant" in reasons["Wrong"]
+
+
+def not_today(weights, batch):
+    raise RuntimeError("not today")
+
+
+def wrong():
+    """Our own step with another batch."""
+    import contestants
+    from networks import ours, turn
+
+    return contestants.Peer(lambda weights, batch: turn(ours(weights, (batch[0] + 1, batch[1]))))
+
+
+def test_a_missing_compiler_is_told(monkeypatch):
+    from networks import draw
+    from reference import NoCompilerError, Reference
+
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(NoCompilerError, match=r"must be compiled, got no 'cc' on the path; install gcc or clang"):
+        Reference(*draw(*NETWORK))
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="the reference is compiled by cc")
+@pytest.mark.parametrize(("sizes", "rows"), [NETWORK, ((4, 1), 1), ((3, 20, 20, 20, 20, 2), 100)])
+def test_c_trains_as_pytorch_does(sizes, rows):
+    from networks import LR, MOMENTUM, Plain, draw
+    from reference import Reference
+
+    weights, (inputs, targets) = draw(sizes, rows)
+    c, net = Reference(weights, (inputs, targets)), Plain(weights)
+    optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM)
+    for _ in range(7):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(net(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        assert c.train(1) == pytest.approx(loss.item(), rel=1e-4)
+    for found, expected in zip(c.tensors(), net.parameters(), strict=True):
+        torch.testing.assert_close(torch.from_numpy(found), expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "module"), [("sklearn_steps", "sklearn"), ("thinc_steps", "thinc")])
+def test_a_peer_computes_what_we_do(name, module):
+    pytest.importorskip(module)
+    import peers
+    from networks import BATCH, REFERENCE, bare, draw, turn
+    from side_by_side import require_same_losses
+
+    weights, batch = draw(REFERENCE, BATCH)
+    require_same_losses({"bare": turn(bare(weights, batch)), name: getattr(peers, name)(weights, batch)})
