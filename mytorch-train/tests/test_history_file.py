@@ -2,6 +2,7 @@
 
 import math
 import resource
+from io import FileIO
 
 import pytest
 
@@ -45,6 +46,16 @@ def test_it_goes_on_after_it_was_closed(folder, file):
     assert folder.history() == [{"epoch": 1, "lr": 0.5}, {"epoch": 2, "lr": 0.25}]
 
 
+@pytest.mark.parametrize("left", [b"", b"epoch,lr,train_loss,test_loss\n1,0.5,,\n"])
+def test_a_file_that_is_replaced_or_deleted_in_between(folder, file, left):
+    file.add({"epoch": 1, "lr": 0.5})
+    file.path.unlink()
+    if left:
+        file.path.write_bytes(left)
+    file.add({"epoch": 2, "lr": 0.25})
+    assert folder.history() == [{"epoch": 1, "lr": 0.5}] * bool(left) + [{"epoch": 2, "lr": 0.25}]
+
+
 def test_numbers_that_are_not_finite_come_back(folder, file):
     file.add({"epoch": 1, "lr": math.nan, "train_loss": math.inf, "test_loss": -math.inf})
     (record,) = folder.history()
@@ -71,3 +82,15 @@ def test_a_folder_that_is_gone(tmp_path):
     file = HistoryFile(tmp_path / "gone" / "history.csv", COLUMNS)
     with pytest.raises(RunError, match=r"gone/history.csv: must be writable, got .*No such file"):
         file.add({"epoch": 1})
+
+
+def test_a_file_that_does_not_close(file):
+    class Refusing(FileIO):
+        def close(self):
+            super().close()
+            raise OSError(122, "Disk quota exceeded")
+
+    file._file = Refusing(file.path, "ab")
+    with pytest.raises(RunError, match=r"history.csv: must be writable, got \[Errno 122\] Disk quota exceeded"):
+        file.close()
+    file.close()

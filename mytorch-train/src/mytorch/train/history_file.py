@@ -21,27 +21,37 @@ class HistoryFile:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self.columns = path, columns
         self._file: FileIO | None = None
-        self._size = 0
 
     def add(self, record: Mapping[str, float]) -> None:
         """Write a line. Raises RunError, without half a line in the file, if it cannot be written whole."""
         line = ",".join(str(record.get(column, "")) for column in self.columns) + "\n"  # numbers: nothing to quote
-        if not self._size:
-            line = f"{','.join(self.columns)}\n{line}"
+        size = 0
         try:
-            if self._file is None:
-                self._file = FileIO(self.path, "ab")
-            written = self._file.write(line.encode())
-            if written < len(line):
+            file = self._opened()
+            size = os.fstat(file.fileno()).st_size
+            whole = line if size else f"{','.join(self.columns)}\n{line}"
+            if file.write(whole.encode()) < len(whole):
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError as error:
             with suppress(OSError):
-                os.truncate(self.path, self._size)
+                os.truncate(self.path, size)
             raise RunError(f"{self.path}: must be writable, got {error}") from error
-        self._size += written
+
+    def _opened(self) -> FileIO:
+        """The file, opened anew where another lies in its place, as an editor leaves one, or none."""
+        if self._file is not None:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+                    return self._file
+            self.close()
+        self._file = FileIO(self.path, "ab")
+        return self._file
 
     def close(self) -> None:
-        """Let go of the file; a line that is added later opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the file; a line that is added later opens it again. Raises RunError if the system refuses."""
+        file, self._file = self._file, None
+        try:
+            if file is not None:
+                file.close()
+        except OSError as error:
+            raise RunError(f"{self.path}: must be writable, got {error}") from error

@@ -69,11 +69,13 @@ class Recorder:
         error.add_note(f"What was trained so far lies in {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
-        self._history.close()
-        save_weights(run.net, self._arguments, self.folder.path)
-        self._summarise(run, status, reason)
-        if run.history:
-            draw_history(run.history, self.folder.figures)
+        try:
+            save_weights(run.net, self._arguments, self.folder.path)
+            self._summarise(run, status, reason)
+            if run.history:
+                draw_history(run.history, self.folder.figures)
+        finally:
+            self._history.close()
 
     def _summarise(self, run: Training, status: str, reason: str | None = None) -> None:
         summary = {
