@@ -72,7 +72,7 @@ class CompiledForward:
 
     @contextmanager
     def _judging(self) -> Iterator[None]:
-        """The net in evaluation mode. One thread at a time if modes must be changed for that, since they are shared."""
+        """The net in evaluation mode; one thread at a time if its modes, which all share, must be changed for that."""
         with self._changing:
             if changes := any(module.training for module in self.net.modules()):
                 with judging(self.net):
