@@ -14,13 +14,13 @@ predict` from a CSV file to a CSV file, without the start of Python.
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from networks import REFERENCE, Plain, Weights, draw, in_sequence, make
-from side_by_side import Contestant, Effort, Report, Target, arguments, in_process, measure, prepare
+from side_by_side import Contestant, Effort, Measured, Report, Target, arguments, in_process, measure, prepare
 from torch import Tensor
 
 BATCHES = 1, 32, 1024
@@ -127,25 +127,28 @@ def measure_whole(folder: str, rounds: int) -> dict[str, list[float]]:
     return taken
 
 
+def promised(measured: Measured, theirs: Sequence[str], what: str) -> list[Target]:
+    """That ours, eager and compiled, are not slower than the fastest of theirs."""
+    fastest = measured.fastest(theirs)
+    ratios = {f"{fastest} / {name}, {what}": measured.ratio(fastest, name) for name in (EAGER, COMPILED)}
+    return [Target(what, ratio, 1.0, at_least=True, equal_in_quartiles=True) for what, ratio in ratios.items()]
+
+
 def report_forward(report: Report, effort: Effort) -> None:
     for network, sizes in NETWORKS.items():
         for rows in BATCHES:
             measured = measure(forward, sizes, rows, effort=effort)
             report.table(f"Forward pass of {network}, batch {rows}", COLUMNS, measured.rows(EAGER))
-            fastest = measured.fastest(TORCH)
-            for name in (EAGER, COMPILED):
-                what = f"{fastest} / {name}, {network}, batch {rows}"
-                ratio = measured.ratio(fastest, name)
-                report.target(Target(what, ratio, 1.0, at_least=True, equal_in_quartiles=True))
+            for target in promised(measured, TORCH, f"{network}, batch {rows}"):
+                report.target(target)
 
 
 def report_predict(report: Report, effort: Effort, folder: str) -> None:
     for rows in BATCHES:
         measured = measure(predicting, folder, rows, PREDICTED[rows], effort=effort)
         report.table(f"Predicting {PREDICTED[rows]} rows in batches of {rows}", COLUMNS, measured.rows(EAGER))
-        for name in (EAGER, COMPILED):
-            what = f"{TORCH[0]} / {name}, predicting in batches of {rows}"
-            report.target(Target(what, measured.ratio(TORCH[0], name), 1.0, at_least=True, equal_in_quartiles=True))
+        for target in promised(measured, TORCH[:1], f"predicting in batches of {rows}"):
+            report.target(target)
     one = measure(predicting, folder, 1, 1, effort=effort)
     report.table("Predicting one row in one call", COLUMNS, one.rows(EAGER))
 

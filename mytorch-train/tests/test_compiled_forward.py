@@ -3,32 +3,39 @@
 Compiling takes seconds, so one forward pass is compiled; other tests run the traced graph by torch's interpreter.
 """
 
-import threading
+import copy
+import logging
+import pickle
+from threading import Event, Thread, current_thread
 
 import pytest
 import torch
 from toy_parts import Both, Chain, Dense, Noise, Rectify
 
 from mytorch.core import Buffer, Module, Parameter, ShapeError
-from mytorch.train.compiled import CompiledForward, EngineWarning
+from mytorch.train.compiled import CompiledForward, EngineWarning, forward_program
 
 pytestmark = pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")
 
 
 class Shifted(Module):
-    """y = x + offset - mean: with a parameter of one number, a buffer and a constant."""
+    """y = factor x exp(growth) + offset - mean: with parameters of one number, a buffer and a constant."""
 
     def __init__(self):
-        self.offset, self.mean = Parameter(torch.ones(1)), Buffer(torch.zeros(4))
+        self.growth, self.offset, self.mean = (
+            Parameter(torch.randn(())),
+            Parameter(torch.ones(1)),
+            Buffer(torch.zeros(4)),
+        )
         self.factor = torch.tensor([1.0, 2.0, 0.5, 1.0])
 
     def forward(self, x):
-        return self.factor * x + self.offset.value - self.mean.value, None
+        return self.factor * x * self.growth.value.exp() + self.offset.value - self.mean.value, None
 
 
 def network(seed=0):
     torch.manual_seed(seed)
-    net = Chain(Dense(3, 4), Shifted(), Rectify(), Noise(), Dense(4, 2))
+    net = Chain(Dense(3, 4), Shifted(), Rectify(), Noise(), Dense(4, 1), Dense(1, 1), Dense(1, 2))
     net.layers[1].mean.value.copy_(torch.randn(4))
     return net
 
@@ -140,7 +147,8 @@ class Asks(Module):
 def test_what_cannot_be_compiled_is_computed_eagerly(what, reason, interpreted):
     net = Chain(Dense(3, 2), Asks(what)).eval()
     forward, x = CompiledForward(net), torch.randn(5, 3)
-    with pytest.warns(EngineWarning, match=rf"^compiled engine: .*{reason}.*; prediction goes on eagerly$") as caught:
+    said = rf"^compiled engine: .*{reason}.*; prediction goes on eagerly for float32 \(rows, 3\)$"
+    with pytest.warns(EngineWarning, match=said) as caught:
         outputs = forward(x)
     assert len(caught) == 1
     for output in (outputs, forward(x), forward(x)):  # of which no other one warns
@@ -166,6 +174,82 @@ def test_outputs_that_are_not_finite_are_compared_later(interpreted):
     torch.testing.assert_close(forward(x), net(x), equal_nan=True)
 
 
+class Bilinear(Module):
+    """y = x weight, and torch says what does not fit."""
+
+    def __init__(self):
+        self.weight = Parameter(torch.randn(3, 2))
+
+    def forward(self, x):
+        return x @ self.weight.value, None
+
+
+def test_one_odd_kind_is_computed_eagerly_and_the_others_stay(interpreted, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("torch._subclasses.fake_tensor"), "handlers", [caplog.handler])
+    net = Bilinear().eval()
+    forward, x = CompiledForward(net), torch.randn(5, 3)
+    forward(x)
+    with pytest.warns(EngineWarning, match=r"goes on eagerly for float32 \(rows\)$") as caught:
+        outputs = [forward(x[0]) for _ in range(3)]
+    assert len(caught) == 1
+    torch.testing.assert_close(outputs, [net(x[0])] * 3)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    program, none = forward.programs.values()
+    assert none is None
+    monkeypatch.setattr(net, "forward", None)  # so that only machine code gives an output
+    assert forward(x).shape == (5, 2)
+    assert program.checked == {2}
+
+
+def test_without_a_compiler_one_warning_serves_all_kinds(interpreted, monkeypatch):
+    monkeypatch.setenv("CXX", "")
+    monkeypatch.setattr("mytorch.train.compiled.forward_program.fetch", lambda *_given: 1 / 0)
+    forward = CompiledForward(Rectify().eval())
+    with pytest.warns(EngineWarning, match=r"a C\+\+ compiler is needed .*; prediction goes on eagerly$") as caught:
+        assert [forward(torch.ones(3, columns)).shape[1] for columns in (2, 3, 2, 4)] == [2, 3, 2, 4]
+    assert len(caught) == 1
+
+
+def test_a_fifth_kind_leaves_the_programs_alone_until_they_are_of_no_use(interpreted, monkeypatch):
+    net = network().eval()
+    forward = CompiledForward(net)
+    shapes = [(3,), (2, 3), (3, 3), (4, 3)]
+    for shape in shapes:
+        forward(torch.randn(5, *shape))
+    with monkeypatch.context() as patch:
+        patch.setattr("compiled_runs.Interpreted.load_constants", lambda *_given: 1 / 0)
+        forward(torch.randn(5, 6, 3))
+    assert [shape for _, shape in forward.programs] == shapes
+    net.to(torch.float64)
+    net.layers[1].factor = net.layers[1].factor.double()
+    forward(torch.randn(5, 6, 3, dtype=torch.float64))
+    assert list(forward.programs) == [(torch.float64, (6, 3))]
+
+
+def test_every_output_may_be_changed_in_place(interpreted):
+    net = Both(Dense(2, 1), Dense(3, 1)).eval()
+    forward = CompiledForward(net)
+    given = torch.randn(4, 2), torch.randn(4, 3)
+    for _ in range(3):
+        expected = net(*given)
+        torch.testing.assert_close(forward(*given).add_(1), expected + 1)
+    with torch.inference_mode():
+        assert forward(torch.randn(1, 2), torch.randn(1, 3)).is_inference()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda forward: pickle.loads(pickle.dumps(forward))])
+def test_a_copy_is_of_the_copied_net(interpreted, copied):
+    net = network().eval()
+    forward = CompiledForward(net)
+    require_equal(forward, net, 3)
+    other = copied(forward)
+    assert other.net is not net
+    net.param()[0].value.mul_(-2)
+    for rows in (3, 3):
+        require_equal(other, other.net, rows)
+        require_equal(forward, net, rows)
+
+
 def test_threads_share_it(interpreted):
     net = network().eval()
     forward, given = CompiledForward(net), [torch.randn(4, 3) for _ in range(8)]
@@ -174,10 +258,63 @@ def test_threads_share_it(interpreted):
     def work(number):
         found[number] = [forward(given[number]) for _ in range(20)][-1]
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(given))]
+    threads = [Thread(target=work, args=(number,)) for number in range(len(given))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     torch.testing.assert_close(found, [net(x) for x in given])
     assert len(interpreted) == 1
+
+
+class Calls(Module):
+    """y = x in evaluation and -x in training, which it finds out after a call."""
+
+    def __init__(self, then):
+        self.then = then
+
+    def forward(self, x):
+        self.then()
+        return (-x if self.training else x), None
+
+
+def test_no_thread_puts_the_net_back_to_training_while_another_uses_it():
+    entered, met, x = Event(), Event(), torch.ones(4, 3)
+
+    def meet():
+        if current_thread() is first:
+            entered.set()
+            met.wait(0.2)
+        else:
+            met.set()
+            first.join(10)
+
+    net = Calls(meet).train()
+    forward = CompiledForward(net)
+    forward.refused = True
+    first = Thread(target=forward, args=(x,))
+    first.start()
+    assert entered.wait(10)
+    torch.testing.assert_close(forward(x), x)
+    assert net.training
+
+
+def test_no_thread_waits_while_another_compiles(interpreted, monkeypatch):
+    begun, go, in_time, fetch = Event(), Event(), [], forward_program.fetch
+
+    def slow(*given):
+        begun.set()
+        in_time.append(go.wait(2))
+        return fetch(*given)
+
+    monkeypatch.setattr(forward_program, "fetch", slow)
+    net, x = network().train(), torch.randn(4, 3)
+    forward = CompiledForward(net)
+    first = Thread(target=forward, args=(x,))
+    first.start()
+    assert begun.wait(10)
+    found = forward(x)
+    go.set()
+    first.join()
+    assert in_time == [True]
+    torch.testing.assert_close(found, net.eval()(x))

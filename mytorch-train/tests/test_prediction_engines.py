@@ -1,5 +1,8 @@
 """Predicting by the compiled engine: the same, from Python and from the command."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -42,6 +45,19 @@ def test_the_compiled_engine_says_the_same_and_is_kept_for_the_next_call(run, ro
     written = [(tmp_path / f"{engine}.csv").read_text().splitlines() for engine in ("eager", "compiled")]
     first, second = ([line.split(",")[0] for line in lines] for lines in written)
     assert first == second == ["prediction", *load(run.path).predict(rows).labels]
+
+
+def test_another_net_is_compiled_and_a_copy_of_the_run_predicts(run, interpreted):
+    run.predict(INPUTS, engine="compiled")
+    for other in (copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
+        torch.testing.assert_close(other.predict(INPUTS, engine="compiled").indices, run.predict(INPUTS).indices)
+        assert other.compiled.net is other.net
+    run.net = copy.deepcopy(run.net)
+    run.net.param()[0].value.mul_(-2)
+    for _ in range(2):
+        found = run.predict(INPUTS, engine="compiled").probabilities
+        torch.testing.assert_close(found, run.predict(INPUTS).probabilities)
+    assert run.compiled is run.compiled
 
 
 def test_an_unknown_engine_is_refused(run):

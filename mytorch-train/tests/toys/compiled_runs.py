@@ -15,6 +15,7 @@ class Interpreted:
 
     def __init__(self, graph):
         self.graph = graph
+        self.constants = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
 
     def run(self, tensors):
         with torch.inference_mode(False), torch.no_grad():
@@ -23,6 +24,8 @@ class Interpreted:
     def load_constants(self, values, _inactive, _all, in_place):
         assert in_place
         for name, value in values.items():
+            if name not in self.constants:
+                raise RuntimeError(f"Constant not found: {name}")
             setattr(self.graph, name, value)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -49,6 +48,7 @@ class Run:
     summary: dict[str, Any]
     data: dict[str, Any]
     """Column names, class names and what new rows need."""
+    _compiled: CompiledForward | None = field(default=None, init=False, repr=False, compare=False)
 
     def evaluate(self, source: str | Path | Any = None) -> dict[str, float]:
         """Loss and metrics on the experiment's test data, or on its training data if it has no other.
@@ -72,12 +72,14 @@ class Run:
         """
         return predict_all(self, source, batch_size, engine)
 
-    @cached_property
+    @property
     def compiled(self) -> CompiledForward:
-        """The model as machine code."""
-        from mytorch.train.compiled import CompiledForward  # tracing and compiling take long to import
+        """The model as machine code, the same while `net` is."""
+        if self._compiled is None or self._compiled.net is not self.net:
+            from mytorch.train.compiled import CompiledForward  # tracing and compiling take long to import
 
-        return CompiledForward(self.net, say)
+            self._compiled = CompiledForward(self.net, say)
+        return self._compiled
 
 
 def train_experiment(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -14,12 +15,16 @@ from torch.utils import _pytree as pytree
 from mytorch.core import Module
 from mytorch.train.compiled.forward_program import ForwardProgram, make_forward
 from mytorch.train.compiled.program import difference
-from mytorch.train.compiled.reason import reason_of
+from mytorch.train.compiled.reason import lacks_compiler, reason_of
 from mytorch.train.compiled.warning import EngineWarning
 from mytorch.train.evaluation import judging, predict
 
 KINDS = 4
 """At most so many kinds of inputs (dtypes, and shapes without the rows) are compiled; others are computed eagerly."""
+
+
+def _nothing(_line: str) -> None:
+    """Nobody is told."""
 
 
 class CompiledForward:
@@ -31,16 +36,20 @@ class CompiledForward:
     inputs: tensors on the CPU whose first axis is the rows. The first call compiles, or takes what the cache has.
     Weights are the model's own at every moment, so it may be trained on, loaded or moved to another dtype. Its layers
     are those of the first call: make a new CompiledForward after one was replaced.
-    Results are compared with eager ones at the first batch of no row, of one and of several. What cannot be compiled
-    is computed eagerly, and an EngineWarning says why. Threads may share it.
+    Results are compared with eager ones at the first batch of no row, of one and of several. A kind of inputs that
+    cannot be compiled is computed eagerly, and an EngineWarning says why. Threads may share it: while one compiles,
+    the others compute eagerly. A copy, also a pickled one, compiles for itself or takes what the cache has.
     say: is given a line before something takes long.
     """
 
-    def __init__(self, net: Module, say: Callable[[str], object] = lambda _line: None) -> None:
+    def __init__(self, net: Module, say: Callable[[str], object] = _nothing) -> None:
         self.net, self.say = net, say
-        self.programs: dict[Any, ForwardProgram] = {}
+        self.programs: dict[Any, ForwardProgram | None] = {}
         self.refused = False
-        self._making = Lock()
+        self._making, self._changing = Lock(), Lock()
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.net, self.say)
 
     def __call__(self, *inputs: Any) -> Any:
         kind = kind_of(inputs)
@@ -50,14 +59,34 @@ class CompiledForward:
         return program.run(inputs)
 
     def _with_care(self, inputs: Sequence[Any], kind: Any) -> Any:
-        """The eager output, after which the machine code is ready for more of this kind."""
-        with judging(self.net):
+        """The eager output, after which the machine code is ready for more of this kind, unless another is made."""
+        with self._judging():
             expected = predict(self.net, inputs)  # first, since it raises what is wrong with the inputs
-        if kind is not None:
-            with self._making:
-                if not self.refused:
+        if kind is not None and self._making.acquire(blocking=False):
+            try:
+                if self._may_have(kind):
                     self._prepare(inputs, kind, expected)
-        return expected
+            finally:
+                self._making.release()
+        return expected if torch.is_inference_mode_enabled() else pytree.tree_map(_plain, expected)
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        """The net in evaluation mode; one thread at a time if its modes, which all share, must be changed for that."""
+        with self._changing:
+            if changes := any(module.training for module in self.net.modules()):
+                with judging(self.net):
+                    yield
+        if not changes:
+            with judging(self.net):
+                yield
+
+    def _may_have(self, kind: Any) -> bool:
+        """Whether there is or may be a program of this kind."""
+        if self.refused or kind in self.programs:
+            return self.programs.get(kind) is not None
+        others = [program for program in self.programs.values() if program is not None]
+        return len(self.programs) < KINDS or not all(program.in_place() for program in others)
 
     def _prepare(self, inputs: Sequence[Tensor], kind: Any, expected: Any) -> None:
         try:
@@ -66,26 +95,37 @@ class CompiledForward:
                 return
             found, wanted = (pytree.tree_leaves(output) for output in (program.run(inputs), expected))
             if wrong := different(found, wanted):
-                self._refuse(f"its first results are not those of the eager model: {wrong}")
+                self._refuse(inputs, kind, f"its first results are not those of the eager model: {wrong}")
             elif all(value.isfinite().all() for value in wanted):
                 program.checked.add(min(inputs[0].shape[0], 2))
         except Exception as error:
-            self._refuse(reason_of(error, "forward pass"))
+            self.refused = self.refused or lacks_compiler(error)
+            self._refuse(inputs, kind, reason_of(error, "forward pass"))
 
     def _program(self, inputs: Sequence[Tensor], kind: Any) -> ForwardProgram | None:
         """The program of a kind of inputs, with the weights of now; None if there are too many kinds."""
-        for known in list(self.programs):
-            if not self.programs[known].follow():
+        for known, program in list(self.programs.items()):
+            if program is not None and not program.follow():
                 del self.programs[known]
         if kind not in self.programs and len(self.programs) < KINDS:
-            with judging(self.net):
-                self.programs[kind] = make_forward(self.net, inputs, self.say)
+            self.programs[kind] = make_forward(self.net, inputs, self._judging, self.say)
         return self.programs.get(kind)
 
-    def _refuse(self, reason: str) -> None:
-        self.refused = True
-        self.programs.clear()
-        warnings.warn(f"compiled engine: {reason}; prediction goes on eagerly", EngineWarning, stacklevel=2)
+    def _refuse(self, inputs: Sequence[Tensor], kind: Any, reason: str) -> None:
+        """Compute this kind eagerly from now on; it counts among KINDS, so that warnings come to an end."""
+        self.programs[kind] = None
+        which = "" if self.refused else f" for {' and '.join(map(_described, inputs))}"
+        text = f"compiled engine: {reason}; prediction goes on eagerly{which}"
+        warnings.warn(text, EngineWarning, stacklevel=2)
+
+
+def _described(x: Tensor) -> str:
+    return f"{str(x.dtype).removeprefix('torch.')} ({', '.join(map(str, ('rows', *x.shape[1:])))})"
+
+
+def _plain(leaf: Any) -> Any:
+    """A tensor that its owner may change in place, as what the machine code gives."""
+    return leaf.clone() if isinstance(leaf, Tensor) and leaf.is_inference() else leaf
 
 
 def kind_of(inputs: Sequence[Any]) -> Any:

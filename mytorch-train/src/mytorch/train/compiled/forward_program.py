@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.train.compiled.cache import KEY, fetch
 from mytorch.train.compiled.key import key_of, kind_of_tensor
-from mytorch.train.compiled.program import compile_package
+from mytorch.train.compiled.program import ANY_WEIGHTS, compile_package
 from mytorch.train.compiled.trace import TraceError, tracing
 from mytorch.train.evaluation import predict
 
@@ -69,18 +69,21 @@ class ForwardProgram:
         return found[0] if self.structure is None else pytree.tree_unflatten(found, self.structure)
 
 
-def make_forward(net: Module, inputs: Sequence[Tensor], say: Callable[[str], object]) -> ForwardProgram:
-    """Trace the forward pass of a net in evaluation mode, and compile it unless the cache has it."""
+def make_forward(
+    net: Module, inputs: Sequence[Tensor], judging: Callable[[], Any], say: Callable[[str], object]
+) -> ForwardProgram:
+    """Trace the forward pass of a net, within `judging()`, and compile it unless the cache has it."""
     others = {size for x in inputs for size in x.shape[1:]}
     rows = next(size for size in range(ROWS, ROWS + len(others) + 1) if size not in others)
     with torch.inference_mode(False):
         examples = [torch.zeros(rows, *x.shape[1:], dtype=x.dtype) for x in inputs]
-    graph, structure = trace_forward(net, examples)
+    with judging():  # not while compiling, since other threads may wait for it
+        graph, structure = trace_forward(net, examples)
     owners = {id(held.value): held for _, held in net.named_state()}
     tensors = {node.target: getattr(graph, node.target) for node in graph.graph.nodes if node.op == "get_attr"}
     weights = {name: owners[id(tensor)] for name, tensor in tensors.items() if id(tensor) in owners}
     columns = [kind_of_tensor(example) for example in examples]  # which the graph may leave open
-    key = key_of(graph, f"forward {columns}", weights)
+    key = key_of(graph, f"forward {columns} {ANY_WEIGHTS}", weights)
 
     def compile_to(path: Any) -> None:
         say("compiling the forward pass; this takes up to a minute, the first time")

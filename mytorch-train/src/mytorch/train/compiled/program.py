@@ -54,7 +54,11 @@ def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Seque
     return Program(recipe, steps, fetch(key, compile_to))
 
 
-ANY_WEIGHTS = {"always_keep_tensor_constants": True, "aot_inductor.package_constants_in_so": False}
+ANY_WEIGHTS = {
+    "always_keep_tensor_constants": True,
+    "joint_graph_constant_folding": False,  # which would make code of weights of one number
+    "aot_inductor.package_constants_in_so": False,
+}
 """Settings of a package that has no weights in it and is given them when it is loaded."""
 
 

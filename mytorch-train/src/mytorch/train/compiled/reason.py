@@ -10,10 +10,19 @@ NO_COMPILER, BY_VALUES = "InvalidCxxCompiler", ("GuardOnDataDependent", "DataDep
 """torch's names of two failures that have a way out."""
 
 
+def lacks_compiler(error: Exception) -> bool:
+    """Whether there is no compiler, so that nothing else can be compiled either."""
+    return NO_COMPILER in _said(error) or os.environ.get("CXX") == ""
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 def reason_of(error: Exception, what: str = "training step") -> str:
     """What stood in the way of a compiled step, or of something else."""
-    said = f"{type(error).__name__}: {error}"
-    if NO_COMPILER in said or os.environ.get("CXX") == "":
+    said = _said(error)
+    if lacks_compiler(error):
         return "a C++ compiler is needed and none was found; install g++ or clang, or name one in CXX"
     place = "".join(f", {note}" for note in getattr(error, "__notes__", ())[:1] if "\n" not in note)
     if said.startswith(BY_VALUES):

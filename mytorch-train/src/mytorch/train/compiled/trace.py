@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,12 +120,18 @@ def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Within this context, optimizers use their formulas, and nothing is drawn from torch's generator."""
-    random = torch.get_rng_state()
+    """Within this context, optimizers use their formulas, and nothing is drawn from torch's generator.
+
+    Of an operation that fails torch logs a traceback; here the error itself says enough.
+    """
+    random, log = torch.get_rng_state(), logging.getLogger("torch._subclasses.fake_tensor")
+    silence = lambda _record: False  # noqa: E731 - another one each time, since threads may trace at once
+    log.addFilter(silence)
     try:
         with torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
             yield
     finally:
+        log.removeFilter(silence)
         torch.set_rng_state(random)
 
 
