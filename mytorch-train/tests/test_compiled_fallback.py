@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from compiled_runs import train, warned
-from toy_parts import SGD
+from compiled_runs import train, warned, was_compiled
+from toy_parts import SGD, Chain
 
 from mytorch.core import ArgumentError, Buffer, Module
-from mytorch.train.compiled import program
+from mytorch.train.compiled import engine, program
 
 pytestmark = pytest.mark.usefixtures("compiles")
 real_compile = program.compile_package
@@ -79,6 +79,20 @@ def test_results_that_are_not_those_of_eager_steps_are_refused(interpreted, monk
 
     monkeypatch.setattr(program.Program, "run", wrong)
     warned("its first results are not those of eager steps: they differ by")
+
+
+def test_a_large_model_trains_eagerly(interpreted, monkeypatch):
+    run = train("compiled", middle=Chain())
+    assert was_compiled(run)
+    numbers = 2 * sum(parameter.value.numel() for parameter in run.net.param())  # a velocity for each
+    monkeypatch.setattr(engine, "LARGEST", numbers)
+    assert was_compiled(train("compiled", middle=Chain()))
+    monkeypatch.setattr(engine, "LARGEST", numbers - 1)
+    warned(
+        f"eager steps are faster for a model of this size, {numbers} parameters and numbers of optimizer state where "
+        f"{numbers - 1} are the limit; training goes on eagerly",
+        middle=Chain(),
+    )
 
 
 def test_an_unknown_engine_is_refused():

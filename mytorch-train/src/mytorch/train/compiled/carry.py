@@ -39,6 +39,11 @@ class Carry:
             self.parts.setdefault(slot.tensor(optimizer).dtype, []).append(slot)
         self.shapes = {slot: slot.tensor(optimizer).shape for slot in self.slots}
 
+    @property
+    def size(self) -> int:
+        """How many numbers a step takes and returns, beside the batch."""
+        return sum(shape.numel() for shape in self.shapes.values())
+
     def gather(self) -> list[Tensor]:
         """Copy everything into flat tensors."""
         return self.join({slot: slot.tensor(self.optimizer) for slot in self.slots})

@@ -26,6 +26,8 @@ SHAPES = 4
 """At most so many shapes of batches are compiled; batches of others are trained on eagerly."""
 COMPILED = 8
 """At most so many steps are compiled in one run, or a hook that changes a setting at every batch would stop it."""
+LARGEST = 1_000_000
+"""At most so many parameters and numbers of optimizer state: writing them all anew takes longer than the calls save."""
 STREAK = 3
 """A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
 
@@ -139,13 +141,19 @@ class Compiled:
             return
         self._made += 1
         try:
-            self.programs[kind] = self._make(training, batch)
+            carry = Carry(training.net, training.loss, training.optimizer)
+            if carry.size > LARGEST:
+                self._refuse(
+                    f"eager steps are faster for a model of this size, {carry.size:,} parameters and numbers of "
+                    f"optimizer state where {LARGEST:,} are the limit"
+                )
+            else:
+                self.programs[kind] = self._make(training, batch, carry)
         except Exception as error:
             self._refuse(reason_of(error))
 
-    def _make(self, training: Training, batch: Batch) -> Program:
+    def _make(self, training: Training, batch: Batch, carry: Carry) -> Program:
         net, loss, optimizer = training.net, training.loss, training.optimizer
-        carry = Carry(net, loss, optimizer)
         leaves, structure = pytree.tree_flatten(batch)
         require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
         changing = changing_settings(optimizer, training.schedule)
