@@ -27,7 +27,7 @@ SHAPES = 4
 COMPILED = 8
 """At most so many steps are compiled in one run, or a hook that changes a setting at every batch would stop it."""
 LARGEST = 1_000_000
-"""At most so many parameters and numbers of optimizer state: writing them all anew takes longer than the calls save."""
+"""At most so many parameters and numbers of optimizer state: to write them all anew costs more than calls save."""
 STREAK = 3
 """A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
 
