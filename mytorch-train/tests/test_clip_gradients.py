@@ -10,7 +10,17 @@ from compiled_runs import require_equal, table, was_compiled
 from toy_parts import SGD, Chain, Dense, Line, Ramp, Rectify, SquaredError, network
 
 from mytorch.core import ArgumentError, Parameter
-from mytorch.train import ExperimentError, clip_gradients, explain, fit, load_experiment, step, train_experiment
+from mytorch.plugins import PluginWarning, hookimpl
+from mytorch.train import (
+    ExperimentError,
+    Training,
+    clip_gradients,
+    explain,
+    fit,
+    load_experiment,
+    step,
+    train_experiment,
+)
 from mytorch.train.build import build
 from mytorch.train.compiled.export import export_step
 from mytorch.train.parity import compare
@@ -75,11 +85,28 @@ def test_a_compiled_run_equals_the_eager_one(interpreted):
     assert len(interpreted) == 3  # each bound is compiled in
 
 
+class Widens:
+    """Tries to change the bound in mid-run."""
+
+    @hookimpl
+    def epoch_ended(self, run):
+        run.clip_grad_norm = 0.2
+
+
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_a_run_keeps_its_bound(engine, interpreted):
+    with pytest.warns(PluginWarning, match="property 'clip_grad_norm' of 'Training' object has no setter"):
+        run = train(engine, clip_grad_norm=0.1, hooks=[Widens()])
+    require_equal(run, train(clip_grad_norm=0.1))
+    assert run.clip_grad_norm == 0.1
+
+
 def test_a_step_that_was_compiled_with_another_bound_is_not_used_again(interpreted):
     first = train("compiled", clip_grad_norm=0.1)
-    first.clip_grad_norm = 0.2
-    first.engine._forget_if_changed(first)
-    assert not first.engine.programs
+    given = first.net, first.loss, first.optimizer, first.batches
+    other = Training(*given, epochs=1, schedule=first.schedule, engine=first.engine, clip_grad_norm=0.2)
+    other.engine._forget_if_changed(other)
+    assert not other.engine.programs
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, "1", True])

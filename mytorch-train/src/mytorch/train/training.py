@@ -73,7 +73,7 @@ class Training:
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
-        self.clip_grad_norm = clip_grad_norm
+        self._clip_grad_norm = clip_grad_norm
         self.take_step: TakeStep = choose_step(optimizer, clip_grad_norm, optimizer_in_backward)
         if optimizer_in_backward and not isinstance(self.engine, Eager):
             raise ArgumentError(
@@ -87,6 +87,11 @@ class Training:
         self.watched = [held for held in self.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self.order_state = batches.generator.get_state()
         self._snapshot = Snapshot(self.tensors, optimizer, schedule)
+
+    @property
+    def clip_grad_norm(self) -> float | None:
+        """The bound that every step of the run is taken with; to change it, make another Training."""
+        return self._clip_grad_norm
 
     @property
     def measured(self) -> list[str]:
