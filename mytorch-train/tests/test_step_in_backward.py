@@ -1,5 +1,7 @@
 """A step whose updates come during the backward pass equals the plain one and holds the gradients of one layer."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from sharing_nets import NETS, Detour, Temperature, tied, tied_across, twice
@@ -62,6 +64,29 @@ def test_gradients_that_are_there_already_and_those_of_others_count():
         return net.state_dict(), others
 
     torch.testing.assert_close(run(step_in_backward), run(step), rtol=0, atol=0)
+
+
+def test_layers_that_are_dataclasses():
+    @dataclass
+    class Scale(Module):
+        """Its equal is another layer with an equal gain, and it has no hash."""
+
+        start: float
+
+        def __post_init__(self):
+            self.gain = Parameter(torch.tensor(self.start))
+
+        def forward(self, x):
+            return self.gain.value * x, x
+
+        def backward(self, d_y, x):
+            self.gain.accumulate((d_y * x).sum())
+            return self.gain.value * d_y
+
+    def build():
+        return Chain(Scale(0.5), Dense(3, 2), Scale(0.5))
+
+    torch.testing.assert_close(trained(step_in_backward, build), trained(step, build), rtol=0, atol=0)
 
 
 def test_several_inputs():
