@@ -259,7 +259,7 @@ def test_an_error_of_the_optimizer_s_own_says_in_which_check():
 
 
 def test_a_setting_that_is_written_is_an_error_of_the_contract():
-    text = "^CountsUpdates: update must leave settings as they are .* got another 'steps'; .* mixes_parameters = True$"
+    text = "^CountsUpdates: update must leave settings as they are .* got another 'steps'; .* mixes_parameters = True"
     with pytest.raises(StateError, match=text) as caught:
         check_optimizer(CountsUpdates, checks=("step_only",))
     assert caught.value.__notes__[0].startswith("in step_only of check_optimizer(")
