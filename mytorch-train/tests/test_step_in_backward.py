@@ -177,6 +177,29 @@ def test_a_gradient_that_comes_after_the_update_is_an_error():
     assert step_in_backward(net, SquaredError(), SGD(net.param()), *given[2:]).isfinite()  # its forwards stay open
 
 
+def test_a_layer_that_reads_its_childs_weight_in_the_backward_must_hold_it():
+    class Reads(Module):
+        """y = inner(x) with a further gradient of the input: what the child's weight says after the child's backward."""
+
+        def __init__(self, holds):
+            self.inner = Dense(3, 2)
+            if holds:
+                self.weight = self.inner.weight
+
+        def forward(self, x):
+            return self.inner.forward(x)
+
+        def backward(self, d_y, saved):
+            return self.inner.backward(d_y, saved) + self.inner.weight.value.sum()
+
+    def values(take, holds):
+        _, state, _ = trained(take, lambda: Chain(Dense(3, 3), Reads(holds)))
+        return state["0.weight"]
+
+    assert torch.equal(values(step_in_backward, True), values(step, True))
+    assert not torch.equal(values(step_in_backward, False), values(step, False))  # as the docstring warns
+
+
 def test_a_second_update_in_one_step_is_an_error():
     class Hidden(Module):
         """Computes everything in its backward only, twice over."""
