@@ -179,7 +179,7 @@ def test_a_gradient_that_comes_after_the_update_is_an_error():
 
 def test_a_layer_that_reads_its_childs_weight_in_the_backward_must_hold_it():
     class Reads(Module):
-        """y = inner(x) with a further gradient of the input: what the child's weight says after the child's backward."""
+        """Adds to the gradient of its input what the child's weight is after the child's backward."""
 
         def __init__(self, holds):
             self.inner = Dense(3, 2)

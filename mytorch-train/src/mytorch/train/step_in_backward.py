@@ -18,15 +18,15 @@ class LateGradientError(MytorchError, RuntimeError):
 
 
 def step_in_backward(net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any) -> Tensor:
-    """As `step`, with the same results under the rule below, but gradients take the memory of the largest layer and not of the model.
+    """As `step`, with the same results, but gradients take the memory of the largest layer and not of the model.
 
     A gradient is complete, and its parameter updated and the gradient freed, when every forward of the modules that
     hold the parameter has been answered by a backward. What is not complete by the end, such as parameters of the
     loss, is updated then. An error or Ctrl-C in mid-backward leaves the layers that it has passed updated, and the
     others not.
 
-    Rule: a module that reads a parameter's value in its backward holds that parameter itself, as an attribute. One that
-    reads its child's weight after the child's backward reads it updated, and nothing can tell.
+    The results are the same if every module holds, as attributes, all parameters whose values it reads in its backward.
+    One that reads its child's weight after the child's backward sees it updated, which is not noticed.
 
     Raises ArgumentError for an optimizer that must see all gradients at once; LateGradientError if a module adds to
     the gradient of a parameter that it does not hold itself, after the backward of those that do.
