@@ -112,8 +112,27 @@ def test_a_step_that_was_compiled_with_another_bound_is_not_used_again(interpret
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, "1", True])
 def test_a_bound_that_is_none_is_refused(value):
     net = Chain(Dense(1, 1))
+    given = net, SquaredError(), SGD(net.param())
     with pytest.raises(ArgumentError, match=r"^clip_grad_norm: must be a number above 0, got"):
-        fit(net, SquaredError(), SGD(net.param()), Line(4), epochs=1, batch_size=2, quiet=True, clip_grad_norm=value)
+        fit(*given, Line(4), epochs=1, batch_size=2, quiet=True, clip_grad_norm=value)
+    text = rf"^clip_gradients: max_norm must be a number above 0, got {value!r}$"
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(ArgumentError, match=text):
+        step(*given, torch.ones(2, 1), torch.ones(2, 1), value)
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    with pytest.raises(ArgumentError, match=text):
+        clip_gradients(given[-1], value)
+
+
+def test_a_step_that_clips_can_be_traced_whole():
+    nets = [network(), network()]
+    nets[1].load_state_dict(nets[0].state_dict())
+    x, t = torch.randn(5, 2), torch.randn(5, 2)
+    taken = torch.compile(step, fullgraph=True, backend="eager"), step
+    with torch.no_grad():
+        for take, net in zip(taken, nets, strict=True):
+            take(net, SquaredError(), SGD(net.param(), 1.0), x, t, 1e-3)
+    torch.testing.assert_close(nets[0].state_dict(), nets[1].state_dict())
 
 
 def test_the_key_of_an_experiment(content, tmp_path):

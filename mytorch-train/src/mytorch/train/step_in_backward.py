@@ -25,7 +25,7 @@ def step_in_backward(net: Module, loss: Module, optimizer: Optimizer, inputs: An
     loss, is updated then. An error or Ctrl-C in mid-backward leaves the layers that it has passed updated, and the
     others not.
 
-    The results are the same if every module holds, as attributes, all parameters whose values it reads in its backward.
+    The results are the same if every module holds, as attributes, all parameters that it reads in its backward.
     One that reads its child's weight after the child's backward sees it updated, which is not noticed.
 
     Raises ArgumentError for an optimizer that must see all gradients at once; LateGradientError if a module adds to
