@@ -2,7 +2,7 @@
 
 from memory import MIB, OURS, THEIRS, peaks
 from results import Row, Section
-from side_by_side import Spread, in_process
+from side_by_side import Spread, Target, in_process
 
 LEANEST = "PyTorch, its leanest SGD"
 BATCH, WIDTH, LAYERS = 256, 256, 3
@@ -29,4 +29,6 @@ def _measure(name: str, axis: str, points: list[tuple[int, int, int]], what: str
                 ratios = {} if who == OURS else {OURS: Spread.of([held[who] / held[OURS]])}
                 known, note = (LEANEST, who) if who == leanest else (who, "")
                 section.rows.append(Row(known, Spread.of([held[who] / MIB]), ratios, at, note))
+        ratio = Spread.of([held[OURS] / held[leanest]])  # of exact counts, so equal is kept
+        section.targets.append(Target(f"{axis} {at}: {OURS} / {LEANEST}", ratio, 1.0, at_least=False))
     return section

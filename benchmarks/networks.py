@@ -21,6 +21,8 @@ TORCH_SGD = {
     "foreach": {"foreach": True, "fused": False},
     "fused": {"fused": True},
 }
+BARE_SGD: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "dampening": 0.0, "weight_decay": 0.0}
+BARE_SGD |= {"nesterov": False, "maximize": False, "is_first_step": False}
 
 Weights = list[tuple[Tensor, Tensor]]
 Batch = tuple[Tensor, Tensor]
@@ -108,16 +110,19 @@ def turn(contestant: Contestant) -> Contestant:
     return Contestant(call, contestant.inference)
 
 
+def at_start(weights: Weights) -> tuple[list[Tensor], list[Tensor]]:
+    """A copy of all weights and biases in one list, and a velocity of 0 for each."""
+    values = [tensor.clone() for pair in weights for tensor in pair]
+    return values, [torch.zeros_like(value) for value in values]
+
+
 def bare(weights: Weights, batch: Batch) -> Contestant:
     """The tensor operations of our step one after the other: no modules, no checks, no parameters."""
-    values = [tensor.clone() for pair in weights for tensor in pair]
-    velocities = [torch.zeros_like(value) for value in values]
-    layers = [(weight, bias) for weight, bias in zip(values[::2], values[1::2], strict=True)]
+    values, velocities = at_start(weights)
+    layers = list(zip(values[::2], values[1::2], strict=True))
     inputs, targets = batch
-    relu_backward = torch.ops.aten.threshold_backward.default
-    scale = torch.tensor(2 / targets.numel())
-    linear, fused_sgd = F.linear, torch._fused_sgd_
-    last = len(layers) - 1
+    linear, relu_backward, fused_sgd = F.linear, torch.ops.aten.threshold_backward.default, torch._fused_sgd_
+    scale, last, settings = torch.tensor(2 / targets.numel()), len(layers) - 1, BARE_SGD
 
     def train() -> Tensor:
         x, seen = inputs, []
@@ -136,18 +141,7 @@ def bare(weights: Weights, batch: Batch) -> Contestant:
             d_y = relu_backward(d_y.mm(layers[number][0]), x, 0)
         grads += [d_y.sum(0), d_y.T.mm(inputs)]
         grads.reverse()
-        fused_sgd(
-            values,
-            grads,
-            velocities,
-            lr=LR,
-            momentum=MOMENTUM,
-            dampening=0.0,
-            weight_decay=0.0,
-            nesterov=False,
-            maximize=False,
-            is_first_step=False,
-        )
+        fused_sgd(values, grads, velocities, **settings)
         return value
 
     return Contestant(train, inference=True)

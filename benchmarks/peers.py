@@ -2,11 +2,12 @@
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from networks import LR, MOMENTUM, STEPS, Batch, Plain, Weights
+from networks import LR, MOMENTUM, STEPS, Batch, Plain, Weights, at_start
 from side_by_side import Contestant
 from torch import Tensor
 from torch.nn import functional as F
@@ -37,8 +38,7 @@ def torch_compiled(weights: Weights, batch: Batch) -> Contestant:
 
 def torch_functional(weights: Weights, batch: Batch) -> Contestant:
     """The step as one function of tensors by torch.func, compiled whole: not how most people write it."""
-    values = [tensor.clone() for pair in weights for tensor in pair]
-    velocities = [torch.zeros_like(value) for value in values]
+    values, velocities = at_start(weights)
     inputs, targets = batch
     last = len(weights) - 1
 
@@ -83,28 +83,14 @@ def _jax(weights: Weights, batch: Batch, a_call: int) -> Contestant:
 
     # another thread would cost time on a busy machine
     jax.config.update("jax_cpu_enable_async_dispatch", False)  # type: ignore[no-untyped-call]
-    values = [jnp.asarray(tensor.numpy().copy()) for pair in weights for tensor in pair]
-    x, t = (jnp.asarray(tensor.numpy()) for tensor in batch)
-    last = len(weights) - 1
-
-    def loss_of(values: list[Any]) -> Any:
-        y = x
-        for number in range(last + 1):
-            y = y @ values[2 * number].T + values[2 * number + 1]
-            y = jnp.maximum(y, 0) if number != last else y
-        return ((y - t) ** 2).mean()
-
-    def step(state: Any, _: Any = None) -> Any:
-        values, velocities = state
-        loss, grads = jax.value_and_grad(loss_of)(values)
-        velocities = [MOMENTUM * v + g for v, g in zip(velocities, grads, strict=True)]
-        return ([p - LR * v for p, v in zip(values, velocities, strict=True)], velocities), loss
+    step = _jax_step(*(jnp.asarray(tensor.numpy()) for tensor in batch))
 
     def scan(state: Any) -> Any:
         state, losses = jax.lax.scan(step, state, length=a_call)
         return state, losses[-1]
 
     run = jax.jit(step if a_call == 1 else scan, donate_argnums=0)
+    values = [jnp.asarray(tensor.numpy().copy()) for pair in weights for tensor in pair]
     state: Any = (values, [jnp.zeros_like(value) for value in values])
 
     def call() -> Any:
@@ -116,16 +102,30 @@ def _jax(weights: Weights, batch: Batch, a_call: int) -> Contestant:
     return Contestant(call)
 
 
+def _jax_step(x: Any, t: Any) -> Callable[..., Any]:
+    """The step on a batch: from values and velocities, and an element that lax.scan hands on, to new ones and loss."""
+    import jax
+    import jax.numpy as jnp
+
+    def loss_of(values: list[Any]) -> Any:
+        y = x
+        for number in range(0, len(values), 2):
+            y = jnp.maximum(y, 0) if number else y
+            y = y @ values[number].T + values[number + 1]
+        return ((y - t) ** 2).mean()
+
+    def step(state: Any, _: Any = None) -> Any:
+        values, velocities = state
+        loss, grads = jax.value_and_grad(loss_of)(values)
+        velocities = [MOMENTUM * v + g for v, g in zip(velocities, grads, strict=True)]
+        return ([p - LR * v for p, v in zip(values, velocities, strict=True)], velocities), loss
+
+    return step
+
+
 def thinc_steps(weights: Weights, batch: Batch) -> Contestant:
     """Its layers and backward; its SGD has no momentum, so that is four lines of numpy that finish_update calls."""
-    from thinc.api import Linear, Relu, chain
-
-    layers = [Relu(len(w), w.shape[1]) for w, _ in weights[:-1]]
-    net: Any = chain(*layers, Linear(len(weights[-1][0]), weights[-1][0].shape[1]))
-    net.initialize()
-    for layer, (weight, bias) in zip(net.layers, weights, strict=True):
-        layer.set_param("W", weight.numpy().copy())
-        layer.set_param("b", bias.numpy().copy())
+    net = _thinc_net(weights)
     inputs, targets = (tensor.numpy() for tensor in batch)
     velocities: dict[Any, Any] = {}
 
@@ -147,6 +147,18 @@ def thinc_steps(weights: Weights, batch: Batch) -> Contestant:
         return loss
 
     return Contestant(call)
+
+
+def _thinc_net(weights: Weights) -> Any:
+    from thinc.api import Linear, Relu, chain
+
+    layers = [Relu(len(w), w.shape[1]) for w, _ in weights[:-1]]
+    net: Any = chain(*layers, Linear(len(weights[-1][0]), weights[-1][0].shape[1]))
+    net.initialize()
+    for layer, (weight, bias) in zip(net.layers, weights, strict=True):
+        layer.set_param("W", weight.numpy().copy())
+        layer.set_param("b", bias.numpy().copy())
+    return net
 
 
 def sklearn_steps(weights: Weights, batch: Batch) -> Contestant:

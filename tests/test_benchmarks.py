@@ -112,6 +112,36 @@ def wrong():
     return contestants.Peer(lambda weights, batch: turn(ours(weights, (batch[0] + 1, batch[1]))))
 
 
+def test_the_readme_lists_every_section_and_its_file():
+    from suite import SECTIONS
+
+    lines = (HOUSE / "benchmarks" / "README.md").read_text().splitlines()
+    rows = [line.split(" | ") for line in lines[lines.index("| Section | In | Measures |") + 2 :]]
+    table = rows[: rows.index([""])]
+    assert [len(row) for row in table] == [3] * len(SECTIONS)
+    written = {row[0]: row[1] for row in table}
+    assert written == {f"| `{name}`": f"`{function.__module__}.py`" for name, function in SECTIONS.items()}
+
+
+def test_memory_is_promised_at_every_point(monkeypatch):
+    import memory_sweep
+    from memory import OURS, OURS_IN_BACKWARD, THEIRS, THEIRS_IN_BACKWARD
+
+    theirs = dict(zip(THEIRS, (3000, 2000, 4000), strict=True)) | {THEIRS_IN_BACKWARD: 1}
+    ours = {(2, 256): 2000, (16, 256): 2001, (3, 64): 1000}
+
+    def held(_function, layers, width, _rows):
+        return {OURS: ours[layers, width], OURS_IN_BACKWARD: 1} | theirs
+
+    monkeypatch.setattr(memory_sweep, "in_process", held)
+    targets = [target for section in memory_sweep.sections(quick=True) for target in section.targets]
+    assert [(target.what, target.met) for target in targets] == [
+        (f"linear layers 2: mytorch / {memory_sweep.LEANEST}", True),
+        (f"linear layers 16: mytorch / {memory_sweep.LEANEST}", False),
+        (f"width of the layers 64: mytorch / {memory_sweep.LEANEST}", True),
+    ]
+
+
 def test_a_missing_compiler_is_told(monkeypatch):
     from networks import draw
     from reference import NoCompilerError, Reference

@@ -115,6 +115,33 @@ def test_an_optimizer_that_must_see_all_parameters_updates_no_part() -> None:
         torch.testing.assert_close(parameter.value, before)
 
 
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (lambda group: group.update(lr=group["lr"] * 0.9), "lr"),
+        (lambda group: group.update(lr=group["lr"].mul(torch.ones(()))), "lr"),
+        (lambda group: group.update(count=1), "count"),
+        (lambda group: group.pop("rate"), "rate"),
+    ],
+)
+def test_a_setting_that_an_update_writes_is_not_lost_in_silence(write: Any, name: str) -> None:
+    class Writes(Mean):
+        def update(self, parameters: list[Parameter], group: dict[str, Any]) -> None:
+            super().update(parameters, group)
+            write(group)
+
+    (parameter,) = with_gradient(2)
+    lr = torch.tensor(0.5)
+    Mean([parameter], lr=lr).step_only([parameter])
+    with pytest.raises(
+        StateError,
+        match=f"^Writes: update must leave settings as they are while some parameters are updated alone, got another "
+        f"'{name}'; keep what changes in the state, or set mixes_parameters = True$",
+    ):
+        Writes([parameter], lr=lr).step_only([parameter])
+    Writes([parameter], lr=lr).step()
+
+
 def test_zero_grad_sets_none_in_every_group() -> None:
     a, b = with_gradient(2, 3)
     optimizer = Mean([{"params": [a]}, {"params": [b]}])

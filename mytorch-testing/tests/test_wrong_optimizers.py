@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Optimizer, Parameter, persistent, require_range
+from mytorch.core import ArgumentError, Optimizer, Parameter, StateError, persistent, require_range
 from mytorch.plugins import UnknownNameError
 from mytorch.testing import OPTIMIZER_CHECKS, CheckError, check_optimizer
 
@@ -216,7 +216,6 @@ WRONG = [
     (MovesAll, "not_trainable", "a parameter with trainable=False must stay what it is"),
     (OneVelocity, "parameters_apart", "must be the same with an optimizer of its own .tag mixes_parameters"),
     (OneVelocity, "step_only", "must be the same from step_only .* if it cannot, set mixes_parameters = True"),
-    (CountsUpdates, "step_only", "must be the same from step_only .* if it cannot, set mixes_parameters = True"),
     (OneCount, "late_parameter", "must move as with a new optimizer when its first gradient comes at step 3"),
     (FirstGroupsRate, "groups", "must be the same in a group with its lr as with an optimizer with that lr"),
     (RemembersRate, "setting_zero", "must stay what it is once lr is 0"),
@@ -257,6 +256,13 @@ def test_an_error_of_the_optimizer_s_own_says_in_which_check():
         check_optimizer(MeansOverElements, checks=("no_elements",))
     assert caught.value.__notes__[0].startswith("in no_elements of check_optimizer(lambda params: MeansOverElements(")
     assert check_optimizer(Momentum, checks=("no_elements",)).passed == ["no_elements"]
+
+
+def test_a_setting_that_is_written_is_an_error_of_the_contract():
+    text = "^CountsUpdates: update must leave settings as they are .* got another 'steps'; .* mixes_parameters = True"
+    with pytest.raises(StateError, match=text) as caught:
+        check_optimizer(CountsUpdates, checks=("step_only",))
+    assert caught.value.__notes__[0].startswith("in step_only of check_optimizer(")
 
 
 def test_tags_say_what_does_not_apply():

@@ -10,7 +10,17 @@ from compiled_runs import require_equal, table, was_compiled
 from toy_parts import SGD, Chain, Dense, Line, Ramp, Rectify, SquaredError, network
 
 from mytorch.core import ArgumentError, Parameter
-from mytorch.train import ExperimentError, clip_gradients, explain, fit, load_experiment, step, train_experiment
+from mytorch.plugins import PluginWarning, hookimpl
+from mytorch.train import (
+    ExperimentError,
+    Training,
+    clip_gradients,
+    explain,
+    fit,
+    load_experiment,
+    step,
+    train_experiment,
+)
 from mytorch.train.build import build
 from mytorch.train.compiled.export import export_step
 from mytorch.train.parity import compare
@@ -75,18 +85,54 @@ def test_a_compiled_run_equals_the_eager_one(interpreted):
     assert len(interpreted) == 3  # each bound is compiled in
 
 
+class Widens:
+    """Tries to change the bound in mid-run."""
+
+    @hookimpl
+    def epoch_ended(self, run):
+        run.clip_grad_norm = 0.2
+
+
+@pytest.mark.parametrize("engine", ["eager", "compiled"])
+def test_a_run_keeps_its_bound(engine, interpreted):
+    with pytest.warns(PluginWarning, match="property 'clip_grad_norm' of 'Training' object has no setter"):
+        run = train(engine, clip_grad_norm=0.1, hooks=[Widens()])
+    require_equal(run, train(clip_grad_norm=0.1))
+    assert run.clip_grad_norm == 0.1
+
+
 def test_a_step_that_was_compiled_with_another_bound_is_not_used_again(interpreted):
     first = train("compiled", clip_grad_norm=0.1)
-    first.clip_grad_norm = 0.2
-    first.engine._forget_if_changed(first)
-    assert not first.engine.programs
+    given = first.net, first.loss, first.optimizer, first.batches
+    other = Training(*given, epochs=1, schedule=first.schedule, engine=first.engine, clip_grad_norm=0.2)
+    other.engine._forget_if_changed(other)
+    assert not other.engine.programs
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, "1", True])
 def test_a_bound_that_is_none_is_refused(value):
     net = Chain(Dense(1, 1))
+    given = net, SquaredError(), SGD(net.param())
     with pytest.raises(ArgumentError, match=r"^clip_grad_norm: must be a number above 0, got"):
-        fit(net, SquaredError(), SGD(net.param()), Line(4), epochs=1, batch_size=2, quiet=True, clip_grad_norm=value)
+        fit(*given, Line(4), epochs=1, batch_size=2, quiet=True, clip_grad_norm=value)
+    text = rf"^clip_gradients: max_norm must be a number above 0, got {value!r}$"
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(ArgumentError, match=text):
+        step(*given, torch.ones(2, 1), torch.ones(2, 1), value)
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    with pytest.raises(ArgumentError, match=text):
+        clip_gradients(given[-1], value)
+
+
+def test_a_step_that_clips_can_be_traced_whole():
+    nets = [network(), network()]
+    nets[1].load_state_dict(nets[0].state_dict())
+    x, t = torch.randn(5, 2), torch.randn(5, 2)
+    taken = torch.compile(step, fullgraph=True, backend="eager"), step
+    with torch.no_grad():
+        for take, net in zip(taken, nets, strict=True):
+            take(net, SquaredError(), SGD(net.param(), 1.0), x, t, 1e-3)
+    torch.testing.assert_close(nets[0].state_dict(), nets[1].state_dict())
 
 
 def test_the_key_of_an_experiment(content, tmp_path):

@@ -1,5 +1,7 @@
 """A step whose updates come during the backward pass equals the plain one and holds the gradients of one layer."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from sharing_nets import NETS, Detour, Temperature, tied, tied_across, twice
@@ -62,6 +64,29 @@ def test_gradients_that_are_there_already_and_those_of_others_count():
         return net.state_dict(), others
 
     torch.testing.assert_close(run(step_in_backward), run(step), rtol=0, atol=0)
+
+
+def test_layers_that_are_dataclasses():
+    @dataclass
+    class Scale(Module):
+        """Its equal is another layer with an equal gain, and it has no hash."""
+
+        start: float
+
+        def __post_init__(self):
+            self.gain = Parameter(torch.tensor(self.start))
+
+        def forward(self, x):
+            return self.gain.value * x, x
+
+        def backward(self, d_y, x):
+            self.gain.accumulate((d_y * x).sum())
+            return self.gain.value * d_y
+
+    def build():
+        return Chain(Scale(0.5), Dense(3, 2), Scale(0.5))
+
+    torch.testing.assert_close(trained(step_in_backward, build), trained(step, build), rtol=0, atol=0)
 
 
 def test_several_inputs():
@@ -150,6 +175,29 @@ def test_a_gradient_that_comes_after_the_update_is_an_error():
     step_in_backward(net, *given)
     net = Chain(Dense(3, 3), Twice(Dense(3, 2)))
     assert step_in_backward(net, SquaredError(), SGD(net.param()), *given[2:]).isfinite()  # its forwards stay open
+
+
+def test_a_layer_that_reads_its_childs_weight_in_the_backward_must_hold_it():
+    class Reads(Module):
+        """Adds to the gradient of its input what the child's weight is after the child's backward."""
+
+        def __init__(self, holds):
+            self.inner = Dense(3, 2)
+            if holds:
+                self.weight = self.inner.weight
+
+        def forward(self, x):
+            return self.inner.forward(x)
+
+        def backward(self, d_y, saved):
+            return self.inner.backward(d_y, saved) + self.inner.weight.value.sum()
+
+    def values(take, holds):
+        _, state, _ = trained(take, lambda: Chain(Dense(3, 3), Reads(holds)))
+        return state["0.weight"]
+
+    assert torch.equal(values(step_in_backward, True), values(step, True))
+    assert not torch.equal(values(step_in_backward, False), values(step, False))  # as the docstring warns
 
 
 def test_a_second_update_in_one_step_is_an_error():

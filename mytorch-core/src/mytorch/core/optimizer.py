@@ -96,7 +96,7 @@ class Optimizer:
     def step_only(self, parameters: Iterable[Parameter]) -> None:
         """Update those of `parameters` that `step` would update, and no others: the same for each as in a whole step.
 
-        Raises ArgumentError for an optimizer that must see all of them at once.
+        Raises ArgumentError for an optimizer that must see all of them at once, StateError for one that sets settings.
         """
         self.require_steps_apart()
         chosen = set(parameters)
@@ -110,6 +110,7 @@ class Optimizer:
                     self.update(active, part)
                 finally:
                     del self._values[id(part)]
+                self._require_same_settings(part, group)
 
     def require_steps_apart(self) -> None:
         """Raise ArgumentError unless some parameters may be updated before others, as `step_only` does.
@@ -122,12 +123,23 @@ class Optimizer:
                 + ("it mixes parameters" if self.mixes_parameters else "it has a step of its own")
             )
 
+    def _require_same_settings(self, part: Group, group: Group) -> None:
+        written = part.keys() ^ group.keys() or {name for name in group if part[name] is not group[name]} - {"params"}
+        if written:
+            raise StateError(
+                f"{self._name}: update must leave settings as they are while some parameters are updated alone, got "
+                f"another {min(written)!r}; keep what changes in the state, or set mixes_parameters = True"
+            )
+
     def values_of(self, group: Group) -> list[Tensor]:
         """The values of the parameters that `update` is given, as one list for torch's list-wise kernels."""
         return self._values[id(group)]
 
     def update(self, parameters: list[Parameter], group: Group) -> None:
-        """The formula: change the values of `parameters` in place, by their gradients and the group's settings."""
+        """The formula: change the values of `parameters` in place, by their gradients and the group's settings.
+
+        Settings are read and not written: the group may be a copy, and what changes by itself belongs into the state.
+        """
         raise NotImplementedError(f"{self._name}: update must be defined")
 
     def _follow(self, parameters: list[Parameter]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Optimizer
+from mytorch.train.clip_gradients import require_bound
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
 
@@ -20,8 +21,8 @@ class TakeStep(Protocol):
 
 def choose_step(optimizer: Optimizer, clip_grad_norm: float | None, optimizer_in_backward: bool) -> TakeStep:
     """The step of these options; the plain one without any. Raises ArgumentError for what does not go together."""
-    if clip_grad_norm is not None and not (type(clip_grad_norm) in (int, float) and clip_grad_norm > 0):
-        raise ArgumentError(f"clip_grad_norm: must be a number above 0, got {clip_grad_norm!r}")
+    if clip_grad_norm is not None:
+        require_bound("clip_grad_norm:", clip_grad_norm)
     if not optimizer_in_backward:
         return step if clip_grad_norm is None else partial(step, clip_grad_norm=clip_grad_norm)
     if clip_grad_norm is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from mytorch.core import Optimizer
+from mytorch.core import ArgumentError, Optimizer
 
 
 def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
@@ -13,10 +15,18 @@ def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
     Formula:  norm = sqrt(sum of d^2 over all gradients);  d = d * min(1, max_norm / (norm + 1e-6))
     Source:   Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", in the form of
               torch.nn.utils.clip_grad_norm_
+    Raises:   ArgumentError unless max_norm is a number above 0
     """
+    require_bound("clip_gradients: max_norm", max_norm)
     grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None and p.trainable]
     if grads:
         traced = torch.compiler.is_compiling()  # machine code comes of the formula only
         norms = [torch.linalg.vector_norm(d) for d in grads] if traced else torch._foreach_norm(grads)
         norm = torch.linalg.vector_norm(torch.stack(norms))
         torch._foreach_mul_(grads, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+
+
+def require_bound(name: str, bound: Any) -> None:
+    """Raise ArgumentError unless gradients can be scaled down to a norm of `bound`; infinity scales none."""
+    if not (type(bound) in (int, float) and bound > 0):
+        raise ArgumentError(f"{name} must be a number above 0, got {bound!r}")

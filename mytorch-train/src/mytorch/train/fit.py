@@ -47,7 +47,7 @@ def fit(
     hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
     engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
     clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
-    optimizer_in_backward: update each parameter during the backward pass and free its gradient, with equal results:
+    optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
         gradients take the memory of the largest layer and not of the model.
     folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
     Raises ArgumentError for arguments out of range;

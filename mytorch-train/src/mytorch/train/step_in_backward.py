@@ -25,6 +25,9 @@ def step_in_backward(net: Module, loss: Module, optimizer: Optimizer, inputs: An
     loss, is updated then. An error or Ctrl-C in mid-backward leaves the layers that it has passed updated, and the
     others not.
 
+    The results are the same if every module holds, as attributes, all parameters that it reads in its backward.
+    One that reads its child's weight after the child's backward sees it updated, which is not noticed.
+
     Raises ArgumentError for an optimizer that must see all gradients at once; LateGradientError if a module adds to
     the gradient of a parameter that it does not hold itself, after the backward of those that do.
     """
@@ -48,18 +51,18 @@ class _Updates:
     def __init__(self, net: Module, optimizer: Optimizer) -> None:
         self.net, self.optimizer = net, optimizer
         self.trained = {p for group in optimizer.param_groups for p in group["params"] if p.trainable}
-        self.own = {module: own for module in net.modules() if (own := self._own(module))}
+        self.own = {id(module): own for module in net.modules() if (own := self._own(module))}  # some have no hash
         self.in_flight: Counter[Parameter] = Counter()
         self.done: set[Parameter] = set()
 
     @property
     def holders(self) -> Iterator[tuple[str, Module]]:
         """The modules that hold a parameter to be updated themselves."""
-        return (("", module) for module in self.own)  # nobody asks for the paths
+        return (("", module) for module in self.net.modules() if id(module) in self.own)  # nobody asks for the paths
 
     def around(self, _path: str, module: Module, name: str, method: Method) -> Method:
         """What stands for a holder's forward and backward."""
-        own = self.own[module]
+        own = self.own[id(module)]
 
         def forward(*inputs: Any, **options: Any) -> Any:
             self.in_flight.update(own)

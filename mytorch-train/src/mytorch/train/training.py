@@ -52,34 +52,18 @@ class Training:
         clip_grad_norm: float | None = None,
         optimizer_in_backward: bool = False,
     ) -> None:
-        if not type(epochs) is type(evaluate_every) is int or epochs < 0 or evaluate_every < 1:
-            raise ArgumentError(
-                "Training: epochs must be a whole number of at least 0 and evaluate_every one of at least 1, "
-                f"got {epochs!r} and {evaluate_every!r}"
-            )
-        if epochs and not len(batches):
-            raise ArgumentError("Training: data must have at least one batch, got none")
-        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        if not any(id(parameter) in trained for parameter in net.param()):
-            raise ArgumentError(
-                f"Training: optimizer must hold parameters of the net, got none of {type(net).__name__}'s; "
-                f"build it with {type(optimizer).__name__}(net.param(), ...)"
-            )
-        names = Counter(["loss", *map(metric_name, metrics)])
-        if twice := [name for name, count in names.items() if count > 1]:
-            raise ArgumentError(f"Training: metrics must have different names, got {twice[0]} twice")
+        _require_counts(epochs, evaluate_every, batches)
+        _require_trained(net, optimizer)
+        _require_different(metrics)
         self.net, self.loss, self.optimizer, self.schedule = net, loss, optimizer, schedule
         self.batches, self.test, self.metrics = batches, test, metrics
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
-        self.clip_grad_norm = clip_grad_norm
+        self._clip_grad_norm = clip_grad_norm
         self.take_step: TakeStep = choose_step(optimizer, clip_grad_norm, optimizer_in_backward)
-        if optimizer_in_backward and not isinstance(self.engine, Eager):
-            raise ArgumentError(
-                "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
-                'gradients, got engine = "compiled"; leave one of the two out'
-            )
+        if optimizer_in_backward:
+            _require_eager(self.engine)
         self.epoch = 0
         self.history: list[Record] = []
         self.notes: dict[str, Any] = {}
@@ -87,6 +71,11 @@ class Training:
         self.watched = [held for held in self.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self.order_state = batches.generator.get_state()
         self._snapshot = Snapshot(self.tensors, optimizer, schedule)
+
+    @property
+    def clip_grad_norm(self) -> float | None:
+        """The bound that every step of the run is taken with; to change it, make another Training."""
+        return self._clip_grad_norm
 
     @property
     def measured(self) -> list[str]:
@@ -177,4 +166,37 @@ class Training:
         raise NotFiniteError(
             f"training: every value must stay finite, got {what} in epoch {self.epoch}, batch {seen}: {found}. "
             "A lower learning rate, another initialisation or standardised inputs usually help"
+        )
+
+
+def _require_counts(epochs: int, evaluate_every: int, batches: Batches) -> None:
+    if not type(epochs) is type(evaluate_every) is int or epochs < 0 or evaluate_every < 1:
+        raise ArgumentError(
+            "Training: epochs must be a whole number of at least 0 and evaluate_every one of at least 1, "
+            f"got {epochs!r} and {evaluate_every!r}"
+        )
+    if epochs and not len(batches):
+        raise ArgumentError("Training: data must have at least one batch, got none")
+
+
+def _require_trained(net: Module, optimizer: Optimizer) -> None:
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not any(id(parameter) in trained for parameter in net.param()):
+        raise ArgumentError(
+            f"Training: optimizer must hold parameters of the net, got none of {type(net).__name__}'s; "
+            f"build it with {type(optimizer).__name__}(net.param(), ...)"
+        )
+
+
+def _require_different(metrics: Sequence[Metric]) -> None:
+    names = Counter(["loss", *map(metric_name, metrics)])
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ArgumentError(f"Training: metrics must have different names, got {twice[0]} twice")
+
+
+def _require_eager(engine: Engine) -> None:
+    if not isinstance(engine, Eager):
+        raise ArgumentError(
+            "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
+            'gradients, got engine = "compiled"; leave one of the two out'
         )
