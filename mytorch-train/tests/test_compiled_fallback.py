@@ -6,6 +6,7 @@ from compiled_runs import train, warned, was_compiled
 from toy_parts import SGD, Chain
 
 from mytorch.core import ArgumentError, Buffer, Module
+from mytorch.plugins import hookimpl
 from mytorch.train.compiled import engine, program
 
 pytestmark = pytest.mark.usefixtures("compiles")
@@ -38,6 +39,26 @@ def test_a_step_that_cannot_be_traced_goes_on_eagerly():
     run = warned("Python decides by the value of a tensor, in layer '2' (Decides) of Chain", middle=Decides())
     assert not run.engine.programs
     warned("Counting: state 'step' must be a tensor from the first step on, got 2 after 1", optimizer=Counting)
+
+
+class Decaying(SGD):
+    """Lowers its own learning rate."""
+
+    def update(self, parameters, group):
+        super().update(parameters, group)
+        group["lr"] *= 0.9
+
+
+class Listener:
+    @hookimpl
+    def batch_ended(self):
+        pass
+
+
+@pytest.mark.parametrize("hooks", [(), (Listener(),)])
+def test_an_optimizer_that_writes_its_settings_is_trained_with_eagerly(hooks, interpreted):
+    said = "Decaying: setting 'lr' must be left as it is by a step, got another value; a schedule may change it"
+    warned(said, optimizer=Decaying, scheduled=False, hooks=hooks)
 
 
 def test_without_a_compiler_training_goes_on_eagerly(monkeypatch):

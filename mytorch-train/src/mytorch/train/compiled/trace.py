@@ -51,10 +51,12 @@ class Recipe:
         losses = []
         with self._placed(self.carry.split(flats)) as optimizer:
             for number in range(steps):
-                for index, (group, name) in enumerate(self.settings):
-                    optimizer.param_groups[group][name] = settings[number, index]
+                given = {place: settings[number, index] for index, place in enumerate(self.settings)}
+                for (group, name), value in given.items():
+                    optimizer.param_groups[group][name] = value
                 inputs, targets = pytree.tree_unflatten([leaf[number] for leaf in leaves], self.structure)
                 losses.append(step(self.net, self.loss, optimizer, inputs, targets, self.clip_grad_norm))
+                self._require_same_settings(optimizer, given)
             self._require_same_state(optimizer)
             values = {slot: _unchanged_in_kind(slot, slot.tensor(optimizer), self.carry) for slot in self.carry.slots}
             return [*self.carry.join(values), torch.stack(losses)]
@@ -78,6 +80,15 @@ class Recipe:
                 held.value = value
                 if isinstance(held, Parameter):
                     held.grad = grad
+
+    def _require_same_settings(self, optimizer: Optimizer, given: dict[tuple[int, str], Tensor]) -> None:
+        for number, before in enumerate(self.optimizer.param_groups):
+            for name, value in optimizer.param_groups[number].items():
+                if value is not given.get((number, name), before.get(name)):
+                    raise TraceError(
+                        f"{type(optimizer).__name__}: setting {name!r} must be left as it is by a step, got another "
+                        "value; a schedule may change it"
+                    )
 
     def _require_same_state(self, optimizer: Optimizer) -> None:
         for parameter, after in optimizer.state.items():
