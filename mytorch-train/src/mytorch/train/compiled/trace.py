@@ -51,7 +51,7 @@ class Recipe:
         losses = []
         with self._placed(self.carry.split(flats)) as optimizer:
             for number in range(steps):
-                given = {place: settings[number, index] for index, place in enumerate(self.settings)}
+                given = {place: settings[number, index].clone() for index, place in enumerate(self.settings)}
                 for (group, name), value in given.items():
                     optimizer.param_groups[group][name] = value
                 inputs, targets = pytree.tree_unflatten([leaf[number] for leaf in leaves], self.structure)
@@ -84,7 +84,8 @@ class Recipe:
     def _require_same_settings(self, optimizer: Optimizer, given: dict[tuple[int, str], Tensor]) -> None:
         for number, before in enumerate(self.optimizer.param_groups):
             for name, value in optimizer.param_groups[number].items():
-                if value is not given.get((number, name), before.get(name)):
+                handed = given.get((number, name), before.get(name))
+                if value is not handed or (isinstance(value, Tensor) and value._version):
                     raise TraceError(
                         f"{type(optimizer).__name__}: setting {name!r} must be left as it is by a step, got another "
                         "value; a schedule may change it"
