@@ -27,8 +27,7 @@ class HistoryFile:
         line = ",".join(str(record.get(column, "")) for column in self.columns) + "\n"  # numbers: nothing to quote
         size = 0
         try:
-            file = self._opened()
-            size = os.fstat(file.fileno()).st_size
+            file, size = self._opened()
             whole = line if size else f"{','.join(self.columns)}\n{line}"
             if file.write(whole.encode()) < len(whole):
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -37,15 +36,15 @@ class HistoryFile:
                 os.truncate(self.path, size)
             raise RunError(f"{self.path}: must be writable, got {error}") from error
 
-    def _opened(self) -> FileIO:
-        """The file, opened anew where another lies in its place, as an editor leaves one, or none."""
+    def _opened(self) -> tuple[FileIO, int]:
+        """The file and its size; opened anew if it has no name any more, since it was deleted or replaced."""
         if self._file is not None:
-            with suppress(FileNotFoundError):
-                if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
-                    return self._file
+            found = os.fstat(self._file.fileno())
+            if found.st_nlink:
+                return self._file, found.st_size
             self.close()
         self._file = FileIO(self.path, "ab")
-        return self._file
+        return self._file, os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
         """Let go of the file; a line that is added later opens it again. Raises RunError if the system refuses."""
