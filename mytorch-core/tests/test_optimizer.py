@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Module, Optimizer, Parameter, StateError, persistent, require_range
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter, ShapeError, StateError, persistent, require_range
 
 
 class Mean(Optimizer):
@@ -32,6 +32,18 @@ def with_gradient(*sizes: int) -> list[Parameter]:
     for parameter in parameters:
         parameter.grad = torch.randn_like(parameter.value)
     return parameters
+
+
+def test_a_gradient_from_before_a_value_of_another_shape_raises() -> None:
+    (parameter,) = with_gradient(3)
+    optimizer = Mean([parameter])
+    optimizer.step()
+    parameter.zero_grad()
+    parameter.value = torch.zeros(1)
+    parameter.accumulate(torch.ones(3))
+    with pytest.raises(ShapeError, match=r"must have the shape of the value, \(1,\), got \(3,\)"):
+        optimizer.step()
+    assert parameter.value.item() == 0
 
 
 def test_settings_of_a_group_come_before_the_defaults() -> None:

@@ -1,5 +1,8 @@
 """Parameter and Buffer."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -33,6 +36,24 @@ def test_a_gradient_of_another_shape_raises(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"Parameter: gradient must have the shape of the value, \(2, 3\), got \("):
         parameter.accumulate(torch.ones(shape))
     assert parameter.grad is None
+
+
+def test_a_value_of_another_shape_is_noticed() -> None:
+    parameter = Parameter(torch.zeros(2, 3))
+    parameter.value = torch.zeros(4)
+    with pytest.raises(ShapeError, match=r"must have the shape of the value, \(4,\), got \(5,\)"):
+        parameter.accumulate(torch.ones(5))
+    parameter.accumulate(torch.ones(4))
+    with pytest.raises(ShapeError, match=r"must have the shape of the value, \(4,\), got \(2, 3\)"):
+        parameter.accumulate(torch.ones(2, 3))
+
+
+def test_a_copy_checks_too() -> None:
+    for made in (copy.deepcopy, lambda parameter: pickle.loads(pickle.dumps(parameter))):
+        twin = made(Parameter(torch.zeros(2, 3)))
+        twin.accumulate(torch.ones(2, 3))
+        with pytest.raises(ShapeError):
+            twin.accumulate(torch.ones(3, 2))
 
 
 def test_a_frozen_one_takes_no_gradient() -> None:

@@ -145,11 +145,14 @@ class Optimizer:
     def _follow(self, parameters: list[Parameter]) -> None:
         """Convert state where a value has moved to another dtype or device; called when values are new.
 
+        Raises ShapeError for a gradient that has the shape of the value before.
         Floating tensors of the value's shape follow, as momentum does. Counts do not: integers, and "step", torch's
         name, which a parameter without axes has the shape of.
         """
         for parameter in parameters:
             state, value = self.state[parameter], parameter.value
+            if parameter.grad is not None:
+                parameter.require_shape(parameter.grad)
             for name, held in state.items():
                 if name == "step" or not isinstance(held, Tensor) or held.shape != value.shape:
                     continue

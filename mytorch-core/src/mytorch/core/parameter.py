@@ -28,10 +28,11 @@ class Parameter:
     The value shares memory with the tensor it is made from.
     """
 
-    __slots__ = ("__weakref__", "grad", "trainable", "value")
+    __slots__ = ("__weakref__", "_shape", "grad", "trainable", "value")
 
     def __init__(self, value: Tensor, trainable: bool = True) -> None:
         self.value = _owned(value, "Parameter")
+        self._shape = self.value.shape  # as last seen, since to ask a tensor takes a tenth of a small operation
         self.grad: Tensor | None = None
         self.trainable = trainable
 
@@ -43,11 +44,8 @@ class Parameter:
         """
         if not self.trainable:
             return
-        if d_value.shape != self.value.shape:
-            raise ShapeError(
-                f"Parameter: gradient must have the shape of the value, {tuple(self.value.shape)}, "
-                f"got {tuple(d_value.shape)}"
-            )
+        if d_value.shape != self._shape:
+            self.require_shape(d_value)
         if self.grad is None:
             self.grad = d_value
         else:
@@ -61,6 +59,15 @@ class Parameter:
                     "Parameter: gradient must be added under inference mode where the first was made under it, "
                     "got one outside; call zero_grad() and run every backward under torch.inference_mode(), or none"
                 ) from error
+
+    def require_shape(self, d_value: Tensor) -> None:
+        """Raise ShapeError unless a gradient has the shape that the value has now."""
+        self._shape = self.value.shape
+        if d_value.shape != self._shape:
+            raise ShapeError(
+                f"Parameter: gradient must have the shape of the value, {tuple(self._shape)}, "
+                f"got {tuple(d_value.shape)}"
+            )
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
