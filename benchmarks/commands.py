@@ -6,8 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from results import Section
-from side_by_side import Measured, Report, arguments
+from side_by_side import Measured
 
 MYTORCH = "from mytorch.cli import main; main()"
 """The command as a piece of Python, so that the interpreter is the one that runs this."""
@@ -29,22 +28,3 @@ def in_turn(commands: Mapping[str, tuple[Sequence[str], Mapping[str, str]]], rou
         if number:  # the first round fills the file cache
             taken.append(found)
     return Measured(taken)
-
-
-def report(found: Sequence[Section], as_json: bool) -> int:
-    """Print sections that are measured by a script alone. Returns 1 if a promise is missed."""
-    shown = Report(as_json)
-    for section in found:
-        names = [row.contestant if row.at is None else f"{row.contestant}, {row.at:g}" for row in section.rows]
-        rows = [[name, row.figure.text(0)] for name, row in zip(names, section.rows, strict=True)]
-        shown.table(section.title, ["what", section.unit], rows)
-        for target in section.targets:
-            shown.target(target)
-    shown.end()
-    return int(not all(target.met for section in found for target in section.targets))
-
-
-def quick_or_not(doc: str | None) -> tuple[bool, bool]:
-    """Whether --quick and --json are given."""
-    options = arguments(doc)
-    return options.quick, options.json

@@ -2,7 +2,7 @@
 
 import sys
 
-from commands import quick_or_not, report
+from alone import run_alone
 from networks import BATCH, REFERENCE, draw, make
 from results import Section, rows_of
 from side_by_side import Measured, in_process, prepare
@@ -40,10 +40,5 @@ def sections(quick: bool) -> list[Section]:
     return [section]
 
 
-def main() -> int:
-    quick, as_json = quick_or_not(__doc__)
-    return report(sections(quick), as_json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(sections, __doc__))

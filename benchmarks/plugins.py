@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from commands import MYTORCH, in_turn, quick_or_not, report
+from alone import run_alone
+from commands import MYTORCH, in_turn
 from results import Row, Section
 from side_by_side import Target
 
@@ -61,10 +62,5 @@ def sections(quick: bool) -> list[Section]:
     return [section]
 
 
-def main() -> int:
-    quick, as_json = quick_or_not(__doc__)
-    return report(sections(quick), as_json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(sections, __doc__))

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from commands import MYTORCH, in_turn, quick_or_not, report, seconds
+from alone import run_alone
+from commands import MYTORCH, in_turn, seconds
 from results import Missing, Row, Section, rows_of
 from side_by_side import Spread, Target
 
@@ -83,10 +84,5 @@ def _compiled(rounds: int, importing: float) -> list[Row]:
     return [Row(n, s.scaled(1e3), {IMPORT: s.scaled(1 / importing)}) for n, s in spreads.items()]
 
 
-def main() -> int:
-    quick, as_json = quick_or_not(__doc__)
-    return report(sections(quick), as_json)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(sections, __doc__))

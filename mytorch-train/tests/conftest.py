@@ -11,8 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent / "toys"))
 
 import toy_parts
 from compiled_runs import Interpreted
+from toy_rows import ROWS
 
 from mytorch.plugins import catalogue
+from mytorch.train import train_experiment
 from mytorch.train.compiled import forward_program, program
 from mytorch.train.load_experiment import read_toml
 
@@ -132,3 +134,18 @@ def interpreted(monkeypatch):
         monkeypatch.setattr(module, "compile_package", remember)
         monkeypatch.setattr(module, "fetch", fetch)
     return graphs
+
+
+@pytest.fixture
+def run(content, parts, tmp_path):
+    """A run that can predict rows."""
+    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
+    return train_experiment(content, {"epochs": 2}, output=tmp_path / "runs", quiet=True)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A file of rows to predict."""
+    path = tmp_path / "rows.csv"
+    path.write_text(ROWS)
+    return path

@@ -7,28 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
+from toy_rows import INPUTS, ROWS
 
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.plugins import UnknownNameError, catalogue
 from mytorch.train import NotFiniteError, RunError, fit, load, train_experiment
 from mytorch.train.new_rows import without_target
 from mytorch.train.prediction import head_of, predict_batches, predicting, write_predictions
-
-ROWS = "y,x\n0.5,1.25\n-1,-2\n3,-2.5\n"
-INPUTS = torch.tensor([[1.25, 0.5], [-2.0, -1.0], [-2.5, 3.0]])
-
-
-@pytest.fixture
-def run(content, parts, tmp_path):
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
-    return train_experiment(content, {"epochs": 2}, output=tmp_path / "runs", quiet=True)
-
-
-@pytest.fixture
-def rows(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text(ROWS)
-    return path
 
 
 def rewrite(run, **changes):

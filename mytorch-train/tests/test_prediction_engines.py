@@ -6,25 +6,11 @@ import pickle
 import pytest
 import torch
 from click.testing import CliRunner
+from toy_rows import INPUTS
 
 from mytorch.commands.predict import predict as predict_command
 from mytorch.core import ArgumentError
-from mytorch.train import load, train_experiment
-
-INPUTS = torch.tensor([[1.25, 0.5], [-2.0, -1.0], [-2.5, 3.0]])
-
-
-@pytest.fixture
-def run(content, parts, tmp_path):
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
-    return train_experiment(content, {"epochs": 2}, output=tmp_path / "runs", quiet=True)
-
-
-@pytest.fixture
-def rows(tmp_path):
-    path = tmp_path / "rows.csv"
-    path.write_text("y,x\n0.5,1.25\n-1,-2\n3,-2.5\n")
-    return path
+from mytorch.train import load
 
 
 def test_the_compiled_engine_says_the_same_and_is_kept_for_the_next_call(run, rows, tmp_path, interpreted):

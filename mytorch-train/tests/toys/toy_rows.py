@@ -7,6 +7,10 @@ import torch
 
 from mytorch.core import ArgumentError, DataSet
 
+ROWS = "y,x\n0.5,1.25\n-1,-2\n3,-2.5\n"
+INPUTS = torch.tensor([[1.25, 0.5], [-2.0, -1.0], [-2.5, 3.0]])
+"""The same in the order of the columns that were trained on."""
+
 
 class NewRows(DataSet):
     """The rows of a file, in the columns of a preparation; no targets if the file has none."""
