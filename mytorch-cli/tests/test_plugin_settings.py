@@ -58,6 +58,27 @@ def test_comments_of_the_file_stay(run, site, settings):
     assert '"old"' not in settings.read_text()
 
 
+def test_a_file_that_is_a_link_stays_one(run, site, settings, tmp_path):
+    site.distribution("acme-layers", layers={"Gate": "acme:Gate"})
+    kept = tmp_path / "dotfiles.toml"
+    kept.write_text("# mine\n")
+    settings.parent.mkdir()
+    settings.symlink_to(kept)
+    run("plugins", "block", "acme-layers")
+    assert settings.is_symlink()
+    assert kept.read_text().startswith("# mine\n")
+    assert "acme-layers" in kept.read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_told_by_name(run, site, settings, tmp_path):
+    site.distribution("acme-layers", layers={"Gate": "acme:Gate"})
+    settings.parent.write_text("a file where the folder belongs")
+    done = run("plugins", "block", "acme-layers")
+    assert done.returncode == 1
+    assert "must be" in done.stderr
+    assert str(settings) in done.stderr
+
+
 def test_a_name_that_is_not_installed_is_blocked_with_a_warning(run, site):
     site.distribution("acme-layers", layers={"Gate": "acme:Gate"})
     done = run("plugins", "block", "acme-layer")

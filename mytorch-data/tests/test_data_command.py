@@ -50,11 +50,11 @@ def test_files_are_kept_without_force(folder: Path) -> None:
     (folder / "disk.csv").write_text("mine")
     result = run("disk")
     assert isinstance(result.exception, MytorchError)
-    assert "disk.csv: exists already" in str(result.exception)
+    assert "disk.csv: must be a new file, got one that exists" in str(result.exception)
     assert run("disk", "--force").exit_code == 0
     (folder / "a.png").write_text("mine")
     result = run("disk", "--output", "new.csv", "--plot", "a.png")
-    assert "a.png: exists already" in str(result.exception)
+    assert "a.png: must be a new file, got one that exists" in str(result.exception)
     assert not (folder / "new.csv").exists()  # told before anything was written
 
 

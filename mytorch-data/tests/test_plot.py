@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, MytorchError, ShapeError
+from mytorch.core import MytorchError, ShapeError
 from mytorch.data import Disk, TensorDataSet
 from mytorch.data.plot import _draw, plot_points
+from mytorch.plugins import FileError
 
 pytest.importorskip("matplotlib")
 
@@ -45,10 +46,10 @@ def test_what_cannot_be_drawn_raises(tmp_path: Path, monkeypatch: pytest.MonkeyP
         plot_points(TensorDataSet(torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64)), path)
     with pytest.raises(ShapeError, match="plot_points: targets must be class indices"):
         plot_points(TensorDataSet(torch.zeros(4, 2), torch.zeros(4)), path)
-    with pytest.raises(ArgumentError, match=r"a figure's name must end in \.png, \.svg, \.pdf"):
+    with pytest.raises(FileError, match=r"a\.txt: name must end in \.png or \.svg or \.pdf, got \.txt"):
         plot_points(Disk(3), tmp_path / "a.txt")
     path.write_text("mine")
-    with pytest.raises(MytorchError, match="exists already"):
+    with pytest.raises(MytorchError, match="must be a new file, got one that exists"):
         plot_points(Disk(3), path)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(

@@ -4,18 +4,21 @@ from mytorch.plugins.catalogue import KINDS, OWN, Catalogue, Part, catalogue, in
 from mytorch.plugins.errors import (
     DuplicateError,
     DuplicateWarning,
+    FileError,
     MissingRequirementError,
     MytorchError,
     MytorchWarning,
     PluginError,
     PluginWarning,
+    SettingsError,
     UnknownNameError,
     nearest,
 )
+from mytorch.plugins.files import refuse_overwrite, whole_file, write_file
 from mytorch.plugins.hooks import Hooks, StopTraining
 from mytorch.plugins.hookspecs import hookimpl
 from mytorch.plugins.requirements import require
-from mytorch.plugins.rules import Rule, Rules, SettingsError, read_settings, rules, settings_file
+from mytorch.plugins.rules import Rule, Rules, read_settings, rules, settings_file
 from mytorch.plugins.setting import parse_setting
 from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
@@ -26,6 +29,7 @@ __all__ = [
     "Catalogue",
     "DuplicateError",
     "DuplicateWarning",
+    "FileError",
     "Hooks",
     "MissingRequirementError",
     "MytorchError",
@@ -46,9 +50,12 @@ __all__ = [
     "nearest",
     "parse_setting",
     "read_settings",
+    "refuse_overwrite",
     "require",
     "rules",
     "settings_file",
     "strict",
     "ways_out",
+    "whole_file",
+    "write_file",
 ]

@@ -10,6 +10,14 @@ class MytorchError(Exception):
     """Base of every error that mytorch raises on purpose: its text is meant for the user."""
 
 
+class FileError(MytorchError, OSError):
+    """A file cannot be written or read; the text names it, says why and what helps."""
+
+
+class SettingsError(MytorchError, ValueError):
+    """What a user set cannot be read; the text names the file or option and what was expected."""
+
+
 class PluginError(MytorchError, RuntimeError):
     """An installed plugin cannot be used; the text names it, its distribution and the remedy."""
 

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mytorch.plugins.core_version import canonicalize_name
-from mytorch.plugins.errors import MytorchError
+from mytorch.plugins.errors import SettingsError
 
 if TYPE_CHECKING:
     from mytorch.plugins.catalogue import Part
 
 VARIABLES = {name: f"MYTORCH_{name.upper()}_PLUGINS" for name in ("block", "only", "prefer")}
-
-
-class SettingsError(MytorchError, ValueError):
-    """What a user set cannot be read; the text names the file or option and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import tomllib
 from typing import Any
 
-from mytorch.plugins.rules import SettingsError
+from mytorch.plugins.errors import SettingsError
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -50,11 +50,11 @@ def generate(
       mytorch data generate disk --samples 1000 --seed 0 --output disk.csv --plot disk.png
     """
     from mytorch.data.generate import generator, make
-    from mytorch.data.whole_file import require_free
+    from mytorch.plugins import refuse_overwrite
 
     constructor = generator(name)
     output = output or Path(f"{name.rpartition(':')[2].lower()}.csv")
-    require_free(output, force)
+    refuse_overwrite(output, force)
     if plot is not None:
         from mytorch.data.plot import require_plot
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError
 from mytorch.data.batches import batches
-from mytorch.data.whole_file import whole_file
+from mytorch.plugins import refuse_overwrite, whole_file
 
 
 def write_csv(dataset: DataSet, path: str | Path, force: bool = False) -> Path:
@@ -21,7 +21,8 @@ def write_csv(dataset: DataSet, path: str | Path, force: bool = False) -> Path:
     """
     header = _header(dataset, *dataset[0])
     path = Path(path)
-    with whole_file(path, force) as part, part.open("x", newline="", encoding="utf-8") as file:
+    refuse_overwrite(path, force)
+    with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         for inputs, targets in batches(dataset):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mytorch.core import ArgumentError, DataSet, MytorchError, ShapeError
-from mytorch.data.whole_file import require_free, whole_file
+from mytorch.core import DataSet, MytorchError, ShapeError
+from mytorch.plugins import refuse_overwrite, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +24,7 @@ class PlotError(MytorchError, ImportError):
 
 def require_plot(path: Path, force: bool = False) -> None:
     """Raise unless a figure could be written to `path`, so that one knows before the work."""
-    if path.suffix.lower() not in FORMATS:
-        raise ArgumentError(f"{path}: a figure's name must end in {', '.join(FORMATS)}")
-    require_free(path, force)
+    refuse_overwrite(path, force, suffixes=FORMATS)
     _figure_class()
 
 
@@ -38,8 +36,8 @@ def plot_points(dataset: DataSet, path: str | Path, title: str | None = None, fo
     path = Path(path)
     require_plot(path, force)
     figure = _draw(dataset, title)
-    with whole_file(path, force) as part:
-        figure.savefig(part, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight", facecolor="white")
+    with whole_file(path) as beside:
+        figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight", facecolor="white")
     return path
 
 

@@ -1,12 +1,21 @@
 """`mytorch plugins block`, `unblock` and `prefer`: they write the user's file and keep its comments."""
 
-import os
 from collections.abc import Callable
 from typing import cast
 
 import click
 
-from mytorch.plugins import DuplicateError, MytorchError, catalogue, nearest, read_settings, settings_file, ways_out
+from mytorch.plugins import (
+    DuplicateError,
+    FileError,
+    MytorchError,
+    catalogue,
+    nearest,
+    read_settings,
+    settings_file,
+    ways_out,
+    write_file,
+)
 
 
 @click.command()
@@ -89,7 +98,8 @@ def _edit(key: str, change: Callable[[list[str]], None]) -> None:
     if key not in document:
         document[key] = tomlkit.array()
     change(cast("list[str]", document[key]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.write_text(tomlkit.dumps(document), encoding="utf-8")
-    beside.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{path}: its folder must be writable, got {error.strerror}") from error
+    write_file(path, tomlkit.dumps(document))

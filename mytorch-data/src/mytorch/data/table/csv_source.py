@@ -14,7 +14,7 @@ from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import TableError, shown
 from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Batch, Source, pyarrow
-from mytorch.data.whole_file import FileError
+from mytorch.plugins import FileError
 
 BLOCK = 4 * 2**20
 """Bytes that are parsed at a time; a row must fit."""

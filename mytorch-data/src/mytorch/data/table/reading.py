@@ -9,8 +9,7 @@ from typing import Any
 from mytorch.core import ArgumentError
 from mytorch.data.table.errors import TableError
 from mytorch.data.table.source import Source
-from mytorch.data.whole_file import FileError
-from mytorch.plugins import nearest
+from mytorch.plugins import FileError, nearest
 
 TEXT, SUFFIXES = (".csv", ".tsv", ".txt"), (".csv", ".tsv", ".txt", ".parquet", ".npz")
 

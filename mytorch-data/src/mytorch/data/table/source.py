@@ -10,7 +10,7 @@ from typing import Any
 
 from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import ReaderError, TableError, listed
-from mytorch.data.whole_file import FileError
+from mytorch.plugins import FileError
 
 Batch = Mapping[str, Cells]
 
