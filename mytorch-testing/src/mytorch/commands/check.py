@@ -64,8 +64,7 @@ def check(
       mytorch check mytorch-optim
     """
     parts = named(name)
-    from mytorch.testing.installed import Told
-    from mytorch.testing.run_part import check_part
+    from mytorch.testing.installed import Told, check_part
 
     told, counts = Told(dict(map(parse_setting, settings)), inputs, tags, seed), Counter[str]()
     for part in parts:

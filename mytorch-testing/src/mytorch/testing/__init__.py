@@ -1,13 +1,14 @@
 """The conformance kit: whether a part keeps its contract, and a hand-written backward is the derivative it claims."""
 
-from mytorch.testing.check import LAYER_CHECKS, LOSS_CHECKS, check_layer, check_loss
-from mytorch.testing.check_dataset import DATASET_CHECKS, check_dataset, declare_dataset
-from mytorch.testing.check_optimizer import OPTIMIZER_CHECKS, check_optimizer, declare_optimizer
-from mytorch.testing.check_schedule import SCHEDULE_CHECKS, check_schedule, declare_schedule
-from mytorch.testing.declaration import Declaration, declare_layer, declare_loss
+from mytorch.testing.dataset.check_dataset import DATASET_CHECKS, check_dataset, declare_dataset
+from mytorch.testing.declaration import Declaration
 from mytorch.testing.errors import CheckError
 from mytorch.testing.kit import Check
+from mytorch.testing.layer.check_layer import LAYER_CHECKS, check_layer, declare_layer
+from mytorch.testing.loss.check_loss import LOSS_CHECKS, check_loss, declare_loss
+from mytorch.testing.optimizer.check_optimizer import OPTIMIZER_CHECKS, check_optimizer, declare_optimizer
 from mytorch.testing.report import Report
+from mytorch.testing.schedule.check_schedule import SCHEDULE_CHECKS, check_schedule, declare_schedule
 
 __all__ = [
     "DATASET_CHECKS",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from mytorch.core import Module
-from mytorch.testing.check import LAYERS, LOSSES, Reference, check_layer, check_loss
 from mytorch.testing.kit import Kit, identity
 from mytorch.testing.report import Report
 
@@ -43,38 +40,3 @@ class Declaration:
 
     def _modes(self, modes: tuple[str, ...]) -> dict[str, Any]:
         return {"modes": modes} if self.modes else {}
-
-
-def declare_layer(
-    factory: Callable[[], Module],
-    *inputs: Any,
-    seed: int = 0,
-    modes: Iterable[str] = ("train", "eval"),
-    tags: Iterable[str] = (),
-    opt_out: Mapping[str, str] | None = None,
-    reference: Reference | None = None,
-) -> Declaration:
-    """Declare a layer: `test_scale = declare_layer(lambda: Scale(3), (5, 3))` in a test file.
-
-    The arguments are those of check_layer. With pytest, each check is a test, such as
-    `test_scale.py::test_scale::train/finite_differences`, which `-k finite` finds.
-    """
-    check = partial(check_layer, factory, *inputs, seed=seed, tags=tuple(tags), reference=reference)
-    return Declaration(check, LAYERS.given(reference), dict(opt_out or {}), tuple(modes))
-
-
-def declare_loss(
-    factory: Callable[[], Module],
-    prediction: Any,
-    *targets: Any,
-    predictions: int = 1,
-    seed: int = 0,
-    modes: Iterable[str] = ("train",),
-    tags: Iterable[str] = (),
-    opt_out: Mapping[str, str] | None = None,
-    reference: Reference | None = None,
-) -> Declaration:
-    """Declare a loss; the arguments are those of check_loss, the rest is as in declare_layer."""
-    options: dict[str, Any] = {"predictions": predictions, "seed": seed, "tags": tuple(tags), "reference": reference}
-    check = partial(check_loss, factory, prediction, *targets, **options)
-    return Declaration(check, LOSSES.given(reference), dict(opt_out or {}), tuple(modes))

@@ -1,0 +1,58 @@
+"""Whether a data set says truly what its rows are."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from torch import Tensor
+
+from mytorch.testing.dataset.case import DataSetCase, build, first_rows
+from mytorch.testing.errors import CheckError, Skip
+
+
+def column_names(case: DataSetCase) -> None:
+    """`columns` names every input column once."""
+    data = build(case)
+    if not data.columns:
+        raise Skip("it names no columns")
+    inputs = data.__getitems__(first_rows(data))[0]
+    names = list(data.columns)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise CheckError(f"columns must be different strings, got {names}")
+    if not isinstance(inputs, Tensor) or inputs.dim() != 2 or inputs.shape[1] != len(names):
+        shape = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+        raise CheckError(f"columns must name every column of the inputs, {shape}, got {len(names)} names")
+
+
+def class_names(case: DataSetCase) -> None:
+    """`classes` names every class: targets are its indices, int64, or one number a class."""
+    data = build(case)
+    if data.classes is None:
+        raise Skip("its targets are numbers")
+    targets = data.__getitems__(torch.arange(len(data)))[1]
+    if len(set(data.classes)) < len(data.classes):
+        raise CheckError(f"classes must be different names, got {list(data.classes)}")
+    if targets.is_floating_point():
+        if targets.dim() < 2 or targets.shape[1] != len(data.classes):
+            raise CheckError(
+                f"targets must have one number for each of {len(data.classes)} classes, got {targets.shape}"
+            )
+    elif targets.dtype is not torch.int64 or not 0 <= int(targets.min()) <= int(targets.max()) < len(data.classes):
+        raise CheckError(
+            f"targets must be int64 indices below {len(data.classes)}, the number of classes, "
+            f"got {targets.dtype} from {int(targets.min())} to {int(targets.max())}"
+        )
+
+
+def preparation(case: DataSetCase) -> None:
+    """`preparation` survives JSON, in which a run keeps it."""
+    data = build(case)
+    if data.preparation is None:
+        raise Skip("new rows need no preparation")
+    try:
+        again = json.loads(json.dumps(data.preparation, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise CheckError(f"preparation must be what JSON can hold, got {error}") from None
+    if again != data.preparation:
+        raise CheckError("preparation must be the same after a trip through JSON (lists, and keys that are strings)")

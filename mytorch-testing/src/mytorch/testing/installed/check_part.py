@@ -1,0 +1,71 @@
+"""Running every check of a declaration, and telling all that failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from mytorch.plugins import MytorchError, Part
+from mytorch.testing.declaration import Declaration
+from mytorch.testing.errors import CheckError
+from mytorch.testing.installed.declarations import CHECKED, Told, declarations
+from mytorch.testing.kit import require_enough
+from mytorch.testing.report import Report
+
+
+@dataclass
+class Outcome:
+    """What became of one part: lines to print, and whether all is well (None: there is nothing to check)."""
+
+    part: Part
+    passed: bool | None = True
+    lines: list[str] = field(default_factory=list)
+
+
+def check_part(part: Part, told: Told) -> Outcome:
+    """Run the kit on an installed part; see `declarations` for how it is built and fed."""
+    outcome = Outcome(part)
+    if part.kind not in CHECKED:
+        outcome.passed = None
+        outcome.lines.append("the kit has no checks for this kind")
+        return outcome
+    try:
+        for words, declaration in declarations(part, told):
+            _run_all(words, declaration, outcome)
+        if not outcome.lines:
+            outcome.passed = None
+            outcome.lines.append("it has no forward of its own: check what holds it")
+    except MytorchError as error:
+        outcome.passed = False
+        outcome.lines.append(str(error))
+    return outcome
+
+
+def _run_all(words: str, declaration: Declaration, outcome: Outcome) -> None:
+    total = Report("", declaration.kit.minimum, declaration.kit.wanted)
+    failures: list[str] = []
+    for name in declaration.ids:
+        try:
+            report = declaration.run(name)
+        except CheckError as error:
+            failures.append(str(error))
+        except Exception as error:
+            notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+            failures.append(f"{name}: {type(error).__name__}: {error}{notes}")
+        else:
+            total.part = report.part
+            total.passed += report.passed
+            total.skipped |= report.skipped
+    try:
+        if not failures:
+            require_enough(total)
+    except CheckError as error:
+        failures.append(str(error))
+    checks = len(total.passed) + len(total.skipped)
+    said = f"{len(total.passed)} of {checks + len(failures)} checks passed"
+    reasons = Counter(total.skipped.values())
+    skipped = [f"{count} skipped ({reason})" for reason, count in reasons.items()]
+    failed = [f"{len(failures)} failed"] if failures else []
+    outcome.lines.append(f"{words}: {', '.join([said, *failed, *skipped])}")
+    outcome.lines += failures
+    outcome.passed = bool(outcome.passed) and not failures

@@ -1,0 +1,236 @@
+"""Checking installed parts without a test file: how they are built and what they are fed is told or guessed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from mytorch.core import ArgumentError, DataSet, Module, Optimizer, Parameter, Schedule, ShapeError, require_last_axis
+from mytorch.plugins import Part
+from mytorch.testing.dataset.check_dataset import declare_dataset
+from mytorch.testing.declaration import Declaration
+from mytorch.testing.inputs import drawn
+from mytorch.testing.layer.check_layer import declare_layer
+from mytorch.testing.loss.check_loss import declare_loss
+from mytorch.testing.optimizer.check_optimizer import declare_optimizer
+from mytorch.testing.schedule.case import Plain
+from mytorch.testing.schedule.check_schedule import declare_schedule
+
+CHECKED = ("layer", "loss", "optimizer", "schedule", "dataset")
+SHAPES = ((5, 3), (5, 3, 3), (5, 3, 3, 3), (3,))
+GUESSES: dict[str, Any] = {"int": 3, "float": 0.1, "bool": False}
+STEPS = 20
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the user, or the part itself, says: arguments of the constructor, inputs of forward, tags."""
+
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[Any] = ()
+    tags: Sequence[str] = ()
+    seed: int = 0
+
+
+def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
+    """Declarations of an installed part, each with a word on how it is fed.
+
+    A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags"; what
+    the user says comes before that. Inputs are shapes such as (5, 3), or tensors.
+    Yields nothing for a layer without a forward of its own, such as a list of layers.
+    Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
+    PluginError if it cannot be imported.
+    """
+    if part.kind not in CHECKED:
+        raise ArgumentError(f"check: kind must be one of {', '.join(CHECKED)}, got {part.kind} {part.name!r}")
+    value = part.load()
+    told = _completed(told, value)
+    build = {
+        "layer": _layers,
+        "loss": _losses,
+        "optimizer": _optimizers,
+        "schedule": _schedules,
+        "dataset": _data_sets,
+    }[part.kind]
+    yield from build(part, value, told)
+
+
+def _completed(told: Told, value: Any) -> Told:
+    said = getattr(value, "conformance", {})
+    return Told(
+        {**said.get("arguments", {}), **told.arguments},
+        tuple(told.inputs) or tuple(said.get("inputs", ())),
+        tuple(told.tags) or tuple(said.get("tags", ())),
+        told.seed,
+    )
+
+
+def _layers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    factory = _factory(part, value, told)
+    if type(factory()).forward is Module.forward:
+        return
+    count = _required_inputs(factory())
+    tried = [told.inputs] if told.inputs else [(shape,) * count for shape in SHAPES]
+    inputs = _accepted(part, factory, tried)[0]
+    tags = set(told.tags)
+    if not told.tags and _refuses_another_axis(factory, inputs):
+        tags.add("fixed_dimensions")
+    yield _words(inputs, tags), declare_layer(factory, *inputs, seed=told.seed, tags=tags)
+
+
+def _losses(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    factory = _factory(part, value, told)
+    rows = (5, 3)
+    generator = torch.Generator().manual_seed(told.seed)
+    shares = torch.rand(rows, dtype=torch.float64, generator=generator).softmax(-1)
+    targets = [(rows, rows), (rows, shares), (rows, torch.randint(3, (5,), generator=generator)), (rows, rows, rows)]
+    for inputs in _accepted(part, factory, [told.inputs] if told.inputs else targets):
+        yield _words(inputs, set(told.tags)), declare_loss(factory, *inputs, seed=told.seed, tags=told.tags)
+
+
+def _optimizers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    def factory(params: Any) -> Optimizer:
+        built: Optimizer = _build(part, value, told, params)
+        return built
+
+    factory([Parameter(torch.ones(2))])
+    yield "no reference", declare_optimizer(factory, seed=told.seed, tags=told.tags)
+
+
+def _schedules(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    length = getattr(value, "length_argument", None)
+    arguments = {**({length: STEPS + 1} if length else {}), **told.arguments}
+
+    def factory(optimizer: Optimizer) -> Schedule:
+        built: Schedule = _build(part, value, Told(arguments), optimizer)
+        return built
+
+    factory(Plain([Parameter(torch.ones(2))]))
+    yield f"{STEPS} steps, no reference", declare_schedule(factory, steps=STEPS)
+
+
+def _data_sets(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    def factory() -> DataSet:
+        built: DataSet = _build(part, value, told)
+        return built
+
+    yield f"{len(factory())} rows", declare_dataset(factory, seed=told.seed, tags=told.tags)
+
+
+def _factory(part: Part, value: Any, told: Told) -> Callable[[], Module]:
+    def factory() -> Module:
+        module: Module = _build(part, value, told)
+        return module
+
+    factory()
+    return factory
+
+
+def _build(part: Part, value: Any, told: Told, *first: Any) -> Any:
+    """The part, with the arguments that were told and guesses for the others that it needs."""
+    arguments = {**_guessed(part, value, told, len(first)), **told.arguments}
+    try:
+        return value(*first, **arguments)
+    except Exception as error:
+        given = ", ".join(f"{name}={given!r}" for name, given in arguments.items())
+        raise ArgumentError(
+            f"check: {part.name}({given}) must be possible to build, got {type(error).__name__}: {error}; "
+            "give its arguments: --set NAME=VALUE"
+        ) from error
+
+
+def _guessed(part: Part, value: Any, told: Told, given: int) -> dict[str, Any]:
+    guessed = {}
+    for name, parameter in list(inspect.signature(value).parameters.items())[given:]:
+        optional = parameter.default is not parameter.empty or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        )
+        if optional or name in told.arguments:
+            continue
+        annotation = parameter.annotation
+        named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+        first = named.split("|")[0].strip()
+        if first == "Module":
+            guessed[name] = Gain()
+        elif first in GUESSES:
+            guessed[name] = GUESSES[first]
+        else:
+            raise ArgumentError(
+                f"check: argument {name!r} of {part.name} must be given, since what fits {first} cannot be guessed: "
+                f"--set {name}=VALUE"
+            )
+    return guessed
+
+
+class Gain(Module):
+    """What a layer that holds another one is given: y = gain * x."""
+
+    def __init__(self) -> None:
+        self.gain = Parameter(torch.rand(3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        require_last_axis(self, x, 3)
+        return self.gain.value * x, x
+
+    def backward(self, d_y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
+        return self.gain.value * d_y
+
+
+def _required_inputs(module: Module) -> int:
+    parameters = inspect.signature(module.forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return max(1, sum(p.kind in positional and p.default is p.empty for p in parameters))
+
+
+def _accepted(part: Part, factory: Callable[[], Module], tried: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Those of the inputs that forward takes. Raises ArgumentError, with what came of the first, if it takes none."""
+    failures = [_failure(factory, inputs) for inputs in tried]
+    accepted = [inputs for inputs, failure in zip(tried, failures, strict=True) if failure is None]
+    if not accepted:
+        raise ArgumentError(
+            f"check: {part.name} must take one of the inputs that are tried, got {failures[0]} for "
+            f"{_words(tried[0], set())}; give them: --input 5x3, or arguments that fit: --set NAME=VALUE"
+        )
+    return accepted
+
+
+def _failure(factory: Callable[[], Module], inputs: Sequence[Any]) -> str | None:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            factory().to(torch.float64).forward(*drawn(tuple(inputs), 0))
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _refuses_another_axis(factory: Callable[[], Module], inputs: Sequence[Any]) -> bool:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            factory().to(torch.float64).forward(*(value[None] for value in drawn(tuple(inputs), 0)))
+        except ShapeError:
+            return True
+        except Exception:
+            return False
+    return False
+
+
+def _words(inputs: Sequence[Any], tags: set[str]) -> str:
+    shown = [f"{_kind(value)} {tuple(_shape(value))}" for value in inputs]
+    tagged = f"; tags: {', '.join(sorted(tags))}" if tags else ""
+    return f"inputs: {', '.join(shown)}{tagged}"
+
+
+def _shape(value: Any) -> Sequence[int]:
+    return value.shape if isinstance(value, torch.Tensor) else value
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return "normal"
+    return "positive" if value.is_floating_point() else "whole"

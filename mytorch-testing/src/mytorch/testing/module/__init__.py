@@ -1,0 +1,1 @@
+"""What the kits of layers and of losses share."""

@@ -1,0 +1,172 @@
+"""Whether a module keeps the rules by which values are passed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.testing.compare import require_close, same_bits
+from mytorch.testing.errors import CheckError
+from mytorch.testing.module.trial import Case, Gradients, Trial, require_equal
+from mytorch.testing.structure import mapped, tensors
+
+
+def call(case: Case) -> None:
+    """module(x) is the output of forward."""
+    trial = Trial(case)
+    expected = tensors(trial.forward(case.inputs)[0], "output")
+    trial.rewind()
+    actual = tensors(trial.module(*case.inputs), "output")
+    for name in expected | actual:
+        require_close(name, actual.get(name), expected.get(name), "be the same from module(x) and module.forward(x)")
+
+
+def structure(case: Case) -> None:
+    """Gradients are nested as the inputs are; None upstream, for an output that was not used, counts as zeros."""
+    trial = Trial(case)
+    trial.gradients(case.inputs)
+    upstream = trial.upstream(trial.forward(case.inputs)[0])
+    used = [place for place, leaf in enumerate(upstream) if leaf is not None] if isinstance(upstream, tuple) else []
+    for unused in used if len(used) > 1 else ():
+        zeros = mapped(upstream[unused], lambda leaf: None if leaf is None else torch.zeros_like(leaf))
+        expected = _answer(trial, upstream, unused, zeros)
+        for name, gradient in _answer(trial, upstream, unused, None).items():
+            rule = f"be the same for None as for zeros upstream of output {unused}"
+            require_close(name, gradient, expected[name], rule)
+
+
+def _answer(trial: Trial, upstream: tuple[Any, ...], place: int, instead: Any) -> Gradients:
+    """The gradients of a new forward, with something else upstream of one output."""
+    trial.module.zero_grad()
+    _, saved = trial.forward(trial.case.inputs)
+    try:
+        d_input = trial.module.backward((*upstream[:place], instead, *upstream[place + 1 :]), saved)
+    except (TypeError, AttributeError) as error:
+        got = f"{type(error).__name__}: {error}"
+        raise CheckError(
+            f"backward must take None upstream of output {place}, which was not used, got {got}"
+        ) from error
+    return trial.input_gradients(d_input) | trial.parameter_gradients()
+
+
+def two_forwards(case: Case) -> None:
+    """Two forwards in flight are answered in either order with the gradients of each alone."""
+    trial = Trial(case)
+    both = case.inputs, trial.other_inputs()
+    alone = [trial.gradients(inputs) for inputs in both]
+    for order in ((0, 1), (1, 0)):
+        flights = [trial.forward(inputs) for inputs in both]
+        for which in order:
+            output, saved = flights[which]
+            trial.module.zero_grad()
+            d_input = trial.module.backward(trial.upstream(output), saved)
+            rule = f"be what forward {which + 1} alone gives, with two in flight answered in order {order}"
+            require_equal(trial.input_gradients(d_input) | trial.parameter_gradients(), alone[which], rule)
+
+
+def shared_module(case: Case) -> None:
+    """A module that a net uses twice gets the sum of both uses' parameter gradients."""
+    trial = Trial(case)
+    trial.require_parameters()
+    both = case.inputs, trial.other_inputs()
+    alone = [trial.gradients(inputs) for inputs in both]
+    trial.module.zero_grad()
+    flights = [trial.forward(inputs) for inputs in both]
+    for output, saved in reversed(flights):
+        trial.module.backward(trial.upstream(output), saved)
+    for name, actual in trial.parameter_gradients().items():
+        parts = [gradients[name] for gradients in alone]
+        uses = [gradient for gradient in parts if gradient is not None]
+        expected = torch.stack(uses).sum(0) if uses else None
+        require_close(name, actual, expected, "be the sum over both uses of a shared module")
+
+
+def nothing_written(case: Case) -> None:
+    """Inputs, outputs, upstream gradients, saved values and parameters keep their numbers."""
+    trial = Trial(case)
+    inputs = mapped(case.inputs, lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf)
+    parameters = {f"parameter {name}": parameter.value for name, parameter in trial.module.named_param()}
+    before = _Snapshot(tensors(inputs, "input") | parameters)
+    output, saved = trial.forward(inputs)
+    before.require_unchanged("forward")
+    d_output = trial.upstream(output)
+    seen = tensors(output, "output") | tensors(saved, "saved") | tensors(d_output, "upstream gradient")
+    between = _Snapshot(before.tensors | seen)
+    trial.module.backward(d_output, saved)
+    between.require_unchanged("backward")
+
+
+class _Snapshot:
+    def __init__(self, seen: dict[str, Tensor]) -> None:
+        self.tensors = seen
+        self.copies = {name: (value.clone(), value._version) for name, value in seen.items()}
+
+    def require_unchanged(self, step: str) -> None:
+        for name, value in self.tensors.items():
+            copy, version = self.copies[name]
+            if value._version == version and same_bits(value, copy):
+                continue
+            largest = float((value.double() - copy.double()).abs().max()) if value.numel() else 0.0
+            raise CheckError(f"{name} must not be written into, but {step} did; largest difference {largest:.3g}")
+
+
+def nothing_kept(case: Case) -> None:
+    """Forward leaves no tensor on the module: what backward needs is returned as saved."""
+    trial = Trial(case)
+
+    def held() -> dict[str, Tensor]:
+        return {
+            name: tensor
+            for path, module in trial.module.named_modules()
+            for key, value in vars(module).items()
+            if not key.startswith("_module_")
+            for name, tensor in tensors(value, f"{path}.{key}" if path else key).items()
+        }
+
+    before = held()
+    trial.forward(case.inputs)
+    for name, tensor in held().items():
+        if before.get(name) is not tensor:
+            raise CheckError(f"attribute {name} must not be set by forward: return it in saved, got {tensor.shape}")
+
+
+def accumulation(case: Case) -> None:
+    """Backward adds to the gradients that are there."""
+    trial = Trial(case)
+    trial.require_parameters()
+    once = trial.gradients(case.inputs)
+    trial.module.zero_grad()
+    start: Gradients = {}
+    for name, parameter in trial.module.named_param():
+        if once[f"gradient of {name}"] is not None:
+            parameter.grad = torch.randn_like(parameter.value)
+            start[f"gradient of {name}"] = parameter.grad.clone()
+    output, saved = trial.forward(case.inputs)
+    trial.module.backward(trial.upstream(output), saved)
+    after = trial.parameter_gradients()
+    for name, first in start.items():
+        added = once[name]
+        expected = first if added is None or first is None else first + added
+        require_close(name, after[name], expected, "be added to the gradient that was there")
+
+
+def fresh_gradients(case: Case) -> None:
+    """A parameter's gradient shares no memory with anything that others hold."""
+    trial = Trial(case)
+    trial.require_parameters()
+    output, saved = trial.forward(case.inputs)
+    d_output = trial.upstream(output)
+    others = tensors(case.inputs, "input") | tensors(output, "output") | tensors(d_output, "upstream gradient")
+    others |= tensors(saved, "saved")
+    others |= tensors(trial.module.backward(d_output, saved), "gradient of input")
+    for name, parameter in trial.module.named_param():
+        others[f"parameter {name}"] = parameter.value
+    for name, parameter in trial.module.named_param():
+        if parameter.grad is None or not parameter.grad.numel():
+            continue
+        for other, tensor in others.items():
+            if tensor.untyped_storage().data_ptr() == parameter.grad.untyped_storage().data_ptr():
+                raise CheckError(f"gradient of {name} must be a fresh tensor, got one that shares memory with {other}")
+        others[f"gradient of {name}"] = parameter.grad

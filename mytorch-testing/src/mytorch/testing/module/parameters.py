@@ -1,0 +1,126 @@
+"""Whether a module treats its parameters as the contract says, in every dtype."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import DescriptionError, Parameter, describe, rebuild
+from mytorch.testing.compare import require_close
+from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.module.trial import Case, Trial
+from mytorch.testing.structure import is_floating, mapped, tensors
+
+
+def listed_once(case: Case) -> None:
+    """param() lists every parameter once, and the same ones as named_param()."""
+    module = Trial(case).module
+    listed = [id(parameter) for parameter in module.param()]
+    if len(set(listed)) < len(listed):
+        raise CheckError(f"param() must list each parameter once, got {len(listed)} of {len(set(listed))} different")
+    held = {
+        id(value): f"{path}.{name}" if path else name
+        for path, inner in module.named_modules()
+        for name, value in vars(inner).items()
+        if isinstance(value, Parameter)
+    }
+    held |= {id(parameter): name for name, parameter in module.named_param()}
+    if not held:
+        raise Skip("it has no parameters")
+    for which, name in held.items():
+        if which not in listed:
+            raise CheckError(f"param() must list {name}, got only {len(listed)} of {len(held)} parameters")
+
+
+def not_trainable(case: Case) -> None:
+    """A parameter with trainable=False gets no gradient, and the others get theirs."""
+    trial = Trial(case)
+    trial.require_parameters()
+    parameters = dict(trial.module.named_param())
+    expected = trial.gradients(case.inputs)
+    for frozen, parameter in parameters.items():
+        parameter.trainable = False
+        for name, gradient in trial.gradients(case.inputs).items():
+            if name != f"gradient of {frozen}":
+                require_close(name, gradient, expected[name], f"stay what it is with {frozen}.trainable=False")
+            elif gradient is not None:
+                raise CheckError(f"{name} must be None with trainable=False: use Parameter.accumulate, got a tensor")
+        parameter.trainable = True
+
+
+def float32(case: Case) -> None:
+    """In float32 every output and gradient is float32, and close to what float64 gives."""
+    trial = Trial(case)
+    reference = trial.gradients(case.inputs)
+    for name, gradient in _in_dtype(case, torch.float32).items():
+        expected = reference[name]
+        scale = 1.0 if expected is None or not expected.numel() else max(1.0, float(expected.abs().max()))
+        double = None if gradient is None else gradient.double()
+        require_close(name, double, expected, "be close to that of float64", rtol=1e-3, atol=1e-4 * scale)
+
+
+def bfloat16(case: Case) -> None:
+    """In bfloat16 forward and backward run, and every output and gradient is bfloat16."""
+    _in_dtype(case, torch.bfloat16)
+
+
+def _in_dtype(case: Case, dtype: torch.dtype) -> dict[str, Tensor | None]:
+    """The gradients of a module and inputs of a dtype; CheckError for one of another."""
+    trial = Trial(case)
+    wide = trial.upstream(trial.forward(case.inputs)[0])
+    trial.rewind()
+    trial.module.to(dtype)
+    trial.remember_buffers()
+
+    def narrow(leaf: Any) -> Any:
+        return leaf.to(dtype) if is_floating(leaf) else leaf
+
+    output, saved = trial.forward(mapped(case.inputs, narrow))
+    d_input = trial.module.backward(mapped(wide, narrow), saved)
+    given = (d_input,) if len(case.differentiated) == 1 else d_input
+    found = tensors(given, "gradient of input") | tensors(trial.parameter_gradients(), "")
+    for name, value in (tensors(output, "output") | found).items():
+        if is_floating(value) and value.dtype is not dtype:
+            raise CheckError(f"{name} must be {dtype} where inputs and parameters are, got {value.dtype}")
+    expected = dict.fromkeys(_names(trial, case))
+    return {**expected, **{name.removeprefix("['").removesuffix("']"): value for name, value in found.items()}}
+
+
+def _names(trial: Trial, case: Case) -> list[str]:
+    inputs = [name for name, leaf in tensors(case.differentiated, "gradient of input").items() if is_floating(leaf)]
+    return inputs + [f"gradient of {name}" for name, _ in trial.module.named_param()]
+
+
+def state_round_trip(case: Case) -> None:
+    """A new module that loads the state gives the same output."""
+    trial = Trial(case)
+    if not trial.module.state_dict():
+        raise Skip("it has no state")
+    expected = tensors(trial.forward(case.inputs)[0], "output")
+    trial.rewind()
+    other = Trial(replace(case, seed=case.seed + 1))  # so that what the state leaves out differs
+    other.case = case
+    other.module.load_state_dict(trial.module.state_dict())
+    other.remember_buffers()
+    for name, value in tensors(other.forward(case.inputs)[0], "output").items():
+        require_close(name, value, expected.get(name), "be the same after its state was loaded into a new module")
+
+
+def description_round_trip(case: Case) -> None:
+    """A module rebuilt from its description, with the state, gives the same output and gradients."""
+    trial = Trial(case)
+    expected = trial.gradients(case.inputs)
+    trial.rewind()
+    try:
+        description, tensors_of = describe(trial.module)
+    except DescriptionError as error:
+        raise Skip(str(error)) from None
+    other = Trial(case)
+    other.module = rebuild(description, tensors_of).to(torch.float64).train(case.training)
+    other.module.load_state_dict(trial.module.state_dict())
+    other.remember_buffers()
+    for name, gradient in other.gradients(case.inputs).items():
+        require_close(name, gradient, expected[name], "be the same after it was rebuilt from its description")

@@ -1,0 +1,106 @@
+"""The conformance kit for optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import Optimizer
+from mytorch.testing.declaration import Declaration
+from mytorch.testing.kit import Check, Kit, on_one_line, require_factory
+from mytorch.testing.optimizer import memory, steps
+from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
+from mytorch.testing.report import Report
+
+OPTIMIZER_CHECKS: tuple[Check, ...] = (
+    steps.reference,
+    steps.descends,
+    steps.absent_gradient,
+    steps.not_trainable,
+    steps.parameters_apart,
+    steps.step_only,
+    steps.late_parameter,
+    steps.groups,
+    steps.setting_zero,
+    steps.setting_tensor,
+    steps.bad_setting,
+    steps.state_round_trip,
+    memory.gradients_unwritten,
+    memory.value_in_place,
+    memory.zero_grad,
+    memory.float32,
+    memory.moved,
+    memory.non_contiguous,
+    memory.no_elements,
+    memory.determinism,
+    memory.inference_mode,
+    memory.no_autograd,
+    memory.traceable,
+)
+OPTIMIZERS = Kit(
+    "check_optimizer",
+    OPTIMIZER_CHECKS,
+    minimum=14,
+    tags={
+        "maximizes": "it goes up along the gradient",
+        "mixes_parameters": "how a parameter moves depends on the others, as with a norm over all gradients",
+        "not_traceable": "torch.compile cannot take a step as one graph, by its nature",
+    },
+)
+
+
+def check_optimizer(
+    factory: Callable[[Any], Optimizer],
+    *,
+    seed: int = 0,
+    checks: Iterable[str] | None = None,
+    tags: Iterable[str] = (),
+    opt_out: Mapping[str, str] | None = None,
+    reference: Callable[[list[Tensor]], Any] | None = None,
+) -> Report:
+    """Check that an optimizer keeps the contract, and follows its formula if a reference is named.
+
+    factory: builds a new optimizer of the parameters, or dicts of them, that it is given: `lambda p: SGD(p, lr=0.1)`
+    checks, opt_out: as in check_layer
+    tags: "maximizes", "mixes_parameters" for one in which a parameter's step depends on the others (as the class
+        attribute of that name says to training), "not_traceable"
+    reference: builds the same of torch tensors with `.grad`, such as `lambda p: torch.optim.SGD(p, lr=0.1)`; every
+        step is compared with its `step()`
+    Returns and raises as check_layer does.
+    """
+    kit, tags = OPTIMIZERS.given(reference), frozenset(tags)
+    kit.require_known("tag", tags, kit.tags)
+    require_factory(kit.name, factory, Optimizer, "lambda params: SGD(params, lr=0.1), say")
+    case = OptimizerCase(factory, seed, tags, reference)
+
+    def part() -> str:
+        return on_one_line(OptimizerTrial(case).optimizer)
+
+    def reproduce(_: str, check: str) -> str:
+        named = ", reference=..." if reference is not None else ""
+        tagged = f", tags={tuple(sorted(tags))}" if tags else ""
+        built = _built(OptimizerTrial(case).optimizer)
+        return f"{kit.name}(lambda params: {built}{named}{tagged}, seed={seed}, checks=({check!r},))"
+
+    return kit.run(part, {"": case}, reproduce, checks, opt_out)
+
+
+def declare_optimizer(
+    factory: Callable[[Any], Optimizer],
+    *,
+    seed: int = 0,
+    tags: Iterable[str] = (),
+    opt_out: Mapping[str, str] | None = None,
+    reference: Callable[[list[Tensor]], Any] | None = None,
+) -> Declaration:
+    """Declare an optimizer; the arguments are those of check_optimizer, the rest is as in declare_layer."""
+    check = partial(check_optimizer, factory, seed=seed, tags=tuple(tags), reference=reference)
+    return Declaration(check, OPTIMIZERS.given(reference), dict(opt_out or {}))
+
+
+def _built(optimizer: Optimizer) -> str:
+    settings = ", ".join(f"{name}={value!r}" for name, value in optimizer.defaults.items())
+    return f"{type(optimizer).__name__}(params, {settings})"

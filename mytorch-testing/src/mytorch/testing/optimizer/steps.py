@@ -1,0 +1,186 @@
+"""Whether an optimizer follows its formula, for each parameter by itself, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError
+from mytorch.testing.compare import require_close
+from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.optimizer.trial import SHAPES, STEPS, OptimizerCase, OptimizerTrial, draw
+
+DESCENT_STEPS = 50
+LATE = 1  # which parameter gets its first gradient late, or none
+
+
+def reference(case: OptimizerCase) -> None:
+    """After each step the parameters equal those of the reference that its author names."""
+    assert case.reference is not None, "a kit without a reference leaves this check out"
+    trial = OptimizerTrial(case)
+    theirs = [value.clone().requires_grad_() for value in trial.values]
+    torch.manual_seed(case.seed)
+    optimizer = case.reference(theirs)
+    for number in range(STEPS):
+        trial.run([number])
+        for tensor, grad in zip(theirs, draw(case.seed + 100 + number, SHAPES), strict=True):
+            tensor.grad = grad
+        optimizer.step()
+        trial.require_values([tensor.detach() for tensor in theirs], f"equal the reference's after step {number + 1}")
+
+
+def descends(case: OptimizerCase) -> None:
+    """Steps along the gradients of sum((p - target)^2) / 2 bring it down (tag maximizes: up)."""
+    trial = OptimizerTrial(case)
+    targets = draw(case.seed + 1, SHAPES)
+
+    def distance() -> float:
+        pairs = zip(trial.parameters, targets, strict=True)
+        return float(torch.stack([(p.value - target).square().sum() / 2 for p, target in pairs]).sum())
+
+    before = distance()
+    for _ in range(DESCENT_STEPS):
+        for parameter, target in zip(trial.parameters, targets, strict=True):
+            parameter.grad = parameter.value - target
+        trial.optimizer.step()
+    after = distance()
+    up = "maximizes" in case.tags
+    if not (after > before if up else after < before):
+        rule = "go up" if up else "go down"
+        raise CheckError(
+            f"sum((p - target)^2) / 2 must {rule} in {DESCENT_STEPS} steps, got {after:.6g} from {before:.6g}; "
+            "has the update the wrong sign, or is lr too large?"
+        )
+
+
+def absent_gradient(case: OptimizerCase) -> None:
+    """A parameter without a gradient stays as it is and gets no state."""
+    trial = OptimizerTrial(case)
+    before = trial.values[LATE]
+    trial.run(without=LATE)
+    require_close("a parameter whose grad is None", trial.values[LATE], before, "stay what it is", rtol=0, atol=0)
+    if trial.optimizer.state.get(trial.parameters[LATE]):
+        raise CheckError("a parameter whose grad is None must get no state, got some")
+
+
+def not_trainable(case: OptimizerCase) -> None:
+    """A parameter with trainable=False stays as it is, though it has a gradient."""
+    trial = OptimizerTrial(case)
+    before = trial.values[LATE]
+    trial.parameters[LATE].trainable = False
+    trial.run()
+    require_close("a parameter with trainable=False", trial.values[LATE], before, "stay what it is", rtol=0, atol=0)
+
+
+def parameters_apart(case: OptimizerCase) -> None:
+    """Each parameter moves as it does with an optimizer of its own."""
+    trial = _unmixed(case)
+    for number, expected in enumerate(OptimizerTrial(case).run().values):
+        alone = trial.case.factory([trial.parameters[number]])
+        for step in range(STEPS):
+            trial.give_gradients(step)
+            alone.step()
+        rule = "be the same with an optimizer of its own (tag mixes_parameters otherwise)"
+        require_close(f"the parameter of shape {tuple(expected.shape)}", trial.values[number], expected, rule)
+
+
+def step_only(case: OptimizerCase) -> None:
+    """Parameters updated one by one, the last first, move to the bit as in whole steps, unless it mixes_parameters."""
+    trial = OptimizerTrial(case)
+    try:
+        trial.optimizer.require_steps_apart()
+    except ArgumentError as error:
+        raise Skip(str(error)) from None
+    torch.manual_seed(case.seed)
+    expected = OptimizerTrial(case).run().values
+    torch.manual_seed(case.seed)
+    for number in range(STEPS):
+        trial.give_gradients(number)
+        for parameter in reversed(trial.parameters):
+            trial.optimizer.step_only([parameter])
+    rule = "be the same from step_only for one after the other as from step; if it cannot, set mixes_parameters = True"
+    trial.require_values(expected, rule, rtol=0, atol=0)
+
+
+def late_parameter(case: OptimizerCase) -> None:
+    """A parameter whose first gradient comes later moves as if the optimizer were new to it."""
+    trial = _unmixed(case)
+    trial.run(range(2), without=LATE).run(range(2, STEPS))
+    other = OptimizerTrial(case)
+    alone = case.factory([other.parameters[LATE]])
+    for step in range(2, STEPS):
+        other.give_gradients(step)
+        alone.step()
+    rule = "move as with a new optimizer when its first gradient comes at step 3"
+    require_close("a parameter", trial.values[LATE], other.values[LATE], rule)
+
+
+def groups(case: OptimizerCase) -> None:
+    """Each group of parameters moves by its own learning rate."""
+    trial = _unmixed(case)
+    lr = _lr(trial)
+    apart = OptimizerTrial(case)
+    split = [{"params": trial.parameters[:2]}, {"params": trial.parameters[2:], "lr": lr / 2}]
+    trial.optimizer = case.factory(split)
+    for parameters, rate in ((apart.parameters[:2], lr), (apart.parameters[2:], lr / 2)):
+        apart.optimizer = case.factory(parameters)
+        apart.set_everywhere("lr", rate)
+        apart.run()
+    trial.run().require_values(apart.values, "be the same in a group with its lr as with an optimizer with that lr")
+
+
+def setting_zero(case: OptimizerCase) -> None:
+    """The learning rate is read at every step: once a schedule sets it to 0, nothing moves."""
+    trial = OptimizerTrial(case).run([0])
+    before = trial.values
+    trial.set_everywhere("lr", 0.0)
+    trial.run([1]).require_values(before, "stay what it is once lr is 0", rtol=0, atol=0)
+
+
+def setting_tensor(case: OptimizerCase) -> None:
+    """A learning rate that is a 0-dim tensor does what the number does."""
+    trial = OptimizerTrial(case)
+    trial.set_everywhere("lr", torch.tensor(_lr(trial), dtype=torch.float64))
+    trial.run().require_values(OptimizerTrial(case).run().values, "be the same with lr as a tensor of no axes")
+
+
+def bad_setting(case: OptimizerCase) -> None:
+    """A negative learning rate raises an ArgumentError that names the optimizer."""
+    trial = OptimizerTrial(case)
+    _lr(trial)
+    name = type(trial.optimizer).__name__
+    try:
+        case.factory([{"params": trial.parameters, "lr": -1.0}])
+    except ArgumentError as error:
+        if name not in str(error):
+            raise CheckError(f"the ArgumentError must name {name}, got {str(error)!r}") from None
+        return
+    raise CheckError(f"lr of -1.0 must raise an ArgumentError that names {name}, got none: write check_settings")
+
+
+def state_round_trip(case: OptimizerCase) -> None:
+    """A new optimizer that loads the state goes on as the first would have."""
+    first = OptimizerTrial(case).run(range(3))
+    second = OptimizerTrial(case)
+    for parameter, value in zip(second.parameters, first.values, strict=True):
+        parameter.value.copy_(value)
+    torch.manual_seed(case.seed)
+    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    torch.manual_seed(case.seed)
+    expected = first.run(range(3, STEPS + 2)).values
+    torch.manual_seed(case.seed)
+    second.run(range(3, STEPS + 2)).require_values(expected, "go on the same from loaded state as without a stop")
+
+
+def _unmixed(case: OptimizerCase) -> OptimizerTrial:
+    trial = OptimizerTrial(case)
+    if "mixes_parameters" in case.tags or trial.optimizer.mixes_parameters:
+        raise Skip("tag mixes_parameters")
+    return trial
+
+
+def _lr(trial: OptimizerTrial) -> float:
+    if "lr" not in trial.optimizer.defaults:
+        raise Skip("it has no setting 'lr'")
+    lr = trial.optimizer.param_groups[0]["lr"]
+    return lr.item() if isinstance(lr, Tensor) else lr

@@ -1,0 +1,133 @@
+"""`mytorch check` on the parts of a distribution that is made of tests/toys/acme.py."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mytorch.commands.check import check
+from mytorch.plugins import Catalogue, Part, UnknownNameError
+from mytorch.testing import LAYER_CHECKS
+
+ALL = 2 * (len(LAYER_CHECKS) - 1)  # without a reference
+KINDS = {
+    "layer": ["Scale", "Centre", "Lookup", "Nested", "Holder", "NeedsText", "Crashes"],
+    "loss": ["Hinge"],
+    "optimizer": ["Descent"],
+    "schedule": ["Line"],
+    "dataset": ["Ramp"],
+    "metric": ["Score"],
+}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "toys"))
+    parts = [
+        Part(kind, name, "acme", "1.2", f"acme:{name}", ">=0.1,<0.2")
+        for kind, names in KINDS.items()
+        for name in names
+    ]
+    monkeypatch.setattr("mytorch.commands.check.catalogue", lambda: Catalogue(parts))
+
+    def go(*arguments):
+        result = CliRunner().invoke(check, arguments)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return go
+
+
+def test_a_layer_is_built_and_fed_by_guessing(run):
+    status, said = run("Scale")
+    assert status == 0
+    assert said.splitlines() == [
+        "passed        layer        acme:Scale 1.2",
+        f"    inputs: normal (5, 3): {ALL} of {ALL} checks passed",
+        "1 passed",
+    ]
+
+
+def test_arguments_shapes_and_seed_can_be_told(run):
+    status, said = run("acme:Scale", "--set", "size=4", "--input", "2x5x4", "--seed", "3")
+    assert status == 0
+    assert f"inputs: normal (2, 5, 4): {ALL} of {ALL} checks passed" in said
+
+
+def test_every_failure_is_told_with_its_reproduction(run):
+    status, said = run("Scale", "--set", "sign=-1.0")
+    assert status == 1
+    assert "failed        layer        acme:Scale 1.2" in said
+    for name in ("finite_differences", "full_jacobian", "autograd"):
+        assert f"Scale(size=3, sign=-1.0): {name}: gradient of input[0]" in said
+    assert "reproduce: check_layer(lambda: Scale(size=3, sign=-1.0), (5, 3), seed=0, modes=('eval',)" in said
+    assert "10 failed" in said
+    assert said.endswith("1 failed\n")
+
+
+def test_an_error_of_the_part_s_own_is_a_failure_without_a_traceback(run):
+    status, said = run("Crashes")
+    assert status == 1
+    assert "train/autograd: ZeroDivisionError: of no use" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Centre", "inputs: normal (5, 3); tags: mixes_batch: "),
+        ("Lookup", "inputs: whole (2, 2): "),
+        ("Nested", f"inputs: normal (5, 3): {ALL} of {ALL} checks passed"),
+        ("Hinge", "inputs: normal (5, 3), positive (5, 3): "),
+        ("Descent", "no reference: 22 of 22 checks passed"),
+        ("Line", "20 steps, no reference: 9 of 9 checks passed"),
+        ("Ramp", "9 rows: 12 of 15 checks passed, 1 skipped (it names no columns)"),
+    ],
+)
+def test_other_parts_pass(run, name, words):
+    status, said = run(name)
+    assert status == 0, said
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("Holder", "no forward of its own"), ("Score", "no checks for this kind")]
+)
+def test_what_cannot_be_checked_is_no_failure(run, name, reason):
+    status, said = run(name)
+    assert status == 0
+    assert reason in said
+    assert said.endswith("1 not checked\n")
+
+
+def test_what_cannot_be_guessed_is_asked_for(run):
+    status, said = run("NeedsText")
+    assert status == 1
+    assert (
+        "argument 'mode' of NeedsText must be given, since what fits str cannot be guessed: --set mode=VALUE" in said
+    )
+    assert "got ValueError: mode must be a or b, got c; give its arguments" in run("NeedsText", "--set", "mode=c")[1]
+    assert run("NeedsText", "--set", "mode=a")[0] == 0
+
+
+def test_inputs_that_are_refused_are_told(run):
+    status, said = run("Scale", "--input", "5x4")
+    assert status == 1
+    assert "got ShapeError: Scale: last axis of input must be 3, got 4" in said
+    assert "--input 5x3" in said
+
+
+def test_a_distribution_is_checked_whole(run):
+    status, said = run("acme")
+    assert status == 1
+    assert said.count("acme:") == sum(map(len, KINDS.values()))
+    assert said.splitlines()[-1].startswith("8 passed, 2 not checked, 2 failed")
+
+
+def test_mistakes(run):
+    with pytest.raises(UnknownNameError, match=r"check: 'Scael' is not installed\. Nearest: Scale"):
+        run("Scael")
+    status, said = run("Scale", "--input", "5,3")
+    assert status == 2
+    assert "must be sizes such as 5x3, got '5,3'" in said

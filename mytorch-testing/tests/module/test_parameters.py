@@ -1,0 +1,80 @@
+"""Modules that lose parameters, dtypes or state, beside right twins."""
+
+import pytest
+import torch
+
+from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.testing import CheckError, check_layer
+
+X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+class Scale(Module):
+    """The right twin: y = gain * x + bias."""
+
+    def __init__(self):
+        self.gain, self.bias = Parameter(torch.rand(3)), Parameter(torch.rand(3))
+
+    def forward(self, x):
+        require_last_axis(self, x, 3)
+        return self.gain.value * x + self.bias.value, x
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
+        self.bias.accumulate(d_y.reshape(-1, 3).sum(0))
+        return self.gain.value * d_y
+
+
+class DropsParameter(Scale):
+    def param(self):
+        return [self.gain]
+
+
+class ListsTwice(Scale):
+    def param(self):
+        return [self.gain, self.bias, self.gain]
+
+
+class IgnoresTrainable(Scale):
+    def backward(self, d_y, x):
+        d_gain = (d_y * x).reshape(-1, 3).sum(0)
+        self.gain.grad = d_gain if self.gain.grad is None else self.gain.grad + d_gain
+        return self.gain.value * d_y
+
+
+class LosesDtype(Scale):
+    def backward(self, d_y, x):
+        return super().backward(d_y, x).double()
+
+
+class MakesFloat32(Scale):
+    def forward(self, x):
+        y, saved = super().forward(x)
+        return (y.float() if x.dtype is torch.bfloat16 else y), saved
+
+
+class HidesState(Scale):
+    def __init__(self):
+        super().__init__()
+        self.offset = torch.rand(3)
+
+    def forward(self, x):
+        y, saved = super().forward(x)
+        return y + self.offset.to(y), saved
+
+
+WRONG = [
+    (DropsParameter, Scale, "listed_once", r"param\(\) must list bias, got only 1 of 2 parameters"),
+    (ListsTwice, Scale, "listed_once", r"param\(\) must list each parameter once, got 3 of 2 different"),
+    (IgnoresTrainable, Scale, "not_trainable", "gradient of gain must be None with trainable=False"),
+    (LosesDtype, Scale, "float32", r"gradient of input\[0\] must be torch.float32 .* got torch.float64"),
+    (MakesFloat32, Scale, "bfloat16", "output must be torch.bfloat16 .* got torch.float32"),
+    (HidesState, Scale, "state_round_trip", "output must be the same after its state was loaded"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "right", "check", "text"), WRONG, ids=[one[0].__name__ for one in WRONG])
+def test_a_wrong_layer_fails_where_its_twin_passes(wrong, right, check, text):
+    with pytest.raises(CheckError, match=rf"(?s)^{wrong.__name__}\(\): {check}: .*{text}.*reproduce: check_layer"):
+        check_layer(wrong, X, checks=(check,))
+    assert check_layer(right, X, checks=(check,)).passed == [f"train/{check}", f"eval/{check}"]
