@@ -153,7 +153,10 @@ class Wrapping:
         (Misspelt(), "hook plugin 'Misspelt' does not fit the hooks: .*batch_endet"),
         (WrongArguments(), "hook plugin 'WrongArguments' does not fit the hooks: .*speed"),
         (Wrapping(), "hook plugin 'Wrapping': batch_ended must be a plain function, got a wrapper"),
-        (object(), "hook plugin 'object' must implement at least one hook, marked with hookimpl"),
+        (
+            object(),
+            "hook plugin 'object' must implement at least one hook; override one of Callback's, or mark",
+        ),
     ],
     ids=["unknown hook", "unknown argument", "wrapper", "no hook"],
 )

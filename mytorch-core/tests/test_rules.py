@@ -160,7 +160,7 @@ def test_a_damaged_file(settings: Path, text: str, message: str) -> None:
         (
             "callbacks",
             "from mytorch.plugins import hookimpl\n@hookimpl\ndef Gate(run): pass",
-            "must be a class with at least one hook, marked with hookimpl, got a function",
+            "must be a class with at least one hook, such as a subclass of mytorch.plugins.Callback, got a function",
         ),
         ("layers", "", "cannot be imported from .*AttributeError"),
         ("layers", "import sys; sys.exit('bye')", "cannot be imported from .*SystemExit: bye"),

@@ -1,5 +1,6 @@
 """Finding the installed parts and telling plugins what happens. Never imports torch."""
 
+from mytorch.plugins.callback import HOOKS, Callback, hookimpl
 from mytorch.plugins.catalogue import KINDS, OWN, Catalogue, Part, catalogue, install_command, ways_out
 from mytorch.plugins.errors import (
     DuplicateError,
@@ -16,7 +17,6 @@ from mytorch.plugins.errors import (
 )
 from mytorch.plugins.files import refuse_overwrite, whole_file, write_file
 from mytorch.plugins.hooks import Hooks, StopTraining
-from mytorch.plugins.hookspecs import hookimpl
 from mytorch.plugins.requirements import require
 from mytorch.plugins.rules import Rule, Rules, read_settings, rules, settings_file
 from mytorch.plugins.setting import parse_setting
@@ -24,8 +24,10 @@ from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
 
 __all__ = [
+    "HOOKS",
     "KINDS",
     "OWN",
+    "Callback",
     "Catalogue",
     "DuplicateError",
     "DuplicateWarning",

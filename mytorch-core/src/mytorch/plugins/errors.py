@@ -19,7 +19,7 @@ class SettingsError(MytorchError, ValueError):
 
 
 class PluginError(MytorchError, RuntimeError):
-    """An installed plugin cannot be used; the text names it, its distribution and the remedy."""
+    """A plugin cannot be used; the text names it, its distribution if it has one, and the remedy."""
 
 
 class DuplicateError(PluginError):
@@ -55,14 +55,19 @@ def one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
+    """The known names, three at most, that a mistyped one may mean; likeness: 1 takes the same letters only, 0 all."""
+    names = sorted(set(known))
+    if close := difflib.get_close_matches(name, names, n=3, cutoff=likeness):
+        return close
+    lowered = {n.lower(): n for n in names}
+    return [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=likeness)]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that points from a mistyped name to the known ones: "Nearest: a, b.", or what there is."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if not close:
-        lowered = {n.lower(): n for n in names}
-        close = [lowered[n] for n in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)]
-    if close:
+    if close := closest(name, names):
         return f"Nearest: {', '.join(close)}."
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"Known: {', '.join(names[:SHOWN])}{more}." if names else "There are none."

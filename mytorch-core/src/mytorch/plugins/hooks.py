@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pluggy
 
-from mytorch.plugins import hookspecs
+from mytorch.plugins.callback import Callback
 from mytorch.plugins.catalogue import Part, catalogue
 from mytorch.plugins.errors import PluginError, PluginWarning, one_line
 from mytorch.plugins.strict import strict
@@ -38,7 +38,7 @@ class Hooks:
         self.stopped: str | None = None
         self._trace = trace
         self._manager = pluggy.PluginManager("mytorch")
-        self._manager.add_hookspecs(hookspecs)
+        self._manager.add_hookspecs(Callback)
         self._must_succeed: set[int] = set()
         self._labels: dict[int, str] = {}
         self._remedies: dict[int, str] = {}
@@ -52,13 +52,15 @@ class Hooks:
             self.add(plugin)
 
     def add(self, plugin: object, name: str | None = None, *, must_succeed: bool = False) -> None:
-        """Register a plugin: an object or module with functions marked `hookimpl`.
+        """Register a plugin: a `Callback`, or any object or module with functions marked `hookimpl`.
 
         With `must_succeed`, which it may have as an attribute, what it raises ends the run; otherwise it is reported
         once and training goes on.
-        Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments.
+        Raises PluginError if it implements no hook, an unknown one, or one with unknown arguments, and for a class.
         """
         label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
+        if inspect.isclass(plugin):
+            raise PluginError(f"hook plugin {label!r} must be an object, got the class; write {label}(...)")
         self._register(plugin, name, f"hook plugin {label!r}")
         self._labels[id(plugin)] = label
         if must_succeed or getattr(plugin, "must_succeed", False) is True:
@@ -72,11 +74,14 @@ class Hooks:
             self._manager.check_pending()
             implemented = self._manager.get_hookcallers(plugin) or []
             if registered is None or not implemented:
-                raise PluginError(f"{told} must implement at least one hook, marked with hookimpl")
+                raise PluginError(
+                    f"{told} must implement at least one hook; override one of Callback's, or mark functions with "
+                    "hookimpl"
+                )
             for caller in implemented:
                 for implementation in caller.get_hookimpls():
-                    if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper):
-                        raise PluginError(f"{told}: {caller.name} must be a plain function, got a wrapper")
+                    if implementation.plugin is plugin and (found := _not_plain(implementation)):
+                        raise PluginError(f"{told}: {caller.name} must be a plain function, got {found}")
         except (pluggy.PluginValidationError, PluginError, ValueError) as error:
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
@@ -161,3 +166,14 @@ class Hooks:
         if (id(plugin), hook) not in self._failed:
             self._failed.add((id(plugin), hook))
             warnings.warn(f"{failure}; training goes on{remedy}", PluginWarning, stacklevel=3)
+
+
+def _not_plain(implementation: pluggy.HookImpl) -> str | None:
+    """What a function is that would not run when it is called, in words; None if it runs."""
+    if implementation.wrapper or implementation.hookwrapper:
+        return "a wrapper"
+    if inspect.isgeneratorfunction(implementation.function):
+        return "a generator"
+    if inspect.iscoroutinefunction(implementation.function):
+        return "a coroutine"
+    return None

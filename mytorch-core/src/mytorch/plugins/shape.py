@@ -37,7 +37,8 @@ def wrong_shape(kind: str, value: object) -> str | None:
         lacks = f" without {', '.join(missing)}" if inspect.isclass(value) else ""
         return f"must be a class such as a subclass of {_BASES[kind]}, got {_told(value)}{lacks}"
     if kind == "callback" and not (inspect.isclass(value) and _has_hook(value)):
-        return f"must be a class with at least one hook, marked with hookimpl, got {_told(value)}"
+        wanted = "a class with at least one hook, such as a subclass of mytorch.plugins.Callback"
+        return f"must be {wanted}, got {_told(value)}"
     if kind in _OBJECTS:
         what, attribute = _OBJECTS[kind]
         if inspect.isclass(value) or not hasattr(value, attribute):

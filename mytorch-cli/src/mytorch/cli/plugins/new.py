@@ -22,6 +22,7 @@ COMMANDS = ("completion", "plugins")
 USED_BY_TEMPLATES = {
     "Any",
     "ArgumentError",
+    "Callback",
     "DataSet",
     "F",
     "Formula",
