@@ -61,13 +61,13 @@ class Hooks:
         label = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         if inspect.isclass(plugin):
             raise PluginError(f"hook plugin {label!r} must be an object, got the class; write {label}(...)")
-        self._register(plugin, name, f"hook plugin {label!r}")
+        self.register(plugin, name, f"hook plugin {label!r}")
         self._labels[id(plugin)] = label
         if must_succeed or getattr(plugin, "must_succeed", False) is True:
             self._must_succeed.add(id(plugin))
 
-    def _register(self, plugin: object, name: str | None, told: str) -> None:
-        """Let pluggy validate a plugin and take it, or take it back whole and raise PluginError."""
+    def register(self, plugin: object, name: str | None, told: str) -> None:
+        """Let pluggy validate a plugin, or a class of such, and take it; one that does not fit raises PluginError."""
         self._listeners.clear()
         try:
             registered = self._manager.register(plugin, name=name)
@@ -93,7 +93,7 @@ class Hooks:
         try:
             plugin = part.load()
             plugin = plugin() if inspect.isclass(plugin) else plugin
-            self._register(plugin, part.reference, part.told)
+            self.register(plugin, part.reference, part.told)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit among it
