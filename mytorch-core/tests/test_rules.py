@@ -148,6 +148,7 @@ def test_a_damaged_file(settings: Path, text: str, message: str) -> None:
             "must be a class such as a subclass of mytorch.core.Module, got a function",
         ),
         ("layers", "class Gate: forward = None", "got the class Gate without backward, param at"),
+        ("losses", "class Gate: forward = backward = param = 1", "subclass of mytorch.core.Loss.*without weight_of"),
         ("optimizers", "class Gate: step = None", "subclass of mytorch.core.Optimizer.*without zero_grad, state_dict"),
         ("metrics", "Gate = 3", "subclass of mytorch.core.Metric, got a int"),
         ("experiments", "Gate = {}", "must be the path of a TOML file, got a dict"),
@@ -172,4 +173,4 @@ def test_what_is_not_of_its_kind_is_refused_by_name(
     module = f"acme_shape_{abs(hash((kind, text)))}"
     install("acme-shape", {f"mytorch.{kind}": {"Gate": f"{module}:Gate"}}, {module: text})
     with pytest.raises(PluginError, match=f"'Gate' of acme-shape .*{message}.*Mend or remove it: python -m pip unins"):
-        catalogue().load(kind[:-1], "Gate")
+        catalogue().load({"losses": "loss"}.get(kind, kind[:-1]), "Gate")

@@ -94,6 +94,20 @@ X = torch.zeros(5, 4)
             DtypeError,
             "target must be int64 class indices or floating-point probabilities",
         ),
+        (
+            {},
+            X,
+            torch.zeros(5),
+            DtypeError,
+            "target must be int64 where it holds class indices, got torch.float32; convert with .long()",
+        ),
+        (
+            {"weight": torch.ones(4).double()},
+            X,
+            torch.zeros(5).long(),
+            DtypeError,
+            "weight must have the dtype of the prediction, torch.float32, got torch.float64; convert with loss.to(",
+        ),
         ({}, X.long(), torch.zeros(5).long(), DtypeError, "prediction must be floating point, got torch.int64"),
         ({}, X[0, 0], torch.tensor(0), ShapeError, "prediction must have an axis of classes"),
         (
@@ -111,9 +125,40 @@ def test_bad_input(options, prediction, target, error, text):
     assert str(caught.value).startswith(f"CrossEntropyLoss: {text}")
 
 
-def test_a_class_that_the_prediction_has_not():
-    with pytest.raises(ArgumentError, match=r"prediction of \(5, 4\), or -1 for none, got another: Target 7"):
-        CrossEntropyLoss(ignore_index=-1).forward(X, torch.tensor([0, 7, 1, -1, 3]))
+@pytest.mark.parametrize("options", [*OPTIONS, {"ignore_index": 0}], ids=lambda options: "+".join(options))
+@each_reduction
+@pytest.mark.parametrize("wrong", [7, 4, -1, -(2**62), 2**62])
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3), (5, 4, 3, 2), (4,)], ids=str)
+def test_a_class_that_the_prediction_has_not(options, reduction, wrong, shape):
+    prediction, target = draw(shape, "indices")
+    target.reshape(-1)[-1] = wrong
+    with pytest.raises(ArgumentError) as caught:
+        CrossEntropyLoss(reduction=reduction, **options).forward(prediction, target)
+    assert str(caught.value) == (
+        f"CrossEntropyLoss: target must be a class between 0 and 3, as the prediction of {shape} has, or "
+        f"ignore_index, {options.get('ignore_index', -100)}, got {wrong}"
+    )
+
+
+@each_reduction
+@each_option
+def test_the_gradients_of_the_mean_of_nothing_are_zeros(options, reduction):
+    prediction, _ = draw((6, 4), "indices")
+    target = torch.full((6,), options.get("ignore_index", -100))
+    loss = CrossEntropyLoss(reduction=reduction, **options)
+    value, saved = loss.forward(prediction, target)
+    assert value.isnan().all() if reduction == "mean" else (value == 0).all()
+    assert loss.weight_of(prediction, target) == 0
+    assert torch.equal(loss.backward(1.5, saved), torch.zeros(6, 4))
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_classes_that_weigh_nothing_are_a_mean_of_nothing_too(label_smoothing):
+    loss = CrossEntropyLoss(torch.tensor([0.0, 1.0, 2.0, 0.0]), label_smoothing=label_smoothing)
+    prediction, target = torch.randn(3, 4), torch.tensor([0, 3, 0])
+    _, saved = loss.forward(prediction, target)
+    assert loss.weight_of(prediction, target) == 0
+    assert torch.equal(loss.backward(1.0, saved), torch.zeros(3, 4))
 
 
 def test_bad_arguments():

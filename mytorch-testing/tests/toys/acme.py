@@ -4,6 +4,7 @@ import torch
 
 from mytorch.core import (
     DataSet,
+    Loss,
     Module,
     Optimizer,
     Parameter,
@@ -89,7 +90,7 @@ class Crashes(Scale):
         raise ZeroDivisionError("of no use")
 
 
-class Hinge(Module):
+class Hinge(Loss):
     """Takes the targets -1 and 1, or any number."""
 
     def forward(self, prediction, target):

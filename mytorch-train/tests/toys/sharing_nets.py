@@ -3,7 +3,7 @@
 import torch
 from toy_parts import Chain, Dense, Noise, Rectify, SquaredError
 
-from mytorch.core import Module, Parameter
+from mytorch.core import Loss, Module, Parameter
 
 
 class Detour(Module):
@@ -33,7 +33,7 @@ class Again(Module):
         return self.inner.backward(d_y, self.inner.forward(x)[1])
 
 
-class Temperature(Module):
+class Temperature(Loss):
     """A loss with a parameter."""
 
     def __init__(self):
@@ -47,6 +47,9 @@ class Temperature(Module):
         d = self.inner.backward(d_value, saved[1])
         self.scale.accumulate((d * saved[0]).sum())
         return d * self.scale.value
+
+    def weight_of(self, prediction, target):
+        return self.inner.weight_of(prediction, target)
 
 
 class Masked(Dense):

@@ -9,11 +9,13 @@ from torch import Tensor
 from mytorch.core import (
     Buffer,
     DataSet,
+    Loss,
     Module,
     Optimizer,
     Parameter,
     Schedule,
     persistent,
+    require_d_value,
     require_last_axis,
     require_range,
     require_same_shape,
@@ -152,8 +154,10 @@ class Both(Module):
         return self.left.backward(d_y, saved[0]), self.right.backward(d_y, saved[1])
 
 
-class SquaredError(Module):
+class SquaredError(Loss):
     """The mean (or sum, or each) of (prediction - target)^2."""
+
+    outputs = "numbers"
 
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = reduction
@@ -165,7 +169,11 @@ class SquaredError(Module):
         return value, difference
 
     def backward(self, d_loss, difference: Tensor) -> Tensor:
+        require_d_value(self, d_loss, difference.shape if self.reduction == "none" else ())
         return 2 * d_loss * difference / (difference.numel() if self.reduction == "mean" else 1)
+
+    def weight_of(self, prediction: Tensor, target: Tensor) -> int:
+        return prediction.numel()
 
     def torch_twin(self) -> torch.nn.Module:
         return torch.nn.MSELoss(reduction=self.reduction)

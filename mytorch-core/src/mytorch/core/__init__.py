@@ -1,4 +1,4 @@
-"""The contracts of mytorch: what a module, an optimizer, a schedule, a data set and a metric are."""
+"""The contracts of mytorch: what a module, a loss, an optimizer, a schedule, a data set and a metric are."""
 
 from mytorch.core.checks import (
     allow_autograd,
@@ -24,19 +24,22 @@ from mytorch.core.errors import (
     StateError,
 )
 from mytorch.core.locate import add_path
-from mytorch.core.metric import Metric
+from mytorch.core.loss import OUTPUTS, Loss, require_d_value
+from mytorch.core.metric import Metric, metric_name
 from mytorch.core.module import Module
 from mytorch.core.optimizer import Optimizer, persistent
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.schedule import Schedule
 
 __all__ = [
+    "OUTPUTS",
     "ArgumentError",
     "AutogradError",
     "Buffer",
     "DataSet",
     "DescriptionError",
     "DtypeError",
+    "Loss",
     "Metric",
     "Module",
     "ModuleTreeError",
@@ -50,9 +53,11 @@ __all__ = [
     "allow_autograd",
     "call_with",
     "describe",
+    "metric_name",
     "persistent",
     "rebuild",
     "require_choice",
+    "require_d_value",
     "require_dimensions",
     "require_dtype",
     "require_floating",

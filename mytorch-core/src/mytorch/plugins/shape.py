@@ -4,7 +4,7 @@ import inspect
 
 _CLASSES = {
     "layer": ("forward", "backward", "param"),
-    "loss": ("forward", "backward", "param"),
+    "loss": ("forward", "backward", "param", "weight_of", "outputs"),
     "optimizer": ("step", "zero_grad", "state_dict"),
     "schedule": ("step", "state_dict", "interval"),
     "dataset": ("__len__", "__getitems__"),
@@ -12,7 +12,7 @@ _CLASSES = {
 }
 _BASES = {
     "layer": "mytorch.core.Module",
-    "loss": "mytorch.core.Module",
+    "loss": "mytorch.core.Loss",
     "optimizer": "mytorch.core.Optimizer",
     "schedule": "mytorch.core.Schedule",
     "dataset": "mytorch.core.DataSet",

@@ -5,11 +5,19 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import Buffer, Module, ShapeError, require_floating, require_no_grad, require_same_shape
-from mytorch.nn.loss import per_element, require_reduction, require_upstream
+from mytorch.core import (
+    Buffer,
+    Loss,
+    ShapeError,
+    require_d_value,
+    require_floating,
+    require_no_grad,
+    require_same_shape,
+)
+from mytorch.nn.loss import per_element, require_reduction, require_saved
 
 
-class BCEWithLogitsLoss(Module):
+class BCEWithLogitsLoss(Loss):
     """Cross entropy of probabilities sigmoid(prediction) with targets between 0 and 1.
 
     Forward:   value = average of -weight * (pos_weight * t * log(p) + (1 - t) * log(1 - p)), p = sigmoid(prediction);
@@ -20,6 +28,8 @@ class BCEWithLogitsLoss(Module):
                value: (), for none that of the prediction
     Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point
     """
+
+    outputs = "sigmoid"
 
     def __init__(
         self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None
@@ -42,8 +52,9 @@ class BCEWithLogitsLoss(Module):
         return value, (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, 2)
         prediction, target = saved
-        require_upstream(self, d_value, prediction.shape if self.reduction == "none" else ())
+        require_d_value(self, d_value, prediction.shape if self.reduction == "none" else ())
         scale = per_element(self.reduction, d_value, prediction.numel())
         weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)
         if pos_weight is None:  # then both terms together are p - t
@@ -54,6 +65,9 @@ class BCEWithLogitsLoss(Module):
         if weight is not None:
             d_prediction = d_prediction * weight
         return d_prediction.mul_(scale).to(prediction.dtype)
+
+    def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
+        return prediction.numel()  # neither weight nor pos_weight is in the divisor, as in torch
 
     def _weight(self, name: str, prediction: Tensor) -> Tensor | None:
         held: Buffer | None = getattr(self, name)

@@ -12,30 +12,35 @@ from mytorch.core import (
     ArgumentError,
     Buffer,
     DtypeError,
-    Module,
+    Loss,
     ShapeError,
+    require_d_value,
     require_floating,
     require_no_grad,
     require_range,
     require_same_shape,
 )
-from mytorch.nn.loss import per_element, require_reduction, require_upstream
+from mytorch.nn.loss import per_element, require_reduction, require_saved
 
 
-class CrossEntropyLoss(Module):
+class CrossEntropyLoss(Loss):
     """Cross entropy of probabilities p = softmax(prediction) over the classes with the wanted ones.
 
     Wanted:    q = weight * ((1 - s) * t + s / classes), s = label_smoothing;
                t: 1 at the target's class, else 0 (no class at all for ignore_index), or the target itself
     Forward:   value = sum of -q * log(p) over the classes, then reduction: sum, or none, or
-               mean: divided by the sum of weight[target] over what is not ignored; for probabilities by their count
-    Backward:  d_prediction = d_value * (p * (sum of q over the classes) - q), divided as the value is
+               mean: divided by the sum of weight[target] over what is not ignored; for probabilities by their count;
+               of nothing, NaN as in torch
+    Backward:  d_prediction = d_value * (p * (sum of q over the classes) - q), divided as the value is;
+               0 for the mean of nothing
     Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,)
                target: int64 class indices (batch, ...) or (), or probabilities in the shape of the prediction;
                value: (), for none (batch, ...)
     Raises:    ShapeError or DtypeError unless target and weight fit the prediction; on the CPU ArgumentError for
                a class that it has not
     """
+
+    outputs = "softmax"
 
     def __init__(
         self,
@@ -61,22 +66,31 @@ class CrossEntropyLoss(Module):
                 label_smoothing=self.label_smoothing,
             )
         except IndexError as error:  # the kernel looks at every class anyway
-            raise ArgumentError(
-                f"CrossEntropyLoss: target must be one of the classes of a prediction of {tuple(prediction.shape)}, "
-                f"or {self.ignore_index} for none, got another: {error}"
-            ) from error
+            raise self._unknown_class(prediction, target) from error
         return value, (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, 2)
         prediction, target = saved
-        axis = 1 if prediction.dim() > 1 else 0
+        axis = _axis(prediction)
         rows = _without(prediction.shape, axis)
-        require_upstream(self, d_value, rows if self.reduction == "none" else ())
+        require_d_value(self, d_value, rows if self.reduction == "none" else ())
         if isinstance(d_value, Tensor) and d_value.dim():
             d_value = d_value.unsqueeze(axis)
         if target.is_floating_point():
             return self._of_probabilities(d_value, prediction, target, axis).to(prediction.dtype)
         return self._of_indices(d_value, prediction, target.unsqueeze(axis), axis)
+
+    def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
+        if target.is_floating_point():
+            return _without(prediction.shape, _axis(prediction)).numel()
+        counted = target != self.ignore_index
+        return counted.sum() if self.weight is None else self._weights(target, counted).sum()
+
+    def _weights(self, target: Tensor, counted: Tensor) -> Tensor:
+        """The weight of each target's class, 0 for those that are ignored."""
+        weight = self.weight.value[target.where(counted, 0)]  # type: ignore[union-attr]
+        return weight * counted
 
     def _of_probabilities(self, d_value: Any, prediction: Tensor, target: Tensor, axis: int) -> Tensor:
         classes, s = prediction.shape[axis], self.label_smoothing
@@ -90,10 +104,13 @@ class CrossEntropyLoss(Module):
         counted = target != self.ignore_index
         index = target.where(counted, 0)
         weight = None if self.weight is None else self.weight.value
-        hit = counted.to(prediction.dtype)  # the weight of each target's class: (batch, 1, ...)
-        if weight is not None:
-            hit = hit * weight[index]
-        scale = d_value / hit.sum() if self.reduction == "mean" else d_value * torch.ones_like(hit)
+        # the weight of each target's class: (batch, 1, ...)
+        hit = counted.to(prediction.dtype) if weight is None else self._weights(target, counted)
+        if self.reduction == "mean":
+            total = hit.sum()  # 0 only if all are ignored, or if the weights are
+            scale = d_value / (total if weight is None else total.where(total != 0, torch.inf))
+        else:
+            scale = d_value * torch.ones_like(hit)
         scale = scale.where(counted, 0)  # if all are ignored, 1 / 0 must not make them NaN
         s, classes = self.label_smoothing, prediction.shape[axis]
         d_prediction = prediction.softmax(axis)
@@ -106,6 +123,14 @@ class CrossEntropyLoss(Module):
             d_prediction.mul_(scale * hit)
         return d_prediction.scatter_add_(axis, index, -(scale * hit).to(prediction.dtype))
 
+    def _unknown_class(self, prediction: Tensor, target: Tensor) -> ArgumentError:
+        count = prediction.shape[_axis(prediction)]
+        unknown = target[(target != self.ignore_index) & ((target < 0) | (target >= count))]
+        return ArgumentError(
+            f"CrossEntropyLoss: target must be a class between 0 and {count - 1}, as the prediction of "
+            f"{tuple(prediction.shape)} has, or ignore_index, {self.ignore_index}, got {int(unknown[0])}"
+        )
+
     def _check(self, prediction: Tensor, target: Tensor) -> None:
         require_no_grad(self, prediction)
         if target.requires_grad:
@@ -113,24 +138,40 @@ class CrossEntropyLoss(Module):
         require_floating(self, prediction, "prediction")
         if prediction.dim() == 0:
             raise ShapeError("CrossEntropyLoss: prediction must have an axis of classes, got a tensor without axes")
-        axis = 1 if prediction.dim() > 1 else 0
+        axis = _axis(prediction)
         if self.weight is not None and self.weight.value.shape != prediction.shape[axis : axis + 1]:
             raise ShapeError(
                 f"CrossEntropyLoss: weight must have one number for each of {prediction.shape[axis]} classes, "
                 f"got {tuple(self.weight.value.shape)}"
             )
+        if self.weight is not None and self.weight.value.dtype is not prediction.dtype:
+            raise DtypeError(
+                f"CrossEntropyLoss: weight must have the dtype of the prediction, {prediction.dtype}, "
+                f"got {self.weight.value.dtype}; convert with loss.to({prediction.dtype})"
+            )
+        rows = _without(prediction.shape, axis)
         if target.is_floating_point():
+            if target.shape == rows:
+                raise DtypeError(
+                    f"CrossEntropyLoss: target must be int64 where it holds class indices, got {target.dtype}; "
+                    "convert with .long()"
+                )
             require_same_shape(self, prediction, target)
         elif target.dtype != torch.int64:
             raise DtypeError(
                 "CrossEntropyLoss: target must be int64 class indices or floating-point probabilities, "
                 f"got {target.dtype}; convert with .long() or .float()"
             )
-        elif target.shape != (rows := _without(prediction.shape, axis)):
+        elif target.shape != rows:
             raise ShapeError(
                 f"CrossEntropyLoss: target must have the shape {tuple(rows)}, a class index for each prediction of "
                 f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
             )
+
+
+def _axis(prediction: Tensor) -> int:
+    """The axis of the classes."""
+    return 1 if prediction.dim() > 1 else 0
 
 
 def _without(shape: torch.Size, axis: int) -> torch.Size:

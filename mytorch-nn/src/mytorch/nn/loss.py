@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core import ShapeError, require_choice
+from mytorch.core import ArgumentError, require_choice
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -16,13 +16,18 @@ def require_reduction(owner: object, reduction: str) -> None:
     require_choice(owner, "reduction", reduction, REDUCTIONS)
 
 
-def require_upstream(owner: object, d_value: float | Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless d_value is a number, a tensor without axes, or of the value's shape."""
-    if isinstance(d_value, Tensor) and d_value.dim() and d_value.shape != shape:
-        raise ShapeError(
-            f"{type(owner).__name__}: d_value must be a number, or a tensor with the shape of the value, "
-            f"{tuple(shape)}, got {tuple(d_value.shape)}"
+def require_saved(owner: object, saved: object, tensors: int) -> None:
+    """Raise ArgumentError unless `saved` is so many tensors, as the loss's own forward returned them."""
+    held = (saved,) if tensors == 1 else saved
+    if not isinstance(held, tuple) or len(held) != tensors or not all(isinstance(part, Tensor) for part in held):
+        what = "one tensor" if tensors == 1 else f"a tuple of {tensors} tensors"
+        raise ArgumentError(
+            f"{type(owner).__name__}: saved must be {what}, as its own forward returned, got {_told(saved)}"
         )
+
+
+def _told(saved: object) -> str:
+    return f"a {type(saved).__name__}" + (f" of {len(saved)}" if isinstance(saved, (tuple, list)) else "")
 
 
 def reduce(reduction: str, values: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, require_floating, require_no_grad, require_same_shape
-from mytorch.nn.loss import per_element, reduce, require_reduction, require_upstream, scaled
+from mytorch.core import Loss, require_d_value, require_floating, require_no_grad, require_same_shape
+from mytorch.nn.loss import per_element, reduce, require_reduction, require_saved, scaled
 
 
-class MSELoss(Module):
+class MSELoss(Loss):
     """The squared distance of predictions from targets.
 
     Forward:   value = average of (prediction - target)^2 over every element; reduction: mean, or sum, or none
@@ -15,6 +15,8 @@ class MSELoss(Module):
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point
     """
+
+    outputs = "numbers"
 
     def __init__(self, reduction: str = "mean") -> None:
         require_reduction(self, reduction)
@@ -32,7 +34,11 @@ class MSELoss(Module):
         return reduce(self.reduction, difference.square()), difference
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
+        require_saved(self, difference, 1)
         if not isinstance(d_value, float):
-            require_upstream(self, d_value, difference.shape if self.reduction == "none" else ())
+            require_d_value(self, d_value, difference.shape if self.reduction == "none" else ())
             d_value = torch.as_tensor(d_value, dtype=difference.dtype)
         return scaled(difference, 2 * per_element(self.reduction, d_value, difference.numel()))
+
+    def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
+        return prediction.numel()

@@ -28,6 +28,7 @@ USED_BY_TEMPLATES = {
     "Formula",
     "Hooks",
     "Iterable",
+    "Loss",
     "Mapping",
     "Metric",
     "Module",
