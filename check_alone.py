@@ -46,7 +46,7 @@ def check_modules(present: set[str]) -> int:
     """The namespace shows these parts and no others, and every module of theirs can be imported."""
     mytorch = importlib.import_module("mytorch")
     require(mytorch.__file__ is None, f"mytorch must be a namespace, got {mytorch.__file__}: remove that file")
-    visible = {module.name for module in pkgutil.iter_modules(mytorch.__path__)} - {"commands"}
+    visible = {module.name for module in pkgutil.iter_modules(mytorch.__path__)} - {"commands", "__main__"}
     wanted = {"plugins", *present}
     require(visible == wanted, f"visible must be {sorted(wanted)}, got {sorted(visible)}")
     for name in set(PARTS) - present:

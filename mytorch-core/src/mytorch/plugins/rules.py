@@ -5,17 +5,27 @@ from __future__ import annotations
 import functools
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from mytorch.plugins.core_version import canonicalize_name
 from mytorch.plugins.errors import SettingsError
 
-if TYPE_CHECKING:
-    from mytorch.plugins.catalogue import Part
-
 VARIABLES = {name: f"MYTORCH_{name.upper()}_PLUGINS" for name in ("block", "only", "prefer")}
+
+
+class Named(Protocol):
+    """What a rule is about: something that a distribution offers under a name, such as a part of the catalogue."""
+
+    @property
+    def distribution(self) -> str:
+        """The distribution's name in the one spelling of PEP 503."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is offered."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +35,16 @@ class Rule:
     entry: str
     source: str
 
-    def covers(self, part: Part) -> bool:
+    def covers(self, part: Named) -> bool:
         """Whether the entry means this part."""
         distribution, colon, name = self.entry.partition(":")
         return canonicalize_name(distribution) == part.distribution and (not colon or name == part.name)
 
     def __str__(self) -> str:
         return f"{self.entry!r} in {self.source}"
+
+
+AnyNamed = TypeVar("AnyNamed", bound=Named)
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Rules:
     only: tuple[Rule, ...] = ()
     prefer: tuple[Rule, ...] = ()
 
-    def blocked(self, part: Part, own: bool) -> str | None:
+    def blocked(self, part: Named, own: bool) -> str | None:
         """The rule that keeps a part from being imported, in words; `own` are the project's, which `only` spares."""
         for rule in self.block:
             if rule.covers(part):
@@ -55,7 +68,7 @@ class Rules:
             return f"not among those allowed in {self.only[0].source}"
         return None
 
-    def preferred(self, parts: list[Part]) -> tuple[Part, Rule] | None:
+    def preferred(self, parts: Sequence[AnyNamed]) -> tuple[AnyNamed, Rule] | None:
         """The first of the preferences that means exactly one of these parts."""
         for rule in self.prefer:
             meant = [part for part in parts if rule.covers(part)]
