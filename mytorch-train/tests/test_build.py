@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy_parts import Chain, Points, SquaredError
 
-from mytorch.core import Module
+from mytorch.core import Module, metric_name
 from mytorch.plugins import MissingRequirementError, UnknownNameError, catalogue
 from mytorch.train import ExperimentError, load_experiment
 from mytorch.train.build import build, default_dtype, schedule_arguments, threads
@@ -141,6 +141,20 @@ def test_the_length_of_the_schedule_is_filled_in(content, given):
     setup = built(content, schedule={"type": "Ramp", **given})
     assert setup.schedule.total_steps == given.get("total_steps", 3 * 4)
     assert schedule_arguments(setup.experiment, 4) == {"total_steps": setup.schedule.total_steps}
+
+
+def test_a_metric_has_the_name_that_the_experiment_gives_it(content):
+    metrics = ["ErrorRate", {"type": "ErrorRate", "name": "error rate of rare classes"}]
+    assert [metric_name(metric) for metric in built(content, metrics=metrics).metrics] == [
+        "error_rate",
+        "error rate of rare classes",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", 3, ["a"]])
+def test_a_metric_that_is_named_by_what_is_no_text(content, name):
+    with pytest.raises(ExperimentError, match=r"metrics\.1\.name: ErrorRate: name must be text such as 'error_rate'"):
+        built(content, metrics=["ErrorRate", {"type": "ErrorRate", "name": name}])
 
 
 def test_no_test_data(content):

@@ -33,6 +33,26 @@ def test_a_metric_says_which_direction_is_good():
     assert len(training.history) == 6
 
 
+@pytest.mark.parametrize("said", [{}, {"higher_is_better": None}], ids=["nothing", "None"])
+def test_a_metric_that_does_not_say_so_cannot_be_watched(said):
+    class Silent:
+        reset, update, compute = Told.reset, Told.update, Told.compute
+
+    with pytest.raises(
+        ArgumentError,
+        match="EarlyStopping: monitor must be a metric that says whether higher is better, got 'train_",
+    ):
+        train(EarlyStopping("train_silent"), metrics=[type("Silent", (Silent,), said)()])
+
+
+def test_a_metric_is_watched_under_its_own_name():
+    watched, other = Praised(1, 2, 3, 4, 4, 4, 5), Praised(*range(20))
+    watched.name = "watched"
+    training = train(EarlyStopping("train_watched", patience=2), metrics=[other, watched])
+    assert len(training.history) == 6
+    assert {"train_watched", "train_praised"} <= training.history[0].keys()
+
+
 def test_a_loss_is_good_low():
     training = train(EarlyStopping("train_loss", patience=2), metrics=[], epochs=5)
     assert len(training.history) == 5

@@ -7,9 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 from toy_parts import Both, Chain, Dense, Noise, Rows, SquaredError, Table, network
 
-from mytorch.core import ArgumentError, Metric, ShapeError
-from mytorch.train import ErrorRate, MeanAbsoluteError, evaluate
-from mytorch.train.evaluation import metric_name
+from mytorch.core import ArgumentError, Loss, Metric, Module, ShapeError
+from mytorch.train import MeanAbsoluteError, evaluate
 
 
 def regression(rows=7):
@@ -18,18 +17,107 @@ def regression(rows=7):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("batch_size", [3, 7, 100])
-def test_the_loss_is_the_mean_a_row_whatever_the_batches(reduction, batch_size):
+def test_the_loss_is_the_mean_whatever_the_batches(reduction, batch_size):
     net, data = network(), regression()
     result = evaluate(net, SquaredError(reduction), data, batch_size=batch_size)
-    squares = (net(data.inputs) - data.targets).square()
-    expected = squares.mean() if reduction == "mean" else squares.sum() / 7
+    expected = (net(data.inputs) - data.targets).square().mean()
     assert result == {"loss": pytest.approx(float(expected), rel=1e-6)}
+
+
+class Important(Loss):
+    """The squared error, in which each row counts as much as its first target says; a mean of nothing is NaN."""
+
+    def __init__(self, reduction="mean"):
+        self.reduction = reduction
+
+    def forward(self, prediction, target):
+        total = (self.weights(target) * (prediction - target).square()).sum()
+        return total / self.weight_of(prediction, target) if self.reduction == "mean" else total, None
+
+    def weight_of(self, prediction, target):
+        return self.weights(target).sum()
+
+    def weights(self, target):
+        return target[:, :1].round().clamp(0)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_rows_that_count_for_more_or_for_nothing(reduction, batch_size):
+    net, data = network(), regression()
+    data.targets[:, 0] = torch.tensor([0.0, -1.0, 3.0, 1.0, 0.0, 2.0, 0.0])
+    expected = float(Important()(net(data.inputs), data.targets))
+    assert evaluate(net, Important(reduction), data, batch_size=batch_size)["loss"] == pytest.approx(expected)
+
+
+def test_a_set_in_which_nothing_counts_has_no_mean():
+    data = Table(torch.randn(4, 2), torch.zeros(4, 2))
+    assert math.isnan(evaluate(network(), Important(), data, batch_size=2)["loss"])
+
+
+class Plain(Module):
+    """A loss that does not say that it is one, of which rows count."""
+
+    def forward(self, prediction, target):
+        return (prediction - target).square().mean(), None
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_of_a_module_that_is_no_loss_rows_count(batch_size):
+    net, data = network(), regression()
+    expected = evaluate(net, SquaredError(), data)
+    assert evaluate(net, Plain(), data, batch_size=batch_size) == {"loss": pytest.approx(expected["loss"])}
+
+
+@pytest.mark.parametrize("weight", [-1, math.nan, math.inf, torch.tensor(-0.5)])
+def test_a_weight_that_is_none_is_refused_by_name(weight):
+    class Odd(SquaredError):
+        def weight_of(self, prediction, target):
+            return weight
+
+    with pytest.raises(ArgumentError, match="Odd: weight_of must return a number of at least 0, got "):
+        evaluate(network(), Odd(), regression())
+
+
+class Largest:
+    """A metric that knows nothing of this project."""
+
+    def __init__(self, scale=1.0):
+        self.scale = scale
+
+    def reset(self):
+        self.value = torch.tensor(0.0)
+
+    def update(self, prediction, target):
+        self.value = torch.maximum(self.value, self.scale * (prediction - target).abs().max())
+
+    def compute(self):
+        return self.value
+
+
+def test_a_metric_need_not_be_one_of_ours_and_two_of_a_class_stand_side_by_side():
+    net, data, thrice = network(), regression(), Largest(3.0)
+    thrice.name = "largest_thrice"
+    result = evaluate(net, None, data, [Largest(), thrice], batch_size=2)
+    largest = float((net(data.inputs) - data.targets).abs().max())
+    assert result == {"largest": pytest.approx(largest), "largest_thrice": pytest.approx(3 * largest)}
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(torch.zeros(3), r"a tensor of \(3,\)"), (None, "a NoneType"), ([1.0], "a list")]
+)
+def test_a_metric_that_is_no_number_is_refused(value, got):
+    class Several(Largest):
+        def compute(self):
+            return value
+
+    with pytest.raises(ArgumentError, match=f"Several: compute must return one number, got {got}"):
+        evaluate(network(), None, regression(), [Several()])
 
 
 def test_metrics_stand_under_their_names():
     result = evaluate(network(), SquaredError(), regression(), [MeanAbsoluteError()], batch_size=2)
     assert list(result) == ["loss", "mean_absolute_error"]
-    assert metric_name(ErrorRate()) == "error_rate"
 
 
 def test_metrics_alone_and_the_metrics_are_reset():

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mytorch.core import Metric, Module, MytorchError, Optimizer, Schedule, rebuild
+from mytorch.core import ArgumentError, Metric, Module, MytorchError, Optimizer, Schedule, metric_name, rebuild
 from mytorch.core.description import FORMAT
 from mytorch.plugins import catalogue, require
 from mytorch.train.arguments import check_arguments, construct
@@ -127,8 +127,21 @@ def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
 
 
 def build_metrics(experiment: Experiment) -> list[Metric]:
-    """The metrics, given by name or as a spec."""
-    return _build_parts("metrics", "metric", experiment.metrics)
+    """The metrics, given by name or as a spec, whose `name` is what the metric is called in tables."""
+    return [_build_metric(f"metrics.{index}", spec) for index, spec in enumerate(_specs(experiment.metrics))]
+
+
+def _build_metric(key: str, spec: Spec) -> Any:
+    cls, arguments = find(key, "metric", spec.type), spec.arguments
+    name = arguments.pop("name", None) if "name" not in _parameters(cls) else None
+    metric = construct(key, cls, arguments)
+    if name is not None:
+        metric.name = name
+    try:
+        metric_name(metric)
+    except ArgumentError as error:
+        raise ExperimentError(f"{key}.name: {error}") from error
+    return metric
 
 
 def build_callbacks(experiment: Experiment) -> list[object]:
@@ -137,8 +150,11 @@ def build_callbacks(experiment: Experiment) -> list[object]:
 
 
 def _build_parts(key: str, kind: str, entries: Sequence[str | Spec]) -> list[Any]:
-    specs = [Spec(type=entry) if isinstance(entry, str) else entry for entry in entries]
-    return [build_part(f"{key}.{index}", kind, spec) for index, spec in enumerate(specs)]
+    return [build_part(f"{key}.{index}", kind, spec) for index, spec in enumerate(_specs(entries))]
+
+
+def _specs(entries: Sequence[str | Spec]) -> list[Spec]:
+    return [Spec(type=entry) if isinstance(entry, str) else entry for entry in entries]
 
 
 def build_data(experiment: Experiment) -> tuple[Any, Any]:

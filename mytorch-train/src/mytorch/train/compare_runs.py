@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mytorch.core import metric_name
 from mytorch.plugins import MytorchError
 from mytorch.train.build import build_metrics
 from mytorch.train.errors import RunError
-from mytorch.train.evaluation import metric_name
 from mytorch.train.load_experiment import load_experiment, read_toml
 from mytorch.train.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.runs import last_record
@@ -76,7 +76,8 @@ def directions_of(path: Path) -> dict[str, bool]:
         metrics = build_metrics(load_experiment(path / EXPERIMENT_FILE))
     except MytorchError:  # a run of parts that are gone can still be compared
         return directions
-    return directions | {metric_name(metric): metric.higher_is_better for metric in metrics}
+    known = {metric_name(metric): getattr(metric, "higher_is_better", None) for metric in metrics}
+    return directions | {name: higher for name, higher in known.items() if higher is not None}
 
 
 def _content(folder: RunFolder) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,21 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Metric, Module, add_path
-from mytorch.train.batches import Batches, count_rows
+from mytorch.core import ArgumentError, Metric, Module, add_path, metric_name
+from mytorch.train.batches import Batches
+from mytorch.train.mean_loss import MeanLoss, sums, weight_of
 
 EVALUATION_BATCH = 8192
 """Rows a call in evaluation, where nothing is saved for a backward."""
 
 
-def metric_name(metric: Metric) -> str:
-    """The name of a metric in tables and histories: ErrorRate is error_rate."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__).lower()
-
-
 def averages(loss: Module) -> bool:
-    """Whether a batch's loss is a mean over its rows, and counts for each of them when batches are averaged."""
-    return getattr(loss, "reduction", "mean") != "sum"
+    """Whether a batch's loss is a mean."""
+    return not sums(loss)
 
 
 def require_number(loss: Module, value: Tensor, purpose: str) -> None:
@@ -63,27 +58,44 @@ def judging(net: Module) -> Iterator[None]:
 def evaluate(
     net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int = EVALUATION_BATCH
 ) -> dict[str, float]:
-    """The mean loss a row and every metric over a data set, in evaluation mode; the mode is put back after.
+    """The mean loss and every metric over a data set, in evaluation mode; the mode is put back after.
 
-    A data set whose targets are scaled for the loss has `in_units`; metrics see predictions and targets in units.
-    Returns {"loss": ..., "error_rate": ...}.
+    The mean is that over the whole set, whatever the batches; see MeanLoss. Metrics may be any objects with `reset`,
+    `update` and `compute`. A data set whose targets are scaled for the loss has `in_units`; metrics see predictions
+    and targets in units.
+    Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     """
-    total, rows = 0.0, 0
+    losses: list[tuple[Tensor, int | float | Tensor]] = []
     in_units = getattr(data, "in_units", None)
     for metric in metrics:
         metric.reset()
     with judging(net):
         for inputs, targets in Batches(data, batch_size):
             prediction = predict(net, inputs)
-            here = count_rows(targets)
             if loss is not None:
                 value = loss(prediction, targets)
                 require_number(loss, value, "judge by")
-                total += float(value) * (here if averages(loss) else 1)
-            rows += here
+                losses.append((value, weight_of(loss, prediction, targets)))
             if in_units is not None and metrics:
                 prediction, targets = in_units(prediction), in_units(targets)
             for metric in metrics:
                 metric.update(prediction, targets)
-    results = {} if loss is None else {"loss": total / rows if rows else float("nan")}
-    return results | {metric_name(metric): float(metric.compute()) for metric in metrics}
+    results = {} if loss is None else {"loss": _mean(loss, losses)}
+    return results | {metric_name(metric): _number(metric) for metric in metrics}
+
+
+def _mean(loss: Module, losses: list[tuple[Tensor, int | float | Tensor]]) -> float:
+    mean = MeanLoss(loss)
+    for value, weight in losses:  # after the last batch, since a GPU waits for each number
+        mean.add(value, weight)
+    return mean.compute()
+
+
+def _number(metric: Metric) -> float:
+    """What a metric computes. Raises ArgumentError unless it is one number."""
+    value = metric.compute()
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        got = f"a tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise ArgumentError(f"{type(metric).__name__}: compute must return one number, got {got}") from error

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mytorch.core import metric_name
 from mytorch.train.batches import fetch
 from mytorch.train.build import build_data, build_metrics, build_part, default_dtype, threads
 from mytorch.train.errors import RunError
-from mytorch.train.evaluation import evaluate, metric_name
+from mytorch.train.evaluation import evaluate
 from mytorch.train.experiment import Experiment
 from mytorch.train.judgement import Confusion, Judge, Residuals
 from mytorch.train.new_rows import rows_of, table_preparation

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mytorch.core import ArgumentError
-from mytorch.train.evaluation import metric_name
+from mytorch.core import ArgumentError, metric_name
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
@@ -39,8 +38,18 @@ class Monitor:
                 f"{self.owner}: monitor must be one of {', '.join(run.measured)}, got {self.name!r}{hint}"
             )
         quantity = self.name.removeprefix("train_").removeprefix("test_")
-        self.higher_is_better = any(m.higher_is_better for m in run.metrics if metric_name(m) == quantity)
+        metric = next((metric for metric in run.metrics if metric_name(metric) == quantity), None)
+        self.higher_is_better = metric is not None and self._direction(metric)
         self.best = self.epoch = None
+
+    def _direction(self, metric: Any) -> bool:
+        higher: bool | None = getattr(metric, "higher_is_better", None)
+        if higher is None:
+            raise ArgumentError(
+                f"{self.owner}: monitor must be a metric that says whether higher is better, got {self.name!r}; "
+                f"set higher_is_better to True or False on its metric, {type(metric).__name__}"
+            )
+        return higher
 
     def improved(self, epoch: int, record: Mapping[str, float]) -> bool | None:
         """Whether an epoch's value is the best, which it then becomes; None if the epoch was not evaluated."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, metric_name
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.choose_step import TakeStep, choose_step
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import averages, evaluate, metric_name
+from mytorch.train.evaluation import averages, evaluate
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.snapshot import Snapshot
 
@@ -191,7 +191,9 @@ def _require_trained(net: Module, optimizer: Optimizer) -> None:
 def _require_different(metrics: Sequence[Metric]) -> None:
     names = Counter(["loss", *map(metric_name, metrics)])
     if twice := [name for name, count in names.items() if count > 1]:
-        raise ArgumentError(f"Training: metrics must have different names, got {twice[0]} twice")
+        raise ArgumentError(
+            f"Training: metrics must have different names, got {twice[0]} twice; give one of them another `name`"
+        )
 
 
 def _require_eager(engine: Engine) -> None:

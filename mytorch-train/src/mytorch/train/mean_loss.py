@@ -1,0 +1,56 @@
+"""The mean of a loss over batches of any size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Loss, Module
+from mytorch.train.batches import count_rows
+
+
+def weight_of(loss: Module, prediction: Any, targets: Any) -> int | float | Tensor:
+    """What a batch counts for when the loss is averaged; a module that is no Loss counts rows."""
+    return loss.weight_of(prediction, targets) if isinstance(loss, Loss) else count_rows(targets)
+
+
+def sums(loss: Module) -> bool:
+    """Whether a batch's value is the sum of what the loss averages, and not their mean."""
+    return isinstance(loss, Loss) and loss.reduction == "sum"
+
+
+class MeanLoss:
+    """The mean of a loss over the batches that were added: what it would be over all of them at once.
+
+    Formula: sum(value * weight) / sum(weight) of means, sum(value) / sum(weight) of sums; NaN if the weights are 0.
+    A batch of weight 0, such as one whose targets are all ignored, counts for nothing, whatever its value.
+
+    Example:
+        >>> from mytorch.core import Loss
+        >>> mean = MeanLoss(Loss())
+        >>> mean.add(1.0, 3)
+        >>> mean.add(2.0, 1)
+        >>> mean.add(float("nan"), 0)
+        >>> mean.compute()
+        1.25
+    """
+
+    def __init__(self, loss: Module) -> None:
+        self._owner = type(loss).__name__
+        self._sums = sums(loss)
+        self._total = self._weight = 0.0
+
+    def add(self, value: float | Tensor, weight: float | Tensor) -> None:
+        """Take in a batch's value and its weight. Raises ArgumentError unless the weight is a number of at least 0."""
+        weight = float(weight)
+        if not 0 <= weight < math.inf:
+            raise ArgumentError(f"{self._owner}: weight_of must return a number of at least 0, got {weight}")
+        if weight:
+            self._total += float(value) * (1.0 if self._sums else weight)
+            self._weight += weight
+
+    def compute(self) -> float:
+        """The mean over all batches."""
+        return self._total / self._weight if self._weight else math.nan
