@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from mytorch.core import Loss, Module
 from mytorch.train.build import Setup, schedule_arguments
 from mytorch.train.choose_step import choose_step
 from mytorch.train.evaluation import evaluate
+from mytorch.train.mean_loss import sums, weight_of
 from mytorch.train.parity.twin import twin_of, twin_optimizer, twin_schedule
 
 
@@ -102,9 +105,25 @@ class Torchs:
         self.optimizer.load_state_dict(state)
 
 
+class _Judging(Loss):
+    """A contestant's loss, averaged over batches as that of the experiment is."""
+
+    def __init__(self, ours: Module, value_of: Callable[[Any, Any], Tensor]) -> None:
+        self.ours, self.value_of, self.reduction = ours, value_of, "sum" if sums(ours) else "mean"
+
+    def forward(self, prediction: Any, target: Any) -> tuple[Tensor, None]:
+        return self.value_of(prediction, target), None
+
+    def weight_of(self, prediction: Any, target: Any) -> int | float | Tensor:
+        return weight_of(self.ours, prediction, target)
+
+
 def judge(contestant: Contestant, setup: Setup) -> dict[str, float]:
     """Metrics on the training data, loss and metrics on the test data."""
-    net, loss = contestant.net, contestant.loss
+    net, loss = (
+        contestant.net,
+        _Judging(setup.loss, contestant.loss.__call__),
+    )  # a method, since a module holds no torch.nn.Module
     trained = evaluate(net, None, setup.batches.data, setup.metrics) if setup.metrics else {}
     tested = {} if setup.test is None else evaluate(net, loss, setup.test, setup.metrics)
     return {f"train_{name}": value for name, value in trained.items()} | {
