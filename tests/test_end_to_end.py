@@ -199,7 +199,7 @@ def test_a_loss_that_stops_being_finite_is_traced_to_its_layer(tmp_path):
 
 def test_wrong_shapes_name_the_layer_and_both_sizes(tmp_path):
     said = mytorch(tmp_path, "train", "disk", "--set", "model.layers.2.in_features=24", status=1)
-    assert "Linear: last axis of input must be 24, got 25" in said
+    assert "Linear: last axis of x must be 24, got 25" in said
     assert "in layer '2' (Linear) of Sequential" in said
 
 

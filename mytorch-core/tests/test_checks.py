@@ -1,13 +1,16 @@
 """The checks that layers call, and what their errors say."""
 
+from collections import namedtuple
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from mytorch.core import (
     ArgumentError,
     AutogradError,
+    ContractError,
     DtypeError,
     Module,
     ShapeError,
@@ -15,10 +18,15 @@ from mytorch.core import (
     require_choice,
     require_dimensions,
     require_floating,
+    require_floating_dtype,
+    require_input,
     require_last_axis,
     require_no_grad,
+    require_pair,
     require_range,
     require_same_shape,
+    require_upstream,
+    require_whole,
 )
 
 
@@ -28,12 +36,12 @@ class Layer(Module):
 
 def test_an_input_that_requires_grad_raises_with_the_way_out() -> None:
     x = torch.randn(2, requires_grad=True)
-    message = r"Layer: input must not require grad.* pass x\.detach\(\), or work under torch\.inference_mode\(\)"
+    message = r"Layer: x must not require grad.* pass x\.detach\(\), or work under torch\.inference_mode\(\)"
     for check in (
         lambda: require_no_grad(Layer(), x),
         lambda: require_last_axis(Layer(), x, 2),
         lambda: require_dimensions(Layer(), x, 1),
-        lambda: require_same_shape(Layer(), x, x.detach()),
+        lambda: require_input(Layer(), x),
     ):
         with pytest.raises(AutogradError, match=message):
             check()
@@ -56,11 +64,11 @@ def test_shapes_name_the_rule_and_what_came() -> None:
     require_last_axis(Layer(), x, 3)
     require_dimensions(Layer(), x, 2, 3)
     require_same_shape(Layer(), x, torch.zeros(4, 3))
-    with pytest.raises(ShapeError, match=r"Layer: last axis of input must be 5, got 3 in a tensor of \(4, 3\)"):
+    with pytest.raises(ShapeError, match=r"Layer: last axis of x must be 5, got 3 in a tensor of \(4, 3\)"):
         require_last_axis(Layer(), x, 5)
     with pytest.raises(ShapeError, match=r"last axis of query must be 5, got no axis in a tensor of \(\)"):
         require_last_axis(Layer(), torch.tensor(1.0), 5, "query")
-    with pytest.raises(ShapeError, match=r"Layer: input must have 3 or 4 axes, got 2 in \(4, 3\)"):
+    with pytest.raises(ShapeError, match=r"Layer: x must have 3 or 4 axes, got 2 in \(4, 3\)"):
         require_dimensions(Layer(), x, 3, 4)
     with pytest.raises(ShapeError, match=r"target must have the shape of the prediction, \(4, 3\), got \(3,\)$"):
         require_same_shape(Layer(), x, torch.zeros(3))
@@ -69,7 +77,7 @@ def test_shapes_name_the_rule_and_what_came() -> None:
 
 
 def test_dtypes_choices_and_ranges() -> None:
-    with pytest.raises(DtypeError, match=r"Layer: input must be floating point, got torch\.int64; convert with"):
+    with pytest.raises(DtypeError, match=r"Layer: x must be floating point, got torch\.int64; convert with"):
         require_floating(Layer(), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(ArgumentError, match="Layer: mode must be one of a, b, got 'c'"):
         require_choice(Layer(), "mode", "c", ("a", "b"))
@@ -80,7 +88,86 @@ def test_dtypes_choices_and_ranges() -> None:
     require_range("Drop", "p", torch.tensor(0.5), 0, 1)
 
 
-@pytest.mark.parametrize("value", ["fast", None])
+@pytest.mark.parametrize("value", ["fast", None, True])
 def test_a_range_is_for_numbers(value: Any) -> None:
     with pytest.raises(ArgumentError, match=f"SGD: lr must be a number, got {value!r}"):
         require_range("SGD", "lr", value, 0.0)
+
+
+@pytest.mark.parametrize("value", [2.5, True, "3", None, -1, torch.tensor(3)], ids=str)
+def test_a_size_is_a_whole_number(value: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"Linear: in_features must be a whole number of at least 0, got "):
+        require_whole("Linear", "in_features", value)
+    require_whole("Linear", "in_features", 0)
+    with pytest.raises(ArgumentError, match="Conv: groups must be a whole number of at least 1, got 0"):
+        require_whole("Conv", "groups", 0, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64, "float32"], ids=str)
+def test_weights_are_floating_point(dtype: Any) -> None:
+    with pytest.raises(ArgumentError, match="Layer: dtype must be floating point, since weights are trained, got "):
+        require_floating_dtype(Layer(), dtype)
+    for allowed in (None, torch.float64, torch.bfloat16):
+        require_floating_dtype(Layer(), allowed)
+
+
+NO_TENSORS = [(np.zeros(2), "a NumPy array"), ([1.0], "a list"), (1.0, "a float"), (None, "None")]
+
+
+@pytest.mark.parametrize(("x", "kind"), NO_TENSORS, ids=str)
+def test_what_is_no_tensor_is_refused_with_the_way_out(x: Any, kind: str) -> None:
+    text = rf"^Layer: query must be a tensor, got {kind}; convert with torch\.as_tensor\(query\)$"
+    for check in (
+        lambda: require_input(Layer(), x, "query"),
+        lambda: require_last_axis(Layer(), x, 2, "query"),
+        lambda: require_dimensions(Layer(), x, 1, name="query"),
+    ):
+        with pytest.raises(ArgumentError, match=text):
+            check()
+    for pair, name in (((x, torch.zeros(1)), "prediction"), ((torch.zeros(1), x), "target")):
+        with pytest.raises(ArgumentError, match=f"Layer: {name} must be a tensor, got {kind}"):
+            require_same_shape(Layer(), *pair)
+
+
+WRONG_UPSTREAM = [
+    *((torch.zeros(shape), str(shape)) for shape in [(3,), (1, 3), (4, 1), (3, 4), (12,), (), (4, 3, 1)]),
+    *NO_TENSORS,
+]
+
+
+@pytest.mark.parametrize(("d_y", "got"), WRONG_UPSTREAM, ids=str)
+def test_an_upstream_gradient_has_the_shape_of_the_output(d_y: Any, got: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        require_upstream(Layer(), d_y, torch.Size([4, 3]))
+    assert str(caught.value) == f"Layer: d_y must have the shape of the output, (4, 3), got {got}"
+
+
+def test_an_upstream_gradient_has_the_name_of_its_output() -> None:
+    require_upstream(Layer(), torch.zeros(2, 3), (2, 3))
+    require_upstream(Layer(), torch.zeros(()), ())
+    with pytest.raises(ShapeError, match=r"Layer: d_h must have the shape of the output, \(2,\), got \(3,\)"):
+        require_upstream(Layer(), torch.zeros(3), (2,), "d_h")
+
+
+@pytest.mark.parametrize(
+    ("result", "got"),
+    [
+        (torch.zeros(2, 3), "a Tensor"),  # two rows, which would be unpacked as output and saved
+        ([1, 2], "a list"),
+        ((1,), "a tuple of 1"),
+        ((1, 2, 3), "a tuple of 3"),
+        (None, "None"),
+    ],
+    ids=str,
+)
+def test_a_forward_returns_a_pair(result: Any, got: str) -> None:
+    with pytest.raises(
+        ContractError, match=rf"^Layer: forward must return a pair \(output, saved\), got {got}; write"
+    ):
+        require_pair(Layer(), result)
+
+
+def test_a_named_pair_is_a_pair_and_the_error_a_type_error() -> None:
+    require_pair(Layer(), (None, None))
+    require_pair(Layer(), namedtuple("Result", "output saved")(1, 2))
+    assert issubclass(ContractError, TypeError)

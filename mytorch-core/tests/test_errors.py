@@ -6,12 +6,14 @@ from mytorch import core, plugins
 
 BUILTINS = {
     core.ShapeError: ValueError,
+    core.ContractError: TypeError,
     core.DtypeError: TypeError,
     core.AutogradError: RuntimeError,
     core.ModuleTreeError: TypeError,
     core.StateError: ValueError,
     core.DescriptionError: ValueError,
     core.ArgumentError: ValueError,
+    plugins.FileError: OSError,
     plugins.PluginError: RuntimeError,
     plugins.DuplicateError: RuntimeError,
     plugins.UnknownNameError: LookupError,

@@ -65,5 +65,5 @@ def test_an_error_of_the_outermost_module_needs_no_path() -> None:
 
 
 def test_the_message_itself_stays() -> None:
-    with pytest.raises(ShapeError, match="Picky: last axis of input must be 7, got 3"):
+    with pytest.raises(ShapeError, match="Picky: last axis of x must be 7, got 3"):
         Chain([Picky(7)]).forward(torch.zeros(2, 3))

@@ -56,7 +56,7 @@ def test_input_grad_false(layer, twin):
 
 @each_layer
 def test_bad_use(layer, twin):
-    with pytest.raises(AutogradError, match=f"{layer.__name__}: input must not require grad"):
+    with pytest.raises(AutogradError, match=f"{layer.__name__}: x must not require grad"):
         layer().forward(torch.zeros(3, requires_grad=True))
     with pytest.raises(TypeError):
         layer(inplace=True)

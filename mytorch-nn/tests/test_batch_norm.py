@@ -82,10 +82,10 @@ def test_reset_parameters():
 @pytest.mark.parametrize(
     ("shape", "text"),
     [
-        ((1, 3), "BatchNorm1d: input must have more than one value per channel in training mode, got (1, 3)"),
-        ((1, 3, 1), "BatchNorm1d: input must have more than one value per channel in training mode, got (1, 3, 1)"),
-        ((5, 4), "BatchNorm1d: input must have 3 channels, got 4 in (5, 4)"),
-        ((3,), "BatchNorm1d: input must have 2 or 3 axes, got 1 in (3,)"),
+        ((1, 3), "BatchNorm1d: x must have more than one value per channel in training mode, got (1, 3)"),
+        ((1, 3, 1), "BatchNorm1d: x must have more than one value per channel in training mode, got (1, 3, 1)"),
+        ((5, 4), "BatchNorm1d: x must have 3 channels, got 4 in (5, 4)"),
+        ((3,), "BatchNorm1d: x must have 2 or 3 axes, got 1 in (3,)"),
     ],
 )
 def test_bad_input(shape, text):

@@ -73,7 +73,7 @@ def test_bad_input(options, target, error, text):
 
 def test_a_target_that_requires_grad_is_refused():
     prediction, target = torch.randn(4, 3), torch.rand(4, 3, requires_grad=True)
-    with pytest.raises(AutogradError, match="BCEWithLogitsLoss: input must not require grad"):
+    with pytest.raises(AutogradError, match="BCEWithLogitsLoss: target must not require grad"):
         BCEWithLogitsLoss().forward(prediction, target)
     with torch.inference_mode():
         BCEWithLogitsLoss().forward(prediction, target)

@@ -178,7 +178,7 @@ def test_bad_upstream_gradient():
 
 def test_a_target_that_requires_grad_is_refused():
     prediction, target = torch.randn(4, 3), torch.rand(4, 3, requires_grad=True)
-    with pytest.raises(AutogradError, match="CrossEntropyLoss: input must not require grad"):
+    with pytest.raises(AutogradError, match="CrossEntropyLoss: target must not require grad"):
         CrossEntropyLoss().forward(prediction, target)
     with torch.inference_mode():
         CrossEntropyLoss().forward(prediction, target)

@@ -32,9 +32,9 @@ def test_the_contract(shape, options):
 @pytest.mark.parametrize(
     ("shape", "options", "text"),
     [
-        ((3,), {}, "Flatten: input must have axes 1 to -1, in this order, got 1 axes in (3,)"),
-        ((3, 2), {"end_dim": 2}, "Flatten: input must have axes 1 to 2, in this order, got 2 axes in (3, 2)"),
-        ((3, 2), {"end_dim": 0}, "Flatten: input must have axes 1 to 0, in this order, got 2 axes in (3, 2)"),
+        ((3,), {}, "Flatten: x must have axes 1 to -1, in this order, got 1 axes in (3,)"),
+        ((3, 2), {"end_dim": 2}, "Flatten: x must have axes 1 to 2, in this order, got 2 axes in (3, 2)"),
+        ((3, 2), {"end_dim": 0}, "Flatten: x must have axes 1 to 0, in this order, got 2 axes in (3, 2)"),
     ],
 )
 def test_bad_input(shape, options, text):

@@ -90,9 +90,9 @@ def test_device_dtype_and_repr():
 @pytest.mark.parametrize(
     ("x", "error", "text"),
     [
-        (torch.zeros(5, 2), ShapeError, "Linear: last axis of input must be 3, got 2 in a tensor of (5, 2)"),
-        (torch.tensor(1.0), ShapeError, "Linear: last axis of input must be 3, got no axis in a tensor of ()"),
-        (torch.zeros(5, 3, requires_grad=True), AutogradError, "Linear: input must not require grad"),
+        (torch.zeros(5, 2), ShapeError, "Linear: last axis of x must be 3, got 2 in a tensor of (5, 2)"),
+        (torch.tensor(1.0), ShapeError, "Linear: last axis of x must be 3, got no axis in a tensor of ()"),
+        (torch.zeros(5, 3, requires_grad=True), AutogradError, "Linear: x must not require grad"),
     ],
 )
 def test_bad_input(x, error, text):
@@ -127,5 +127,5 @@ def test_a_layer_without_weights_is_no_mistake(sizes):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
 def test_an_input_of_another_dtype_than_the_weights(dtype):
-    with pytest.raises(DtypeError, match=r"Linear: input must have the dtype of the parameters, torch.float32, got"):
+    with pytest.raises(DtypeError, match=r"Linear: x must have the dtype of the parameters, torch.float32, got"):
         Linear(3, 4).forward(torch.ones(5, 3).to(dtype))

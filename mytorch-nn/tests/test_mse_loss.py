@@ -53,7 +53,12 @@ def test_a_target_of_another_dtype():
             DtypeError,
             "MSELoss: prediction must be floating point, got torch.int",
         ),
-        (torch.zeros(2, requires_grad=True), torch.zeros(2), AutogradError, "MSELoss: input must not require grad"),
+        (
+            torch.zeros(2, requires_grad=True),
+            torch.zeros(2),
+            AutogradError,
+            "MSELoss: prediction must not require grad",
+        ),
     ],
 )
 def test_bad_input(prediction, target, error, text):
@@ -80,7 +85,7 @@ def test_bad_reduction():
 
 def test_a_target_that_requires_grad_is_refused():
     prediction, target = torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)
-    with pytest.raises(AutogradError, match="MSELoss: input must not require grad"):
+    with pytest.raises(AutogradError, match="MSELoss: target must not require grad"):
         MSELoss().forward(prediction, target)
     with torch.inference_mode():
         MSELoss().forward(prediction, target)

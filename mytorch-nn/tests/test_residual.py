@@ -42,5 +42,5 @@ def test_bad_use():
         Residual(Linear(3, 1))(torch.zeros(5, 3))
     with pytest.raises(ArgumentError, match="Residual: child must be a Module, got the class Tanh"):
         Residual(Tanh)
-    with pytest.raises(AutogradError, match="Residual: input must not require grad"):
+    with pytest.raises(AutogradError, match="Residual: x must not require grad"):
         Residual(Tanh())(torch.zeros(3, requires_grad=True))

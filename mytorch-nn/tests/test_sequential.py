@@ -211,9 +211,7 @@ def test_a_layer_set_within_a_container_may_be_used_outside_it(at):
 
 def test_an_error_names_the_path_to_the_layer():
     net = Sequential(Linear(2, 3), Sequential(ReLU(), Linear(4, 1)))
-    with pytest.raises(
-        ValueError, match=r"Linear: last axis of input must be 4, got 3 in a tensor of \(5, 3\)"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"Linear: last axis of x must be 4, got 3 in a tensor of \(5, 3\)") as caught:
         net.forward(torch.zeros(5, 2))
     add_path(caught.value, net)
     assert caught.value.__notes__ == ["in layer '1.1' (Linear) of Sequential"]

@@ -76,7 +76,7 @@ def test_a_schedule_is_checked_without_an_optimizer_to_build_it_with(content):
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
-        ({"model.layers.0.in_features": 3}, "Dense: last axis of input must be 3, got 2"),
+        ({"model.layers.0.in_features": 3}, "Dense: last axis of x must be 3, got 2"),
         ({"data.targets": "as-is"}, "SquaredError: target must have the shape of the prediction"),
         ({"loss.reduction": "none"}, "SquaredError: the value to judge by must be one number"),
         ({"metrics": ["ErrorRate", "ErrorRate"]}, "metrics must have different names, got error_rate twice"),

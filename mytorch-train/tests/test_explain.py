@@ -140,7 +140,7 @@ def test_the_time_of_writing_down_does_not_count():
 
 
 def test_an_error_names_the_layer():
-    with pytest.raises(ShapeError, match="last axis of input must be 4, got 3") as info:
+    with pytest.raises(ShapeError, match="last axis of x must be 4, got 3") as info:
         explain(Chain(Dense(2, 3), Chain(Dense(4, 3))), SquaredError(), torch.randn(4, 2), torch.randn(4, 3))
     assert info.value.__notes__ == ["in layer '1.0' (Dense) of Chain"]
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_guessed_is_asked_for(run):
 def test_inputs_that_are_refused_are_told(run):
     status, said = run("Scale", "--input", "5x4")
     assert status == 1
-    assert "got ShapeError: Scale: last axis of input must be 3, got 4" in said
+    assert "got ShapeError: Scale: last axis of x must be 3, got 4" in said
     assert "--input 5x3" in said
 
 

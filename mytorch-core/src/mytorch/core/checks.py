@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core.errors import ArgumentError, AutogradError, DtypeError, ShapeError
+from mytorch.core.errors import ArgumentError, AutogradError, ContractError, DtypeError, ShapeError
 
 _autograd_allowed = ContextVar("autograd_allowed", default=False)
 
@@ -24,37 +25,68 @@ def allow_autograd() -> Iterator[None]:
         _autograd_allowed.reset(token)
 
 
-def require_no_grad(owner: object, x: Tensor) -> None:
+def require_input(owner: object, x: Any, name: str = "x") -> None:
+    """Raise ArgumentError unless `x` is a tensor; AutogradError if autograd would record what a layer does to it."""
+    if not isinstance(x, Tensor):
+        raise ArgumentError(
+            f"{_name(owner)}: {name} must be a tensor, got {kind_of(x)}; convert with torch.as_tensor({name})"
+        )
+    if x.requires_grad:
+        require_no_grad(owner, x, name)
+
+
+def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
     """Raise AutogradError if autograd would record what a layer does to `x`."""
     if x.requires_grad and torch.is_grad_enabled() and not _autograd_allowed.get():
         raise AutogradError(
-            f"{_name(owner)}: input must not require grad, since the backward pass is written out, got a tensor "
-            "with requires_grad=True; pass x.detach(), or work under torch.inference_mode()"
+            f"{_name(owner)}: {name} must not require grad, since the backward pass is written out, got a tensor "
+            f"with requires_grad=True; pass {name}.detach(), or work under torch.inference_mode()"
         )
 
 
-def require_last_axis(owner: object, x: Tensor, size: int, subject: str = "input") -> None:
-    """Raise ShapeError unless `x` has shape (..., size)."""
-    if x.requires_grad:
-        require_no_grad(owner, x)
+def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str = "d_y") -> None:
+    """Raise ShapeError unless an upstream gradient is a tensor with the shape of the output.
+
+    Every backward calls it first: another shape would be broadcast to a wrong gradient, and some of torch's raw
+    kernels read beyond a tensor that is too short. A layer with several outputs calls it for each gradient that is
+    not None.
+    """
+    if not isinstance(d_y, Tensor) or d_y.shape != shape:
+        got = tuple(d_y.shape) if isinstance(d_y, Tensor) else kind_of(d_y)
+        raise ShapeError(f"{_name(owner)}: {name} must have the shape of the output, {tuple(shape)}, got {got}")
+
+
+def require_pair(module: object, result: Any) -> None:
+    """Raise ContractError unless a forward returned a tuple of two, its output and what backward needs."""
+    if not isinstance(result, tuple) or len(result) != 2:
+        got = f"a tuple of {len(result)}" if isinstance(result, tuple) else kind_of(result)
+        raise ContractError(
+            f"{_name(module)}: forward must return a pair (output, saved), got {got}; write return y, None where "
+            "backward needs nothing"
+        )
+
+
+def require_last_axis(owner: object, x: Tensor, size: int, name: str = "x") -> None:
+    """Raise ShapeError unless `x` is a tensor of shape (..., size)."""
+    require_input(owner, x, name)
     if x.dim() == 0 or x.shape[-1] != size:
         raise ShapeError(
-            f"{_name(owner)}: last axis of {subject} must be {size}, got {_last(x)} in a tensor of {tuple(x.shape)}"
+            f"{_name(owner)}: last axis of {name} must be {size}, got {_last(x)} in a tensor of {tuple(x.shape)}"
         )
 
 
-def require_dimensions(owner: object, x: Tensor, *allowed: int, subject: str = "input") -> None:
-    """Raise ShapeError unless the number of axes of `x` is one of those allowed."""
-    require_no_grad(owner, x)
+def require_dimensions(owner: object, x: Tensor, *allowed: int, name: str = "x") -> None:
+    """Raise ShapeError unless `x` is a tensor whose number of axes is one of those allowed."""
+    require_input(owner, x, name)
     if x.dim() not in allowed:
         rule = " or ".join(str(count) for count in allowed)
-        raise ShapeError(f"{_name(owner)}: {subject} must have {rule} axes, got {x.dim()} in {tuple(x.shape)}")
+        raise ShapeError(f"{_name(owner)}: {name} must have {rule} axes, got {x.dim()} in {tuple(x.shape)}")
 
 
 def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> None:
-    """Raise ShapeError unless prediction and target have one shape: broadcasting would hide a mistake."""
-    if prediction.requires_grad:
-        require_no_grad(owner, prediction)
+    """Raise ShapeError unless prediction and target are tensors of one shape: broadcasting would hide a mistake."""
+    require_input(owner, prediction, "prediction")
+    require_input(owner, target, "target")
     if prediction.shape != target.shape:
         raise ShapeError(
             f"{_name(owner)}: target must have the shape of the prediction, {tuple(prediction.shape)}, "
@@ -62,36 +94,59 @@ def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> Non
         )
 
 
-def require_floating(owner: object, x: Tensor, subject: str = "input") -> None:
+def require_floating(owner: object, x: Tensor, name: str = "x") -> None:
     """Raise DtypeError unless `x` holds floating-point numbers."""
     if not x.is_floating_point():
-        raise DtypeError(f"{_name(owner)}: {subject} must be floating point, got {x.dtype}; convert with .float()")
+        raise DtypeError(f"{_name(owner)}: {name} must be floating point, got {x.dtype}; convert with .float()")
 
 
-def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, subject: str = "input") -> None:
+def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, name: str = "x") -> None:
     """Raise DtypeError unless `x` has the dtype of the parameters that it meets."""
     if x.dtype is not dtype:
         raise DtypeError(
-            f"{_name(owner)}: {subject} must have the dtype of the parameters, {dtype}, got {x.dtype}; "
+            f"{_name(owner)}: {name} must have the dtype of the parameters, {dtype}, got {x.dtype}; "
             f"convert it with .to({dtype}), or the model"
         )
 
 
-def require_choice(owner: object, subject: str, value: object, choices: tuple[str, ...]) -> None:
+def require_floating_dtype(owner: object, dtype: Any) -> None:
+    """Raise ArgumentError unless a constructor's `dtype` is None or one of torch's floating-point dtypes."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ArgumentError(
+            f"{_name(owner)}: dtype must be floating point, since weights are trained, got {dtype!r}; "
+            "write torch.float32, or leave it out"
+        )
+
+
+def require_choice(owner: object, name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ArgumentError unless a named option is one of its choices."""
     if value not in choices:
-        raise ArgumentError(f"{_name(owner)}: {subject} must be one of {', '.join(choices)}, got {value!r}")
+        raise ArgumentError(f"{_name(owner)}: {name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def require_whole(owner: object, name: str, value: object, low: int = 0) -> None:
+    """Raise ArgumentError unless `value` is a whole number of at least `low` (which True is not)."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ArgumentError(f"{_name(owner)}: {name} must be a whole number of at least {low}, got {value!r}")
 
 
 def require_range(
-    owner: object, subject: str, value: float | Tensor, low: float = -float("inf"), high: float = float("inf")
+    owner: object, name: str, value: float | Tensor, low: float = -float("inf"), high: float = float("inf")
 ) -> None:
-    """Raise ArgumentError unless low <= value <= high (which NaN is not)."""
-    if not isinstance(value, (int, float, Tensor)):
-        raise ArgumentError(f"{_name(owner)}: {subject} must be a number, got {value!r}")
-    if not low <= value <= high:
+    """Raise ArgumentError unless `value` is a number (which True is not) with low <= value <= high."""
+    if not isinstance(value, (int, float, Tensor)) or isinstance(value, bool):
+        raise ArgumentError(f"{_name(owner)}: {name} must be a number, got {value!r}")
+    if not low <= value <= high:  # which NaN is not
         rule = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
-        raise ArgumentError(f"{_name(owner)}: {subject} must be {rule}, got {value}")
+        raise ArgumentError(f"{_name(owner)}: {name} must be {rule}, got {value}")
+
+
+def kind_of(value: object) -> str:
+    """What an error says of a value that is of the wrong kind: None, or "a list", "an ndarray"."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}" if kind != "ndarray" else "a NumPy array"
 
 
 def _name(owner: object) -> str:

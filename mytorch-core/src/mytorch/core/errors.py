@@ -19,6 +19,10 @@ class ModuleTreeError(MytorchError, TypeError):
     """A module holds a Module or Parameter where it would not be found."""
 
 
+class ContractError(MytorchError, TypeError):
+    """A module's method returned what the contract does not allow, such as a forward that returns no pair."""
+
+
 class StateError(MytorchError, ValueError):
     """A state dict does not fit the module or optimizer; the text lists every difference."""
 
@@ -34,6 +38,7 @@ class ArgumentError(MytorchError, ValueError):
 __all__ = [
     "ArgumentError",
     "AutogradError",
+    "ContractError",
     "DescriptionError",
     "DtypeError",
     "ModuleTreeError",

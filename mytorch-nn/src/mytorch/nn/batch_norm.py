@@ -74,12 +74,12 @@ class BatchNorm1d(Module):
         require_dimensions(self, x, 2, 3)
         if x.shape[1] != self.num_features:
             raise ShapeError(
-                f"BatchNorm1d: input must have {self.num_features} channels, got {x.shape[1]} in {tuple(x.shape)}"
+                f"BatchNorm1d: x must have {self.num_features} channels, got {x.shape[1]} in {tuple(x.shape)}"
             )
         of_batch = self.training or self.running_mean is None
         if of_batch and x.numel() == self.num_features:
             raise ShapeError(
-                "BatchNorm1d: input must have more than one value per channel in training mode, "
+                "BatchNorm1d: x must have more than one value per channel in training mode, "
                 f"got {tuple(x.shape)}; use a larger batch, or eval()"
             )
         if self.training and self.num_batches_tracked is not None:

@@ -11,7 +11,6 @@ from mytorch.core import (
     ShapeError,
     require_d_value,
     require_floating,
-    require_no_grad,
     require_same_shape,
 )
 from mytorch.nn.loss import per_element, require_reduction, require_saved
@@ -41,8 +40,6 @@ class BCEWithLogitsLoss(Loss):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         require_same_shape(self, prediction, target)
-        if target.requires_grad:
-            require_no_grad(self, target)
         require_floating(self, prediction, "prediction")
         require_floating(self, target, "target")
         weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)

@@ -16,7 +16,7 @@ from mytorch.core import (
     ShapeError,
     require_d_value,
     require_floating,
-    require_no_grad,
+    require_input,
     require_range,
     require_same_shape,
 )
@@ -132,9 +132,8 @@ class CrossEntropyLoss(Loss):
         )
 
     def _check(self, prediction: Tensor, target: Tensor) -> None:
-        require_no_grad(self, prediction)
-        if target.requires_grad:
-            require_no_grad(self, target)
+        require_input(self, prediction, "prediction")
+        require_input(self, target, "target")
         require_floating(self, prediction, "prediction")
         if prediction.dim() == 0:
             raise ShapeError("CrossEntropyLoss: prediction must have an axis of classes, got a tensor without axes")

@@ -29,7 +29,7 @@ class Flatten(Module):
             axes[self.start_dim] > axes[self.end_dim]
         ):
             raise ShapeError(
-                f"Flatten: input must have axes {self.start_dim} to {self.end_dim}, in this order, "
+                f"Flatten: x must have axes {self.start_dim} to {self.end_dim}, in this order, "
                 f"got {x.dim()} axes in {tuple(x.shape)}"
             )
         return x.flatten(self.start_dim, self.end_dim), x.shape

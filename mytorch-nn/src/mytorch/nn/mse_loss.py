@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import Loss, require_d_value, require_floating, require_no_grad, require_same_shape
+from mytorch.core import Loss, require_d_value, require_floating, require_same_shape
 from mytorch.nn.loss import per_element, reduce, require_reduction, require_saved, scaled
 
 
@@ -24,8 +24,6 @@ class MSELoss(Loss):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         require_same_shape(self, prediction, target)
-        if target.requires_grad:
-            require_no_grad(self, target)
         if not prediction.is_floating_point():
             require_floating(self, prediction, "prediction")
         difference = prediction - target
