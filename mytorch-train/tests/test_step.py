@@ -50,9 +50,7 @@ def test_step_takes_several_inputs(kind):
 
 def test_an_error_names_the_path_to_the_layer():
     net = Chain(Dense(2, 4), Chain(Rectify(), Dense(3, 2)))
-    with pytest.raises(
-        ShapeError, match=r"Dense: last axis of x must be 3, got 4 in a tensor of \(5, 4\)"
-    ) as info:
+    with pytest.raises(ShapeError, match=r"Dense: last axis of x must be 3, got 4 in a tensor of \(5, 4\)") as info:
         step(net, SquaredError(), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
     assert info.value.__notes__ == ["in layer '1.1' (Dense) of Chain"]
 
