@@ -47,7 +47,7 @@ def forward(sizes: tuple[int, ...], rows: int) -> dict[str, Contestant]:
 
 def trained(folder: str, weights: Weights) -> Any:
     """A run of the reference network with these weights, on standardised columns."""
-    from mytorch.train import train_experiment
+    from mytorch.experiments import train_experiment
 
     layers = [layer for _ in weights for layer in ({"type": "Linear"}, {"type": "ReLU"})][:-1]
     for layer, (weight, _) in zip(layers[::2], weights, strict=True):
@@ -104,8 +104,8 @@ def predicting(folder: str, rows: int, count: int) -> dict[str, Contestant]:
 
 def measure_whole(folder: str, rounds: int) -> dict[str, list[float]]:
     """Seconds from a CSV file to a CSV file, and of what is in between."""
-    from mytorch.train.new_rows import rows_of
-    from mytorch.train.prediction import write_predictions
+    from mytorch.experiments.predict.new_rows import rows_of
+    from mytorch.experiments.predict.prediction import write_predictions
 
     prepare()
     run, place = trained(folder, draw(REFERENCE, 1)[0]), Path(folder)

@@ -21,9 +21,10 @@ from side_by_side import Measured, Report, Target, arguments, in_process, prepar
 from torch.nn import functional as F
 
 from mytorch.data import Disk, TensorDataSet
+from mytorch.experiments.callbacks import recorder
+from mytorch.experiments.figures.figures import draw_history as draw_figures
 from mytorch.plugins import hookimpl
-from mytorch.train import Batches, fit, recorder, step
-from mytorch.train.figures import draw_history as draw_figures
+from mytorch.train import Batches, fit, step
 
 ROWS, EPOCHS = 1000, 25
 LOOP, STEPS, ONCE, FIGURES = "loop", "bare steps", "once a run", "figures, once a run"

@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 from side_by_side import Report, Spread, Target, arguments, in_process, prepare
 
-from mytorch.train import load_experiment, train_experiment
-from mytorch.train.build import build_data
-from mytorch.train.new_experiment import new_experiment
+from mytorch.experiments import load_experiment, train_experiment
+from mytorch.experiments.file.build import build_data
+from mytorch.experiments.new.new_experiment import new_experiment
 
 SEEDS = range(5)
 """The recipe was tuned on seeds 100 to 119."""

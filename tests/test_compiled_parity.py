@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from mytorch.data import TensorDataSet
+from mytorch.experiments.parity.lockstep import relative_difference
 from mytorch.nn import BatchNorm1d, CrossEntropyLoss, Dropout, Linear, ReLU, Sequential
 from mytorch.optim import SGD, OneCycleLR
 from mytorch.train import Batches
 from mytorch.train.compiled import Compiled
-from mytorch.train.parity.lockstep import relative_difference
 from mytorch.train.training import Training
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from mytorch.experiments import Experiment
 from mytorch.plugins import HOOKS, KINDS, Callback
 from mytorch.testing import DATASET_CHECKS, LAYER_CHECKS, LOSS_CHECKS, OPTIMIZER_CHECKS, SCHEDULE_CHECKS
-from mytorch.train import Experiment
 
 HOUSE = Path(__file__).parents[1]
 FOLDERS = [f for f in HOUSE.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists()]

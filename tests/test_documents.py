@@ -24,9 +24,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from mytorch.experiments import load_experiment
+from mytorch.experiments.file.build import build
 from mytorch.plugins import KINDS
-from mytorch.train import load_experiment, step
-from mytorch.train.build import build
+from mytorch.train import step
 
 HOUSE = Path(__file__).parents[1]
 FOLDERS = [f for f in HOUSE.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists()]

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from mytorch.commands.experiment import experiment
-from mytorch.train import ExperimentError, load_experiment, train_experiment
-from mytorch.train.check_experiment import check_experiment
-from mytorch.train.new_experiment import new_experiment
+from mytorch.experiments import ExperimentError, load_experiment, train_experiment
+from mytorch.experiments.new.new_experiment import new_experiment
+from mytorch.experiments.training.check_experiment import check_experiment
 
 pytest.importorskip("pyarrow", reason="pyarrow comes with mytorch-data[tables]")
 

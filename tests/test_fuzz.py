@@ -13,9 +13,9 @@ import torch
 
 from mytorch.core import MytorchError
 from mytorch.data import Table, inspect_table
+from mytorch.experiments import load_experiment
+from mytorch.experiments.file.build import build
 from mytorch.plugins import PluginWarning
-from mytorch.train import load_experiment
-from mytorch.train.build import build
 
 pytest.importorskip("pyarrow")
 hypothesis = pytest.importorskip("hypothesis")

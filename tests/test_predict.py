@@ -12,8 +12,8 @@ import torch
 
 from mytorch.core import MytorchError
 from mytorch.data.table.errors import TableError
-from mytorch.train import load, train_experiment
-from mytorch.train.prediction import write_predictions
+from mytorch.experiments import load, train_experiment
+from mytorch.experiments.predict.prediction import write_predictions
 
 COMMAND = str(Path(sys.executable).with_name("mytorch"))
 COLOURS = ("red", "green, dark", 'blue "sky"')

@@ -129,5 +129,5 @@ def test_a_command_of_an_absent_distribution_comes_with_its_installation(monkeyp
     from mytorch.plugins import Catalogue
 
     monkeypatch.setattr(installed_commands, "catalogue", lambda: Catalogue([]))
-    expected = "No such command 'train'. mytorch-train offers it: python -m pip install ./mytorch-train"
+    expected = "No such command 'train'. mytorch-experiments offers it: python -m pip install ./mytorch-experiments"
     assert installed_commands.unknown("train", []) == expected

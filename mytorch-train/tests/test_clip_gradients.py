@@ -2,7 +2,6 @@
 
 import copy
 import math
-import shutil
 
 import pytest
 import torch
@@ -11,19 +10,7 @@ from toy_parts import SGD, Chain, Dense, Line, Ramp, Rectify, SquaredError, netw
 
 from mytorch.core import ArgumentError, Parameter
 from mytorch.plugins import PluginWarning, hookimpl
-from mytorch.train import (
-    ExperimentError,
-    Training,
-    clip_gradients,
-    explain,
-    fit,
-    load_experiment,
-    step,
-    train_experiment,
-)
-from mytorch.train.build import build
-from mytorch.train.compiled.export import export_step
-from mytorch.train.parity import compare
+from mytorch.train import Training, clip_gradients, explain, fit, step
 
 
 def parameters(scale, shapes=((3, 4), (5,), (), (0, 2))):
@@ -135,23 +122,6 @@ def test_a_step_that_clips_can_be_traced_whole():
     torch.testing.assert_close(nets[0].state_dict(), nets[1].state_dict())
 
 
-def test_the_key_of_an_experiment(content, tmp_path):
-    content |= {"epochs": 2}
-    clipped = train_experiment(content | {"clip_grad_norm": 0.01}, output=tmp_path, quiet=True)
-    again = train_experiment(str(clipped.path / "experiment.toml"), output=tmp_path, quiet=True)
-    assert again.experiment.clip_grad_norm == 0.01
-    torch.testing.assert_close(again.net.state_dict(), clipped.net.state_dict(), rtol=0, atol=0)
-    free = train_experiment(content, output=tmp_path, quiet=True)
-    assert not torch.equal(free.net.param()[0].value, clipped.net.param()[0].value)
-    with pytest.raises(ExperimentError, match="clip_grad_norm: must be greater than 0, got 0"):
-        load_experiment(content | {"clip_grad_norm": 0})
-
-
-def test_parity_clips_both_sides(content):
-    content |= {"epochs": 2, "clip_grad_norm": 0.05}
-    assert compare(load_experiment(content)).passed
-
-
 def test_an_explanation_updates_by_clipped_gradients():
     net, x, t = network(), torch.randn(5, 2), torch.randn(5, 2)
     twin = copy.deepcopy(net)
@@ -160,18 +130,3 @@ def test_an_explanation_updates_by_clipped_gradients():
     assert update.summary.endswith(", d clipped to a norm of 0.001")
     found = [numbers.norm for numbers in update.outputs]
     assert found == pytest.approx([float(parameter.value.norm()) for parameter in twin.param()], rel=1e-6)
-
-
-@pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
-def test_an_exported_step_clips(content, tmp_path):
-    content |= {"epochs": 1, "clip_grad_norm": 1e-3, "optimizer": {"type": "toy-parts:SGD", "lr": 1.0}}
-    run = train_experiment(content, output=tmp_path, quiet=True)
-    export_step(run.path, tmp_path / "step.pt2", batch_size=3)
-
-    from torch._inductor.package import load_package
-
-    start, package = (load_package(str(tmp_path / "step.pt2"), name).loader for name in ("start", "model"))
-    before = start.run([])
-    x, t = (batch[:3] for batch in next(iter(build(run.experiment).batches)))
-    after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), x, t])
-    assert 0.98e-3 < (after - before[0]).norm() < 1.01e-3

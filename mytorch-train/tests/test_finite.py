@@ -9,7 +9,7 @@ from toy_parts import SGD, Chain, Dense, Line, Noise, Rectify, SquaredError, Tab
 
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.plugins import hookimpl
-from mytorch.train import NotFiniteError, fit, load_model
+from mytorch.train import NotFiniteError, fit
 from mytorch.train.finite import values_finite
 
 ROWS, SIZE = 20, 4
@@ -61,17 +61,14 @@ def fails(net, data=None, lr=0.1, epochs=4, **options):
 
 
 @pytest.mark.parametrize(("at", "epoch", "batch"), [(1, 1, 1), (3, 1, 3), (5, 1, 5), (8, 2, 3)])
-def test_forward(at, epoch, batch, tmp_path):
+def test_forward(at, epoch, batch):
     net = Chain(Dense(2, 3), Chain(Bomb(forward_at=at), Dense(3, 2)))
-    text, weights = fails(net, folder=tmp_path)
+    text, weights = fails(net)
     assert f"got the loss (nan) in epoch {epoch}, batch {batch}: " in text
     assert (
         "the first value that is not finite is the output of layer '1.0' (Bomb); the weights before that step" in text
     )
     torch.testing.assert_close(net.state_dict(), weights.before[epoch, batch], rtol=0, atol=0)
-    (folder,) = tmp_path.iterdir()
-    kept = load_model(folder, {"test_finite:Bomb": Bomb, f"{Bomb.__module__}:Bomb": Bomb})
-    torch.testing.assert_close(kept.state_dict(), weights.before[epoch, batch], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("at", "epoch", "batch"), [(3, 1, 3), (5, 1, 5), (7, 2, 2)])

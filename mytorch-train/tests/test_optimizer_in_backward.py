@@ -6,10 +6,8 @@ from toy_parts import SGD, Chain, Dense, Line, Noise, Ramp, Rectify, SquaredErro
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import hookimpl
-from mytorch.train import ExperimentError, fit, load_experiment, step, step_in_backward, train_experiment
-from mytorch.train.check_experiment import check_experiment
+from mytorch.train import fit, step, step_in_backward
 from mytorch.train.choose_step import choose_step
-from mytorch.train.parity import compare
 
 
 class Sees:
@@ -65,33 +63,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("options", "kind", "text"), REFUSED)
-def test_refusals_come_in_one_line_before_anything_is_written(options, kind, text, tmp_path):
+def test_refusals_come_in_one_line_before_the_first_step(options, kind, text):
     net = Chain(Dense(1, 1))
-    given = {"epochs": 1, "batch_size": 2, "folder": tmp_path / "runs", "quiet": True, "optimizer_in_backward": True}
+    given = {"epochs": 1, "batch_size": 2, "quiet": True, "optimizer_in_backward": True}
     with pytest.raises(ArgumentError, match=f"^optimizer_in_backward: {text}") as caught:
         fit(net, SquaredError(), kind(net.param()), Line(4), **given, **options)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "runs").exists()
-
-
-def test_the_key_of_an_experiment(content, tmp_path):
-    content |= {"epochs": 2, "optimizer_in_backward": True}
-    run = train_experiment(content, output=tmp_path, quiet=True)
-    plain = train_experiment(content | {"optimizer_in_backward": False}, output=tmp_path, quiet=True)
-    torch.testing.assert_close(run.net.state_dict(), plain.net.state_dict(), rtol=0, atol=0)
-    assert "optimizer_in_backward = true" in (run.path / "experiment.toml").read_text()
-    both = content | {"clip_grad_norm": 1.0}
-    with pytest.raises(ArgumentError, match="optimizer_in_backward: must be left out with clip_grad_norm, got"):
-        train_experiment(both, output=tmp_path / "none", quiet=True)
-    with pytest.raises(ExperimentError, match="optimizer_in_backward: must be left out with clip_grad_norm, got"):
-        check_experiment(both)
-    assert not (tmp_path / "none").exists()
-
-
-def test_parity_takes_the_step_of_the_experiment(content):
-    assert compare(load_experiment(content | {"epochs": 2, "optimizer_in_backward": True})).passed
-    with pytest.raises(ArgumentError, match="optimizer_in_backward: must be left out with clip_grad_norm, got"):
-        compare(load_experiment(content | {"optimizer_in_backward": True, "clip_grad_norm": 1.0}))
 
 
 def test_without_options_the_step_is_the_plain_one():

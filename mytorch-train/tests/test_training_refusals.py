@@ -1,18 +1,16 @@
 """What a training refuses before its first step."""
 
 import pytest
-import torch
 from torch.utils.data import DataLoader
-from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, network
+from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, encoded, network
 
 from mytorch.core import ArgumentError
 from mytorch.train import ErrorRate, fit
-from mytorch.train.targets import EncodedTargets
 
 
 def train(net=None, data=None, **options):
     net = net or network()
-    data = EncodedTargets(Points(20, 0), "one-hot", torch.float32) if data is None else data
+    data = encoded(Points(20, 0)) if data is None else data
     return fit(
         net, SquaredError(), SGD(net.param(), 0.1), data, **{"epochs": 2, "batch_size": 32, "quiet": True} | options
     )

@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 from toy_parts import Chain, Dense, Noise, Rectify, Shift, SquaredError, network
 
 from mytorch.core import DescriptionError, Module, Parameter, StateError
+from mytorch.experiments import RunError
 from mytorch.plugins import UnknownNameError
-from mytorch.train import RunError, load_model, save_model
+from mytorch.train import load_model, save_model
 from mytorch.train import weights as implementation
 
 

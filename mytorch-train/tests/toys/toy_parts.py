@@ -250,6 +250,11 @@ def constant(module: Module, generator: torch.Generator | None, value: float = 0
             parameter.value.fill_(value)
 
 
+def encoded(points):
+    """Points whose classes are columns of 0 and 1, as SquaredError takes them."""
+    return Table(points.inputs, torch.nn.functional.one_hot(points.targets, 2).to(points.inputs.dtype))
+
+
 class Line(DataSet):
     """One input column and its double as the target, in order: easy to recognise."""
 

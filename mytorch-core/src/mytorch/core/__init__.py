@@ -1,5 +1,6 @@
 """The contracts of mytorch: what a module, a loss, an optimizer, a schedule, a data set and a metric are."""
 
+from mytorch.core.batch import fetch
 from mytorch.core.checks import (
     allow_autograd,
     require_choice,
@@ -60,6 +61,7 @@ __all__ = [
     "allow_autograd",
     "call_with",
     "describe",
+    "fetch",
     "metric_name",
     "persistent",
     "rebuild",

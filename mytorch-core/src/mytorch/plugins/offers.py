@@ -28,6 +28,8 @@ OFFERS: dict[str, dict[str, tuple[str, ...]]] = {
             *("ROCAUC",),
         ),
         "callback": ("EarlyStopping", "KeepBest"),
+    },
+    "mytorch-experiments": {
         "experiment": ("disk", "disk-tuned"),
         "command": ("evaluate", "experiment", "explain", "export", "parity", "predict", "runs", "train"),
     },

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from mytorch.core import DataSet
+from mytorch.core import fetch
 
 
-def batches(dataset: DataSet, size: int = 4096) -> Iterator[tuple[Any, Any]]:
+def batches(dataset: Any, size: int = 4096) -> Iterator[tuple[Any, Any]]:
     """The inputs and targets of all rows, in order."""
     rows = len(dataset)
     for start in range(0, rows, size):
-        yield dataset.__getitems__(torch.arange(start, min(start + size, rows)))
+        yield fetch(dataset, torch.arange(start, min(start + size, rows)))

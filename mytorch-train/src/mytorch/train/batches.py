@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError
+from mytorch.core import ArgumentError, fetch
+from mytorch.core.batch import Batch, as_pair
 
-Batch = tuple[Any, Any]
 GATHER_BYTES = 2**20
 """Small batches are gathered by one indexing operation up to this size, since each costs as much as a layer."""
 
@@ -66,26 +66,6 @@ class Batches:
             inputs, targets = batch
             share = count_bytes(inputs if targets is None else batch) / len(indices)
             self._together = int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
-
-
-def fetch(data: Any, indices: Tensor) -> Batch:
-    """The rows at `indices` as one batch."""
-    if hasattr(data, "__getitems__"):
-        batch = data.__getitems__(indices)
-        if isinstance(batch, list):  # torch's own Subset returns rows
-            batch = default_collate(batch)
-    else:
-        batch = default_collate([data[int(index)] for index in indices])
-    return as_pair(data, batch)
-
-
-def as_pair(data: Any, batch: Any) -> Batch:
-    """A batch as (inputs, targets). Raises ArgumentError if it is something else."""
-    if not isinstance(batch, Sequence) or len(batch) != 2:
-        what = f"{type(batch).__name__} of {len(batch)}" if isinstance(batch, Sequence) else type(batch).__name__
-        raise ArgumentError(f"{type(data).__name__}: a batch must be a pair (inputs, targets), got a {what}")
-    inputs, targets = batch
-    return inputs, targets
 
 
 def split_batch(batch: Batch, size: int) -> Iterator[Batch]:

@@ -1,10 +1,6 @@
-"""What can go wrong with an experiment, a run or a training."""
+"""What can go wrong with a training, or with a model on disk."""
 
 from mytorch.core import MytorchError
-
-
-class ExperimentError(MytorchError, ValueError):
-    """An experiment file does not say what it must; the text names the key, what was expected and what came."""
 
 
 class RunError(MytorchError, OSError):
@@ -13,7 +9,3 @@ class RunError(MytorchError, OSError):
 
 class NotFiniteError(MytorchError, ArithmeticError):
     """A loss or value stopped being finite; the text names epoch, batch and the layer where it first appeared."""
-
-
-class ParityError(MytorchError, RuntimeError):
-    """No PyTorch twin can be built, or ours and PyTorch's differ by more than rounding."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -11,11 +10,8 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
-from mytorch.train.boundary_figure import BoundaryFigure
+from mytorch.train.callbacks.progress import Progress
 from mytorch.train.engine import make_engine
-from mytorch.train.progress import Progress
-from mytorch.train.recorder import Recorder
-from mytorch.train.run_folder import RunFolder
 from mytorch.train.training import Training
 
 
@@ -33,7 +29,6 @@ def fit(
     seed: int = 0,
     evaluate_every: int = 1,
     hooks: Iterable[object] = (),
-    folder: str | Path | None = None,
     quiet: bool = False,
     engine: str = "eager",
     clip_grad_norm: float | None = None,
@@ -49,7 +44,6 @@ def fit(
     clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
         gradients take the memory of the largest layer and not of the model.
-    folder: where a new folder for this run is made, with history, weights and figures; None writes nothing.
     Raises ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
     """
@@ -69,10 +63,6 @@ def fit(
         clip_grad_norm=clip_grad_norm,
         optimizer_in_backward=optimizer_in_backward,
     )
-    if folder is not None:
-        kept = RunFolder.create(Path(folder), type(net).__name__.lower())
-        listeners.add(BoundaryFigure(kept))
-        listeners.add(Recorder(kept), must_succeed=True)
     if not quiet:
         listeners.add(Progress())
     training.run()

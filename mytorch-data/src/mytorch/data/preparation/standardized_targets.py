@@ -1,0 +1,77 @@
+"""Numbers to be predicted, shifted and scaled for the loss and told in their own units everywhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, DataSet, DtypeError, fetch
+from mytorch.data.batches import batches
+from mytorch.data.preparation.moments import TARGETS, Moments
+
+ROWS = 8192
+"""Rows that are looked at together while mean and deviation are learned."""
+
+
+class StandardizedTargets(DataSet):
+    """A data set of numbers whose targets come with mean 0 and deviation 1.
+
+    Formula:  z = (t - mean) / std,  std^2 = (1/rows) sum (t - mean)^2
+    Shapes:   t, z: (batch,) or (batch, columns);  mean, std: one number a column
+    Raises:   DtypeError for class indices, ShapeError for another number of columns
+
+    moments: learned from the training rows by `learn_targets`, and the same for every other data set.
+    Metrics get predictions and targets in their own units: `evaluate` passes both through `in_units`.
+    """
+
+    def __init__(self, data: Any, moments: Moments) -> None:
+        self.data, self.moments = data, moments
+        self.columns: tuple[str, ...] = tuple(getattr(data, "columns", ()))
+        learned = {TARGETS: {"mean": moments.mean.tolist(), "std": moments.std.tolist()}}
+        self.preparation = {**(getattr(data, "preparation", None) or {}), **learned}
+
+    def in_units(self, values: Tensor) -> Tensor:
+        """Scaled values, predicted or wanted, in the units of the targets; float64, so that nothing is rounded off."""
+        return self.moments.in_units(values)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Tensor]:
+        inputs, targets = fetch(self.data, torch.as_tensor(indices))
+        return inputs, self.moments.scale(require_numbers(targets)).to(targets.dtype)
+
+
+def learn_targets(data: Any) -> Moments:
+    """Mean and deviation of each target column over all rows of a data set.
+
+    Raises DtypeError for class indices, ArgumentError for numbers that are not finite or all equal.
+    """
+    found = [require_numbers(targets) for _, targets in batches(data, ROWS)]
+    t = torch.cat(found).to("cpu", torch.float64)
+    t = t.reshape(len(t), -1)
+    if not t.isfinite().all():
+        row = int((~t.isfinite()).any(1).nonzero()[0])
+        raise ArgumentError(f"data.targets: numbers must be finite, got {t[row].tolist()} in training row {row}")
+    if (constant := (t == t[0]).all(0)).any():
+        value = t[0][constant][0].item()
+        raise ArgumentError(
+            f"data.targets: numbers must differ to be standardised, got {value:g} in every training row; "
+            "there is nothing to learn"
+        )
+    std, mean = torch.std_mean(t, 0, correction=0)
+    if not std.isfinite().all():
+        raise ArgumentError(f"data.targets: numbers must be small enough to be squared, got {t.abs().max().item():g}")
+    return Moments(mean, std)
+
+
+def require_numbers(targets: Any) -> Tensor:
+    """The targets. Raises DtypeError unless they are floating-point numbers."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point():
+        what = str(targets.dtype) if isinstance(targets, Tensor) else type(targets).__name__
+        raise DtypeError(
+            f'data.targets: "standardize" needs numbers, got {what}; use targets = "as-is" for class indices'
+        )
+    return targets

@@ -1,0 +1,45 @@
+"""mytorch evaluate"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="A table with the target, to judge by instead.")
+@click.option(
+    "--figures",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the figures.  [default: figures, in the run's own]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; one that is not finite is null.")
+def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool) -> None:
+    """Judge a run on the test data of its experiment, or on a table.
+
+    RUN is the folder that `mytorch train` made. Without test data, the training data is taken. For classes, the
+    confusion matrix and the calibration are shown and drawn; for numbers, the residuals.
+
+    \b
+    Example:
+      mytorch evaluate runs/disk-20260101-120000
+      mytorch evaluate runs/disk-20260101-120000 --data more.csv --figures figures
+    """
+    from mytorch.experiments import load
+    from mytorch.experiments.figures.judgement_figures import draw_judgement
+    from mytorch.experiments.predict.judge import judge
+    from mytorch.experiments.runs.run_folder import plain
+    from mytorch.experiments.tables.judgement_table import show_judgement
+
+    loaded = load(run)
+    judgement = judge(loaded, data)
+    if as_json:
+        click.echo(json.dumps(plain(judgement.as_data())))
+    else:
+        show_judgement(judgement)
+    drawn = draw_judgement(judgement, loaded.path, figures, data)
+    if drawn and not as_json:
+        click.echo(f"Drew {', '.join(map(str, drawn))}")

@@ -1,0 +1,44 @@
+"""mytorch predict"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("rows", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The CSV file to write.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=8192,
+    show_default=True,
+    help="Rows that go through the model at once; fewer take less memory.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["eager", "compiled"]),
+    default="eager",
+    show_default=True,
+    help="compiled takes each batch in one call of machine code, for many small batches.",
+)
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, force: bool) -> None:
+    """Predict the rows of a table with a run.
+
+    RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
+    order; the target may be absent. The output has a line a row, in the same order: for classes the label and the
+    probability of each, for numbers the value in the target's units.
+
+    \b
+    Example:
+      mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv
+    """
+    from mytorch.experiments import load
+    from mytorch.experiments.predict.prediction import write_predictions
+
+    count = write_predictions(load(run), rows, output, force, batch_size, engine)
+    click.echo(f"Wrote {count} predictions to {output}")

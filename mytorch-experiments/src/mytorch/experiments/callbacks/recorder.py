@@ -1,0 +1,120 @@
+"""The hook plugin that keeps a run: experiment, history, weights, summary and figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import describe
+from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure
+from mytorch.experiments.figures.figures import draw_history
+from mytorch.experiments.runs.history_file import HistoryFile
+from mytorch.experiments.runs.run_folder import DATA_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
+from mytorch.plugins import hookimpl
+from mytorch.train.weights import save_model, save_weights
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+CHECKPOINT_SECONDS = 20.0
+"""Between epochs, weights are written at most this often, so that a killed process loses little."""
+
+
+class Recorder:
+    """Writes everything about one training into its folder, as it happens.
+
+    folder: a folder that was made for the run; or where a new one is made when the training starts, named after the
+        model. What it raises ends the run: one that cannot be written should not go on for hours.
+
+    Example:
+
+        fit(net, loss, optimizer, data, epochs=5, batch_size=20, hooks=[Recorder("runs")])
+    """
+
+    must_succeed = True
+
+    def __init__(self, folder: RunFolder | str | Path) -> None:
+        self._parent = folder
+        if isinstance(folder, RunFolder):
+            self.folder = folder
+        self._arguments: dict[str, Tensor] = {}
+        self._saved = 0.0
+
+    @hookimpl
+    def training_started(self, run: Training) -> None:
+        """Write what is known, so that a model that cannot be saved fails now and not after hours."""
+        if not isinstance(self._parent, RunFolder):
+            self.folder = RunFolder.create(Path(self._parent), type(run.net).__name__.lower())
+            run.hooks.add(BoundaryFigure(self.folder))
+        self._history = HistoryFile(self.folder.path / HISTORY_FILE, ())
+        _, self._arguments = describe(run.net)
+        save_model(run.net, self.folder.path)
+        self._saved = time.monotonic()
+        self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
+        self._history.columns = ["epoch", "lr", "seconds", *run.measured]
+        self._summarise(run, "running")
+
+    @hookimpl
+    def epoch_ended(self, run: Training, record: Mapping[str, float]) -> None:
+        """Add a line to the history and, now and then, keep the weights."""
+        self._history.add(record)
+        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
+            save_weights(run.net, self._arguments, self.folder.path)
+            self._saved = time.monotonic()
+
+    @hookimpl
+    def training_ended(self, run: Training) -> None:
+        """Keep the weights and draw the figures."""
+        try:
+            self._finish(run, "finished", run.hooks.stopped)
+        except KeyboardInterrupt as error:
+            self.training_failed(run, error)
+            raise
+
+    @hookimpl
+    def training_failed(self, run: Training, error: BaseException) -> None:
+        """Keep what was trained so far and say where it lies and why it ended."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+        self._finish(run, "interrupted" if interrupted else "failed", reason)
+        error.add_note(f"What was trained so far lies in {self.folder.path}")
+
+    def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
+        try:
+            save_weights(run.net, self._arguments, self.folder.path)
+            self._summarise(run, status, reason)
+            if run.history:
+                draw_history(run.history, self.folder.figures)
+        finally:
+            self._history.close()
+
+    def _summarise(self, run: Training, status: str, reason: str | None = None) -> None:
+        summary = {
+            **run.notes,
+            "status": status,
+            "reason": reason,
+            "epochs": len(run.history),
+            "epochs_planned": run.epochs,
+            "seconds": sum(record["seconds"] for record in run.history),
+            "last": run.history[-1] if run.history else None,
+            "loss": type(run.loss).__name__,
+            "optimizer": repr(run.optimizer),
+            "versions": {"torch": torch.__version__, "mytorch-train": version("mytorch-train")},
+        }
+        self.folder.write_json(SUMMARY_FILE, summary)
+
+
+def describe_data(data: Any) -> dict[str, Any]:
+    """What a data set knows about its rows and what new rows need."""
+    classes = getattr(data, "classes", None)
+    return {
+        "columns": list(getattr(data, "columns", ())),
+        "classes": None if classes is None else list(classes),
+        "preparation": getattr(data, "preparation", None),
+    }

@@ -1,0 +1,63 @@
+"""The training step of an experiment, or of a run, that is to be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mytorch.core import ArgumentError
+from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.runs.run import load
+from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE
+from mytorch.train.errors import RunError
+from mytorch.train.explain.explain import explain
+from mytorch.train.explain.explanation import Explanation
+
+
+def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None = None, batch: int = 1) -> Explanation:
+    """A step on a batch of the first epoch, counted from 1: of an experiment with the weights that its seed draws, of
+    a run's folder with the weights that it kept and an optimizer that begins anew.
+
+    Raises ArgumentError for a batch that is not there; RunError and ExperimentError as `load` and `load_experiment`.
+    """
+    path = Path(source)
+    if (path / SUMMARY_FILE).is_file():
+        setup, weights = _of_run(path, overrides)
+    else:
+        setup, weights = _of_experiment(path, overrides)
+    count = len(setup.batches)
+    if not 1 <= batch <= count:
+        raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
+    with threads(setup.experiment.threads):
+        inputs, targets = next(islice(setup.batches, batch - 1, None))
+        clip = setup.experiment.clip_grad_norm
+        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, clip)
+    name = setup.experiment.name
+    return replace(explanation, title=f"{name}: one training step, batch {batch} of {count}, {weights}")
+
+
+def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Setup, str]:
+    try:
+        experiment = load_experiment(path, overrides)
+    except ExperimentError as error:
+        if path.is_dir() or not path.exists():
+            error.add_note(f"A run is a folder with {SUMMARY_FILE}, such as runs/disk-20260101-120000.")
+        raise
+    return build(experiment), f"the first weights of seed {experiment.seed}"
+
+
+def _of_run(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Setup, str]:
+    run = load(path)
+    if run.experiment is None:
+        raise RunError(
+            f"{path}: must have an {EXPERIMENT_FILE} to be explained, got a run trained from Python; "
+            "use mytorch.train.explain(run.net, loss, inputs, targets)"
+        )
+    setup = build(load_experiment(path / EXPERIMENT_FILE, overrides))
+    setup.net.load_state_dict(run.net.state_dict())
+    return setup, "the weights that the run kept"

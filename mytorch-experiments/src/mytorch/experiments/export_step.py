@@ -1,0 +1,184 @@
+"""A training step as a package that trains without Python layers."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
+
+from mytorch.core import MytorchError
+from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.runs.run import load
+from mytorch.train.compiled.carry import Carry
+from mytorch.train.compiled.program import difference
+from mytorch.train.compiled.reason import reason_of
+from mytorch.train.compiled.trace import Recipe, changing_settings, tracing
+from mytorch.train.errors import RunError
+from mytorch.train.step import step
+from mytorch.train.weights import whole
+
+STEP, START = "model", "start"
+"""The two programs of a package; "model" is the one that is loaded unless told otherwise."""
+LAYOUT = "mytorch"
+"""Of the step's metadata: what its tensors hold, as JSON."""
+
+
+class ExportError(MytorchError, RuntimeError):
+    """A training step cannot be exported; the text says why."""
+
+
+def export_step(run: str | Path, output: str | Path, batch_size: int | None = None) -> dict[str, Any]:
+    """Write one training step of a run's experiment as an AOTInductor package, and return its layout.
+
+    The program "model" takes the flat tensors of parameters, buffers and optimizer state (one a dtype), the settings
+    (count,) in float64, and the tensors of a batch; it returns the new flat tensors and the loss. The program "start"
+    takes nothing and returns the flat tensors of the run's last weights and of a fresh optimizer.
+
+    batch_size: rows of a batch; the experiment's if None.
+    Raises RunError for a run without an experiment, or a file that exists or cannot be written; ExportError for a
+    step that cannot be compiled, or whose optimizer does not start from zeros.
+    """
+    output = Path(output)
+    if output.suffix != ".pt2":
+        raise RunError(f"{output}: name must end in .pt2, as torch's packages do, got {output.suffix or 'no ending'}")
+    if output.exists():
+        raise RunError(f"{output}: must be a new file, got one that exists; delete it or choose another name")
+    setup = _load(run, batch_size)
+    with threads(setup.experiment.threads), torch.inference_mode(False), torch.no_grad():
+        trial = _try(setup)
+        with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
+            path = Path(folder) / "step.pt2"
+            try:
+                layout = _package(trial, path)
+                found = trial.repeat(path)
+            except Exception as error:
+                raise ExportError(f"export: {reason_of(error)}") from error
+            wrong = difference([*trial.start, torch.zeros_like(trial.expected[-1])], found, trial.expected)
+            if wrong is not None:
+                raise ExportError(
+                    f"export: the optimizer must start as if its state had been 0, got a "
+                    f"{type(setup.optimizer).__name__} whose first step is another ({wrong}); SGD's is with dampening"
+                )
+            with whole(output) as beside:
+                copyfile(path, beside)
+    return layout
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One eager step, to be exported and compared with."""
+
+    recipe: Recipe
+    start: list[Tensor]
+    """The flat tensors before it, with zeros as the optimizer's state."""
+    expected: list[Tensor]
+    """The flat tensors after it, and the loss."""
+    settings: Tensor
+    leaves: list[Tensor]
+    random: Tensor
+
+    def repeat(self, path: Path) -> list[Tensor]:
+        """What a package makes of the same step."""
+        torch.set_rng_state(self.random)
+        inputs = [*self.start, self.settings, *self.leaves]
+        found: list[Tensor] = torch._inductor.aoti_load_package(str(path)).loader.run(inputs)
+        return found
+
+
+def _try(setup: Setup) -> _Trial:
+    net, loss, optimizer = setup.net, setup.loss, setup.optimizer
+    inputs, targets = next(iter(setup.batches))
+    before = [(held, held.value.clone()) for _, held in net.named_state()]
+    random = torch.get_rng_state()
+    clip = setup.experiment.clip_grad_norm
+    value = step(net, loss, optimizer, inputs, targets, clip)
+    carry = Carry(net, loss, optimizer)
+    expected = [*carry.gather(), value]
+    for held, start in before:
+        held.value.copy_(start)
+    for slot in carry.slots:
+        if slot.entry is not None:
+            slot.tensor(optimizer).zero_()
+    leaves, structure = pytree.tree_flatten((inputs, targets))
+    recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure, clip)
+    values = [float(optimizer.param_groups[group][name]) for group, name in recipe.settings]
+    settings = torch.tensor(values, dtype=torch.float64)
+    return _Trial(recipe, carry.gather(), expected, settings, leaves, random)
+
+
+def _load(run: str | Path, batch_size: int | None) -> Setup:
+    loaded = load(run)
+    if loaded.experiment is None:
+        raise RunError(f"{loaded.path}: must be the run of an experiment to export its step, got one made from Python")
+    experiment = loaded.experiment
+    if batch_size is not None:
+        experiment = experiment.model_copy(update={"batch_size": batch_size})
+    setup = build(experiment)
+    if setup.batches.rows < experiment.batch_size:
+        raise ExportError(
+            f"export: batch size must be at most the {setup.batches.rows} rows of the training data, "
+            f"got {experiment.batch_size}"
+        )
+    setup.net.load_state_dict(loaded.net.state_dict())
+    setup.net.train()
+    setup.net.input_grad = False
+    return setup
+
+
+def _package(trial: _Trial, path: Path) -> dict[str, Any]:
+    """Compile both programs, write the package, and return its layout."""
+    count, layout = len(trial.start), describe_layout(trial)
+
+    def one(*tensors: Tensor) -> list[Tensor]:
+        *flats, losses = trial.recipe.call(1, *tensors[:count], *(tensor[None] for tensor in tensors[count:]))
+        return [*flats, losses[0]]
+
+    files = {
+        STEP: _compile(one, [*trial.start, trial.settings, *trial.leaves], {LAYOUT: json.dumps(layout)}),
+        START: _compile(lambda: [flat.clone() for flat in trial.start], [], {}),
+    }
+    from torch._inductor.package.package import package_aoti  # which takes long to import
+
+    package_aoti(str(path), files)
+    return layout
+
+
+def _compile(function: Callable[..., Any], examples: list[Tensor], metadata: dict[str, str]) -> Any:
+    options = {"aot_inductor.package": True, "aot_inductor.metadata": metadata, "fallback_random": True}
+    with tracing():
+        graph: GraphModule = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(graph, tuple(examples))
+        return torch._inductor.aot_compile(exported.module(), tuple(examples), options=options)
+
+
+def describe_layout(trial: _Trial) -> dict[str, Any]:
+    """What the step's tensors hold, in the order in which it takes them."""
+    carry = []
+    for dtype, slots in trial.recipe.carry.parts.items():
+        tensors, offset = [], 0
+        for slot in slots:
+            shape = trial.recipe.carry.shapes[slot]
+            tensors.append({"name": slot.name, "shape": list(shape), "offset": offset})
+            offset += shape.numel()
+        carry.append({"dtype": _name(dtype), "size": offset, "tensors": tensors})
+    named = zip(trial.recipe.settings, trial.settings.tolist(), strict=True)
+    settings = [{"group": group, "name": name, "value": value} for (group, name), value in named]
+    batch = [{"dtype": _name(leaf.dtype), "shape": list(leaf.shape)} for leaf in trial.leaves]
+    return {"carry": carry, "settings": settings, "batch": batch, "torch": torch.__version__}
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,146 @@
+"""The figures of a judgement, as PNG."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from mytorch.experiments.figures.figures import TEST, TRAIN, new_figure, save
+from mytorch.experiments.predict.judge import Judgement
+from mytorch.experiments.predict.judgement import BINS, Confusion, Residuals
+from mytorch.experiments.runs.run_folder import RunFolder
+from mytorch.experiments.tables.judgement_table import short
+from mytorch.train.errors import RunError
+
+NUMBERED_CLASSES, NAMED_CLASSES = 12, 40
+"""Up to so many classes the cells of a confusion matrix have numbers, and its sides names."""
+POINTS = 5000
+"""More points in a picture only hide each other; then some are drawn, evenly spaced."""
+OUTPUTS = 6
+
+
+def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: Path | None) -> list[Path]:
+    """Draw what there is: confusion and calibration, or residuals. A new judgement replaces the figures of the last.
+
+    folder: where; the run's own figures if None. There, in a folder that may hold those of other runs, the names begin
+        with the run's.
+    data: the file that was judged, whose name then stands in those of the figures, beside the test data's.
+    Raises RunError.
+    """
+    behind = "" if data is None else f"-{re.sub(r'[^A-Za-z0-9._-]+', '-', data.stem)}"
+    before = "" if folder is None else f"{run.resolve().name}-"
+    title = f"{run.resolve().name}, {judgement.rows} rows of {judgement.source if data is None else data.name}"
+    figures: dict[str, Figure] = {}
+    if judgement.confusion is not None:
+        figures["confusion"] = _confusion(judgement.confusion, title)
+        figures["calibration"] = _calibration(judgement.confusion, title)
+    if judgement.residuals is not None:
+        figures["residuals"] = _residuals(judgement.residuals, title)
+    if not figures:
+        return []
+    place = RunFolder(run).figures if folder is None else _made(folder)
+    return [save(figure, place / f"{before}{name}{behind}.png") for name, figure in figures.items()]
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: must be a folder that can be written, got {error}") from error
+    return folder
+
+
+def _confusion(confusion: Confusion, title: str) -> Figure:
+    """Each row of the matrix as shares of a true class, from white to dark blue."""
+    names, count = [short(name) for name in confusion.classes], len(confusion.classes)
+    size = 3.0 + 0.4 * min(count, NAMED_CLASSES / 2)
+    figure, axes = new_figure(size + 1.5, size)
+    shares = confusion.counts / confusion.counts.sum(1, keepdim=True).clamp(min=1)
+    image = axes.imshow(
+        shares.tolist(), cmap="Blues", norm=PowerNorm(0.5, 0, 1)
+    )  # a few mistakes among many rows are seen
+    figure.colorbar(image, ax=axes, label="share of the true class")
+    if count <= NUMBERED_CLASSES:
+        for true, row in enumerate(confusion.counts.tolist()):
+            for predicted, rows in enumerate(row):
+                colour = "white" if shares[true, predicted] > 0.25 else "black"
+                axes.text(predicted, true, f"{rows}", ha="center", va="center", color=colour)
+    if count <= NAMED_CLASSES:
+        axes.set_xticks(range(count), names, rotation=90 if count > 4 or max(map(len, names)) > 8 else 0)
+        axes.set_yticks(range(count), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title("Confusion", pad=10)
+    figure.suptitle(title, fontsize="small")
+    return figure
+
+
+def _calibration(confusion: Confusion, title: str) -> Figure:
+    """How often the model is right at each confidence, and how many rows have it."""
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    rows = confusion.rows
+    filled = rows > 0
+    confidence, right = (sums[filled] / rows[filled] for sums in (confusion.confidence, confusion.right))
+    upper.plot([0, 1], [0, 1], color="#555555", ls="--", lw=1, label="perfectly calibrated")
+    upper.plot(
+        confidence.tolist(), right.tolist(), color=TRAIN, marker="o", ms=5, lw=1.5, label="this model", clip_on=False
+    )
+    upper.set_ylim(-0.02, 1.02)
+    upper.set_ylabel("share that is right")
+    upper.set_title(f"Calibration: expected error {confusion.calibration_error:.3g}")
+    upper.legend(frameon=False)
+    edges = [(number + 0.5) / BINS for number in range(BINS)]
+    lower.bar(edges, rows.tolist(), width=0.9 / BINS, color=TRAIN)
+    lower.set_ylabel("rows")
+    lower.set_xlabel("confidence: the largest probability of a row")
+    lower.set_xlim(0, 1)
+    _plain(upper, lower)
+    figure.suptitle(title, fontsize="small")
+    return figure
+
+
+def _residuals(residuals: Residuals, title: str) -> Figure:
+    """Predicted against true, and how often each residual comes, a row an output."""
+    names = residuals.names[:OUTPUTS]
+    figure = Figure(figsize=(9.6, 0.6 + 3.6 * len(names)), layout="constrained")
+    pairs = figure.subplots(len(names), 2, squeeze=False)
+    for number, (name, (left, right)) in enumerate(zip(names, pairs, strict=True)):
+        true, predicted = residuals.true[:, number], residuals.predicted[:, number]
+        _scatter(left, true, predicted, name)
+        _histogram(right, true - predicted, name)
+    more = len(residuals.names) - len(names)
+    figure.suptitle(title + (f"; {more} more outputs are not drawn" if more else ""), fontsize="small")
+    return figure
+
+
+def _scatter(axes: Axes, true: torch.Tensor, predicted: torch.Tensor, name: str) -> None:
+    drawn = torch.linspace(0, len(true) - 1, min(POINTS, len(true))).long()
+    both = torch.cat((true, predicted))
+    low, high = float(both.min()), float(both.max())
+    axes.plot([low, high], [low, high], color="#555555", ls="--", lw=1, label="predicted = true")
+    axes.scatter(true[drawn].tolist(), predicted[drawn].tolist(), s=10, color=TRAIN, alpha=0.5, linewidths=0)
+    axes.set_xlabel(f"true {name}")
+    axes.set_ylabel(f"predicted {name}")
+    axes.legend(frameon=False)
+    _plain(axes)
+
+
+def _histogram(axes: Axes, residuals: torch.Tensor, name: str) -> None:
+    axes.hist(residuals.numpy(), bins=40, color=TRAIN)
+    axes.axvline(float(residuals.mean()), color=TEST, lw=1.5, label=f"mean {float(residuals.mean()):.3g}")
+    axes.set_xlabel(f"residual of {name}: true - predicted")
+    axes.set_ylabel("rows")
+    axes.legend(frameon=False)
+    _plain(axes)
+
+
+def _plain(*many: Axes) -> None:
+    for axes in many:
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,86 @@
+"""Building a part of an experiment, with its arguments checked against its constructor first."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
+from mytorch.core import MytorchError, call_with
+from mytorch.experiments.errors import ExperimentError
+from mytorch.plugins import nearest
+
+Factory = Callable[..., Any]
+
+
+def construct(path: str, factory: Factory, arguments: Mapping[str, Any], *given: str) -> Any:
+    """Call a class or function with arguments from an experiment.
+
+    given: arguments that the program fills in and no experiment may set.
+    Raises ExperimentError that starts with the key: unknown or missing argument, wrong type, value out of range.
+    """
+    check_arguments(path, factory, arguments, *given)
+    try:
+        return call_with(factory, arguments)
+    except MytorchError as error:
+        raise ExperimentError(f"{path}: {error}") from error
+    except Exception as error:  # a negative size is a RuntimeError of torch, and a stranger's code may raise anything
+        raise ExperimentError(f"{path}: {_name(factory)} does not take these arguments: {error}") from error
+
+
+def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *given: str) -> None:
+    """Check names and types of arguments without calling anything. Raises ExperimentError."""
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    settable = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name not in given
+    ]
+    hints = _hints(factory)
+    for name, value in arguments.items():
+        if name in settable:
+            variadic = parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+            hint = hints.get(name, Any)
+            _check_type(f"{path}.{name}", list.__class_getitem__(hint) if variadic else hint, value)
+        elif not takes_any and name not in given:
+            raise ExperimentError(
+                f"{path}.{name}: {_name(factory)} has no argument {name!r}. {nearest(name, settable)}"
+            )
+    for name in settable:
+        parameter = parameters[name]
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+        if required and name not in arguments:
+            raise ExperimentError(f"{path}.{name}: must be given for {_name(factory)}")
+
+
+def _name(factory: Factory) -> str:
+    return getattr(factory, "__name__", repr(factory))
+
+
+def _hints(factory: Factory) -> dict[str, Any]:
+    try:
+        return get_type_hints(factory.__init__ if isinstance(factory, type) else factory)  # type: ignore[misc]
+    except Exception:  # a stranger's annotations may name what only a type checker knows
+        return {}
+
+
+def _check_type(key: str, hint: Any, value: Any) -> None:
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+    except (PydanticUserError, PydanticUndefinedAnnotation, TypeError):  # what only a stranger's code can judge
+        return
+    try:
+        adapter.validate_python(tuple(value) if isinstance(value, list) and _wants_tuple(hint) else value)
+    except ValidationError as error:
+        rules = dict.fromkeys(
+            problem["msg"].removeprefix("Input should be ") for problem in error.errors(include_url=False)
+        )
+        raise ExperimentError(f"{key}: must be {' or '.join(rules)}, got {value!r}") from None
+
+
+def _wants_tuple(hint: Any) -> bool:
+    return "tuple[" in str(hint)

@@ -1,0 +1,218 @@
+"""From what an experiment says to the objects that train."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mytorch.core import ArgumentError, Metric, Module, MytorchError, Optimizer, Schedule, metric_name, rebuild
+from mytorch.core.description import FORMAT
+from mytorch.data.preparation.encoded_targets import EncodedTargets
+from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
+from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.file.arguments import check_arguments, construct
+from mytorch.experiments.file.experiment import Experiment, Spec
+from mytorch.plugins import catalogue, require
+from mytorch.train.batches import Batches
+
+
+@dataclass
+class Setup:
+    """The objects of one experiment, before the first step."""
+
+    experiment: Experiment
+    net: Module
+    loss: Module
+    optimizer: Optimizer
+    schedule: Schedule | None
+    batches: Batches
+    test: Any
+    metrics: list[Metric]
+    callbacks: list[object]
+
+
+def build(experiment: Experiment) -> Setup:
+    """Build everything. The weights are drawn from torch's generator, seeded by the experiment.
+
+    Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
+    """
+    require(experiment.requires)
+    train, test = build_data(experiment)
+    torch.manual_seed(experiment.seed)
+    with default_dtype(experiment.dtype):
+        net = build_model(experiment)
+        loss = build_part("loss", "loss", experiment.loss)
+    batches = Batches(train, experiment.batch_size, shuffle=True, seed=experiment.seed)
+    optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
+    schedule = build_schedule(experiment, optimizer, len(batches))
+    metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
+    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics, callbacks)
+
+
+def find(key: str, kind: str, name: str) -> Any:
+    """An installed part by name. An error names the key."""
+    try:
+        return catalogue().load(kind, name)
+    except MytorchError as error:
+        error.add_note(f"at {key}.type of the experiment")
+        raise
+
+
+def build_part(key: str, kind: str, spec: Spec, **given: Any) -> Any:
+    """A part from its spec; `given` are arguments that the program fills in."""
+    require_unset(key, spec, *given)
+    return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
+
+
+def require_unset(key: str, spec: Spec, *given: str) -> None:
+    """Raise ExperimentError if a spec sets what the program fills in."""
+    for name in given:
+        if name in spec.arguments:
+            raise ExperimentError(f"{key}.{name}: is filled in by the program and must be left out")
+
+
+def build_model(experiment: Experiment) -> Module:
+    """The model with its weights drawn."""
+    description = {"format": FORMAT, "model": {"type": experiment.model.type, **experiment.model.arguments}}
+    net = rebuild(description, construct=construct)
+    spec = experiment.initialization
+    if spec is not None:
+        rule = find("initialization", "initializer", spec.type)
+        require_unset("initialization", spec, "module", "generator")
+        check_arguments("initialization", rule, spec.arguments, "module", "generator")
+        try:
+            for module in net.modules():
+                rule(module, None, **spec.arguments)
+        except MytorchError as error:
+            raise ExperimentError(f"initialization: {error}") from error
+    return net
+
+
+def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -> Schedule | None:
+    """The schedule, if there is one."""
+    spec = experiment.schedule
+    if spec is None:
+        return None
+    cls = find("schedule", "schedule", spec.type)
+    require_unset("schedule", spec, "optimizer")
+    arguments = {**schedule_arguments(experiment, batches), "optimizer": optimizer}
+    schedule: Schedule = construct("schedule", cls, arguments, "optimizer")
+    return schedule
+
+
+def check_schedule(experiment: Experiment) -> None:
+    """Check name and arguments of the schedule where there is no optimizer to build it with. Raises as building it."""
+    spec = experiment.schedule
+    if spec is not None:
+        cls = find("schedule", "schedule", spec.type)
+        require_unset("schedule", spec, "optimizer")
+        check_arguments("schedule", cls, schedule_arguments(experiment, 1), "optimizer")
+
+
+def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
+    """The arguments of the schedule but the optimizer, the length of the run among them."""
+    spec = experiment.schedule
+    if spec is None:
+        return {}
+    cls = find("schedule", "schedule", spec.type)
+    arguments = dict(spec.arguments)
+    if cls.length_argument and cls.length_argument not in arguments:
+        arguments[cls.length_argument] = experiment.epochs * (batches if cls.interval == "batch" else 1)
+    return arguments
+
+
+def build_metrics(experiment: Experiment) -> list[Metric]:
+    """The metrics, given by name or as a spec, whose `name` is what the metric is called in tables."""
+    return [_build_metric(f"metrics.{index}", spec) for index, spec in enumerate(_specs(experiment.metrics))]
+
+
+def _build_metric(key: str, spec: Spec) -> Any:
+    cls, arguments = find(key, "metric", spec.type), spec.arguments
+    name = arguments.pop("name", None) if "name" not in _parameters(cls) else None
+    metric = construct(key, cls, arguments)
+    if name is not None:
+        metric.name = name
+    try:
+        metric_name(metric)
+    except ArgumentError as error:
+        raise ExperimentError(f"{key}.name: {error}") from error
+    return metric
+
+
+def build_callbacks(experiment: Experiment) -> list[object]:
+    """The callbacks, given by name or as a spec."""
+    return _build_parts("callbacks", "callback", experiment.callbacks)
+
+
+def _build_parts(key: str, kind: str, entries: Sequence[str | Spec]) -> list[Any]:
+    return [build_part(f"{key}.{index}", kind, spec) for index, spec in enumerate(_specs(entries))]
+
+
+def _specs(entries: Sequence[str | Spec]) -> list[Spec]:
+    return [Spec(type=entry) if isinstance(entry, str) else entry for entry in entries]
+
+
+def build_data(experiment: Experiment) -> tuple[Any, Any]:
+    """The training and test data sets (None without one), split, standardised and encoded as the experiment says."""
+    data, dtype = experiment.data, getattr(torch, experiment.dtype)
+    train = build_data_set("data.train", data.train, experiment.dtype)
+    like = getattr(train, "preparation", None)
+    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype, like=like)
+    if data.split is not None:
+        hold_out = find("data.split", "transform", "mytorch-data:hold_out")
+        train, test = hold_out(train, test, data.split.test, data.split.seed)
+    if data.standardize:
+        train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
+    if data.targets == "standardize":
+        learned = learn_targets(train)
+        train = StandardizedTargets(train, learned)
+        test = None if test is None else StandardizedTargets(test, learned)
+    elif data.targets != "as-is":
+        train = EncodedTargets(train, data.targets, dtype)
+        test = None if test is None else EncodedTargets(test, data.targets, dtype, train.count)
+    return train, test
+
+
+def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> Any:
+    """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise.
+
+    like: the preparation of the training data, for a constructor that reads other rows as those were read.
+    """
+    cls = find(key, "dataset", spec.type)
+    arguments = {name: value for name, value in (("dtype", dtype), ("like", like)) if name in _parameters(cls)}
+    arguments |= spec.arguments
+    built = construct(key, cls, arguments)
+    if len(built) == 0:
+        raise ExperimentError(f"{key}: must have at least one row, got none")
+    return built
+
+
+def _parameters(cls: Any) -> set[str]:
+    return set(inspect.signature(cls).parameters)
+
+
+@contextmanager
+def default_dtype(name: str) -> Iterator[None]:
+    """Within this context, new tensors have the experiment's dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, name))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Within this context, tensor operations use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

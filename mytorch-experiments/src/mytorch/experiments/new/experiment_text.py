@@ -1,0 +1,173 @@
+"""The text of an experiment for a user's table, with a reason beside each choice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mytorch.experiments.new.table_look import Look
+from mytorch.experiments.new.table_recipe import FEW, TEST, Recipe
+
+SHOWN = 8
+"""Names that a comment or a line shows."""
+
+
+def write_experiment(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) -> str:
+    """The text of the experiment file."""
+    parts = [_head(look, output), _run(look, recipe), _data(look, output, reading), _model(look, recipe)]
+    return "\n".join([*parts, _training(look, recipe)])
+
+
+def _head(look: Look, output: Path) -> str:
+    outputs = "numbers" if look.classes is None else f"{len(look.classes)} classes"
+    about = f"{look.target} ({outputs}) from {columns_of(look)} of {look.path.name}"
+    return f"""\
+# Learn {comment(about)}.
+# Written by `mytorch experiment new`; every value may be changed.
+# Check: mytorch experiment check {output.name}    Train: mytorch train {output.name}
+description = {_value(about)}
+requires = ["mytorch-nn", "mytorch-optim", "mytorch-data"]
+"""
+
+
+def _run(look: Look, recipe: Recipe) -> str:
+    metrics = ["R2", "MeanAbsoluteError"] if look.classes is None else ["Accuracy", "BalancedAccuracy"]
+    told = (
+        "R2: 1 is perfect, 0 is no better than the mean. The error is in the units of the target."
+        if look.classes is None
+        else "The share of rows that are right, and the mean of that share over the classes."
+    )
+    return f"""\
+# The seed decides the first weights and the order of the rows. One thread is fastest for a network of this size.
+seed = 0
+threads = 1
+# How often each row is seen, and how many of them a step looks at.
+epochs = {recipe.epochs}
+batch_size = {recipe.batch_size}
+# Judged every so many epochs, which takes time, and after the last.
+evaluate_every = {recipe.evaluate_every}
+# {told}
+metrics = {_value(metrics)}
+"""
+
+
+def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
+    lines = [
+        "[data]",
+        "# Each column gets mean 0 and deviation 1, learned from the training rows alone; units do not matter then.",
+        "standardize = true",
+    ]
+    if look.classes is None:
+        lines += [
+            "# The target too, for the loss; metrics and predictions are in its own units.",
+            'targets = "standardize"',
+        ]
+    lines += [
+        f"# {TEST:.0%} of the rows are never trained on and judge the model.",
+        f"split = {{ test = {TEST}, seed = 0 }}",
+        "",
+        "[data.train]",
+        'type = "Table"',
+        "# From this file's folder.",
+        f"path = {_value(_from_folder(look.path, output))}",
+        f"target = {_value(look.target)}",
+        f"task = {_value(look.task)}",
+        *(f"{name} = {_value(value)}" for name, value in reading.items()),
+        *_columns(look),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _columns(look: Look) -> list[str]:
+    """Which columns are features and what becomes of text and missing cells."""
+    lines = []
+    if look.left_out:
+        lines += [f"# Left out: {comment(name)}: {reason}." for name, reason in list(look.left_out.items())[:SHOWN]]
+        if len(look.left_out) > SHOWN:
+            lines.append(f"# Left out: {len(look.left_out) - SHOWN} more.")
+        lines.append(f"features = {_value(list(look.features))}")
+    if look.text:
+        lines += [f"# A column of 0 and 1 for each value of {named(look.text)}.", 'encode = "one-hot"']
+    if look.missing == "drop":
+        lines += [
+            f"# Rows without {comment(look.target)} teach nothing; a row with any missing cell is left out.",
+            'missing = "drop"',
+        ]
+    elif look.missing:
+        lines += [
+            f"# Cells are missing in {named(look.incomplete)}:",
+            "# filled with the mean of the training rows, text with its commonest value.",
+            f"missing = {_value(look.missing)}",
+        ]
+    return lines
+
+
+def _model(look: Look, recipe: Recipe) -> str:
+    outputs, told = (1, "one number") if look.classes is None else (len(look.classes), "a score for each class")
+    return f"""\
+# {look.width} inputs, one hidden layer, {told}.
+[model]
+type = "Sequential"
+layers = [
+  {{ type = "Linear", in_features = {look.width}, out_features = {recipe.hidden} }},
+  {{ type = "ReLU" }},
+  {{ type = "Linear", in_features = {recipe.hidden}, out_features = {outputs} }},
+]
+"""
+
+
+def _training(look: Look, recipe: Recipe) -> str:
+    loss = "MSELoss" if look.classes is None else "CrossEntropyLoss"
+    decay = "strong, for few rows are soon learned by heart" if look.rows < FEW else "weak, for rows are many"
+    smoothing = (
+        "# No row counts as wholly sure, so that the network does not learn mislabelled and odd ones by heart.\n"
+        f"label_smoothing = {recipe.label_smoothing}\n"
+    )
+    return f"""\
+[loss]
+type = "{loss}"
+{smoothing if recipe.label_smoothing else ""}
+# The rate is the highest that is safe. Weight decay holds weights small: {decay}.
+[optimizer]
+type = "SGD"
+lr = {recipe.lr}
+momentum = 0.9
+nesterov = true
+weight_decay = {recipe.weight_decay}
+
+# The rate rises to its highest, then falls to nearly 0 by the last step.
+[schedule]
+type = "OneCycleLR"
+max_lr = {recipe.lr}
+"""
+
+
+def _from_folder(path: Path, output: Path) -> str:
+    return str(path if path.is_absolute() else os.path.relpath(path, output.parent))
+
+
+def columns_of(look: Look) -> str:
+    """How many columns are learned from."""
+    return f"{len(look.features)} column{'s' if len(look.features) > 1 else ''}"
+
+
+def named(names: Sequence[str]) -> str:
+    """Names of a user's file, not all of them where there are many."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(comment, names[:SHOWN])) + more
+
+
+def comment(text: str) -> str:
+    """Text of a user's file on one line, without what TOML forbids in comments."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _value(value: Any) -> str:
+    """A value as TOML writes it, a list on one line if it is short."""
+    if isinstance(value, list) and len(line := f"[{', '.join(map(_value, value))}]") < 100:
+        return line
+    return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")

@@ -1,0 +1,128 @@
+"""The report's comparison, made sound: ours and PyTorch from the same random weights."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.parity.contestant import Contestant, Ours, Torchs
+from mytorch.experiments.parity.lockstep import History, largest_gap, single_steps, train_in_lockstep
+
+EPOCH_TOLERANCE = 1e-10
+"""In float64, absolute, for the loss and every metric of an epoch."""
+STEP_TOLERANCE = 1e-5
+"""In float32, relative, for the loss and each weight tensor after a single step from equal weights."""
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What one seed showed."""
+
+    seed: int
+    epoch_gap: float
+    """The largest difference of an epoch's loss or metric in float64."""
+    step_gap: float
+    """The largest relative difference after a single step in float32."""
+    ours: History
+    """The whole run in float32."""
+    torchs: History
+    control: History
+    """PyTorch again, with another of its own kernels for the update."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether both gaps are within tolerance."""
+        return self.epoch_gap <= EPOCH_TOLERANCE and self.step_gap <= STEP_TOLERANCE
+
+    @property
+    def run_gap(self) -> float:
+        """The largest difference of a training loss over the whole float32 run."""
+        return largest_gap(self.ours, self.torchs, ["train_loss"])
+
+    @property
+    def control_gap(self) -> float:
+        """The same between PyTorch and PyTorch with another of its own kernels."""
+        return largest_gap(self.control, self.torchs, ["train_loss"])
+
+
+@dataclass
+class Comparison:
+    """What all seeds of an experiment showed."""
+
+    experiment: Experiment
+    setup: Setup
+    seeds: list[SeedResult] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every seed is within tolerance."""
+        return all(result.passed for result in self.seeds)
+
+    @property
+    def quantity(self) -> str:
+        """What the table judges: the error rate if it is a metric, else the first metric, else the loss."""
+        names = [name.removeprefix("test_") for name in self.seeds[0].ours[-1] if name.startswith("test_")]
+        names = names or [name.removeprefix("train_") for name in self.seeds[0].ours[-1] if name != "epoch"]
+        return "error_rate" if "error_rate" in names else names[-1]
+
+    @property
+    def judged(self) -> str:
+        """The column of the history that the table judges: on the test data, if there is any."""
+        tested = f"test_{self.quantity}"
+        return tested if tested in self.seeds[0].ours[-1] else f"train_{self.quantity}"
+
+    def finals(self) -> dict[str, list[float]]:
+        """The judged quantity after the last epoch, one value a seed, for each framework."""
+        return {
+            "mytorch": [result.ours[-1][self.judged] for result in self.seeds],
+            "PyTorch": [result.torchs[-1][self.judged] for result in self.seeds],
+        }
+
+
+def compare(
+    experiment: Experiment, runs: int = 1, on_seed: Callable[[SeedResult], Any] = lambda _result: None
+) -> Comparison:
+    """Compare an experiment with its PyTorch twin, for `runs` seeds from the experiment's on.
+
+    Raises ParityError if there is no twin.
+    """
+    with threads(experiment.threads):
+        comparison = Comparison(experiment, _build(experiment, experiment.seed, "float32"))
+        for seed in range(experiment.seed, experiment.seed + runs):
+            comparison.seeds.append(compare_seed(experiment, seed))
+            on_seed(comparison.seeds[-1])
+    return comparison
+
+
+def compare_seed(experiment: Experiment, seed: int) -> SeedResult:
+    """Compare one seed in three ways."""
+    double = _build(experiment, seed, "float64")
+    in_double: list[Contestant] = [Ours(double), Torchs(double)]
+    exact = train_in_lockstep(double, in_double)
+    step_gap = single_steps(_build(experiment, seed, "float32"))
+    single = _build(experiment, seed, "float32")
+    in_single: list[Contestant] = [
+        Ours(single),
+        Torchs(single, fused=False),
+        Torchs(single, "PyTorch fused", fused=True),
+    ]
+    ours, torchs, control = train_in_lockstep(single, in_single)
+    return SeedResult(seed, largest_gap(exact[0], exact[1]), step_gap, ours, torchs, control)
+
+
+def _build(experiment: Experiment, seed: int, dtype: str) -> Setup:
+    return build(experiment.model_copy(update={"seed": seed, "dtype": dtype}))
+
+
+def summarise(values: list[float]) -> dict[str, float]:
+    """Mean, standard deviation (of a sample, 0 for one value), median and worst."""
+    return {
+        "mean": statistics.fmean(values),
+        "std": statistics.stdev(values) if len(values) > 1 else 0.0,
+        "median": statistics.median(values),
+        "worst": max(values),
+    }

@@ -1,0 +1,106 @@
+"""What a model's outputs mean: labels and probabilities, or numbers in their units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ShapeError
+from mytorch.data.preparation.moments import Moments
+
+Kind = Literal["softmax", "sigmoid", "scores", "numbers"]
+KINDS: dict[str, Kind] = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
+"""How outputs become probabilities, by the loss that they were trained with; after any other they are scores."""
+
+FEW = 16
+"""Up to so many classes, a softmax along the other axis takes a fifth of the time."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of some rows, in their order.
+
+    probabilities: (rows, classes), float64, each row adding up to 1; None for numbers.
+    values: (rows, outputs), float64, in the units of the target; None for classes.
+    classes: the names of the columns of `probabilities`; () for numbers.
+    indices: the column of each row's class, int64; None for numbers.
+    """
+
+    probabilities: Tensor | None = None
+    values: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    indices: Tensor | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The name of each row's class; None for numbers."""
+        return None if self.indices is None else tuple(self.classes[index] for index in self.indices.tolist())
+
+    def __len__(self) -> int:
+        return next(len(held) for held in (self.values, self.indices) if held is not None)
+
+
+@dataclass(frozen=True)
+class Head:
+    """How to read the outputs of a model that was trained with one loss on one kind of target.
+
+    softmax:  p = softmax(outputs), one column a class, as CrossEntropyLoss takes them
+    sigmoid:  p = sigmoid(output) of the second class, if there is one column, as BCEWithLogitsLoss takes it;
+              of several columns, sigmoid(outputs) made to add up to 1
+    scores:   outputs near 0 and 1, as MSELoss on one-hot targets makes them: what is negative counts as 0, and the
+              rest is made to add up to 1; if nothing is left, all classes are equal. One column is cut to [0, 1]
+    numbers:  values = outputs, times std plus mean if there are moments
+
+    The label is the class with the largest output; of one column the second class if p > 1/2.
+    classes: their names; None numbers them.
+    """
+
+    kind: Kind
+    classes: tuple[str, ...] | None = None
+    moments: Moments | None = None
+
+    def read(self, outputs: Any) -> Predictions:
+        """The meaning of a batch of outputs. Raises ShapeError unless they are (rows, columns) that fit."""
+        if not readable(outputs):
+            got = f"a tensor of {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ShapeError(f"predict: the model's output must be one tensor of (rows, columns), got {got}")
+        columns = outputs.detach().to(torch.float64, copy=True).reshape(len(outputs), -1)
+        if self.kind == "numbers":
+            return Predictions(values=columns if self.moments is None else self.moments.in_units(columns))
+        probabilities, indices = self._judge(columns)
+        return Predictions(probabilities, None, self._names(probabilities.shape[1]), indices)
+
+    def _judge(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """The probabilities of a batch and the index of each row's class."""
+        if self.kind == "softmax":
+            few = columns.shape[1] <= FEW
+            return columns.T.softmax(0).T if few else columns.softmax(1), columns.argmax(1)
+        if self.kind == "sigmoid" and columns.shape[1] > 1 and self.classes is None:
+            raise ShapeError(
+                "predict: after BCEWithLogitsLoss, the model's output must be one column or one for each named class, "
+                f"got {columns.shape[1]} columns without names; use run.net(inputs).sigmoid()"
+            )
+        scores = columns.sigmoid() if self.kind == "sigmoid" else columns
+        if columns.shape[1] == 1:
+            p = scores.clamp(0, 1)
+            return torch.cat((1 - p, p), 1), (p > 0.5).long().reshape(-1)
+        scores = scores.clamp(min=0)
+        total = scores.sum(1, keepdim=True)
+        uniform = torch.full_like(scores, 1 / columns.shape[1])
+        return torch.where(total > 0, scores / total, uniform), columns.argmax(1)
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        names = self.classes or tuple(map(str, range(count)))
+        if len(names) != count:
+            raise ShapeError(
+                f"predict: the model's output must have a column for each class of {', '.join(names)}, got {count}"
+            )
+        return names
+
+
+def readable(outputs: Any) -> bool:
+    """Whether outputs are what a Head can read."""
+    return isinstance(outputs, Tensor) and outputs.dim() in (1, 2) and outputs.is_floating_point()

@@ -1,0 +1,89 @@
+"""Rows as the model of a run takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, DataSet, ShapeError, fetch, rows_at
+from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
+
+if TYPE_CHECKING:
+    from mytorch.experiments.runs.run import Run
+
+
+class Inputs(DataSet):
+    """Rows without targets."""
+
+    def __init__(self, inputs: Tensor) -> None:
+        if inputs.dim() < 2:
+            raise ShapeError(f"predict: rows must be a tensor of (rows, columns), got {tuple(inputs.shape)}")
+        self.inputs = inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, None]:
+        return rows_at(self.inputs, indices), None
+
+
+class Prepared(DataSet):
+    """A data set with its columns in the order of the run's, in the model's dtype, its inputs standardised as the
+    run's, and the targets, if they were standardised too, as the loss sees them.
+
+    read: it comes from NewRows, with inputs that are standardised and targets that are not; of any other data set its
+        own preparation says what is done.
+    Raises ArgumentError for a column that is missing or too many, ShapeError for another number of columns.
+    """
+
+    def __init__(self, run: Run, data: Any, read: bool = False) -> None:
+        self.data = data
+        self.columns, self.classes = tuple(run.data.get("columns") or ()), getattr(data, "classes", None)
+        self.preparation = dict(run.data.get("preparation") or {})
+        self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
+        self._dtype = dtype_of(run)
+        done = (INPUTS,) if read else tuple(getattr(data, "preparation", None) or ())
+        self._inputs = None if INPUTS in done else Moments.of(self.preparation, INPUTS)
+        self._targets = None if TARGETS in done else Moments.of(self.preparation, TARGETS)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
+        inputs, targets = fetch(self.data, torch.as_tensor(indices))
+        if self._targets is not None and targets is not None:
+            targets = self._targets.scale(targets).to(self._dtype)
+        return self._prepare(inputs) if isinstance(inputs, Tensor) else inputs, targets
+
+    def in_units(self, values: Tensor) -> Tensor:
+        """Predictions or targets in the units of the targets, in which metrics judge."""
+        learned = Moments.of(self.preparation, TARGETS)
+        return values if learned is None else learned.in_units(values)
+
+    def _prepare(self, inputs: Tensor) -> Tensor:
+        if self.columns and inputs.dim() == 2 and inputs.shape[1] != len(self.columns):
+            raise ShapeError(
+                f"predict: rows must have the columns {', '.join(self.columns)}, got {inputs.shape[1]} columns"
+            )
+        if self._order is not None:
+            inputs = inputs[:, self._order]
+        return (inputs if self._inputs is None else self._inputs.scale(inputs)).to(self._dtype)
+
+
+def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
+    """Where each wanted column stands among those given; None if they are the same, or have no names."""
+    if not given or not wanted or given == wanted:
+        return None
+    if missing := [name for name in wanted if name not in given]:
+        raise ArgumentError(f"predict: rows must have the column {missing[0]!r}, got {', '.join(given)}")
+    if extra := [name for name in given if name not in wanted]:
+        raise ArgumentError(f"predict: rows must have the columns {', '.join(wanted)} alone, got {extra[0]!r} too")
+    return [given.index(name) for name in wanted]
+
+
+def dtype_of(run: Run) -> torch.dtype:
+    """The dtype of a run's weights, in which its model takes numbers."""
+    return next((p.value.dtype for _, p in run.net.named_param() if p.value.is_floating_point()), torch.float32)

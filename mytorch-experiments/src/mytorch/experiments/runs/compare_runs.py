@@ -1,0 +1,125 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mytorch.core import metric_name
+from mytorch.experiments.file.build import build_metrics
+from mytorch.experiments.file.load_experiment import load_experiment, read_toml
+from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.runs import last_record
+from mytorch.plugins import MytorchError
+from mytorch.train.errors import RunError
+
+ABSENT = "-"
+
+
+@dataclass
+class Figure:
+    """One final number of both runs.
+
+    better: "a" or "b"; None if they are equal, or if nothing says which direction is good.
+    """
+
+    name: str
+    a: float | None
+    b: float | None
+    better: str | None
+
+
+@dataclass
+class RunComparison:
+    """What differed between two runs, and what came of it.
+
+    differences: the dotted key of the experiment, and its value in each run; "-" where it is absent.
+    """
+
+    a: Path
+    b: Path
+    differences: list[tuple[str, str, str]]
+    figures: list[Figure]
+    histories: tuple[list[dict[str, float]], list[dict[str, float]]]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What to call the runs: their folders, with the way there if those are called the same."""
+        return (self.a.name, self.b.name) if self.a.name != self.b.name else (str(self.a), str(self.b))
+
+
+def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
+    """Compare two run folders. Raises RunError for a folder that is no run, or is damaged."""
+    first, second = RunFolder.open(Path(a)), RunFolder.open(Path(b))
+    keys = [dict(_flat(_content(folder))) for folder in (first, second)]
+    differences = [
+        (key, ours, theirs)
+        for key in dict.fromkeys([*keys[0], *keys[1]])
+        if (ours := keys[0].get(key, ABSENT)) != (theirs := keys[1].get(key, ABSENT))
+    ]
+    records = [_numbers(folder) for folder in (first, second)]
+    directions = {**directions_of(first.path), **directions_of(second.path)}
+    figures = [
+        _figure(name, records[0].get(name), records[1].get(name), directions)
+        for name in dict.fromkeys([*records[0], *records[1]])
+    ]
+    return RunComparison(first.path, second.path, differences, figures, (first.history(), second.history()))
+
+
+def directions_of(path: Path) -> dict[str, bool]:
+    """Whether higher is better, for the loss and each metric of a run whose part is installed."""
+    directions = {"loss": False}
+    try:
+        metrics = build_metrics(load_experiment(path / EXPERIMENT_FILE))
+    except MytorchError:  # a run of parts that are gone can still be compared
+        return directions
+    known = {metric_name(metric): getattr(metric, "higher_is_better", None) for metric in metrics}
+    return directions | {name: higher for name, higher in known.items() if higher is not None}
+
+
+def _content(folder: RunFolder) -> dict[str, Any]:
+    """The resolved experiment; of a run trained from Python, what its summary tells of it."""
+    file = folder.path / EXPERIMENT_FILE
+    if file.is_file():
+        return read_toml(file)
+    return {name: value for name, value in _summary(folder).items() if name in ("loss", "optimizer", "epochs_planned")}
+
+
+def _summary(folder: RunFolder) -> dict[str, Any]:
+    summary = folder.read_json(SUMMARY_FILE)
+    if not isinstance(summary, dict) or "status" not in summary:
+        raise RunError(f"{folder.path / SUMMARY_FILE}: must hold an object with the status of a run")
+    return summary
+
+
+def _numbers(folder: RunFolder) -> dict[str, Any]:
+    """The final numbers of a run."""
+    summary = _summary(folder)
+    last = {
+        name: value for name, value in last_record(folder, summary).items() if name.startswith(("train_", "test_"))
+    }
+    return {"epochs": summary.get("epochs"), "seconds": summary.get("seconds"), **last}
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every value that is no table, nor a list of them, by its dotted key; list entries are numbers from 0."""
+    if isinstance(value, Mapping):
+        entries = list(value.items())
+    elif isinstance(value, list) and any(isinstance(entry, (Mapping, list)) for entry in value):
+        entries = [(str(number), entry) for number, entry in enumerate(value)]
+    else:
+        yield key, json.dumps(value, ensure_ascii=False, default=str)
+        return
+    for name, entry in entries:
+        yield from _flat(entry, f"{key}.{name}" if key else str(name))
+
+
+def _figure(name: str, a: Any, b: Any, directions: Mapping[str, bool]) -> Figure:
+    quantity = name.removeprefix("train_").removeprefix("test_")
+    better = None
+    if quantity != name and quantity in directions and a is not None and b is not None and a != b:
+        better = "a" if (a > b) == directions[quantity] else "b"
+    return Figure(name, a, b, better)

@@ -1,0 +1,108 @@
+"""The runs that a folder holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.train.errors import RunError
+from mytorch.train.weights import MODEL_FILE
+
+DAMAGED = "damaged"
+STARTED = re.compile(r"-(\d{8}-\d{6})(-\d+)?$")
+
+
+@dataclass
+class RunSummary:
+    """One run in a list.
+
+    when: its start, by its name; of a folder with another name, when its model was first written.
+    status: running, finished, interrupted, failed, or damaged; then `reason` says what is wrong.
+    judged_on: "test" or "train", which `figures` are of: the last loss and metrics by name.
+    """
+
+    path: Path
+    when: datetime
+    status: str
+    reason: str | None = None
+    epochs: int | None = None
+    seconds: float | None = None
+    judged_on: str | None = None
+    figures: dict[str, float | None] = field(default_factory=dict)
+
+    def as_data(self) -> dict[str, Any]:
+        """The run as JSON holds it."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("path", "when")}
+        return {"name": self.path.name, "path": str(self.path), "when": self.when.isoformat(), **kept}
+
+
+def list_runs(folder: str | Path) -> list[RunSummary]:
+    """The runs directly below a folder, newest first; a damaged one is listed as such. Raises RunError."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f"{folder}: must be a folder that holds runs, got no folder; make one with: mytorch train disk")
+    if (folder / SUMMARY_FILE).is_file():
+        raise RunError(f"{folder}: must be a folder that holds runs, got a run; list its parent {folder.parent}")
+    marks = (SUMMARY_FILE, EXPERIMENT_FILE, MODEL_FILE)
+    try:
+        found = [path for path in folder.iterdir() if any((path / mark).is_file() for mark in marks)]
+    except OSError as error:
+        raise RunError(f"{folder}: must be a folder that can be read, got {error}") from error
+    return sorted(map(summarise, found), key=lambda run: (run.when, run.path.name), reverse=True)
+
+
+def summarise(path: Path) -> RunSummary:
+    """What a run came to, as far as its folder tells."""
+    when = started(path)
+    try:
+        folder = RunFolder.open(path)
+        summary = folder.read_json(SUMMARY_FILE)
+        if not isinstance(summary, dict) or not isinstance(summary.get("status"), str):
+            raise RunError(f"{path / SUMMARY_FILE}: must hold an object with the status of a run")
+        record = last_record(folder, summary)
+    except RunError as error:
+        return RunSummary(path, when, DAMAGED, str(error))
+    part, figures = figures_of(record)
+    epochs, seconds = summary.get("epochs"), summary.get("seconds")
+    return RunSummary(path, when, summary["status"], summary.get("reason"), epochs, seconds, part, figures)
+
+
+def last_record(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The last known value of each column of the history; if a callback kept the weights of an epoch, those of it."""
+    last, best = summary.get("last") or {}, summary.get("best")
+    if not isinstance(last, dict):
+        raise RunError(f"{folder.path / SUMMARY_FILE}: last must be an object, got {type(last).__name__}")
+    if isinstance(best, dict):
+        return next((dict(line) for line in folder.history() if line.get("epoch") == best.get("epoch")), last)
+    record: dict[str, Any] = {}
+    if summary["status"] != "finished":  # then the last epoch may lack what is taken every few epochs
+        for line in folder.history():
+            record |= line
+    return record | last
+
+
+def figures_of(record: Mapping[str, Any]) -> tuple[str | None, dict[str, float | None]]:
+    """The loss and metrics of a record on the test data, or on the training data if it has no others."""
+    for part in ("test", "train"):
+        figures = {
+            name.removeprefix(f"{part}_"): value for name, value in record.items() if name.startswith(f"{part}_")
+        }
+        if figures:
+            return part, dict(sorted(figures.items(), key=lambda item: item[0] != "loss"))
+    return None, {}
+
+
+def started(path: Path) -> datetime:
+    """When a run began, in local time."""
+    if name := STARTED.search(path.name):
+        try:
+            return datetime.strptime(name[1], "%Y%m%d-%H%M%S")
+        except ValueError:
+            pass
+    written = [file.stat().st_mtime for mark in (MODEL_FILE, SUMMARY_FILE) if (file := path / mark).is_file()]
+    return datetime.fromtimestamp(min(written, default=path.stat().st_mtime)).replace(microsecond=0)

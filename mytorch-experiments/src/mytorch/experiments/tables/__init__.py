@@ -1,0 +1,3 @@
+"""Runs and judgements in the terminal."""
+
+__all__: list[str] = []

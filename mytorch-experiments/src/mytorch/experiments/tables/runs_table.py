@@ -1,0 +1,48 @@
+"""Runs and comparisons of runs as tables on the terminal."""
+
+from __future__ import annotations
+
+import click
+
+from mytorch.experiments.runs.compare_runs import RunComparison
+from mytorch.experiments.runs.runs import DAMAGED, RunSummary
+from mytorch.experiments.tables.terminal import number, show_table
+
+BETTER = "*"
+
+
+def show_runs(runs: list[RunSummary]) -> None:
+    """Print a line a run, and what is wrong with those that are damaged. What is of training data is marked so."""
+    names = dict.fromkeys(name for run in runs for name in run.figures)
+    headings = ["run", "when", "status", "epochs", "seconds", *(name.replace("_", " ") for name in names)]
+    show_table(headings, (_row(run, list(names)) for run in runs), left=3)
+    for run in runs:
+        if run.status == DAMAGED:
+            click.echo(f"Damaged: {run.reason}")
+
+
+def _row(run: RunSummary, names: list[str]) -> list[str]:
+    mark = " (train)" if run.judged_on == "train" else ""
+    figures = (number(run.figures[name]) + mark if name in run.figures else "-" for name in names)
+    when = f"{run.when:%Y-%m-%d %H:%M}"
+    return [run.path.name, when, run.status, number(run.epochs), number(run.seconds), *figures]
+
+
+def show_comparison(comparison: RunComparison) -> None:
+    """Print what differed, and the final numbers with the better one marked."""
+    names = comparison.names
+    if comparison.differences:
+        show_table(["key", *names], comparison.differences, left=3)
+    else:
+        click.echo("The experiments are equal.")
+    click.echo()
+    rows = [
+        (
+            figure.name.replace("_", " "),
+            number(figure.a) + (BETTER if figure.better == "a" else " "),
+            number(figure.b) + (BETTER if figure.better == "b" else " "),
+        )
+        for figure in comparison.figures
+    ]
+    show_table(["last", *names], rows)
+    click.echo(f"{BETTER} is better")

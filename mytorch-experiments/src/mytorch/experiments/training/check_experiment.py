@@ -1,0 +1,174 @@
+"""Finding out what is wrong with an experiment without training it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, MytorchError, Parameter, describe, fetch
+from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.file.build import (
+    Setup,
+    build_callbacks,
+    build_data,
+    build_metrics,
+    build_model,
+    build_part,
+    build_schedule,
+    check_schedule,
+    default_dtype,
+    threads,
+)
+from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.training.train_experiment import start
+from mytorch.plugins import Hooks, require
+from mytorch.train.batches import Batches
+from mytorch.train.callbacks.monitor import Monitor
+from mytorch.train.evaluation import evaluate, predict
+
+ROWS = 32
+"""Rows of the batch that is tried, at most."""
+SHOWN = 5
+"""Classes that a line names."""
+
+
+def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> str:
+    """A line that says what the experiment would train. Nothing is written and nothing is kept.
+
+    Every part is built, and one small batch goes forward, backward and through a step, metrics and the test.
+    Raises ExperimentError with all that is wrong, a line each, as far as one error does not hide the others.
+    """
+    experiment = load_experiment(source, overrides)
+    require(experiment.requires)
+    problems: list[str] = []
+    with threads(experiment.threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        setup = _build(experiment, problems)
+        if setup is not None:
+            with _collecting(problems):
+                _try(setup)
+    if problems or setup is None:
+        raise ExperimentError("\n".join(problems))
+    return f"{experiment.name}: {_tell(setup)}"
+
+
+def _build(experiment: Experiment, problems: list[str]) -> Setup | None:
+    """All parts, or None with what each of them says is wrong."""
+    train = test = net = loss = optimizer = schedule = None
+    metrics, callbacks = [], []
+    with _collecting(problems):
+        train, test = build_data(experiment)
+    with default_dtype(experiment.dtype):
+        with _collecting(problems):
+            net = build_model(experiment)
+        with _collecting(problems):
+            loss = build_part("loss", "loss", experiment.loss)
+    batches = None if train is None else Batches(train, experiment.batch_size, shuffle=True, seed=experiment.seed)
+    with _collecting(problems):
+        optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=_parameters(net))
+    with _collecting(problems):
+        if optimizer is None:
+            check_schedule(experiment)
+        else:
+            schedule = build_schedule(experiment, optimizer, 1 if batches is None else len(batches))
+    with _collecting(problems):
+        metrics = build_metrics(experiment)
+    with _collecting(problems):
+        callbacks = build_callbacks(experiment)
+    if problems or net is None or loss is None or optimizer is None or batches is None:
+        return None
+    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics, callbacks)
+
+
+def _parameters(net: Module | None) -> list[Parameter]:
+    """What an optimizer can be built with; a number of its own in place of a model that cannot be built."""
+    return [Parameter(torch.zeros(()))] if net is None else net.param()
+
+
+def _try(setup: Setup) -> None:
+    """Send a small batch through everything that a run does. Raises whatever goes wrong."""
+    net, data = setup.net, setup.batches.data
+    describe(net)
+    training = start(setup, Hooks())
+    for callback in setup.callbacks:
+        if isinstance(monitor := getattr(callback, "monitor", None), Monitor):
+            monitor.start(training)
+    inputs, targets = fetch(data, torch.arange(min(ROWS, setup.experiment.batch_size, len(data))))
+    with torch.inference_mode():
+        _require_outputs(setup, predict(net.eval(), inputs))
+    evaluate(net, setup.loss, _Batch(data, inputs, targets), setup.metrics)
+    net.train()
+    net.input_grad = False
+    with torch.inference_mode():
+        value = training.take_step(net, setup.loss, setup.optimizer, inputs, targets)
+    if not value.isfinite():
+        raise ExperimentError(
+            f"loss: must be finite at the first step, got {value.item()}; "
+            "data.standardize = true or another initialization usually helps"
+        )
+    if setup.test is not None:
+        evaluate(net, setup.loss, _Batch(setup.test, *fetch(setup.test, torch.arange(min(ROWS, len(setup.test))))))
+
+
+def _require_outputs(setup: Setup, outputs: Any) -> None:
+    """Raise ExperimentError if there are not as many outputs as classes: the batch may lack the last class."""
+    classes = getattr(setup.batches.data, "classes", None)
+    if type(setup.loss).__name__ == "CrossEntropyLoss" and classes and outputs.shape[1] != len(classes):
+        raise ExperimentError(
+            f"model: must have one output a class, {len(classes)} for {_list(classes)}, got {outputs.shape[1]}"
+        )
+
+
+class _Batch:
+    """One batch as a data set, with what evaluation wants to know about it."""
+
+    def __init__(self, data: Any, inputs: Any, targets: Any) -> None:
+        self.inputs, self.targets = inputs, targets
+        if hasattr(data, "in_units"):
+            self.in_units = data.in_units
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitems__(self, indices: Tensor) -> tuple[Any, Any]:
+        return self.inputs, self.targets
+
+
+@contextmanager
+def _collecting(problems: list[str]) -> Iterator[None]:
+    """Within this context, an error becomes a line of `problems`, with its notes below."""
+    try:
+        yield
+    except Exception as error:  # a stranger's part may raise anything
+        text = str(error) if isinstance(error, MytorchError) else f"unexpected {type(error).__name__}: {error}"
+        problems.append("\n".join([text, *(f"  {note}" for note in getattr(error, "__notes__", ()))]))
+
+
+def _tell(setup: Setup) -> str:
+    experiment, data = setup.experiment, setup.batches.data
+    rows = f"{len(data)} rows" + ("" if setup.test is None else f" and {len(setup.test)} for the test")
+    columns, classes = getattr(data, "columns", ()), getattr(data, "classes", None)
+    target = ((getattr(data, "preparation", None) or {}).get("table") or {}).get("target", {}).get("name")
+    wanted = f"classes {_list(classes)}" if classes else f"numbers of {target}" if target else "numbers"
+    parameters = sum(parameter.value.numel() for parameter in setup.net.param())
+    steps = len(setup.batches)
+    return ", ".join(
+        [
+            rows,
+            *([f"{len(columns)} columns"] if columns else []),
+            wanted,
+            f"{parameters} parameters",
+            f"{experiment.epochs} epochs of {steps} steps",
+        ]
+    )
+
+
+def _list(names: Any) -> str:
+    shown = ", ".join(map(str, names[:SHOWN]))
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -1,0 +1,255 @@
+"""What a run leaves in its folder, and when."""
+
+import csv
+import json
+import math
+
+import pytest
+import torch
+from toy_parts import SGD, Chain, Dense, Line, Noise, Points, SquaredError, network
+
+from mytorch.core import DescriptionError
+from mytorch.data.preparation.encoded_targets import EncodedTargets
+from mytorch.experiments import Recorder, RunError, load
+from mytorch.experiments.callbacks import recorder as implementation
+from mytorch.plugins import StopTraining, hookimpl
+from mytorch.train import ErrorRate, NotFiniteError, fit, load_model
+from mytorch.train import weights as weights_file
+
+
+def train(folder, net=None, *, lr=0.1, hooks=(), **options):
+    net = net or network()
+    options = {"epochs": 3, "batch_size": 32, "metrics": [ErrorRate()]} | options
+    data = EncodedTargets(Points(70), "one-hot", torch.float32)
+    return fit(
+        net, SquaredError(), SGD(net.param(), lr), data, hooks=[*hooks, Recorder(folder)], quiet=True, **options
+    )
+
+
+def only(folder):
+    (path,) = folder.iterdir()
+    return path
+
+
+def read(folder, name="summary.json"):
+    return json.loads((only(folder) / name).read_text())
+
+
+class Act:
+    """Does something at one moment."""
+
+    def __init__(self, hook, action):
+        setattr(self, hook, hookimpl(action))
+
+
+def test_a_run_is_kept(tmp_path):
+    net = network()
+    training = train(tmp_path, net, test=EncodedTargets(Points(20, 1), "one-hot", torch.float32))
+    path = only(tmp_path)
+    assert path.name.startswith("chain-")
+    names = {"data.json", "figures", "history.csv", "model.json", "summary.json", "weights.safetensors"}
+    assert {entry.name for entry in path.iterdir()} == names
+    assert {entry.name for entry in (path / "figures").iterdir()} == {
+        "decision_boundary.png",
+        "loss.png",
+        "error_rate.png",
+    }
+    run = load(path)
+    assert run.history == training.history
+    assert not run.net.training
+    torch.testing.assert_close(run.net.state_dict(), net.state_dict(), rtol=0, atol=0)
+    assert run.data == {"columns": ["x", "y"], "classes": ["below", "above"], "preparation": None}
+    assert run.experiment is None
+    with pytest.raises(RunError, match=r"must have an experiment.toml to be evaluated, got a run trained from Python"):
+        run.evaluate()
+
+
+def test_the_summary(tmp_path):
+    training = train(tmp_path)
+    summary = read(tmp_path)
+    assert summary["status"] == "finished"
+    assert summary["reason"] is None
+    assert (summary["epochs"], summary["epochs_planned"]) == (3, 3)
+    assert summary["last"] == training.history[-1]
+    assert summary["seconds"] == pytest.approx(sum(record["seconds"] for record in training.history))
+    assert summary["loss"] == "SquaredError"
+    assert summary["optimizer"] == "SGD(lr=0.1, momentum=0.0)"
+    assert summary["versions"]["torch"] == torch.__version__
+
+
+def test_what_hooks_note_stands_in_the_summary_and_replaces_nothing(tmp_path):
+    def note(run):
+        run.notes.update(best={"epoch": 1}, status="perfect")
+
+    train(tmp_path, hooks=[Act("training_started", note)])
+    summary = read(tmp_path)
+    assert (summary["best"], summary["status"]) == ({"epoch": 1}, "finished")
+
+
+def test_two_runs_get_two_folders(tmp_path):
+    train(tmp_path)
+    train(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_everything_is_written_as_it_happens(tmp_path):
+    seen = []
+
+    def look(run, epoch):
+        with (only(tmp_path) / "history.csv").open() as file:
+            seen.append([row["epoch"] for row in csv.DictReader(file)])
+        assert read(tmp_path)["status"] == "running"
+        load_model(only(tmp_path))
+
+    train(tmp_path, hooks=[Act("epoch_ended", look)])  # told after the recorder, which was added later
+    assert seen == [["1"], ["1", "2"], ["1", "2", "3"]]
+
+
+def test_every_column_from_the_first_line(tmp_path):
+    train(tmp_path, evaluate_every=2, test=EncodedTargets(Points(20, 1), "one-hot", torch.float32))
+    lines = (only(tmp_path) / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,lr,seconds,train_loss,train_error_rate,test_loss,test_error_rate"
+    assert lines[1].endswith(",,,")
+    assert list(load(only(tmp_path)).history[0]) == ["epoch", "lr", "seconds", "train_loss"]
+
+
+def test_weights_are_kept_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(implementation, "CHECKPOINT_SECONDS", 0.0)
+    kept = []
+
+    def look(run):
+        current = run.net.state_dict()
+        kept.append(
+            all(torch.equal(value, current[name]) for name, value in load_model(only(tmp_path)).state_dict().items())
+        )
+
+    train(tmp_path, hooks=[Act("epoch_ended", look)])
+    assert kept == [True] * 3
+
+
+def raises(error, epoch=2):
+    def act(run, epoch):
+        if run.epoch == when:
+            raise error
+
+    when = epoch
+    return Act("epoch_ended", act)
+
+
+def test_a_run_that_a_hook_stopped_is_finished(tmp_path):
+    train(tmp_path, hooks=[raises(StopTraining())])
+    summary = read(tmp_path)
+    assert (summary["status"], summary["epochs"]) == ("finished", 2)
+
+
+def test_ctrl_c_keeps_what_was_trained(tmp_path):
+    net = network()
+    with pytest.raises(KeyboardInterrupt) as info:
+        train(tmp_path, net, hooks=[raises(KeyboardInterrupt())])
+    assert info.value.__notes__ == [f"What was trained so far lies in {only(tmp_path)}"]
+    run = load(only(tmp_path))
+    assert (run.summary["status"], run.summary["reason"], len(run.history)) == ("interrupted", "interrupted", 2)
+    torch.testing.assert_close(run.net.state_dict(), net.state_dict(), rtol=0, atol=0)
+    assert (run.path / "figures" / "loss.png").exists()
+
+
+def test_ctrl_c_while_the_end_is_written(tmp_path, monkeypatch):
+    net, save = network(), implementation.save_weights
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        save(*arguments)
+
+    monkeypatch.setattr(implementation, "save_weights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, net)
+    run = load(only(tmp_path))
+    assert run.summary["status"] == "interrupted"
+    torch.testing.assert_close(run.net.state_dict(), net.state_dict(), rtol=0, atol=0)
+
+
+def test_a_failure_says_why(tmp_path):
+    with pytest.raises(NotFiniteError) as info:
+        train(tmp_path, lr=1e30)
+    assert info.value.__notes__ == [f"What was trained so far lies in {only(tmp_path)}"]
+    summary = read(tmp_path)
+    assert summary["status"] == "failed"
+    assert summary["reason"].startswith("NotFiniteError: training: every value must stay finite")
+    assert all(value.isfinite().all() for value in load_model(only(tmp_path)).state_dict().values())
+
+
+def test_a_failure_that_is_no_fault_of_ours(tmp_path):
+    class Broken(Dense):
+        def backward(self, d_y, x):
+            raise RuntimeError("no memory")
+
+    with pytest.raises(RuntimeError, match="no memory") as info:
+        train(tmp_path, Chain(Broken(2, 2)))
+    assert f"What was trained so far lies in {only(tmp_path)}" in info.value.__notes__
+    assert read(tmp_path)["reason"] == "RuntimeError: no memory"
+
+
+def test_a_model_that_cannot_be_saved_fails_before_the_first_step(tmp_path):
+    class Odd(Dense):
+        def __init__(self, rule):
+            super().__init__(2, 2)
+
+    stepped = []
+    with pytest.raises(DescriptionError, match=r"model\.rule"):
+        train(tmp_path, Odd(abs), hooks=[Act("batch_ended", lambda run: stepped.append(run))])
+    assert stepped == []
+    assert read(tmp_path)["status"] == "failed"
+
+
+def test_what_json_cannot_hold_fails_before_the_first_step(tmp_path):
+    data = Line(8)
+    data.preparation = {"shift": torch.zeros(1)}
+    net = Chain(Dense(1, 1))
+    with pytest.raises(RunError, match=r"data.json: contents must be what JSON can hold"):
+        fit(
+            net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=4, hooks=[Recorder(tmp_path)], quiet=True
+        )
+
+
+def test_a_full_disk_ends_the_run_and_names_the_file(tmp_path, monkeypatch):
+    def full(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    def fill(run):
+        monkeypatch.setattr(weights_file, "save_file", full)
+
+    with pytest.raises(RunError, match=r"weights.safetensors: must be writable, got \[Errno 28\]"):
+        train(tmp_path, hooks=[Act("epoch_ended", fill)])
+    assert not list(only(tmp_path).glob("*.part"))
+    load_model(only(tmp_path))
+
+
+def test_a_loss_of_the_test_that_is_not_finite_does_not_end_the_run(tmp_path):
+    class Blind(SquaredError):
+        def __call__(self, prediction, target):
+            return super().__call__(prediction, target) * math.inf
+
+    net = network()
+    data = EncodedTargets(Points(20), "one-hot", torch.float32)
+    fit(
+        net, Blind(), SGD(net.param()), data, test=data, epochs=2, batch_size=8, hooks=[Recorder(tmp_path)], quiet=True
+    )
+    assert read(tmp_path)["last"]["test_loss"] is None
+    assert load(only(tmp_path)).history[-1]["test_loss"] == math.inf
+
+
+def test_no_epochs(tmp_path):
+    train(tmp_path, epochs=0)
+    run = load(only(tmp_path))
+    assert run.history == []
+    assert run.summary["status"] == "finished"
+
+
+def test_buffers_are_kept(tmp_path):
+    net = Chain(network(), Noise())
+    train(tmp_path, net)
+    assert int(load(only(tmp_path)).net.layers[1].seen.value) == 9

@@ -1,0 +1,113 @@
+"""The figure of a decision boundary, and its animation."""
+
+import pytest
+import torch
+from matplotlib.image import imread
+from PIL import Image
+from toy_parts import Dense, Line, Points, Table
+
+from mytorch.core import Module, ShapeError
+from mytorch.experiments import RunError, draw_decision_boundary
+from mytorch.experiments.figures import decision_boundary as implementation
+from mytorch.experiments.figures.decision_boundary import animate_decision_boundary
+from mytorch.experiments.figures.plane import Plane
+
+
+class Stripes(Module):
+    """Scores of so many classes, each best in a stripe of the first column."""
+
+    def __init__(self, classes):
+        self.centres = torch.arange(float(classes))
+
+    def forward(self, x):
+        return -(x[:, :1] - self.centres).abs(), None
+
+
+@pytest.fixture
+def figure(monkeypatch):
+    """Returns a function that draws and gives the figure instead of writing it."""
+    monkeypatch.setattr(implementation, "save", lambda drawn, _path: drawn)
+
+    def draw(net, data, **options):
+        drawn = draw_decision_boundary(net, data, "unused.png", **options)
+        return drawn.axes[0]
+
+    return draw
+
+
+def stripes(classes, rows=60):
+    targets = torch.arange(rows) % classes
+    places = torch.stack((targets + 0.4 * torch.rand(rows) - 0.2, torch.rand(rows)), 1)
+    return Table(places, targets)
+
+
+def test_a_picture_whose_regions_have_colours(tmp_path):
+    path = draw_decision_boundary(Stripes(3), stripes(3), tmp_path / "boundary.png")
+    picture = imread(path)
+    row = picture[len(picture) // 2]
+    colours = {tuple(int(255 * channel) for channel in pixel[:3]) for pixel in row}
+    shades = [(191, 219, 236), (247, 230, 191), (191, 230, 220)]  # a quarter of blue, orange and green on white
+    for shade in shades:
+        assert any(max(abs(a - b) for a, b in zip(shade, colour, strict=True)) <= 2 for colour in colours), shade
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_title_axes_and_legend(figure):
+    train, test = Points(100), Points(30, seed=1)
+    axes = figure(Dense(2, 2), train, test=test)
+    assert axes.get_title().startswith("Decision boundary: test error rate 0.")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["below", "above", "test"]
+    axes = figure(Stripes(4), stripes(4))
+    assert axes.get_title() == "Decision boundary: train error rate 0"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [f"class {index}" for index in range(4)]
+
+
+def test_one_class_everywhere(figure):
+    net = Dense(2, 2)
+    net.weight.value.zero_()
+    net.bias.value.copy_(torch.tensor([1.0, 0.0]))
+    axes = figure(net, Points(20))
+    assert axes.get_title().startswith("Decision boundary: train error rate ")
+
+
+def test_scores_that_are_not_finite(figure):
+    net = Dense(2, 2)
+    net.bias.value[1] = torch.inf
+    figure(net, Points(20))
+
+
+def test_more_classes_than_colours(figure):
+    axes = figure(Stripes(11), stripes(11, rows=200))
+    assert len(axes.get_legend().get_texts()) == 11
+
+
+def test_what_has_no_boundary(tmp_path):
+    with pytest.raises(
+        ShapeError, match=r"draw_decision_boundary: data must have two input columns and classes, got inputs of \(1,\)"
+    ):
+        draw_decision_boundary(Dense(1, 1), Line(5), tmp_path / "boundary.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_missing(tmp_path):
+    with pytest.raises(RunError, match=r"boundary.png: must be writable"):
+        draw_decision_boundary(Dense(2, 2), Points(5), tmp_path / "none" / "boundary.png")
+
+
+def test_an_animation(tmp_path):
+    plane = Plane.of(stripes(3))
+    frames = [(f"epoch {index}", plane.margins(Stripes(classes))) for index, classes in enumerate((2, 3, 4, 3))]
+    path = animate_decision_boundary(plane, frames, tmp_path / "boundary.gif")
+    with Image.open(path) as picture:
+        assert picture.n_frames == 4
+        assert picture.info["loop"] == 0
+        durations, seen = [], []
+        for index in range(4):
+            picture.seek(index)
+            durations.append(picture.info["duration"])
+            seen.append(picture.convert("RGB").tobytes())
+    assert durations == [100, 100, 100, 2000]
+    assert len(set(seen)) == 4  # one and three differ in their titles
+    assert path.stat().st_size < 200_000
+    assert list(tmp_path.iterdir()) == [path]

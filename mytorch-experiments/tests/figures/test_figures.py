@@ -1,0 +1,86 @@
+"""Figures of a run."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from mytorch.experiments import RunError
+from mytorch.experiments.figures.figures import draw_history, draw_quantity, finish, new_figure, plot_series
+
+HISTORY = [
+    {"epoch": 1, "train_loss": 0.3, "test_loss": 0.4, "train_error_rate": 0.2, "test_error_rate": 0.3},
+    {"epoch": 2, "train_loss": 0.2},
+    {"epoch": 3, "train_loss": 0.1, "test_loss": 0.2, "train_error_rate": 0.1, "test_error_rate": 0.2},
+]
+
+
+def test_one_figure_a_quantity(tmp_path):
+    paths = draw_history(HISTORY, tmp_path)
+    assert [path.name for path in paths] == ["loss.png", "error_rate.png"]
+    for path in paths:
+        assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+        picture = imread(path)
+        assert picture.shape[:2] == (600, 960)
+        assert picture.min() < 0.5 < picture.max()
+    assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "error_rate.png"}
+
+
+def test_training_and_test_stand_in_one_picture(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    draw_quantity(HISTORY, "error_rate", tmp_path / "x.png")
+    (axes,) = drawn[0].axes
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("Error rate", "epoch", "error rate")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[1, 3], [1, 3]]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0.2, 0.1], [0.3, 0.2]]
+    assert axes.get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("rest", [[], HISTORY])
+def test_numbers_that_are_not_finite_are_left_out(tmp_path, value, rest):
+    draw_history([*rest, {"epoch": 4, "train_loss": value, "test_loss": 0.1}], tmp_path)
+    draw_history([*rest, {"epoch": 4, "train_loss": value}], tmp_path)
+
+
+def test_one_epoch_and_negative_values(tmp_path):
+    figure, axes = new_figure()
+    plot_series(axes, [{"epoch": 1, "x": -2.0}], "x", label="x", color="k")
+    finish(axes, "x", "x")
+    assert axes.get_ylim()[0] < -2
+    figure.savefig(tmp_path / "x.png")
+
+
+def test_nothing_to_draw(tmp_path):
+    assert draw_history([], tmp_path) == []
+
+
+def test_a_figure_that_cannot_be_written(tmp_path, monkeypatch):
+    with pytest.raises(RunError, match=r"loss.png: must be writable, got"):
+        draw_history(HISTORY, tmp_path / "none")
+
+    def full(figure, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(RunError, match=r"loss.png: must be writable, got .*No space left"):
+        draw_history(HISTORY, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_window_is_opened():
+    import matplotlib.pyplot as plt
+
+    new_figure()
+    assert plt.get_fignums() == []
+
+
+def test_who_draws_nothing_does_not_wait_for_matplotlib():
+    code = "import sys, mytorch.train, mytorch.commands.train; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -1,0 +1,165 @@
+"""The figures and tables of a judgement."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from mytorch.experiments import RunError
+from mytorch.experiments.figures.judgement_figures import draw_judgement
+from mytorch.experiments.predict.judge import Judgement
+from mytorch.experiments.predict.judgement import Confusion, Residuals
+from mytorch.experiments.tables.judgement_table import mistakes, show_judgement
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def of_classes(count, rows=200, **more):
+    names = tuple(f"class {number}" for number in range(count))
+    confusion = Confusion(names, torch.zeros(count, count, dtype=torch.int64))
+    wanted, probabilities = torch.randint(count, (rows,)), torch.rand(rows, count).double().softmax(1)
+    confusion.add(probabilities, probabilities.argmax(1), wanted)
+    return Judgement({"loss": 0.25, "error_rate": 0.5}, rows, "test data", confusion, None, 0)
+
+
+def of_numbers(outputs=1, rows=200):
+    true = torch.randn(rows, outputs).double()
+    names = tuple(f"price {number}" for number in range(outputs))
+    residuals = Residuals(true + 0.1 * torch.randn(rows, outputs), true, names)
+    return Judgement({"loss": 0.25}, rows, "test data", None, residuals, 3)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    figures = {}
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, path, **_: (figures.update({path.name: figure}), path.touch())
+    )
+    return figures
+
+
+def names_of(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_figures_go_into_the_run_and_replace_their_own(tmp_path):
+    run = tmp_path / "disk-1"
+    run.mkdir()
+    for _ in range(2):
+        paths = draw_judgement(of_classes(3), run, None, None)
+        assert [path.name for path in paths] == ["confusion.png", "calibration.png"]
+        assert all(path.read_bytes().startswith(PNG) for path in paths)
+    (residuals,) = draw_judgement(of_numbers(), run, None, Path("far/new rows.csv"))
+    assert residuals.name == "residuals-new-rows.png"
+    assert names_of(run / "figures") == ["calibration.png", "confusion.png", "residuals-new-rows.png"]
+
+
+def test_figures_of_several_runs_in_one_folder(tmp_path, drawn):
+    for name in ("disk-1", "disk-2"):
+        draw_judgement(of_classes(2), tmp_path / name, tmp_path / "deep/figures", None)
+    assert names_of(tmp_path / "deep/figures") == [
+        "disk-1-calibration.png",
+        "disk-1-confusion.png",
+        "disk-2-calibration.png",
+        "disk-2-confusion.png",
+    ]
+    assert not (tmp_path / "disk-1").exists()
+
+
+def test_a_confusion_has_numbers_and_names_while_they_fit(tmp_path, drawn):
+    (tmp_path / "figures").mkdir()
+    for count, numbers, named in [(3, 9, 3), (20, 0, 20), (100, 0, None)]:
+        judgement = of_classes(count)
+        draw_judgement(judgement, tmp_path, None, None)
+        axes = drawn["confusion.png.part"].axes[0]
+        assert len(axes.texts) == numbers
+        shown = [text.get_text() for text in axes.get_yticklabels() if text.get_text().startswith("class")]
+        assert len(shown) == (named or 0)
+    judgement = of_classes(2)
+    draw_judgement(judgement, tmp_path, None, None)
+    texts = [int(text.get_text()) for text in drawn["confusion.png.part"].axes[0].texts]
+    assert texts == judgement.confusion.counts.flatten().tolist()
+
+
+def test_calibration_shows_what_is_counted(tmp_path, drawn):
+    judgement = of_classes(2)
+    draw_judgement(judgement, tmp_path, None, None)
+    upper, lower = drawn["calibration.png.part"].axes
+    confusion = judgement.confusion
+    filled = confusion.rows > 0
+    assert list(upper.lines[1].get_xdata()) == (confusion.confidence[filled] / confusion.rows[filled]).tolist()
+    assert list(upper.lines[1].get_ydata()) == (confusion.right[filled] / confusion.rows[filled]).tolist()
+    assert [bar.get_height() for bar in lower.patches] == confusion.rows.tolist()
+
+
+def test_residuals_of_several_outputs_and_many_rows(tmp_path, drawn):
+    draw_judgement(of_numbers(8, 6000), tmp_path, None, None)
+    figure = drawn["residuals.png.part"]
+    assert len(figure.axes) == 12
+    assert figure.get_suptitle().endswith("; 2 more outputs are not drawn")
+    assert len(figure.axes[0].collections[0].get_offsets()) == 5000
+    assert sum(bar.get_height() for bar in figure.axes[1].patches) == 6000
+
+
+@pytest.mark.filterwarnings("error")
+def test_constant_numbers_and_one_row(tmp_path):
+    for rows in (1, 3):
+        same = torch.full((rows, 1), 7.0).double()
+        judgement = Judgement({"loss": 0.0}, rows, "test data", None, Residuals(same, same, ("t",)), 0)
+        draw_judgement(judgement, tmp_path, None, None)
+
+
+def test_nothing_to_draw(tmp_path):
+    assert draw_judgement(Judgement({"loss": 1.0}, 3, "test data", None, None, 0), tmp_path, None, None) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file: must be a folder that can be written, got"):
+        draw_judgement(of_classes(2), tmp_path, tmp_path / "file", None)
+
+
+def test_few_classes_are_shown_as_a_matrix(capsys):
+    judgement = of_classes(2)
+    show_judgement(judgement)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (a, b), (c, d) = judgement.confusion.counts.tolist()
+    assert lines[:4] == [["loss", "0.25"], ["error", "rate", "0.5"], [], ["200", "rows", "of", "test", "data"]]
+    assert lines[5:7] == [["class", "0", str(a), str(b)], ["class", "1", str(c), str(d)]]
+    assert lines[7][:3] == ["expected", "calibration", "error"]
+
+
+def test_many_classes_are_shown_as_their_mistakes(capsys):
+    judgement = of_classes(30, 500)
+    show_judgement(judgement)
+    out = capsys.readouterr().out
+    assert "The most frequent mistakes among 30 classes:" in out
+    found = mistakes(judgement.confusion)
+    assert len(found) == 10
+    counts = judgement.confusion.counts
+    assert [count for *_, count in found] == sorted((count for *_, count in found), reverse=True)
+    assert all(true != said and counts[true, said] == count for true, said, count in found)
+    judgement.confusion.counts = torch.eye(30, dtype=torch.int64)
+    assert mistakes(judgement.confusion) == []
+
+
+def test_residuals_are_shown_in_a_table(capsys):
+    show_judgement(of_numbers())
+    out = capsys.readouterr().out
+    assert "3 of them are judged no further: " in out
+    assert [line.split() for line in out.splitlines()][4] == [
+        *("true", "-", "predicted", "mean", "std", "5", "%", "median", "95", "%", "largest")
+    ]
+    assert "price 0 " in out
+
+
+def test_a_long_name_is_cut_and_markup_is_text(capsys):
+    judgement = of_classes(2)
+    judgement.confusion.classes = ("[red]a[/red]", "x" * 40)
+    show_judgement(judgement)
+    out = capsys.readouterr().out
+    assert "[red]a[/red]" in out
+    assert f"{'x' * 17}..." in out
+    assert "x" * 18 not in out

@@ -1,0 +1,186 @@
+"""From an experiment to the objects that train."""
+
+import pytest
+import torch
+from toy_parts import Chain, Points, SquaredError
+
+from mytorch.core import Module, metric_name
+from mytorch.experiments import ExperimentError, load_experiment
+from mytorch.experiments.file.build import build, default_dtype, schedule_arguments, threads
+from mytorch.plugins import MissingRequirementError, UnknownNameError, catalogue
+
+
+def built(content, **overrides):
+    return build(load_experiment(content, {key.replace("__", "."): value for key, value in overrides.items()}))
+
+
+def test_everything_is_built(content):
+    setup = built(content, schedule={"type": "toy-parts:StepLR", "step_size": 2})
+    assert isinstance(setup.net, Chain)
+    assert isinstance(setup.loss, SquaredError)
+    assert setup.optimizer.param_groups[0]["lr"] == 0.1
+    assert setup.schedule.optimizer is setup.optimizer
+    assert (len(setup.batches), setup.batches.rows, len(setup.test)) == (4, 100, 50)
+    assert [type(metric).__name__ for metric in setup.metrics] == ["ErrorRate"]
+
+
+def test_the_seed_decides_the_weights_and_nothing_before(content):
+    first = built(content).net.state_dict()
+    torch.rand(7)
+    torch.testing.assert_close(built(content).net.state_dict(), first, rtol=0, atol=0)
+    assert not torch.equal(built(content, seed=1).net.state_dict()["0.weight"], first["0.weight"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_dtype_reaches_weights_inputs_and_targets(content, dtype):
+    setup = built(content, dtype=str(dtype).removeprefix("torch."))
+    inputs, targets = next(iter(setup.batches))
+    assert {inputs.dtype, targets.dtype, *(p.value.dtype for p in setup.net.param())} == {dtype}
+    assert torch.get_default_dtype() == torch.float32
+
+
+def fail_inside():
+    with default_dtype("float64"), threads(1):
+        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_num_threads() == 1
+        raise ZeroDivisionError
+
+
+def test_the_default_dtype_and_threads_are_put_back_after_an_error():
+    torch.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.get_num_threads() == 2
+    with threads(None):
+        assert torch.get_num_threads() == 2
+
+
+def test_requirements_come_before_any_import(content, monkeypatch):
+    monkeypatch.setattr(type(catalogue()), "load", lambda *_: pytest.fail("something was imported"))
+    content["requires"] = ["mytorch-core", "mytorch-gone>=2", "mytorch-core>=99"]
+    with pytest.raises(MissingRequirementError) as info:
+        built(content)
+    text = str(info.value)
+    assert "mytorch-gone>=2 is not installed" in text
+    assert "mytorch-core>=99 is required" in text
+    assert "Install: python -m pip install " in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "name", "at"),
+    [
+        ("loss.type", "SquareError", "loss: 'SquareError' is not installed. Nearest: SquaredError", "loss.type"),
+        ("optimizer.type", "toy-parts:SDG", "Nearest: toy-parts:SGD", "optimizer.type"),
+        ("data.train.type", "Point", "Nearest: Points", "data.train.type"),
+        ("model.layers.1.type", "Rectfy", "Nearest: Rectify", "model.layers.1.type"),
+        ("schedule.type", "Rump", "Nearest: Ramp", "schedule.type"),
+        ("metrics.0", "ErorRate", "Nearest: ErrorRate", "metrics.0.type"),
+        ("callbacks", ["KeepBest", {"type": "EarlyStoping"}], "Nearest: EarlyStopping", "callbacks.1.type"),
+        ("initialization.type", "toy_constent", "Nearest: toy_constant", "initialization.type"),
+    ],
+)
+def test_an_unknown_part_names_the_nearest_and_the_key(content, key, value, name, at):
+    with pytest.raises(UnknownNameError) as info:
+        build(load_experiment(content, {key: value}))
+    assert name in str(info.value)
+    assert any(f"at {at}" in note for note in info.value.__notes__)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        (
+            "model.layers.0.out_feature",
+            4,
+            r"model.layers.0.out_feature: Dense has no argument .* Nearest: out_features",
+        ),
+        ("model.layers.2.out_features", 0, r"model.layers.2: Dense: out_features must be at least 1, got 0"),
+        ("model.layers.2.out_features", "2", r"model.layers.2.out_features: must be a valid integer, got '2'"),
+        ("model.layers.1", {"typ": "Rectify"}, r"model.layers: must be an instance of Module, got"),
+        ("loss.reduce", "sum", r"loss.reduce: SquaredError has no argument 'reduce'. Nearest: reduction"),
+        ("optimizer.lr", -1, r"optimizer: SGD: lr must be at least 0, got -1"),
+        ("optimizer.params", [], r"optimizer.params: is filled in by the program"),
+        ("data.train.seeds", 1, r"data.train.seeds: Points has no argument 'seeds'. Nearest: seed"),
+        ("data.train.samples", 0, r"data.train: must have at least one row, got none"),
+        ("data.test.samples", "50", r"data.test.samples: must be a valid integer, got '50'"),
+        (
+            "schedule",
+            {"type": "Ramp", "steps": 3},
+            r"schedule.steps: Ramp has no argument 'steps'. Nearest: total_steps",
+        ),
+        ("schedule", {"type": "toy-parts:StepLR"}, r"schedule.step_size: must be given for StepLR"),
+        (
+            "initialization",
+            {"type": "toy_constant", "valu": 1.0},
+            r"initialization.valu: constant has no .* Nearest: value",
+        ),
+        (
+            "initialization",
+            {"type": "toy_constant", "value": 2.0},
+            r"initialization: constant: value must be between -1",
+        ),
+        ("metrics", [{"type": "Accuracy", "top": 5}], r"metrics.0.top: Accuracy has no argument 'top'"),
+        ("callbacks", [{"type": "EarlyStopping", "patienc": 5}], r"callbacks.0.patienc: .* Nearest: patience"),
+        ("callbacks", [{"type": "EarlyStopping", "patience": 0}], r"callbacks.0: EarlyStopping: patience must be"),
+        ("callbacks", [{"type": "KeepBest", "monitor": 5}], r"callbacks.0.monitor: must be a valid string, got 5"),
+    ],
+)
+def test_a_wrong_argument_names_the_key(content, key, value, text):
+    with pytest.raises(ExperimentError, match=text):
+        build(load_experiment(content, {key: value}))
+
+
+def test_initialization_reaches_every_layer(content):
+    net = built(content, initialization={"type": "toy_constant", "value": 0.25}).net
+    assert all((parameter.value == 0.25).all() for parameter in net.param())
+
+
+@pytest.mark.parametrize("given", [{}, {"total_steps": 5}])
+def test_the_length_of_the_schedule_is_filled_in(content, given):
+    setup = built(content, schedule={"type": "Ramp", **given})
+    assert setup.schedule.total_steps == given.get("total_steps", 3 * 4)
+    assert schedule_arguments(setup.experiment, 4) == {"total_steps": setup.schedule.total_steps}
+
+
+def test_a_metric_has_the_name_that_the_experiment_gives_it(content):
+    metrics = ["ErrorRate", {"type": "ErrorRate", "name": "error rate of rare classes"}]
+    assert [metric_name(metric) for metric in built(content, metrics=metrics).metrics] == [
+        "error_rate",
+        "error rate of rare classes",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", 3, ["a"]])
+def test_a_metric_that_is_named_by_what_is_no_text(content, name):
+    with pytest.raises(ExperimentError, match=r"metrics\.1\.name: ErrorRate: name must be text such as 'error_rate'"):
+        built(content, metrics=["ErrorRate", {"type": "ErrorRate", "name": name}])
+
+
+def test_no_test_data(content):
+    del content["data"]["test"]
+    assert built(content).test is None
+
+
+def test_targets_as_they_are(content):
+    data = built(content, data__targets="as-is").batches.data
+    assert isinstance(data, Points)
+
+
+def test_a_split_needs_the_distribution_that_splits(content, monkeypatch):
+    del content["data"]["test"]
+    content["data"]["split"] = {"test": 0.25}
+    parts = [part for part in catalogue() if part.distribution != "mytorch-data"]
+    monkeypatch.setattr(catalogue(), "_parts", parts)
+    with pytest.raises(UnknownNameError, match=r"mytorch-data offers it: python -m pip install ./mytorch-data"):
+        built(content)
+
+
+def test_a_layer_that_is_no_module(content, parts):
+    parts("other-parts", "[mytorch.layers]\nNoLayer = toy_parts:Points\n")
+    with pytest.raises(
+        Exception,
+        match=r"'NoLayer' of other-parts 1.0 must be a class such as a subclass of mytorch.core.M",
+    ):
+        built(content, model={"type": "NoLayer"})
+    assert not issubclass(Points, Module)

@@ -1,0 +1,43 @@
+"""The key clip_grad_norm of an experiment: in its run, in parity, in an exported step."""
+
+import shutil
+
+import pytest
+import torch
+
+from mytorch.experiments import ExperimentError, load_experiment, train_experiment
+from mytorch.experiments.export_step import export_step
+from mytorch.experiments.file.build import build
+from mytorch.experiments.parity import compare
+
+
+def test_the_key_of_an_experiment(content, tmp_path):
+    content |= {"epochs": 2}
+    clipped = train_experiment(content | {"clip_grad_norm": 0.01}, output=tmp_path, quiet=True)
+    again = train_experiment(str(clipped.path / "experiment.toml"), output=tmp_path, quiet=True)
+    assert again.experiment.clip_grad_norm == 0.01
+    torch.testing.assert_close(again.net.state_dict(), clipped.net.state_dict(), rtol=0, atol=0)
+    free = train_experiment(content, output=tmp_path, quiet=True)
+    assert not torch.equal(free.net.param()[0].value, clipped.net.param()[0].value)
+    with pytest.raises(ExperimentError, match="clip_grad_norm: must be greater than 0, got 0"):
+        load_experiment(content | {"clip_grad_norm": 0})
+
+
+def test_parity_clips_both_sides(content):
+    content |= {"epochs": 2, "clip_grad_norm": 0.05}
+    assert compare(load_experiment(content)).passed
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
+def test_an_exported_step_clips(content, tmp_path):
+    content |= {"epochs": 1, "clip_grad_norm": 1e-3, "optimizer": {"type": "toy-parts:SGD", "lr": 1.0}}
+    run = train_experiment(content, output=tmp_path, quiet=True)
+    export_step(run.path, tmp_path / "step.pt2", batch_size=3)
+
+    from torch._inductor.package import load_package
+
+    start, package = (load_package(str(tmp_path / "step.pt2"), name).loader for name in ("start", "model"))
+    before = start.run([])
+    x, t = (batch[:3] for batch in next(iter(build(run.experiment).batches)))
+    after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), x, t])
+    assert 0.98e-3 < (after - before[0]).norm() < 1.01e-3

@@ -1,0 +1,218 @@
+"""Experiment files: what they may say, and what their errors say."""
+
+from pathlib import Path
+
+import pytest
+import toy_parts
+
+from mytorch.experiments import ExperimentError, load_experiment
+from mytorch.experiments.file.load_experiment import read_toml, to_toml
+from mytorch.plugins import PluginError, UnknownNameError
+
+
+def test_from_a_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(toy_parts.experiment.read_text())
+    experiment = load_experiment(path)
+    assert experiment.name == "mine"
+    assert load_experiment(str(path)) == experiment
+    assert (experiment.epochs, experiment.batch_size, experiment.seed, experiment.dtype) == (3, 32, 0, "float32")
+    assert experiment.optimizer.type == "toy-parts:SGD"
+    assert experiment.optimizer.arguments == {"lr": 0.1}
+    assert experiment.schedule is None
+
+
+@pytest.mark.parametrize("name", ["points", "toy-parts:points"])
+def test_by_name(parts, name):
+    assert load_experiment(name).name == "points"
+
+
+def test_from_a_dict_that_stays_as_it_is(content):
+    copy = {**content, "optimizer": dict(content["optimizer"])}
+    experiment = load_experiment(content, {"optimizer.lr": 0.5})
+    assert experiment.optimizer.arguments["lr"] == 0.5
+    assert content == copy
+
+
+def test_the_shipped_ones_are_valid():
+    for name in ("disk", "disk-tuned"):
+        assert load_experiment(name).epochs == 25
+
+
+def test_to_toml_comes_back(tmp_path, content):
+    content |= {"schedule": {"type": "Ramp"}, "metrics": ["ErrorRate", {"type": "Accuracy"}], "threads": 1}
+    experiment = load_experiment(content)
+    path = tmp_path / "again.toml"
+    path.write_text(to_toml(experiment))
+    assert load_experiment(path) == experiment
+    assert "seed = 0" in path.read_text()
+
+
+def test_to_toml_of_what_toml_cannot_hold(content):
+    content["loss"]["rule"] = abs
+    with pytest.raises(ExperimentError, match=r"every value must be what TOML can hold, got .*builtin_function"):
+        to_toml(load_experiment(content))
+
+
+def change(content, key, value):
+    *parents, last = key.split(".")
+    for name in parents:
+        content = content[int(name) if isinstance(content, list) else name]
+    if value is ...:
+        del content[last]
+    else:
+        content[last] = value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("epoch", 3, r"experiment: epoch: unknown key. Nearest: epochs"),
+        ("EPOCHS", 3, r"experiment: EPOCHS: unknown key. Nearest: epochs"),
+        ("data.standardise", True, r"experiment: data.standardise: unknown key. Nearest: standardize"),
+        ("data.split", {"tests": 0.5}, r"data.split.tests: unknown key. Nearest: test\."),
+        ("epochs", ..., r"experiment: epochs: must be given"),
+        ("model", ..., r"experiment: model: must be given"),
+        ("model.type", ..., r"experiment: model.type: must be given"),
+        ("data.train.type", ..., r"experiment: data.train.type: must be given"),
+        ("name", ..., r"experiment: name: must be given"),
+        ("epochs", "3", r"experiment: epochs: must be a valid integer, got '3'"),
+        ("epochs", 3.5, r"experiment: epochs: must be a valid integer, got 3.5"),
+        ("epochs", True, r"experiment: epochs: must be a valid integer, got True"),
+        ("epochs", 0, r"experiment: epochs: must be greater than or equal to 1, got 0"),
+        ("seed", -1, r"experiment: seed: must be greater than or equal to 0, got -1"),
+        ("seed", 2**63, r"experiment: seed: must be less than 9223372036854775808, got 9223372036854775808"),
+        ("threads", 0, r"experiment: threads: must be greater than or equal to 1, got 0"),
+        ("name", "", r"experiment: name: .*at least 1 character"),
+        ("dtype", "float16", r"experiment: dtype: must be 'float32' or 'float64', got 'float16'"),
+        (
+            "data.targets",
+            "onehot",
+            r"data.targets: must be 'as-is', 'one-hot', 'binary' or 'standardize', got 'onehot'",
+        ),
+        ("data.split", {"test": 1.5}, r"data.split.test: must be less than 1, got 1.5"),
+        ("data.split", {"test": 0.5, "seed": 2**63}, r"data.split.seed: must be less than 9223372036854775808, got"),
+        ("optimizer", "SGD", r'experiment: optimizer: must be a table such as \{ type = "..." \}, got \'SGD\''),
+        ("data", 5, r"experiment: data: must be a table"),
+        ("metrics", "ErrorRate", r"experiment: metrics: must be a valid list, got 'ErrorRate'"),
+        ("metrics", [5], r"experiment: metrics.0: must be a valid string, got 5"),
+        ("requires", [1], r"experiment: requires.0: must be a valid string, got 1"),
+        ("optimizer.type", 5, r"experiment: optimizer.type: must be a valid string, got 5"),
+    ],
+)
+def test_errors_name_the_key_the_rule_and_the_value(content, key, value, text):
+    change(content, key, value)
+    with pytest.raises(ExperimentError, match=text) as info:
+        load_experiment(content)
+    if value is not ... and key not in ("data", "model"):
+        assert len(str(info.value).splitlines()) <= 2
+
+
+def test_both_test_and_split(content):
+    content["data"]["split"] = {"test": 0.5}
+    with pytest.raises(ExperimentError, match=r"^experiment: data: must have either test or split, got both$"):
+        load_experiment(content)
+
+
+def test_every_error_at_once(content):
+    content |= {"epoch": 3, "seed": "x"}
+    del content["epochs"]
+    with pytest.raises(ExperimentError) as info:
+        load_experiment(content)
+    assert {line.split(": ")[1] for line in str(info.value).splitlines()} == {"epoch", "epochs", "seed"}
+
+
+def test_errors_in_a_file_name_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 'x'")
+    with pytest.raises(ExperimentError, match=rf"{path}: epochs: must be a valid integer"):
+        load_experiment(path)
+
+
+def test_a_file_that_is_no_toml(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("epochs = 3\nseed = = 4\n")
+    with pytest.raises(ExperimentError, match=r"mine.toml: must be TOML, got something else: .*line 2"):
+        load_experiment(path)
+    path.write_bytes(b"\x80\x02}q\x00.\xff\xfe")
+    with pytest.raises(ExperimentError, match=r"mine.toml: must be a readable text file in UTF-8, got"):
+        load_experiment(path)
+    path.write_bytes(b"epochs = 3\0")
+    with pytest.raises(ExperimentError, match=r"mine.toml: must be TOML"):
+        load_experiment(path)
+
+
+def test_a_folder_and_a_missing_file(tmp_path):
+    for source, what in [(tmp_path, "a folder"), (tmp_path / "x.toml", "no such file"), ("gone.toml", "no such file")]:
+        with pytest.raises(ExperimentError, match=rf"must be a TOML file or the name of an installed one, got {what}"):
+            load_experiment(source)
+
+
+def test_a_folder_does_not_hide_an_installed_experiment(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points").mkdir()
+    assert load_experiment("points").name == "points"
+    (tmp_path / "gone").mkdir()
+    with pytest.raises(ExperimentError, match=r"installed one, got a folder: gone"):
+        load_experiment("gone")
+
+
+def test_an_unknown_name(parts):
+    with pytest.raises(UnknownNameError, match=r"experiment: 'poinst' is not installed. Nearest: points") as info:
+        load_experiment("poinst")
+    assert "There is no file 'poinst' either; an experiment file ends in .toml." in info.value.__notes__
+
+
+def test_an_entry_point_that_is_no_path(parts):
+    with pytest.raises(PluginError, match=r"'no-path' of toy-parts 1.0 must be the path of a TOML file, got a str"):
+        load_experiment("no-path")
+
+
+def test_overrides_reach_lists_and_make_tables(content):
+    changes = {
+        "model.layers.0.out_features": 7,
+        "schedule.type": "Ramp",
+        "data.split.test": 0.5,
+        "metrics.0": "Accuracy",
+    }
+    del content["data"]["test"]
+    experiment = load_experiment(content, changes)
+    assert experiment.model.arguments["layers"][0]["out_features"] == 7
+    assert experiment.schedule.type == "Ramp"
+    assert experiment.data.split.test == 0.5
+    assert experiment.metrics == ["Accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("model.layers.9.bias", r"--set model.layers.9.bias: index must be a number below 3, got '9'"),
+        ("model.layers.x.bias", r"--set model.layers.x.bias: index must be a number below 3, got 'x'"),
+        ("model.layers.-1", r"index must be a number below 3, got '-1'"),
+        ("model.layers.²", r"index must be a number below 3, got '²'"),
+        ("epochs.x", r"--set epochs.x: epochs must be a table or list, got 3"),
+        ("metrics.0.x", r"--set metrics.0.x: metrics.0 must be a table or list, got 'ErrorRate'"),
+        ("optimiser.lr", r"experiment: optimiser: unknown key. Nearest: optimizer"),
+    ],
+)
+def test_overrides_that_lead_nowhere(content, key, text):
+    with pytest.raises(ExperimentError, match=text):
+        load_experiment(content, {key: 1})
+
+
+def test_read_toml_of_a_folder(tmp_path):
+    with pytest.raises(ExperimentError, match="must be a readable text file"):
+        read_toml(tmp_path)
+
+
+def test_a_path_of_data_is_meant_from_the_files_folder(tmp_path, monkeypatch, content):
+    content["data"]["train"]["path"] = "mine.csv"
+    path = tmp_path / "mine.toml"
+    path.write_text(to_toml(load_experiment(content)).replace(str(Path.cwd() / "mine.csv"), "mine.csv"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_experiment(path).data.train.arguments["path"] == str(tmp_path / "mine.csv")
+    given = load_experiment(path, {"data.train.path": "given.csv"}).data.train.arguments["path"]
+    assert given == str(tmp_path / "elsewhere" / "given.csv")
+    content["data"]["train"]["path"] = "/absolute.csv"
+    assert load_experiment(content).data.train.arguments["path"] == "/absolute.csv"

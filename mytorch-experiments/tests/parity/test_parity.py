@@ -1,0 +1,236 @@
+"""The comparison with PyTorch, on layers that bring their own twins."""
+
+import math
+
+import pytest
+import torch
+from toy_parts import SGD, Chain, Dense, Rectify, Sequential, StepLR, Twinless
+
+from mytorch.core import Module
+from mytorch.experiments import load_experiment
+from mytorch.experiments.errors import ParityError
+from mytorch.experiments.parity import compare, twin_of, write_report
+from mytorch.experiments.parity.lockstep import gap, largest_gap, relative_difference
+from mytorch.experiments.parity.report import table, verdict
+from mytorch.experiments.parity.twin import twin_optimizer, twin_schedule
+
+
+@pytest.fixture
+def experiment(content):
+    content["optimizer"]["momentum"] = 0.9
+    return load_experiment(content, {"epochs": 2})
+
+
+def changed(experiment, **changes):
+    return load_experiment({**experiment.model_dump(exclude_none=True), **changes})
+
+
+def test_twins_have_the_weights_and_the_mode():
+    net = Sequential(Dense(2, 3), Sequential(Rectify(), Dense(3, 2, bias=False))).to(torch.float64).eval()
+    twin = twin_of(net)
+    assert [type(module).__name__ for module in twin.modules()] == [
+        "Sequential",
+        "Linear",
+        "Sequential",
+        "ReLU",
+        "Linear",
+    ]
+    torch.testing.assert_close(twin.state_dict(), net.state_dict(), rtol=0, atol=0)
+    assert not twin.training
+    x = torch.randn(5, 2, dtype=torch.float64)
+    torch.testing.assert_close(twin(x), net(x))
+    twin[0].weight.data.zero_()
+    assert net.layers[0].weight.value.any()
+
+
+def test_tied_parameters_and_frozen_ones():
+    net = Sequential(Dense(2, 2), Rectify(), Dense(2, 2))
+    net.layers[2].weight = net.layers[0].weight
+    net.layers[2].bias.trainable = False
+    twin = twin_of(net)
+    assert twin[2].weight is twin[0].weight
+    assert not twin[2].bias.requires_grad
+    assert twin[0].bias.requires_grad
+
+
+def test_a_layer_used_twice_has_one_twin():
+    layer = Dense(2, 2)
+    twin = twin_of(Sequential(layer, Rectify(), layer))
+    assert twin[0] is twin[2]
+
+
+def test_a_missing_twin_names_the_path():
+    net = Sequential(Dense(2, 3), Sequential(Rectify(), Twinless(3, 2)))
+    with pytest.raises(
+        ParityError, match=r"parity: layer 'layers.1.layers.1' \(Twinless\): must have a torch.nn class of"
+    ):
+        twin_of(net)
+    with pytest.raises(ParityError, match=r"parity: Twinless: must have"):
+        twin_of(Twinless(3, 2))
+
+
+class Odd(Dense):
+    def __init__(self, twin):
+        super().__init__(2, 2)
+        self.twin = twin
+
+    def torch_twin(self):
+        return self.twin
+
+
+@pytest.mark.parametrize(
+    ("twin", "text"),
+    [
+        (3, r"torch_twin\(\) must return a torch.nn.Module, got 3"),
+        (torch.nn.ReLU(), r"the twin must have a parameter 'weight', got None"),
+        (torch.nn.Linear(2, 2, bias=False), r"the twin must have a parameter 'bias', got None"),
+        (torch.nn.Linear(3, 2), r"its twin must have the same state dict, got .*size mismatch"),
+        (torch.nn.BatchNorm1d(2), r"its twin must have the same state dict, got .*running_mean"),
+    ],
+)
+def test_a_twin_that_does_not_fit(twin, text):
+    with pytest.raises(ParityError, match=text.replace(".*", r"[\s\S]*")):
+        twin_of(Odd(twin))
+
+
+def test_a_twin_without_the_children():
+    class Whole(Chain):
+        def torch_twin(self):
+            return torch.nn.ReLU()
+
+    with pytest.raises(ParityError, match=r"the twin must have a submodule '0', got ReLU\(\)"):
+        twin_of(Whole(Dense(2, 2)))
+
+
+def test_twins_of_optimizer_and_schedule():
+    net = Sequential(Dense(2, 2), Dense(2, 2))
+    groups = [{"params": net.layers[0].param(), "lr": 0.5}, {"params": net.layers[1].param()}]
+    optimizer = SGD(groups, 0.1, 0.9)
+    schedule = StepLR(optimizer, 1, gamma=0.1)
+    schedule.step()
+    twin = twin_of(net)
+    theirs = twin_optimizer(optimizer, schedule, net, twin)
+    assert [group["lr"] for group in theirs.param_groups] == [0.5, 0.1]
+    assert [group["momentum"] for group in theirs.param_groups] == [0.9, 0.9]
+    assert theirs.param_groups[1]["params"][0] is twin[1].weight
+    following = twin_schedule(schedule, theirs, {"step_size": 1, "gamma": 0.1})
+    assert isinstance(following, torch.optim.lr_scheduler.StepLR)
+    assert twin_schedule(None, theirs, {}) is None
+
+
+def test_what_torch_does_not_have():
+    class Own(SGD):
+        pass
+
+    class OwnLR(StepLR):
+        pass
+
+    net = Dense(2, 2)
+    with pytest.raises(ParityError, match=r"optimizer must be one that torch.optim has, got Own"):
+        twin_optimizer(Own(net.param()), None, net, twin_of(net))
+    optimizer = SGD(net.param())
+    with pytest.raises(ParityError, match=r"schedule must be one that torch.optim.lr_scheduler has, got OwnLR"):
+        twin_schedule(OwnLR(optimizer, 1), twin_optimizer(optimizer, None, net, twin_of(net)), {})
+
+
+def test_equal_layers_pass(experiment):
+    seen = []
+    comparison = compare(experiment, 2, seen.append)
+    assert comparison.passed
+    assert seen == comparison.seeds
+    assert [result.seed for result in seen] == [0, 1]
+    for result in seen:
+        assert result.epoch_gap <= 1e-10
+        assert result.step_gap <= 1e-5
+        assert len(result.ours) == len(result.torchs) == len(result.control) == 2
+        assert list(result.ours[0]) == ["epoch", "train_loss", "train_error_rate", "test_loss", "test_error_rate"]
+        assert verdict(result).startswith(f"seed {result.seed}: equal; float64 epochs within ")
+    assert comparison.judged == "test_error_rate"
+
+
+@pytest.mark.parametrize("schedule", [{"type": "toy-parts:StepLR", "step_size": 1, "gamma": 0.5}])
+def test_a_schedule_is_followed(experiment, schedule):
+    assert compare(changed(experiment, schedule=schedule)).passed
+
+
+def test_the_reduction_sum(experiment):
+    loss = {"type": "SquaredError", "reduction": "sum"}
+    assert compare(changed(experiment, loss=loss, optimizer={"type": "toy-parts:SGD", "lr": 1e-3})).passed
+
+
+@pytest.mark.parametrize("where", [0, 2])
+def test_a_wrong_backward_is_found(experiment, where):
+    model = experiment.model.model_dump()
+    model["layers"][where]["type"] = "WrongDense"
+    comparison = compare(changed(experiment, model=model))
+    assert not comparison.passed
+    assert comparison.seeds[0].epoch_gap > 1e-10
+    assert comparison.seeds[0].step_gap > 1e-5
+    assert verdict(comparison.seeds[0]).startswith("seed 0: DIFFERENT; ")
+
+
+def test_losses_that_are_not_finite(experiment):
+    with pytest.raises(ParityError, match=r"losses must stay finite to be compared, got mytorch .*choose a lower"):
+        compare(changed(experiment, optimizer={"type": "toy-parts:SGD", "lr": 1e30}))
+
+
+def test_nan_is_a_difference():
+    assert gap(1.0, 3.0) == 2.0
+    assert gap(math.nan, math.nan) == gap(math.inf, math.inf) == 0.0
+    assert gap(1.0, math.nan) == gap(math.inf, -math.inf) == gap(math.nan, math.inf) == math.inf
+    one, other = [{"epoch": 1, "a": 1.0, "b": 1.0}], [{"epoch": 1, "a": 1.0, "b": math.nan}]
+    assert largest_gap(one, other) == math.inf
+    assert largest_gap(one, other, ["a"]) == 0.0
+    assert relative_difference(torch.tensor([1.0, math.nan]), torch.ones(2)) == math.inf
+    assert relative_difference(torch.zeros(2), torch.zeros(2)) == 0.0
+    assert relative_difference(torch.tensor([1.5]), torch.tensor([1.0])) == 0.5
+
+
+def test_the_report(experiment, tmp_path):
+    comparison = compare(experiment, 2)
+    page = write_report(comparison, tmp_path / "deep" / "report")
+    text = page.read_text()
+    names = {path.name for path in page.parent.iterdir()}
+    assert names == {"report.md", "figure-2-error-rate.png", "figure-3-loss.png"}  # these points draw no picture
+    for name in names - {"report.md"}:
+        assert f"]({name})" in text
+        assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
+    assert table(comparison) in text
+    assert "Which side of a line. 2 epochs;" in text
+    assert "Seeds 0 to 1." in text
+    assert write_report(comparison, page.parent) == page
+
+
+def test_data_that_draws_itself(experiment, tmp_path):
+    comparison = compare(experiment)
+
+    def plot(path):
+        path.write_bytes(b"\x89PNG")
+        return path
+
+    comparison.setup.batches.data.data.plot = plot
+    assert "![Figure 1. The training data.](figure-1-data.png)" in write_report(comparison, tmp_path).read_text()
+
+
+def test_data_with_a_tensor_called_data(experiment, tmp_path):
+    comparison = compare(changed(experiment, description=""))
+    comparison.setup.batches.data.data.data = torch.zeros(3)
+    assert "\n\n2 epochs; both start" in write_report(comparison, tmp_path).read_text()
+
+
+def test_a_report_that_cannot_be_written(experiment, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file: must be a folder that can be written"):
+        write_report(compare(experiment), tmp_path / "file")
+
+
+def test_without_test_and_metrics(experiment):
+    content = experiment.model_dump(exclude_none=True) | {"metrics": []}
+    del content["data"]["test"]
+    comparison = compare(load_experiment(content))
+    assert comparison.judged == "train_loss"
+    assert table(comparison).startswith("| train loss | mean | std | median | worst |")
+
+
+def test_modules_of_ours_are_no_modules_of_torch():
+    assert not issubclass(Module, torch.nn.Module)

@@ -1,0 +1,81 @@
+"""What a model's outputs mean."""
+
+import pytest
+import torch
+
+from mytorch.core import ShapeError
+from mytorch.data.preparation.moments import Moments
+from mytorch.experiments.predict.head import Head
+
+NAMES = ("low", "high", "odd")
+
+
+def read(kind, outputs, classes=NAMES, **more):
+    return Head(kind, classes, **more).read(torch.tensor(outputs))
+
+
+def test_softmax():
+    outputs = torch.randn(7, 3)
+    predictions = Head("softmax", NAMES).read(outputs)
+    torch.testing.assert_close(predictions.probabilities, outputs.double().softmax(1))
+    assert predictions.labels == tuple(NAMES[index] for index in outputs.argmax(1))
+    assert (len(predictions), predictions.values, predictions.classes) == (7, None, NAMES)
+
+
+def test_one_column_is_the_second_class():
+    predictions = read("sigmoid", [[-2.0], [0.5]], ("no", "yes"))
+    assert predictions.labels == ("no", "yes")
+    torch.testing.assert_close(predictions.probabilities[:, 1], torch.tensor([-2.0, 0.5]).double().sigmoid())
+    predictions = read("scores", [-0.25, 0.75, 3.0], ("no", "yes"))
+    assert predictions.labels == ("no", "yes", "yes")
+    assert predictions.probabilities.tolist() == [[1, 0], [0.25, 0.75], [0, 1]]
+
+
+def test_scores_are_made_to_add_up():
+    predictions = read("scores", [[-0.5, 0.25, 0.75], [1.5, 0.5, 0.0], [-3.0, -1.0, -2.0]])
+    assert predictions.labels == ("odd", "low", "high")
+    assert predictions.probabilities[:2].tolist() == [[0, 0.25, 0.75], [0.75, 0.25, 0]]
+    torch.testing.assert_close(predictions.probabilities[2], torch.full((3,), 1 / 3, dtype=torch.float64))
+
+
+def test_sigmoids_of_several_columns_are_made_to_add_up():
+    predictions = read("sigmoid", [[0.0, 0.0, -100.0]])
+    torch.testing.assert_close(predictions.probabilities, torch.tensor([[0.5, 0.5, 0.0]]).double())
+    with pytest.raises(ShapeError, match=r"must be one column or one for each named class, got 3 columns without"):
+        read("sigmoid", [[0.0, 0.0, -1.0]], None)
+
+
+def test_classes_without_names_are_numbered():
+    assert read("softmax", [[0.0, 1.0], [3.0, 1.0]], None).labels == ("1", "0")
+
+
+def test_numbers_in_their_units():
+    moments = Moments(torch.tensor([10.0, 0.5]).double(), torch.tensor([2.0, 4.0]).double())
+    assert read("numbers", [[1.0, -2.0]], None, moments=moments).values.tolist() == [[12.0, -7.5]]
+    plain = read("numbers", [1.5, -2.0], None)
+    assert (plain.values.tolist(), plain.labels, plain.probabilities) == ([[1.5], [-2.0]], None, None)
+    assert (len(plain), plain.values.dtype) == (2, torch.float64)
+    with pytest.raises(ShapeError, match=r"^predict: values must have 2 columns, as in training, got \(1, 1\)$"):
+        read("numbers", [[1.0]], None, moments=moments)
+
+
+def test_what_is_predicted_belongs_to_the_user():
+    with torch.inference_mode():
+        outputs = torch.randn(2, 3, dtype=torch.float64)
+    for kind in ("softmax", "scores", "sigmoid", "numbers"):
+        predictions = Head(kind, NAMES).read(outputs)
+        for tensor in (predictions.probabilities, predictions.values):
+            assert tensor is None or not tensor.is_inference()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "text"),
+    [
+        (torch.zeros(2, 2), r"must have a column for each class of low, high, odd, got 2"),
+        (torch.zeros(2, 3, 4), r"must be one tensor of \(rows, columns\), got a tensor of \(2, 3, 4\)"),
+        ((torch.zeros(2, 3),), r"must be one tensor of \(rows, columns\), got tuple"),
+    ],
+)
+def test_outputs_that_cannot_be_read(outputs, text):
+    with pytest.raises(ShapeError, match=rf"^predict: the model's output {text}"):
+        Head("softmax", NAMES).read(outputs)

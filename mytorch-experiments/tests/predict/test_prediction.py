@@ -1,0 +1,280 @@
+"""What a kept run says of new rows."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
+from toy_rows import INPUTS, ROWS
+
+from mytorch.core import ArgumentError, ShapeError
+from mytorch.experiments import Recorder, RunError, load, train_experiment
+from mytorch.experiments.predict.new_rows import without_target
+from mytorch.experiments.predict.prediction import head_of, predict_batches, predicting, write_predictions
+from mytorch.plugins import UnknownNameError, catalogue
+from mytorch.train import NotFiniteError, fit
+
+
+def rewrite(run, **changes):
+    file = run.path / "data.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    return load(run.path)
+
+
+def table_of(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_a_file_a_tensor_and_a_data_set_give_the_same(run, rows):
+    of_file, of_tensor = run.predict(str(rows)), run.predict(INPUTS)
+    swapped = Table(INPUTS.flip(1), torch.zeros(3))
+    swapped.columns = ("y", "x")
+    of_data = run.predict(swapped)
+    scores = run.net(INPUTS).double().clamp(min=0)
+    expected = scores / scores.sum(1, keepdim=True)
+    for predictions in (of_file, of_tensor, of_data):
+        torch.testing.assert_close(predictions.probabilities, expected)
+        assert predictions.labels == tuple(("below", "above")[index] for index in run.net(INPUTS).argmax(1))
+
+
+def test_what_is_written(run, rows, tmp_path):
+    output = tmp_path / "out.csv"
+    assert write_predictions(run, rows, output) == 3
+    header, *lines = table_of(output)
+    assert header == ["prediction", "probability_below", "probability_above"]
+    predictions = run.predict(rows)
+    assert [line[0] for line in lines] == list(predictions.labels)
+    assert [list(map(float, line[1:])) for line in lines] == predictions.probabilities.tolist()
+
+
+def test_stored_standardisation_reaches_every_source_once(run, rows):
+    learned = {"standardize": {"mean": [1.0, -1.0], "std": [2.0, 0.5]}}
+    run = rewrite(run, preparation=learned)
+    prepared = (INPUTS - torch.tensor([1.0, -1.0])) / torch.tensor([2.0, 0.5])
+    expected = run.net(prepared).argmax(1)
+    done = Table(prepared, torch.zeros(3))
+    done.preparation = learned
+    for source in (rows, INPUTS, done):
+        torch.testing.assert_close(run.predict(source).indices, expected)
+        torch.testing.assert_close(run.predict(source).probabilities, run.predict(INPUTS).probabilities)
+
+
+def test_numbers_come_in_their_units(content, tmp_path, parts):
+    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\nNumbers = toy_rows:Numbers\n")
+    del content["data"]["test"]
+    content["data"] |= {"train": {"type": "Numbers"}, "targets": "as-is"}
+    content |= {"metrics": [], "model": {"type": "Dense", "in_features": 2, "out_features": 1}}
+    run = train_experiment(content, output=tmp_path / "runs", quiet=True)
+    path = tmp_path / "rows.csv"
+    path.write_text(ROWS.replace("y,x", "b,a"))
+    torch.testing.assert_close(run.predict(path).values, run.net(INPUTS).double())
+    run = rewrite(run, preparation={"standardize_targets": {"mean": [100.0], "std": [5.0]}})
+    torch.testing.assert_close(run.predict(INPUTS).values, run.net(INPUTS).double() * 5 + 100)
+    write_predictions(run, path, tmp_path / "out.csv")
+    assert table_of(tmp_path / "out.csv")[0] == ["prediction"]
+    assert float(table_of(tmp_path / "out.csv")[2][0]) == run.predict(path).values[1].item()
+
+
+def test_several_numbers(tmp_path, parts):
+    run = of_python(tmp_path, Dense(2, 2))
+    assert run.predict(INPUTS).values.shape == (3, 2)
+    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
+    run = rewrite(run, columns=["x", "y"])
+    (tmp_path / "rows.csv").write_text(ROWS)
+    write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv")
+    assert table_of(tmp_path / "out.csv")[0] == ["prediction_0", "prediction_1"]
+
+
+def of_python(tmp_path, net):
+    data = Table(torch.randn(8, 2), torch.randn(8, 2))
+    fit(
+        net,
+        SquaredError(),
+        SGD(net.param()),
+        data,
+        epochs=1,
+        batch_size=4,
+        hooks=[Recorder(tmp_path / "runs")],
+        quiet=True,
+    )
+    (path,) = (tmp_path / "runs").iterdir()
+    return load(path)
+
+
+def test_a_run_from_python_knows_its_loss_alone(tmp_path, parts):
+    run = of_python(tmp_path, Dense(2, 2))
+    assert head_of(run).kind == "numbers"
+    run.summary["loss"] = "CrossEntropyLoss"
+    assert head_of(run).kind == "softmax"
+    with pytest.raises(
+        RunError, match=r"must know the names of its columns to read a table, got a run without; use .*predict\("
+    ):
+        run.predict(Path(__file__))
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "kind"),
+    [
+        ("mytorch-nn:CrossEntropyLoss", "as-is", "softmax"),
+        ("BCEWithLogitsLoss", "binary", "sigmoid"),
+        ("SquaredError", "one-hot", "scores"),
+    ],
+)
+def test_how_outputs_are_read(run, loss, targets, kind):
+    run.experiment.loss.type, run.experiment.data.targets = loss, targets
+    assert (head_of(run).kind, head_of(run).classes) == (kind, ("below", "above"))
+    run.data["classes"] = None
+    assert (head_of(run).kind, head_of(run).classes) == (kind, None)
+
+
+def test_many_rows_go_in_batches_in_order(run):
+    inputs = torch.randn(9000, 2)
+    with predicting(run, "eager") as outputs_of:
+        sizes = [len(batch) for batch in predict_batches(run, inputs, 8192, outputs_of)]
+    assert sizes == [8192, 808]
+    for size in (1000, 8192):
+        torch.testing.assert_close(run.predict(inputs, batch_size=size).indices, run.net(inputs).argmax(1))
+    assert run.predict(INPUTS, batch_size=1).labels == run.predict(INPUTS).labels
+    with pytest.raises(ArgumentError, match=r"batch_size must be a whole number of at least 1, got 0"):
+        run.predict(inputs, batch_size=0)
+
+
+def test_what_is_predicted_belongs_to_the_user(run):
+    predictions = run.predict(INPUTS)
+    assert not predictions.probabilities.is_inference()
+    assert not predictions.indices.is_inference()
+
+
+def test_numbers_whose_sum_is_too_large_are_finite_nevertheless(tmp_path, parts):
+    run = of_python(tmp_path, Dense(2, 2))
+    for parameter in run.net.param():
+        parameter.value.fill_(1e38)
+    assert run.predict(torch.ones(9, 2)).values.isfinite().all()
+
+
+def test_prediction_is_quiet_and_puts_the_mode_back(tmp_path, parts):
+    run = of_python(tmp_path, Chain(Dense(2, 2), Noise()))
+    run.net.train()
+    torch.testing.assert_close(run.predict(INPUTS).values, run.predict(INPUTS).values, rtol=0, atol=0)
+    assert all(module.training for module in run.net.modules())
+    assert int(run.net.layers[1].seen.value) == 2
+
+
+def test_float64_stays_float64(content, parts, tmp_path):
+    run = train_experiment(content, {"epochs": 1, "dtype": "float64"}, output=tmp_path / "runs", quiet=True)
+    assert run.predict(INPUTS).indices.tolist() == run.net(INPUTS.double()).argmax(1).tolist()
+
+
+def test_rows_that_do_not_fit(run, tmp_path):
+    named = Table(INPUTS, torch.zeros(3))
+    for columns, text in [
+        (("x", "z"), r"^predict: rows must have the column 'y', got x, z$"),
+        (("x", "y", "z"), r"^predict: rows must have the columns x, y alone, got 'z' too$"),
+    ]:
+        named.columns = columns
+        with pytest.raises(ArgumentError, match=text):
+            run.predict(named)
+    with pytest.raises(ShapeError, match=r"^predict: rows must have the columns x, y, got 3 columns$"):
+        run.predict(torch.zeros(4, 3))
+    with pytest.raises(ShapeError, match=r"^predict: rows must be a tensor of \(rows, columns\), got \(2,\)$"):
+        run.predict(torch.zeros(2))
+    with pytest.raises(RunError, match=r"rows to predict must be at least one, got none$"):
+        run.predict(torch.zeros(0, 2))
+    for path, what in [(tmp_path / "gone.csv", "no such file"), (tmp_path, "a folder")]:
+        with pytest.raises(RunError, match=rf"{path.name}: must be a table such as rows.csv, got {what}"):
+            run.predict(path)
+
+
+@pytest.mark.parametrize("change", [{"columns": 3}, {"classes": "ab"}, {"preparation": [1]}])
+def test_a_damaged_description_of_the_data(run, change):
+    (key,) = change
+    with pytest.raises(RunError, match=rf"data.json: {key} must be as a run wrote it, got"):
+        rewrite(run, **change)
+
+
+@pytest.mark.parametrize("kept", [{}, {"mean": 3}, {"mean": ["x"], "std": [1]}, [1]])
+def test_a_damaged_preparation(run, kept):
+    damaged = rewrite(run, preparation={"standardize": kept})
+    with pytest.raises(ArgumentError, match=r"preparation: standardize must hold 'mean' and 'std', got"):
+        damaged.predict(INPUTS)
+
+
+def test_a_damaged_table_is_left_to_the_reader():
+    for damaged in ({}, {"target": 3}, {"target": {}, "missing": "drop"}):
+        assert without_target(damaged) == damaged
+
+
+def test_an_output_that_is_not_finite_is_named(run):
+    inputs = torch.zeros(8500, 2)
+    inputs[8400, 1] = torch.inf
+    with pytest.raises(NotFiniteError, match=r"every output must be finite, got \[.*\] for row 8401 of the new rows"):
+        run.predict(inputs)
+
+
+def test_a_table_needs_the_distribution_that_reads(content, parts, tmp_path, rows, monkeypatch):
+    run = train_experiment(content, {"epochs": 1}, output=tmp_path / "runs", quiet=True)
+    kept = [part for part in catalogue() if part.distribution != "mytorch-data"]
+    monkeypatch.setattr(catalogue(), "_parts", kept)
+    with pytest.raises(UnknownNameError, match=r"python -m pip install ./mytorch-data"):
+        run.predict(rows)
+
+
+def test_an_output_that_must_not_be_written(run, rows, tmp_path):
+    taken, folder = tmp_path / "taken.csv", tmp_path / "folder.csv"
+    taken.write_text("mine")
+    folder.mkdir()
+    for output, text in [
+        (tmp_path / "out.txt", r"out.txt: must be a file whose name ends in .csv"),
+        (folder, r"folder.csv: must be a file, got a folder; name a file in it"),
+        (tmp_path / "none/out.csv", r"out.csv: its folder must exist; create it with: mkdir -p .*none"),
+        (taken, r"taken.csv: exists already; choose another name, or replace it with --force"),
+    ]:
+        with pytest.raises(RunError, match=text):
+            write_predictions(run, rows, output)
+    assert taken.read_text() == "mine"
+    with pytest.raises(RunError, match=r"rows.csv: must be another file than the rows to predict"):
+        write_predictions(run, rows, rows, force=True)
+    assert rows.read_text() == ROWS
+    assert write_predictions(run, rows, taken, force=True) == 3
+    assert len(table_of(taken)) == 4
+
+
+class Full:
+    """A file on a disk that fills up at once."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, text):
+        self.file.write(text[:5])
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_leaves_nothing_that_looks_whole(run, rows, tmp_path, monkeypatch):
+    opened = Path.open
+
+    def full(path, mode="r", **options):
+        file = opened(path, mode, **options)
+        return Full(file) if "w" in mode else file
+
+    monkeypatch.setattr(Path, "open", full)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RunError, match=r"out.csv: must be writable, got .*No space left on device"):
+        write_predictions(run, rows, tmp_path / "out.csv")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_bad_row_far_below_leaves_nothing(run, tmp_path):
+    (tmp_path / "rows.csv").write_text(ROWS + "inf,0\n")
+    with pytest.raises(NotFiniteError, match=r"for row 4 of the new rows"):
+        write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv", batch_size=2)
+    assert not list(tmp_path.glob("out*"))

@@ -1,0 +1,123 @@
+"""Two runs side by side."""
+
+import json
+import math
+import shutil
+
+import pytest
+from matplotlib.figure import Figure
+
+from mytorch.experiments import RunError, train_experiment
+from mytorch.experiments.figures.runs_figure import draw_comparison
+from mytorch.experiments.runs.compare_runs import compare_runs
+from mytorch.experiments.tables.runs_table import show_comparison
+
+
+@pytest.fixture
+def two(content, tmp_path):
+    """Two runs of which the second takes longer steps, has a longer net, and one more metric."""
+    train = {"output": tmp_path / "runs", "quiet": True}
+    a = train_experiment(content, **train)
+    content["model"]["layers"] = [*content["model"]["layers"], {"type": "Rectify"}]
+    content["metrics"] = ["ErrorRate", "Accuracy"]
+    return a, train_experiment(content, {"optimizer.lr": 0.05, "threads": 2}, **train)
+
+
+def test_what_differed(two):
+    a, b = two
+    comparison = compare_runs(a.path, str(b.path))
+    assert comparison.differences == [
+        ("threads", "1", "2"),
+        ("metrics", '["ErrorRate"]', '["ErrorRate", "Accuracy"]'),
+        ("optimizer.lr", "0.1", "0.05"),
+        ("model.layers.3.type", "-", '"Rectify"'),
+    ]
+    assert comparison.histories == (a.history, b.history)
+    figures = {figure.name: figure for figure in comparison.figures}
+    assert list(figures)[:2] == ["epochs", "seconds"]
+    assert (figures["epochs"].a, figures["epochs"].better) == (3, None)
+    for name in ("train_loss", "test_loss", "test_error_rate"):
+        ours, theirs = a.history[-1][name], b.history[-1][name]
+        assert (figures[name].a, figures[name].b) == (ours, theirs)
+        assert figures[name].better == ("a" if ours < theirs else "b" if theirs < ours else None)
+    assert (figures["test_accuracy"].a, figures["test_accuracy"].better) == (None, None)
+
+
+def test_higher_is_better_for_some(two):
+    a, b = two
+    for run, accuracy in ((a, 0.5), (b, 0.75)):
+        summary = run.path / "summary.json"
+        last = {"test_accuracy": accuracy, "test_error_rate": 1 - accuracy, "test_stranger": accuracy}
+        summary.write_text(json.dumps({**json.loads(summary.read_text()), "last": last}))
+    better = {figure.name: figure.better for figure in compare_runs(a.path, b.path).figures}
+    assert (better["test_accuracy"], better["test_error_rate"], better["test_stranger"]) == ("b", "b", None)
+
+
+def test_runs_of_parts_that_are_gone_and_of_python(two, capsys):
+    a, b = two
+    text = (b.path / "experiment.toml").read_text()
+    (b.path / "experiment.toml").write_text(text.replace('"Accuracy"', '"Gone"'))
+    figures = {figure.name: figure.better for figure in compare_runs(b.path, b.path).figures}
+    assert set(figures.values()) == {None}
+    for run in two:
+        (run.path / "experiment.toml").unlink()
+    assert [key for key, *_ in compare_runs(a.path, b.path).differences] == ["optimizer"]
+
+
+def test_a_comparison_on_the_terminal(two, capsys):
+    comparison = compare_runs(two[0].path, two[1].path)
+    show_comparison(comparison)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    names = [run.path.name for run in two]
+    assert lines[0] == ["key", *names]
+    assert ["optimizer.lr", "0.1", "0.05"] in lines
+    assert ["last", *names] in lines
+    assert lines[-1] == ["*", "is", "better"]
+    assert sum("*" in "".join(line) for line in lines) > 1
+    show_comparison(compare_runs(two[0].path, two[0].path))
+    assert "The experiments are equal." in capsys.readouterr().out
+
+
+def test_runs_that_are_called_the_same(two, tmp_path):
+    other = tmp_path / "elsewhere" / two[0].path.name
+    shutil.copytree(two[0].path, other)
+    assert compare_runs(two[0].path, other).names == (str(two[0].path), str(other))
+    assert compare_runs(two[0].path, two[1].path).names == (two[0].path.name, two[1].path.name)
+
+
+def test_a_comparison_needs_two_runs(two, tmp_path):
+    with pytest.raises(RunError, match=r"gone: must be the folder of a run"):
+        compare_runs(two[0].path, tmp_path / "gone")
+    (two[1].path / "summary.json").write_text("[]")
+    with pytest.raises(RunError, match=r"summary.json: must hold an object with the status of a run"):
+        compare_runs(*(run.path for run in two))
+
+
+def test_both_curves_stand_in_one_figure(two, tmp_path, monkeypatch):
+    drawn = []
+    comparison = compare_runs(two[0].path, two[1].path)
+    assert draw_comparison(comparison, tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    draw_comparison(comparison, tmp_path / "compare.png")
+    loss, error_rate = drawn[0].axes
+    assert (loss.get_title(), error_rate.get_title()) == ("Loss", "Error rate")
+    labels = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert labels == ["A, test", "A, train", "B, test", "B, train"]
+    assert list(loss.lines[0].get_ydata()) == [record["test_loss"] for record in two[0].history]
+    assert {line.get_color() for line in loss.lines} == {"#0072B2", "#D55E00"}
+    assert {line.get_linestyle() for line in loss.lines} == {"-", ":"}
+
+
+def test_curves_that_were_never_taken(two, tmp_path):
+    comparison = compare_runs(two[0].path, two[1].path)
+    comparison.histories = ([], [{"epoch": 1, "train_loss": math.nan}])
+    draw_comparison(comparison, tmp_path / "compare.png")
+
+
+def test_many_metrics_stand_in_rows(two, tmp_path, monkeypatch):
+    drawn = []
+    comparison = compare_runs(two[0].path, two[1].path)
+    comparison.histories = ([{"epoch": 1, **{f"train_m{n}": n for n in range(5)}}] * 2,) * 2
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    draw_comparison(comparison, tmp_path / "compare.png")
+    assert [axes.get_title() for axes in drawn[0].axes] == ["M0", "M1", "M2", "M3", "M4"]

@@ -1,0 +1,96 @@
+"""The exported training step: what it computes, what it says about itself, and what is refused."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from click.testing import CliRunner
+from toy_parts import SGD, SquaredError, Table, network
+
+from mytorch.commands.export import step as command
+from mytorch.experiments import Recorder, RunError, train_experiment
+from mytorch.experiments import export_step as export
+from mytorch.experiments.export_step import ExportError, export_step
+from mytorch.experiments.file.build import build
+from mytorch.train import fit
+from mytorch.train.step import step
+
+
+@pytest.fixture
+def run(content, tmp_path):
+    """A finished run of the toy experiment, with momentum."""
+    content["epochs"] = 1
+    content["optimizer"] = {"type": "toy-parts:SGD", "lr": 0.05, "momentum": 0.9}
+    return train_experiment(content, output=tmp_path / "runs", quiet=True)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
+def test_the_package_trains_as_eager_steps_do(run, tmp_path):
+    output = tmp_path / "step.pt2"
+    result = CliRunner().invoke(command, [str(run.path), "--output", str(output), "--batch-size", "3"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"{output}: one training step\n  carried: float32 (")
+    assert "settings: lr = 0.05\n" in result.output
+
+    from torch._inductor.package import load_package
+
+    start, package = load_package(str(output), "start").loader, load_package(str(output)).loader
+    (layout,) = json.loads(package.get_metadata()["mytorch"])["carry"]
+    names = [tensor["name"] for tensor in layout["tensors"]]
+    weights = run.net.state_dict()
+    assert names == [*weights, *(f"{name}.momentum_buffer" for name in weights)]
+    setup = build(run.experiment)
+    setup.net.load_state_dict(weights)
+    carried, settings = start.run([]), torch.tensor([0.05], dtype=torch.float64)
+    for _ in range(4):
+        x, t = (batch[:3] for batch in next(iter(setup.batches)))
+        *carried, loss = package.run([*carried, settings, x, t])
+        expected = step(setup.net.train(), setup.loss, setup.optimizer, x, t)
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
+    assert len(carried) == 1
+    for tensor in layout["tensors"][: len(weights)]:
+        at, value = tensor["offset"], setup.net.state_dict()[tensor["name"]]
+        assert tensor["shape"] == list(value.shape)
+        torch.testing.assert_close(carried[0][at : at + value.numel()].view(value.shape), value, rtol=1e-5, atol=1e-6)
+
+
+def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_compile", lambda *_given: pytest.fail("must not compile"))
+    (tmp_path / "there.pt2").write_text("")
+    with pytest.raises(RunError, match=r"there.pt2: must be a new file, got one that exists; delete it or choose"):
+        export_step(run.path, tmp_path / "there.pt2")
+    with pytest.raises(RunError, match=r"step.so: name must end in .pt2, as torch's packages do, got .so"):
+        export_step(run.path, tmp_path / "step.so")
+    rows = build(run.experiment).batches.rows
+    with pytest.raises(
+        ExportError, match=rf"batch size must be at most the {rows} rows of the training data, got 5000"
+    ):
+        export_step(run.path, tmp_path / "step.pt2", batch_size=5000)
+    net, data = network(), Table(torch.randn(9, 2), torch.randn(9, 2))
+    fit(net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=9, hooks=[Recorder(tmp_path)], quiet=True)
+    (folder,) = tmp_path.glob("chain-*")
+    with pytest.raises(
+        RunError, match=r"must be the run of an experiment to export its step, got one made from Python"
+    ):
+        export_step(folder, tmp_path / "step.pt2")
+
+
+def test_without_a_compiler_or_with_other_results_nothing_is_written(run, tmp_path, monkeypatch):
+    output = tmp_path / "step.pt2"
+
+    def no_compiler(*_given):
+        raise RuntimeError("InvalidCxxCompiler: none")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "_compile", no_compiler)
+        with pytest.raises(ExportError, match=r"export: a C\+\+ compiler is needed and none was found; install g\+\+"):
+            export_step(run.path, output)
+    monkeypatch.setattr(export, "_package", lambda _trial, path: path.write_text("") and {})
+    monkeypatch.setattr(export._Trial, "repeat", lambda trial, _path: [trial.start[0], trial.expected[-1]])
+    with pytest.raises(
+        ExportError, match=r"the optimizer must start as if its state had been 0, got a SGD whose first"
+    ):
+        export_step(run.path, output)
+    assert not output.exists()
+    assert not list(tmp_path.glob("*.part"))

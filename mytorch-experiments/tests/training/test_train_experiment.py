@@ -1,0 +1,200 @@
+"""An experiment from start to finish."""
+
+import json
+
+import pytest
+import torch
+import toy_parts
+
+from mytorch.experiments import ExperimentError, RunError, load, load_experiment, train_experiment
+from mytorch.experiments.tables.report import run_summary
+from mytorch.plugins import PluginError, PluginWarning, StopTraining, UnknownNameError, hookimpl
+from mytorch.train import NotFiniteError
+
+
+def run(source, tmp_path, overrides=None, **options):
+    return train_experiment(source, overrides, output=tmp_path / "runs", quiet=True, **options)
+
+
+def test_a_run(parts, tmp_path, no_autograd):
+    done = run("points", tmp_path, {"epochs": 4})
+    names = {path.name for path in done.path.iterdir()}
+    kept = {
+        "data.json",
+        "experiment.toml",
+        "figures",
+        "history.csv",
+        "model.json",
+        "summary.json",
+        "weights.safetensors",
+    }
+    assert names == kept
+    assert done.path.parent == tmp_path / "runs"
+    assert done.experiment == load_experiment("points", {"epochs": 4})
+    assert len(done.history) == 4
+    assert done.summary["status"] == "finished"
+    again = load(str(done.path))
+    torch.testing.assert_close(again.net.state_dict(), done.net.state_dict(), rtol=0, atol=0)
+    judged = again.evaluate()
+    assert judged == pytest.approx(
+        {name.removeprefix("test_"): value for name, value in done.history[-1].items() if name.startswith("test_")}
+    )
+
+
+def test_one_experiment_one_result(content, tmp_path):
+    first, second = (run(content, tmp_path) for _ in range(2))
+    assert first.path != second.path
+    for name in ("experiment.toml", "weights.safetensors", "model.json"):
+        assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
+
+
+def test_a_run_can_be_run_again_from_its_own_file(content, tmp_path):
+    first = run(content, tmp_path)
+    second = run(first.path / "experiment.toml", tmp_path)
+    assert first.experiment == second.experiment
+    assert (first.path / "weights.safetensors").read_bytes() == (second.path / "weights.safetensors").read_bytes()
+
+
+def test_an_experiment_object_and_float64(content, tmp_path):
+    done = run(load_experiment(content, {"dtype": "float64"}), tmp_path)
+    assert done.net.param()[0].value.dtype == torch.float64
+    assert done.evaluate()["loss"] == pytest.approx(done.history[-1]["test_loss"], rel=1e-12)
+
+
+def test_without_test_data_the_training_data_judges(content, tmp_path):
+    del content["data"]["test"]
+    done = run(content, tmp_path)
+    assert done.evaluate()["error_rate"] == done.history[-1]["train_error_rate"]
+
+
+def test_threads_are_put_back(content, tmp_path):
+    torch.set_num_threads(2)
+
+    class Look:
+        @hookimpl
+        def batch_ended(self):
+            assert torch.get_num_threads() == 1
+
+    run(content, tmp_path, hooks=[Look()])
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options", "error"),
+    [
+        ({"optimizer.lr": -1}, {}, ExperimentError),
+        ({"loss.type": "Gone"}, {}, UnknownNameError),
+        ({}, {"hooks": [object()]}, PluginError),
+        ({"batch_size": 0}, {}, ExperimentError),
+    ],
+)
+def test_a_mistake_writes_nothing(content, tmp_path, overrides, options, error):
+    with pytest.raises(error):
+        run(content, tmp_path, overrides, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_toml_cannot_hold_writes_nothing(content, tmp_path):
+    content["data"]["train"] = {"type": "Points", "samples": 4, "seed": 1, "dtype": "float32"}
+    content["description"] = "x"
+    experiment = load_experiment(content)
+    experiment.optimizer.__pydantic_extra__["lr"] = toy_parts  # as only Python can
+    with pytest.raises(ExperimentError):
+        run(experiment, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_says_where_the_run_lies(content, tmp_path):
+    with pytest.raises(NotFiniteError) as info:
+        run(content, tmp_path, {"optimizer.lr": 1e30})
+    (path,) = (tmp_path / "runs").iterdir()
+    assert info.value.__notes__ == [f"What was trained so far lies in {path}"]
+    assert load(path).summary["status"] == "failed"
+
+
+def test_ctrl_c(content, tmp_path):
+    class Interrupt:
+        @hookimpl
+        def epoch_ended(self, epoch):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as info:
+        run(content, tmp_path, hooks=[Interrupt()])
+    (path,) = (tmp_path / "runs").iterdir()
+    assert info.value.__notes__ == [f"What was trained so far lies in {path}"]
+    interrupted = load(path)
+    assert (interrupted.summary["status"], len(interrupted.history)) == ("interrupted", 2)
+    assert interrupted.evaluate()["loss"] == pytest.approx(interrupted.history[-1]["test_loss"])
+
+
+def test_the_summary_for_the_terminal(content, tmp_path):
+    done = run(content, tmp_path)
+    numbers, kept, next_step = run_summary(done).splitlines()
+    assert numbers.startswith("3 epochs in ")
+    assert "test error rate" in numbers
+    figures = ", ".join(f"figures/{name}.png" for name in ("decision_boundary", "error_rate", "loss"))
+    files = f"experiment.toml, history.csv, weights.safetensors, {figures}"
+    assert kept == f"Run kept in {done.path} ({files})"
+    assert next_step == f"Judge it again: mytorch evaluate {done.path}"
+
+
+def test_the_summary_of_a_run_that_was_stopped_at_once(content, tmp_path):
+    class Stop:
+        @hookimpl
+        def training_started(self):
+            raise StopTraining
+
+    text = run_summary(run(content, tmp_path, hooks=[Stop()]))
+    assert text.startswith("0 of 3 epochs in 0 s\n")
+    assert "(experiment.toml, weights.safetensors)" in text
+
+
+def test_an_installed_hook_takes_part_and_a_broken_one_is_left_out(content, parts, tmp_path, monkeypatch):
+    told = []
+
+    class Listener:
+        @hookimpl
+        def epoch_ended(self, epoch):
+            told.append(epoch)
+
+    monkeypatch.setattr(toy_parts, "Listener", Listener, raising=False)
+    parts("listening", "[mytorch.hooks]\nlistener = toy_parts:Listener\ngone = toy_parts:gone\n")
+    with pytest.warns(PluginWarning, match=r"hook 'gone' of listening .*cannot be imported"):
+        run(content, tmp_path)
+    assert told == [1, 2, 3]
+
+
+def test_damaged_runs(content, tmp_path):
+    path = run(content, tmp_path).path
+    with pytest.raises(RunError, match=r"got one without summary.json; it holds runs: points-"):
+        load(path.parent)
+    (path / "model.json").rename(path / "other.json")
+    with pytest.raises(RunError, match=r"model.json: this file is missing; is .* a run folder\?"):
+        load(path)
+    (path / "other.json").rename(path / "model.json")
+    (path / "weights.safetensors").unlink()
+    with pytest.raises(RunError, match=r"weights.safetensors: this file is missing; a run folder has one as soon as"):
+        load(path)
+    (path / "summary.json").write_text("{")
+    with pytest.raises(RunError):
+        load(path)
+
+
+def test_weights_of_another_model(content, tmp_path):
+    path = run(content, tmp_path).path
+    description = json.loads((path / "model.json").read_text())
+    description["model"]["layers"][0]["out_features"] = 5
+    (path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(
+        Exception, match=r"Chain: state must fit the module; 0.weight must have shape \(5, 2\), got \(4, 2\)"
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["summary.json", "data.json"])
+def test_a_list_where_an_object_belongs(content, tmp_path, name):
+    path = run(content, tmp_path).path
+    (path / name).write_text("[1, 2]")
+    with pytest.raises(RunError, match=rf"{name}: must hold an object, got list"):
+        load(path)

@@ -1,0 +1,57 @@
+"""Keeping the weights of the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from mytorch.plugins import hookimpl
+from mytorch.train.callbacks.monitor import Monitor
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+
+class KeepBest:
+    """When the run ends, in whatever way, give the net the parameters and buffers of its best epoch back.
+
+    monitor: the number of the history that says which epoch is the best, such as "test_loss" or "train_accuracy";
+        a metric says whether higher is better, and of equal values the first counts.
+    Raises ArgumentError, before the first step, if the run does not measure `monitor`.
+
+    It holds one copy of the weights. The optimizer's state is not put back. Which epoch it was stands in the run's
+    summary: {"best": {"epoch": 7, "monitor": "test_loss", "value": 0.1}}.
+    """
+
+    must_succeed = True
+
+    def __init__(self, monitor: str = "test_loss") -> None:
+        self.monitor = Monitor(self, monitor)
+        self.values: list[Tensor] = []
+
+    @hookimpl
+    def training_started(self, run: Training) -> None:
+        """Begin anew."""
+        self.monitor.start(run)
+        self.values = []
+
+    @hookimpl
+    def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
+        """Copy the weights if they are the best so far."""
+        if self.monitor.improved(epoch, record):
+            self.values = [held.value.clone() for held in run.tensors]
+            run.notes["best"] = {"epoch": epoch, "monitor": self.monitor.name, "value": self.monitor.best}
+
+    @hookimpl(tryfirst=True)  # the recorder saves what is there then
+    def training_ended(self, run: Training) -> None:
+        """Put the best weights back."""
+        for held, value in zip(run.tensors, self.values, strict=False):
+            held.value.copy_(value)
+        self.values = []
+
+    @hookimpl(tryfirst=True)
+    def training_failed(self, run: Training) -> None:
+        """Put the best weights back, after Ctrl-C too."""
+        self.training_ended(run)

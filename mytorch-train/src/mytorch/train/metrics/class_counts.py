@@ -1,0 +1,75 @@
+"""Metrics that follow from how often each class is wanted, predicted and right."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import ArgumentError, Metric
+from mytorch.train.metrics.metrics import class_pairs
+
+
+class ClassCounts(Metric):
+    """What the metrics of this file gather: predictions and targets as Accuracy takes them.
+
+    right, wanted, predicted: so many rows a class, int64 of shape (classes,).
+    Raises ShapeError if there is not one target a row, ArgumentError for a negative class.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._counts = torch.zeros(3, 0, dtype=torch.int64)
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        predicted, wanted = (classes.reshape(-1).long().cpu() for classes in class_pairs(self, prediction, target))
+        seen = torch.cat((predicted, wanted))
+        if seen.numel() and int(seen.min()) < 0:
+            raise ArgumentError(f"{type(self).__name__}: classes must be at least 0, got {int(seen.min())}")
+        columns = prediction.shape[1] if prediction.dim() > 1 and prediction.is_floating_point() else 1
+        known = max(2, columns, self._counts.shape[1])
+        kinds = predicted[predicted == wanted], wanted, predicted
+        counts = [torch.bincount(classes, minlength=known) for classes in kinds]
+        known = max(map(len, counts))
+        padded = [F.pad(count, (0, known - len(count))) for count in (*self._counts, *counts)]
+        self._counts = torch.stack(padded[:3]) + torch.stack(padded[3:])
+
+    @property
+    def right(self) -> Tensor:
+        return self._counts[0]
+
+    @property
+    def wanted(self) -> Tensor:
+        return self._counts[1]
+
+    @property
+    def predicted(self) -> Tensor:
+        return self._counts[2]
+
+
+class BalancedAccuracy(ClassCounts):
+    """The mean over the classes of the share of a class's rows that are right, so that rare classes count as much.
+
+    Formula: mean of right_c / wanted_c over the classes c that occur among the targets; NaN if there are no rows.
+    Predictions and targets are as Accuracy takes them.
+    """
+
+    def compute(self) -> float:
+        occurs = self.wanted > 0
+        return float((self.right[occurs].double() / self.wanted[occurs]).mean())
+
+
+class F1(ClassCounts):
+    """The harmonic mean of precision and recall: of class 1 if there are two classes, else the mean over the classes.
+
+    Formula: F1_c = 2 right_c / (wanted_c + predicted_c); classes that are neither wanted nor predicted do not count,
+        and the value is NaN if none is left.
+    Predictions and targets are as Accuracy takes them.
+    """
+
+    def compute(self) -> float:
+        either = (self.wanted + self.predicted).double()
+        scores = 2 * self.right / either
+        return float(scores[1]) if len(scores) == 2 else float(scores[either > 0].mean())

@@ -1,7 +1,0 @@
-"""The comparison with PyTorch: the only place of the project that uses torch.nn's modules and autograd."""
-
-from mytorch.train.parity.compare import Comparison, SeedResult, compare
-from mytorch.train.parity.report import write_report
-from mytorch.train.parity.twin import twin_of
-
-__all__ = ["Comparison", "SeedResult", "compare", "twin_of", "write_report"]
