@@ -21,6 +21,7 @@ from side_by_side import Measured, Report, Target, arguments, in_process, prepar
 from torch.nn import functional as F
 
 from mytorch.data import Disk, TensorDataSet
+from mytorch.experiments import Recorder
 from mytorch.experiments.callbacks import recorder
 from mytorch.experiments.figures.figures import draw_history as draw_figures
 from mytorch.plugins import hookimpl
@@ -79,8 +80,8 @@ def run_loop(data: Any) -> tuple[float, dict[str, float]]:
         return result
 
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(recorder, "draw_history", draw_history):
-        run = partial(fit, net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, hooks=[clock])
-        training, whole = _timed(partial(run, folder=folder, quiet=True))
+        run = partial(fit, net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, quiet=True)
+        training, whole = _timed(partial(run, hooks=[clock, Recorder(folder)]))
     assert clock.batches == EPOCHS * ROWS // BATCH
     loop = clock.ended - clock.started
     return training.history[-1]["train_loss"], {

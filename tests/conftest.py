@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("core", "nn", "optim", "data", "train", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 

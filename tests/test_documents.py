@@ -32,7 +32,7 @@ from mytorch.train import step
 HOUSE = Path(__file__).parents[1]
 FOLDERS = [f for f in HOUSE.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists()]
 PAGES = sorted([*HOUSE.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
-DISK = HOUSE / "mytorch-train/src/mytorch/train/experiments/disk.toml"
+DISK = HOUSE / "mytorch-experiments/src/mytorch/experiments/shipped/disk.toml"
 SHORTER = {"train": ["--set", "epochs=2"], "parity": ["--set", "epochs=2", "--runs", "2"]}
 """Options behind a command's own that make it quicker."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOUSE)))

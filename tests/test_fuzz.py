@@ -22,7 +22,7 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-DISK = Path(__file__).parents[1] / "mytorch-train/src/mytorch/train/experiments/disk.toml"
+DISK = Path(__file__).parents[1] / "mytorch-experiments/src/mytorch/experiments/shipped/disk.toml"
 QUIET = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
 
 numbers = st.one_of(

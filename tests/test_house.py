@@ -140,13 +140,6 @@ def reexported(body):
     return lazily
 
 
-def test_files_are_short():
-    files = [f for part in PARTS for f in (HOUSE / f"mytorch-{part}").rglob("*.py") if "build" not in f.parts]
-    files += [*(HOUSE / "tests").rglob("*.py"), *(HOUSE / "benchmarks").rglob("*.py")]
-    lengths = {str(f.relative_to(HOUSE)): len(f.read_text().splitlines()) for f in files}
-    assert not {name: length for name, length in lengths.items() if length > 300}
-
-
 COMMANDS = {f: part for part in PARTS for f in sources(part) if f.parent.name == "commands"}
 
 

@@ -41,7 +41,9 @@ KINDS = {
     "command": "mytorch.commands",
     "hook": "mytorch.hooks",
 }
-OWN = frozenset(f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "testing", "cli"))
+OWN = frozenset(
+    f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
+)
 """The distributions of this project. A bare name belongs to them first."""
 
 
