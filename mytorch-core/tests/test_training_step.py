@@ -1,7 +1,7 @@
 """A whole training step: under inference mode, compiled, and inference from several threads."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -71,17 +71,18 @@ class SquaredError(Module):
 
 
 class Momentum(Optimizer):
+    state_entries: ClassVar = {"velocity": "value"}
+
     def __init__(self, params: Any, lr: Any) -> None:
         super().__init__(params, {"lr": lr})
 
-    def update(self, parameters: list[Parameter], group: dict[str, Any]) -> None:
-        for parameter in parameters:
-            state = self.state[parameter]
+    def update(self, values: list[Tensor], grads: list[Tensor], states: Any, group: dict[str, Any]) -> None:
+        for value, grad, state in zip(values, grads, states, strict=True):
             if "velocity" in state:
-                state["velocity"].mul_(0.9).add_(parameter.grad)
+                state["velocity"].mul_(0.9).add_(grad)
             else:
-                state["velocity"] = persistent(parameter.grad)
-            parameter.value.sub_(group["lr"] * state["velocity"])
+                state["velocity"] = persistent(grad)
+            value.sub_(group["lr"] * state["velocity"])
 
 
 def reference(net: Chain, x: Tensor, target: Tensor, lrs: list[float]) -> list[Tensor]:

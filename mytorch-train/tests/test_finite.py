@@ -133,9 +133,9 @@ def test_a_learning_rate_that_is_too_high():
 
 def test_the_update():
     class Overflow(SGD):
-        def update(self, parameters, group):
-            super().update(parameters, group)
-            parameters[-1].value.fill_(math.inf)
+        def update(self, values, grads, states, group):
+            super().update(values, grads, states, group)
+            values[-1].fill_(math.inf)
 
     net = network()
     with pytest.raises(

@@ -1,5 +1,7 @@
 """Wrong optimizers, each beside a right twin: the check that names the fault fails it and passes the twin."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 
@@ -11,6 +13,8 @@ from mytorch.testing import OPTIMIZER_CHECKS, CheckError, check_optimizer
 class Momentum(Optimizer):
     """The right twin.  v = momentum * v + (1 - dampening) * g, first v = g;  value -= lr * v"""
 
+    state_entries: ClassVar = {"v": "value"}
+
     def __init__(self, params, lr=0.1, momentum=0.9, dampening=0.3):
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening})
 
@@ -20,17 +24,16 @@ class Momentum(Optimizer):
     def first(self, g, group):
         return persistent(g)
 
-    def update(self, parameters, group):
-        for parameter in parameters:
-            state = self.state[parameter]
+    def update(self, values, grads, states, group):
+        for value, grad, state in zip(values, grads, states, strict=True):
             if "v" in state:
-                state["v"].mul_(group["momentum"]).add_(parameter.grad, alpha=1 - group["dampening"])
+                state["v"].mul_(group["momentum"]).add_(grad, alpha=1 - group["dampening"])
             else:
-                state["v"] = self.first(parameter.grad, group)
-            self.move(parameter, state["v"], group)
+                state["v"] = self.first(grad, group)
+            self.move(value, state["v"], group)
 
-    def move(self, parameter, v, group):
-        parameter.value.sub_(group["lr"] * v)
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v)
 
 
 class StartsAtZero(Momentum):
@@ -39,59 +42,62 @@ class StartsAtZero(Momentum):
 
 
 class WrongSign(Momentum):
-    def move(self, parameter, v, group):
-        parameter.value.add_(group["lr"] * v)
+    def move(self, value, v, group):
+        value.add_(group["lr"] * v)
 
 
 class Rebinds(Momentum):
-    def move(self, parameter, v, group):
-        parameter.value = parameter.value - group["lr"] * v
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.value = parameter.value.clone()
 
 
 class WritesGradient(Momentum):
-    def update(self, parameters, group):
-        for parameter in parameters:
-            parameter.grad.mul_(0.5)
-        super().update(parameters, group)
+    def update(self, values, grads, states, group):
+        for grad in grads:
+            grad.mul_(0.5)
+        super().update(values, grads, states, group)
 
 
 class SharesGradient(Momentum):
     """The first velocity is the gradient's own memory, which later steps write into."""
 
-    def update(self, parameters, group):
-        for parameter in parameters:
-            state = self.state[parameter]
-            state["v"] = state.get("v", parameter.grad)
+    def update(self, values, grads, states, group):
+        for value, grad, state in zip(values, grads, states, strict=True):
+            state["v"] = state.get("v", grad)
             state["v"].mul_(0.9)
-            self.move(parameter, state["v"], group)
+            self.move(value, state["v"], group)
 
 
 class MovesAll(Momentum):
     """Goes through the group by itself and forgets who has no gradient and who is not to be trained."""
 
-    def step(self):
+    def step(self, closure=None):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter.value)
-            self.update(group["params"], group)
+            values, grads = [p.value for p in group["params"]], [p.grad for p in group["params"]]
+            self.update(values, grads, [self.state[p] for p in group["params"]], group)
 
 
 class DecaysWithoutGradient(Momentum):
-    def step(self):
+    def step(self, closure=None):
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.value.mul_(0.9)
-        super().step()
+        super().step(closure)
 
 
 class OneVelocity(Momentum):
     """The norm over all gradients decides how far each goes."""
 
-    def update(self, parameters, group):
-        norm = torch.stack([p.grad.square().sum() for p in parameters]).sum().sqrt()
-        for parameter in parameters:
-            parameter.value.sub_(group["lr"] * parameter.grad / norm)
+    def update(self, values, grads, states, group):
+        norm = torch.stack([grad.square().sum() for grad in grads]).sum().sqrt()
+        for value, grad in zip(values, grads, strict=True):
+            value.sub_(group["lr"] * grad / norm)
 
 
 class OneCount(Momentum):
@@ -99,28 +105,28 @@ class OneCount(Momentum):
 
     steps = 0
 
-    def step(self):
+    def step(self, closure=None):
         self.steps += 1
-        super().step()
+        super().step(closure)
 
-    def move(self, parameter, v, group):
-        parameter.value.sub_(group["lr"] * v / (1 - 0.9**self.steps))
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v / (1 - 0.9**self.steps))
 
 
 class CountsUpdates(Momentum):
     """Writes a count into the group, which is another's for some parameters alone."""
 
-    def update(self, parameters, group):
+    def update(self, values, grads, states, group):
         group["steps"] = group.get("steps", 0) + 1
-        super().update(parameters, group)
+        super().update(values, grads, states, group)
 
-    def move(self, parameter, v, group):
-        parameter.value.sub_(group["lr"] * v / group["steps"])
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v / group["steps"])
 
 
 class FirstGroupsRate(Momentum):
-    def move(self, parameter, v, group):
-        parameter.value.sub_(self.param_groups[0]["lr"] * v)
+    def move(self, value, v, group):
+        value.sub_(self.param_groups[0]["lr"] * v)
 
 
 class RemembersRate(Momentum):
@@ -128,13 +134,13 @@ class RemembersRate(Momentum):
         self.lr = lr
         super().__init__(params, lr, **settings)
 
-    def move(self, parameter, v, group):
-        parameter.value.sub_(self.lr * v)
+    def move(self, value, v, group):
+        value.sub_(self.lr * v)
 
 
 class KnowsNumbersOnly(Momentum):
-    def move(self, parameter, v, group):
-        parameter.value.sub_((group["lr"] if isinstance(group["lr"], float) else 1.0) * v)
+    def move(self, value, v, group):
+        value.sub_((group["lr"] if isinstance(group["lr"], float) else 1.0) * v)
 
 
 class TakesAnyRate(Momentum):
@@ -160,28 +166,35 @@ class WidensState(Momentum):
 
 
 class StaysBehind(Momentum):
-    def _follow(self, parameters):
-        pass
+    """What a number is called does not follow the value."""
+
+    state_entries: ClassVar = {"v": "number"}
+
+
+class SaysNothing(Momentum):
+    """The state that it loads could be anybody's."""
+
+    state_entries: ClassVar = {}
 
 
 class WalksMemory(Momentum):
-    def move(self, parameter, v, group):
-        flat = torch.as_strided(parameter.value, v.shape, torch.empty(v.shape).stride())
+    def move(self, value, v, group):
+        flat = torch.as_strided(value, v.shape, torch.empty(v.shape).stride())
         flat.sub_(group["lr"] * v)
 
 
 class MeansOverElements(Momentum):
-    def move(self, parameter, v, group):
+    def move(self, value, v, group):
         if not v.numel():
             raise ZeroDivisionError("no elements")
-        super().move(parameter, v, group)
+        super().move(value, v, group)
 
 
 class Draws(Momentum):
     counter = torch.Generator().manual_seed(0)
 
-    def move(self, parameter, v, group):
-        parameter.value.sub_(group["lr"] * v * torch.rand((), generator=self.counter, dtype=torch.float64))
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v * torch.rand((), generator=self.counter, dtype=torch.float64))
 
 
 class InferenceState(Momentum):
@@ -190,14 +203,14 @@ class InferenceState(Momentum):
 
 
 class Records(Momentum):
-    def move(self, parameter, v, group):
-        parameter.value.requires_grad_().data.sub_(group["lr"] * v)
+    def move(self, value, v, group):
+        value.requires_grad_().data.sub_(group["lr"] * v)
 
 
 class AsksForNumbers(Momentum):
-    def move(self, parameter, v, group):
+    def move(self, value, v, group):
         if v.sum().item() < 1e9:
-            super().move(parameter, v, group)
+            super().move(value, v, group)
 
 
 def torch_sgd(params):
@@ -225,6 +238,7 @@ WRONG = [
     (KeepsGradients, "zero_grad", "zero_grad must set every gradient to None"),
     (WidensState, "float32", "v must be torch.float32 as its parameter is, got torch.float64"),
     (StaysBehind, "moved", "v must be torch.float32 as its parameter is, got torch.float64"),
+    (SaysNothing, "state_round_trip", "must load its own state, got .*StateError"),
     (WalksMemory, "non_contiguous", "must be the same where memory is not contiguous"),
     (Draws, "determinism", "must be the same under the same seed"),
     (InferenceState, "inference_mode", "state 'v' must outlive inference mode: make it with mytorch.core.persistent"),

@@ -110,9 +110,9 @@ class Descent(Optimizer):
     def check_settings(self, group):
         require_range("Descent", "lr", group["lr"], 0.0)
 
-    def update(self, parameters, group):
-        for parameter in parameters:
-            parameter.value.sub_(group["lr"] * parameter.grad)
+    def update(self, values, grads, states, group):
+        for value, grad in zip(values, grads, strict=True):
+            value.sub_(group["lr"] * grad)
 
 
 class Line(Schedule):

@@ -1,5 +1,7 @@
 """The compiled engine goes on eagerly where a step cannot be compiled, and says why in one line."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from compiled_runs import train, warned, was_compiled
@@ -29,10 +31,12 @@ class Decides(Module):
 class Counting(SGD):
     """Counts its steps in Python."""
 
-    def update(self, parameters, group):
-        for parameter in parameters:
-            self.state[parameter]["step"] = self.state[parameter].get("step", 0) + 1
-        super().update(parameters, group)
+    state_entries: ClassVar = {**SGD.state_entries, "step": "number"}
+
+    def update(self, values, grads, states, group):
+        for state in states:
+            state["step"] = state.get("step", 0) + 1
+        super().update(values, grads, states, group)
 
 
 def test_a_step_that_cannot_be_traced_goes_on_eagerly():
@@ -44,8 +48,8 @@ def test_a_step_that_cannot_be_traced_goes_on_eagerly():
 class Decaying(SGD):
     """Lowers its own learning rate."""
 
-    def update(self, parameters, group):
-        super().update(parameters, group)
+    def update(self, values, grads, states, group):
+        super().update(values, grads, states, group)
         group["lr"] *= 0.9
 
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -182,21 +183,22 @@ class SquaredError(Loss):
 class SGD(Optimizer):
     """p = p - lr v;  v = momentum v + g"""
 
+    state_entries: ClassVar = {"momentum_buffer": "value"}
+
     def __init__(self, params, lr: float = 0.1, momentum: float = 0.0) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     def check_settings(self, group) -> None:
         require_range(self, "lr", group["lr"], 0)
 
-    def update(self, parameters, group) -> None:
-        for p in parameters:
-            direction = p.grad
+    def update(self, values, grads, states, group) -> None:
+        for p, g, state in zip(values, grads, states, strict=True):
+            direction = g
             if group["momentum"]:
-                state = self.state[p]
                 if "momentum_buffer" not in state:
-                    state["momentum_buffer"] = persistent(torch.zeros_like(p.value))
-                direction = state["momentum_buffer"].mul_(group["momentum"]).add_(p.grad)
-            p.value.sub_(direction * group["lr"])
+                    state["momentum_buffer"] = persistent(torch.zeros_like(p))
+                direction = state["momentum_buffer"].mul_(group["momentum"]).add_(g)
+            p.sub_(direction * group["lr"])
 
 
 class StepLR(Schedule):

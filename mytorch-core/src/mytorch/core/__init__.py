@@ -34,7 +34,8 @@ from mytorch.core.locate import add_path
 from mytorch.core.loss import OUTPUTS, Loss, require_d_value
 from mytorch.core.metric import Metric, metric_name
 from mytorch.core.module import Module
-from mytorch.core.optimizer import Optimizer, persistent
+from mytorch.core.optimizer import Optimizer
+from mytorch.core.optimizer_state import persistent
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.schedule import Schedule
 

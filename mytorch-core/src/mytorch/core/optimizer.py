@@ -3,95 +3,102 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
-from mytorch.core.errors import ArgumentError, StateError
+from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
+from mytorch.core.optimizer_state import Entries, State, copied, misfit, misfits, move, numbers, walkable
 from mytorch.core.parameter import Parameter
+from mytorch.core.parameter_groups import Group, listed, loadable_settings, require_known_settings, split_names
 
-Group = dict[str, Any]
-_LEFT_OUT = {"params", "foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}
-"""What a group of torch's has and ours does not."""
-
-
-def persistent(value: Tensor) -> Tensor:
-    """A copy that may be kept and written into after inference mode ends, as optimizer state must be."""
-    if torch.compiler.is_compiling():
-        return value.clone()
-    with torch.inference_mode(False), torch.no_grad():
-        return value.clone()
-
-
-def _copied(value: Any) -> Any:
-    return persistent(value) if isinstance(value, Tensor) else value
+_is_contiguous, _numel = Tensor.is_contiguous, Tensor.numel
 
 
 class Optimizer:
     """Changes parameters by their gradients.
 
-    A subclass passes its settings' defaults to this constructor and writes `update`. Settings are read from the
-    group at every step, so a schedule may change them; a setting may be a 0-dim tensor.
+    A subclass passes its settings' defaults to this constructor, says what it keeps for a parameter (`state_entries`)
+    and writes `update`. Settings are read from the group at every step, so a schedule may change them; a setting may
+    be a 0-dim tensor.
 
-    params: parameters, or dicts with "params" and the settings of that group.
+    params: parameters, pairs of a name and a parameter (`net.named_param()`; errors then name them, and a state of
+        other names is refused), or dicts with "params" and the settings of that group.
+
+    Example:
+        class Descent(Optimizer):
+            def __init__(self, params, lr):
+                super().__init__(params, {"lr": lr})
+
+            def update(self, values, grads, states, group):
+                for p, g in zip(values, grads):
+                    p.sub_(group["lr"] * g)
     """
 
     mixes_parameters: ClassVar[bool] = False
     """Whether a parameter's update depends on others, as with a norm over all gradients, one count of steps for all or
     draws in their order. A subclass of which this is true says so, and `step_only` refuses."""
 
-    def __init__(self, params: Iterable[Parameter] | Iterable[Group], defaults: Group) -> None:
+    state_entries: ClassVar[Entries] = {}
+    """What `update` keeps for a parameter, by name, and of which kind it is: "value" for a tensor of the value's
+    shape, which follows the value to another dtype or device, as momentum does; "number" for a count, or a tensor of
+    one number, which does not; "other" for what only the optimizer can judge. Loaded state is checked against it."""
+
+    def __init__(self, params: Iterable[Any], defaults: Group) -> None:
         self.defaults = defaults
         self.param_groups: list[Group] = []
-        self.state: defaultdict[Parameter, dict[str, Any]] = defaultdict(dict)
-        self._values: dict[int, list[Tensor]] = {}  # of each group at the last step
-        listed: list[Any] = [params] if isinstance(params, dict | Parameter) else list(params)
-        if not listed:
-            raise ArgumentError(f"{self._name}: params must hold at least one Parameter, got none")
-        if any(isinstance(entry, dict) for entry in listed):
-            for group in listed:
-                self.add_param_group(group)
-        else:
-            self.add_param_group({"params": listed})
+        self.state: defaultdict[Parameter, State] = defaultdict(dict)
+        self._fitted: dict[int, _Fitted] = {}  # by the place of the group, what it was at the last step
+        entries = listed(self._name, params)
+        for group in entries if any(isinstance(entry, dict) for entry in entries) else [{"params": entries}]:
+            self.add_param_group(group)
 
     @property
     def _name(self) -> str:
         return type(self).__name__
 
     def add_param_group(self, group: Group) -> None:
-        """Add parameters with settings of their own; settings left out take the defaults."""
+        """Add parameters with settings of their own; settings left out take the defaults.
+
+        Raises ArgumentError for what is no parameter, or one twice, and for a setting that is unknown or out of range.
+        """
         if not isinstance(group, dict) or "params" not in group:
             raise ArgumentError(f"{self._name}: a parameter group must be a dict with the key 'params', got {group!r}")
-        params = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
-        for parameter in params:
-            if not isinstance(parameter, Parameter):
-                raise ArgumentError(
-                    f"{self._name}: params must hold mytorch Parameters, got {type(parameter).__name__}; "
-                    "pass net.param()"
-                )
-        known = {id(parameter) for other in self.param_groups for parameter in other["params"]}
-        if len({id(parameter) for parameter in params} | known) < len(params) + len(known):
+        params, names = split_names(self._name, listed(self._name, group["params"]))
+        require_known_settings(self._name, group, self.defaults)
+        known = {parameter for other in self.param_groups for parameter in other["params"]}
+        if len({*params} | known) < len(params) + len(known):
             raise ArgumentError(f"{self._name}: params must name each Parameter once, got one in two places")
-        settings = {"params": params} | {name: group.get(name, value) for name, value in self.defaults.items()}
+        named = {} if names is None else {"param_names": names}
+        settings = {**self.defaults, **group, "params": params, **named}
         self.check_settings(settings)
-        self.param_groups.append({**group, **settings})
+        self.param_groups.append(settings)
 
     def check_settings(self, group: Group) -> None:
         """Raise ArgumentError for a setting outside its range; a subclass overrides this."""
 
-    def step(self) -> None:
-        """Update every trainable parameter that has a gradient."""
-        for group in self.param_groups:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every trainable parameter that has a gradient.
+
+        closure: computes the loss and the gradients, and returns the loss. It is called once, before the update. An
+            optimizer that evaluates several times in one step writes a `step` of its own, which calls it as often as
+            it needs, with zero_grad() before each, and refuses None.
+        Returns what the closure returned, or None without one.
+        Raises ShapeError and DtypeError for a gradient that is not like its value, and ShapeError for state that has
+        another shape than a value that was replaced. Where the shape is wrong, nothing of that group has changed.
+        """
+        value = None if closure is None else closure()
+        for number, group in enumerate(self.param_groups):
             active = [p for p in group["params"] if p.grad is not None and p.trainable]
             if active:
-                values, seen = [p.value for p in active], self._values.get(id(group), ())
-                if len(values) != len(seen) or not all(map(is_, values, seen)):
-                    self._values[id(group)] = values
-                    self._follow(active)
-                self.update(active, group)
+                values, fitted = [p.value for p in active], self._fitted.get(number)
+                if fitted is None or len(values) != len(fitted.values) or not all(map(is_, values, fitted.values)):
+                    fitted = self._fitted[number] = self._fit(active)
+                self._update(active, fitted, group)
+        return value
 
     def step_only(self, parameters: Iterable[Parameter]) -> None:
         """Update those of `parameters` that `step` would update, and no others: the same for each as in a whole step.
@@ -103,13 +110,8 @@ class Optimizer:
         for group in self.param_groups:
             active = [p for p in group["params"] if p in chosen and p.grad is not None and p.trainable]
             if active:
-                part = {**group, "params": active}  # `values_of` is asked for the group that `update` is given
-                self._values[id(part)] = [p.value for p in active]
-                try:
-                    self._follow(active)
-                    self.update(active, part)
-                finally:
-                    del self._values[id(part)]
+                part = {**group, "params": active}
+                self._update(active, self._fit(active), part)
                 self._require_same_settings(part, group)
 
     def require_steps_apart(self) -> None:
@@ -131,35 +133,109 @@ class Optimizer:
                 f"another {min(written)!r}; keep what changes in the state, or set mixes_parameters = True"
             )
 
-    def values_of(self, group: Group) -> list[Tensor]:
-        """The values of the parameters that `update` is given, as one list for torch's list-wise kernels."""
-        return self._values[id(group)]
+    def update(self, values: list[Tensor], grads: list[Tensor], states: list[State], group: Group) -> None:
+        """The formula: change `values` in place, by their gradients, what is kept for each, and the group's settings.
 
-    def update(self, parameters: list[Parameter], group: Group) -> None:
-        """The formula: change the values of `parameters` in place, by their gradients and the group's settings.
-
-        Settings are read and not written: the group may be a copy, and what changes by itself belongs into the state.
+        values, grads: tensors of the same shapes, one each for a parameter; gradients are read and not written.
+        states: for each a dict, empty before its first step, for the entries that `state_entries` names. A new entry
+            is made by `persistent`.
+        group: settings are read and not written: it may be a copy, and what changes by itself belongs into the state.
         """
         raise NotImplementedError(f"{self._name}: update must be defined")
 
-    def _follow(self, parameters: list[Parameter]) -> None:
+    def fused_state(self, group: Group) -> tuple[str, ...] | None:  # noqa: ARG002 - a subclass reads it
+        """The entries that `fused_update` needs under these settings; None where it cannot stand for `update`."""
+        return None
+
+    def fused_update(
+        self, values: list[Tensor], grads: list[Tensor], held: dict[str, list[Tensor]], group: Group
+    ) -> None:
+        """The same formula by one of torch's fused kernels, which walk through memory and check nothing.
+
+        It is called with tensors that such a kernel may be given, as `walkable` says, for parameters that have all
+        entries of `fused_state`; their first step is taken by `update`.
+        """
+        raise NotImplementedError(f"{self._name}: fused_update must be defined where fused_state names entries")
+
+    def _update(self, parameters: list[Parameter], fitted: _Fitted, group: Group) -> None:
+        grads: list[Any] = [p.grad for p in parameters]
+        values, state, traced = fitted.values, self.state, is_compiling()
+        try:
+            alike = [g.shape for g in grads] == fitted.shapes
+            contiguous = not traced and all(map(_is_contiguous, grads))
+        except (AttributeError, TypeError, RuntimeError):  # no tensors, or none that is dense
+            alike = contiguous = False
+        if not alike or not (traced or sum(map(_numel, values)) == fitted.size):
+            self._require_gradients(parameters)
+            self._update(parameters, self._fit(parameters), group)  # a value was changed in place
+            return
+        names = self.fused_state(group) if contiguous and fitted.walkable else None
+        if names is not None:
+            try:
+                held = {name: [state[p][name] for p in parameters] for name in names}
+            except KeyError:
+                self._begin(parameters, names, group)
+                return
+            if fitted.may_walk(held):
+                try:
+                    self.fused_update(values, grads, held, group)
+                except RuntimeError:
+                    self._require_gradients(parameters)  # of another dtype, which the kernel refuses itself
+                    raise
+                return
+        self._require_gradients(parameters)
+        self.update(values, grads, [state[p] for p in parameters], group)
+
+    def _begin(self, parameters: list[Parameter], names: tuple[str, ...], group: Group) -> None:
+        """Update where some parameters, or all, see their first step."""
+        self._require_gradients(parameters)
+        new = [p for p in parameters if not self.state[p].keys() >= {*names}]
+        old = [p for p in parameters if p not in new]
+        grads = [p.grad for p in new if p.grad is not None]  # as all have
+        self.update([p.value for p in new], grads, [self.state[p] for p in new], group)
+        if old:
+            self._update(old, _Fitted(old), group)
+
+    def _fit(self, parameters: list[Parameter]) -> _Fitted:
         """Convert state where a value has moved to another dtype or device; called when values are new.
 
-        Raises ShapeError for a gradient that has the shape of the value before.
-        Floating tensors of the value's shape follow, as momentum does. Counts do not: integers, and "step", torch's
-        name, which a parameter without axes has the shape of.
+        Raises ShapeError, before anything is converted, for state of another shape than the value has now.
         """
         for parameter in parameters:
-            state, value = self.state[parameter], parameter.value
-            if parameter.grad is not None:
-                parameter.require_shape(parameter.grad)
-            for name, held in state.items():
-                if name == "step" or not isinstance(held, Tensor) or held.shape != value.shape:
-                    continue
-                if not (held.is_floating_point() or held.is_complex()):
-                    continue
-                if held.dtype is not value.dtype or held.device != value.device:
-                    state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
+            for name, held in self.state[parameter].items():
+                kind = self.state_entries.get(name)
+                if kind == "value" and (problem := misfit(held, kind, parameter.value)):
+                    raise ShapeError(
+                        f"{self._name}: state {name!r} of {self._described(parameter)} {problem}; where a value was "
+                        "replaced by one of another shape, start anew with optimizer.state.pop(parameter)"
+                    )
+        for parameter in parameters:
+            move(self.state[parameter], self.state_entries, parameter.value)
+        return _Fitted(parameters)
+
+    def _require_gradients(self, parameters: list[Parameter]) -> None:
+        """Raise the error of the first gradient that is not like its value."""
+        for p in parameters:
+            what, value, grad = f"{self._name}: gradient of {self._described(p)}", p.value, p.grad
+            if not isinstance(grad, Tensor):
+                raise DtypeError(f"{what} must be a tensor, got {type(grad).__name__}")
+            if grad.shape != value.shape:
+                raise ShapeError(
+                    f"{what} must have the shape of the value, {tuple(value.shape)}, got {tuple(grad.shape)}"
+                )
+            if grad.dtype is not value.dtype or grad.layout is not value.layout:
+                raise DtypeError(
+                    f"{what} must be as the value is, {value.dtype} and {value.layout}, got {grad.dtype} and "
+                    f"{grad.layout}; convert it, or the model"
+                )
+
+    def _described(self, parameter: Parameter) -> str:
+        """How an error names a parameter."""
+        for group in self.param_groups:
+            for place, other in enumerate(group["params"]):
+                if other is parameter and "param_names" in group:
+                    return f"parameter {group['param_names'][place]!r}"
+        return f"parameter {numbers(self.param_groups)[parameter]}"
 
     def zero_grad(self) -> None:
         """Set every gradient to None."""
@@ -169,14 +245,11 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State and settings in torch's format: parameters are numbered in the order of the groups."""
-        numbers: dict[Parameter, int] = {}
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                numbers[parameter] = len(numbers)
+        places = numbers(self.param_groups)
         return {
-            "state": {numbers[parameter]: dict(held) for parameter, held in self.state.items() if held},
+            "state": {places[parameter]: dict(held) for parameter, held in self.state.items() if held},
             "param_groups": [
-                {**group, "params": [numbers[parameter] for parameter in group["params"]]}
+                {**group, "params": [places[parameter] for parameter in group["params"]]}
                 for group in self.param_groups
             ],
         }
@@ -184,22 +257,103 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over state and settings, also those of a torch optimizer of the same kind.
 
-        Raises StateError if the groups do not have the same numbers of parameters.
+        torch's flags of execution (foreach, fused, ...) are left out, and so are options of another version of it that
+        are off. State takes the dtype and device of its parameter.
+        Raises StateError, with every difference and nothing changed, for other groups, other names of parameters, a
+        state of other entries or shapes, as that of another optimizer, and for settings unknown or out of range.
         """
-        sizes = [len(group["params"]) for group in self.param_groups]
-        given = [len(group["params"]) for group in state["param_groups"]]
+        settings, states = self._loadable(state)
+        for group, taken in zip(self.param_groups, settings, strict=True):
+            group.update({name: copied(value) for name, value in taken.items()})
+        self.state.clear()
+        self._fitted.clear()
+        for parameter, held in states.items():
+            self.state[parameter] = {name: copied(value) for name, value in held.items()}
+            move(self.state[parameter], self.state_entries, parameter.value)
+
+    def _loadable(self, state: Mapping[str, Any]) -> tuple[list[Group], dict[Parameter, State]]:
+        """The settings of each group and the state of each parameter, checked."""
+        groups, held = _parts(self._name, state)
+        sizes, given = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in groups]
         if sizes != given:
             raise StateError(f"{self._name}: state must be for groups of {sizes} parameters, got {given}")
-        parameters: dict[int, Parameter] = {}
-        for group, saved in zip(self.param_groups, state["param_groups"], strict=True):
-            parameters.update(zip(saved["params"], group["params"], strict=True))
-            group.update({name: _copied(value) for name, value in saved.items() if name not in _LEFT_OUT})
-        self.state.clear()
-        self._values.clear()
-        for number, held in state["state"].items():
-            self.state[parameters[number]] = {name: _copied(value) for name, value in held.items()}
+        both = list(zip(self.param_groups, groups, strict=True))
+        wrong: list[str] = []
+        settings = [self._loadable_settings(number, own, saved, wrong) for number, (own, saved) in enumerate(both)]
+        keys = {key: p for own, saved in both for key, p in zip(saved["params"], own["params"], strict=True)}
+        states = self._loadable_states(held, keys, wrong)
+        if wrong:
+            raise StateError(f"{self._name}: state must be of {self._name} for these parameters; {'; '.join(wrong)}")
+        return settings, states
+
+    def _loadable_states(
+        self, held: Mapping[Any, Any], keys: dict[Any, Parameter], wrong: list[str]
+    ) -> dict[Parameter, State]:
+        """The state of each parameter; what is wrong about it is added to `wrong`."""
+        states: dict[Parameter, State] = {}
+        found: dict[str, list[str]] = {}  # the parameters of each difference
+        for key, entries in held.items():
+            if key not in keys or not isinstance(entries, Mapping):
+                wrong.append(f"state must have a dict for each parameter, got {type(entries).__name__} for {key!r}")
+                continue
+            kept = {name: value for name, value in entries.items() if value is not None}
+            for difference in misfits(kept, self.state_entries, keys[key].value):
+                found.setdefault(difference, []).append(self._described(keys[key]))
+            if kept:
+                states[keys[key]] = kept
+        wrong += [f"{difference} ({', '.join(where)})" for difference, where in found.items()]
+        return states
+
+    def _loadable_settings(self, number: int, own: Group, saved: Mapping[str, Any], wrong: list[str]) -> Group:
+        """The settings of one group; what is wrong about them is added to `wrong`."""
+        taken, refused = loadable_settings(saved, self.defaults)
+        wrong += [f"group {number} has a setting {name!r} that {self._name} has not" for name in refused]
+        names, others = own.get("param_names"), saved.get("param_names")
+        if names is not None and others is not None and list(names) != list(others):
+            mine, other = next(pair for pair in zip(names, others, strict=False) if pair[0] != pair[1])
+            wrong.append(f"group {number} must have its parameters in the same order, got {other!r} for {mine!r}")
+        try:
+            self.check_settings({**own, **taken})
+        except (ArgumentError, TypeError) as error:
+            wrong.append(f"group {number}: {error}")
+        return taken
 
     def __repr__(self) -> str:
-        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups]
+        hidden = {"params", "param_names"}
+        groups = [{k: v for k, v in group.items() if k not in hidden} for group in self.param_groups]
         settings = "; ".join(", ".join(f"{k}={v!r}" for k, v in group.items()) for group in groups)
         return f"{self._name}({settings})"
+
+
+class _Fitted:
+    """Parameters whose state was found to fit their values, and what is known as long as these tensors stay."""
+
+    def __init__(self, parameters: list[Parameter]) -> None:
+        self.parameters = parameters
+        self.values = [p.value for p in parameters]
+        self.shapes = [value.shape for value in self.values]
+        self.size = sum(shape.numel() for shape in self.shapes)
+        self.walkable = not is_compiling() and walkable(self.values)
+        self.held: dict[str, list[Tensor]] = {}
+
+    def may_walk(self, held: dict[str, list[Tensor]]) -> bool:
+        """Whether a kernel that walks through memory may be given these entries, which are looked at when new."""
+        for name, column in held.items():
+            seen = self.held.get(name)
+            if seen is None or not all(map(is_, column, seen)):
+                if not walkable(self.values, [column]):
+                    return False
+                self.held[name] = column
+        return True
+
+
+def _parts(owner: str, state: Any) -> tuple[list[Mapping[str, Any]], Mapping[Any, Any]]:
+    """Groups and state of a state dict. Raises StateError if it is none."""
+    if not isinstance(state, Mapping) or not {"state", "param_groups"} <= state.keys():
+        found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+        raise StateError(f"{owner}: state must be a dict with the keys 'state' and 'param_groups', got {found}")
+    groups, held = state["param_groups"], state["state"]
+    whole = isinstance(groups, (list, tuple)) and all(isinstance(g, Mapping) and "params" in g for g in groups)
+    if not whole or not isinstance(held, Mapping):
+        raise StateError(f"{owner}: state must be a dict of dicts and a list of groups with 'params', got another")
+    return list(groups), held

@@ -1,9 +1,28 @@
-"""What the schedules check about their arguments."""
+"""What optimizers and schedules check about their arguments."""
 
-from mytorch.core import ArgumentError
+import math
+
+from torch import Tensor
+
+from mytorch.core import ArgumentError, require_range
 
 
-def require_count(owner: object, subject: str, value: object) -> None:
-    """Raise ArgumentError unless `value` is an integer of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ArgumentError(f"{type(owner).__name__}: {subject} must be an integer of at least 1, got {value!r}")
+def require_count(owner: object, subject: str, value: object, low: int = 1) -> None:
+    """Raise ArgumentError unless `value` is an integer of at least `low`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise ArgumentError(f"{type(owner).__name__}: {subject} must be an integer of at least {low}, got {value!r}")
+
+
+def require_setting(
+    owner: object, subject: str, value: object, low: float = -math.inf, high: float = math.inf
+) -> None:
+    """Raise ArgumentError unless `value` is a finite number, or a tensor of one, between `low` and `high`."""
+    name = type(owner).__name__
+    if isinstance(value, Tensor):
+        if value.numel() != 1 or value.is_complex():
+            raise ArgumentError(f"{name}: {subject} must be one number, got a tensor of {tuple(value.shape)}")
+    elif not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ArgumentError(f"{name}: {subject} must be a number, got {value!r}")
+    require_range(name, subject, value, low, high)
+    if not math.isfinite(value):
+        raise ArgumentError(f"{name}: {subject} must be finite, got {value}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError
+from mytorch.core import ArgumentError, StateError
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.optimizer.trial import SHAPES, STEPS, OptimizerCase, OptimizerTrial, draw
@@ -165,7 +165,10 @@ def state_round_trip(case: OptimizerCase) -> None:
     for parameter, value in zip(second.parameters, first.values, strict=True):
         parameter.value.copy_(value)
     torch.manual_seed(case.seed)
-    second.optimizer.load_state_dict(first.optimizer.state_dict())
+    try:
+        second.optimizer.load_state_dict(first.optimizer.state_dict())
+    except StateError as error:
+        raise CheckError(f"it must load its own state, got {type(error).__name__}: {error}") from error
     torch.manual_seed(case.seed)
     expected = first.run(range(3, STEPS + 2)).values
     torch.manual_seed(case.seed)

@@ -108,7 +108,7 @@ def _twin(optimizer: Optimizer) -> Optimizer:
     twin = copy.copy(optimizer)
     twin.param_groups = [dict(group) for group in optimizer.param_groups]
     twin.state = defaultdict(dict, {parameter: dict(held) for parameter, held in optimizer.state.items()})
-    twin._values = {}
+    twin._fitted = {}
     return twin
 
 

@@ -1,0 +1,94 @@
+"""What an optimizer keeps for each parameter: whether it fits, and how it follows a value that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mytorch.core.parameter import Parameter
+
+Entry = Literal["value", "number", "other"]
+"""What an entry of the state is: a tensor of the value's shape, which follows the value to another dtype or device; a
+number, or a tensor of one, which does not; or something that only the optimizer can judge."""
+Entries = Mapping[str, Entry]
+State = dict[str, Any]
+"""What is kept for one parameter, by name."""
+
+
+def persistent(value: Tensor) -> Tensor:
+    """A copy that may be kept and written into after inference mode ends, as optimizer state must be."""
+    if torch.compiler.is_compiling():
+        return value.clone()
+    with torch.inference_mode(False), torch.no_grad():
+        return value.clone()
+
+
+def copied(held: Any) -> Any:
+    """A persistent copy of what is a tensor, and anything else as it is."""
+    return persistent(held) if isinstance(held, Tensor) else held
+
+
+def misfit(held: Any, kind: Entry, value: Tensor) -> str | None:
+    """What is wrong with an entry of the state of a parameter that has this value; None if it fits."""
+    if kind == "other":
+        return None
+    if isinstance(held, Tensor) and (held.layout is not torch.strided or held.is_meta != value.is_meta):
+        return f"must be a dense tensor with numbers, got one of {held.layout} on {held.device}"
+    if kind == "number":
+        one = held.numel() == 1 if isinstance(held, Tensor) else isinstance(held, (int, float))
+        return None if one else f"must be one number, got {_described(held)}"
+    if not isinstance(held, Tensor) or held.shape != value.shape:
+        return f"must have the shape of the value, {tuple(value.shape)}, got {_described(held)}"
+    if held.is_complex() != value.is_complex() or not (held.is_floating_point() or held.is_complex()):
+        return f"must hold numbers such as the value's, {value.dtype}, got {held.dtype}"
+    return None
+
+
+def misfits(state: Mapping[str, Any], entries: Entries, value: Tensor) -> Iterator[str]:
+    """Every difference between a loaded state and what a parameter with this value would have."""
+    for name, held in state.items():
+        if name not in entries:
+            yield f"state must have the entries of state_entries, {', '.join(entries) or 'none'}, got {name!r}"
+        elif problem := misfit(held, entries[name], value):
+            yield f"state {name!r} {problem}"
+
+
+def move(state: State, entries: Entries, value: Tensor) -> None:
+    """Convert what follows the value to its dtype and device."""
+    for name, held in state.items():
+        if entries.get(name) == "value" and (held.dtype is not value.dtype or held.device != value.device):
+            state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
+
+
+def numbers(groups: Sequence[Mapping[str, Any]]) -> dict[Parameter, int]:
+    """The number of each parameter in the order of the groups, as state dicts name it."""
+    order = [parameter for group in groups for parameter in group["params"]]
+    return {parameter: number for number, parameter in enumerate(order)}
+
+
+def walkable(values: Sequence[Tensor], columns: Iterator[Sequence[Tensor]] | Sequence[Sequence[Tensor]] = ()) -> bool:
+    """Whether a kernel that walks through memory may be given these tensors.
+
+    torch's fused kernels see no strides and no shapes but the value's. So all must be dense and contiguous, of one
+    dtype and on one device, and each column must hold a tensor of the value's shape for each value. Half precision is
+    left out: torch 2.13's kernels for the CPU leave most of a longer tensor as it was.
+    """
+    dtype, device = values[0].dtype, values[0].device
+    if dtype not in (torch.float32, torch.float64) or device.type not in ("cpu", "cuda"):
+        return False
+    shapes = [value.shape for value in values]
+    for column in (values, *columns):
+        for tensor, shape in zip(column, shapes, strict=True):
+            dense = isinstance(tensor, Tensor) and tensor.layout is torch.strided and not tensor.is_neg()
+            if not (dense and tensor.shape == shape and tensor.dtype is dtype and tensor.device == device):
+                return False
+            if not tensor.is_contiguous():
+                return False
+    return True
+
+
+def _described(held: Any) -> str:
+    return f"a tensor of {tuple(held.shape)}" if isinstance(held, Tensor) else repr(held)
