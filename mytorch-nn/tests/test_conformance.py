@@ -28,6 +28,7 @@ from mytorch.testing import declare_layer, declare_loss
 
 ROWS = (5, 3)
 CLASSES = torch.tensor([0, 2, 1, 1, 0])
+IGNORING = torch.tensor([0, -1, 1, -1, 0])
 
 
 def linear(parameters, x):
@@ -81,6 +82,7 @@ test_cross_entropy_of_probabilities = declare_loss(CrossEntropyLoss, ROWS, torch
 test_cross_entropy_weighted = declare_loss(
     lambda: CrossEntropyLoss(weight=torch.tensor([0.2, 1.0, 3.0]), label_smoothing=0.1), ROWS, CLASSES
 )
+test_cross_entropy_ignoring = declare_loss(lambda: CrossEntropyLoss(ignore_index=-1), ROWS, IGNORING)
 test_bce_with_logits = declare_loss(
     BCEWithLogitsLoss,
     ROWS,

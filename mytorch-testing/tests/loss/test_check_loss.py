@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, require_same_shape
+from mytorch.core import Loss, require_d_value, require_same_shape
 from mytorch.testing import LOSS_CHECKS, CheckError, check_loss
 
 generator = torch.Generator().manual_seed(0)
@@ -16,15 +16,17 @@ NO_PARAMETERS = [
         "state_round_trip",
     )
 ]
+NOTHING_IGNORED = "train/ignored_batch"
 PREDICTION, TARGET = torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator)
 
 
-class Squared(Module):
+class Squared(Loss):
     def forward(self, prediction, target):
         require_same_shape(self, prediction, target)
         return (prediction - target).square().mean(), (prediction, target)
 
     def backward(self, d_value, saved):
+        require_d_value(self, d_value, ())
         prediction, target = saved
         return d_value * 2 / prediction.numel() * (prediction - target)
 
@@ -96,22 +98,25 @@ def test_a_wrong_loss_fails_the_named_check(loss, check, text):
 
 def test_a_right_loss_passes_every_check():
     report = check_loss(Squared, PREDICTION, TARGET)
-    assert list(report.skipped) == NO_PARAMETERS
-    assert len(report.passed) == len(LOSS_CHECKS) - 1 - len(NO_PARAMETERS)  # and no reference is named
+    assert list(report.skipped) == [*NO_PARAMETERS, NOTHING_IGNORED]
+    assert len(report.passed) == len(LOSS_CHECKS) - 2 - len(NO_PARAMETERS)  # and no reference is named
 
 
-class Triplet(Module):
+class Triplet(Loss):
+    reduction = "sum"
+
     def forward(self, a, b, target):
         require_same_shape(self, a, target)
         return (a * b * target).sum(), (a, b, target)
 
     def backward(self, d_value, saved):
+        require_d_value(self, d_value, ())
         a, b, target = saved
         return d_value * b * target, d_value * a * target
 
 
 def test_a_loss_of_several_predictions():
     inputs = PREDICTION, TARGET, torch.randn(4, 3)
-    assert list(check_loss(Triplet, *inputs, predictions=2).skipped) == NO_PARAMETERS
+    assert list(check_loss(Triplet, *inputs, predictions=2).skipped) == [*NO_PARAMETERS, NOTHING_IGNORED]
     with pytest.raises(CheckError, match="backward must return a tuple of 3 gradients, one an input"):
         check_loss(Triplet, *inputs, predictions=3)

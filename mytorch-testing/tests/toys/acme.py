@@ -9,6 +9,7 @@ from mytorch.core import (
     Optimizer,
     Parameter,
     Schedule,
+    require_d_value,
     require_last_axis,
     require_range,
     require_same_shape,
@@ -99,6 +100,7 @@ class Hinge(Loss):
         return margin.clamp_min(0).mean(), (margin > 0, target)
 
     def backward(self, d_value, saved):
+        require_d_value(self, d_value, ())
         active, target = saved
         return -d_value / target.numel() * (active * target)
 

@@ -9,12 +9,21 @@ from typing import Any
 from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
-from mytorch.testing.loss import contract
+from mytorch.testing.loss import averages, contract, upstream
 from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, run_kit
 from mytorch.testing.report import Report
 
-LOSS_CHECKS: tuple[Check, ...] = (*SHARED, contract.upstream_tensor, contract.no_broadcast)
-LOSSES = Kit("check_loss", LOSS_CHECKS, minimum=16, tags=TRACING, wanted=GRADIENTS)
+LOSS_CHECKS: tuple[Check, ...] = (
+    *SHARED,
+    contract.upstream_tensor,
+    contract.no_broadcast,
+    upstream.upstream_shape,
+    averages.declared_outputs,
+    averages.averages,
+    averages.ignored_batch,
+)
+TAGS = {**TRACING, "mixes_batch": "its value over several rows does not follow from those of each, by its nature"}
+LOSSES = Kit("check_loss", LOSS_CHECKS, minimum=18, tags=TAGS, wanted=GRADIENTS)
 
 
 def check_loss(
