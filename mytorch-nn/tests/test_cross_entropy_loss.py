@@ -109,6 +109,7 @@ X = torch.zeros(5, 4)
             "weight must have the dtype of the prediction, torch.float32, got torch.float64; convert with loss.to(",
         ),
         ({}, X.long(), torch.zeros(5).long(), DtypeError, "prediction must be floating point, got torch.int64"),
+        ({}, X[:, :0], X[:, :0], ShapeError, "prediction must have at least one class, got (5, 0)"),
         ({}, X[0, 0], torch.tensor(0), ShapeError, "prediction must have an axis of classes"),
         (
             {"weight": torch.ones(3)},
@@ -159,6 +160,27 @@ def test_classes_that_weigh_nothing_are_a_mean_of_nothing_too(label_smoothing):
     _, saved = loss.forward(prediction, target)
     assert loss.weight_of(prediction, target) == 0
     assert torch.equal(loss.backward(1.0, saved), torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("value", [1.5, None, True, "a", torch.tensor(1)])
+def test_an_ignore_index_that_is_none(value):
+    with pytest.raises(ArgumentError, match="CrossEntropyLoss: ignore_index must be a whole number, got "):
+        CrossEntropyLoss(ignore_index=value)
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "text"),
+    [
+        ([1.0, 2.0], ArgumentError, "weight must be a tensor, got a list; convert with torch.as_tensor(weight)"),
+        (torch.tensor([1, 2]), DtypeError, "weight must be floating point, got torch.int64; convert with .float()"),
+        (torch.tensor([1.0, -2.0]), ArgumentError, "weight must be at least 0 for each class, got [1.0, -2.0]"),
+        (torch.tensor([1.0, torch.nan]), ArgumentError, "weight must be at least 0 for each class, got [1.0, nan]"),
+    ],
+)
+def test_weights_that_are_none(weight, error, text):
+    with pytest.raises(error) as caught:
+        CrossEntropyLoss(weight)
+    assert str(caught.value) == f"CrossEntropyLoss: {text}"
 
 
 def test_bad_arguments():

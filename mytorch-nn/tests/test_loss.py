@@ -1,5 +1,6 @@
 """What holds for every loss: averages over batches, upstream gradients and saved values."""
 
+import numpy
 import pytest
 import torch
 
@@ -103,3 +104,15 @@ def test_an_upstream_gradient_of_another_shape(cls, options, kind, reduction, wr
 def test_a_saved_value_of_another_module(loss, saved, text):
     with pytest.raises(ArgumentError, match=f"{type(loss).__name__}: saved must be {text}"):
         loss.backward(1.0, saved)
+
+
+@pytest.mark.parametrize(
+    "loss", [MSELoss(), CrossEntropyLoss(), BCEWithLogitsLoss()], ids=lambda loss: type(loss).__name__
+)
+@pytest.mark.parametrize("which", ["prediction", "target"])
+@pytest.mark.parametrize("wrong", [numpy.zeros((3, 4)), [[1.0]], None, 1.5], ids=["ndarray", "list", "None", "float"])
+def test_what_is_no_tensor(loss, which, wrong):
+    given = {"prediction": torch.zeros(3, 4), "target": torch.zeros(3, 4)} | {which: wrong}
+    with pytest.raises(ArgumentError) as caught:
+        loss.forward(**given)
+    assert str(caught.value).startswith(f"{type(loss).__name__}: {which} must be a tensor, got ")

@@ -67,6 +67,12 @@ def test_bad_input(prediction, target, error, text):
     assert str(caught.value).startswith(text)
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64])
+def test_a_target_that_holds_no_real_numbers(dtype):
+    with pytest.raises(DtypeError, match=f"MSELoss: target must hold real numbers, got {dtype}; convert with .float"):
+        MSELoss().forward(torch.zeros(2), torch.zeros(2, dtype=dtype))
+
+
 def test_bad_upstream_gradient():
     x = torch.zeros(5, 2)
     with pytest.raises(ShapeError) as caught:

@@ -36,8 +36,8 @@ class CrossEntropyLoss(Loss):
     Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,)
                target: int64 class indices (batch, ...) or (), or probabilities in the shape of the prediction;
                value: (), for none (batch, ...)
-    Raises:    ShapeError or DtypeError unless target and weight fit the prediction; on the CPU ArgumentError for
-               a class that it has not
+    Raises:    ShapeError or DtypeError unless target and weight fit the prediction; ArgumentError for weights below 0,
+               and on the CPU for a class that the prediction has not
     """
 
     outputs = "softmax"
@@ -51,6 +51,10 @@ class CrossEntropyLoss(Loss):
     ) -> None:
         require_reduction(self, reduction)
         require_range(self, "label_smoothing", label_smoothing, 0, 1)
+        if type(ignore_index) is not int:
+            raise ArgumentError(f"CrossEntropyLoss: ignore_index must be a whole number, got {ignore_index!r}")
+        if weight is not None:
+            _require_weights(weight)
         self.weight = None if weight is None else Buffer(weight)
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
 
@@ -138,6 +142,10 @@ class CrossEntropyLoss(Loss):
         if prediction.dim() == 0:
             raise ShapeError("CrossEntropyLoss: prediction must have an axis of classes, got a tensor without axes")
         axis = _axis(prediction)
+        if not prediction.shape[axis]:
+            raise ShapeError(
+                f"CrossEntropyLoss: prediction must have at least one class, got {tuple(prediction.shape)}"
+            )
         if self.weight is not None and self.weight.value.shape != prediction.shape[axis : axis + 1]:
             raise ShapeError(
                 f"CrossEntropyLoss: weight must have one number for each of {prediction.shape[axis]} classes, "
@@ -166,6 +174,14 @@ class CrossEntropyLoss(Loss):
                 f"CrossEntropyLoss: target must have the shape {tuple(rows)}, a class index for each prediction of "
                 f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
             )
+
+
+def _require_weights(weight: Tensor) -> None:
+    """Raise an error unless the weights of the classes are floating point and at least 0."""
+    require_input("CrossEntropyLoss", weight, "weight")
+    require_floating("CrossEntropyLoss", weight, "weight")
+    if not weight.is_meta and not (weight >= 0).all():  # which NaN is not
+        raise ArgumentError(f"CrossEntropyLoss: weight must be at least 0 for each class, got {weight.tolist()}")
 
 
 def _axis(prediction: Tensor) -> int:

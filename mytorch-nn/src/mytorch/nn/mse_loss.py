@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import Loss, require_d_value, require_floating, require_same_shape
+from mytorch.core import DtypeError, Loss, require_d_value, require_floating, require_same_shape
 from mytorch.nn.loss import per_element, reduce, require_reduction, require_saved, scaled
 
 
@@ -13,7 +13,8 @@ class MSELoss(Loss):
     Forward:   value = average of (prediction - target)^2 over every element; reduction: mean, or sum, or none
     Backward:  d_prediction = d_value * 2 * (prediction - target) / count, for sum and none without the division
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
-    Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point
+    Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
+               target real
     """
 
     outputs = "numbers"
@@ -26,6 +27,8 @@ class MSELoss(Loss):
         require_same_shape(self, prediction, target)
         if not prediction.is_floating_point():
             require_floating(self, prediction, "prediction")
+        if target.dtype is torch.bool or target.is_complex():
+            raise DtypeError(f"MSELoss: target must hold real numbers, got {target.dtype}; convert with .float()")
         difference = prediction - target
         if difference.dtype is not prediction.dtype:
             difference = difference.to(prediction.dtype)
