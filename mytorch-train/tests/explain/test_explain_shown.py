@@ -117,7 +117,7 @@ def test_a_notebook_gets_the_same_without_the_page_around_it(found):
 
 
 def test_bars_are_shares_of_the_largest_norm(found):
-    bars = words.bars(found)
+    bars = words.bars(found.steps)
     assert max(share for _, _, share in bars) == 1
     assert [name for name, _, _ in bars][:4] == [
         "loss d_prediction",

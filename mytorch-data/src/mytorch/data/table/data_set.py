@@ -19,8 +19,9 @@ from mytorch.data.table.errors import TableError
 from mytorch.data.table.fill import fill_row, learn_fills
 from mytorch.data.table.gather import gather
 from mytorch.data.table.inspect import inspect_table
+from mytorch.data.table.open_table import open_table
 from mytorch.data.table.plan import plan, plan_like
-from mytorch.data.table.reading import Reading, open_table
+from mytorch.data.table.reading import Reading
 from mytorch.data.table.recipe import Recipe
 from mytorch.data.table.source import Source
 from mytorch.data.table.target import encode_target, learn_target

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from mytorch.data.table.cells import Cells, is_date
-from mytorch.data.table.reading import Reading, open_table
+from mytorch.data.table.open_table import open_table
+from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Source
 
 COUNTED = 1000

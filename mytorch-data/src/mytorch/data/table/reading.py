@@ -1,17 +1,12 @@
-"""How a file is read, and which reader does it."""
+"""How a text file is read."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from mytorch.core import ArgumentError
-from mytorch.data.table.errors import TableError
-from mytorch.data.table.source import Source
-from mytorch.plugins import FileError, nearest
-
-TEXT, SUFFIXES = (".csv", ".tsv", ".txt"), (".csv", ".tsv", ".txt", ".parquet", ".npz")
+from mytorch.plugins import nearest
 
 
 @dataclass(frozen=True)
@@ -53,37 +48,3 @@ class Reading:
     def to_json(self) -> dict[str, Any]:
         """As a run keeps it."""
         return asdict(self)
-
-
-def open_table(path: str | Path, reading: Reading) -> Source:
-    """The reader of a file, chosen by its suffix.
-
-    Raises FileError if there is none, TableError for what is no table, ReaderError without the library that reads it.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    _require_file(path)
-    if suffix in TEXT:
-        from mytorch.data.table.csv_source import CsvSource
-
-        return CsvSource(path, reading)
-    if suffix == ".parquet":
-        from mytorch.data.table.parquet_source import ParquetSource
-
-        return ParquetSource(path)
-    if suffix == ".npz":
-        from mytorch.data.table.npz_source import NpzSource
-
-        return NpzSource(path)
-    raise TableError(f"{path}: a table's name must end in {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'!r}")
-
-
-def _require_file(path: Path) -> None:
-    if path.is_dir():
-        raise FileError(f"{path}: must be a file, got a folder; name a file in it")
-    if path.is_file():
-        return
-    if path.exists():
-        raise FileError(f"{path}: must be a file, got something else")
-    there = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
-    raise FileError(f"{path}: must be a file, got no such file. {nearest(path.name, there) if there else ''}".strip())

@@ -6,10 +6,11 @@ from typing import Any
 
 from mytorch.core import Module, Optimizer, Parameter, add_path, tree
 from mytorch.train.clip_gradients import clip_gradients
-from mytorch.train.explain.explanation import Explanation, Step
+from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.formula import formula_of
 from mytorch.train.explain.numbers_of import Numbers, copied
 from mytorch.train.explain.recorder import LOSS, Clock, Recorder
+from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.observe import intercept
 from mytorch.train.step import gradients

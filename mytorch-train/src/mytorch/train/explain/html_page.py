@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from mytorch.train.explain import words
-from mytorch.train.explain.explanation import Explanation, Step
 from mytorch.train.explain.numbers_of import Numbers
+from mytorch.train.explain.steps import Step, of_phase
 
 # Greys and blues that can be read on white and on black, since a notebook does not tell which it has.
 STYLE = """
@@ -45,25 +45,25 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def page(explanation: Explanation) -> str:
+def page(title: str, loss: float, steps: Sequence[Step]) -> str:
     """A whole page."""
-    return PAGE.format(title=escape(explanation.title), body=fragment(explanation))
+    return PAGE.format(title=escape(title), body=fragment(title, loss, steps))
 
 
-def fragment(explanation: Explanation) -> str:
+def fragment(title: str, loss: float, steps: Sequence[Step]) -> str:
     """What a notebook shows."""
-    return "\n".join([f'<div class="explained"><style>{STYLE}</style>', *_parts(explanation), "</div>"])
+    return "\n".join([f'<div class="explained"><style>{STYLE}</style>', *_parts(title, loss, steps), "</div>"])
 
 
-def _parts(explanation: Explanation) -> Iterator[str]:
-    yield f"<h1>{escape(explanation.title)}</h1>"
-    yield f"<p>{escape(words.heading(explanation))}</p>"
+def _parts(title: str, loss: float, steps: Sequence[Step]) -> Iterator[str]:
+    yield f"<h1>{escape(title)}</h1>"
+    yield f"<p>{escape(words.heading(loss, steps))}</p>"
     for phase in words.PHASES:
-        if steps := explanation.of(phase):
+        if found := of_phase(steps, phase):
             yield f"<h2>{phase}</h2>"
-            yield from map(_step, steps)
+            yield from map(_step, found)
         if phase == "backward":
-            yield from _bars(explanation)
+            yield from _bars(steps)
 
 
 def _step(step: Step) -> str:
@@ -87,8 +87,8 @@ def _row(tensor: Numbers) -> str:
     )
 
 
-def _bars(explanation: Explanation) -> Iterator[str]:
-    if rows := words.bars(explanation):
+def _bars(steps: Sequence[Step]) -> Iterator[str]:
+    if rows := words.bars(steps):
         yield '<h2>norms of the gradients</h2>\n<table style="width: 100%">'
         for name, norm, share in rows:
             bar = f'<td class="bar"><div style="width: {share:.2%}"></div></td>'

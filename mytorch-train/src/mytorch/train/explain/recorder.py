@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module, Parameter, tree
-from mytorch.train.explain.explanation import Kept, Phase, Step
 from mytorch.train.explain.formula import formula_of, summary_of
 from mytorch.train.explain.numbers_of import Numbers, dtype_of, named, tensors_in
+from mytorch.train.explain.steps import Kept, Phase, Step
 
 LOSS = "loss"
 Inputs = list[tuple[str, Any]]

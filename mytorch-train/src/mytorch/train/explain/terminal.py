@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -13,36 +13,36 @@ from rich.table import Table
 from rich.text import Text
 
 from mytorch.train.explain import words
-from mytorch.train.explain.explanation import Explanation, Step
+from mytorch.train.explain.steps import Step, of_phase
 
 WIDTH = 80
 BAR = 24
 
 
-def plain(explanation: Explanation) -> str:
+def plain(title: str, loss: float, steps: Sequence[Step]) -> str:
     """As text of 80 columns, without colours."""
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(shown(explanation))
+        console.print(shown(title, loss, steps))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-def shown(explanation: Explanation) -> Group:
+def shown(title: str, loss: float, steps: Sequence[Step]) -> Group:
     """As rich shows it."""
-    return Group(*_parts(explanation))
+    return Group(*_parts(title, loss, steps))
 
 
-def _parts(explanation: Explanation) -> Iterator[RenderableType]:
-    yield Text(explanation.title, style="bold")
-    yield Text(words.heading(explanation))
+def _parts(title: str, loss: float, steps: Sequence[Step]) -> Iterator[RenderableType]:
+    yield Text(title, style="bold")
+    yield Text(words.heading(loss, steps))
     for phase in words.PHASES:
-        if steps := explanation.of(phase):
+        if found := of_phase(steps, phase):
             yield Text()
             yield Rule(Text(phase, style="bold"), style="dim")
-        for step in steps:
+        for step in found:
             yield from _step(step)
         if phase == "backward":
-            yield from _bars(explanation)
+            yield from _bars(steps)
 
 
 def _step(step: Step) -> Iterator[RenderableType]:
@@ -65,9 +65,9 @@ def _step(step: Step) -> Iterator[RenderableType]:
         yield Padding(table, (0, 0, 0, 4))
 
 
-def _bars(explanation: Explanation) -> Iterator[RenderableType]:
+def _bars(steps: Sequence[Step]) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2))
-    for name, norm, share in words.bars(explanation):
+    for name, norm, share in words.bars(steps):
         table.add_row(Text(name), ProgressBar(total=1.0, completed=share, width=BAR), Text(words.short(norm)))
     if table.row_count:
         yield Text()

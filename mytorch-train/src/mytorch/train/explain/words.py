@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mytorch.train.explain.explanation import Explanation, Phase, Step
 from mytorch.train.explain.numbers_of import Numbers
+from mytorch.train.explain.steps import Phase, Step, bytes_kept, of_phase
 
 PHASES: tuple[Phase, ...] = ("forward", "loss", "backward", "update")
 
@@ -77,18 +77,19 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
-def heading(explanation: Explanation) -> str:
+def heading(loss: float, steps: Sequence[Step]) -> str:
     """The step in a line."""
-    total = sum(step.seconds for step in explanation.steps if step.depth == 0)
-    kept = f"{size(explanation.saved_bytes)} kept for the backward" if explanation.saved_bytes else "nothing kept"
-    return f"loss {explanation.loss:.6g}; {kept}; {duration(total)}"
+    total = sum(step.seconds for step in steps if step.depth == 0)
+    count = bytes_kept(steps)
+    kept = f"{size(count)} kept for the backward" if count else "nothing kept"
+    return f"loss {loss:.6g}; {kept}; {duration(total)}"
 
 
-def bars(explanation: Explanation) -> list[tuple[str, float, float]]:
+def bars(steps: Sequence[Step]) -> list[tuple[str, float, float]]:
     """Of each gradient of the backward, in its order: name, norm, and the norm's share of the largest."""
     found = [
         (f"{step.path or 'model'} {tensor.name}", tensor.norm)
-        for step in explanation.of("backward")
+        for step in of_phase(steps, "backward")
         if not step.passes_on
         for tensor in (*step.gradients, *step.outputs)
     ]
