@@ -17,7 +17,7 @@ from mytorch.core.checks import (
     require_upstream,
     require_whole,
 )
-from mytorch.core.dataset import DataSet, rows_at
+from mytorch.core.dataset import DataSet
 from mytorch.core.description import call_with, describe, rebuild, tie
 from mytorch.core.errors import (
     ArgumentError,
@@ -27,6 +27,7 @@ from mytorch.core.errors import (
     DtypeError,
     ModuleTreeError,
     MytorchError,
+    RowIndexError,
     ShapeError,
     StateError,
 )
@@ -37,7 +38,9 @@ from mytorch.core.module import Module
 from mytorch.core.optimizer import Optimizer
 from mytorch.core.optimizer_state import persistent
 from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.rows import rows_at
 from mytorch.core.schedule import Schedule
+from mytorch.core.view import View, Wrapped
 
 __all__ = [
     "OUTPUTS",
@@ -55,9 +58,12 @@ __all__ = [
     "MytorchError",
     "Optimizer",
     "Parameter",
+    "RowIndexError",
     "Schedule",
     "ShapeError",
     "StateError",
+    "View",
+    "Wrapped",
     "add_path",
     "allow_autograd",
     "call_with",

@@ -1,61 +1,92 @@
-"""The contract of data sets: what torch's DataLoader takes, and a whole batch by one indexing operation."""
+"""The contract of data sets: rows that are indexed as those of an array are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-_SELECTED = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8)
-"""The dtypes of data that index_select is known to take; it is slow where a row does not lie in one piece."""
+from mytorch.core.rows import one_row, several_rows
 
 
 class DataSet:
-    """Rows of inputs and targets.
+    """Rows of inputs and targets, indexed as the rows of an array are.
 
-    A subclass writes `__len__` and `__getitems__`, and sets what is known about its columns:
+    A whole number gives a row, without the axis of the batch; a slice, a list, a tensor of int64 or int32, or a mask
+    gives a batch, `(inputs, targets)`, each with the batch as its first axis. torch's DataLoader, Subset and
+    random_split take it as it is. Inputs and targets are tensors, or tuples or dicts of them: a model gets the entries
+    of a tuple one by one, and those of a dict as keyword arguments. Rows without a target have None.
+
+    A subclass writes `__len__` and `batch_at`, and says what is known of its rows:
 
     columns: the names of the input columns, () if they have none.
     classes: the names of the classes, in the order of the target's indices; None if targets are numbers.
+    targets: the targets of all rows as one tensor, if they lie in memory; None otherwise.
     preparation: what new rows need before the model sees them (encoding, standardisation), as JSON can hold it.
+    in_units: a method; by default, targets are in their own units.
 
-    With a DataLoader, pass `collate_fn=lambda batch: batch`, since a batch comes whole.
+    Raises RowIndexError, an IndexError, for an index that is none or outside of the rows.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.core import DataSet, rows_at
+        >>> class Squares(DataSet):
+        ...     def __init__(self, rows: int) -> None:
+        ...         self.inputs = torch.arange(rows)
+        ...     def __len__(self) -> int:
+        ...         return len(self.inputs)
+        ...     def batch_at(self, indices):
+        ...         x = rows_at(self.inputs, indices)
+        ...         return x, x * x
+        >>> data = Squares(10)
+        >>> data[3]
+        (tensor(3), tensor(9))
+        >>> data[7:]
+        (tensor([7, 8, 9]), tensor([49, 64, 81]))
+        >>> data[[2, -1]]
+        (tensor([2, 9]), tensor([ 4, 81]))
     """
 
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    targets: Any = None
     preparation: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__}: __len__ must be defined")
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
-        """The inputs and targets of the rows at `indices` (int64), each with the batch as its first axis."""
-        raise NotImplementedError(f"{type(self).__name__}: __getitems__ must be defined")
+    def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
+        """The inputs and targets of the rows at `indices`, in their order, as new tensors.
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """One row's input and target. Raises IndexError past the end, so that iteration stops."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{type(self).__name__}: index must be below {len(self)}, got {index}")
-        inputs, targets = self.__getitems__(torch.tensor([index % len(self)]))
-        return _first_row(inputs), _first_row(targets)
+        indices: int64 of shape (rows,), from 0 to the number of rows - 1; none gives a batch without rows.
+        One operation for all of them, such as `rows_at`, makes training fast.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: batch_at must be defined")
+
+    def in_units(self, values: Any) -> Any:
+        """Predictions or targets, as the loss sees them, in the units in which people read them."""
+        return values
+
+    def __getitem__(self, index: Any) -> tuple[Any, Any]:
+        """A row for a whole number, a batch for a slice, a list, a tensor or a mask."""
+        owner = type(self).__name__
+        row = one_row(owner, index, len(self))
+        if row is None:
+            return self.batch_at(several_rows(owner, index, len(self)))
+        inputs, targets = self.batch_at(torch.tensor([row]))
+        return _row(inputs, 0), _row(targets, 0)
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, Any]]:
+        """The rows one by one, as torch's DataLoader wants them, which makes a batch of them itself."""
+        inputs, targets = self[indices]
+        return [(_row(inputs, row), _row(targets, row)) for row in range(len(indices))]
 
 
-def rows_at(values: Tensor, indices: Tensor | list[int]) -> Tensor:
-    """The rows at `indices` (whole numbers from 0) as a new tensor: many small ones in half the time of `values[...]`.
-
-    Raises IndexError for an index outside of the rows or that is no whole number, a mask among them.
-    """
-    if not isinstance(indices, Tensor):
-        indices = torch.as_tensor(indices, dtype=None if len(indices) else torch.int64)
-    if indices.dtype not in (torch.int64, torch.int32):
-        raise IndexError(f"rows_at: indices must be int64 or int32, got {indices.dtype}")
-    indices = indices.to(values.device)
-    if values.dtype in _SELECTED and values.is_contiguous():
-        return values.index_select(0, indices)
-    return values[indices]
-
-
-def _first_row(value: Any) -> Any:
-    return tuple(map(_first_row, value)) if isinstance(value, tuple | list) else value[0]
+def _row(value: Any, row: int) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _row(entry, row) for name, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return tuple(_row(entry, row) for entry in value)
+    return None if value is None else value[row]

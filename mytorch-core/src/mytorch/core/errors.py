@@ -35,6 +35,10 @@ class ArgumentError(MytorchError, ValueError):
     """A constructor's or function's argument is outside its range."""
 
 
+class RowIndexError(MytorchError, IndexError):
+    """An index into a data set is none, or outside of its rows."""
+
+
 __all__ = [
     "ArgumentError",
     "AutogradError",
@@ -43,6 +47,7 @@ __all__ = [
     "DtypeError",
     "ModuleTreeError",
     "MytorchError",
+    "RowIndexError",
     "ShapeError",
     "StateError",
 ]

@@ -7,7 +7,7 @@ _CLASSES = {
     "loss": ("forward", "backward", "param", "weight_of", "outputs"),
     "optimizer": ("step", "zero_grad", "state_dict"),
     "schedule": ("step", "state_dict", "interval"),
-    "dataset": ("__len__", "__getitems__"),
+    "dataset": ("__len__", "batch_at"),
     "metric": ("reset", "update", "compute"),
 }
 _BASES = {
