@@ -52,10 +52,10 @@ def test_an_existing_file_is_kept_without_force(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_no_half_written_file(tmp_path: Path) -> None:
     class Breaking(Disk):
-        def __getitems__(self, indices: Any) -> Any:
+        def batch_at(self, indices: Any) -> Any:
             if len(indices) > 1:
                 raise RuntimeError("lost")
-            return super().__getitems__(indices)
+            return super().batch_at(indices)
 
     for existing in (False, True):
         path = tmp_path / "disk.csv"

@@ -94,7 +94,7 @@ class Line(DataSet):
     def __len__(self) -> int:
         return self.samples
 
-    def __getitems__(self, indices: Any) -> tuple[Tensor, Tensor]:
+    def batch_at(self, indices: Any) -> tuple[Tensor, Tensor]:
         x = torch.as_tensor(indices).double()
         return x.unsqueeze(1), 2 * x
 

@@ -50,16 +50,16 @@ def test_the_boundary_is_the_circle() -> None:
 
 
 def test_works_with_a_dataloader() -> None:
-    batches = list(DataLoader(Disk(10), batch_size=4, collate_fn=lambda batch: batch))
+    batches = list(DataLoader(Disk(10), batch_size=4))
     assert [tuple(inputs.shape) for inputs, _ in batches] == [(4, 2), (4, 2), (2, 2)]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"samples": 0}, "Disk: samples must be an integer of at least 1, got 0"),
-        ({"samples": 2.5}, r"Disk: samples must be an integer of at least 1, got 2\.5"),
-        ({"seed": -1}, r"Disk: seed must be an integer from 0 to 2\*\*64 - 1, got -1"),
+        ({"samples": 0}, "Disk: samples must be a whole number of at least 1, got 0"),
+        ({"samples": 2.5}, r"Disk: samples must be a whole number of at least 1, got 2\.5"),
+        ({"seed": -1}, r"Disk: seed must be a whole number from 0 to 2\*\*64 - 1, got -1"),
         ({"dtype": "int64"}, "Disk: dtype must be one of float32, float64, float16, bfloat16, got 'int64'"),
         ({"dtype": torch.int32}, "Disk: dtype must be one of .* got 'int32'"),
     ],

@@ -6,7 +6,6 @@ from torch.utils.data import DataLoader
 
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.data import Disk, Standardize, Standardized, TensorDataSet, split
-from mytorch.data.transforms import hold_out, standardize
 
 
 def table(dtype: torch.dtype = torch.float64) -> TensorDataSet:
@@ -30,7 +29,7 @@ def test_learns_mean_and_deviation_in_batches_of_any_size(batch_size: int) -> No
 def test_inputs_come_with_mean_0_and_deviation_1_in_their_dtype(dtype: torch.dtype) -> None:
     data = table(dtype)
     view = Standardized(data, Standardize.fit(data))
-    inputs, targets = view.__getitems__(torch.arange(len(view)))
+    inputs, targets = view[:]
     assert inputs.dtype is dtype
     precision = {"rtol": 0, "atol": 1e-5}
     exact = inputs.double()
@@ -43,7 +42,7 @@ def test_inputs_come_with_mean_0_and_deviation_1_in_their_dtype(dtype: torch.dty
 def test_is_learned_from_the_training_part_only() -> None:
     train, test = split(Disk(200, dtype="float64"), (0.5, 0.5))
     learned = Standardize.fit(train)
-    rows = train.dataset.inputs[train.indices]
+    rows = train.data.inputs[train.indices]
     torch.testing.assert_close(learned.mean, rows.mean(0))
     x = test[0][0]
     torch.testing.assert_close(Standardized(test, learned)[0][0], (x - rows.mean(0)) / rows.std(0, correction=0))
@@ -65,7 +64,7 @@ def test_works_with_a_dataloader_and_writes_into_nothing() -> None:
     data = table()
     before = data.inputs.clone()
     view = Standardized(data, Standardize.fit(data))
-    assert sum(len(inputs) for inputs, _ in DataLoader(view, batch_size=64, collate_fn=lambda b: b)) == 1000
+    assert sum(len(inputs) for inputs, _ in DataLoader(view, batch_size=64)) == 1000
     torch.testing.assert_close(data.inputs, before, rtol=0, atol=0)
 
 
@@ -101,16 +100,3 @@ def test_standardised_twice_is_refused() -> None:
     view = Standardized(data, Standardize.fit(data))
     with pytest.raises(ArgumentError, match="Standardized: the data set must not be standardised yet"):
         Standardized(view, Standardize.fit(view))
-
-
-def test_the_transforms_of_an_experiment() -> None:
-    data = Disk(100)
-    train, test = hold_out(data, None, 0.25, seed=3)
-    assert test is not None
-    assert (len(train), len(test)) == (75, 25)
-    ready, ready_test = standardize(train, test)
-    assert ready_test is not None
-    assert ready.preparation == ready_test.preparation == Standardize.fit(train).preparation
-    assert standardize(train, None)[1] is None
-    with pytest.raises(ArgumentError, match="hold_out: test must be absent, got a test set"):
-        hold_out(data, data, 0.5)

@@ -20,7 +20,7 @@ from mytorch.data import (
     inspect_table,
     new_rows,
 )
-from mytorch.data.transforms import hold_out, standardize
+from mytorch.data.transforms import Parts, hold_out, standardize
 
 pa = pytest.importorskip("pyarrow")
 
@@ -44,7 +44,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def everything(data: Any) -> tuple[Any, Any]:
-    return data.__getitems__(torch.arange(len(data)))
+    return data[:]
 
 
 def test_numbers_text_and_classes(mixed: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_missing_category_is_the_one_seen_most(tmp_path: Path) -> None:
 def test_fills_are_learned_from_the_training_rows(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "x,y\n" + "".join(f"{at if at % 3 else ''},{at % 2}\n" for at in range(40)))
     table = Table(path, "y", missing="mean")
-    train, test = hold_out(table, None, 0.25, seed=1)
+    train, _, test = hold_out(table, test=0.25, seed=1)
     known = torch.tensor([float(at) for at in train.indices.tolist() if at % 3])
     (feature,) = train.preparation["table"]["features"]
     assert feature["fill"] == pytest.approx(known.mean().item())
@@ -119,14 +119,14 @@ def test_fills_are_learned_from_the_training_rows(tmp_path: Path) -> None:
     inputs, _ = everything(test)
     gone = test.indices % 3 == 0
     torch.testing.assert_close(inputs[gone], torch.full_like(inputs[gone], feature["fill"]))
-    assert train.dataset._raw.data_ptr() == table._raw.data_ptr()
+    assert train.data._raw.data_ptr() == table._raw.data_ptr()
     with pytest.raises(TableError, match="column 'x' must have a value in the rows that are trained on, got none"):
         table.learned_from(torch.tensor([0, 3]))
 
 
 def test_another_file_is_read_alike(mixed: Path, tmp_path: Path) -> None:
     train = Table(mixed, "species", encode={"color": "one-hot", "zip": "ordinal"}, missing="mean")
-    ready, _ = standardize(train, None)
+    ready = standardize(Parts(train)).training
     stored = json.loads(json.dumps(ready.preparation))
     path = write(tmp_path / "new.csv", "age,zip,color,sepal,seen\n,20095,red,2,x\n8,10115,blue,3,y\n")
     with pytest.warns(TableWarning, match=r"new.csv: columns that were not trained on are not used: 'seen'"):

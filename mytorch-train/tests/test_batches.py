@@ -1,17 +1,34 @@
 """Batches: which rows, in which order, from which kinds of data sets."""
 
+import doctest
+
 import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset, random_split
 from toy_parts import Line, Rows, Table
 
-from mytorch.core import ArgumentError, DataSet
+from mytorch.core import ArgumentError, DataSet, View
 from mytorch.train import Batches
 from mytorch.train import batches as implementation
+from mytorch.train.batches import call
 
 
 def rows_of(batches):
     return [inputs.flatten().tolist() for inputs, _ in batches]
+
+
+class RowsTogether:
+    """What torch's DataLoader takes: rows, several in one call."""
+
+    def __init__(self, data: DataSet) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        assert all(type(index) is int for index in indices)
+        return [self.data[index] for index in indices]
 
 
 def test_rows_come_in_order_and_the_last_batch_is_smaller():
@@ -65,9 +82,9 @@ def test_small_batches_are_gathered_and_large_ones_are_not():
     class Counting(Line):
         calls: tuple[int, ...] = ()
 
-        def __getitems__(self, indices):
+        def batch_at(self, indices):
             self.calls += (len(indices),)
-            return super().__getitems__(indices)
+            return super().batch_at(indices)
 
     data = Counting(1000)
     list(Batches(data, 10))
@@ -81,14 +98,20 @@ def test_small_batches_are_gathered_and_large_ones_are_not():
     "wrap",
     [
         Rows,
-        lambda data: TensorDataset(*data.__getitems__(torch.arange(len(data)))),
+        lambda data: TensorDataset(*data[:]),
         lambda data: Subset(data, range(len(data))),
         lambda data: Subset(Rows(data), range(len(data))),
         lambda data: [data[index] for index in range(len(data))],
         lambda data: DataLoader(Rows(data), batch_size=4),
-        lambda data: DataLoader(data, batch_size=4, collate_fn=lambda batch: batch),
+        lambda data: DataLoader(data, batch_size=4),
+        lambda data: View(data, range(len(data))),
+        lambda data: Subset(View(data, range(len(data))), range(len(data))),
+        RowsTogether,
     ],
-    ids=["rows", "TensorDataset", "Subset", "Subset of rows", "list", "DataLoader", "DataLoader of whole batches"],
+    ids=[
+        *("rows", "TensorDataset", "Subset", "Subset of rows", "list", "DataLoader of rows", "DataLoader"),
+        *("View", "Subset of a View", "rows together"),
+    ],
 )
 def test_every_kind_of_data_set_gives_the_same_batches(wrap):
     data = Line(10)
@@ -99,8 +122,24 @@ def test_every_kind_of_data_set_gives_the_same_batches(wrap):
 
 
 def test_torchs_random_split():
-    part, _ = random_split(Line(10), [6, 4])
-    assert sum(len(inputs) for inputs, _ in Batches(part, 4)) == 6
+    data = Line(10)
+    part, _ = random_split(data, [6, 4])
+    taken = list(Batches(part, 4))
+    assert [len(inputs) for inputs, _ in taken] == [4, 2]
+    torch.testing.assert_close(torch.cat([inputs for inputs, _ in taken]), data[part.indices][0])
+
+
+def test_a_subset_of_a_data_set_is_gathered_by_one_operation():
+    class Counting(Line):
+        calls = 0
+
+        def batch_at(self, indices):
+            self.calls += 1
+            return super().batch_at(indices)
+
+    data = Counting(1000)
+    list(Batches(Subset(Subset(data, range(900)), range(800)), 10))
+    assert data.calls == 2
 
 
 def test_several_inputs_come_as_a_tuple():
@@ -115,9 +154,9 @@ def test_rows_without_targets_are_gathered_too(several):
     class Untold(Line):
         calls = 0
 
-        def __getitems__(self, indices):
+        def batch_at(self, indices):
             self.calls += 1
-            inputs, _ = super().__getitems__(indices)
+            inputs, _ = super().batch_at(indices)
             return ((inputs, inputs * 2) if several else inputs), None
 
     data = Untold(20)
@@ -132,11 +171,83 @@ def test_rows_without_targets_are_gathered_too(several):
 
 def test_inputs_that_are_no_tensors_are_passed_on():
     class Absent(Line):
-        def __getitems__(self, indices):
-            inputs, targets = super().__getitems__(indices)
+        def batch_at(self, indices):
+            inputs, targets = super().batch_at(indices)
             return (inputs, None), targets
 
     assert [inputs[1] for inputs, _ in Batches(Absent(5), 2)] == [None, None, None]
+
+
+@pytest.mark.parametrize("targets_by_name", [False, True])
+def test_inputs_and_targets_by_name_are_cut_and_gathered(targets_by_name):
+    class ByName(Line):
+        calls = 0
+
+        def batch_at(self, indices):
+            self.calls += 1
+            inputs, targets = super().batch_at(indices)
+            return {"x": inputs, "pair": (inputs, inputs > 0)}, {"y": targets} if targets_by_name else targets
+
+    data = ByName(20)
+    taken = list(Batches(data, 3))
+    assert data.calls == 2
+    assert [len(inputs["pair"][1]) for inputs, _ in taken] == [3] * 6 + [2]
+    targets = [targets["y"] if targets_by_name else targets for _, targets in taken]
+    torch.testing.assert_close(torch.cat([inputs["x"] for inputs, _ in taken]), Line(20).inputs)
+    torch.testing.assert_close(torch.cat(targets), Line(20)[:][1])
+    rows = list(Batches(Rows(data), 3))
+    torch.testing.assert_close(rows[1][0]["x"], taken[1][0]["x"])
+
+
+def test_a_batch_is_passed_by_name_one_by_one_or_whole():
+    def told(*inputs, **named):
+        return inputs, named
+
+    x, mask = torch.zeros(2), torch.ones(2)
+    assert call(told, x) == ((x,), {})
+    assert call(told, (x, mask)) == call(told, [x, mask]) == ((x, mask), {})
+    assert call(told, {"x": x, "mask": mask}) == ((), {"x": x, "mask": mask})
+
+
+def test_the_last_batch_is_dropped_where_it_is_smaller():
+    for rows, kept in ((10, [4, 4]), (8, [4, 4]), (4, [4])):
+        batches = Batches(Line(rows), 4, drop_last=True)
+        assert [len(inputs) for inputs, _ in batches] == kept
+        assert (len(batches), batches.rows) == (len(kept), sum(kept))
+
+
+def test_other_rows_are_dropped_in_every_epoch():
+    batches = Batches(Line(10), 4, shuffle=True, drop_last=True)
+    epochs = [tuple(torch.cat([inputs for inputs, _ in batches]).flatten().tolist()) for _ in range(5)]
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert len({frozenset(epoch) for epoch in epochs}) > 1
+
+
+def test_an_order_goes_on_where_its_generator_stands():
+    batches = Batches(Line(20), 6, shuffle=True, drop_last=True)
+    rows_of(batches)
+    state = batches.generator.get_state()
+    following = rows_of(batches)
+    other = Batches(Line(20), 6, shuffle=True, drop_last=True, seed=5)
+    other.generator.set_state(state)
+    assert rows_of(other) == following
+
+
+def test_dropping_the_last_batch_must_leave_one():
+    with pytest.raises(ArgumentError, match=r"Batches: drop_last must leave at least one batch, got 3 rows for a batch_"):
+        Batches(Line(3), 4, drop_last=True)
+    assert list(Batches(Line(0), 4, drop_last=True)) == []
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, True, 1.0, None])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ArgumentError, match=r"Batches: seed must be a whole number from 0 to 2\*\*64 - 1, got "):
+        Batches(Line(), 2, seed=seed)
+
+
+def test_the_example_holds():
+    assert doctest.testmod(implementation).attempted > 2
+    assert not doctest.testmod(implementation).failed
 
 
 def test_an_empty_data_set_has_no_batches():
@@ -165,7 +276,7 @@ class Triples(DataSet):
     def __len__(self):
         return 4
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return indices, indices, indices
 
 

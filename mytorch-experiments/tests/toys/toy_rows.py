@@ -43,7 +43,7 @@ class NewRows(DataSet):
     def __len__(self):
         return len(self.inputs)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], None if self.targets is None else self.targets[indices]
 
 
@@ -60,7 +60,7 @@ class Numbers(DataSet):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], self.targets[indices]
 
 
@@ -77,5 +77,5 @@ class Shifted(DataSet):
     def __len__(self):
         return len(self.inputs)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], self.inputs[indices]

@@ -21,7 +21,7 @@ class Points(DataSet):
     def __len__(self):
         return len(self.inputs)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], self.targets[indices]
 
 
@@ -31,56 +31,67 @@ class Empty(Points):
 
 
 class InputsOnly(Points):
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices]
 
 
 class OneTarget(Points):
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], self.targets[:1]
 
 
 class Sorts(Points):
-    def __getitems__(self, indices):
-        return super().__getitems__(torch.as_tensor(indices, dtype=torch.int64).sort().values)
+    def batch_at(self, indices):
+        return super().batch_at(indices.sort().values)
 
 
-class TensorsOnly(Points):
-    def __getitems__(self, indices):
-        if isinstance(indices, list):
-            indices = torch.tensor(indices) * 0
-        return super().__getitems__(indices)
+class NoSlices(Points):
+    def __getitem__(self, index):
+        return super().__getitem__(slice(1, index.stop + 1) if isinstance(index, slice) else index)
+
+
+class NoMasks(Points):
+    def __getitem__(self, index):
+        masked = isinstance(index, torch.Tensor) and index.dtype is torch.bool
+        return super().__getitem__(index.long()[:7] if masked else index)
 
 
 class KeepsBatchAxis(Points):
     def __getitem__(self, index):
-        if index >= len(self):
-            raise IndexError
-        return self.__getitems__([index])
+        return super().__getitem__([index] if isinstance(index, int) else index)
 
 
 class Wraps(Points):
     def __getitem__(self, index):
-        inputs, targets = self.__getitems__([index % len(self)])
-        return inputs[0], targets[0]
+        return super().__getitem__(index % len(self) if isinstance(index, int) else index)
+
+
+class ListsWrap(Points):
+    def __getitem__(self, index):
+        return super().__getitem__([row % len(self) for row in index] if isinstance(index, list) else index)
 
 
 class EmptyAsFloat(Points):
-    def __getitems__(self, indices):
-        inputs, targets = super().__getitems__(indices)
+    def batch_at(self, indices):
+        inputs, targets = super().batch_at(indices)
         return inputs, targets if len(indices) else torch.zeros(0)
 
 
 class Jitters(Points):
-    def __getitems__(self, indices):
-        inputs, targets = super().__getitems__(indices)
+    def batch_at(self, indices):
+        inputs, targets = super().batch_at(indices)
         return inputs + torch.randn_like(inputs), targets
 
 
 class GivesViews(Points):
-    def __getitems__(self, indices):
-        rows = slice(0, len(indices)) if list(indices) == list(range(len(indices))) else indices
+    def batch_at(self, indices):
+        rows = slice(0, len(indices)) if indices.tolist() == list(range(len(indices))) else indices
         return self.inputs[rows], self.targets[rows]
+
+
+class SlicesAreViews(Points):
+    def __getitem__(self, index):
+        return (self.inputs[index], self.targets[index]) if isinstance(index, slice) else super().__getitem__(index)
 
 
 class OtherEveryTime(Points):
@@ -89,6 +100,11 @@ class OtherEveryTime(Points):
     def __init__(self):
         super().__init__()
         self.inputs = torch.randn(10, 2, generator=torch.Generator().manual_seed(next(self.seeds)))
+
+
+class Stretches(Points):
+    def batch_at(self, indices):
+        return super().batch_at(torch.arange(len(indices)) + int(indices[0]))
 
 
 class OneNameTooMany(Points):
@@ -104,8 +120,8 @@ class ClassesShort(Points):
 
 
 class FloatIndices(Points):
-    def __getitems__(self, indices):
-        inputs, targets = super().__getitems__(indices)
+    def batch_at(self, indices):
+        inputs, targets = super().batch_at(indices)
         return inputs, targets.int()
 
 
@@ -117,29 +133,61 @@ class TuplePreparation(Points):
     preparation = {"mean": (0.0, 0.5)}  # noqa: RUF012
 
 
-class WithoutCollation(Points):
+class TargetsOfSome(Points):
+    def __init__(self):
+        super().__init__()
+        self.kept, self.targets = self.targets, self.targets[:5]
+
+    def batch_at(self, indices):
+        return self.inputs[indices], self.kept[indices]
+
+
+class TargetsAsList(TargetsOfSome):
+    def __init__(self):
+        super().__init__()
+        self.targets = self.kept.tolist()
+
+
+class UnitOfAll(Points):
+    def in_units(self, values):
+        return values.double().mean()
+
+
+class NoUnit(Points):
+    def in_units(self, values):
+        pass
+
+
+class WholeBatches(Points):
     def __getitems__(self, indices):
-        batch = super().__getitems__(indices)
-        return batch if isinstance(indices, torch.Tensor) else tuple(value * 2 for value in batch)
+        return self[indices]
+
+
+class Doubles(Points):
+    def __getitems__(self, indices):
+        return [(inputs * 2, targets) for inputs, targets in super().__getitems__(indices)]
 
 
 class Watched(Points):
-    def __getitems__(self, indices):
-        inputs, targets = super().__getitems__(indices)
+    def batch_at(self, indices):
+        inputs, targets = super().batch_at(indices)
         return inputs.requires_grad_(), targets
 
 
 WRONG = [
     (Empty, "length", "len must be at least 1"),
-    (InputsOnly, "batches_of_rows", r"__getitems__ must return \(inputs, targets\), got Tensor"),
+    (InputsOnly, "batches_of_rows", r"a batch must be \(inputs, targets\), got Tensor"),
     (OneTarget, "batches_of_rows", r"targets must have 7 rows for 7 indices, got shape \(1,\)"),
     (Sorts, "order", r"inputs must hold the rows \[6, 0, .*\] in this order"),
-    (TensorsOnly, "lists_and_tensors", "inputs must be the same for indices as a list and as a tensor"),
+    (NoSlices, "kinds_of_index", "inputs must be the same for a slice as for an int64 tensor"),
+    (NoMasks, "kinds_of_index", "inputs must be the same for a mask as for an int64 tensor"),
     (KeepsBatchAxis, "single_row", r"inputs of data\[0\] must be that row: shape must be \(2,\), got \(1, 2\)"),
-    (Wraps, "past_the_end", r"data\[10\] must raise IndexError, since there are 10 rows, got a row"),
+    (Wraps, "past_the_end", r"data\[10\] must raise IndexError, since there are 10 rows, got a result"),
+    (ListsWrap, "past_the_end", r"data\[\[10\]\] must raise IndexError, since there are 10 rows, got a result"),
     (EmptyAsFloat, "no_rows", r"targets must be \(0,\) torch.int64 for no indices, got \(0,\) torch.float32"),
     (Jitters, "same_again", "inputs must be the same when asked for again .tag random otherwise"),
     (GivesViews, "unshared", "inputs must be the same after somebody wrote into a batch"),
+    (SlicesAreViews, "unshared", "inputs must be the same after somebody wrote into a batch"),
     (OtherEveryTime, "determinism", "inputs must be the same under the same seed"),
     (OneNameTooMany, "column_names", r"columns must name every column of the inputs, \(7, 2\), got 3 names"),
     (SameNames, "column_names", "columns must be different strings"),
@@ -147,7 +195,13 @@ WRONG = [
     (FloatIndices, "class_names", "targets must be int64 indices below 2, .* got torch.int32 from 0 to 1"),
     (TensorPreparation, "preparation", "preparation must be what JSON can hold"),
     (TuplePreparation, "preparation", "preparation must be the same after a trip through JSON"),
-    (WithoutCollation, "data_loader", "must be the same from a DataLoader"),
+    (TargetsOfSome, "known_targets", r"targets must be the targets of data\[:\], got others"),
+    (TargetsAsList, "known_targets", "targets must be one tensor, or None, got list"),
+    (UnitOfAll, "units", r"in_units must give a tensor of \(7,\) for targets of it, got shape \(\)"),
+    (NoUnit, "units", r"in_units must give a tensor of \(7,\) for targets of it, got NoneType"),
+    (Stretches, "parts", r"inputs must be those rows in a View of a View of the rows \[6, 5, 4, 3, 2, 1, 0\]"),
+    (WholeBatches, "data_loader", r"DataLoader\(data, batch_size=...\) must give \(inputs, targets\), got "),
+    (Doubles, "data_loader", "inputs must be the same from a DataLoader"),
     (Watched, "no_graph", "inputs must not require grad"),
 ]
 

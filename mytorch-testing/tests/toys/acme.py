@@ -132,6 +132,6 @@ class Ramp(DataSet):
     def __len__(self):
         return 9
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         x = torch.arange(9.0)[indices][:, None]
         return x, 2 * x

@@ -240,7 +240,7 @@ class Points(DataSet):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], self.targets[indices]
 
 
@@ -266,12 +266,12 @@ class Line(DataSet):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         return self.inputs[indices], 2 * self.inputs[indices]
 
 
 class Rows:
-    """What torch's DataLoader takes: a row at a time, and no `__getitems__`."""
+    """What torch's DataLoader takes: a row at a time, and no `batch_at`."""
 
     def __init__(self, data: DataSet) -> None:
         self.data = data
@@ -297,6 +297,6 @@ class Table(DataSet):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitems__(self, indices):
+    def batch_at(self, indices):
         taken = tuple(x[indices] for x in self.inputs) if isinstance(self.inputs, tuple) else self.inputs[indices]
         return taken, self.targets[indices]

@@ -14,6 +14,7 @@ from mytorch.core.checks import (
     require_pair,
     require_range,
     require_same_shape,
+    require_seed,
     require_upstream,
     require_whole,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "require_pair",
     "require_range",
     "require_same_shape",
+    "require_seed",
     "require_upstream",
     "require_whole",
     "rows_at",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import Subset, default_collate
 
 from mytorch.core.errors import ArgumentError
 
@@ -14,14 +15,14 @@ Batch = tuple[Any, Any]
 
 
 def fetch(data: Any, indices: Tensor) -> Batch:
-    """The rows at `indices` as one batch."""
-    if hasattr(data, "__getitems__"):
-        batch = data.__getitems__(indices)
-        if isinstance(batch, list):  # torch's own Subset returns rows
-            batch = default_collate(batch)
-    else:
-        batch = default_collate([data[int(index)] for index in indices])
-    return as_pair(data, batch)
+    """The rows at `indices`, int64 from 0, as one batch; see DataSet for what gives a whole batch at once."""
+    if hasattr(data, "batch_at"):
+        return as_pair(data, data.batch_at(indices))
+    wanted = indices.tolist()
+    if isinstance(data, Subset):  # torch's own, whose rows may come from a data set that gives them at once
+        return fetch(data.dataset, torch.tensor([data.indices[index] for index in wanted], dtype=torch.int64))
+    rows = data.__getitems__(wanted) if hasattr(data, "__getitems__") else [data[index] for index in wanted]
+    return as_pair(data, default_collate(rows))
 
 
 def as_pair(data: Any, batch: Any) -> Batch:

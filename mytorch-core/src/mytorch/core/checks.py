@@ -149,6 +149,12 @@ def kind_of(value: object) -> str:
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}" if kind != "ndarray" else "a NumPy array"
 
 
+def require_seed(owner: object, seed: object) -> None:
+    """Raise ArgumentError unless `seed` is what torch's generators take."""
+    if type(seed) is not int or not 0 <= seed < 2**64:
+        raise ArgumentError(f"{_name(owner)}: seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
+
+
 def _name(owner: object) -> str:
     return owner if isinstance(owner, str) else type(owner).__name__
 

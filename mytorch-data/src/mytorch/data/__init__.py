@@ -1,23 +1,26 @@
-"""Data sets: tensors in memory, tables in files, the disk, seeded splits and standardisation."""
+"""Data sets: tensors in memory, tables in files, the disk, seeded and stratified splits, and standardisation."""
 
 from mytorch.data.csv_file import write_csv
 from mytorch.data.disk import Disk
-from mytorch.data.split import Rows, split
+from mytorch.data.split import SplitWarning, split
 from mytorch.data.standardize import Standardize, Standardized
 from mytorch.data.table import ColumnSummary, ReaderError, Table, TableError, TableWarning, inspect_table, new_rows
 from mytorch.data.tensor_data_set import TensorDataSet
+from mytorch.data.transforms import Parts, hold_out
 
 __all__ = [
     "ColumnSummary",
     "Disk",
+    "Parts",
     "ReaderError",
-    "Rows",
+    "SplitWarning",
     "Standardize",
     "Standardized",
     "Table",
     "TableError",
     "TableWarning",
     "TensorDataSet",
+    "hold_out",
     "inspect_table",
     "new_rows",
     "split",

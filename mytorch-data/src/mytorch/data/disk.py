@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, rows_at
+from mytorch.core import ArgumentError, DataSet, require_seed, rows_at
 from mytorch.data.dtype import floating_dtype
 
 
@@ -16,7 +16,7 @@ class Disk(DataSet):
     Points:   (x, y) in [0, 1)^2, independent and uniform, from a generator of their own
     Class:    1 if (x - 1/2)^2 + (y - 1/2)^2 < r^2, else 0, with r = 1 / sqrt(2 pi), so that the area is 1/2
     Shapes:   inputs: (samples, 2) of dtype;  targets: (samples,), int64
-    Raises:   ArgumentError unless samples is a count, seed an integer and dtype floating point
+    Raises:   ArgumentError unless samples is a count, seed a whole number and dtype floating point
 
     Points are drawn and judged in float64 and then converted: a seed means the same points in every dtype.
     """
@@ -28,9 +28,8 @@ class Disk(DataSet):
 
     def __init__(self, samples: int = 1000, seed: int = 0, dtype: torch.dtype | str = "float32") -> None:
         if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
-            raise ArgumentError(f"Disk: samples must be an integer of at least 1, got {samples!r}")
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
-            raise ArgumentError(f"Disk: seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
+            raise ArgumentError(f"Disk: samples must be a whole number of at least 1, got {samples!r}")
+        require_seed("Disk", seed)
         generator = torch.Generator().manual_seed(seed)
         points = torch.rand(samples, 2, generator=generator, dtype=torch.float64)
         squared_distance = (points - torch.tensor(self.centre, dtype=torch.float64)).square().sum(1)
@@ -40,7 +39,7 @@ class Disk(DataSet):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Tensor]:
+    def batch_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         return rows_at(self.inputs, indices), rows_at(self.targets, indices)
 
     def plot(self, path: Path) -> Path:

@@ -42,7 +42,7 @@ def plot_points(dataset: DataSet, path: str | Path, title: str | None = None, fo
 
 
 def _draw(dataset: DataSet, title: str | None) -> "Figure":
-    points, targets = dataset.__getitems__(torch.arange(len(dataset)))
+    points, targets = dataset[:]
     if points.dim() != 2 or points.shape[1] != 2:
         raise ShapeError(f"plot_points: points must have two columns, got inputs of {tuple(points.shape)}")
     figure = _figure_class()(figsize=(6.4, 5.0), layout="constrained")

@@ -1,52 +1,122 @@
 """Seeded splits."""
 
+from __future__ import annotations
+
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, rows_at
+from mytorch.core import ArgumentError, DataSet, View, require_seed
+from mytorch.data.batches import batches
+from mytorch.plugins import MytorchWarning
+
+NAMES = {3: ("the training part", "the validation part", "the test part")}
+SHOWN = 10
+"""Missing classes that a warning names."""
 
 
-class Rows(DataSet):
-    """Some rows of a data set, fetched from it when they are asked for.
-
-    indices: which rows, int64 of shape (rows,).
-    """
-
-    def __init__(self, dataset: DataSet, indices: Tensor) -> None:
-        self.dataset, self.indices = dataset, indices
-        self.columns, self.classes, self.preparation = dataset.columns, dataset.classes, dataset.preparation
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
-        return self.dataset.__getitems__(rows_at(self.indices, indices))
+class SplitWarning(MytorchWarning):
+    """A class has no row in some part of a split."""
 
 
-def split(dataset: DataSet, fractions: Sequence[float], seed: int = 0) -> tuple[Rows, ...]:
+def split(
+    data: DataSet, shares: Sequence[float] | Sequence[int], seed: int = 0, *, stratify: bool = True
+) -> tuple[View, ...]:
     """Divide the rows of a data set at random into parts that share none; the seed decides which.
 
-        train, test = split(data, (0.8, 0.2), seed=0)
+        training, validation, test = split(data, (0.7, 0.15, 0.15), seed=0)
 
-    fractions: each part's share of the rows, adding up to 1; sizes are rounded so that no row is lost.
-    Raises ArgumentError if they do not add up, or a part would be empty.
+    shares: each part's share of the rows, adding up to 1, or its number of rows, adding up to all of them. Sizes are
+        rounded so that no row is lost.
+    stratify: where targets are classes (whole numbers, one a row), each part gets its share of every class as far as
+        whole rows allow, and the first part a row of each class. The classes are looked up in `data.targets`; for a
+        data set with `classes` that does not hold its targets in memory, in the rows, which are all read once.
+    Raises ArgumentError if shares do not add up, or a part would be empty.
+    Warns with SplitWarning of classes without a row in a part.
     """
-    if not fractions or any(not 0 < share <= 1 for share in fractions):
-        raise ArgumentError(f"split: fractions must be above 0 and at most 1, got {list(fractions)}")
-    if not math.isclose(math.fsum(fractions), 1.0, rel_tol=1e-9):
+    sizes = _sizes(list(shares), len(data))
+    names = NAMES.get(len(sizes)) or [f"part {number}" for number in range(1, len(sizes) + 1)]
+    return divide(data, sizes, seed, stratify, names)
+
+
+def divide(data: DataSet, sizes: list[int], seed: int, stratify: bool, names: Sequence[str]) -> tuple[View, ...]:
+    """Parts of so many rows each, as `split` makes them; `names` is what messages call them."""
+    require_seed("split", seed)
+    if min(sizes) < 1:
+        raise ArgumentError(f"split: every part must get at least one row, got {sizes} of {len(data)} rows")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    classes = class_indices(data) if stratify else None
+    if classes is None:
+        return tuple(View(data, part) for part in order.split(sizes))
+    part_of = torch.empty(len(data), dtype=torch.int64)
+    part_of[_evenly(classes[order])] = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    parts = [order[part_of == number] for number in range(len(sizes))]
+    _warn_of_missing(classes, parts, data.classes, names)
+    return tuple(View(data, part) for part in parts)
+
+
+def class_indices(data: DataSet) -> Tensor | None:
+    """The class of each row, whole numbers of shape (rows,); None if targets are something else, or are not known."""
+    targets: Any = data.targets
+    if targets is None and data.classes is not None:
+        found = [targets for _, targets in batches(data)]
+        targets = torch.cat(found) if all(isinstance(entry, Tensor) for entry in found) else None
+    if not isinstance(targets, Tensor) or targets.dim() != 1:
+        return None
+    return None if targets.is_floating_point() or targets.is_complex() else targets.cpu().long()
+
+
+def _sizes(shares: list[Any], rows: int) -> list[int]:
+    """The number of rows of each part."""
+    if shares and all(type(share) is int for share in shares):
+        if sum(shares) != rows:
+            raise ArgumentError(
+                f"split: numbers of rows must add up to all {rows} of them, got {shares}, which add up to {sum(shares)}"
+            )
+        return shares
+    _require_fractions(shares)
+    ends = [round(rows * math.fsum(shares[: count + 1])) for count in range(len(shares))]
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _require_fractions(shares: list[Any]) -> None:
+    wrong = [share for share in shares if isinstance(share, bool) or not isinstance(share, (int, float))]
+    if not shares or wrong or any(not 0 < share <= 1 for share in shares):
         raise ArgumentError(
-            f"split: fractions must add up to 1, got {list(fractions)}, which add up to {math.fsum(fractions):g}"
+            f"split: shares must be numbers above 0 that add up to 1, or whole numbers of rows, got {shares}"
         )
-    rows = len(dataset)
-    ends = [round(rows * math.fsum(fractions[: count + 1])) for count in range(len(fractions))]
-    starts = [0, *ends[:-1]]
-    sizes = [end - start for start, end in zip(starts, ends, strict=True)]
-    if min(sizes) == 0:
-        raise ArgumentError(f"split: every part must get at least one row, got {sizes} of {rows} rows")
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
-    parts = [order[start:end] for start, end in zip(starts, ends, strict=True)]
-    return tuple(Rows(dataset, part) for part in parts)
+    if not math.isclose(math.fsum(shares), 1.0, rel_tol=1e-9):
+        raise ArgumentError(f"split: shares must add up to 1, got {shares}, which add up to {math.fsum(shares):g}")
+
+
+def _evenly(classes: Tensor) -> Tensor:
+    """The rows in an order of which every stretch holds each class in its share, and the start a row of each.
+
+    The j-th of n rows of a class stands at the place (j + 1/2) / n, the first of them at 0.
+    """
+    _, codes, counts = classes.unique(return_inverse=True, return_counts=True)
+    by_class = codes.argsort(stable=True)
+    rank = torch.empty_like(codes)
+    rank[by_class] = torch.arange(len(codes)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    place = (rank + 0.5).double() / counts[codes]
+    place[rank == 0] = 0.0
+    return place.argsort(stable=True)
+
+
+def _warn_of_missing(
+    classes: Tensor, parts: Sequence[Tensor], names: Sequence[str] | None, told: Sequence[str]
+) -> None:
+    """Warn with a line for each class that has no row in some part."""
+    lines = []
+    for value, count in zip(*(found.tolist() for found in classes.unique(return_counts=True)), strict=True):
+        without = [name for name, part in zip(told, parts, strict=True) if not bool((classes[part] == value).any())]
+        if without:
+            name = names[value] if names is not None and 0 <= value < len(names) else value
+            lines.append(f"split: class {name!r} has no row in {' and '.join(without)}; it has {count} in all")
+    if lines:
+        more = [f"split: and {len(lines) - SHOWN} more classes"] if len(lines) > SHOWN else []
+        warnings.warn("\n".join([*lines[:SHOWN], *more]), SplitWarning, stacklevel=4)

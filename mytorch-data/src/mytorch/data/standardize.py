@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, ShapeError, require_floating
+from mytorch.core import ArgumentError, DataSet, ShapeError, Wrapped, require_floating
 from mytorch.data.batches import batches
 
 KEY = "standardize"
@@ -77,21 +77,18 @@ class Standardize:
             ) from error
 
 
-class Standardized(DataSet):
+class Standardized(Wrapped):
     """A data set whose inputs come standardised; new rows need the same, as its `preparation` says."""
 
     def __init__(self, dataset: DataSet, standardize: Standardize) -> None:
         if dataset.preparation and KEY in dataset.preparation:
             raise ArgumentError("Standardized: the data set must not be standardised yet, got one that is")
-        self.dataset, self.standardize = dataset, standardize
-        self.columns, self.classes = dataset.columns, dataset.classes
+        super().__init__(dataset)
+        self.standardize, self.targets = standardize, dataset.targets
         self.preparation = {**(dataset.preparation or {}), **standardize.preparation}
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Any]:
-        inputs, targets = self.dataset.__getitems__(indices)
+    def batch_at(self, indices: Tensor) -> tuple[Tensor, Any]:
+        inputs, targets = self.data.batch_at(indices)
         return self.standardize.apply(inputs), targets
 
 

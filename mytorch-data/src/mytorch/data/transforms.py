@@ -1,27 +1,67 @@
-"""What an experiment does to its data sets: functions of the training and the test set that return both anew."""
+"""What an experiment does to its data sets: functions of the training, validation and test part that return them anew."""
 
-from mytorch.core import ArgumentError, DataSet
-from mytorch.data.split import Rows, split
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mytorch.core import ArgumentError, DataSet, View
+from mytorch.data.split import divide
 from mytorch.data.standardize import Standardize, Standardized
 from mytorch.data.table import Table
 
-Pair = tuple[DataSet, DataSet | None]
+
+class Parts(NamedTuple):
+    """The parts of the data: what is learned from, what is chosen by, and what the result is told of."""
+
+    training: DataSet
+    validation: DataSet | None = None
+    test: DataSet | None = None
+
+    def map(self, change: Callable[[DataSet], DataSet]) -> Parts:
+        """Every part that there is, changed."""
+        return Parts(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]
 
 
-def hold_out(train: DataSet, test: DataSet | None, fraction: float, seed: int = 0) -> Pair:
-    """Hold a share of the training rows back as the test set. Raises ArgumentError if there is one already.
+def hold_out(
+    data: DataSet,
+    validation: float | int | None = None,
+    test: float | int | None = None,
+    seed: int = 0,
+    stratify: bool = True,
+) -> Parts:
+    """Hold rows back for the validation and the test part; the training part is the rest.
 
-    What a Table fills in is learned from the rows that are kept.
+    validation, test: a share of the rows between 0 and 1, or a number of rows; None makes no such part.
+    seed, stratify: as in `split`. The test part is the same with and without a validation part, unless classes are
+        stratified.
+    What a Table fills in is learned from the training part.
+    Raises ArgumentError if nothing is left for the training part.
     """
-    if test is not None:
-        raise ArgumentError("hold_out: test must be absent, got a test set; leave either it or the split out")
-    kept, held = split(train, (1 - fraction, fraction), seed)
-    if isinstance(train, Table):
-        train = train.learned_from(kept.indices)
-    return Rows(train, kept.indices), Rows(train, held.indices)
+    rows = len(data)
+    held = {name: _count(name, share, rows) for name, share in (("validation", validation), ("test", test)) if share is not None}
+    if sum(held.values()) >= rows:
+        raise ArgumentError(f"hold_out: rows must be left to train on, got {held} of {rows} rows held back")
+    sizes = [rows - sum(held.values()), *held.values()]
+    told = [f"the {name} part" for name in ("training", *held)]
+    kept, *others = divide(data, sizes, seed, stratify, told)
+    if isinstance(data, Table):
+        data = data.learned_from(kept.indices)
+    views = dict(zip(held, (View(data, part.indices) for part in others), strict=True))
+    return Parts(View(data, kept.indices), **views)
 
 
-def standardize(train: DataSet, test: DataSet | None) -> Pair:
-    """Standardise both sets by what the training rows alone say."""
-    learned = Standardize.fit(train)
-    return Standardized(train, learned), None if test is None else Standardized(test, learned)
+def _count(name: str, share: float | int, rows: int) -> int:
+    """A number of rows, from one or from a share of them."""
+    whole = type(share) is int
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < (rows if whole else 1):
+        raise ArgumentError(
+            f"hold_out: {name} must be a share between 0 and 1 or a number of rows below {rows}, got {share!r}"
+        )
+    return int(share) if whole else rows - round(rows * (1 - share))
+
+
+def standardize(parts: tuple[DataSet, DataSet | None, DataSet | None]) -> Parts:
+    """Standardise every part by what the rows of the training part alone say."""
+    learned = Standardize.fit(parts[0])
+    return Parts(*parts).map(lambda part: Standardized(part, learned))

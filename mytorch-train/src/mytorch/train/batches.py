@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, fetch
+from mytorch.core import ArgumentError, fetch, require_seed
 from mytorch.core.batch import Batch, as_pair
 
 GATHER_BYTES = 2**20
@@ -20,19 +20,39 @@ GATHER_BYTES = 2**20
 class Batches:
     """An epoch of (inputs, targets) at each iteration; the last batch may be smaller.
 
-    data: anything with `len` that returns a whole batch from `__getitems__(indices)`, or one row from
-        `__getitem__(index)`; or a DataLoader, which is taken as it is.
-    shuffle: draw a new order each epoch from a generator of its own, seeded by `seed`.
+    data: a mytorch.core.DataSet, which gives a whole batch at once; anything with `len` that gives one row from
+        `data[index]`, such as a torch Dataset or a list; or a DataLoader, which is taken as it is.
+    batch_size: rows a batch.
+    shuffle: draw a new order each epoch from `generator`, which is seeded by `seed` and nobody else draws from: each
+        epoch goes on where the one before ended.
+    drop_last: leave the rows out that would make a smaller batch at the end.
+    Raises ArgumentError for a batch size or seed that is none, and if `drop_last` leaves no batch.
+
+    Example:
+        >>> from mytorch.train import Batches
+        >>> rows = [(0.5, 0), (1.5, 1), (2.5, 1)]
+        >>> [targets.tolist() for _, targets in Batches(rows, 2)]
+        [[0, 1], [1]]
+        >>> [targets.tolist() for _, targets in Batches(rows, 2, drop_last=True)]
+        [[0, 1]]
     """
 
-    def __init__(self, data: Any, batch_size: int, *, shuffle: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, data: Any, batch_size: int, *, shuffle: bool = False, drop_last: bool = False, seed: int = 0
+    ) -> None:
         if type(batch_size) is not int or batch_size < 1:
             raise ArgumentError(f"Batches: batch_size must be a whole number of at least 1, got {batch_size!r}")
+        require_seed("Batches", seed)
         try:
             len(data)
         except TypeError:  # a DataLoader has `len` in any case; it fails over a stream
             raise ArgumentError(f"Batches: data must have a length, got {type(data).__name__}") from None
-        self.data, self.batch_size, self.shuffle = data, batch_size, shuffle
+        self.data, self.batch_size, self.shuffle, self.drop_last = data, batch_size, shuffle, drop_last
+        if drop_last and not isinstance(data, DataLoader) and 0 < len(data) < batch_size:
+            raise ArgumentError(
+                f"Batches: drop_last must leave at least one batch, got {len(data)} rows for a batch_size of "
+                f"{batch_size}; take a batch_size of at most {len(data)}, or drop_last=False"
+            )
         self.generator = torch.Generator().manual_seed(seed)
         self._together = 1
 
@@ -44,18 +64,20 @@ class Batches:
     @property
     def rows(self) -> int:
         """The number of rows an epoch visits."""
-        data: Any = self.data.dataset if isinstance(self.data, DataLoader) else self.data
-        return len(data)
+        if isinstance(self.data, DataLoader):
+            data: Any = self.data.dataset
+            return len(data)
+        return len(self.data) - (len(self.data) % self.batch_size if self.drop_last else 0)
 
     def __len__(self) -> int:
-        return len(self.data) if isinstance(self.data, DataLoader) else -(-len(self.data) // self.batch_size)
+        return len(self.data) if isinstance(self.data, DataLoader) else -(-self.rows // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         if isinstance(self.data, DataLoader):
             yield from (as_pair(self.data.dataset, batch) for batch in self.data)
             return
-        rows = len(self.data)
-        order = torch.randperm(rows, generator=self.generator) if self.shuffle else torch.arange(rows)
+        count, rows = len(self.data), self.rows
+        order = (torch.randperm(count, generator=self.generator) if self.shuffle else torch.arange(count))[:rows]
         at = 0
         while at < rows:
             together = self._together  # one at first, to see how much memory a row takes
@@ -71,30 +93,45 @@ class Batches:
 def split_batch(batch: Batch, size: int) -> Iterator[Batch]:
     """Cut a large batch into small ones, without copying."""
     inputs, targets = batch
-    if targets is None:  # of new rows
-        yield from ((_rows(inputs, at, size), None) for at in range(0, count_rows(inputs), size))
-        return
     if isinstance(inputs, Tensor) and isinstance(targets, Tensor):
         yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
         return
-    for at in range(0, count_rows(targets), size):
+    for at in range(0, count_rows(inputs if targets is None else targets), size):
         yield _rows(inputs, at, size), _rows(targets, at, size)
 
 
 def _rows(value: Any, at: int, size: int) -> Any:
-    return value[at : at + size] if isinstance(value, Tensor) else tuple(_rows(entry, at, size) for entry in value)
+    if isinstance(value, Tensor):
+        return value[at : at + size]
+    if isinstance(value, Mapping):
+        return {name: _rows(entry, at, size) for name, entry in value.items()}
+    return None if value is None else tuple(_rows(entry, at, size) for entry in value)
 
 
 def count_bytes(value: Any) -> float:
-    """The memory of a tensor or of nested sequences of tensors; infinite for what `split_batch` cannot cut."""
+    """The memory of a tensor or of a structure of tensors; infinite for what `split_batch` cannot cut."""
+    if isinstance(value, Mapping):
+        return sum(map(count_bytes, value.values()))
     if isinstance(value, (tuple, list)):
         return sum(map(count_bytes, value))
     return value.nbytes if isinstance(value, Tensor) else math.inf
 
 
 def count_rows(targets: Any) -> int:
-    """The number of rows in a batch."""
+    """The number of rows in a batch: of the first tensor in it."""
     first = targets
-    while isinstance(first, (tuple, list)):
-        first = first[0]
+    while not isinstance(first, Tensor):
+        first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
     return int(first.shape[0])  # len() of a tensor takes three times as long
+
+
+def call(function: Callable[..., Any], inputs: Any) -> Any:
+    """What a model's `forward`, or the model, makes of a batch's inputs.
+
+    A mapping is passed by name, a tuple or list one by one, anything else as it is.
+    """
+    if isinstance(inputs, Tensor):
+        return function(inputs)
+    if isinstance(inputs, Mapping):
+        return function(**inputs)
+    return function(*inputs) if isinstance(inputs, (tuple, list)) else function(inputs)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Metric, Module, add_path, metric_name
-from mytorch.train.batches import Batches
+from mytorch.train.batches import Batches, call
 from mytorch.train.mean_loss import MeanLoss, sums, weight_of
 
 EVALUATION_BATCH = 8192
@@ -34,7 +34,7 @@ def require_number(loss: Module, value: Tensor, purpose: str) -> None:
 def predict(net: Module, inputs: Any) -> Any:
     """The model's output for a batch, in the mode in which the model is. An error names the path to the layer."""
     try:
-        return net(*inputs) if isinstance(inputs, (tuple, list)) else net(inputs)
+        return call(net, inputs)
     except Exception as error:
         add_path(error, net)
         raise

@@ -6,6 +6,7 @@ So a healthy run pays for nothing but a look at the loss.
 from __future__ import annotations
 
 import cmath
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -36,9 +37,11 @@ class _Found(Exception):
 
 
 def all_finite(value: Any) -> bool:
-    """Whether every floating-point number in a tensor, or nested tuple of tensors, is finite."""
+    """Whether every floating-point number in a tensor, or structure of tensors, is finite."""
     if isinstance(value, Tensor):
         return bool(value.isfinite().all())
+    if isinstance(value, Mapping):
+        return all(map(all_finite, value.values()))
     if isinstance(value, (tuple, list)):
         return all(all_finite(entry) for entry in value)
     return True

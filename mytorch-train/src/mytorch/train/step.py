@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path
+from mytorch.train.batches import call
 from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.evaluation import require_number
 
@@ -14,10 +15,9 @@ from mytorch.train.evaluation import require_number
 def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
     """Forward and backward: adds to the parameters' gradients and returns the loss, a 0-dim tensor.
 
-    Several inputs come as a tuple.
+    Several inputs come as a tuple, or as a dict that names them.
     """
-    several = isinstance(inputs, (tuple, list))
-    prediction, saved = net.forward(*inputs) if several else net.forward(inputs)
+    prediction, saved = call(net.forward, inputs)
     value, saved_by_loss = loss.forward(prediction, targets)
     if value.dim():
         require_number(loss, value, "train on")

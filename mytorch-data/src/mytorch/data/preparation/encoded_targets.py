@@ -62,6 +62,6 @@ class EncodedTargets(DataSet):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Tensor]:
+    def batch_at(self, indices: Tensor) -> tuple[Any, Tensor]:
         inputs, targets = fetch(self.data, torch.as_tensor(indices))
         return inputs, self.encode(targets) if self._encoded is None else rows_at(self._encoded, indices)

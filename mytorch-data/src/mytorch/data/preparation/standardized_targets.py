@@ -39,7 +39,7 @@ class StandardizedTargets(DataSet):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Tensor]:
+    def batch_at(self, indices: Tensor) -> tuple[Any, Tensor]:
         inputs, targets = fetch(self.data, torch.as_tensor(indices))
         return inputs, self.moments.scale(require_numbers(targets)).to(targets.dtype)
 

@@ -120,6 +120,6 @@ class Table(DataSet):
     def __len__(self) -> int:
         return len(self._raw)
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, Any]:
+    def batch_at(self, indices: Tensor) -> tuple[Tensor, Any]:
         targets = None if self.targets is None else rows_at(self.targets, indices)
         return self._filled(rows_at(self._raw, indices)), targets

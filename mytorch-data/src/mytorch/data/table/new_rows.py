@@ -30,12 +30,4 @@ def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtyp
         )
     if STANDARDIZE not in preparation:
         return table
-    return _StandardizedTable(table, Standardize.from_preparation(preparation))
-
-
-class _StandardizedTable(Standardized):
-    """A table whose inputs come standardised, and whose targets can still be asked for at once."""
-
-    def __init__(self, table: Table, standardize: Standardize) -> None:
-        super().__init__(table, standardize)
-        self.targets = table.targets
+    return Standardized(table, Standardize.from_preparation(preparation))

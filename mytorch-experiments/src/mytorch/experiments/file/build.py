@@ -165,9 +165,9 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
     test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype, like=like)
     if data.split is not None:
         hold_out = find("data.split", "transform", "mytorch-data:hold_out")
-        train, test = hold_out(train, test, data.split.test, data.split.seed)
+        train, _, test = hold_out(train, test=data.split.test, seed=data.split.seed)
     if data.standardize:
-        train, test = find("data.standardize", "transform", "mytorch-data:standardize")(train, test)
+        train, _, test = find("data.standardize", "transform", "mytorch-data:standardize")((train, None, test))
     if data.targets == "standardize":
         learned = learn_targets(train)
         train = StandardizedTargets(train, learned)

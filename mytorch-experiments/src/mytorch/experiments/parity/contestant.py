@@ -12,6 +12,7 @@ from torch import Tensor
 from mytorch.core import Loss, Module
 from mytorch.experiments.file.build import Setup, schedule_arguments
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
+from mytorch.train.batches import call
 from mytorch.train.choose_step import choose_step
 from mytorch.train.evaluation import evaluate
 from mytorch.train.mean_loss import sums, weight_of
@@ -76,7 +77,7 @@ class Torchs:
 
     def step(self, inputs: Any, targets: Any) -> float:
         """Take one training step and return the loss."""
-        prediction = self.net(*inputs) if isinstance(inputs, (tuple, list)) else self.net(inputs)
+        prediction = call(self.net, inputs)
         value = self.loss(prediction, targets)
         value.backward()
         if self.setup.experiment.clip_grad_norm is not None:

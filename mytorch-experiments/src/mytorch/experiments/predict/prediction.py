@@ -19,7 +19,7 @@ from mytorch.experiments.file.build import threads
 from mytorch.experiments.output_file import require_free
 from mytorch.experiments.predict.head import KINDS, Head, Predictions
 from mytorch.experiments.predict.new_rows import rows_of
-from mytorch.train.batches import Batches
+from mytorch.train.batches import Batches, call
 from mytorch.train.engine import require_engine
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import EVALUATION_BATCH, judging, predict
@@ -70,7 +70,7 @@ def predicting(run: Run, engine: str) -> Iterator[Callable[[Any], Any]]:
         else:  # which knows no other mode than evaluation
             compiled = run.compiled
             with torch.inference_mode():
-                yield lambda inputs: compiled(*inputs) if isinstance(inputs, (tuple, list)) else compiled(inputs)
+                yield partial(call, compiled)
 
 
 def predict_batches(

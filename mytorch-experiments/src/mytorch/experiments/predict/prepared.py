@@ -26,7 +26,7 @@ class Inputs(DataSet):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Tensor, None]:
+    def batch_at(self, indices: Tensor) -> tuple[Tensor, None]:
         return rows_at(self.inputs, indices), None
 
 
@@ -52,7 +52,7 @@ class Prepared(DataSet):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitems__(self, indices: Tensor | list[int]) -> tuple[Any, Any]:
+    def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
         inputs, targets = fetch(self.data, torch.as_tensor(indices))
         if self._targets is not None and targets is not None:
             targets = self._targets.scale(targets).to(self._dtype)

@@ -13,6 +13,8 @@ from mytorch.testing.errors import CheckError
 
 ROWS = 7  # of the first, in a batch; fewer where there are fewer
 
+CONTRACT = ("__len__", "__getitem__", "batch_at", "columns", "classes", "targets", "preparation", "in_units")
+
 
 @dataclass(frozen=True)
 class DataSetCase:
@@ -27,7 +29,7 @@ def build(case: DataSetCase) -> DataSet:
     """A new data set, and torch's generator at the seed."""
     torch.manual_seed(case.seed)
     data = case.factory()
-    missing = [name for name in ("__len__", "__getitems__", "columns", "classes") if not hasattr(data, name)]
+    missing = [name for name in CONTRACT if not hasattr(data, name)]
     if missing:
         raise CheckError(
             f"factory must return a mytorch.core.DataSet, got {type(data).__name__}, which lacks {missing}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import torch
 from torch import Tensor
 
+from mytorch.testing.compare import same_bits
 from mytorch.testing.dataset.case import DataSetCase, build, first_rows
 from mytorch.testing.errors import CheckError, Skip
 
@@ -16,7 +16,7 @@ def column_names(case: DataSetCase) -> None:
     data = build(case)
     if not data.columns:
         raise Skip("it names no columns")
-    inputs = data.__getitems__(first_rows(data))[0]
+    inputs = data[first_rows(data)][0]
     names = list(data.columns)
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise CheckError(f"columns must be different strings, got {names}")
@@ -30,7 +30,7 @@ def class_names(case: DataSetCase) -> None:
     data = build(case)
     if data.classes is None:
         raise Skip("its targets are numbers")
-    targets = data.__getitems__(torch.arange(len(data)))[1]
+    targets = data[:][1]
     if len(set(data.classes)) < len(data.classes):
         raise CheckError(f"classes must be different names, got {list(data.classes)}")
     if targets.is_floating_point():
@@ -43,6 +43,31 @@ def class_names(case: DataSetCase) -> None:
             f"targets must be int64 indices below {len(data.classes)}, the number of classes, "
             f"got {targets.dtype} from {int(targets.min())} to {int(targets.max())}"
         )
+
+
+def known_targets(case: DataSetCase) -> None:
+    """`targets`, if it is known, is the targets of all rows."""
+    data = build(case)
+    if data.targets is None:
+        raise Skip("its targets do not lie in memory")
+    wanted = data[:][1]
+    if not isinstance(data.targets, Tensor) or not isinstance(wanted, Tensor):
+        raise CheckError(f"targets must be one tensor, or None, got {type(data.targets).__name__}")
+    if data.targets.dtype is not wanted.dtype or not same_bits(data.targets, wanted):
+        raise CheckError("targets must be the targets of data[:], got others")
+
+
+def units(case: DataSetCase) -> None:
+    """`in_units` gives numbers of the same shape, for all targets and for one row of them."""
+    data = build(case)
+    targets = data[first_rows(data)][1]
+    if not isinstance(targets, Tensor):
+        raise Skip("its targets are no tensor")
+    for values in (targets, targets[:1]):
+        found = data.in_units(values)
+        if not isinstance(found, Tensor) or found.shape != values.shape:
+            got = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise CheckError(f"in_units must give a tensor of {tuple(values.shape)} for targets of it, got {got}")
 
 
 def preparation(case: DataSetCase) -> None:

@@ -1,4 +1,4 @@
-"""Whether a data set gives the same rows however they are asked for, and says truly what they are."""
+"""Whether a data set gives the same rows however they are asked for."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from mytorch.core import DataSet
+from mytorch.core import DataSet, View
 from mytorch.testing.compare import require_close, same_bits
 from mytorch.testing.dataset.case import DataSetCase, build, first_rows
 from mytorch.testing.errors import CheckError, Skip
@@ -25,12 +25,12 @@ def length(case: DataSetCase) -> None:
 def batches_of_rows(case: DataSetCase) -> None:
     """A batch is inputs and targets, each with one row for every index."""
     data = build(case)
-    batch = data.__getitems__(first_rows(data))
+    batch = data[first_rows(data)]
     if not (isinstance(batch, tuple) and len(batch) == 2):
-        raise CheckError(f"__getitems__ must return (inputs, targets), got {type(batch).__name__}")
+        raise CheckError(f"a batch must be (inputs, targets), got {type(batch).__name__}")
     found = _named(batch)
     if not found:
-        raise CheckError("__getitems__ must return tensors, got none")
+        raise CheckError("a batch must hold tensors, got none")
     count = len(first_rows(data))
     for name, tensor in found.items():
         if tensor.shape[:1] != (count,):
@@ -41,45 +41,54 @@ def order(case: DataSetCase) -> None:
     """Rows come in the order of their indices, as often as they are asked for."""
     data = _same_every_time(case)
     count = len(first_rows(data))
-    one_by_one = [_named(data.__getitems__(torch.tensor([row]))) for row in range(count)]
+    one_by_one = [_named(data[torch.tensor([row])]) for row in range(count)]
     wanted = torch.tensor([count - 1, 0, *range(count), 0])
-    for name, tensor in _named(data.__getitems__(wanted)).items():
+    for name, tensor in _named(data[wanted]).items():
         expected = torch.cat([one_by_one[row][name] for row in wanted.tolist()])
         _require_same(name, tensor, expected, f"hold the rows {wanted.tolist()} in this order")
 
 
-def lists_and_tensors(case: DataSetCase) -> None:
-    """Indices may be a list or an int64 tensor."""
+def kinds_of_index(case: DataSetCase) -> None:
+    """A slice, a list, an int32 tensor, a mask and negative indices give the batch that an int64 tensor gives."""
     data = _same_every_time(case)
-    expected = _named(data.__getitems__(first_rows(data)))
-    for name, tensor in _named(data.__getitems__(first_rows(data).tolist())).items():
-        _require_same(name, tensor, expected[name], "be the same for indices as a list and as a tensor")
+    rows, count = first_rows(data), len(first_rows(data))
+    expected = _named(data[rows])
+    for what, index in {
+        "a slice": slice(count),
+        "a list": rows.tolist(),
+        "an int32 tensor": rows.int(),
+        "a mask": torch.arange(len(data)) < count,
+        "negative indices": (rows - len(data)).tolist(),
+    }.items():
+        for name, tensor in _named(data[index]).items():
+            _require_same(name, tensor, expected[name], f"be the same for {what} as for an int64 tensor")
 
 
 def single_row(case: DataSetCase) -> None:
     """data[i] is row i, without the axis of the batch; data[-1] is the last."""
     data = _same_every_time(case)
     for index in (0, len(data) - 1, -1):
-        expected = _named(data.__getitems__(torch.tensor([index % len(data)])))
+        expected = _named(data[torch.tensor([index % len(data)])])
         for name, tensor in _named(data[index]).items():
             _require_same(f"{name} of data[{index}]", tensor, expected[name][0], "be that row")
 
 
 def past_the_end(case: DataSetCase) -> None:
-    """data[len(data)] raises IndexError, so that a for loop ends."""
+    """An index outside of the rows raises IndexError, so that a for loop ends."""
     data = build(case)
-    try:
-        data[len(data)]
-    except IndexError:
-        return
-    raise CheckError(f"data[{len(data)}] must raise IndexError, since there are {len(data)} rows, got a row")
+    for index in (len(data), -len(data) - 1, [len(data)]):
+        try:
+            data[index]
+        except IndexError:
+            continue
+        raise CheckError(f"data[{index}] must raise IndexError, since there are {len(data)} rows, got a result")
 
 
 def no_rows(case: DataSetCase) -> None:
     """No indices give no rows, of the same shape and dtype otherwise."""
     data = build(case)
-    expected = _named(data.__getitems__(first_rows(data)))
-    for name, tensor in _named(data.__getitems__(torch.zeros(0, dtype=torch.int64))).items():
+    expected = _named(data[first_rows(data)])
+    for name, tensor in _named(data[torch.zeros(0, dtype=torch.int64)]).items():
         wanted = (0, *expected[name].shape[1:]), expected[name].dtype
         if (tensor.shape, tensor.dtype) != wanted:
             got = f"{tuple(tensor.shape)} {tensor.dtype}"
@@ -89,18 +98,19 @@ def no_rows(case: DataSetCase) -> None:
 def same_again(case: DataSetCase) -> None:
     """The same rows are the same at every time of asking (tag random otherwise)."""
     data = _same_every_time(case)
-    first = _named(data.__getitems__(first_rows(data)))
-    for name, tensor in _named(data.__getitems__(first_rows(data))).items():
+    first = _named(data[first_rows(data)])
+    for name, tensor in _named(data[first_rows(data)]).items():
         _require_same(name, tensor, first[name], "be the same when asked for again (tag random otherwise)")
 
 
 def unshared(case: DataSetCase) -> None:
     """Who writes into a batch does not change the data."""
     data = _same_every_time(case)
-    expected = {name: tensor.clone() for name, tensor in _named(data.__getitems__(first_rows(data))).items()}
-    for tensor in _named(data.__getitems__(first_rows(data))).values():
-        tensor.zero_()
-    for name, tensor in _named(data.__getitems__(first_rows(data))).items():
+    expected = {name: tensor.clone() for name, tensor in _named(data[first_rows(data)]).items()}
+    for index in (first_rows(data), slice(len(first_rows(data)))):
+        for tensor in _named(data[index]).values():
+            tensor.zero_()
+    for name, tensor in _named(data[first_rows(data)]).items():
         _require_same(name, tensor, expected[name], "be the same after somebody wrote into a batch")
 
 
@@ -108,25 +118,45 @@ def determinism(case: DataSetCase) -> None:
     """Two that are built alike under one seed hold the same rows."""
     one, other = build(case), build(case)
     torch.manual_seed(case.seed)
-    expected = _named(one.__getitems__(first_rows(one)))
+    expected = _named(one[first_rows(one)])
     torch.manual_seed(case.seed)
-    for name, tensor in _named(other.__getitems__(first_rows(other))).items():
+    for name, tensor in _named(other[first_rows(other)]).items():
         _require_same(name, tensor, expected[name], "be the same under the same seed")
 
 
-def data_loader(case: DataSetCase) -> None:
-    """torch's DataLoader takes it and gives the same batches."""
+def parts(case: DataSetCase) -> None:
+    """A View of some rows, a View of a View and torch's Subset give those rows, also by a slice."""
     data = _same_every_time(case)
-    loader: Any = DataLoader(data, batch_size=len(first_rows(data)), collate_fn=lambda batch: batch)  # type: ignore[arg-type]
-    expected = _named(data.__getitems__(first_rows(data)))
-    for name, tensor in _named(next(iter(loader))).items():
+    rows = first_rows(data).flip(0)
+    expected = _named(data[rows])
+    for what, part in {
+        "a View": View(data, rows),
+        "a View of a View": View(View(data, rows.flip(0)), range(len(rows) - 1, -1, -1)),
+        "torch's Subset": Subset(data, rows.tolist()),  # type: ignore[arg-type]
+    }.items():
+        for name, tensor in _named(part[:]).items():
+            _require_same(name, tensor, expected[name], f"be those rows in {what} of the rows {rows.tolist()}")
+
+
+def data_loader(case: DataSetCase) -> None:
+    """torch's DataLoader takes it as it is and gives the same batches."""
+    data = _same_every_time(case)
+    expected = _named(data[first_rows(data)])
+    if not any(name.startswith("targets") for name in expected):
+        raise Skip("it has no targets, and a DataLoader wants tensors alone")
+    loader: Any = DataLoader(data, batch_size=len(first_rows(data)))  # type: ignore[arg-type]
+    try:
+        found = _named(next(iter(loader)))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckError(f"DataLoader(data, batch_size=...) must give (inputs, targets), got {error!r}") from error
+    for name, tensor in found.items():
         _require_same(name, tensor, expected[name], "be the same from a DataLoader")
 
 
 def no_graph(case: DataSetCase) -> None:
     """Rows require no grad."""
     data = build(case)
-    for name, tensor in _named(data.__getitems__(first_rows(data))).items():
+    for name, tensor in _named(data[first_rows(data)]).items():
         if tensor.requires_grad:
             raise CheckError(f"{name} must not require grad, got requires_grad=True")
 

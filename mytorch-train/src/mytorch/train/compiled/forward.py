@@ -51,7 +51,11 @@ class CompiledForward:
     def __reduce__(self) -> Any:
         return type(self), (self.net, self.say)
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        if named:  # a model with inputs by name is computed layer by layer
+            with self._judging():
+                output = self.net(*inputs, **named)
+            return output if torch.is_inference_mode_enabled() else pytree.tree_map(_plain, output)
         kind = kind_of(inputs)
         program = self.programs.get(kind)
         if program is None or min(inputs[0].shape[0], 2) not in program.checked or not program.in_place():
