@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import torch
 from torch import Tensor
 
 from mytorch.testing.compare import same_bits

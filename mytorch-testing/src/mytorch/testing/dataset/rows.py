@@ -41,11 +41,10 @@ def order(case: DataSetCase) -> None:
     """Rows come in the order of their indices, as often as they are asked for."""
     data = _same_every_time(case)
     count = len(first_rows(data))
-    one_by_one = [_named(data[torch.tensor([row])]) for row in range(count)]
-    wanted = torch.tensor([count - 1, 0, *range(count), 0])
-    for name, tensor in _named(data[wanted]).items():
-        expected = torch.cat([one_by_one[row][name] for row in wanted.tolist()])
-        _require_same(name, tensor, expected, f"hold the rows {wanted.tolist()} in this order")
+    wanted = [count - 1, 0, *range(count), 0]
+    expected = _one_by_one(data, wanted)
+    for name, tensor in _named(data[torch.tensor(wanted)]).items():
+        _require_same(name, tensor, expected[name], f"hold the rows {wanted} in this order")
 
 
 def kinds_of_index(case: DataSetCase) -> None:
@@ -128,7 +127,7 @@ def parts(case: DataSetCase) -> None:
     """A View of some rows, a View of a View and torch's Subset give those rows, also by a slice."""
     data = _same_every_time(case)
     rows = first_rows(data).flip(0)
-    expected = _named(data[rows])
+    expected = _one_by_one(data, rows.tolist())
     for what, part in {
         "a View": View(data, rows),
         "a View of a View": View(View(data, rows.flip(0)), range(len(rows) - 1, -1, -1)),
@@ -165,6 +164,12 @@ def _same_every_time(case: DataSetCase) -> DataSet:
     if "random" in case.tags:
         raise Skip("tag random")
     return build(case)
+
+
+def _one_by_one(data: DataSet, rows: list[int]) -> dict[str, Tensor]:
+    """The batch of these rows, each fetched alone."""
+    alone = [_named(data[torch.tensor([row])]) for row in rows]
+    return {name: torch.cat([row[name] for row in alone]) for name in alone[0]}
 
 
 def _named(batch: Any) -> dict[str, Tensor]:
