@@ -137,7 +137,9 @@ def test_rows_of_tuples_and_of_names():
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("wrap", [lambda data: data, lambda data: View(data, range(10)), lambda data: Subset(data, range(10))])
+@pytest.mark.parametrize(
+    "wrap", [lambda data: data, lambda data: View(data, range(10)), lambda data: Subset(data, range(10))]
+)
 def test_a_plain_dataloader_makes_the_batches(workers, wrap):
     batches = list(DataLoader(wrap(Squares()), batch_size=4, num_workers=workers))
     assert [numbers(tuple(batch)) for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]

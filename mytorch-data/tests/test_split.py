@@ -98,7 +98,10 @@ def test_without_stratification_the_order_alone_decides() -> None:
     parts = split(data, (0.5, 0.5), seed=3, stratify=False)
     assert [part.indices.tolist() for part in parts] == [order[:50].tolist(), order[50:].tolist()]
     numbers = TensorDataSet(data.inputs, data.targets.double())
-    assert [part.indices.tolist() for part in split(numbers, (50, 50), seed=3)] == [order[:50].tolist(), order[50:].tolist()]
+    assert [part.indices.tolist() for part in split(numbers, (50, 50), seed=3)] == [
+        order[:50].tolist(),
+        order[50:].tolist(),
+    ]
     assert any(counts(split(data, (0.5, 0.5), seed, stratify=False)[0], 2) != [45, 5] for seed in range(5))
 
 
@@ -180,7 +183,7 @@ def test_a_part_of_classes_can_be_split_again() -> None:
         (("0.5", "0.5"), "split: shares must be numbers above 0"),
         ((0.99, 0.01), r"split: every part must get at least one row, got \[10, 0\] of 10 rows"),
         ((10, 0), r"split: every part must get at least one row, got \[10, 0\] of 10 rows"),
-        ((5, 4), r"split: numbers of rows must add up to all 10 of them, got \[5, 4\], which add up to 9"),
+        ((5, 4), r"split: numbers of rows must add up to all 10, got \[5, 4\], which add up to 9"),
     ],
 )
 def test_shares_that_do_not_fit_raise(shares: Any, message: str) -> None:

@@ -40,7 +40,9 @@ def test_works_with_a_dataloader() -> None:
 def test_what_does_not_fit_raises() -> None:
     with pytest.raises(ShapeError, match="TensorDataSet: inputs and targets must have the same number of rows, got 3"):
         TensorDataSet(torch.zeros(3, 2), torch.zeros(4))
-    with pytest.raises(ShapeError, match="TensorDataSet: targets must have the rows as their first axis, got one number"):
+    with pytest.raises(
+        ShapeError, match="TensorDataSet: targets must have the rows as their first axis, got one number"
+    ):
         TensorDataSet(torch.zeros(3), torch.tensor(1.0))
     with pytest.raises(
         ArgumentError, match=r"columns must name every input column, got 1 names for inputs of \(3, 2\)"

@@ -90,9 +90,7 @@ def test_the_result_is_that_of_steps_by_hand():
     losses = []
     for _ in range(2):
         order = torch.randperm(96, generator=generator).split(32)
-        losses.append(
-            sum(float(step(by_hand, SquaredError(), optimizer, *data.batch_at(rows))) for rows in order) / 3
-        )
+        losses.append(sum(float(step(by_hand, SquaredError(), optimizer, *data.batch_at(rows))) for rows in order) / 3)
     torch.testing.assert_close(net.state_dict(), by_hand.state_dict(), rtol=0, atol=0)
     assert [record["train_loss"] for record in training.history] == pytest.approx(losses, rel=1e-12)
 

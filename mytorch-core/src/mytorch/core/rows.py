@@ -41,7 +41,9 @@ def one_row(owner: str, index: Any, count: int) -> int | None:
     except TypeError:
         return None
     if not -count <= row < count:
-        raise RowIndexError(f"{owner}: index must be from {-count} to {count - 1}, got {row}" if count else _none(owner))
+        raise RowIndexError(
+            f"{owner}: index must be from {-count} to {count - 1}, got {row}" if count else _none(owner)
+        )
     return row % count
 
 
@@ -74,7 +76,9 @@ def _in_slice(owner: str, index: slice, count: int) -> Tensor:
     try:
         found = range(count)[index]
     except (TypeError, ValueError) as error:
-        raise RowIndexError(f"{owner}: a slice must be of whole numbers with a step that is not 0, got {index}") from error
+        raise RowIndexError(
+            f"{owner}: a slice must be of whole numbers with a step that is not 0, got {index}"
+        ) from error
     return torch.arange(found.start, found.start + len(found) * found.step, found.step)
 
 

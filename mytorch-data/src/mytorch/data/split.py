@@ -75,7 +75,7 @@ def _sizes(shares: list[Any], rows: int) -> list[int]:
     if shares and all(type(share) is int for share in shares):
         if sum(shares) != rows:
             raise ArgumentError(
-                f"split: numbers of rows must add up to all {rows} of them, got {shares}, which add up to {sum(shares)}"
+                f"split: numbers of rows must add up to all {rows}, got {shares}, which add up to {sum(shares)}"
             )
         return shares
     _require_fractions(shares)
@@ -104,7 +104,8 @@ def _evenly(classes: Tensor) -> Tensor:
     rank[by_class] = torch.arange(len(codes)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     place = (rank + 0.5).double() / counts[codes]
     place[rank == 0] = 0.0
-    return place.argsort(stable=True)
+    order: Tensor = place.argsort(stable=True)
+    return order
 
 
 def _warn_of_missing(

@@ -65,9 +65,8 @@ class TensorDataSet(DataSet):
         return rows_at(self.inputs, indices), rows_at(self.targets, indices)
 
 
-def _as_tensor(what: str, values: Any) -> Tensor:
-    if not isinstance(values, Tensor):
-        values = _converted(what, values)
+def _as_tensor(what: str, given: Any) -> Tensor:
+    values = given if isinstance(given, Tensor) else _converted(what, given)
     if values.dim() == 0:
         raise ShapeError(
             f"TensorDataSet: {what} must have the rows as their first axis, got one number; "

@@ -1,4 +1,4 @@
-"""What an experiment does to its data sets: functions of the training, validation and test part that return them anew."""
+"""What an experiment does to its data: functions of the training, validation and test part that return them anew."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def hold_out(
     Raises ArgumentError if nothing is left for the training part.
     """
     rows = len(data)
-    held = {name: _count(name, share, rows) for name, share in (("validation", validation), ("test", test)) if share is not None}
+    held = {
+        name: _count(name, share, rows)
+        for name, share in (("validation", validation), ("test", test))
+        if share is not None
+    }
     if sum(held.values()) >= rows:
         raise ArgumentError(f"hold_out: rows must be left to train on, got {held} of {rows} rows held back")
     sizes = [rows - sum(held.values()), *held.values()]

@@ -136,7 +136,7 @@ class _Batch:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
+    def batch_at(self, _indices: Tensor) -> tuple[Any, Any]:
         return self.inputs, self.targets
 
 

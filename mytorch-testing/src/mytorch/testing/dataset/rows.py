@@ -128,11 +128,12 @@ def parts(case: DataSetCase) -> None:
     data = _same_every_time(case)
     rows = first_rows(data).flip(0)
     expected = _one_by_one(data, rows.tolist())
-    for what, part in {
+    made: dict[str, Any] = {
         "a View": View(data, rows),
         "a View of a View": View(View(data, rows.flip(0)), range(len(rows) - 1, -1, -1)),
         "torch's Subset": Subset(data, rows.tolist()),  # type: ignore[arg-type]
-    }.items():
+    }
+    for what, part in made.items():
         for name, tensor in _named(part[:]).items():
             _require_same(name, tensor, expected[name], f"be those rows in {what} of the rows {rows.tolist()}")
 
