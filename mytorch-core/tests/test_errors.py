@@ -13,6 +13,7 @@ BUILTINS = {
     core.StateError: ValueError,
     core.DescriptionError: ValueError,
     core.ArgumentError: ValueError,
+    core.RowIndexError: IndexError,
     plugins.FileError: OSError,
     plugins.PluginError: RuntimeError,
     plugins.DuplicateError: RuntimeError,
