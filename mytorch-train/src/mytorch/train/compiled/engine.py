@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from mytorch.train.batches import Batch
+from mytorch.core.batch import Batch
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Program, difference, make_program
 from mytorch.train.compiled.reason import reason_of
