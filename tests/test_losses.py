@@ -1,9 +1,10 @@
-"""Averages of the losses of mytorch-nn, as mytorch-train takes them."""
+"""Losses of mytorch-nn, as mytorch-train averages them and mytorch-experiments reads what was trained with them."""
 
 import pytest
 import torch
 
 from mytorch.data import TensorDataSet
+from mytorch.experiments.predict.head import head_for
 from mytorch.nn import CrossEntropyLoss, Linear
 from mytorch.train import evaluate
 
@@ -34,3 +35,11 @@ def test_the_mean_does_not_depend_on_the_batches(options):
     for batch_size in (10, 3, 1):
         found = evaluate(net, CrossEntropyLoss(**options), data, batch_size=batch_size)["loss"]
         assert found == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_a_subclass_is_read_as_what_it_derives_from():
+    class Focal(CrossEntropyLoss):
+        pass
+
+    read = head_for(Focal.outputs, "as-is", ["no", "yes"], None).read(torch.tensor([[-3.0, -1.0]]))
+    torch.testing.assert_close(read.probabilities, torch.tensor([[0.1192, 0.8808]]).double(), rtol=0, atol=5e-5)

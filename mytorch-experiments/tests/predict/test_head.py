@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from mytorch.core import ShapeError
+from mytorch.core import ArgumentError, ShapeError
 from mytorch.data.preparation.moments import Moments
-from mytorch.experiments.predict.head import Head
+from mytorch.experiments.predict.head import Head, head_for
 
 NAMES = ("low", "high", "odd")
 
@@ -22,17 +22,63 @@ def test_softmax():
     assert (len(predictions), predictions.values, predictions.classes) == (7, None, NAMES)
 
 
+def test_log_softmax():
+    outputs = torch.randn(7, 3).double().log_softmax(1)
+    predictions = Head("log-softmax", NAMES).read(outputs)
+    torch.testing.assert_close(predictions.probabilities, outputs.exp())
+    assert predictions.labels == tuple(NAMES[index] for index in outputs.argmax(1))
+
+
+NUMBERS = {"table": {"target": {"name": "price", "kind": "number"}}}
+CLASSES = {"table": {"target": {"name": "colour", "kind": "classes", "classes": ["red", "blue"]}}}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "encoding", "classes", "preparation", "kind"),
+    [
+        ("softmax", "as-is", ["a", "b"], None, "softmax"),
+        ("softmax", "as-is", None, None, "softmax"),
+        ("log-softmax", "as-is", None, CLASSES, "log-softmax"),
+        ("sigmoid", "binary", ["a", "b"], None, "sigmoid"),
+        ("numbers", "as-is", None, None, "numbers"),
+        ("numbers", "standardize", None, NUMBERS, "numbers"),
+        ("numbers", "one-hot", ["a", "b"], None, "one-hot"),
+        ("numbers", "binary", None, None, "one-hot"),
+        ("numbers", "as-is", ["a", "b"], None, "one-hot"),
+        ("scores", "as-is", ["a", "b"], CLASSES, "scores"),
+        ("scores", "as-is", None, None, "scores"),
+        ("scores", "one-hot", None, None, "scores"),
+        ("scores", "standardize", None, None, "numbers"),
+        ("scores", "as-is", None, NUMBERS, "numbers"),
+        ("scores", "as-is", None, {"table": "damaged"}, "scores"),
+    ],
+)
+def test_the_loss_and_the_targets_say_how_outputs_are_read(outputs, encoding, classes, preparation, kind):
+    head = head_for(outputs, encoding, classes, preparation)
+    assert head.kind == kind
+    assert head.classes == (None if classes is None else ("a", "b"))
+
+
+def test_a_word_that_is_none():
+    with pytest.raises(ArgumentError, match=r"predict: the loss's outputs must be one of softmax, .*, got 'logits'"):
+        head_for("logits", "as-is", None, None)
+
+
 def test_one_column_is_the_second_class():
     predictions = read("sigmoid", [[-2.0], [0.5]], ("no", "yes"))
     assert predictions.labels == ("no", "yes")
     torch.testing.assert_close(predictions.probabilities[:, 1], torch.tensor([-2.0, 0.5]).double().sigmoid())
-    predictions = read("scores", [-0.25, 0.75, 3.0], ("no", "yes"))
-    assert predictions.labels == ("no", "yes", "yes")
-    assert predictions.probabilities.tolist() == [[1, 0], [0.25, 0.75], [0, 1]]
+    predictions = read("one-hot", [-0.25, 0.25, 0.75, 3.0], ("no", "yes"))
+    assert predictions.labels == ("no", "no", "yes", "yes")
+    assert predictions.probabilities.tolist() == [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
+    predictions = read("scores", [-0.25, 0.25, 3.0, 0.0], ("no", "yes"))
+    assert predictions.labels == ("no", "yes", "yes", "no")
+    assert predictions.probabilities.tolist() == [[1, 0], [0, 1], [0, 1], [0.5, 0.5]]
 
 
-def test_scores_are_made_to_add_up():
-    predictions = read("scores", [[-0.5, 0.25, 0.75], [1.5, 0.5, 0.0], [-3.0, -1.0, -2.0]])
+@pytest.mark.parametrize("kind", ["scores", "one-hot"])
+def test_scores_are_made_to_add_up(kind):
+    predictions = read(kind, [[-0.5, 0.25, 0.75], [1.5, 0.5, 0.0], [-3.0, -1.0, -2.0]])
     assert predictions.labels == ("odd", "low", "high")
     assert predictions.probabilities[:2].tolist() == [[0, 0.25, 0.75], [0.75, 0.25, 0]]
     torch.testing.assert_close(predictions.probabilities[2], torch.full((3,), 1 / 3, dtype=torch.float64))
@@ -62,7 +108,7 @@ def test_numbers_in_their_units():
 def test_what_is_predicted_belongs_to_the_user():
     with torch.inference_mode():
         outputs = torch.randn(2, 3, dtype=torch.float64)
-    for kind in ("softmax", "scores", "sigmoid", "numbers"):
+    for kind in ("softmax", "log-softmax", "scores", "one-hot", "sigmoid", "numbers"):
         predictions = Head(kind, NAMES).read(outputs)
         for tensor in (predictions.probabilities, predictions.values):
             assert tensor is None or not tensor.is_inference()

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from toy_parts import SGD, Chain, Dense, Line, SquaredError, Table
 
-from mytorch.core import ShapeError
-from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError
+from mytorch.core import Metric, ShapeError
+from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError, evaluate, fit
 
 SCORES = torch.tensor([[0.1, 0.7, 0.2], [2.0, -1.0, 0.0], [0.0, 0.0, 1.0], [0.3, 0.2, 0.1]])
 
@@ -86,3 +87,34 @@ def test_the_direction_is_known():
 def test_float32_sums_lose_nothing():
     batches = [(torch.full((1000, 1), 0.1), torch.zeros(1000, 1))] * 50
     assert judged(MeanAbsoluteError(), *batches) == pytest.approx(float(torch.tensor(0.1)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("outputs", "right"), [("numbers", 1.0), ("scores", 0.5), ("sigmoid", 0.5)])
+@pytest.mark.parametrize("shape", [(4,), (4, 1)], ids=str)
+def test_one_column_is_read_as_the_loss_says(outputs, right, shape):
+    class OfOutputs(SquaredError):
+        pass
+
+    OfOutputs.outputs = outputs
+    near = torch.tensor([0.1, 0.9, 0.4, 0.8]).reshape(shape)
+    data = Table(near, torch.tensor([0.0, 1.0, 0.0, 1.0]).reshape(shape))
+    assert evaluate(Chain(), OfOutputs(), data, [Accuracy()])["accuracy"] == right
+
+
+def test_a_training_tells_its_metrics_how_predictions_are_read():
+    class Asking(Metric):
+        def __init__(self):
+            self.told = []
+
+        def reset(self):
+            self.told.append(self.outputs)
+
+        def update(self, prediction, target):
+            pass
+
+        def compute(self):
+            return 0.0
+
+    net, metric = Chain(Dense(1, 1)), Asking()
+    fit(net, SquaredError(), SGD(net.param()), Line(4), epochs=1, batch_size=2, metrics=[metric], quiet=True)
+    assert metric.told == ["numbers"]

@@ -28,7 +28,7 @@ class Loss(Module):
         "log-softmax": the logarithm of each class's probability
         "sigmoid": one score a yes-or-no question; its sigmoid is the probability of yes
         "numbers": the numbers themselves, in the units of the target
-        "scores": one score a class, the largest wins, or one column of them; no probabilities follow from them
+        "scores": one score a class, of which the largest wins; of one column, the second class where it is positive
     reduction: whether a value is the "mean" of a batch, its "sum", or "none", one number an element.
     weight_of(prediction, target): by what the mean is divided.
 

@@ -24,6 +24,8 @@ class Metric:
 
     name: what the number is called in histories and tables. It is the class's name in snake case, ErrorRate being
         error_rate, unless a subclass or an instance says otherwise, so that two of one class can stand side by side.
+    outputs: how the predictions that it sees are read, a word of `mytorch.core.Loss`; whoever evaluates a model with a
+        loss sets it.
     higher_is_better: which direction is good.
 
     Example:
@@ -45,6 +47,7 @@ class Metric:
     """
 
     name: str = _ClassName()  # type: ignore[assignment]
+    outputs: str = "scores"
     higher_is_better: ClassVar[bool] = True
 
     def reset(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Metric, Module, add_path, metric_name
+from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, metric_name
 from mytorch.train.batches import Batches, call
 from mytorch.train.mean_loss import MeanLoss, sums, weight_of
 
@@ -55,6 +55,13 @@ def judging(net: Module) -> Iterator[None]:
             module.training = training
 
 
+def tell_outputs(metrics: Iterable[Metric], loss: Module) -> None:
+    """Tell metrics how the predictions that they will see are read: one of a stranger's make is left alone."""
+    for metric in metrics:
+        if isinstance(metric, Metric) and isinstance(loss, Loss):
+            metric.outputs = loss.outputs
+
+
 def evaluate(
     net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int = EVALUATION_BATCH
 ) -> dict[str, float]:
@@ -65,6 +72,8 @@ def evaluate(
     and targets in units.
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     """
+    if loss is not None:
+        tell_outputs(metrics, loss)
     losses: list[tuple[Tensor, int | float | Tensor]] = []
     in_units = getattr(data, "in_units", None)
     for metric in metrics:

@@ -17,7 +17,7 @@ from mytorch.train.batches import Batches, count_rows
 from mytorch.train.choose_step import TakeStep, choose_step
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import averages, evaluate
+from mytorch.train.evaluation import averages, evaluate, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.snapshot import Snapshot
 
@@ -148,6 +148,7 @@ class Training:
     def _evaluate(self) -> Record:
         results: Record = {}
         if self.metrics:
+            tell_outputs(self.metrics, self.loss)
             seen = self.batches.data
             results |= {f"train_{name}": value for name, value in evaluate(self.net, None, seen, self.metrics).items()}
         if self.test is not None:

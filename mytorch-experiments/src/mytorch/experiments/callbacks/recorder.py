@@ -104,6 +104,7 @@ class Recorder:
             "seconds": sum(record["seconds"] for record in run.history),
             "last": run.history[-1] if run.history else None,
             "loss": type(run.loss).__name__,
+            "outputs": getattr(run.loss, "outputs", "scores"),
             "optimizer": repr(run.optimizer),
             "versions": {"torch": torch.__version__, "mytorch-train": version("mytorch-train")},
         }

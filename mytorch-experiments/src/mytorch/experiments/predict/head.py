@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError
-from mytorch.data.preparation.moments import Moments
+from mytorch.core import OUTPUTS, ShapeError, require_choice
+from mytorch.data.preparation.moments import TARGETS, Moments
 
-Kind = Literal["softmax", "sigmoid", "scores", "numbers"]
-KINDS: dict[str, Kind] = {"CrossEntropyLoss": "softmax", "BCEWithLogitsLoss": "sigmoid"}
-"""How outputs become probabilities, by the loss that they were trained with; after any other they are scores."""
+Kind = Literal["softmax", "log-softmax", "sigmoid", "scores", "one-hot", "numbers"]
+"""How outputs are read: as the loss says that they were trained with; "one-hot" where its numbers are of classes."""
 
 FEW = 16
 """Up to so many classes, a softmax along the other axis takes a fifth of the time."""
@@ -47,12 +47,15 @@ class Predictions:
 class Head:
     """How to read the outputs of a model that was trained with one loss on one kind of target.
 
-    softmax:  p = softmax(outputs), one column a class, as CrossEntropyLoss takes them
-    sigmoid:  p = sigmoid(output) of the second class, if there is one column, as BCEWithLogitsLoss takes it;
-              of several columns, sigmoid(outputs) made to add up to 1
-    scores:   outputs near 0 and 1, as MSELoss on one-hot targets makes them: what is negative counts as 0, and the
-              rest is made to add up to 1; if nothing is left, all classes are equal. One column is cut to [0, 1]
-    numbers:  values = outputs, times std plus mean if there are moments
+    softmax:      p = softmax(outputs), one column a class
+    log-softmax:  p = exp(outputs), one column a class, made to add up to 1
+    sigmoid:      p = sigmoid(output) of the second class, if there is one column; of several columns, sigmoid(outputs)
+                  made to add up to 1
+    scores:       shares stand for probabilities: what is negative counts as 0, and the rest is made to add up to 1; if
+                  nothing is left, all classes are equal. One column s counts as the two columns -s and s
+    one-hot:      outputs near 0 and 1, as a loss of numbers makes them of one-hot targets: shares as those of scores.
+                  One column, cut to [0, 1], is that of the second class
+    numbers:      values = outputs, times std plus mean if there are moments
 
     The label is the class with the largest output; of one column the second class if p > 1/2.
     classes: their names; None numbers them.
@@ -75,14 +78,16 @@ class Head:
 
     def _judge(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """The probabilities of a batch and the index of each row's class."""
-        if self.kind == "softmax":
+        if self.kind in ("softmax", "log-softmax"):
             few = columns.shape[1] <= FEW
             return columns.T.softmax(0).T if few else columns.softmax(1), columns.argmax(1)
         if self.kind == "sigmoid" and columns.shape[1] > 1 and self.classes is None:
             raise ShapeError(
-                "predict: after BCEWithLogitsLoss, the model's output must be one column or one for each named class, "
+                'predict: after a loss of "sigmoid" outputs, there must be one column or one for each named class, '
                 f"got {columns.shape[1]} columns without names; use run.net(inputs).sigmoid()"
             )
+        if self.kind == "scores" and columns.shape[1] == 1:
+            columns = torch.cat((-columns, columns), 1)
         scores = columns.sigmoid() if self.kind == "sigmoid" else columns
         if columns.shape[1] == 1:
             p = scores.clamp(0, 1)
@@ -99,6 +104,34 @@ class Head:
                 f"predict: the model's output must have a column for each class of {', '.join(names)}, got {count}"
             )
         return names
+
+
+def head_for(
+    outputs: str, encoding: str, classes: Sequence[Any] | None, preparation: Mapping[str, Any] | None
+) -> Head:
+    """How to read what a model was trained to put out.
+
+    outputs: the word of its loss, see mytorch.core.Loss.
+    encoding: how targets reached the loss, "as-is", "one-hot", "binary" or "standardize".
+    classes, preparation: what the training data says of itself.
+    Raises ArgumentError for another word.
+    """
+    require_choice("predict", "the loss's outputs", outputs, OUTPUTS)
+    of_classes = classes is not None or encoding in ("one-hot", "binary")
+    of_numbers = encoding == "standardize" or _has_numbers(preparation)
+    if outputs == "numbers" or (outputs == "scores" and of_numbers):
+        outputs = "one-hot" if of_classes else "numbers"
+    if outputs == "numbers":
+        return Head("numbers", moments=Moments.of(preparation, TARGETS))
+    return Head(cast(Kind, outputs), None if classes is None else tuple(map(str, classes)))
+
+
+def _has_numbers(preparation: Mapping[str, Any] | None) -> bool:
+    """Whether the target is a table's column of numbers."""
+    told: Any = preparation
+    for key in ("table", "target"):
+        told = told.get(key) if isinstance(told, Mapping) else None
+    return isinstance(told, Mapping) and told.get("kind") == "number"
 
 
 def readable(outputs: Any) -> bool:

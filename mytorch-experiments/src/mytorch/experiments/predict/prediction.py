@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mytorch.data.preparation.moments import TARGETS, Moments
 from mytorch.experiments.file.build import threads
 from mytorch.experiments.output_file import require_free
-from mytorch.experiments.predict.head import KINDS, Head, Predictions
+from mytorch.experiments.predict.head import Head, Predictions, head_for
 from mytorch.experiments.predict.new_rows import rows_of
 from mytorch.train.batches import Batches, call
 from mytorch.train.engine import require_engine
@@ -30,14 +29,10 @@ if TYPE_CHECKING:
 
 
 def head_of(run: Run) -> Head:
-    """How the outputs of a run's model are read, by its loss, its targets and its classes."""
-    experiment, classes = run.experiment, run.data.get("classes")
-    loss = str(run.summary.get("loss")) if experiment is None else experiment.loss.type
-    encoding = "as-is" if experiment is None else experiment.data.targets
-    kind = KINDS.get(loss.rpartition(":")[2], "scores")
-    if kind == "scores" and classes is None and encoding not in ("one-hot", "binary"):
-        return Head("numbers", moments=Moments.of(run.data.get("preparation"), TARGETS))
-    return Head(kind, None if classes is None else tuple(map(str, classes)))
+    """How the outputs of a run's model are read, by what its loss says, its targets and its classes."""
+    encoding = "as-is" if run.experiment is None else run.experiment.data.targets
+    outputs = run.summary.get("outputs", "scores")
+    return head_for(outputs, encoding, run.data.get("classes"), run.data.get("preparation"))
 
 
 def predict_all(run: Run, source: str | Path | Tensor | Any, batch_size: int, engine: str) -> Predictions:

@@ -119,7 +119,8 @@ def _try(setup: Setup) -> None:
 def _require_outputs(setup: Setup, outputs: Any) -> None:
     """Raise ExperimentError if there are not as many outputs as classes: the batch may lack the last class."""
     classes = getattr(setup.batches.data, "classes", None)
-    if type(setup.loss).__name__ == "CrossEntropyLoss" and classes and outputs.shape[1] != len(classes):
+    of_classes = getattr(setup.loss, "outputs", None) in ("softmax", "log-softmax") and outputs.dim() > 1
+    if of_classes and classes and outputs.shape[1] != len(classes):
         raise ExperimentError(
             f"model: must have one output a class, {len(classes)} for {_list(classes)}, got {outputs.shape[1]}"
         )

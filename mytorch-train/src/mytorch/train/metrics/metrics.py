@@ -20,7 +20,8 @@ def class_indices(values: Tensor, columns: int, threshold: float) -> Tensor:
 def class_pairs(metric: Metric, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The predicted and the wanted class of each row, as Accuracy explains. Raises ShapeError."""
     columns = prediction.shape[1] if prediction.dim() > 1 else 1
-    predicted, wanted = class_indices(prediction, columns, 0.0), class_indices(target, columns, 0.5)
+    threshold = 0.5 if metric.outputs == "numbers" else 0.0  # numbers are near the 0 and 1 of the target
+    predicted, wanted = class_indices(prediction, columns, threshold), class_indices(target, columns, 0.5)
     if predicted.shape != wanted.shape:
         raise ShapeError(
             f"{type(metric).__name__}: targets must be one class a row, {tuple(predicted.shape)}, "
@@ -33,7 +34,7 @@ class Accuracy(Metric):
     """The share of rows whose class is right.
 
     Predictions: scores (batch, classes, ...) as CrossEntropyLoss takes them, the largest wins;
-        or logits (batch, 1) or (batch,), class 1 where positive.
+        or logits (batch, 1) or (batch,), class 1 where positive; after a loss of "numbers", where above 1/2.
     Targets: class indices (batch, ...), or one-hot rows or probabilities of the predictions' shape.
     Raises ShapeError if there is not one target a row.
     """
