@@ -8,9 +8,12 @@ off the module path.
 import importlib
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import tempfile
+import tomllib
+from collections.abc import Iterator
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,23 +69,37 @@ def check_modules(present: set[str]) -> int:
 def check_absent_parts(present: set[str]) -> int:
     """Whoever asks for a part of an absent distribution is told which one, and how to install it."""
     from mytorch.plugins import UnknownNameError, catalogue
-    from mytorch.plugins.offers import OFFERS
 
-    told = 0
-    for distribution, kinds in OFFERS.items():
-        for kind, name in ((kind, name) for kind, names in kinds.items() for name in names):
-            if distribution.removeprefix("mytorch-") in present:
-                require(catalogue().find(kind, name).distribution == distribution, f"{name} must be found")
-                continue
-            try:
-                catalogue().find(kind, name)
-            except UnknownNameError as error:
-                remedy = f"{distribution} offers it: python -m pip install ./{distribution}"
-                require(remedy in str(error), f"the error must say {remedy!r}, got {error}")
-                told += 1
-            else:
-                require(False, f"{kind} {name} must be absent, but it was found")
-    return told
+    count = 0
+    for owner, kind, name in parts_of_the_checkout():
+        if owner in present:
+            require(catalogue().find(kind, name).distribution == f"mytorch-{owner}", f"{name} must be found")
+            continue
+        try:
+            catalogue().find(kind, name)
+        except UnknownNameError as error:
+            told = names_install(str(error), owner)
+            require(told, f"the error must say how to install mytorch-{owner}, got {error}")
+            count += 1
+        else:
+            require(False, f"{kind} {name} must be absent, but it was found")
+    return count
+
+
+def parts_of_the_checkout() -> Iterator[tuple[str, str, str]]:
+    """Distribution, kind and name of every part of this project, as the pyproject.toml files say."""
+    from mytorch.plugins import KINDS
+
+    for owner in PARTS:
+        file = Path(__file__).parent / f"mytorch-{owner}" / "pyproject.toml"
+        groups = tomllib.loads(file.read_text())["project"].get("entry-points", {})
+        yield from ((owner, kind, name) for kind, group in KINDS.items() for name in groups.get(group, ()))
+
+
+def names_install(message: str, owner: str) -> bool:
+    """Whether a message names an absent distribution and the command that installs it."""
+    told = rf"come with .*mytorch-{owner}\b.*pip install .*\./mytorch-{owner}\b"
+    return owner == "cli" or bool(re.search(told, message))  # whoever asks for a command has the command line
 
 
 def check_program(present: set[str]) -> None:
@@ -96,8 +113,8 @@ def check_program(present: set[str]) -> None:
         if owner in present:
             require(done.returncode == 0 and "Usage: " in done.stdout, f"mytorch {command} --help must work")
         else:
-            remedy = f"mytorch-{owner} offers it: python -m pip install ./mytorch-{owner}"
-            require(done.returncode == 2 and remedy in done.stderr, f"must say {remedy!r}, got {done.stderr}")
+            told = done.returncode == 2 and names_install(done.stderr, owner)
+            require(told, f"mytorch {command} must say how to install mytorch-{owner}, got {done.stderr}")
 
 
 def check_training(present: set[str]) -> None:

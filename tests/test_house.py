@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mytorch.plugins import KINDS
-from mytorch.plugins.offers import OFFERS
+from mytorch.plugins.kinds import COME_WITH
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
@@ -179,8 +179,7 @@ def test_the_lowest_versions_that_are_tested_are_those_declared():
         assert lowest[name.strip()].startswith(version), f"{line} is declared, {lowest[name]} is tested"
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_what_an_absent_distribution_offers_is_what_its_entry_points_are(part):
-    groups = project(part).get("entry-points", {})
-    declared = {kind: tuple(groups[group]) for kind, group in KINDS.items() if group in groups}
-    assert OFFERS.get(f"mytorch-{part}", {}) == declared
+@pytest.mark.parametrize("kind", KINDS)
+def test_users_are_told_which_distributions_bring_parts_of_a_kind(kind):
+    bring = {f"mytorch-{part}" for part in PARTS if KINDS[kind] in project(part).get("entry-points", {})}
+    assert set(COME_WITH.get(kind, ())) == bring - {"mytorch-cli"}  # who asks for a command has it

@@ -96,7 +96,7 @@ def test_the_text_names_reason_remedy_and_traceback(mytorch, site):
     at = next(number for number, line in enumerate(lines) if "acme-raises:Gateraises 1.5" in line)
     assert lines[at].startswith("broken")
     assert "RuntimeError: no luck" in lines[at + 1]
-    assert lines[at + 2] == "    mend: python -m pip uninstall acme-raises"
+    assert lines[at + 2] == "    fix: python -m pip uninstall acme-raises"
     assert lines[-1].endswith("1 broken")
     assert "Traceback" not in done.stdout
     assert "acme_raises.py" in mytorch("plugins", "doctor", "--traceback").stdout

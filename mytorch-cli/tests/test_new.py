@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from mytorch.cli.plugins.new import core_range, import_name_of, new, part_name
 from mytorch.cli.root import mytorch
-from mytorch.plugins import Catalogue, MytorchError, Part
+from mytorch.plugins import ArgumentError, Catalogue, FileError, MissingRequirementError, Part
 
 
 def test_names_become_import_names():
@@ -34,7 +34,7 @@ def test_names_become_import_names():
     ],
 )
 def test_a_name_must_be_one_of_its_own(name, reason):
-    with pytest.raises(MytorchError, match=f"plugins new: .*{reason}"):
+    with pytest.raises(ArgumentError, match=f"plugins new: .*{reason}"):
         import_name_of(name)
 
 
@@ -47,7 +47,7 @@ def test_the_range_ends_where_the_contract_may_break(installed, wanted):
 
 @pytest.mark.parametrize("command", sorted(mytorch.commands))
 def test_the_commands_of_the_command_line_itself_are_taken(command):
-    with pytest.raises(MytorchError, match=f"the command {command} must not be offered already, got .* mytorch-cli"):
+    with pytest.raises(ArgumentError, match=f"the command {command} must not be offered already, got .* mytorch-cli"):
         part_name(command, "command")
 
 
@@ -55,7 +55,7 @@ def test_what_another_distribution_offers_is_taken(monkeypatch):
     offered = Catalogue([Part("layer", "Swish", "other", "1.0", "other:Swish", ">=0.1,<0.2")])
     monkeypatch.setattr("mytorch.cli.plugins.new.catalogue", lambda: offered)
     wanted = "plugins new: the layer Swish must not be offered already, got that of other; give another name, such as "
-    with pytest.raises(MytorchError, match=f"{wanted}acme-swish"):
+    with pytest.raises(ArgumentError, match=f"{wanted}acme-swish"):
         part_name("swish", "layer")
     assert part_name("swish", "loss") == "Swish"
     assert part_name("other", "layer") == "Other"
@@ -68,7 +68,7 @@ def invoke(*arguments):
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "copier", None)
     error = invoke("acme-x", "--kind", "layer", "--folder", tmp_path).exception
-    assert isinstance(error, MytorchError)
+    assert isinstance(error, MissingRequirementError)
     assert "python -m pip install './mytorch-cli[new]'" in str(error)
     assert not list(tmp_path.iterdir())
 
@@ -77,7 +77,7 @@ def test_what_is_there_is_left_alone(tmp_path):
     (tmp_path / "acme-x").mkdir()
     (tmp_path / "acme-x" / "mine.txt").write_text("mine")
     error = invoke("acme-x", "--kind", "layer", "--folder", tmp_path).exception
-    assert isinstance(error, MytorchError)
+    assert isinstance(error, FileError)
     assert "must not exist yet, or be an empty folder" in str(error)
     assert [file.name for file in (tmp_path / "acme-x").iterdir()] == ["mine.txt"]
 

@@ -26,7 +26,7 @@ def test_block_and_unblock_a_distribution(run, site, settings):
     assert refused.returncode == 1
     assert refused.stderr == (
         f"Error: command 'go' of acme-go 1.5 is blocked by 'acme-go' in {settings}. "
-        "Take that entry away: mytorch plugins unblock acme-go\n"
+        "Remove that entry: mytorch plugins unblock acme-go\n"
     )
     assert "go " not in run("--help").stdout
     assert len(site.imported) == imported

@@ -96,15 +96,25 @@ def test_an_unknown_name_gets_the_nearest() -> None:
 def test_what_an_absent_distribution_of_the_project_offers_is_told_with_its_installation() -> None:
     known = Catalogue([part("Gate", "acme"), part("SGD", "mytorch-optim", kind="optimizer")])
     for name in ("Linear", "mytorch-nn:Linear"):
-        message = rf"layer: '{name}' is not installed\. mytorch-nn offers it: python -m pip install \./mytorch-nn$"
+        message = (
+            rf"layer: '{name}' is not installed\. Known: (acme:)?Gate\. Layers of this project come with mytorch-nn: "
+            r"python -m pip install \./mytorch-nn$"
+        )
         with pytest.raises(UnknownNameError, match=message):
             known.find("layer", name)
-    with pytest.raises(
-        UnknownNameError, match=r"Known: Gate\. mytorch-nn, which is not installed, offers Linear: .*nn$"
-    ):
-        known.find("layer", "Liner")
-    with pytest.raises(UnknownNameError, match=r"layer: 'Gata' is not installed\. Nearest: Gate\.$"):
+    with pytest.raises(UnknownNameError, match=r"layer: 'Gata' is not installed\. Nearest: Gate\. Layers of this"):
         known.find("layer", "Gata")
+    with pytest.raises(UnknownNameError, match=r"layer: 'acme:Gata' is not installed\. Nearest: acme:Gate\.$"):
+        known.find("layer", "acme:Gata")
+    with pytest.raises(
+        UnknownNameError, match=r"loss: 'MSE' is not installed\. Losses of this project come with mytorch-nn: .*nn$"
+    ):
+        known.find("loss", "MSE")
+    both = r"Commands of this project come with mytorch-experiments, mytorch-data, mytorch-testing: .*-testing$"
+    with pytest.raises(UnknownNameError, match=both):
+        known.find("command", "train")
+    with pytest.raises(UnknownNameError, match=r"hook: 'log' is not installed\. There are none\.$"):
+        known.find("hook", "log")
     with pytest.raises(UnknownNameError, match=r"optimizer: 'SDG' is not installed\. Nearest: SGD\.$"):
         known.find("optimizer", "SDG")
 
@@ -138,7 +148,7 @@ def test_a_part_that_cannot_be_imported_names_itself_and_the_remedy(install: Any
     install("acme-broken", {"mytorch.layers": {"Gate": f"{module}:Gate"}}, {module: source}, version="3.2")
     message = (
         rf"layer 'Gate' of acme-broken 3\.2 cannot be imported from {module}:Gate \({reason}.*"
-        r"Mend or remove it: python -m pip uninstall acme-broken"
+        r"Fix or remove it: python -m pip uninstall acme-broken"
     )
     with pytest.raises(PluginError, match=message):
         catalogue().load("layer", "Gate")
@@ -174,7 +184,7 @@ def test_a_part_made_for_another_core_is_refused_before_import(install: Any) -> 
 )
 def test_which_requirements_fit(install: Any, requires: tuple[str, ...], fits: bool) -> None:
     install("acme-range", {"mytorch.layers": {"Gate": "acme_range:Gate"}}, requires=requires)
-    assert (catalogue().find("layer", "Gate").misfit() is None) is fits
+    assert (catalogue().find("layer", "Gate").incompatibility() is None) is fits
 
 
 def test_groups_are_those_of_the_design() -> None:

@@ -150,7 +150,10 @@ class Wrapping:
 @pytest.mark.parametrize(
     ("plugin", "message"),
     [
-        (Misspelt(), "hook plugin 'Misspelt' does not fit the hooks: .*batch_endet"),
+        (
+            Misspelt(),
+            r"hook plugin 'Misspelt': batch_endet must be the name of a hook\. Nearest: batch_ended, ",
+        ),
         (WrongArguments(), "hook plugin 'WrongArguments' does not fit the hooks: .*speed"),
         (Wrapping(), "hook plugin 'Wrapping': batch_ended must be a plain function, got a wrapper"),
         (
@@ -215,7 +218,7 @@ def test_an_installed_plugin_that_does_not_fit_is_left_out(install: Any) -> None
     install("acme-misfit", {"mytorch.hooks": {"bad": "acme_misfit"}}, {"acme_misfit": source})
     with pytest.warns(
         PluginWarning,
-        match="hook 'bad' of acme-misfit 1.0 does not fit the hooks.*batch_endet.*uninstall acme-misfit$",
+        match=r"hook 'bad' of acme-misfit 1\.0: batch_endet must be .*Nearest: batch_ended, .*uninstall acme-misfit$",
     ):
         hooks = Hooks()
     hooks.notify("batch_ended", **BATCH)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mytorch.plugins import MissingRequirementError, MytorchError, require
+from mytorch.plugins import ArgumentError, MissingRequirementError, require
 
 
 def test_what_is_installed_passes(install: Any) -> None:
@@ -30,5 +30,5 @@ def test_the_projects_own_are_installed_by_path() -> None:
 
 
 def test_an_entry_must_be_a_requirement() -> None:
-    with pytest.raises(MytorchError, match=r"requires: every entry must be a requirement such as .*, got 'two words'"):
+    with pytest.raises(ArgumentError, match=r"requires: every entry must be a requirement .*, got 'two words'"):
         require(["two words"])

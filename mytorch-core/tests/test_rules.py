@@ -172,5 +172,5 @@ def test_what_is_not_of_its_kind_is_refused_by_name(
 ) -> None:
     module = f"acme_shape_{abs(hash((kind, text)))}"
     install("acme-shape", {f"mytorch.{kind}": {"Gate": f"{module}:Gate"}}, {module: text})
-    with pytest.raises(PluginError, match=f"'Gate' of acme-shape .*{message}.*Mend or remove it: python -m pip unins"):
+    with pytest.raises(PluginError, match=f"'Gate' of acme-shape .*{message}.*Fix or remove it: python -m pip unins"):
         catalogue().load({"losses": "loss"}.get(kind, kind[:-1]), "Gate")

@@ -1,6 +1,6 @@
 """The errors of tensors and modules. Each also derives from the builtin that fits."""
 
-from mytorch.plugins.errors import MytorchError
+from mytorch.plugins.errors import ArgumentError, MytorchError
 
 
 class ShapeError(MytorchError, ValueError):
@@ -29,10 +29,6 @@ class StateError(MytorchError, ValueError):
 
 class DescriptionError(MytorchError, ValueError):
     """A module cannot be described as JSON or rebuilt from a description."""
-
-
-class ArgumentError(MytorchError, ValueError):
-    """A constructor's or function's argument is outside its range."""
 
 
 class RowIndexError(MytorchError, IndexError):

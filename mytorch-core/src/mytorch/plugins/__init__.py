@@ -1,8 +1,9 @@
 """Finding the installed parts and telling plugins what happens. Never imports torch."""
 
 from mytorch.plugins.callback import HOOKS, Callback, hookimpl
-from mytorch.plugins.catalogue import KINDS, OWN, Catalogue, Part, catalogue, install_command, ways_out
+from mytorch.plugins.catalogue import OWN, Catalogue, Part, catalogue, install_command, ways_out
 from mytorch.plugins.errors import (
+    ArgumentError,
     DuplicateError,
     DuplicateWarning,
     FileError,
@@ -17,6 +18,7 @@ from mytorch.plugins.errors import (
 )
 from mytorch.plugins.files import refuse_overwrite, whole_file, write_file
 from mytorch.plugins.hooks import Hooks, StopTraining
+from mytorch.plugins.kinds import KINDS
 from mytorch.plugins.requirements import require
 from mytorch.plugins.rules import Rule, Rules, read_settings, rules, settings_file
 from mytorch.plugins.setting import parse_setting
@@ -27,6 +29,7 @@ __all__ = [
     "HOOKS",
     "KINDS",
     "OWN",
+    "ArgumentError",
     "Callback",
     "Catalogue",
     "DuplicateError",

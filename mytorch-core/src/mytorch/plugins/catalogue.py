@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from typing import Any
 
-from mytorch.plugins.core_version import canonicalize_name, core_misfit, core_requirement
+from mytorch.plugins.core_version import canonicalize_name, core_mismatch, core_requirement
 from mytorch.plugins.errors import (
     DuplicateError,
     DuplicateWarning,
@@ -21,26 +21,11 @@ from mytorch.plugins.errors import (
     nearest,
     one_line,
 )
-from mytorch.plugins.offers import offered
+from mytorch.plugins.kinds import COME_WITH, KINDS, wrong_kind
 from mytorch.plugins.rules import VARIABLES, rules
-from mytorch.plugins.shape import wrong_shape
 from mytorch.plugins.source import definition, find_source
 from mytorch.plugins.strict import strict
 
-KINDS = {
-    "layer": "mytorch.layers",
-    "loss": "mytorch.losses",
-    "initializer": "mytorch.initializers",
-    "optimizer": "mytorch.optimizers",
-    "schedule": "mytorch.schedules",
-    "dataset": "mytorch.datasets",
-    "transform": "mytorch.transforms",
-    "metric": "mytorch.metrics",
-    "callback": "mytorch.callbacks",
-    "experiment": "mytorch.experiments",
-    "command": "mytorch.commands",
-    "hook": "mytorch.hooks",
-}
 OWN = frozenset(
     f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
 )
@@ -65,12 +50,12 @@ class Part:
         """The name that is never ambiguous: "distribution:Name"."""
         return f"{self.distribution}:{self.name}"
 
-    def misfit(self) -> str | None:
+    def incompatibility(self) -> str | None:
         """Why this mytorch-core is not one that the distribution asks for, and the remedy; None if it is."""
-        reason = core_misfit(self.core_requirement)
+        reason = core_mismatch(self.core_requirement)
         if reason is None:
             return None
-        return f"{self.told} {reason}. Upgrade or remove it: {self.remedy}"
+        return f"{self.label} {reason}. Upgrade or remove it: {self.remedy}"
 
     def blocked(self) -> str | None:
         """The rule that keeps this part from being imported, in words; None if there is none."""
@@ -94,9 +79,9 @@ class Part:
         Raises PluginError if it is blocked, made for another mytorch-core, fails at import or is not of its kind.
         """
         if blocked := self.blocked():
-            raise PluginError(f"{self.told} is {blocked}. Take that entry away: {self.unblock_command(blocked)}")
-        if misfit := self.misfit():
-            raise PluginError(misfit)
+            raise PluginError(f"{self.label} is {blocked}. Remove that entry: {self.unblock_command(blocked)}")
+        if reason := self.incompatibility():
+            raise PluginError(reason)
         try:
             value = EntryPoint(self.name, self.target, KINDS[self.kind]).load()
         except KeyboardInterrupt:
@@ -104,21 +89,21 @@ class Part:
         except BaseException as error:  # a plugin may raise anything, SystemExit among it
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise PluginError(
-                f"{self.told} cannot be imported from {self.target} ({reason}). {self.removal}"
+                f"{self.label} cannot be imported from {self.target} ({reason}). {self.removal}"
             ) from error
-        if misshapen := wrong_shape(self.kind, value):
-            raise PluginError(f"{self.told} {misshapen} at {self.target}. {self.removal}")
+        if wrong := wrong_kind(self.kind, value):
+            raise PluginError(f"{self.label} {wrong} at {self.target}. {self.removal}")
         return value
 
     @property
-    def told(self) -> str:
-        """Kind, name, distribution and version, as messages say it."""
+    def label(self) -> str:
+        """Kind, name, distribution and version, as messages name the part."""
         return f"{self.kind} {self.name!r} of {self.distribution} {self.version}"
 
     @property
     def removal(self) -> str:
         """What to do about a part that cannot be used."""
-        return f"Mend or remove it: {self.remedy}"
+        return f"Fix or remove it: {self.remedy}"
 
     @property
     def remedy(self) -> str:
@@ -169,29 +154,28 @@ class Catalogue:
             return preferred[0], f"preferred by {preferred[1]}"
         raise DuplicateError(f"{kind}: {name!r} is offered by several distributions; {ways_out(usable)}")
 
-    def remedy(self, kind: str, name: str, known: Iterable[str]) -> str:
-        """What to write or install instead of a name that is not known: absent parts of this project count, too."""
-        absent = offered(kind, {part.distribution for part in self._parts})
-        bare = name.rpartition(":")[2]
-        if owner := absent.get(bare):
-            return f"{owner} offers it: {install_command(owner)}"
-        told = nearest(name, known)
-        if close := [other for other in absent if nearest(bare, [other]).startswith("Nearest")]:
-            owner = absent[close[0]]
-            told += f" {owner}, which is not installed, offers {close[0]}: {install_command(owner)}"
-        return told
+    def remedy(self, kind: str, name: str, known: Collection[str]) -> str:
+        """What to write instead of an unknown name, or to install: this project's distributions may be absent."""
+        installed = {part.distribution for part in self._parts}
+        absent = [distribution for distribution in COME_WITH.get(kind, ()) if distribution not in installed]
+        asked = canonicalize_name(name.rpartition(":")[0])
+        if not absent or (asked and asked not in absent):
+            return nearest(name, known)
+        plural = KINDS[kind].rpartition(".")[2].capitalize()
+        source = f"{plural} of this project come with {', '.join(absent)}: {install_command(*absent)}"
+        return f"{nearest(name, known)} {source}" if known else source
 
     def load(self, kind: str, name: str) -> Any:
         """Find a part and import it. One line, once a process, says which was taken of several that have the name."""
         part, why = self._choose(kind, name)
         if why is not None:
-            self._tell(part, why)
+            self._announce(part, why)
         return part.load()
 
-    def _tell(self, part: Part, why: str) -> None:
-        if part in _told:
+    def _announce(self, part: Part, why: str) -> None:
+        if part in _announced:
             return
-        _told.add(part)
+        _announced.add(part)
         others = [other.reference for other in self.same_name(part) if other != part]
         warnings.warn(
             f"{part.kind} {part.name!r} is taken from {part.distribution}: {why}; it is also {', '.join(others)}",
@@ -227,7 +211,7 @@ def _same_package(target: str, module: str) -> bool:
     return target.partition(":")[0].partition(".")[0] == module.partition(".")[0]
 
 
-_told: set[Part] = set()
+_announced: set[Part] = set()
 
 
 def ways_out(parts: list[Part]) -> str:
@@ -261,11 +245,11 @@ def catalogue() -> Catalogue:
                 seen.add(name)
                 parts += list(_parts(distribution, name))
         except Exception as error:
-            _tell_unreadable(distribution, error)
+            _warn_of_unreadable(distribution, error)
     return Catalogue(parts)
 
 
-def _tell_unreadable(distribution: Distribution, error: Exception) -> None:
+def _warn_of_unreadable(distribution: Distribution, error: Exception) -> None:
     """Leave out a distribution whose metadata is damaged, in a line that says where it lies."""
     where = getattr(distribution, "_path", None) or "a distribution"
     message = (

@@ -34,7 +34,7 @@ def _applies(requirement: str) -> bool:
 
 
 @functools.cache
-def core_misfit(requirement: str | None) -> str | None:
+def core_mismatch(requirement: str | None) -> str | None:
     """Why the installed mytorch-core is outside of a range; None if it is inside or the range says nothing."""
     if not requirement:
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with the installed plugins, and the command that mends it."""
+"""What is wrong with the installed plugins, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from mytorch.plugins.catalogue import OWN, Catalogue, Part
-from mytorch.plugins.core_version import core_misfit
+from mytorch.plugins.core_version import core_mismatch
 from mytorch.plugins.errors import DuplicateError
 from mytorch.plugins.probe import SLOW, Finding, probe
 
@@ -22,8 +22,8 @@ SEVERITY = {"ok": 0, "blocked": 0, "slow": 1, "duplicate": 1, "meddling": 2, "in
 class Diagnosis:
     """What was found out about one part.
 
-    verdict: a key of SEVERITY;  reason: why, "" if it is ok;  remedy: the command that mends it;
-    advice: what its author had better do, though it works.
+    verdict: a key of SEVERITY;  reason: why, "" if it is ok;  remedy: the command that fixes it;
+    advice: what its author should change, though it works.
     """
 
     part: Part
@@ -53,7 +53,7 @@ def diagnose(offers: Catalogue, probing: Probe = probe) -> Iterator[Diagnosis]:
 def _from_metadata(part: Part) -> Diagnosis:
     if blocked := part.blocked():
         return Diagnosis(part, "blocked", blocked, part.unblock_command(blocked))
-    if reason := core_misfit(part.core_requirement):
+    if reason := core_mismatch(part.core_requirement):
         return Diagnosis(part, "incompatible", reason, f"python -m pip install --upgrade {part.distribution}")
     if part.distribution in OWN:
         return Diagnosis(part)

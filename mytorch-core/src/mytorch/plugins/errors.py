@@ -10,6 +10,10 @@ class MytorchError(Exception):
     """Base of every error that mytorch raises on purpose: its text is meant for the user."""
 
 
+class ArgumentError(MytorchError, ValueError):
+    """An argument of a constructor, a function or a command is outside its range."""
+
+
 class FileError(MytorchError, OSError):
     """A file cannot be written or read; the text names it, says why and what helps."""
 
@@ -39,11 +43,11 @@ class DuplicateWarning(PluginWarning):
 
 
 class UnknownNameError(MytorchError, LookupError):
-    """No installed part has this name; the text lists the nearest ones."""
+    """Nothing has this name; the text lists the nearest ones."""
 
 
 class MissingRequirementError(MytorchError, ImportError):
-    """A distribution that is needed is absent or too old; the text has the command to install it."""
+    """A distribution that is needed is absent or too old; the text has the command that installs it."""
 
 
 def one_line(error: BaseException) -> str:

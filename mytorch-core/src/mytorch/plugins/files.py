@@ -17,7 +17,7 @@ def refuse_overwrite(path: Path, force: bool = False, suffixes: tuple[str, ...] 
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise FileError(f"{path}: name must end in {' or '.join(suffixes)}, got {path.suffix or 'no ending'}")
-    with _told_by_name(path):
+    with _naming(path):
         _require_file(path)
         if not path.parent.is_dir():
             raise FileError(f"{path}: its folder must exist; create it with: mkdir -p {path.parent}")
@@ -58,7 +58,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
-    with _told_by_name(path):
+    with _naming(path):
         _require_file(path)
         try:
             beside.touch(exist_ok=False)
@@ -76,7 +76,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _told_by_name(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Turn the system's error into one that names the file which the user asked for."""
     try:
         yield

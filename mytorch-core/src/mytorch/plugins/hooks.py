@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pluggy
 
-from mytorch.plugins.callback import Callback
+from mytorch.plugins.callback import HOOKS, Callback
 from mytorch.plugins.catalogue import Part, catalogue
-from mytorch.plugins.errors import PluginError, PluginWarning, one_line
+from mytorch.plugins.errors import PluginError, PluginWarning, nearest, one_line
 from mytorch.plugins.strict import strict
 
 
@@ -66,34 +66,42 @@ class Hooks:
         if must_succeed or getattr(plugin, "must_succeed", False) is True:
             self._must_succeed.add(id(plugin))
 
-    def register(self, plugin: object, name: str | None, told: str) -> None:
+    def register(self, plugin: object, name: str | None, label: str) -> None:
         """Let pluggy validate a plugin, or a class of such, and take it; one that does not fit raises PluginError."""
+        for unknown in self._unknown_hooks(plugin):
+            raise PluginError(f"{label}: {unknown} must be the name of a hook. {nearest(unknown, HOOKS)}")
         self._listeners.clear()
         try:
             registered = self._manager.register(plugin, name=name)
-            self._manager.check_pending()
             implemented = self._manager.get_hookcallers(plugin) or []
             if registered is None or not implemented:
                 raise PluginError(
-                    f"{told} must implement at least one hook; override one of Callback's, or mark functions with "
+                    f"{label} must implement at least one hook; override one of Callback's, or mark functions with "
                     "hookimpl"
                 )
             for caller in implemented:
                 for implementation in caller.get_hookimpls():
                     if implementation.plugin is plugin and (found := _not_plain(implementation)):
-                        raise PluginError(f"{told}: {caller.name} must be a plain function, got {found}")
+                        raise PluginError(f"{label}: {caller.name} must be a plain function, got {found}")
         except (pluggy.PluginValidationError, PluginError, ValueError) as error:
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
             if isinstance(error, PluginError):
                 raise
-            raise PluginError(f"{told} does not fit the hooks: {one_line(error)}") from error
+            raise PluginError(f"{label} does not fit the hooks: {one_line(error)}") from error
+
+    def _unknown_hooks(self, plugin: object) -> Iterator[str]:
+        """The functions that a plugin marks as hooks and that are none."""
+        for name in dir(plugin):
+            mark = self._manager.parse_hookimpl_opts(plugin, name)
+            if mark and not mark["optionalhook"] and (mark["specname"] or name) not in HOOKS:
+                yield name
 
     def _add_installed(self, part: Part) -> None:
         try:
             plugin = part.load()
             plugin = plugin() if inspect.isclass(plugin) else plugin
-            self.register(plugin, part.reference, part.told)
+            self.register(plugin, part.reference, part.label)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit among it
@@ -101,7 +109,7 @@ class Hooks:
                 raise
             reason = one_line(error)
             if not isinstance(error, PluginError):
-                reason = f"{part.told} cannot be made ({type(error).__name__}: {reason})"
+                reason = f"{part.label} cannot be made ({type(error).__name__}: {reason})"
             remedy = "" if part.remedy in reason else f". {part.removal}"
             warnings.warn(f"{reason}{remedy}", PluginWarning, stacklevel=4)
         else:

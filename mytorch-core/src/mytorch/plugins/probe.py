@@ -118,7 +118,7 @@ def _answer(part: Part, answer: IO[str]) -> None:
         value = part.load()
         if part.kind in ("hook", "callback"):  # a callback's class will do: what it is built with is not known
             made = part.kind == "hook" and inspect.isclass(value)
-            Hooks(installed=False).register(value() if made else value, part.reference, part.told)
+            Hooks(installed=False).register(value() if made else value, part.reference, part.label)
     except BaseException as failure:  # a probe tells of everything, KeyboardInterrupt among it
         told = "".join(traceback.format_exception(failure))
         error = one_line(failure)

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from mytorch.plugins.catalogue import install_command
-from mytorch.plugins.errors import MissingRequirementError, MytorchError
+from mytorch.plugins.errors import ArgumentError, MissingRequirementError
 
 
 def require(requirements: Iterable[str]) -> None:
     """Check that distributions such as "mytorch-nn" or "mytorch-optim>=0.1" are installed.
 
-    Raises MissingRequirementError with all that is missing and the command to install it.
+    Raises MissingRequirementError with all that is missing and the command that installs it; ArgumentError for what is
+    no requirement.
     """
     from packaging.requirements import InvalidRequirement, Requirement  # too slow for the start of a command
 
@@ -19,7 +20,7 @@ def require(requirements: Iterable[str]) -> None:
         try:
             requirement = Requirement(line)
         except InvalidRequirement as error:
-            raise MytorchError(
+            raise ArgumentError(
                 f"requires: every entry must be a requirement such as 'mytorch-nn>=0.1', got {line!r} ({error})"
             ) from None
         try:

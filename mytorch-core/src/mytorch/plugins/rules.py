@@ -118,10 +118,10 @@ def read_settings(path: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         content = {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: must be a TOML file, got {error}; mend or remove it") from None
+        raise SettingsError(f"{path}: must be a TOML file, got {error}; fix or remove it") from None
     for key, entries in content.items():
         if key not in VARIABLES:
-            raise SettingsError(f"{path}: {key}: must be one of {', '.join(VARIABLES)}; mend or remove it")
+            raise SettingsError(f"{path}: {key}: must be one of {', '.join(VARIABLES)}; fix or remove it")
         if not isinstance(entries, list) or not all(isinstance(entry, str) and entry.strip() for entry in entries):
             raise SettingsError(
                 f'{path}: {key}: must be a list of "distribution" or "distribution:Name", got {entries!r}'

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--traceback", is_flag=True, help="Show the traceback of every part that is broken.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
-    """Import every part in a process of its own, and say what is wrong and what mends it.
+    """Import every part in a process of its own, and say what is wrong and how to fix it.
 
     Verdicts: ok, blocked (never imported), slow, duplicate (its name means another), meddling (changes torch, or
     prints, when imported), incompatible (made for another mytorch-core, never imported), broken.
@@ -54,7 +54,7 @@ def described(diagnosis: Diagnosis, traceback: bool) -> list[str]:
     if diagnosis.reason:
         lines.append(f"    {diagnosis.reason}")
     if diagnosis.remedy:
-        lines.append(f"    mend: {diagnosis.remedy}")
+        lines.append(f"    fix: {diagnosis.remedy}")
     if diagnosis.advice:
         lines.append(f"    advice to its author: {diagnosis.advice}")
     if traceback and diagnosis.traceback:

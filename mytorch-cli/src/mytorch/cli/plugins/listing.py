@@ -80,7 +80,7 @@ def table(parts: list[Part], said: Rules) -> str:
 def problems(parts: list[Part], said: Rules) -> list[str]:
     """What is wrong with the parts as far as metadata tells: a core that does not fit, a name claimed twice."""
     usable = [part for part in parts if blocked(part, said) is None]
-    found = [misfit for part in usable if (misfit := part.misfit())]
+    found = [reason for part in usable if (reason := part.incompatibility())]
     for kind, name in sorted({(part.kind, part.name) for part in usable if part.kind != "hook"}):
         same = [part for part in usable if (part.kind, part.name) == (kind, name)]
         if len(same) > 1:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from mytorch.plugins import KINDS, MytorchError, catalogue
+from mytorch.plugins import KINDS, ArgumentError, FileError, MissingRequirementError, catalogue
 
 OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "command", "hook")
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -63,7 +63,7 @@ def new(name: str, kind: str, folder: Path) -> None:
     import_name, part = import_name_of(name), part_name(name, kind)
     target = folder / name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise MytorchError(f"plugins new: {target} must not exist yet, or be an empty folder; give another name")
+        raise FileError(f"{target}: must not exist yet, or be an empty folder; give another name or --folder")
     fill_in(
         target,
         {
@@ -81,11 +81,11 @@ def new(name: str, kind: str, folder: Path) -> None:
 
 
 def fill_in(target: Path, answers: dict[str, str]) -> None:
-    """Write the templates, filled in, into a folder. Raises MytorchError if the extra is not installed."""
+    """Write the templates, filled in, into a folder. Raises MissingRequirementError if the extra is not installed."""
     try:
         from copier import run_copy
     except ImportError as error:
-        raise MytorchError(
+        raise MissingRequirementError(
             "plugins new: copier, which fills in the templates, must be installed: "
             "python -m pip install './mytorch-cli[new]'"
         ) from error
@@ -93,13 +93,13 @@ def fill_in(target: Path, answers: dict[str, str]) -> None:
 
 
 def import_name_of(name: str) -> str:
-    """The name to import a distribution by. Raises MytorchError if it cannot have one of its own."""
+    """The name to import a distribution by. Raises ArgumentError if it cannot have one of its own."""
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
-        raise MytorchError(
+        raise ArgumentError(
             f"plugins new: the name must be lower-case words with - between them, such as acme-swish, got {name!r}"
         )
     if name.startswith(("mytorch", "test")):
-        raise MytorchError(
+        raise ArgumentError(
             f"plugins new: the name must not begin with mytorch or test, got {name!r}; "
             f"give another, such as acme-{name}"
         )
@@ -110,7 +110,7 @@ def import_name_of(name: str) -> str:
         or import_name in sys.stdlib_module_names
         or importlib.util.find_spec(import_name) is not None
     ):
-        raise MytorchError(
+        raise ArgumentError(
             f"plugins new: the name must not be taken, got {name!r}, which Python, an installed module or the "
             f"templates use already; give another, such as acme-{name}"
         )
@@ -123,12 +123,12 @@ def class_name_of(name: str) -> str:
 
 
 def part_name(name: str, kind: str) -> str:
-    """The name that a part has for its users. Raises MytorchError if a part of another distribution has it."""
+    """The name that a part has for its users. Raises ArgumentError if a part of another distribution has it."""
     part = name if kind in ("command", "hook") else class_name_of(name)
     owners = [other.distribution for other in catalogue().of_kind(kind) if other.name == part]
     owners += ["mytorch-cli"] * (kind == "command" and part in COMMANDS)
     if others := sorted({owner for owner in owners if owner != name}):
-        raise MytorchError(
+        raise ArgumentError(
             f"plugins new: the {kind} {part} must not be offered already, got that of {', '.join(others)}; "
             f"give another name, such as acme-{name}"
         )

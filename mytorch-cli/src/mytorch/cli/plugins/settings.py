@@ -8,7 +8,7 @@ import click
 from mytorch.plugins import (
     DuplicateError,
     FileError,
-    MytorchError,
+    UnknownNameError,
     catalogue,
     nearest,
     read_settings,
@@ -45,7 +45,7 @@ def unblock(name: str) -> None:
     path = settings_file()
     entries = read_settings(path)["block"]
     if name not in entries:
-        raise MytorchError(f"plugins unblock: {name!r} is not blocked in {path}. {nearest(name, entries)}")
+        raise UnknownNameError(f"plugins unblock: {name!r} is not blocked in {path}. {nearest(name, entries)}")
     _edit("block", lambda held: held.remove(name))
     click.echo(f"{name} is allowed again.")
 

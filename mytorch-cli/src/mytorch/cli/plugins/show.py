@@ -31,18 +31,18 @@ def described(part: Part, said: Rules) -> str:
         "kind": part.kind,
         "name": part.name,
         "distribution": f"{part.distribution} {part.version}",
-        "needs core": part.core_requirement or "(says nothing)",
+        "needs core": part.core_requirement or "any version",
         "target": part.target,
         "file": part.file or "(not found)",
-        "says": first_docstring_line(part.target) or "-",
+        "description": first_docstring_line(part.target) or "-",
         "use": part.reference if _needs_reference(part, others, said) else part.name,
     }
     if others:
         lines["same name"] = ", ".join(other.reference for other in others)
     if rule := blocked(part, said):
         lines["blocked"] = rule
-    if misfit := part.misfit():
-        lines["cannot be used"] = misfit
+    if reason := part.incompatibility():
+        lines["cannot be used"] = reason
     width = max(map(len, lines))
     return "\n".join(f"{key:{width}}  {value}" for key, value in lines.items())
 

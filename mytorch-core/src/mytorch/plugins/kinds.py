@@ -1,6 +1,37 @@
-"""Whether an imported object can be what its entry point calls it, told by its attributes: nothing needs torch."""
+"""The kinds of parts: their entry-point groups, and whether an object is of its kind. Nothing here needs torch."""
 
 import inspect
+
+KINDS = {
+    "layer": "mytorch.layers",
+    "loss": "mytorch.losses",
+    "initializer": "mytorch.initializers",
+    "optimizer": "mytorch.optimizers",
+    "schedule": "mytorch.schedules",
+    "dataset": "mytorch.datasets",
+    "transform": "mytorch.transforms",
+    "metric": "mytorch.metrics",
+    "callback": "mytorch.callbacks",
+    "experiment": "mytorch.experiments",
+    "command": "mytorch.commands",
+    "hook": "mytorch.hooks",
+}
+"""The entry-point group of each kind."""
+
+COME_WITH = {
+    "layer": ("mytorch-nn",),
+    "loss": ("mytorch-nn",),
+    "initializer": ("mytorch-nn",),
+    "optimizer": ("mytorch-optim",),
+    "schedule": ("mytorch-optim",),
+    "dataset": ("mytorch-data",),
+    "transform": ("mytorch-data",),
+    "metric": ("mytorch-train",),
+    "callback": ("mytorch-train",),
+    "experiment": ("mytorch-experiments",),
+    "command": ("mytorch-experiments", "mytorch-data", "mytorch-testing"),
+}
+"""The distributions of this project that bring parts of a kind, for users who have not installed them."""
 
 _CLASSES = {
     "layer": ("forward", "backward", "param"),
@@ -26,8 +57,11 @@ _OBJECTS = {
 }
 
 
-def wrong_shape(kind: str, value: object) -> str | None:
-    """What an object must be and is not, as "must be ..., got ..."; None if it will do. Hooks are judged by pluggy."""
+def wrong_kind(kind: str, value: object) -> str | None:
+    """Why an imported object is not of its kind, as "must be ..., got ..."; None if it is. pluggy looks at hooks.
+
+    The attributes count and not the class: the classes of mytorch.core are not imported here.
+    """
     if kind == "dataset" and inspect.isroutine(value):  # one that reads a file and returns a data set
         return None
     if kind in _CLASSES:
@@ -35,14 +69,14 @@ def wrong_shape(kind: str, value: object) -> str | None:
         if inspect.isclass(value) and not missing:
             return None
         lacks = f" without {', '.join(missing)}" if inspect.isclass(value) else ""
-        return f"must be a class such as a subclass of {_BASES[kind]}, got {_told(value)}{lacks}"
+        return f"must be a class such as a subclass of {_BASES[kind]}, got {_described(value)}{lacks}"
     if kind == "callback" and not (inspect.isclass(value) and _has_hook(value)):
         wanted = "a class with at least one hook, such as a subclass of mytorch.plugins.Callback"
-        return f"must be {wanted}, got {_told(value)}"
+        return f"must be {wanted}, got {_described(value)}"
     if kind in _OBJECTS:
         what, attribute = _OBJECTS[kind]
         if inspect.isclass(value) or not hasattr(value, attribute):
-            return f"must be {what}, got {_told(value)}"
+            return f"must be {what}, got {_described(value)}"
     return None
 
 
@@ -50,5 +84,5 @@ def _has_hook(value: type) -> bool:
     return any(hasattr(getattr(value, name, None), "mytorch_impl") for name in dir(value))  # pluggy's mark
 
 
-def _told(value: object) -> str:
+def _described(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
