@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from mytorch.commands.experiment import experiment
-from mytorch.experiments import ExperimentError, load_experiment, train_experiment
+from mytorch.experiments import load_experiment, train_experiment
 from mytorch.experiments.new.new_experiment import new_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
+from mytorch.plugins import FileError
 
 pytest.importorskip("pyarrow", reason="pyarrow comes with mytorch-data[tables]")
 
@@ -180,7 +181,7 @@ def test_bad_input_is_told_in_a_line_and_nothing_is_written(folder, name, text, 
 def test_what_exists_is_kept_unless_forced(folder):
     flowers(folder / "flowers.csv")
     (folder / "flowers.toml").write_text("mine")
-    with pytest.raises(ExperimentError, match=r"flowers.toml: must be a new file, got a file that exists; choose"):
+    with pytest.raises(FileError, match=r"flowers.toml: must be a new file, got one that exists; choose"):
         new_experiment("flowers.csv", "kind")
     assert (folder / "flowers.toml").read_text() == "mine"
     new_experiment("flowers.csv", "kind", force=True)
@@ -190,15 +191,15 @@ def test_what_exists_is_kept_unless_forced(folder):
 @pytest.mark.parametrize(
     ("output", "told"),
     [
-        ("x.txt", "x.txt: an experiment's name must end in .toml, got '.txt'"),
+        ("x.txt", "x.txt: name must end in .toml, got .txt"),
         ("gone/x.toml", "gone/x.toml: its folder must exist; create it with: mkdir -p gone"),
-        ("folder.toml", "folder.toml: must be a new file, got a folder"),
+        ("folder.toml", "folder.toml: must be a file, got a folder"),
     ],
 )
 def test_where_no_experiment_can_be_written(folder, output, told):
     flowers(folder / "flowers.csv")
     (folder / "folder.toml").mkdir()
-    with pytest.raises(ExperimentError, match=told):
+    with pytest.raises(FileError, match=told):
         new_experiment("flowers.csv", "kind", output, force=True)
 
 

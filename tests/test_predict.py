@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -217,12 +218,17 @@ def test_an_extra_column_is_named_and_left_out(place, run, tmp_path):
 
 
 def test_a_disk_that_is_full(place, run, tmp_path):
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no device that is always full")
-    write(tmp_path / "new.csv", rows_of(3, 5), ["height", "width", "colour"])
-    (tmp_path / "out.csv.part").symlink_to("/dev/full")
-    said = mytorch(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv", status=1)
-    assert "out.csv: must be writable, got [Errno 28] No space left on device" in said
+    resource = pytest.importorskip("resource", reason="this system has no limit for the size of files")
+    write(tmp_path / "new.csv", rows_of(300, 5), ["height", "width", "colour"])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # the command inherits both
+    try:
+        said = mytorch(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv", status=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "out.csv: must be writable, got File too large" in said
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
 
 

@@ -11,7 +11,7 @@ from mytorch.commands.explain import explain
 from mytorch.core import ArgumentError, StateError
 from mytorch.experiments import ExperimentError, Recorder, RunError, train_experiment
 from mytorch.experiments.explain_experiment import explain_experiment
-from mytorch.plugins import UnknownNameError, hookimpl
+from mytorch.plugins import FileError, UnknownNameError, hookimpl
 from mytorch.train import fit
 
 
@@ -64,8 +64,8 @@ def test_page(call, tmp_path):
     first = (tmp_path / "step.html").read_text(encoding="utf-8")
     assert "points: one training step, batch 1 of 50, the first weights of seed 0" in first
     result = call("points", "--html", "step.html")
-    assert isinstance(result.exception, RunError)
-    assert "step.html: exists already; choose another name, or replace it with --force" in str(result.exception)
+    assert isinstance(result.exception, FileError)
+    assert "step.html: must be a new file, got one that exists; choose another name" in str(result.exception)
     assert (tmp_path / "step.html").read_text(encoding="utf-8") == first
     assert call("points", "--html", "step.html", "--force").exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["step.html"]
@@ -83,7 +83,7 @@ def test_page(call, tmp_path):
         (["poinst"], UnknownNameError, "Nearest: points"),
         (["gone.toml"], ExperimentError, "got no such file: gone.toml"),
         (["points", "--set", "batch_size=0"], ExperimentError, "batch_size: must be greater than or equal to 1"),
-        (["points", "--html", "gone/step.html"], RunError, "its folder must exist; create it with: mkdir -p gone"),
+        (["points", "--html", "gone/step.html"], FileError, "its folder must exist; create it with: mkdir -p gone"),
         (["points", "--html", "page.html", "--set", "epochs=x"], ExperimentError, "epochs: must be a valid integer"),
     ],
 )

@@ -13,6 +13,7 @@ from mytorch.experiments import Recorder, RunError, train_experiment
 from mytorch.experiments import export_step as export
 from mytorch.experiments.export_step import ExportError, export_step
 from mytorch.experiments.file.build import build
+from mytorch.plugins import FileError
 from mytorch.train import fit
 from mytorch.train.step import step
 
@@ -58,9 +59,9 @@ def test_the_package_trains_as_eager_steps_do(run, tmp_path):
 def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_compile", lambda *_given: pytest.fail("must not compile"))
     (tmp_path / "there.pt2").write_text("")
-    with pytest.raises(RunError, match=r"there.pt2: must be a new file, got one that exists; delete it or choose"):
+    with pytest.raises(FileError, match=r"there.pt2: must be a new file, got one that exists; choose another name"):
         export_step(run.path, tmp_path / "there.pt2")
-    with pytest.raises(RunError, match=r"step.so: name must end in .pt2, as torch's packages do, got .so"):
+    with pytest.raises(FileError, match=r"step.so: name must end in .pt2, got .so"):
         export_step(run.path, tmp_path / "step.so")
     rows = build(run.experiment).batches.rows
     with pytest.raises(

@@ -12,7 +12,7 @@ from mytorch.core import DescriptionError
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.experiments import Recorder, RunError, load
 from mytorch.experiments.callbacks import recorder as implementation
-from mytorch.plugins import StopTraining, hookimpl
+from mytorch.plugins import FileError, StopTraining, hookimpl
 from mytorch.train import ErrorRate, NotFiniteError, fit, load_model
 from mytorch.train import weights as weights_file
 
@@ -208,7 +208,7 @@ def test_what_json_cannot_hold_fails_before_the_first_step(tmp_path):
     data = Line(8)
     data.preparation = {"shift": torch.zeros(1)}
     net = Chain(Dense(1, 1))
-    with pytest.raises(RunError, match=r"data.json: contents must be what JSON can hold"):
+    with pytest.raises(FileError, match=r"data.json: contents must be what JSON can hold"):
         fit(
             net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=4, hooks=[Recorder(tmp_path)], quiet=True
         )
@@ -222,7 +222,7 @@ def test_a_full_disk_ends_the_run_and_names_the_file(tmp_path, monkeypatch):
     def fill(run):
         monkeypatch.setattr(weights_file, "save_file", full)
 
-    with pytest.raises(RunError, match=r"weights.safetensors: must be writable, got \[Errno 28\]"):
+    with pytest.raises(FileError, match=r"weights.safetensors: must be writable, got No space left on device"):
         train(tmp_path, hooks=[Act("epoch_ended", fill)])
     assert not list(only(tmp_path).glob("*.part"))
     load_model(only(tmp_path))

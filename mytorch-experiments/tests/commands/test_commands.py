@@ -18,7 +18,7 @@ from mytorch.commands.runs import runs
 from mytorch.commands.train import complete_experiment, train
 from mytorch.experiments import ExperimentError, RunError
 from mytorch.experiments.predict.judge import Judgement
-from mytorch.plugins import MissingRequirementError, SettingsError, UnknownNameError
+from mytorch.plugins import FileError, MissingRequirementError, SettingsError, UnknownNameError
 from mytorch.train.compiled import EngineWarning
 
 
@@ -71,7 +71,7 @@ def test_the_numbers_are_told_before_the_figures_fail(call, tmp_path):
     (folder,) = (tmp_path / "runs").iterdir()
     (tmp_path / "file").write_text("")
     result = call(evaluate, folder, "--json", "--figures", "file/below")
-    assert isinstance(result.exception, RunError)
+    assert isinstance(result.exception, FileError)
     assert "file/below: must be a folder that can be written" in str(result.exception)
     assert json.loads(result.stdout)["rows"] == 50
 
@@ -97,7 +97,9 @@ def test_predict(call, trained, tmp_path):
     result = call(predict, trained, "rows.csv", "--output", "out.csv")
     assert (result.stdout, result.exit_code) == ("Wrote 2 predictions to out.csv\n", 0)
     assert (tmp_path / "out.csv").read_text().startswith("prediction,probability_below,probability_above\n")
-    assert "exists already" in str(call(predict, trained, "rows.csv", "--output", "out.csv").exception)
+    assert "must be a new file, got one that exists" in str(
+        call(predict, trained, "rows.csv", "--output", "out.csv").exception
+    )
     assert call(predict, trained, "rows.csv", "--output", "out.csv", "--force").exit_code == 0
 
 
@@ -140,7 +142,7 @@ def test_compare(call, trained, tmp_path):
     assert result.stdout.splitlines()[-1] == "Drew compare.png"
     assert (tmp_path / "compare.png").is_file()
     result = call(runs, "compare", trained, trained)
-    assert "compare.png: exists already" in str(result.exception)
+    assert "compare.png: must be a new file" in str(result.exception)
     assert result.stdout == ""
     assert call(runs, "compare", trained, trained, "--force").exit_code == 0
     result = call(runs, "compare", trained, "gone", "--output", "other.png")

@@ -7,10 +7,11 @@ from PIL import Image
 from toy_parts import Dense, Line, Points, Table
 
 from mytorch.core import Module, ShapeError
-from mytorch.experiments import RunError, draw_decision_boundary
+from mytorch.experiments import draw_decision_boundary
 from mytorch.experiments.figures import decision_boundary as implementation
 from mytorch.experiments.figures.decision_boundary import animate_decision_boundary
 from mytorch.experiments.figures.plane import Plane
+from mytorch.plugins import FileError
 
 
 class Stripes(Module):
@@ -91,7 +92,7 @@ def test_what_has_no_boundary(tmp_path):
 
 
 def test_a_folder_that_is_missing(tmp_path):
-    with pytest.raises(RunError, match=r"boundary.png: must be writable"):
+    with pytest.raises(FileError, match=r"boundary.png: must be writable"):
         draw_decision_boundary(Dense(2, 2), Points(5), tmp_path / "none" / "boundary.png")
 
 

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from mytorch.experiments import RunError
 from mytorch.experiments.figures.figures import draw_history, draw_quantity, finish, new_figure, plot_series
+from mytorch.plugins import FileError
 
 HISTORY = [
     {"epoch": 1, "train_loss": 0.3, "test_loss": 0.4, "train_error_rate": 0.2, "test_error_rate": 0.3},
@@ -61,7 +61,7 @@ def test_nothing_to_draw(tmp_path):
 
 
 def test_a_figure_that_cannot_be_written(tmp_path, monkeypatch):
-    with pytest.raises(RunError, match=r"loss.png: must be writable, got"):
+    with pytest.raises(FileError, match=r"loss.png: must be writable, got"):
         draw_history(HISTORY, tmp_path / "none")
 
     def full(figure, path, **_):
@@ -69,7 +69,7 @@ def test_a_figure_that_cannot_be_written(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", full)
-    with pytest.raises(RunError, match=r"loss.png: must be writable, got .*No space left"):
+    with pytest.raises(FileError, match=r"loss.png: must be writable, got .*No space left"):
         draw_history(HISTORY, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from mytorch.experiments import RunError
 from mytorch.experiments.figures.judgement_figures import draw_judgement
 from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import Confusion, Residuals
 from mytorch.experiments.tables.judgement_table import mistakes, show_judgement
+from mytorch.plugins import FileError
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -34,7 +34,7 @@ def of_numbers(outputs=1, rows=200):
 def drawn(monkeypatch):
     figures = {}
     monkeypatch.setattr(
-        Figure, "savefig", lambda figure, path, **_: (figures.update({path.name: figure}), path.touch())
+        Figure, "savefig", lambda figure, path, **_: (figures.update({path.name.split(".")[1]: figure}), path.touch())
     )
     return figures
 
@@ -72,20 +72,20 @@ def test_a_confusion_has_numbers_and_names_while_they_fit(tmp_path, drawn):
     for count, numbers, named in [(3, 9, 3), (20, 0, 20), (100, 0, None)]:
         judgement = of_classes(count)
         draw_judgement(judgement, tmp_path, None, None)
-        axes = drawn["confusion.png.part"].axes[0]
+        axes = drawn["confusion"].axes[0]
         assert len(axes.texts) == numbers
         shown = [text.get_text() for text in axes.get_yticklabels() if text.get_text().startswith("class")]
         assert len(shown) == (named or 0)
     judgement = of_classes(2)
     draw_judgement(judgement, tmp_path, None, None)
-    texts = [int(text.get_text()) for text in drawn["confusion.png.part"].axes[0].texts]
+    texts = [int(text.get_text()) for text in drawn["confusion"].axes[0].texts]
     assert texts == judgement.confusion.counts.flatten().tolist()
 
 
 def test_calibration_shows_what_is_counted(tmp_path, drawn):
     judgement = of_classes(2)
     draw_judgement(judgement, tmp_path, None, None)
-    upper, lower = drawn["calibration.png.part"].axes
+    upper, lower = drawn["calibration"].axes
     confusion = judgement.confusion
     filled = confusion.rows > 0
     assert list(upper.lines[1].get_xdata()) == (confusion.confidence[filled] / confusion.rows[filled]).tolist()
@@ -95,7 +95,7 @@ def test_calibration_shows_what_is_counted(tmp_path, drawn):
 
 def test_residuals_of_several_outputs_and_many_rows(tmp_path, drawn):
     draw_judgement(of_numbers(8, 6000), tmp_path, None, None)
-    figure = drawn["residuals.png.part"]
+    figure = drawn["residuals"]
     assert len(figure.axes) == 12
     assert figure.get_suptitle().endswith("; 2 more outputs are not drawn")
     assert len(figure.axes[0].collections[0].get_offsets()) == 5000
@@ -117,7 +117,7 @@ def test_nothing_to_draw(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"file: must be a folder that can be written, got"):
+    with pytest.raises(FileError, match=r"file: must be a folder that can be written, got"):
         draw_judgement(of_classes(2), tmp_path, tmp_path / "file", None)
 
 

@@ -172,7 +172,7 @@ def test_a_split_needs_the_distribution_that_splits(content, monkeypatch):
     content["data"]["split"] = {"test": 0.25}
     parts = [part for part in catalogue() if part.distribution != "mytorch-data"]
     monkeypatch.setattr(catalogue(), "_parts", parts)
-    with pytest.raises(UnknownNameError, match=r"mytorch-data offers it: python -m pip install ./mytorch-data"):
+    with pytest.raises(UnknownNameError, match=r"come with mytorch-data: python -m pip install ./mytorch-data"):
         built(content)
 
 

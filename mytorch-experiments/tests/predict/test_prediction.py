@@ -13,7 +13,7 @@ from mytorch.core import ArgumentError, ShapeError
 from mytorch.experiments import Recorder, RunError, load, train_experiment
 from mytorch.experiments.predict.new_rows import without_target
 from mytorch.experiments.predict.prediction import head_of, predict_batches, predicting, write_predictions
-from mytorch.plugins import UnknownNameError, catalogue
+from mytorch.plugins import FileError, UnknownNameError, catalogue
 from mytorch.train import NotFiniteError, fit
 
 
@@ -229,15 +229,18 @@ def test_an_output_that_must_not_be_written(run, rows, tmp_path):
     taken.write_text("mine")
     folder.mkdir()
     for output, text in [
-        (tmp_path / "out.txt", r"out.txt: must be a file whose name ends in .csv"),
+        (tmp_path / "out.txt", r"out.txt: name must end in .csv, got .txt"),
         (folder, r"folder.csv: must be a file, got a folder; name a file in it"),
         (tmp_path / "none/out.csv", r"out.csv: its folder must exist; create it with: mkdir -p .*none"),
-        (taken, r"taken.csv: exists already; choose another name, or replace it with --force"),
+        (
+            taken,
+            r"taken.csv: must be a new file, got one that exists; choose another name, or replace it with --force",
+        ),
     ]:
-        with pytest.raises(RunError, match=text):
+        with pytest.raises(FileError, match=text):
             write_predictions(run, rows, output)
     assert taken.read_text() == "mine"
-    with pytest.raises(RunError, match=r"rows.csv: must be another file than the rows to predict"):
+    with pytest.raises(FileError, match=r"rows.csv: must be another file than the rows to predict"):
         write_predictions(run, rows, rows, force=True)
     assert rows.read_text() == ROWS
     assert write_predictions(run, rows, taken, force=True) == 3
@@ -270,7 +273,7 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(run, rows, tmp_path, monkey
 
     monkeypatch.setattr(Path, "open", full)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(RunError, match=r"out.csv: must be writable, got .*No space left on device"):
+    with pytest.raises(FileError, match=r"out.csv: must be writable, got .*No space left on device"):
         write_predictions(run, rows, tmp_path / "out.csv")
     assert sorted(tmp_path.iterdir()) == before
 

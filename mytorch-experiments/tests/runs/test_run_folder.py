@@ -10,6 +10,7 @@ import pytest
 from mytorch.experiments import RunError
 from mytorch.experiments.runs import run_folder as implementation
 from mytorch.experiments.runs.run_folder import RunFolder
+from mytorch.plugins import FileError
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def test_a_name_that_is_no_file_name(tmp_path):
 
 def test_a_parent_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"file: must be a folder in which runs can be written, got .*exists"):
+    with pytest.raises(FileError, match=r"file: must be a folder that can be written, got .*exists"):
         RunFolder.create(tmp_path / "file", "disk")
-    with pytest.raises(RunError, match="must be a folder in which runs can be written"):
+    with pytest.raises(FileError, match="must be a folder that can be written"):
         RunFolder.create(tmp_path / "file" / "below", "disk")
 
 
@@ -105,7 +106,7 @@ def test_a_full_disk_leaves_no_half_file(folder, monkeypatch):
         "summary.json": lambda: folder.write_json("summary.json", {"status": "finished"}),
         "experiment.toml": lambda: folder.write_experiment("name = 'x'"),
     }.items():
-        with pytest.raises(RunError, match=rf"{name}: must be writable, got \[Errno 28\] No space left on device"):
+        with pytest.raises(FileError, match=rf"{name}: must be writable, got No space left on device"):
             act()
     assert {path.name: path.read_bytes() for path in folder.path.iterdir()} == before
 
@@ -117,7 +118,7 @@ def test_json_is_strict(folder):
         "last": {"loss": None, "lr": 0.1},
         "list": [None, 1],
     }
-    with pytest.raises(RunError, match=r"data.json: contents must be what JSON can hold, got .*object"):
+    with pytest.raises(FileError, match=r"data.json: contents must be what JSON can hold, got .*object"):
         folder.write_json("data.json", {"preparation": object()})
     assert not (folder.path / "data.json").exists()
 
@@ -130,5 +131,5 @@ def test_damaged_json(folder):
 
 def test_figures_that_cannot_be_made(folder):
     (folder.path / "figures").write_text("")
-    with pytest.raises(RunError, match="figures: must be writable"):
+    with pytest.raises(FileError, match="figures: must be a folder that can be written, got File exists"):
         _ = folder.figures

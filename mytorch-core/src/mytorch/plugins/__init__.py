@@ -16,7 +16,7 @@ from mytorch.plugins.errors import (
     UnknownNameError,
     nearest,
 )
-from mytorch.plugins.files import refuse_overwrite, whole_file, write_file
+from mytorch.plugins.files import make_folder, refuse_overwrite, whole_file, write_file
 from mytorch.plugins.hooks import Hooks, StopTraining
 from mytorch.plugins.kinds import KINDS
 from mytorch.plugins.requirements import require
@@ -52,6 +52,7 @@ __all__ = [
     "first_docstring_line",
     "hookimpl",
     "install_command",
+    "make_folder",
     "nearest",
     "parse_setting",
     "read_settings",

@@ -28,6 +28,15 @@ def refuse_overwrite(path: Path, force: bool = False, suffixes: tuple[str, ...] 
             )
 
 
+def make_folder(path: Path) -> Path:
+    """The folder of this path, made with those above it if it is not there. Raises FileError if it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{path}: must be a folder that can be written, got {error.strerror or error}") from error
+    return path
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a whole file, replacing one that exists. Text is written as UTF-8, its line breaks as they are.
 

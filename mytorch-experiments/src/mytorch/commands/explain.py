@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mytorch.commands.train import complete_experiment, overrides_option
-from mytorch.plugins import parse_setting
+from mytorch.plugins import parse_setting, refuse_overwrite, write_file
 
 
 @click.command()
@@ -31,14 +31,12 @@ def explain(source: str, batch: int, html: Path | None, settings: tuple[str, ...
     from rich.console import Console
 
     from mytorch.experiments.explain_experiment import explain_experiment
-    from mytorch.experiments.output_file import require_free
-    from mytorch.train.weights import write_text
 
     if html is not None:
-        require_free(html, force)
+        refuse_overwrite(html, force)
     explanation = explain_experiment(source, dict(map(parse_setting, settings)), batch)
     if html is None:
         Console().print(explanation)
         return
-    write_text(html, explanation.page())
+    write_file(html, explanation.page())
     click.echo(f"Page written to {html}")

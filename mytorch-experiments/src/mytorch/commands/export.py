@@ -28,7 +28,8 @@ def export() -> None:
     help="The package to write.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows of a batch.  [default: the experiment's]")
-def step(run: Path, output: Path, batch_size: int | None) -> None:
+@click.option("--force", is_flag=True, help="Replace the package if it exists.")
+def step(run: Path, output: Path, batch_size: int | None, force: bool) -> None:
     """Compile the training step of a run into a package that trains without Python.
 
     RUN is the folder that `mytorch train` made. The package holds two programs of torch's AOTInductor: "start" gives
@@ -42,7 +43,7 @@ def step(run: Path, output: Path, batch_size: int | None) -> None:
     """
     from mytorch.experiments.export_step import export_step
 
-    layout = export_step(run, output, batch_size)
+    layout = export_step(run, output, batch_size, force)
     carry = ", ".join(f"{part['dtype']} ({part['size']},)" for part in layout["carry"])
     batch = ", ".join(f"{leaf['dtype']} {tuple(leaf['shape'])}" for leaf in layout["batch"])
     settings = ", ".join(f"{setting['name']} = {setting['value']:g}" for setting in layout["settings"])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mytorch.plugins import refuse_overwrite
+
 if TYPE_CHECKING:
     from mytorch.experiments.runs.compare_runs import RunComparison
 
@@ -84,11 +86,10 @@ def compare(a: Path, b: Path, output: Path, force: bool) -> None:
       mytorch runs compare runs/disk-20260101-120000 runs/disk-20260101-130000 --output compare.png
     """
     from mytorch.experiments.figures.runs_figure import draw_comparison
-    from mytorch.experiments.output_file import require_free
     from mytorch.experiments.runs.compare_runs import compare_runs
     from mytorch.experiments.tables.runs_table import show_comparison
 
-    require_free(output, force, ".png")
+    refuse_overwrite(output, force, suffixes=(".png",))
     comparison: RunComparison = compare_runs(a, b)
     show_comparison(comparison)
     click.echo(f"\nDrew {draw_comparison(comparison, output)}")

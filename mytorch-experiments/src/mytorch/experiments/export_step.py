@@ -20,13 +20,13 @@ from torch.utils import _pytree as pytree
 from mytorch.core import MytorchError
 from mytorch.experiments.file.build import Setup, build, threads
 from mytorch.experiments.runs.run import load
+from mytorch.plugins import refuse_overwrite, whole_file
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import difference
 from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.trace import Recipe, changing_settings, tracing
 from mytorch.train.errors import RunError
 from mytorch.train.step import step
-from mytorch.train.weights import whole
 
 STEP, START = "model", "start"
 """The two programs of a package; "model" is the one that is loaded unless told otherwise."""
@@ -38,22 +38,21 @@ class ExportError(MytorchError, RuntimeError):
     """A training step cannot be exported; the text says why."""
 
 
-def export_step(run: str | Path, output: str | Path, batch_size: int | None = None) -> dict[str, Any]:
+def export_step(
+    run: str | Path, output: str | Path, batch_size: int | None = None, force: bool = False
+) -> dict[str, Any]:
     """Write one training step of a run's experiment as an AOTInductor package, and return its layout.
 
     The program "model" takes the flat tensors of parameters, buffers and optimizer state (one a dtype), the settings
     (count,) in float64, and the tensors of a batch; it returns the new flat tensors and the loss. The program "start"
     takes nothing and returns the flat tensors of the run's last weights and of a fresh optimizer.
 
-    batch_size: rows of a batch; the experiment's if None.
-    Raises RunError for a run without an experiment, or a file that exists or cannot be written; ExportError for a
-    step that cannot be compiled, or whose optimizer does not start from zeros.
+    batch_size: rows of a batch; the experiment's if None.  force: whether `output` may be replaced.
+    Raises RunError for a run without an experiment; FileError for a file that exists or cannot be written; ExportError
+    for a step that cannot be compiled, or whose optimizer does not start from zeros.
     """
     output = Path(output)
-    if output.suffix != ".pt2":
-        raise RunError(f"{output}: name must end in .pt2, as torch's packages do, got {output.suffix or 'no ending'}")
-    if output.exists():
-        raise RunError(f"{output}: must be a new file, got one that exists; delete it or choose another name")
+    refuse_overwrite(output, force, suffixes=(".pt2",))
     setup = _load(run, batch_size)
     with threads(setup.experiment.threads), torch.inference_mode(False), torch.no_grad():
         trial = _try(setup)
@@ -70,7 +69,7 @@ def export_step(run: str | Path, output: str | Path, batch_size: int | None = No
                     f"export: the optimizer must start as if its state had been 0, got a "
                     f"{type(setup.optimizer).__name__} whose first step is another ({wrong}); SGD's is with dampening"
                 )
-            with whole(output) as beside:
+            with whole_file(output) as beside:
                 copyfile(path, beside)
     return layout
 

@@ -1,10 +1,11 @@
 """What can go wrong with a training, or with a model on disk."""
 
 from mytorch.core import MytorchError
+from mytorch.plugins import FileError
 
 
-class RunError(MytorchError, OSError):
-    """A run folder cannot be written or read; the text names the file and the way out."""
+class RunError(FileError):
+    """A run, or a model on disk, is missing or damaged; the text names the file and the way out."""
 
 
 class NotFiniteError(MytorchError, ArithmeticError):

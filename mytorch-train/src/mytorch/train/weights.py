@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mytorch.core import DescriptionError, Module, MytorchError, describe, rebuild
+from mytorch.plugins import whole_file, write_file
 from mytorch.train.errors import RunError
 
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
@@ -22,23 +22,26 @@ _ARGUMENT = "argument:"
 def save_model(net: Module, folder: Path) -> None:
     """Write `model.json` and `weights.safetensors`; a tied parameter is stored once.
 
-    Raises DescriptionError for an argument that JSON cannot hold, RunError if a file cannot be written.
+    Raises DescriptionError for an argument that JSON cannot hold, FileError if a file cannot be written.
     """
     description, arguments = describe(net)
     save_weights(net, arguments, folder)
-    write_text(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
+    write_file(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
 
 
 def save_weights(net: Module, arguments: Mapping[str, Tensor], folder: Path) -> None:
-    """Write `weights.safetensors` alone. The file is whole at every moment: it is written beside and then moved."""
+    """Write `weights.safetensors` alone. The file is whole at every moment."""
     tensors = {f"{_ARGUMENT}{path}": value for path, value in arguments.items()}
     seen: set[int] = set()
     for name, held in net.named_state():
         if id(held) not in seen:
             seen.add(id(held))
             tensors[name] = held.value
-    with whole(folder / WEIGHTS_FILE) as beside:
-        save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, beside)
+    with whole_file(folder / WEIGHTS_FILE) as beside:
+        try:
+            save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, beside)
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(str(error)) from error
 
 
 def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
@@ -91,27 +94,3 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path}: this file is missing; is {path.parent} a run folder?") from None
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: must be a whole JSON file, got {error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole at every moment. Raises RunError."""
-    with whole(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` if nothing went wrong, else it is removed.
-
-    Raises RunError for a full disk and the like.
-    """
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        yield beside
-        beside.replace(path)
-    except BaseException as error:  # Ctrl-C too leaves no half file
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        if isinstance(error, (OSError, SafetensorError)):
-            raise RunError(f"{path}: must be writable, got {error}") from error
-        raise

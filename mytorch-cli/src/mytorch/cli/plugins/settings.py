@@ -7,9 +7,9 @@ import click
 
 from mytorch.plugins import (
     DuplicateError,
-    FileError,
     UnknownNameError,
     catalogue,
+    make_folder,
     nearest,
     read_settings,
     settings_file,
@@ -98,8 +98,5 @@ def _edit(key: str, change: Callable[[list[str]], None]) -> None:
     if key not in document:
         document[key] = tomlkit.array()
     change(cast("list[str]", document[key]))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{path}: its folder must be writable, got {error.strerror}") from error
+    make_folder(path.parent)
     write_file(path, tomlkit.dumps(document))

@@ -12,9 +12,9 @@ from torch import Tensor
 from mytorch.core import Module, ShapeError
 from mytorch.experiments.figures.figures import new_figure, save
 from mytorch.experiments.figures.plane import Plane, Points, obstacle, sample
+from mytorch.plugins import whole_file
 from mytorch.train.evaluation import evaluate
 from mytorch.train.metrics.metrics import ErrorRate
-from mytorch.train.weights import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def animate_decision_boundary(plane: Plane, frames: Sequence[Frame], path: Path)
     palette = images[-1].quantize(128)
     drawn = [image.quantize(palette=palette, dither=Dither.NONE) for image in images]
     durations = [FRAME_MILLISECONDS] * (len(drawn) - 1) + [LAST_MILLISECONDS]
-    with whole(path) as beside:
+    with whole_file(path) as beside:
         drawn[0].save(beside, "GIF", save_all=True, append_images=drawn[1:], duration=durations, loop=0)
     return path
 

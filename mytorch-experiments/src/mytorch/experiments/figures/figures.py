@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mytorch.train.weights import whole
+from mytorch.plugins import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def finish(axes: Axes, title: str, ylabel: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure. Raises RunError."""
-    with whole(path) as beside:
+    """Write a figure. Raises FileError."""
+    with whole_file(path) as beside:
         figure.savefig(beside, dpi=150, format="png")
     return path

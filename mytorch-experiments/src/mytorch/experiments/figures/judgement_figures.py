@@ -15,7 +15,7 @@ from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import BINS, Confusion, Residuals
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.experiments.tables.judgement_table import short
-from mytorch.train.errors import RunError
+from mytorch.plugins import make_folder
 
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40
 """Up to so many classes the cells of a confusion matrix have numbers, and its sides names."""
@@ -43,16 +43,8 @@ def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: P
         figures["residuals"] = _residuals(judgement.residuals, title)
     if not figures:
         return []
-    place = RunFolder(run).figures if folder is None else _made(folder)
+    place = RunFolder(run).figures if folder is None else make_folder(folder)
     return [save(figure, place / f"{before}{name}{behind}.png") for name, figure in figures.items()]
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: must be a folder that can be written, got {error}") from error
-    return folder
 
 
 def _confusion(confusion: Confusion, title: str) -> Figure:

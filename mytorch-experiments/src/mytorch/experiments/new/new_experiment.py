@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.new.experiment_text import SHOWN, columns_of, comment, named, write_experiment
 from mytorch.experiments.new.table_look import Look, look_at
 from mytorch.experiments.new.table_recipe import choose_recipe
-from mytorch.train.weights import write_text
+from mytorch.plugins import refuse_overwrite, write_file
 
 
 def new_experiment(
@@ -31,26 +30,12 @@ def new_experiment(
     """
     path = Path(path)
     output = Path(f"{path.stem}.toml" if output is None else output)
-    _require_free(output, force)
+    refuse_overwrite(output, force, suffixes=(".toml",))
     look = look_at(path, target, task, reading or {})
     text = write_experiment(look, choose_recipe(look.rows, look.width, look.task), output, reading or {})
-    _require_free(output, force)
-    write_text(output, text)
+    refuse_overwrite(output, force, suffixes=(".toml",))
+    write_file(output, text)
     return look, output
-
-
-def _require_free(output: Path, force: bool) -> None:
-    if output.suffix != ".toml":
-        raise ExperimentError(
-            f"{output}: an experiment's name must end in .toml, got {output.suffix or 'no suffix'!r}"
-        )
-    if output.is_dir() or (output.exists() and not force):
-        what = "a folder" if output.is_dir() else "a file that exists"
-        raise ExperimentError(
-            f"{output}: must be a new file, got {what}; choose another with --output, or use --force"
-        )
-    if not output.parent.is_dir():
-        raise ExperimentError(f"{output}: its folder must exist; create it with: mkdir -p {output.parent}")
 
 
 def found(look: Look) -> list[str]:

@@ -11,8 +11,7 @@ from torch import Tensor
 from mytorch.experiments.figures.figures import TEST, TRAIN, finish, new_figure, plot_series, save
 from mytorch.experiments.parity.compare import EPOCH_TOLERANCE, STEP_TOLERANCE, Comparison, SeedResult, summarise
 from mytorch.experiments.parity.lockstep import History
-from mytorch.train.errors import RunError
-from mytorch.train.weights import write_text
+from mytorch.plugins import make_folder, write_file
 
 
 def verdict(result: SeedResult) -> str:
@@ -40,11 +39,8 @@ def table(comparison: Comparison) -> str:
 
 
 def write_report(comparison: Comparison, folder: Path) -> Path:
-    """Write figures 1, 2 and 3 and `report.md`, which shows them. Returns the page's path. Raises RunError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: must be a folder that can be written, got {error}") from error
+    """Write figures 1, 2 and 3 and `report.md`, which shows them. Returns the page's path. Raises FileError."""
+    make_folder(folder)
     figures = [*_draw_data(comparison, folder), _draw_judged(comparison, folder), _draw_loss(comparison, folder)]
     experiment = comparison.experiment
     seeds = [result.seed for result in comparison.seeds]
@@ -60,7 +56,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
         *(f"![{caption}]({path.name})\n\n{caption}" for path, caption in figures),
     ]
     path = folder / "report.md"
-    write_text(path, "\n\n".join(page) + "\n")
+    write_file(path, "\n\n".join(page) + "\n")
     return path
 
 

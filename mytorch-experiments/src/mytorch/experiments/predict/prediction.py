@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 
 from mytorch.experiments.file.build import threads
-from mytorch.experiments.output_file import require_free
 from mytorch.experiments.predict.head import Head, Predictions, head_for
 from mytorch.experiments.predict.new_rows import rows_of
+from mytorch.plugins import FileError, refuse_overwrite, whole_file
 from mytorch.train.batches import Batches, call
 from mytorch.train.engine import require_engine
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import EVALUATION_BATCH, judging, predict
-from mytorch.train.weights import whole
 
 if TYPE_CHECKING:
     from mytorch.experiments.runs.run import Run
@@ -104,17 +103,17 @@ def write_predictions(
 
     Classes: `prediction`, the label, and `probability_LABEL` for each class. Numbers: `prediction`, or `prediction_0`
     and so on for several.
-    Raises RunError if `output` exists (unless `force`), cannot be written, or is `source`.
+    Raises FileError if `output` exists (unless `force`), cannot be written, or is `source`; RunError without rows.
     """
-    require_free(output, force, ".csv")
+    refuse_overwrite(output, force, suffixes=(".csv",))
     if output.exists() and source.exists() and output.samefile(source):
-        raise RunError(f"{output}: must be another file than the rows to predict; choose another name")
+        raise FileError(f"{output}: must be another file than the rows to predict; choose another name")
     with predicting(run, engine) as outputs_of:
         batches, rows = predict_batches(run, source, batch_size, outputs_of), 0
         first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
         if first is None:
             raise RunError(f"{source}: must have at least one row, got none")
-        with whole(output) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        with whole_file(output) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(_header(first))
             for predictions in chain([first], batches):

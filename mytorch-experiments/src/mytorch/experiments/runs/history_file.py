@@ -9,7 +9,7 @@ from errno import ENOSPC
 from io import FileIO
 from pathlib import Path
 
-from mytorch.train.errors import RunError
+from mytorch.plugins import FileError
 
 
 class HistoryFile:
@@ -23,7 +23,7 @@ class HistoryFile:
         self._file: FileIO | None = None
 
     def add(self, record: Mapping[str, float]) -> None:
-        """Write a line. Raises RunError, without half a line in the file, if it cannot be written whole."""
+        """Write a line. Raises FileError, without half a line in the file, if it cannot be written whole."""
         line = ",".join(str(record.get(column, "")) for column in self.columns) + "\n"  # numbers: nothing to quote
         size = 0
         try:
@@ -34,7 +34,7 @@ class HistoryFile:
         except OSError as error:
             with suppress(OSError):
                 os.truncate(self.path, size)
-            raise RunError(f"{self.path}: must be writable, got {error}") from error
+            raise FileError(f"{self.path}: must be writable, got {error.strerror or error}") from error
 
     def _opened(self) -> tuple[FileIO, int]:
         """The file and its size; opened anew if it has no name any more, since it was deleted or replaced."""
@@ -47,10 +47,10 @@ class HistoryFile:
         return self._file, os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
-        """Let go of the file; a line that is added later opens it again. Raises RunError if the system refuses."""
+        """Let go of the file; a line that is added later opens it again. Raises FileError if the system refuses."""
         file, self._file = self._file, None
         try:
             if file is not None:
                 file.close()
         except OSError as error:
-            raise RunError(f"{self.path}: must be writable, got {error}") from error
+            raise FileError(f"{self.path}: must be writable, got {error.strerror or error}") from error

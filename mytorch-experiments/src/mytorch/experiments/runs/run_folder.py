@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mytorch.plugins import FileError, make_folder, write_file
 from mytorch.train.errors import RunError
-from mytorch.train.weights import read_json, write_text
+from mytorch.train.weights import read_json
 
 EXPERIMENT_FILE, DATA_FILE, HISTORY_FILE, SUMMARY_FILE, FIGURES = (
     "experiment.toml",
@@ -31,20 +32,19 @@ class RunFolder:
 
     @classmethod
     def create(cls, parent: Path, name: str) -> RunFolder:
-        """Make a new folder `parent/name-date-time`, with a number behind it if that one is taken."""
+        """Make a new folder `parent/name-date-time`, with a number behind if that one is taken. Raises FileError."""
         stem = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}-{datetime.now():%Y%m%d-%H%M%S}"
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            for number in range(1, 10_000):
-                path = parent / (stem if number == 1 else f"{stem}-{number}")
-                try:
-                    path.mkdir()
-                except FileExistsError:
-                    continue
-                return cls(path)
-        except OSError as error:
-            raise RunError(f"{parent}: must be a folder in which runs can be written, got {error}") from error
-        raise RunError(f"{parent}: holds 10,000 runs named {stem}; choose another folder with --output")
+        make_folder(parent)
+        for number in range(1, 10_000):
+            path = parent / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise FileError(f"{parent}: must be a folder that can be written, got {error.strerror}") from error
+            return cls(path)
+        raise FileError(f"{parent}: holds 10,000 runs named {stem}; choose another folder with --output")
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -59,16 +59,16 @@ class RunFolder:
 
     def write_experiment(self, text: str) -> None:
         """The resolved experiment, as TOML."""
-        write_text(self.path / EXPERIMENT_FILE, text)
+        write_file(self.path / EXPERIMENT_FILE, text)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """One of the JSON files; a number that is not finite becomes null. Raises RunError."""
+        """One of the JSON files; a number that is not finite becomes null. Raises FileError."""
         path = self.path / name
         try:
             text = json.dumps(plain(content), indent=2, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise RunError(f"{path}: contents must be what JSON can hold, got {error}") from error
-        write_text(path, text + "\n")
+            raise FileError(f"{path}: contents must be what JSON can hold, got {error}") from error
+        write_file(path, text + "\n")
 
     def read_json(self, name: str) -> Any:
         """One of the JSON files. Raises RunError."""
@@ -88,12 +88,7 @@ class RunFolder:
     @property
     def figures(self) -> Path:
         """The folder of the figures, made when it is first asked for."""
-        folder = self.path / FIGURES
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{folder}: must be writable, got {error}") from error
-        return folder
+        return make_folder(self.path / FIGURES)
 
 
 def plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from platformdirs import user_cache_path
 
+from mytorch.plugins import make_folder, whole_file
 from mytorch.train.compiled.reason import one_line
 from mytorch.train.compiled.warning import EngineWarning
 
@@ -68,15 +69,9 @@ def _there(path: Path) -> bool:
 
 def keep(path: Path, kept: Path) -> None:
     """Copy a file to its place in the cache. It is whole at every moment, also if two processes do the same."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f"{kept.name}.", suffix=".part", dir=kept.parent)
-    os.close(handle)
-    try:
+    make_folder(kept.parent)
+    with whole_file(kept) as beside:
         copyfile(path, beside)
-        Path(beside).replace(kept)
-    finally:
-        with suppress(OSError):
-            Path(beside).unlink(missing_ok=True)
 
 
 def tidy(folder: Path) -> None:
