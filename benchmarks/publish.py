@@ -5,6 +5,8 @@ from pathlib import Path
 
 from results import FIGURES
 
+from mytorch.plugins import write_file
+
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
 BEGIN, END = "<!-- results: written by benchmarks/suite.py --publish -->\n", "<!-- end of results -->\n"
 
@@ -21,7 +23,7 @@ def publish(folder: Path, page: Path = PAGE) -> Path:
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise PublishError(f"{page}: must have the lines {BEGIN.strip()!r} and {END.strip()!r} once")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    page.write_text(before + BEGIN + results.read_text() + END + after)
+    write_file(page, before + BEGIN + results.read_text() + END + after)
     figures = page.parent / FIGURES
     shutil.rmtree(figures, ignore_errors=True)
     shutil.copytree(folder / FIGURES, figures)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from side_by_side import Measured, Spread, Target
 
+from mytorch.plugins import write_file
+
 PACKAGES = ("mytorch-train", "torch", "numpy", "scikit-learn", "thinc", "jax", "jaxlib", "tinygrad", "matplotlib")
 FIGURES = "performance"
 """The folder of figures beside results.md and beside docs/performance.md, so that the same links lead there."""
@@ -160,5 +162,5 @@ def write(folder: Path, facts: dict[str, Any], sections: Sequence[Section]) -> N
     for section in sections:
         if section.rows:
             draw(section, folder / FIGURES / f"{section.name}.png")
-    (folder / "results.json").write_text(as_json(facts, sections))
-    (folder / "results.md").write_text(as_markdown(facts, sections))
+    write_file(folder / "results.json", as_json(facts, sections))
+    write_file(folder / "results.md", as_markdown(facts, sections))

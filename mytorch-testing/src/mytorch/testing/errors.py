@@ -1,7 +1,9 @@
 """What a failed check raises."""
 
+from mytorch.core import MytorchError
 
-class CheckError(AssertionError):
+
+class CheckError(MytorchError, AssertionError):
     """A module breaks the contract; the text names check, tensor and difference, and how to see it again."""
 
 
