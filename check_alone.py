@@ -146,9 +146,11 @@ def check_training(present: set[str]) -> None:
         def __init__(self, params: object) -> None:
             super().__init__(params, {"lr": 0.1})
 
-        def update(self, parameters: list[Parameter], group: dict[str, float]) -> None:
-            for parameter in parameters:
-                parameter.value -= group["lr"] * parameter.grad
+        def update(
+            self, values: list[torch.Tensor], grads: list[torch.Tensor], _: object, group: dict[str, float]
+        ) -> None:
+            for value, grad in zip(values, grads, strict=True):
+                value -= group["lr"] * grad
 
     x = torch.randn(40, 1)
     net = Scale()

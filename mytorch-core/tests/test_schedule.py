@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Optimizer, Parameter, Schedule
+from mytorch.core import ArgumentError, Optimizer, Parameter, RecursiveSchedule, Schedule, StateError
 
 
 class Harmonic(Schedule):
@@ -96,3 +96,71 @@ def test_a_schedule_goes_on_from_an_optimizer_s_state_alone() -> None:
     resumed = Harmonic(again, last_epoch=1)
     schedule.step()
     assert resumed.get_last_lr() == schedule.get_last_lr() == [2.0]
+
+
+class Follows(RecursiveSchedule):
+    """Multiplies the learning rate by the metric and counts how often it was above 1."""
+
+    monitor = "validation_loss"
+
+    def begin(self, chained: bool = False) -> None:
+        self.last_epoch, self.memory = 0, {"above": 0}
+
+    def advance(self, metric: Any, chained: bool) -> None:
+        self.memory["above"] += metric > 1
+        for group in self.optimizer.param_groups:
+            group["lr"] *= metric
+
+
+def test_a_schedule_that_follows_a_metric_goes_on_where_another_stood() -> None:
+    driven, again = optimizer(2.0), optimizer(100.0)
+    first, second = Follows(driven), Follows(again)
+    first.step(3.0)
+    first.step(0.5)
+    assert first.get_last_lr() == [3.0]
+    state = first.state_dict()
+    assert (state["memory"], state["settings"], state["last_epoch"]) == ({"above": 1}, [{"lr": 3.0}], 2)
+    second.load_state_dict(state)
+    first.step(2.0)
+    second.step(2.0)
+    assert second.get_last_lr() == first.get_last_lr() == [6.0]
+    assert first.driven == {"lr"}
+    assert state["memory"] == {"above": 1}
+
+
+def test_the_second_form_must_be_defined() -> None:
+    with pytest.raises(NotImplementedError, match="RecursiveSchedule: begin must be defined"):
+        RecursiveSchedule(optimizer(1.0))
+
+
+def test_a_chained_schedule_goes_on_from_the_rate_of_now() -> None:
+    driven = optimizer(6.0)
+    schedule = Harmonic(driven)
+    driven.param_groups[0]["lr"] = 60.0  # as another schedule did
+    schedule.chain()
+    assert schedule.get_last_lr() == [pytest.approx(30.0)]
+    schedule.chain()
+    assert schedule.get_last_lr() == [pytest.approx(20.0)]
+    assert schedule.driven == {"lr", "momentum"}
+
+
+def test_a_state_that_does_not_fit_is_refused_with_every_difference() -> None:
+    schedule = Harmonic(optimizer(6.0))
+    schedule.step()
+    state, before = schedule.state_dict(), schedule.get_last_lr()
+    for changes, text in (
+        (
+            {"type": "StepLR", "last_epoch": 2.5},
+            "type must be 'Harmonic', got 'StepLR'; last_epoch must be an integer",
+        ),
+        ({"last_epoch": -1}, "last_epoch must be an integer of at least 0, got -1"),
+        ({"initial": []}, "initial must have 1 groups, got 0"),
+        ({"initial": [1.0]}, "initial must be a list of settings with lr, got another"),
+    ):
+        with pytest.raises(StateError, match=f"^Harmonic: state must be one of Harmonic; {text}"):
+            schedule.load_state_dict({**state, **changes})
+    with pytest.raises(StateError, match=r"missing: initial, last_epoch$"):
+        schedule.load_state_dict({"type": "Harmonic"})
+    with pytest.raises(StateError, match="it must be a dict, got list"):
+        schedule.load_state_dict([])
+    assert schedule.get_last_lr() == before

@@ -80,7 +80,44 @@ def test_one_cycle_lr_settings(settings: dict[str, Any]) -> None:
     assert_same_run(lambda kind, optimizer: kind.OneCycleLR(optimizer, [0.3, 1.0], **settings), steps)
 
 
+@pytest.mark.parametrize(("factor", "total_iters"), [(0.1, 1), (1 / 3, 5), (1.0, 7), (0.5, 40)])
+def test_constant_lr(factor: float, total_iters: int) -> None:
+    assert_same_run(lambda kind, optimizer: kind.ConstantLR(optimizer, factor, total_iters), 25)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "total_iters"), [(0.1, 1.0, 5), (1.0, 0.0, 7), (0.5, 0.5, 3), (1 / 3, 1.0, 40)]
+)
+def test_linear_lr(start: float, end: float, total_iters: int) -> None:
+    assert_same_run(lambda kind, optimizer: kind.LinearLR(optimizer, start, end, total_iters), 25)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 1.05])
+def test_exponential_lr(gamma: float) -> None:
+    assert_same_run(lambda kind, optimizer: kind.ExponentialLR(optimizer, gamma), 25)
+
+
+@pytest.mark.parametrize("milestones", [[], [1], [3, 9], [9, 3, 3], [0, 5]])
+def test_multi_step_lr(milestones: list[int]) -> None:
+    assert_same_run(lambda kind, optimizer: kind.MultiStepLR(optimizer, milestones, gamma=0.5), 15)
+
+
+def test_a_second_schedule_starts_from_the_rate_before_the_first_as_in_torch() -> None:
+    mine, other = optimizers()
+    for kind, optimizer in ((ours, mine), (theirs, other)):
+        first = kind.ExponentialLR(optimizer, 0.5)
+        optimizer.step()
+        first.step()
+        kind.StepLR(optimizer, 3)
+    assert mine.param_groups[0]["initial_lr"] == other.param_groups[0]["initial_lr"] == 0.1
+    assert ours.StepLR(mine, 3).base_lrs == pytest.approx([0.1, 0.3])
+
+
 MAKERS: dict[str, Make] = {
+    "ConstantLR": lambda kind, optimizer: kind.ConstantLR(optimizer, 0.5, 4),
+    "LinearLR": lambda kind, optimizer: kind.LinearLR(optimizer, 0.1, 1.0, 7),
+    "ExponentialLR": lambda kind, optimizer: kind.ExponentialLR(optimizer, 0.8),
+    "MultiStepLR": lambda kind, optimizer: kind.MultiStepLR(optimizer, [2, 6], 0.5),
     "StepLR": lambda kind, optimizer: kind.StepLR(optimizer, 3),
     "CosineAnnealingLR": lambda kind, optimizer: kind.CosineAnnealingLR(optimizer, 10),
     "OneCycleLR": lambda kind, optimizer: kind.OneCycleLR(optimizer, 0.3, 12),
@@ -113,7 +150,15 @@ def test_resumes_from_last_epoch(name: str) -> None:
     for _ in range(4):
         schedule.step()
     expected = [dict(group) for group in mine.param_groups]
-    arguments = {"StepLR": (3,), "CosineAnnealingLR": (10,), "OneCycleLR": (0.3, 12)}[name]
+    arguments = {
+        "ConstantLR": (0.5, 4),
+        "LinearLR": (0.1, 1.0, 7),
+        "ExponentialLR": (0.8,),
+        "MultiStepLR": ([2, 6], 0.5),
+        "StepLR": (3,),
+        "CosineAnnealingLR": (10,),
+        "OneCycleLR": (0.3, 12),
+    }[name]
     getattr(ours, name)(mine, *arguments, last_epoch=3)
     assert [group["lr"] for group in mine.param_groups] == [group["lr"] for group in expected]
 
@@ -144,6 +189,40 @@ def test_what_the_training_loop_reads() -> None:
     [
         (lambda o: ours.StepLR(o, 0), "StepLR: step_size must be an integer of at least 1, got 0"),
         (lambda o: ours.StepLR(o, 2, gamma=-1.0), "StepLR: gamma must be at least 0, got -1.0"),
+        (lambda o: ours.StepLR(o, 2, gamma=float("inf")), "StepLR: gamma must be finite, got inf"),
+        (lambda o: ours.StepLR(o, True), "StepLR: step_size must be an integer of at least 1, got True"),
+        (lambda o: ours.StepLR(o, 2, last_epoch=-2), "StepLR: last_epoch must be an integer of at least -1, got -2"),
+        (lambda o: ours.StepLR(o, 2, last_epoch=1.0), "StepLR: last_epoch must be an integer of at least -1, got 1.0"),
+        (
+            lambda o: ours.StepLR(o, 2).step(0.5),
+            "StepLR: step must be given no metric, since it follows none, got 0.5",
+        ),
+        (lambda o: ours.ConstantLR(o, 1.5), "ConstantLR: factor must be between 0 and 1, got 1.5"),
+        (
+            lambda o: ours.ConstantLR(o, total_iters=0),
+            "ConstantLR: total_iters must be an integer of at least 1, got 0",
+        ),
+        (
+            lambda o: ours.LinearLR(o, 0.0),
+            "LinearLR: start_factor must be above 0, got 0; nothing can rise from there",
+        ),
+        (lambda o: ours.LinearLR(o, end_factor=1.5), "LinearLR: end_factor must be between 0 and 1, got 1.5"),
+        (
+            lambda o: ours.LinearLR(o, total_iters=2.5),
+            "LinearLR: total_iters must be an integer of at least 1, got 2.5",
+        ),
+        (lambda o: ours.ExponentialLR(o, "half"), "ExponentialLR: gamma must be a number, got 'half'"),
+        (lambda o: ours.ExponentialLR(o, -0.5), "ExponentialLR: gamma must be at least 0, got -0.5"),
+        (lambda o: ours.MultiStepLR(o, 3), "MultiStepLR: milestones must be a list of integers, got 3"),
+        (
+            lambda o: ours.MultiStepLR(o, [3, 4.5]),
+            r"MultiStepLR: milestones\[1\] must be an integer of at least 0, got",
+        ),
+        (lambda o: ours.OneCycleLR(o, float("nan"), 9), "OneCycleLR: max_lr must be at least 0, got nan"),
+        (
+            lambda o: ours.OneCycleLR(torch.optim.SGD([torch.ones(2)]), 0.1, 9),
+            "OneCycleLR: optimizer must be an Optim",
+        ),
         (
             lambda o: ours.CosineAnnealingLR(o, 2.5),
             "T_max must be an integer of at least 1, got 2.5",
@@ -177,7 +256,7 @@ def test_one_cycle_lr_refuses_steps_past_its_end() -> None:
     schedule = ours.OneCycleLR(optimizers()[0], 0.1, total_steps=2)
     schedule.step()
     schedule.step()
-    with pytest.raises(ArgumentError, match="OneCycleLR: step must be at most total_steps = 2, got 3"):
+    with pytest.raises(ArgumentError, match="OneCycleLR: step must be at most total_steps = 2, got 3; build it"):
         schedule.step()
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Schedule
+from mytorch.core import ArgumentError, RecursiveSchedule, Schedule
+from mytorch.core.schedule import assign
 from mytorch.testing import SCHEDULE_CHECKS, CheckError, check_schedule
 
 
@@ -49,7 +50,7 @@ class ForgetsPlace(Halves):
 
 
 class ReplacesTensor(Halves):
-    def _apply(self):
+    def advance(self, metric, chained):
         for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
             group.update(self.settings(self.last_epoch, initial))
 
@@ -73,12 +74,27 @@ class OddLength(Halves):
 
 
 class ClearsGradients(Halves):
-    def step(self):
-        super().step()
+    def step(self, metric=None):
+        super().step(metric)
         for group in self.optimizer.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.grad.zero_()
+
+
+class KeepsTensors(Halves):
+    def state_dict(self):
+        return {**super().state_dict(), "seen": torch.zeros(2)}
+
+
+class TakesAnyState(Halves):
+    def load_state_dict(self, state):
+        self.last_epoch = state.get("last_epoch", 0)
+
+
+class TakesAnyMetric(Halves):
+    def step(self, metric=None):
+        super().step()
 
 
 class OtherName(Halves):
@@ -97,6 +113,9 @@ WRONG = [
     (WritesInitial, "closed_formula", "settings must leave `initial` as it is"),
     (FirstGroupsRate, "groups_apart", "lr of group 1 at step 0 must be what the group gets alone"),
     (ForgetsPlace, "state_round_trip", "must be the same from loaded state as without a stop"),
+    (KeepsTensors, "state_plain", "state_dict must hold what JSON can hold, got Object of type Tensor"),
+    (TakesAnyState, "state_foreign", "a state of another kind must raise a StateError, got none"),
+    (TakesAnyMetric, "metric_unwanted", "step must refuse a metric where monitor is None, got no error"),
     (ReplacesTensor, "tensor_in_place", "an lr that is a tensor must be changed in place"),
     (GoesBelowZero, "sensible", "lr at step 6 must be finite and not negative"),
     (TellsTheFirst, "last_lr", "get_last_lr must be"),
@@ -117,6 +136,40 @@ def test_a_wrong_schedule_fails_where_its_twin_passes(wrong, check, text):
 def test_the_right_twin_passes_all():
     report = check_schedule(Halves, reference=step_lr)
     assert report.passed == [check.__name__ for check in SCHEDULE_CHECKS]
+
+
+class Follows(RecursiveSchedule):
+    """Halves the learning rate whenever the metric is above 0.5."""
+
+    monitor = "validation_loss"
+
+    def begin(self, chained=False):
+        self.last_epoch, self.memory = 0, {"halved": 0}
+
+    def advance(self, metric, chained):
+        if metric > 0.5:
+            self.memory["halved"] += 1
+            for group in self.optimizer.param_groups:
+                assign(group, {"lr": float(group["lr"]) / 2})
+
+
+class ForgetsMemory(Follows):
+    """Stops after two halvings, and counts anew once its state was loaded."""
+
+    def advance(self, metric, chained):
+        if self.memory["halved"] < 2:
+            super().advance(1.0, chained)
+
+    def state_dict(self):
+        return {**super().state_dict(), "memory": {"halved": 0}}
+
+
+def test_a_schedule_that_follows_a_metric_is_given_one():
+    report = check_schedule(Follows)
+    assert set(report.skipped) == {"at_construction", "closed_formula"}
+    assert "no formula of the step" in report.skipped["closed_formula"]
+    with pytest.raises(CheckError, match=r"state_round_trip: .*must be the same from loaded state as without a stop"):
+        check_schedule(ForgetsMemory, checks=("state_round_trip",))
 
 
 def test_settings_that_the_optimizer_has_not():

@@ -40,7 +40,7 @@ from mytorch.core.optimizer import Optimizer
 from mytorch.core.optimizer_state import persistent
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.rows import rows_at
-from mytorch.core.schedule import Schedule
+from mytorch.core.schedule import RecursiveSchedule, Schedule
 from mytorch.core.view import View, Wrapped
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "MytorchError",
     "Optimizer",
     "Parameter",
+    "RecursiveSchedule",
     "RowIndexError",
     "Schedule",
     "ShapeError",

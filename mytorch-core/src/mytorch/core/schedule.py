@@ -2,91 +2,271 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from mytorch.core.errors import ArgumentError
+from mytorch.core.errors import ArgumentError, StateError
 from mytorch.core.optimizer import Optimizer
 
 
 class Schedule:
     """Sets the learning rate, and whatever else it names, of every group of an optimizer.
 
-    A subclass writes `settings`, a closed formula of the step; step 0 applies on construction.
+    A subclass writes `settings`, a closed formula of the step; step 0 applies on construction. What no formula of the
+    step can say, because it follows a metric, other schedules or what was before, derives from RecursiveSchedule.
 
+    As in PyTorch, the learning rate that a schedule starts from is the one before the first schedule of the optimizer,
+    kept in the group as `initial_lr`.
+
+    optimizer: what is driven. Its groups must all be there.
+    last_epoch: the last step that was taken before, to go on with an optimizer whose state was loaded.
     interval: whether the training loop calls `step` after every batch or after every epoch.
+    monitor: the name of the number in the history, such as "validation_loss", that `step` must be given; None for a
+        schedule that needs none.
     length_argument: the constructor's argument that holds the number of steps of the whole run, if there is one;
         the training loop fills it in when an experiment leaves it out.
+
+    Example:
+        class Harmonic(Schedule):
+            def settings(self, step, initial):
+                return {"lr": initial["lr"] / (step + 1)}
     """
 
-    interval: ClassVar[Literal["batch", "epoch"]] = "epoch"
+    interval: Literal["batch", "epoch"] = "epoch"
+    monitor: str | None = None
     length_argument: ClassVar[str | None] = None
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise ArgumentError(f"{type(self).__name__}: optimizer must be an Optimizer, got {optimizer!r}")
+            raise ArgumentError(f"{self._name}: optimizer must be an Optimizer, got {optimizer!r}")
+        if type(last_epoch) is not int or last_epoch < -1:
+            raise ArgumentError(f"{self._name}: last_epoch must be an integer of at least -1, got {last_epoch!r}")
         self.optimizer = optimizer
-        self.initial: list[dict[str, Any]] = []
-        for group in optimizer.param_groups:
-            if "lr" not in group:
-                raise ArgumentError(
-                    f"{type(self).__name__}: optimizer must have a learning rate to schedule, got {optimizer!r}"
-                )
-            if last_epoch == -1:
-                group["initial_lr"] = _number(group["lr"])
-            elif "initial_lr" not in group:
-                raise ArgumentError(
-                    f"{type(self).__name__}: last_epoch must be -1 for an optimizer that no schedule has driven yet, "
-                    f"got {last_epoch}"
-                )
-            settings = {name: value for name, value in group.items() if name != "params"}
-            self.initial.append({**settings, "lr": group["initial_lr"]})
+        self.initial = [self._initial(group, last_epoch) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self.step()
+        self._start()
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _initial(self, group: dict[str, Any], last_epoch: int) -> dict[str, Any]:
+        """The settings of a group before the first schedule."""
+        if "lr" not in group:
+            raise ArgumentError(
+                f"{self._name}: optimizer must have a learning rate to schedule, got {self.optimizer!r}"
+            )
+        if last_epoch == -1:
+            group.setdefault("initial_lr", number(group["lr"]))
+        elif "initial_lr" not in group:
+            raise ArgumentError(
+                f"{self._name}: last_epoch must be -1 for an optimizer that no schedule has driven yet, got "
+                f"{last_epoch}"
+            )
+        settings = {name: value for name, value in group.items() if name not in ("params", "param_names")}
+        return {**settings, "lr": number(group["initial_lr"])}
+
+    def _start(self) -> None:
+        """The step that applies on construction."""
+        if self.last_epoch == -1:
+            self.begin()
+        else:
+            self.step()
 
     @property
     def base_lrs(self) -> list[float]:
         """The learning rate of each group before the schedule."""
         return [initial["lr"] for initial in self.initial]
 
+    @property
+    def driven(self) -> frozenset[str]:
+        """The names of the settings that it changes."""
+        return frozenset(self.settings(self.last_epoch, self.initial[0]))
+
     def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, float]:
         """The settings of a group at a step, such as {"lr": ...}, from those it had at the start."""
-        raise NotImplementedError(f"{type(self).__name__}: settings must be defined")
+        raise NotImplementedError(f"{self._name}: settings must be defined")
 
-    def step(self) -> None:
-        """Move on by one step and apply its settings; a setting that is a tensor is changed in place."""
+    def chained_lr(self, initial: Mapping[str, Any], lr: float) -> float:
+        """The learning rate of this step where other schedules have made it `lr` since the last one.
+
+        What took the formula of the last step to `lr` is taken as its start: a schedule that multiplies by a factor
+        multiplies `lr` by it. Where the formula does not depend on its start, as with a factor of 0, its change is
+        added. This is what PyTorch's schedules do step by step. The formula must be linear in the initial rate, as
+        those are; one that is not overrides this.
+        """
+
+        def formula(step: int, start: float) -> float:
+            return self.settings(step, {**initial, "lr": start})["lr"]
+
+        now = self.last_epoch
+        if now == 0:
+            return formula(0, lr)
+        offset = formula(now - 1, 0.0)
+        slope = formula(now - 1, 1.0) - offset
+        if slope == 0:
+            return lr + formula(now, initial["lr"]) - formula(now - 1, initial["lr"])
+        return formula(now, (lr - offset) / slope)
+
+    def begin(self, chained: bool = False) -> None:
+        """Set step 0, from the initial learning rates, or from those of now if it is `chained` behind others."""
+        self.last_epoch = 0
+        self.advance(None, chained)
+
+    def step(self, metric: float | Tensor | None = None) -> None:
+        """Move on by one step and apply its settings; a setting that is a tensor is changed in place.
+
+        metric: the value of `monitor`, for a schedule that has one.
+        Raises ArgumentError where the metric is missing or not wanted, and where groups were added to the optimizer.
+        """
+        self._move(metric, chained=False)
+
+    def chain(self, metric: float | Tensor | None = None) -> None:
+        """As `step`, but from the learning rates as others have set them since; see `chained_lr`."""
+        self._move(metric, chained=True)
+
+    def _move(self, metric: float | Tensor | None, chained: bool) -> None:
+        self.require_metric(metric)
+        self._require_groups()
         self.last_epoch += 1
-        self._apply()
+        try:
+            self.advance(metric, chained)
+        except ArgumentError:
+            self.last_epoch -= 1
+            raise
 
-    def _apply(self) -> None:
+    def require_metric(self, metric: float | Tensor | None) -> None:
+        """Raise ArgumentError unless the next step can do with this value of `monitor`."""
+        if metric is not None and self.monitor is None:
+            raise ArgumentError(f"{self._name}: step must be given no metric, since it follows none, got {metric!r}")
+
+    def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - for those that follow one
+        """Apply the settings of the step that `last_epoch` has come to."""
+        for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
+            found = self.settings(self.last_epoch, initial)
+            if chained and "lr" in found:
+                found["lr"] = self.chained_lr(initial, number(group["lr"]))
+            assign(group, found)
+
+    def _require_groups(self) -> None:
         if len(self.optimizer.param_groups) != len(self.initial):
             raise ArgumentError(
-                f"{type(self).__name__}: the optimizer must keep its {len(self.initial)} parameter groups, got "
+                f"{self._name}: the optimizer must keep its {len(self.initial)} parameter groups, got "
                 f"{len(self.optimizer.param_groups)}; add groups first and build the schedule after"
             )
-        for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
-            for name, value in self.settings(self.last_epoch, initial).items():
-                if isinstance(group[name], Tensor):
-                    group[name].fill_(value)
-                else:
-                    group[name] = value
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group now."""
-        return [_number(group["lr"]) for group in self.optimizer.param_groups]
+        return [number(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the schedule stands."""
-        return {"last_epoch": self.last_epoch, "initial": [dict(initial) for initial in self.initial]}
+        """Where the schedule stands, in numbers and strings that JSON can hold."""
+        initial = [{name: number(value) for name, value in settings.items()} for settings in self.initial]
+        return {"type": self._name, "last_epoch": self.last_epoch, "initial": initial}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another schedule stood; the optimizer's settings are set at once."""
+        """Go on where another schedule stood; the optimizer's settings are set at once.
+
+        Raises StateError, with every difference and nothing changed, for the state of another kind of schedule, or of
+        one with other groups.
+        """
+        if wrong := list(self.differences(state)):
+            raise StateError(f"{self._name}: state must be one of {self._name}; {'; '.join(wrong)}")
+        self.restore(state)
+
+    def differences(self, state: Any) -> Iterator[str]:
+        """What is wrong with a state, one text each."""
+        keys = self.state_dict().keys()
+        if not isinstance(state, Mapping):
+            yield f"it must be a dict, got {type(state).__name__}"
+            return
+        if state.get("type") != self._name:
+            yield f"type must be {self._name!r}, got {state.get('type')!r}"
+        if missing := sorted(keys - state.keys()):
+            yield f"missing: {', '.join(missing)}"
+        epoch, initial = state.get("last_epoch", 0), state.get("initial", self.initial)
+        if type(epoch) is not int or epoch < 0:
+            yield f"last_epoch must be an integer of at least 0, got {epoch!r}"
+        if not isinstance(initial, (list, tuple)) or not all(isinstance(s, Mapping) and "lr" in s for s in initial):
+            yield "initial must be a list of settings with lr, got another"
+        elif len(initial) != len(self.initial):
+            yield f"initial must have {len(self.initial)} groups, got {len(initial)}"
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a state without differences."""
+        self._require_groups()
         self.last_epoch = state["last_epoch"]
         self.initial = [dict(initial) for initial in state["initial"]]
-        self._apply()
+        self.resume(state)
+
+    def resume(self, state: Mapping[str, Any]) -> None:  # noqa: ARG002 - for those whose settings follow from more
+        """Set the optimizer's settings as they were."""
+        self.advance(None, chained=False)
 
 
-def _number(value: float | Tensor) -> float:
-    return value.item() if isinstance(value, Tensor) else value
+class RecursiveSchedule(Schedule):
+    """A schedule whose settings follow from those before, from a metric, or from other schedules.
+
+    A subclass writes `advance`, which changes the settings that `driven` names, and `begin`; it keeps what it must
+    remember in `memory`, a dict of values that JSON can hold. Both, and the settings as they are, are its state.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.memory: dict[str, Any] = {}
+        super().__init__(optimizer)
+
+    @property
+    def driven(self) -> frozenset[str]:
+        """The names of the settings that it changes."""
+        return frozenset({"lr"})
+
+    def begin(self, chained: bool = False) -> None:
+        """Set step 0, from the initial learning rates, or from those of now if it is `chained` behind others."""
+        raise NotImplementedError(f"{self._name}: begin must be defined")
+
+    def advance(self, metric: float | Tensor | None, chained: bool) -> None:
+        """Change the settings from those of the step before; `metric` is the value of `monitor`."""
+        raise NotImplementedError(f"{self._name}: advance must be defined")
+
+    def reset_lr(self) -> None:
+        """Give each group its initial learning rate again."""
+        for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
+            assign(group, {"lr": initial["lr"]})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the schedule stands, with what it remembers and the settings that it has made."""
+        now = [{name: number(group[name]) for name in sorted(self.driven)} for group in self.optimizer.param_groups]
+        return {**super().state_dict(), "memory": dict(self.memory), "settings": now}
+
+    def differences(self, state: Any) -> Iterator[str]:
+        """What is wrong with a state, one text each."""
+        yield from super().differences(state)
+        if not isinstance(state, Mapping):
+            return
+        memory, settings = state.get("memory", self.memory), state.get("settings", self.initial)
+        if not isinstance(memory, Mapping) or memory.keys() != self.memory.keys():
+            yield f"memory must hold {', '.join(self.memory) or 'nothing'}, got {memory!r}"
+        if not isinstance(settings, (list, tuple)) or len(settings) != len(self.initial):
+            yield f"settings must have {len(self.initial)} groups, got {settings!r}"
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Set the optimizer's settings as they were."""
+        self.memory = dict(state["memory"])
+        for group, settings in zip(self.optimizer.param_groups, state["settings"], strict=True):
+            assign(group, settings)
+
+
+def number(value: Any) -> Any:
+    """The number in a tensor of one, and anything else as it is."""
+    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+
+
+def assign(group: dict[str, Any], settings: Mapping[str, Any]) -> None:
+    """Change settings of a group; one that is a tensor is changed in place."""
+    for name, value in settings.items():
+        if isinstance(group[name], Tensor):
+            group[name].fill_(value)
+        else:
+            group[name] = value

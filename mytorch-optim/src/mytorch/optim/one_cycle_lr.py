@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
-
-from mytorch.core import ArgumentError, Optimizer, Schedule, require_choice, require_range
-from mytorch.optim.checks import require_count
+from mytorch.core import ArgumentError, Optimizer, Schedule, require_choice
+from mytorch.core.schedule import assign
+from mytorch.optim.checks import one_a_group, require_count, require_setting
 
 
 class OneCycleLR(Schedule):
@@ -23,9 +22,12 @@ class OneCycleLR(Schedule):
     Raises:   ArgumentError for an argument outside its range, for a step past T, and, unless cycle_momentum is
               False, for an optimizer without momentum
     Source:   Smith and Topin, Super-Convergence (2019)
+
+    Example:
+        schedule = OneCycleLR(optimizer, max_lr=0.1, total_steps=100)
     """
 
-    interval: ClassVar[Literal["batch", "epoch"]] = "batch"
+    interval: Literal["batch", "epoch"] = "batch"
     length_argument: ClassVar[str | None] = "total_steps"
 
     def __init__(
@@ -45,19 +47,23 @@ class OneCycleLR(Schedule):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        require_range(self, "pct_start", pct_start, 0.0, 1.0)
+        require_setting(self, "pct_start", pct_start, 0.0, 1.0)
         require_choice(self, "anneal_strategy", anneal_strategy, ("cos", "linear"))
         for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
+            require_setting(self, name, factor)
             if not factor > 0:
                 raise ArgumentError(f"OneCycleLR: {name} must be above 0, got {factor}")
         self.total_steps = self._length(total_steps, epochs, steps_per_epoch)
         self.pct_start, self.three_phase = pct_start, three_phase
         self.anneal_strategy, self.cycle_momentum = anneal_strategy, cycle_momentum
-        if last_epoch == -1:
+        if last_epoch == -1 and isinstance(optimizer, Optimizer):
             self._start_lr(optimizer, max_lr, div_factor, final_div_factor)
             if cycle_momentum:
                 self._start_momentum(optimizer, base_momentum, max_momentum)
         super().__init__(optimizer, last_epoch)
+
+    def chained_lr(self, initial: Mapping[str, Any], lr: float) -> float:  # noqa: ARG002 - it knows its rate by itself
+        return self.settings(self.last_epoch, initial)["lr"]
 
     def _length(self, total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
         if total_steps is not None:
@@ -74,14 +80,11 @@ class OneCycleLR(Schedule):
     def _start_lr(
         self, optimizer: Optimizer, max_lr: float | Sequence[float], div_factor: float, final_div_factor: float
     ) -> None:
-        for group, top in zip(optimizer.param_groups, _one_a_group("max_lr", max_lr, optimizer), strict=True):
-            require_range(self, "max_lr", top, 0.0)
+        for group, top in zip(optimizer.param_groups, one_a_group(self, "max_lr", max_lr, optimizer), strict=True):
+            require_setting(self, "max_lr", top, 0.0)
             start = top / div_factor
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(start)
-            else:
-                group["lr"] = start
-            group.update(max_lr=top, min_lr=start / final_div_factor)
+            assign(group, {"lr": start})
+            group.update(initial_lr=start, max_lr=top, min_lr=start / final_div_factor)
 
     def _start_momentum(
         self, optimizer: Optimizer, base: float | Sequence[float], top: float | Sequence[float]
@@ -90,16 +93,19 @@ class OneCycleLR(Schedule):
             raise ArgumentError(
                 f"OneCycleLR: optimizer must have momentum, got {type(optimizer).__name__}; pass cycle_momentum=False"
             )
-        bases = _one_a_group("base_momentum", base, optimizer)
-        tops = _one_a_group("max_momentum", top, optimizer)
+        bases = one_a_group(self, "base_momentum", base, optimizer)
+        tops = one_a_group(self, "max_momentum", top, optimizer)
         for group, low, high in zip(optimizer.param_groups, bases, tops, strict=True):
-            require_range(self, "base_momentum", low, 0.0)
-            require_range(self, "max_momentum", high, 0.0)
+            require_setting(self, "base_momentum", low, 0.0)
+            require_setting(self, "max_momentum", high, 0.0)
             group.update(base_momentum=low, max_momentum=high)
 
     def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, float]:
         if step > self.total_steps:
-            raise ArgumentError(f"OneCycleLR: step must be at most total_steps = {self.total_steps}, got {step}")
+            raise ArgumentError(
+                f"OneCycleLR: step must be at most total_steps = {self.total_steps}, got {step}; build it for as many "
+                "steps as the run takes, batches times epochs"
+            )
         piece, s = self._place(step)
         lrs = (initial["lr"], initial["max_lr"], *([initial["lr"]] if self.three_phase else []), initial["min_lr"])
         found = {"lr": self._between(lrs[piece], lrs[piece + 1], s)}
@@ -122,12 +128,3 @@ class OneCycleLR(Schedule):
         if self.anneal_strategy == "linear":
             return start + (end - start) * s
         return end + (start - end) / 2 * (1 + math.cos(math.pi * s))
-
-
-def _one_a_group(name: str, value: float | Sequence[float], optimizer: Optimizer) -> list[float]:
-    count = len(optimizer.param_groups)
-    if not isinstance(value, Sequence):
-        return [value] * count
-    if len(value) != count:
-        raise ArgumentError(f"OneCycleLR: {name} must have one number for each of {count} groups, got {len(value)}")
-    return list(value)

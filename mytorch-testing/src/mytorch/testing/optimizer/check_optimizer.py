@@ -11,7 +11,7 @@ from torch import Tensor
 from mytorch.core import Optimizer
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit, on_one_line, require_factory
-from mytorch.testing.optimizer import memory, steps
+from mytorch.testing.optimizer import memory, state, steps
 from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
 from mytorch.testing.report import Report
 
@@ -28,6 +28,9 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     steps.setting_tensor,
     steps.bad_setting,
     steps.state_round_trip,
+    state.state_foreign,
+    state.closure,
+    state.unknown_setting,
     memory.gradients_unwritten,
     memory.value_in_place,
     memory.zero_grad,
@@ -43,7 +46,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
 OPTIMIZERS = Kit(
     "check_optimizer",
     OPTIMIZER_CHECKS,
-    minimum=14,
+    minimum=17,
     tags={
         "maximizes": "it goes up along the gradient",
         "mixes_parameters": "how a parameter moves depends on the others, as with a norm over all gradients",

@@ -10,7 +10,7 @@ from mytorch.core import ArgumentError, Optimizer, Schedule
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit, require_factory
 from mytorch.testing.report import Report
-from mytorch.testing.schedule import formula
+from mytorch.testing.schedule import formula, state
 from mytorch.testing.schedule.case import ScheduleCase, build
 
 SCHEDULE_CHECKS: tuple[Check, ...] = (
@@ -19,13 +19,16 @@ SCHEDULE_CHECKS: tuple[Check, ...] = (
     formula.closed_formula,
     formula.groups_apart,
     formula.state_round_trip,
+    state.state_plain,
+    state.state_foreign,
+    state.metric_unwanted,
     formula.tensor_in_place,
     formula.sensible,
     formula.last_lr,
     formula.declared,
     formula.nothing_else,
 )
-SCHEDULES = Kit("check_schedule", SCHEDULE_CHECKS, minimum=9)
+SCHEDULES = Kit("check_schedule", SCHEDULE_CHECKS, minimum=10)
 
 
 def check_schedule(

@@ -8,8 +8,8 @@ import math
 
 import torch
 
-from mytorch.core import Schedule
-from mytorch.testing.errors import CheckError
+from mytorch.core import RecursiveSchedule, Schedule
+from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.schedule.case import LR, MOMENTUM, ScheduleCase, build
 
 TOLERANCE = 1e-12  # relative, between two ways of computing one formula in Python's floats
@@ -21,9 +21,22 @@ def course(schedule: Schedule, steps: int) -> Course:
     """The settings of every group now and after each of the next steps."""
     seen = [_settings(schedule)]
     for _ in range(steps):
-        schedule.step()
+        take_step(schedule)
         seen.append(_settings(schedule))
     return seen
+
+
+def take_step(schedule: Schedule) -> None:
+    """A step; one that follows a metric is given a number that depends on the step alone and falls only at first."""
+    if schedule.monitor is None:
+        schedule.step()
+    else:
+        schedule.step(metric_at(schedule.last_epoch + 1))
+
+
+def metric_at(step: int) -> float:
+    """What a schedule that follows a metric is given at this step."""
+    return 1 / min(step, 4) + 0.01 * (step % 3)
 
 
 def _settings(schedule: Schedule) -> list[dict[str, float]]:
@@ -46,19 +59,19 @@ def reference(case: ScheduleCase) -> None:
     assert case.reference is not None, "a kit without a reference leaves this check out"
     parameter = torch.ones(2, dtype=torch.float64).requires_grad_()
     optimizer = torch.optim.SGD([parameter], lr=LR, momentum=MOMENTUM)  # noqa: TID251
-    theirs = case.reference(optimizer)
+    theirs, followed = case.reference(optimizer), build(case).monitor is not None
     expected: Course = []
     for step in range(case.steps + 1):
         if step:
             optimizer.step()  # torch warns where a schedule steps first
-            theirs.step()
+            theirs.step(*([metric_at(step)] if followed else []))
         expected.append([{name: float(optimizer.param_groups[0][name]) for name in ("lr", "momentum")}])
     _require_same(course(build(case), case.steps), expected, "equal the reference's")
 
 
 def at_construction(case: ScheduleCase) -> None:
     """The settings of step 0 apply as soon as it is built."""
-    schedule = build(case)
+    schedule = _closed(case)
     for name, value in schedule.settings(0, schedule.initial[0]).items():
         actual = float(schedule.optimizer.param_groups[0][name])
         if schedule.last_epoch != 0 or not math.isclose(actual, value, rel_tol=TOLERANCE):
@@ -67,7 +80,7 @@ def at_construction(case: ScheduleCase) -> None:
 
 def closed_formula(case: ScheduleCase) -> None:
     """settings(step, initial) depends on its arguments alone: backwards it gives what the steps gave."""
-    schedule = build(case)
+    schedule = _closed(case)
     seen = course(schedule, case.steps)
     initial = copy.deepcopy(schedule.initial)
     for step in reversed(range(case.steps + 1)):
@@ -76,6 +89,13 @@ def closed_formula(case: ScheduleCase) -> None:
             _require_same(given, [[seen[step][group]]], "be a function of the step alone", step)
     if initial != schedule.initial:
         raise CheckError("settings must leave `initial` as it is, but it did not")
+
+
+def _closed(case: ScheduleCase) -> Schedule:
+    schedule = build(case)
+    if isinstance(schedule, RecursiveSchedule):
+        raise Skip("it is a RecursiveSchedule, whose settings are no formula of the step")
+    return schedule
 
 
 def groups_apart(case: ScheduleCase) -> None:
@@ -120,7 +140,7 @@ def last_lr(case: ScheduleCase) -> None:
         expected = [float(group["lr"]) for group in schedule.optimizer.param_groups]
         if schedule.get_last_lr() != expected:
             raise CheckError(f"get_last_lr must be {expected}, got {schedule.get_last_lr()}")
-        schedule.step()
+        take_step(schedule)
 
 
 def declared(case: ScheduleCase) -> None:

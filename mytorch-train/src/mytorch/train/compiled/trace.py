@@ -124,7 +124,7 @@ def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[
     for number, group in enumerate(optimizer.param_groups):
         names = {"lr"} & group.keys()
         if schedule is not None:
-            names |= schedule.settings(schedule.last_epoch, schedule.initial[number]).keys()
+            names |= schedule.driven
         names |= {name for name, value in group.items() if isinstance(value, Tensor)}
         found += [(number, name) for name in sorted(names)]
     return tuple(found)

@@ -1,0 +1,46 @@
+"""Several schedules at once."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Optimizer, Schedule
+from mytorch.optim.nested_schedule import NestedSchedule
+
+
+class ChainedScheduler(NestedSchedule):
+    """Let several schedules act on the learning rate at every step, each on what those before it have made of it.
+
+    Formula:  a schedule that multiplies the learning rate by factors multiplies what it finds by the factor of its
+              step; the others as `Schedule.chained_lr` says. OneCycleLR knows its learning rate by itself: what comes
+              before it in the list has no effect.
+    Metric:   handed on to those that follow one
+    Raises:   ArgumentError for schedules of another optimizer, or that do not all count batches, or epochs
+
+    Example:
+        schedule = ChainedScheduler([ConstantLR(optimizer, 0.1, total_iters=5), ExponentialLR(optimizer, 0.9)])
+    """
+
+    def __init__(self, schedulers: Sequence[Schedule], optimizer: Optimizer | None = None) -> None:
+        if optimizer is None:
+            first = schedulers[0] if isinstance(schedulers, (list, tuple)) and schedulers else None
+            if not isinstance(first, Schedule):
+                raise ArgumentError(f"ChainedScheduler: schedulers must be a list of schedules, got {schedulers!r}")
+            optimizer = first.optimizer
+        super().__init__(optimizer, schedulers)
+
+    def begin(self, chained: bool = False) -> None:
+        self.last_epoch = 0
+        if not chained:
+            self.reset_lr()
+        for schedule in self.schedulers:
+            schedule.begin(chained=True)
+
+    def require_metric(self, metric: float | Tensor | None) -> None:
+        super().require_metric(metric)
+        for schedule in self.schedulers:
+            schedule.require_metric(metric if schedule.monitor is not None else None)
+
+    def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - all go on from now
+        for schedule in self.schedulers:
+            schedule.chain(metric if schedule.monitor is not None else None)

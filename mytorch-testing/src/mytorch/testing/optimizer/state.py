@@ -1,0 +1,77 @@
+"""Whether an optimizer takes no state and no settings but its own, and calls a closure."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from mytorch.core import ArgumentError, StateError
+from mytorch.testing.compare import same_bits
+from mytorch.testing.errors import CheckError
+from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
+
+
+def state_foreign(case: OptimizerCase) -> None:
+    """State of another shape or of unknown entries raises StateError and changes nothing."""
+    trial = OptimizerTrial(case).run(range(2))
+    state = trial.optimizer.state_dict()
+    unknown = copy.deepcopy(state)
+    unknown["state"].setdefault(0, {})["another optimizer's"] = torch.zeros(3, 4, dtype=torch.float64)
+    other = OptimizerTrial(case, shapes=((7,), (2, 3), (5,), (3,))).run(range(2)).optimizer.state_dict()
+    kept = [name for name, kind in trial.optimizer.state_entries.items() if kind == "value"]
+    wrong = {"of unknown entries": unknown}
+    if any(name in held for held in other["state"].values() for name in kept):
+        wrong["of another shape"] = other
+    before = copy.deepcopy(state)
+    for what, given in wrong.items():
+        try:
+            trial.optimizer.load_state_dict(given)
+        except StateError:
+            pass
+        else:
+            raise CheckError(f"state {what} must raise a StateError, got none; what would a kernel read from it?")
+    if not _same(before, trial.optimizer.state_dict()):
+        raise CheckError("state that is refused must change nothing, but it did")
+
+
+def closure(case: OptimizerCase) -> None:
+    """step(closure) calls it, goes by the gradients that it computes, and returns what it returned."""
+    trial = OptimizerTrial(case)
+    calls: list[int] = []
+
+    def compute() -> float:
+        calls.append(len(calls))
+        trial.give_gradients(0)
+        return 0.25
+
+    before = trial.values
+    result = trial.optimizer.step(compute)
+    if not calls:
+        raise CheckError("step must call the closure that it is given, but it did not")
+    if result != 0.25:
+        raise CheckError(f"step must return what the closure returned, 0.25, got {result!r}")
+    if all(same_bits(old, new) for old, new in zip(before, trial.values, strict=True)):
+        raise CheckError("step must go by the gradients that the closure computes, but nothing moved")
+
+
+def unknown_setting(case: OptimizerCase) -> None:
+    """A group with a setting that it does not have raises an ArgumentError that names it."""
+    trial = OptimizerTrial(case)
+    try:
+        case.factory([{"params": trial.parameters, "no_such_setting": 1.0}])
+    except ArgumentError as error:
+        if "no_such_setting" not in str(error):
+            raise CheckError(f"the ArgumentError must name 'no_such_setting', got {str(error)!r}") from None
+        return
+    raise CheckError("a group with a setting 'no_such_setting' must raise an ArgumentError, got none")
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return same_bits(one, other)
+    return type(one) is type(other) and one == other
