@@ -98,6 +98,19 @@ def test_areas(rows, classes, ties):
         assert judged(ROCAUC(), prediction, given) == pytest.approx(expected, abs=1e-10)
 
 
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_f1_over_the_classes(average, classes):
+    scores, target = drawn(200, classes)
+    expected = judge.f1_score(target, scores.argmax(1), average=average)
+    assert judged(F1(average), scores, target) == pytest.approx(expected, abs=1e-10)
+
+
+def test_f1_of_an_average_that_it_does_not_know():
+    with pytest.raises(ArgumentError, match="F1: average must be one of macro, weighted, got 'micro'"):
+        F1("micro")
+
+
 def test_a_class_that_no_target_has():
     scores, target = drawn(200, 5)
     target[target == 3] = 1  # still predicted

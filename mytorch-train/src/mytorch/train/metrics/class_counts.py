@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, Metric
+from mytorch.core import ArgumentError, Metric, require_choice
 from mytorch.train.metrics.metrics import class_pairs
 
 
@@ -66,10 +66,22 @@ class F1(ClassCounts):
 
     Formula: F1_c = 2 right_c / (wanted_c + predicted_c); classes that are neither wanted nor predicted do not count,
         and the value is NaN if none is left.
+    average: "macro" for the mean over the classes even if there are two, "weighted" for that by their wanted rows.
     Predictions and targets are as Accuracy takes them.
+    Raises ArgumentError for another average.
     """
+
+    def __init__(self, average: str | None = None) -> None:
+        if average is not None:
+            require_choice(self, "average", average, ("macro", "weighted"))
+        self.average = average
+        super().__init__()
 
     def compute(self) -> float:
         either = (self.wanted + self.predicted).double()
         scores = 2 * self.right / either
-        return float(scores[1]) if len(scores) == 2 else float(scores[either > 0].mean())
+        if self.average is None and len(scores) == 2:
+            return float(scores[1])
+        counted = either > 0
+        weights = self.wanted[counted].double() if self.average == "weighted" else torch.ones_like(scores[counted])
+        return float((scores[counted] * weights).sum() / weights.sum())
