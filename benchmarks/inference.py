@@ -104,8 +104,7 @@ def predicting(folder: str, rows: int, count: int) -> dict[str, Contestant]:
 
 def measure_whole(folder: str, rounds: int) -> dict[str, list[float]]:
     """Seconds from a CSV file to a CSV file, and of what is in between."""
-    from mytorch.experiments.predict.new_rows import rows_of
-    from mytorch.experiments.predict.prediction import write_predictions
+    from mytorch.experiments.runs.write_predictions import write_predictions
 
     prepare()
     run, place = trained(folder, draw(REFERENCE, 1)[0]), Path(folder)
@@ -116,7 +115,7 @@ def measure_whole(folder: str, rounds: int) -> dict[str, list[float]]:
     taken: dict[str, list[float]] = {"whole": [], "reading": [], "predicting": []}
     works = (
         lambda: write_predictions(run, source, output, force=True),
-        lambda: rows_of(run, source, targets=False),
+        lambda: run.rows_of(source),
         lambda: run.predict(x),
     )
     for _ in range(rounds):

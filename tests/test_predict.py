@@ -14,7 +14,7 @@ import torch
 from mytorch.core import MytorchError
 from mytorch.data.table.errors import TableError
 from mytorch.experiments import load, train_experiment
-from mytorch.experiments.predict.prediction import write_predictions
+from mytorch.experiments.runs.write_predictions import write_predictions
 
 COMMAND = str(Path(sys.executable).with_name("mytorch"))
 COLOURS = ("red", "green, dark", 'blue "sky"')

@@ -27,7 +27,6 @@ def content(parts):
 @pytest.fixture
 def run(content, parts, tmp_path):
     """A run that can predict rows."""
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
     return train_experiment(content, {"epochs": 2}, output=tmp_path / "runs", quiet=True)
 
 

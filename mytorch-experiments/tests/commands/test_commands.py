@@ -58,7 +58,7 @@ def test_json_of_numbers_that_are_not_finite(call, tmp_path, monkeypatch):
     call(train, "points", "--set", "epochs=1", "--quiet")
     (folder,) = (tmp_path / "runs").iterdir()
     found = Judgement({"loss": math.nan, "error_rate": 0.5}, 3, "test data", None, None, 0)
-    monkeypatch.setattr(sys.modules["mytorch.experiments.predict.judge"], "judge", lambda *_: found)
+    monkeypatch.setattr("mytorch.experiments.runs.run.judge", lambda *_: found)
     assert json.loads(call(evaluate, folder, "--json").stdout, parse_constant=pytest.fail) == {
         "loss": None,
         "error_rate": 0.5,
@@ -78,7 +78,6 @@ def test_the_numbers_are_told_before_the_figures_fail(call, tmp_path):
 
 @pytest.fixture
 def trained(call, parts, tmp_path):
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
     call(train, "points", "--set", "epochs=1", "--quiet")
     (tmp_path / "rows.csv").write_text("x,y,class\n1,2,above\n-1,-2,below\n")
     (folder,) = (tmp_path / "runs").iterdir()

@@ -167,15 +167,6 @@ def test_targets_as_they_are(content):
     assert isinstance(data, Points)
 
 
-def test_a_split_needs_the_distribution_that_splits(content, monkeypatch):
-    del content["data"]["test"]
-    content["data"]["split"] = {"test": 0.25}
-    parts = [part for part in catalogue() if part.distribution != "mytorch-data"]
-    monkeypatch.setattr(catalogue(), "_parts", parts)
-    with pytest.raises(UnknownNameError, match=r"come with mytorch-data: python -m pip install ./mytorch-data"):
-        built(content)
-
-
 def test_a_layer_that_is_no_module(content, parts):
     parts("other-parts", "[mytorch.layers]\nNoLayer = toy_parts:Points\n")
     with pytest.raises(

@@ -8,9 +8,8 @@ import torch
 from toy_parts import Points, Table
 
 from mytorch.core import Metric
-from mytorch.experiments import RunError, load, train_experiment
+from mytorch.experiments import RunError, judge, load, train_experiment
 from mytorch.experiments.predict.head import Head
-from mytorch.experiments.predict.judge import judge
 from mytorch.experiments.predict.judgement import Confusion, Judge
 
 TABLE = "x,y,class\n1,1,above\n-1,-2,below\n2,-3,below\n0.5,0.25,above\n"
@@ -18,7 +17,7 @@ TABLE = "x,y,class\n1,1,above\n-1,-2,below\n2,-3,below\n0.5,0.25,above\n"
 
 @pytest.fixture
 def reader(parts):
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\nNumbers = toy_rows:Numbers\n")
+    parts("toy-numbers", "[mytorch.datasets]\nNumbers = toy_rows:Numbers\n")
 
 
 @pytest.fixture
@@ -65,8 +64,8 @@ def test_a_file_is_judged(run, tmp_path):
 
 def test_rows_without_targets_are_refused(run, of_numbers, tmp_path):
     path = tmp_path / "more.csv"
-    path.write_text("x,y,a,b\n1,2,1,2\n")
-    for judged, name in [(run, "class"), (of_numbers, "target")]:
+    for judged, name, columns in [(run, "class", "x,y"), (of_numbers, "target", "a,b")]:
+        path.write_text(f"{columns}\n1,2\n")
         with pytest.raises(
             RunError, match=rf"more.csv: must have the column '{name}' to judge by, got a table without"
         ):

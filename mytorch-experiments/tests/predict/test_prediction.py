@@ -12,8 +12,9 @@ from toy_rows import INPUTS, ROWS
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.experiments import Recorder, RunError, load, train_experiment
 from mytorch.experiments.predict.new_rows import without_target
-from mytorch.experiments.predict.prediction import head_of, predict_batches, predicting, write_predictions
-from mytorch.plugins import FileError, UnknownNameError, catalogue
+from mytorch.experiments.predict.prediction import predict_batches
+from mytorch.experiments.runs.write_predictions import write_predictions
+from mytorch.plugins import FileError
 from mytorch.train import NotFiniteError, fit
 
 
@@ -63,7 +64,7 @@ def test_stored_standardisation_reaches_every_source_once(run, rows):
 
 
 def test_numbers_come_in_their_units(content, tmp_path, parts):
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\nNumbers = toy_rows:Numbers\n")
+    parts("toy-numbers", "[mytorch.datasets]\nNumbers = toy_rows:Numbers\n")
     del content["data"]["test"]
     content["data"] |= {"train": {"type": "Numbers"}, "targets": "as-is"}
     content |= {"metrics": [], "model": {"type": "Dense", "in_features": 2, "out_features": 1}}
@@ -78,10 +79,9 @@ def test_numbers_come_in_their_units(content, tmp_path, parts):
     assert float(table_of(tmp_path / "out.csv")[2][0]) == run.predict(path).values[1].item()
 
 
-def test_several_numbers(tmp_path, parts):
+def test_several_numbers(tmp_path):
     run = of_python(tmp_path, Dense(2, 2))
     assert run.predict(INPUTS).values.shape == (3, 2)
-    parts("mytorch-data", "[mytorch.datasets]\nNewRows = toy_rows:NewRows\n")
     run = rewrite(run, columns=["x", "y"])
     (tmp_path / "rows.csv").write_text(ROWS)
     write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv")
@@ -111,9 +111,9 @@ class Logits(SquaredError):
 
 
 def test_a_run_from_python_knows_its_loss_alone(tmp_path, parts):
-    assert head_of(of_python(tmp_path / "logits", Dense(2, 2), Logits())).kind == "softmax"
+    assert of_python(tmp_path / "logits", Dense(2, 2), Logits()).head.kind == "softmax"
     run = of_python(tmp_path, Dense(2, 2))
-    assert head_of(run).kind == "numbers"
+    assert run.head.kind == "numbers"
     with pytest.raises(
         RunError, match=r"must know the names of its columns to read a table, got a run without; use .*predict\("
     ):
@@ -127,15 +127,16 @@ def test_a_run_from_python_knows_its_loss_alone(tmp_path, parts):
 def test_how_outputs_are_read(run, outputs, targets, kind):
     assert run.summary["outputs"] == "numbers"  # as its loss, SquaredError, says
     run.summary["outputs"], run.experiment.data.targets = outputs, targets
-    assert (head_of(run).kind, head_of(run).classes) == (kind, ("below", "above"))
+    assert (run.head.kind, run.head.classes) == (kind, ("below", "above"))
     run.data["classes"] = None
-    assert (head_of(run).kind, head_of(run).classes) == (kind, None)
+    assert (run.head.kind, run.head.classes) == (kind, None)
 
 
 def test_many_rows_go_in_batches_in_order(run):
     inputs = torch.randn(9000, 2)
-    with predicting(run, "eager") as outputs_of:
-        sizes = [len(batch) for batch in predict_batches(run, inputs, 8192, outputs_of)]
+    with run.outputs_by("eager") as outputs_of:
+        batches = predict_batches(run.rows_of(inputs), 8192, outputs_of, run.head, "run")
+        sizes = [len(batch) for batch in batches]
     assert sizes == [8192, 808]
     for size in (1000, 8192):
         torch.testing.assert_close(run.predict(inputs, batch_size=size).indices, run.net(inputs).argmax(1))
@@ -216,14 +217,6 @@ def test_an_output_that_is_not_finite_is_named(run):
         run.predict(inputs)
 
 
-def test_a_table_needs_the_distribution_that_reads(content, parts, tmp_path, rows, monkeypatch):
-    run = train_experiment(content, {"epochs": 1}, output=tmp_path / "runs", quiet=True)
-    kept = [part for part in catalogue() if part.distribution != "mytorch-data"]
-    monkeypatch.setattr(catalogue(), "_parts", kept)
-    with pytest.raises(UnknownNameError, match=r"python -m pip install ./mytorch-data"):
-        run.predict(rows)
-
-
 def test_an_output_that_must_not_be_written(run, rows, tmp_path):
     taken, folder = tmp_path / "taken.csv", tmp_path / "folder.csv"
     taken.write_text("mine")
@@ -279,7 +272,8 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(run, rows, tmp_path, monkey
 
 
 def test_a_bad_row_far_below_leaves_nothing(run, tmp_path):
-    (tmp_path / "rows.csv").write_text(ROWS + "inf,0\n")
+    run.net.param()[0].value.mul_(100)
+    (tmp_path / "rows.csv").write_text(ROWS + "3e38,3e38\n")
     with pytest.raises(NotFiniteError, match=r"for row 4 of the new rows"):
         write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv", batch_size=2)
     assert not list(tmp_path.glob("out*"))

@@ -2,6 +2,7 @@
 
 from mytorch.data.csv_file import write_csv
 from mytorch.data.disk import Disk
+from mytorch.data.preparation import EncodedTargets, StandardizedTargets
 from mytorch.data.split import SplitWarning, split
 from mytorch.data.standardize import Standardize, Standardized
 from mytorch.data.table import ColumnSummary, ReaderError, Table, TableError, TableWarning, inspect_table, new_rows
@@ -11,11 +12,13 @@ from mytorch.data.transforms import Parts, hold_out
 __all__ = [
     "ColumnSummary",
     "Disk",
+    "EncodedTargets",
     "Parts",
     "ReaderError",
     "SplitWarning",
     "Standardize",
     "Standardized",
+    "StandardizedTargets",
     "Table",
     "TableError",
     "TableWarning",

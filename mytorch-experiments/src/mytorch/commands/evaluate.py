@@ -30,7 +30,7 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool) 
     """
     from mytorch.experiments import load
     from mytorch.experiments.figures.judgement_figures import draw_judgement
-    from mytorch.experiments.predict.judge import judge
+    from mytorch.experiments.runs.run import judge
     from mytorch.experiments.runs.run_folder import plain
     from mytorch.experiments.tables.judgement_table import show_judgement
 

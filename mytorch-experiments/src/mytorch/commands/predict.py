@@ -38,7 +38,7 @@ def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, f
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv
     """
     from mytorch.experiments import load
-    from mytorch.experiments.predict.prediction import write_predictions
+    from mytorch.experiments.runs.write_predictions import write_predictions
 
     count = write_predictions(load(run), rows, output, force, batch_size, engine)
     click.echo(f"Wrote {count} predictions to {output}")

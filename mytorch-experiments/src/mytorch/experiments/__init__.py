@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from mytorch.experiments.file.experiment import Experiment
     from mytorch.experiments.file.load_experiment import load_experiment
     from mytorch.experiments.predict.head import Predictions
-    from mytorch.experiments.predict.judge import Judgement, judge
+    from mytorch.experiments.predict.judge import Judgement
     from mytorch.experiments.runs.compare_runs import RunComparison, compare_runs
-    from mytorch.experiments.runs.run import Run, load
+    from mytorch.experiments.runs.run import Run, judge, load
     from mytorch.experiments.runs.runs import RunSummary, list_runs
     from mytorch.experiments.training.train_experiment import train_experiment
     from mytorch.train.errors import RunError
@@ -22,30 +22,15 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "mytorch.experiments.callbacks.recorder": ("Recorder",),
-        "mytorch.experiments.errors": (
-            "ExperimentError",
-            "ParityError",
-        ),
+        "mytorch.experiments.errors": ("ExperimentError", "ParityError"),
         "mytorch.experiments.figures.decision_boundary": ("draw_decision_boundary",),
         "mytorch.experiments.file.experiment": ("Experiment",),
         "mytorch.experiments.file.load_experiment": ("load_experiment",),
         "mytorch.experiments.predict.head": ("Predictions",),
-        "mytorch.experiments.predict.judge": (
-            "Judgement",
-            "judge",
-        ),
-        "mytorch.experiments.runs.compare_runs": (
-            "RunComparison",
-            "compare_runs",
-        ),
-        "mytorch.experiments.runs.run": (
-            "Run",
-            "load",
-        ),
-        "mytorch.experiments.runs.runs": (
-            "RunSummary",
-            "list_runs",
-        ),
+        "mytorch.experiments.predict.judge": ("Judgement",),
+        "mytorch.experiments.runs.compare_runs": ("RunComparison", "compare_runs"),
+        "mytorch.experiments.runs.run": ("Run", "judge", "load"),
+        "mytorch.experiments.runs.runs": ("RunSummary", "list_runs"),
         "mytorch.experiments.training.train_experiment": ("train_experiment",),
         "mytorch.train.errors": ("RunError",),
     },

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mytorch.core import Module, fetch
-from mytorch.data.preparation.encoded_targets import EncodedTargets
+from mytorch.data.preparation import INPUTS, EncodedTargets, Moments
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.metrics.metrics import class_indices
 
@@ -98,8 +98,10 @@ def obstacle(net: Module, data: Any) -> str | None:
 
 def scales(data: Any) -> tuple[Tensor, Tensor]:
     """Mean and deviation by which a data set's two columns were standardised; 0 and 1 if they were not."""
-    stored = (getattr(data, "preparation", None) or {}).get("standardize", {"mean": [0.0, 0.0], "std": [1.0, 1.0]})
-    return torch.tensor(stored["mean"], dtype=torch.float64), torch.tensor(stored["std"], dtype=torch.float64)
+    moments = Moments.of(getattr(data, "preparation", None), INPUTS)
+    if moments is None:
+        return torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    return moments.mean, moments.std
 
 
 def sample(data: Any) -> Points:

@@ -14,6 +14,7 @@ from mytorch.core import ArgumentError, Metric, Module, MytorchError, Optimizer,
 from mytorch.core.description import FORMAT
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
+from mytorch.data.transforms import hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.experiment import Experiment, Spec
@@ -164,10 +165,9 @@ def build_data(experiment: Experiment) -> tuple[Any, Any]:
     like = getattr(train, "preparation", None)
     test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype, like=like)
     if data.split is not None:
-        hold_out = find("data.split", "transform", "mytorch-data:hold_out")
         train, _, test = hold_out(train, test=data.split.test, seed=data.split.seed)
     if data.standardize:
-        train, _, test = find("data.standardize", "transform", "mytorch-data:standardize")((train, None, test))
+        train, _, test = standardize((train, None, test))
     if data.targets == "standardize":
         learned = learn_targets(train)
         train = StandardizedTargets(train, learned)

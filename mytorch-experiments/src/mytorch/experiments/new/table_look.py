@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mytorch.data import Table, inspect_table
 from mytorch.experiments.errors import ExperimentError
-from mytorch.plugins import catalogue, nearest
+from mytorch.plugins import nearest
 
 MOST_COLUMNS = 10_000
 """A table with more is no table of features that one can look through; the file would be hard to read."""
@@ -56,14 +57,13 @@ def look_at(path: Path, target: str | None, task: str | None, reading: Mapping[s
 
     Raises ExperimentError for a target that cannot be learned, and what the reader raises for the file.
     """
-    table = catalogue().load("dataset", "mytorch-data:Table")
-    columns = {column.name: column for column in table.inspect(path, **reading)}
+    columns = {column.name: column for column in inspect_table(path, **reading)}
     _require_few(path, columns)
     target = _target(path, list(columns), target)
     goal = columns.pop(target)
     _require_learnable(path, goal)
     missing = "drop" if goal.missing else "mean" if any(column.missing for column in columns.values()) else None
-    read = partial(table, path, target, task=task, missing=missing, encode="one-hot", **reading)
+    read = partial(Table, path, target, task=task, missing=missing, encode="one-hot", **reading)
     left_out = _left_out(path, target, columns, read)
     used = [column for name, column in columns.items() if name not in left_out]
     whole = read(features=[column.name for column in used])

@@ -1,26 +1,15 @@
-"""Judging a kept run."""
+"""How good a model is on rows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-
-from mytorch.core import fetch, metric_name
-from mytorch.data.preparation.encoded_targets import EncodedTargets
-from mytorch.experiments.file.build import build_data, build_metrics, build_part, default_dtype, threads
-from mytorch.experiments.file.experiment import Experiment
+from mytorch.core import DataSet, Metric, Module, metric_name
+from mytorch.experiments.predict.head import Head
 from mytorch.experiments.predict.judgement import Confusion, Judge, Residuals
-from mytorch.experiments.predict.new_rows import rows_of, table_preparation
-from mytorch.experiments.predict.prediction import head_of
-from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE
-from mytorch.train.errors import RunError
 from mytorch.train.evaluation import evaluate
-
-if TYPE_CHECKING:
-    from mytorch.experiments.runs.run import Run
 
 
 @dataclass
@@ -51,48 +40,14 @@ class Judgement:
         return found | {"rows": self.rows}
 
 
-def judge(run: Run, source: str | Path | Any = None) -> Judgement:
-    """Judge a run on the test data of its experiment (its training data if it has no other), or on other rows.
+def measure(
+    net: Module, loss: Module, metrics: Sequence[Metric], data: DataSet, head: Head, source: str, target: str
+) -> Judgement:
+    """Measure a model on rows, by loss and metrics and by what its outputs mean.
 
-    source: a file, read with what the run keeps, or a data set with targets.
-    Raises RunError for a run without an experiment, or for rows without targets.
+    source: which rows they are; target: the name of what is told. Both are for the report.
     """
-    experiment = run.experiment
-    if experiment is None:
-        raise RunError(
-            f"{run.path}: must have an {EXPERIMENT_FILE} to be evaluated, got a run trained from Python; "
-            "use mytorch.train.evaluate(run.net, loss, data, metrics)"
-        )
-    gathered = Judge(head_of(run), _target_name(run))
-    with threads(experiment.threads), default_dtype(experiment.dtype):
-        data, what = _rows_to_judge(run, experiment, source)
-        loss = build_part("loss", "loss", experiment.loss)
-        results = evaluate(run.net, loss, data, [*build_metrics(experiment), gathered])
+    gathered = Judge(head, target)
+    results = evaluate(net, loss, data, [*metrics, gathered])
     results.pop(metric_name(gathered))
-    return Judgement(results, len(data), what, gathered.confusion, gathered.residuals, gathered.skipped)
-
-
-def _rows_to_judge(run: Run, experiment: Experiment, source: str | Path | Any) -> tuple[Any, str]:
-    """The rows with the targets that the loss takes, and what they are."""
-    if source is None:
-        train, test = build_data(experiment)
-        return (train, "training data") if test is None else (test, "test data")
-    data = rows_of(run, source, targets=True)
-    what = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    if not len(data):
-        raise RunError(f"{what}: must have at least one row, got none")
-    if fetch(data, torch.tensor([0]))[1] is None:
-        raise RunError(f"{what}: must have the column {_target_name(run)!r} to judge by, got a table without")
-    encoding = experiment.data.targets
-    if encoding not in ("one-hot", "binary"):
-        return data, what
-    count = 2 if encoding == "binary" else len(run.data.get("classes") or ()) or None
-    return EncodedTargets(data, encoding, getattr(torch, experiment.dtype), count), what
-
-
-def _target_name(run: Run) -> str:
-    """The name of the target's column."""
-    try:
-        return str(table_preparation(run)["table"]["target"]["name"])
-    except (RunError, KeyError, TypeError):
-        return "target"
+    return Judgement(results, len(data), source, gathered.confusion, gathered.residuals, gathered.skipped)

@@ -4,47 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from mytorch.core import DataSet
-from mytorch.experiments.predict.prepared import Inputs, Prepared, dtype_of
-from mytorch.plugins import catalogue
+from mytorch.core import DataSet, fetch
+from mytorch.data import EncodedTargets, new_rows
+from mytorch.experiments.predict.kept_data import KeptData
+from mytorch.experiments.predict.prepared import Inputs, Prepared
 from mytorch.train.errors import RunError
 
-if TYPE_CHECKING:
-    from mytorch.experiments.runs.run import Run
-
-READER = "mytorch-data:NewRows"
 NO_COLUMN = ""
 """A name that no column has."""
-READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
 
 
-def rows_of(run: Run, source: str | Path | Tensor | Any, targets: bool) -> DataSet:
-    """The rows of a file, tensor or data set as the model of a run takes them.
+def rows_of(source: str | Path | Tensor | Any, kept: KeptData, dtype: torch.dtype, targets: bool) -> DataSet:
+    """The rows of a file, tensor or data set as a model of a run takes them.
 
+    dtype: that of the model's weights.
     targets: whether they are wanted; if not, those of a file are not even looked at.
+    Raises RunError for a file that is none and for a run without column names, ArgumentError, ShapeError and what the
+        reader of tables raises for rows that do not fit.
     """
     if isinstance(source, (str, Path)):
-        return Prepared(run, read_rows(run, Path(source), targets), read=True)
-    return Prepared(run, Inputs(source) if isinstance(source, Tensor) else source)
+        return Prepared(read_rows(Path(source), kept, dtype, targets), kept, dtype, read=True)
+    return Prepared(Inputs(source) if isinstance(source, Tensor) else source, kept, dtype)
 
 
-def read_rows(run: Run, path: Path, targets: bool) -> Any:
-    """The rows of a file, read, encoded and standardised by what the run keeps in data.json.
-
-    Raises RunError for a run without column names, and whatever the reader says of the file.
-    """
+def read_rows(path: Path, kept: KeptData, dtype: torch.dtype, targets: bool) -> DataSet:
+    """The rows of a file, read, encoded and standardised by what the run keeps in data.json."""
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise RunError(f"{path}: must be a table such as rows.csv, got {what}")
-    preparation = table_preparation(run)
+    preparation = kept.for_tables
     if not targets:
         preparation = {**preparation, "table": without_target(preparation["table"])}
-    dtype = str(dtype_of(run)).removeprefix("torch.")
-    return catalogue().load("dataset", READER)(path, preparation, dtype=dtype)
+    return new_rows(path, preparation, dtype=dtype)
 
 
 def without_target(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,18 +53,21 @@ def without_target(table: Mapping[str, Any]) -> dict[str, Any]:
     return {**table, "target": {**target, "name": NO_COLUMN}, "missing": missing, "left_out": left_out}
 
 
-def table_preparation(run: Run) -> dict[str, Any]:
-    """What new rows need. A run whose data came from no table gets columns of numbers under the names that it has."""
-    preparation = dict(run.data.get("preparation") or {})
-    columns, classes = run.data.get("columns"), run.data.get("classes")
-    if isinstance(preparation.get("table"), Mapping):
-        return preparation
-    if not columns:
-        raise RunError(
-            f"{run.path}: must know the names of its columns to read a table, got a run without; "
-            "use mytorch.experiments.load(run).predict(tensor)"
-        )
-    target = {"name": "target", "kind": "number"} if classes is None else {"name": "class", "kind": "classes"}
-    features = [{"name": name, "kind": "number"} for name in columns]
-    known = target if classes is None else {**target, "classes": [str(name) for name in classes]}
-    return {**preparation, "table": {"features": features, "target": known, "missing": None, "reading": READING}}
+def rows_to_judge(
+    source: str | Path | Any, kept: KeptData, dtype: torch.dtype, encoding: str, encoded: torch.dtype
+) -> tuple[DataSet, str]:
+    """Rows with the targets that the loss takes, and what they are, for a report.
+
+    encoding, encoded: how an experiment's targets become columns, and of which dtype.
+    Raises RunError if there is no row, or no target.
+    """
+    data = rows_of(source, kept, dtype, targets=True)
+    what = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+    if not len(data):
+        raise RunError(f"{what}: must have at least one row, got none")
+    if fetch(data, torch.tensor([0]))[1] is None:
+        raise RunError(f"{what}: must have the column {kept.target!r} to judge by, got a table without")
+    if encoding not in ("one-hot", "binary"):
+        return data, what
+    count = 2 if encoding == "binary" else len(kept.classes or ()) or None
+    return EncodedTargets(data, "binary" if encoding == "binary" else "one-hot", encoded, count), what

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError, fetch, rows_at
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
-
-if TYPE_CHECKING:
-    from mytorch.experiments.runs.run import Run
+from mytorch.experiments.predict.kept_data import KeptData
 
 
 class Inputs(DataSet):
@@ -34,17 +32,18 @@ class Prepared(DataSet):
     """A data set with its columns in the order of the run's, in the model's dtype, its inputs standardised as the
     run's, and the targets, if they were standardised too, as the loss sees them.
 
-    read: it comes from NewRows, with inputs that are standardised and targets that are not; of any other data set its
-        own preparation says what is done.
+    dtype: that of the model's weights.
+    read: it comes from mytorch.data.new_rows, with inputs that are standardised and targets that are not; of any other
+        data set its own preparation says what is done.
     Raises ArgumentError for a column that is missing or too many, ShapeError for another number of columns.
     """
 
-    def __init__(self, run: Run, data: Any, read: bool = False) -> None:
+    def __init__(self, data: Any, kept: KeptData, dtype: torch.dtype, read: bool = False) -> None:
         self.data = data
-        self.columns, self.classes = tuple(run.data.get("columns") or ()), getattr(data, "classes", None)
-        self.preparation = dict(run.data.get("preparation") or {})
+        self.columns, self.classes = kept.columns, getattr(data, "classes", None)
+        self.preparation = dict(kept.preparation)
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
-        self._dtype = dtype_of(run)
+        self._dtype = dtype
         done = (INPUTS,) if read else tuple(getattr(data, "preparation", None) or ())
         self._inputs = None if INPUTS in done else Moments.of(self.preparation, INPUTS)
         self._targets = None if TARGETS in done else Moments.of(self.preparation, TARGETS)
@@ -82,8 +81,3 @@ def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
     if extra := [name for name in given if name not in wanted]:
         raise ArgumentError(f"predict: rows must have the columns {', '.join(wanted)} alone, got {extra[0]!r} too")
     return [given.index(name) for name in wanted]
-
-
-def dtype_of(run: Run) -> torch.dtype:
-    """The dtype of a run's weights, in which its model takes numbers."""
-    return next((p.value.dtype for _, p in run.net.named_param() if p.value.is_floating_point()), torch.float32)

@@ -1,21 +1,27 @@
-"""A run that was kept in a folder."""
+"""A run that was kept in a folder: opening it, and what can be done with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import DataSet, Module
+from mytorch.experiments.file.build import build_data, build_metrics, build_part, default_dtype, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
-from mytorch.experiments.predict.head import Predictions
-from mytorch.experiments.predict.judge import judge
-from mytorch.experiments.predict.prediction import predict_all
+from mytorch.experiments.predict.head import Head, Predictions, head_for
+from mytorch.experiments.predict.judge import Judgement, measure
+from mytorch.experiments.predict.kept_data import KeptData
+from mytorch.experiments.predict.new_rows import rows_of, rows_to_judge
+from mytorch.experiments.predict.outputs import outputs_by
+from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.engine import say
 from mytorch.train.errors import RunError
@@ -63,7 +69,40 @@ class Run:
         Raises RunError, ArgumentError or the reader's error for rows that do not fit, with the column;
             NotFiniteError for an output that is no number.
         """
-        return predict_all(self, source, batch_size, engine)
+        rows = self.rows_of(source)
+        with self.outputs_by(engine) as outputs_of:
+            parts = list(predict_batches(rows, batch_size, outputs_of, self.head, str(self.path)))
+        if not parts:
+            raise RunError(f"{self.path}: the rows to predict must be at least one, got none")
+        return joined(parts)  # made outside of inference mode, since they are the user's
+
+    @property
+    def kept(self) -> KeptData:
+        """What it keeps of the data that it was trained on."""
+        return KeptData.of(str(self.path), self.data)
+
+    @property
+    def head(self) -> Head:
+        """How the outputs of its model are read, by what its loss says, its targets and its classes."""
+        encoding = "as-is" if self.experiment is None else self.experiment.data.targets
+        kept = self.kept
+        return head_for(self.summary.get("outputs", "scores"), encoding, kept.classes, kept.preparation)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of its weights, in which its model takes numbers."""
+        return next((p.value.dtype for _, p in self.net.named_param() if p.value.is_floating_point()), torch.float32)
+
+    def rows_of(self, source: str | Path | Tensor | Any) -> DataSet:
+        """Rows as its model takes them, without their targets; as for `predict`."""
+        return rows_of(source, self.kept, self.dtype, targets=False)
+
+    @contextmanager
+    def outputs_by(self, engine: str) -> Iterator[Callable[[Any], Any]]:
+        """Within this context, the function given makes its model's outputs of a batch of inputs."""
+        count = self.experiment.threads if self.experiment else None
+        with threads(count), outputs_by(self.net, engine, lambda: self.compiled) as outputs_of:
+            yield outputs_of
 
     @property
     def compiled(self) -> CompiledForward:
@@ -73,6 +112,29 @@ class Run:
 
             self._compiled = CompiledForward(self.net, say)
         return self._compiled
+
+
+def judge(run: Run, source: str | Path | Any = None) -> Judgement:
+    """Judge a run on the test data of its experiment (its training data if it has no other), or on other rows.
+
+    source: a file, read with what the run keeps, or a data set with targets.
+    Raises RunError for a run without an experiment, or for rows without targets.
+    """
+    experiment = run.experiment
+    if experiment is None:
+        raise RunError(
+            f"{run.path}: must have an {EXPERIMENT_FILE} to be evaluated, got a run trained from Python; "
+            "use mytorch.train.evaluate(run.net, loss, data, metrics)"
+        )
+    with threads(experiment.threads), default_dtype(experiment.dtype):
+        if source is None:
+            train, test = build_data(experiment)
+            data, what = (train, "training data") if test is None else (test, "test data")
+        else:
+            encoded = getattr(torch, experiment.dtype)
+            data, what = rows_to_judge(source, run.kept, run.dtype, experiment.data.targets, encoded)
+        loss, metrics = build_part("loss", "loss", experiment.loss), build_metrics(experiment)
+        return measure(run.net, loss, metrics, data, run.head, what, run.kept.target)
 
 
 def load(path: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Run:

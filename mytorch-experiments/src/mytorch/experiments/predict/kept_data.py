@@ -1,0 +1,65 @@
+"""What a run keeps of the data it was trained on, by which other rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mytorch.train.errors import RunError
+
+READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
+
+
+@dataclass(frozen=True)
+class KeptData:
+    """Column names, class names (None for numbers) and what new rows need, as a run's `data` holds them.
+
+    owner: the run, as errors name it.
+    """
+
+    owner: str
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+    preparation: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, owner: str, data: Mapping[str, Any]) -> KeptData:
+        """From the contents of `data.json`."""
+        classes = data.get("classes")
+        return cls(
+            owner,
+            tuple(data.get("columns") or ()),
+            None if classes is None else tuple(map(str, classes)),
+            dict(data.get("preparation") or {}),
+        )
+
+    @property
+    def for_tables(self) -> dict[str, Any]:
+        """What a reader of tables needs. A run whose data came from no table gets columns of numbers under the names
+        that it has. Raises RunError if there are none.
+        """
+        preparation = dict(self.preparation)
+        if isinstance(preparation.get("table"), Mapping):
+            return preparation
+        if not self.columns:
+            raise RunError(
+                f"{self.owner}: must know the names of its columns to read a table, got a run without; "
+                "use mytorch.experiments.load(run).predict(tensor)"
+            )
+        features = [{"name": name, "kind": "number"} for name in self.columns]
+        target: dict[str, Any] = {"name": "target", "kind": "number"}
+        if self.classes is not None:
+            target = {"name": "class", "kind": "classes", "classes": list(self.classes)}
+        return {
+            **preparation,
+            "table": {"features": features, "target": target, "missing": None, "reading": READING},
+        }
+
+    @property
+    def target(self) -> str:
+        """The name of the target's column."""
+        try:
+            return str(self.for_tables["table"]["target"]["name"])
+        except (RunError, KeyError, TypeError):
+            return "target"

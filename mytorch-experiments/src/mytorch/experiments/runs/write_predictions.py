@@ -1,0 +1,35 @@
+"""What a run says of a file's rows, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mytorch.experiments.predict.prediction import predict_batches
+from mytorch.experiments.predict.predictions_file import write_csv
+from mytorch.experiments.runs.run import Run
+from mytorch.plugins import FileError, refuse_overwrite
+from mytorch.train.errors import RunError
+from mytorch.train.evaluation import EVALUATION_BATCH
+
+
+def write_predictions(
+    run: Run,
+    source: Path,
+    output: Path,
+    force: bool = False,
+    batch_size: int = EVALUATION_BATCH,
+    engine: str = "eager",
+) -> int:
+    """Write what a run says of a file's rows as CSV, whole or not at all, and return the number of rows.
+
+    Raises FileError if `output` exists (unless `force`), cannot be written, or is `source`; RunError without rows.
+    """
+    refuse_overwrite(output, force, suffixes=(".csv",))
+    if output.exists() and source.exists() and output.samefile(source):
+        raise FileError(f"{output}: must be another file than the rows to predict; choose another name")
+    with run.outputs_by(engine) as outputs_of:
+        batches = predict_batches(run.rows_of(source), batch_size, outputs_of, run.head, str(run.path))
+        first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
+        if first is None:
+            raise RunError(f"{source}: must have at least one row, got none")
+        return write_csv(output, first, batches)
