@@ -1,11 +1,12 @@
 """Several schedules at once."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Schedule
-from mytorch.optim.nested_schedule import NestedSchedule
+from mytorch.optim.nested_schedule import NestedSchedule, two_schedules
 
 
 class ChainedScheduler(NestedSchedule):
@@ -20,6 +21,8 @@ class ChainedScheduler(NestedSchedule):
     Example:
         schedule = ChainedScheduler([ConstantLR(optimizer, 0.1, total_iters=5), ExponentialLR(optimizer, 0.9)])
     """
+
+    conformance: ClassVar = {"arguments": {"schedulers": two_schedules}}
 
     def __init__(self, schedulers: Sequence[Schedule], optimizer: Optimizer | None = None) -> None:
         if optimizer is None:

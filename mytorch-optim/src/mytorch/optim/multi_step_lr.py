@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from mytorch.core import Optimizer, Schedule
 from mytorch.optim.checks import require_counts, require_setting
@@ -17,6 +17,8 @@ class MultiStepLR(Schedule):
     Example:
         schedule = MultiStepLR(optimizer, milestones=[30, 80], gamma=0.1)
     """
+
+    conformance: ClassVar = {"arguments": {"milestones": [3, 11]}}
 
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mytorch.core import ArgumentError, Optimizer, RecursiveSchedule, Schedule
+from mytorch.optim.constant_lr import ConstantLR
+from mytorch.optim.exponential_lr import ExponentialLR
 
 
 class NestedSchedule(RecursiveSchedule):
@@ -71,3 +73,8 @@ class NestedSchedule(RecursiveSchedule):
         for schedule, own in zip(self.schedulers, state["schedulers"], strict=True):
             schedule.restore(own)
         super().restore(state)
+
+
+def two_schedules(optimizer: Optimizer) -> list[Schedule]:
+    """What `mytorch check` gives to the schedules that hold others."""
+    return [ConstantLR(optimizer, 0.5, total_iters=4), ExponentialLR(optimizer, 0.9)]

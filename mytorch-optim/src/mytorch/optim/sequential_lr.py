@@ -2,12 +2,13 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Schedule
 from mytorch.optim.checks import require_counts
-from mytorch.optim.nested_schedule import NestedSchedule
+from mytorch.optim.nested_schedule import NestedSchedule, two_schedules
 
 
 class SequentialLR(NestedSchedule):
@@ -23,6 +24,8 @@ class SequentialLR(NestedSchedule):
         warm_up = LinearLR(optimizer, start_factor=0.1, total_iters=5)
         schedule = SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, 20)], milestones=[5])
     """
+
+    conformance: ClassVar = {"arguments": {"schedulers": two_schedules, "milestones": [5]}}
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
         self.milestones = require_counts(self, "milestones", milestones)

@@ -40,7 +40,8 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     """Declarations of an installed part, each with a word on how it is fed.
 
     A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags"; what
-    the user says comes before that. Inputs are shapes such as (5, 3), or tensors.
+    the user says comes before that. Inputs are shapes such as (5, 3), or tensors. An argument of a schedule that is a
+    function is called with the optimizer: so are schedules built that another holds.
     Yields nothing for a layer without a forward of its own, such as a list of layers.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
     PluginError if it cannot be imported.
@@ -105,8 +106,14 @@ def _schedules(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declar
     length = getattr(value, "length_argument", None)
     arguments = {**({length: STEPS + 1} if length else {}), **told.arguments}
 
+    comes_first = next(iter(inspect.signature(value).parameters), None) == "optimizer"
+
     def factory(optimizer: Optimizer) -> Schedule:
-        built: Schedule = _build(part, value, Told(arguments), optimizer)
+        given = {name: entry(optimizer) if callable(entry) else entry for name, entry in arguments.items()}
+        first = (optimizer,) if comes_first else ()
+        built: Schedule = _build(
+            part, value, Told(given if comes_first else {**given, "optimizer": optimizer}), *first
+        )
         return built
 
     factory(Plain([Parameter(torch.ones(2))]))
