@@ -89,7 +89,7 @@ class CrossEntropyLoss(Loss):
         if target.is_floating_point():
             return _without(prediction.shape, _axis(prediction)).numel()
         counted = target != self.ignore_index
-        return counted.sum() if self.weight is None else self._weights(target, counted).sum()
+        return counted.count_nonzero() if self.weight is None else self._weights(target, counted).sum()
 
     def _weights(self, target: Tensor, counted: Tensor) -> Tensor:
         """The weight of each target's class, 0 for those that are ignored."""
