@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from side_by_side import Measured, Spread, Target
 
-from mytorch.plugins import write_file
-
 PACKAGES = ("mytorch-train", "torch", "numpy", "scikit-learn", "thinc", "jax", "jaxlib", "tinygrad", "matplotlib")
 FIGURES = "performance"
 """The folder of figures beside results.md and beside docs/performance.md, so that the same links lead there."""
@@ -152,15 +150,3 @@ def _table(section: Section) -> list[str]:
         cells = [*at, row.contestant, spread(row.figure), *(spread(row.ratios.get(name)) for name in ratios)]
         table.append([*cells, *([row.note] if notes else [])])
     return ["| " + " | ".join(cells) + " |" for cells in table]
-
-
-def write(folder: Path, facts: dict[str, Any], sections: Sequence[Section]) -> None:
-    """Write results.md, results.json and the figures, over those of a former run."""
-    from figures import draw
-
-    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
-    for section in sections:
-        if section.rows:
-            draw(section, folder / FIGURES / f"{section.name}.png")
-    write_file(folder / "results.json", as_json(facts, sections))
-    write_file(folder / "results.md", as_markdown(facts, sections))

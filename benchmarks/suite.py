@@ -25,7 +25,8 @@ import startup
 import sweeps
 from contestants import set_up
 from publish import publish
-from results import Missing, Section, about, write
+from results import Missing, Section, about
+from write_results import write
 
 OUTPUT = Path("build/benchmarks")
 SECTIONS: dict[str, Callable[[bool], list[Section]]] = {

@@ -49,7 +49,8 @@ def found():
 
 
 def test_both_files_and_the_figures_tell_the_same(found, tmp_path):
-    from results import about, number, write
+    from results import about, number
+    from write_results import write
 
     write(tmp_path, about(), found)
     told = json.loads((tmp_path / "results.json").read_text())
@@ -74,7 +75,8 @@ def test_both_files_and_the_figures_tell_the_same(found, tmp_path):
 
 def test_results_are_put_between_their_marks(found, tmp_path):
     from publish import BEGIN, END, PublishError, publish
-    from results import about, write
+    from results import about
+    from write_results import write
 
     page = tmp_path / "docs" / "performance.md"
     page.parent.mkdir()

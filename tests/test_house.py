@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,14 @@ def reexported(body):
     lazily = ast.literal_eval(functions.value.args[1])
     assert {module: list(names) for module, names in lazily.items()} == reexported(shown.body)
     return lazily
+
+
+def test_no_circle_of_imports_is_in_the_benchmarks():
+    """import-linter looks at packages only; these are scripts."""
+    scripts = {file.stem: ast.parse(file.read_text()) for file in (HOUSE / "benchmarks").glob("*.py")}
+    arrows = {name: {module.partition(".")[0] for module in imported(tree)} for name, tree in scripts.items()}
+    order = list(TopologicalSorter(arrows).static_order())  # raises CycleError
+    assert order.index("results") < order.index("suite")
 
 
 COMMANDS = {f: part for part in PARTS for f in sources(part) if f.parent.name == "commands"}
