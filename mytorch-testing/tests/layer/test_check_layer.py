@@ -5,6 +5,7 @@ from mytorch.core import ArgumentError, Module, Parameter, ShapeError, require_l
 from mytorch.plugins import UnknownNameError
 from mytorch.testing import LAYER_CHECKS, CheckError, check_layer
 
+NOT_GIVEN = {"reference", "optional_inputs", "same_tensor"}  # without a reference and a second input
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
 
@@ -126,8 +127,8 @@ class WrongShape(Affine):
 
 
 WRONG = [
-    (WrongSign, "finite_differences", "gradient of input[0] must match finite differences"),
-    (WrongSign, "autograd", "gradient of input[0] must match autograd"),
+    (WrongSign, "finite_differences", "gradient of x must match finite differences"),
+    (WrongSign, "autograd", "gradient of x must match autograd"),
     (MeanForSum, "finite_differences", "gradient of gain must match"),
     (MeanForSum, "autograd", "gradient of gain must match"),
     (ForgottenBias, "finite_differences", "gradient of bias must match"),
@@ -135,20 +136,20 @@ WRONG = [
     (Overwrites, "accumulation", "gradient of gain must be added"),
     (KeepsState, "two_forwards", "what forward 1 alone gives, with two in flight answered in order (0, 1)"),
     (KeepsState, "nothing_kept", "attribute x must not be set by forward"),
-    (WritesInput, "nothing_written", "input[0] must not be written into, but forward did"),
+    (WritesInput, "nothing_written", "x must not be written into, but forward did"),
     (WritesUpstream, "nothing_written", "upstream gradient must not be written into, but backward did"),
     (WritesSaved, "nothing_written", "saved must not be written into, but backward did"),
     (WritesParameter, "nothing_written", "parameter gain must not be written into, but backward did"),
     (SharesGradient, "fresh_gradients", "gradient of bias must be a fresh tensor, got one that shares memory"),
     (OtherCall, "call", "output must be the same"),
     (NeedsInputGrad, "without_input_gradient", "gradient of gain must stay the same"),
-    (NoTuple, "finite_differences", "forward must return (output, saved), got Tensor"),
+    (NoTuple, "finite_differences", "forward must return (output, saved), a tuple of two, got Tensor"),
     (
         TwoGradients,
         "finite_differences",
-        "must return gradients nested as the inputs are, got one at gradient of input[0][0]",
+        "must return gradients nested as the inputs are, got one at gradient of x[0]",
     ),
-    (WrongShape, "finite_differences", "gradient of input[0] must be (4, 3) torch.float64, got (3,)"),
+    (WrongShape, "finite_differences", "gradient of x must be (4, 3) torch.float64 as the input is, got (3,)"),
 ]
 
 
@@ -170,11 +171,11 @@ def test_a_difference_is_given_with_its_place():
 
 def test_a_right_layer_passes_every_check_in_both_modes():
     report = check_layer(Affine, X)
-    names = [check.__name__ for check in LAYER_CHECKS if check.__name__ != "reference"]
+    names = [check.__name__ for check in LAYER_CHECKS if check.__name__ not in NOT_GIVEN]
     assert report.passed == [f"{mode}/{name}" for mode in ("train", "eval") for name in names]
     assert not report.skipped
     assert str(report).startswith(
-        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 18"
+        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 20"
     )
 
 
@@ -242,14 +243,32 @@ def test_nested_inputs_and_several_outputs():
     assert not {
         name for name in skipped if name.endswith(("finite_differences", "autograd", "two_forwards", "float32"))
     }
-    with pytest.raises(CheckError, match=r"gradient of input\[0\]\[0\] must match autograd through forward, got None"):
+    with pytest.raises(CheckError, match=r"gradient of pair\[0\] must match autograd through forward, got None"):
         check_layer(GatherForgets, *inputs, checks=("autograd",))
 
 
-def test_an_error_of_the_layer_itself_comes_with_the_call_that_shows_it():
-    with pytest.raises(ShapeError) as caught:
+class Crashes(Affine):
+    def backward(self, d_y, x):
+        raise ZeroDivisionError("of no use")
+
+
+def test_an_error_of_the_layer_itself_tells_what_was_tried_and_the_call_that_shows_it():
+    with pytest.raises(CheckError) as caught:
         check_layer(Affine, torch.randn(4, 5))
-    assert caught.value.__notes__[0].startswith("in finite_differences of check_layer(lambda: Affine(), ")
+    assert str(caught.value).startswith(
+        "Affine(): finite_differences: forward(x: (4, 5) float64) must not raise, got ShapeError: Affine: last axis"
+    )
+    assert "reproduce: check_layer(lambda: Affine(), torch.randn((4, 5), dtype=torch.float64), " in str(caught.value)
+    assert isinstance(caught.value.__cause__, ShapeError)
+    with pytest.raises(CheckError, match=r"backward\(\(4, 3\) float64\) must not raise, got ZeroDivisionError: of no"):
+        check_layer(Crashes, X, checks=("call", "two_forwards"))
+
+
+def test_a_factory_that_builds_no_module():
+    with pytest.raises(CheckError, match="check_layer: factory must build a new module at each call, got ZeroDiv"):
+        check_layer(lambda: 1 / 0, X)
+    with pytest.raises(CheckError, match=r"check_layer: factory must return a mytorch.core.Module, got int"):
+        check_layer(lambda: 1, X)
 
 
 @pytest.mark.parametrize(

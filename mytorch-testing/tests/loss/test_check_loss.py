@@ -77,13 +77,13 @@ class BothGradients(Squared):
 @pytest.mark.parametrize(
     ("loss", "check", "text"),
     [
-        (WrongSign, "finite_differences", "gradient of input[0] must match finite differences"),
-        (SumForMean, "autograd", "gradient of input[0] must match autograd"),
-        (ForgetsUpstream, "finite_differences", "gradient of input[0] must match finite differences"),
+        (WrongSign, "finite_differences", "gradient of prediction must match finite differences"),
+        (SumForMean, "autograd", "gradient of prediction must match autograd"),
+        (ForgetsUpstream, "finite_differences", "gradient of prediction must match finite differences"),
         (Offset, "upstream_tensor", "must double when the upstream gradient, now a tensor, does"),
         (KeepsState, "two_forwards", "must be what forward 1 alone gives"),
         (KeepsState, "nothing_kept", "attribute difference must not be set by forward"),
-        (WritesTarget, "nothing_written", "input[1] must not be written into, but forward did"),
+        (WritesTarget, "nothing_written", "target must not be written into, but forward did"),
         (BothGradients, "autograd", "must"),
     ],
 )
@@ -98,8 +98,8 @@ def test_a_wrong_loss_fails_the_named_check(loss, check, text):
 
 def test_a_right_loss_passes_every_check():
     report = check_loss(Squared, PREDICTION, TARGET)
-    assert list(report.skipped) == [*NO_PARAMETERS, NOTHING_IGNORED]
-    assert len(report.passed) == len(LOSS_CHECKS) - 2 - len(NO_PARAMETERS)  # and no reference is named
+    assert list(report.skipped) == [*NO_PARAMETERS, "train/expanded_upstream", NOTHING_IGNORED]
+    assert len(report.passed) == len(LOSS_CHECKS) - 4 - len(NO_PARAMETERS)  # no reference, one prediction, one number
 
 
 class Triplet(Loss):
@@ -117,6 +117,11 @@ class Triplet(Loss):
 
 def test_a_loss_of_several_predictions():
     inputs = PREDICTION, TARGET, torch.randn(4, 3)
-    assert list(check_loss(Triplet, *inputs, predictions=2).skipped) == [*NO_PARAMETERS, NOTHING_IGNORED]
-    with pytest.raises(CheckError, match="backward must return a tuple of 3 gradients, one an input"):
+    report = check_loss(Triplet, *inputs, predictions=2)
+    assert list(report.skipped) == [*NO_PARAMETERS, "train/expanded_upstream", NOTHING_IGNORED]
+    assert "train/same_tensor" in report.passed
+    with pytest.raises(
+        CheckError,
+        match="a tuple of 3 gradients, one for each input that was passed, got a tuple of 2",
+    ):
         check_loss(Triplet, *inputs, predictions=3)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.plugins import UnknownNameError
 from mytorch.testing import CheckError, check_layer, check_loss
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -73,7 +74,14 @@ class OneEntry(Map):
         (Transposed, "autograd", "gradient of weight must match autograd.*it is transposed"),
         (Negated, "autograd", "gradient of weight must match autograd.*it has the wrong sign"),
         (Averaged, "autograd", "it is 4 times too small: a mean where the sum belongs"),
-        (Zeroed, "autograd", r"gradient of input\[0\] must match autograd.*it is zero throughout"),
+        (
+            Averaged,
+            "finite_differences",
+            "along 2 random directions; .* it is 4 times too small: a mean where",
+        ),
+        (Negated, "finite_differences", "gradient of weight must match finite differences.*it has the wrong sign"),
+        (Zeroed, "finite_differences", "gradient of x must match finite differences.*it is zero throughout"),
+        (Zeroed, "autograd", r"gradient of x must match autograd.*it is zero throughout"),
         (Rounded, "autograd", "it is as inexact as float32: was a tensor made without the dtype of the input"),
         (Transposed, "full_jacobian", r"gradient of weight at \[0, 1\], for each number of the output in turn, must"),
         (OneEntry, "full_jacobian", r"gradient of weight at \[2, 1\], .* must match finite differences"),
@@ -168,7 +176,7 @@ class MeanOverAll(SoftCrossEntropy):
 
 def test_the_wrong_reduction_for_probabilities_is_named():
     target = torch.rand(4, 3).softmax(-1)
-    with pytest.raises(CheckError, match=r"gradient of input\[0\] must match autograd.*it is 3 times too small"):
+    with pytest.raises(CheckError, match=r"gradient of prediction must match autograd.*it is 3 times too small"):
         check_loss(MeanOverAll, X, target, checks=("autograd",))
     assert check_loss(SoftCrossEntropy, X, target, checks=("autograd",)).passed == ["train/autograd"]
 
@@ -191,7 +199,7 @@ class OneHot(Module):
 
 
 def test_too_few_checks_are_no_success():
-    with pytest.raises(CheckError, match=r"(?s)at least 18 different checks must pass, got \d+; give it inputs that"):
+    with pytest.raises(CheckError, match=r"(?s)at least 20 different checks must pass, got \d+; give it inputs that"):
         check_layer(OneHot, torch.tensor([0, 2]), modes=("train",))
 
 
@@ -208,3 +216,45 @@ class Unjudged(Module):
 def test_a_layer_of_which_no_gradient_was_judged_does_not_pass():
     with pytest.raises(CheckError, match="one of autograd, finite_differences, full_jacobian, reference must pass"):
         check_layer(Unjudged, X)
+
+
+class Lookup(Module):
+    """y = table[index]; row 0 stands for padding, so that its gradient is zero by definition."""
+
+    def __init__(self):
+        self.table = Parameter(torch.rand(4, 3))
+
+    def forward(self, index):
+        return self.table.value[index], index
+
+    def backward(self, d_y, index):
+        d_table = torch.zeros_like(self.table.value).index_put((index,), d_y, accumulate=True)
+        d_table[0] = 0
+        self.table.accumulate(d_table)
+
+
+class LooksUpPadding(Lookup):
+    def backward(self, d_y, index):
+        self.table.accumulate(torch.zeros_like(self.table.value).index_put((index,), d_y, accumulate=True))
+
+
+INDEX = torch.tensor([[0, 3], [1, 1]])
+
+
+@pytest.mark.parametrize("check", ["finite_differences", "full_jacobian", "autograd", "reference"])
+def test_entries_that_count_as_constants_have_gradient_zero(check):
+    def looked_up(parameters, index):
+        return parameters["table"][index]
+
+    named = {"checks": (check,), "modes": ("train",), "reference": looked_up}
+    assert check_layer(Lookup, INDEX, constant={"table": 0}, **named).passed == [f"train/{check}"]
+    with pytest.raises(CheckError, match=rf"{check}: gradient of table"):
+        check_layer(Lookup, INDEX, **named)
+    if check != "full_jacobian":
+        with pytest.raises(CheckError, match=rf"(?s){check}: gradient of table .*constant=\{{'table': 0\}}"):
+            check_layer(LooksUpPadding, INDEX, constant={"table": 0}, **named)
+
+
+def test_a_constant_is_a_parameter():
+    with pytest.raises(UnknownNameError, match=r"check_layer: unknown parameter 'tabel'\. Nearest: table"):
+        check_layer(Lookup, INDEX, constant={"tabel": 0})

@@ -67,7 +67,7 @@ WRONG = [
     (DropsParameter, Scale, "listed_once", r"param\(\) must list bias, got only 1 of 2 parameters"),
     (ListsTwice, Scale, "listed_once", r"param\(\) must list each parameter once, got 3 of 2 different"),
     (IgnoresTrainable, Scale, "not_trainable", "gradient of gain must be None with trainable=False"),
-    (LosesDtype, Scale, "float32", r"gradient of input\[0\] must be torch.float32 .* got torch.float64"),
+    (LosesDtype, Scale, "float32", r"gradient of x must be \(4, 3\) torch.float32 .* got \(4, 3\) torch.float64"),
     (MakesFloat32, Scale, "bfloat16", "output must be torch.bfloat16 .* got torch.float32"),
     (HidesState, Scale, "state_round_trip", "output must be the same after its state was loaded"),
 ]

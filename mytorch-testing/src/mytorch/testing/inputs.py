@@ -1,12 +1,14 @@
-"""What a layer is fed: tensors as given, or random ones of the shapes that are given."""
+"""What a module is fed: tensors as given, or random ones of the shapes that are given."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from mytorch.testing.structure import is_floating, leaves, mapped
+from mytorch.testing.structure import is_floating, mapped
 
 
 def drawn(inputs: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
@@ -16,9 +18,14 @@ def drawn(inputs: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
     def one(value: Any) -> Any:
         if is_shape(value):
             return torch.randn(value, dtype=torch.float64, generator=generator)
-        return mapped(value, lambda leaf: leaf.detach().double() if is_floating(leaf) else leaf)
+        return doubled(value)
 
     return tuple(map(one, inputs))
+
+
+def doubled(value: Any) -> Any:
+    """The same value with every floating-point tensor inside in float64, and no part of an autograd graph."""
+    return mapped(value, lambda leaf: leaf.detach().double() if is_floating(leaf) else leaf)
 
 
 def is_shape(value: Any) -> bool:
@@ -26,18 +33,19 @@ def is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and all(type(size) is int for size in value)
 
 
-def shown(inputs: tuple[Any, ...]) -> str:
-    """The inputs as one writes them in a call; a tensor by what draws one like it."""
-    return ", ".join(
-        text for value in inputs for text in ([str(tuple(value))] if is_shape(value) else map(_leaf, _inside(value)))
-    )
+def input_names(forward: Callable[..., Any], count: int) -> list[str]:
+    """What a forward calls its positional inputs; an entry of `*inputs` is "inputs[0]"."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(forward).parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            names += [f"{name}[{number}]" for number in range(count - len(names))]
+        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            names.append(name)
+    return [*names, *(f"input[{number}]" for number in range(len(names), count))][:count]
 
 
-def _inside(value: Any) -> list[Any]:
-    return [leaf for _, leaf in leaves(value, "")]
-
-
-def _leaf(leaf: Any) -> str:
-    if is_floating(leaf):
-        return f"torch.randn({tuple(leaf.shape)}, dtype=torch.float64)"
-    return f"<{leaf.dtype} {tuple(leaf.shape)}>" if isinstance(leaf, torch.Tensor) else repr(leaf)
+def required_inputs(forward: Callable[..., Any]) -> int:
+    """How many positional inputs a forward cannot go without."""
+    parameters = inspect.signature(forward).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters)

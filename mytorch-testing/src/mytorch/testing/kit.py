@@ -10,7 +10,7 @@ import torch
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import UnknownNameError, nearest
-from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.errors import TRIED, CheckError, Skip
 from mytorch.testing.report import Report
 
 Check = Callable[[Any], None]
@@ -35,9 +35,11 @@ class Kit:
 
     def given(self, reference: object) -> Kit:
         """This kit, without the check against a reference if none is named."""
-        if reference is not None:
-            return self
-        return replace(self, checks=tuple(check for check in self.checks if check.__name__ != "reference"))
+        return self if reference is not None else self.without("reference")
+
+    def without(self, *names: str) -> Kit:
+        """This kit without some of its checks."""
+        return replace(self, checks=tuple(check for check in self.checks if check.__name__ not in names))
 
     def require_known(self, what: str, names: Iterable[str], known: Iterable[str]) -> None:
         """Raise UnknownNameError for a name that is not known."""
@@ -53,11 +55,13 @@ class Kit:
         reproduce: Callable[[str, str], str],
         checks: Iterable[str] | None = None,
         opt_out: Mapping[str, str] | None = None,
+        explain: Callable[[str, Any], str] | None = None,
     ) -> Report:
         """Run the wanted checks on each case.
 
         part: gives the name of the part in messages;  cases: by mode, "" where there are no modes
         reproduce: gives, for a mode and a check, the call that shows a failure again
+        explain: gives, for a check that failed and its case, what else its author may want to know
         """
         chosen, opt_out = self._choose(checks), dict(opt_out or {})
         self.require_known("check", opt_out, [check.__name__ for check in self.checks])
@@ -65,7 +69,7 @@ class Kit:
             report = Report(part(), self.minimum if checks is None else 0, self.wanted)
             for mode, case in cases.items():
                 for check in chosen:
-                    _run_one(check, case, mode, report, opt_out, reproduce)
+                    _run_one(check, case, mode, report, opt_out, reproduce, explain)
         _require_failures(report, opt_out, chosen)
         require_enough(report)
         return report
@@ -122,6 +126,7 @@ def _run_one(
     report: Report,
     opt_out: Mapping[str, str],
     reproduce: Callable[[str, str], str],
+    explain: Callable[[str, Any], str] | None,
 ) -> None:
     name = check.__name__
     try:
@@ -132,13 +137,21 @@ def _run_one(
         if name in opt_out:
             report.opted_out[identity(mode, name)] = opt_out[name]
             return
-        again = reproduce(mode, name)
-        if isinstance(error, CheckError):
-            raise CheckError(f"{report.part}: {name}: {error}\n  reproduce: {again}") from None
-        error.add_note(f"in {name} of {again}")
-        raise
+        said = str(error) if isinstance(error, CheckError) else _raised(error)
+        said += explain(name, case) if explain else ""
+        raise CheckError(f"{report.part}: {name}: {said}\n  reproduce: {reproduce(mode, name)}") from (
+            error.__cause__ if isinstance(error, CheckError) else error
+        )
     else:
         report.passed.append(identity(mode, name))
+
+
+def _raised(error: Exception) -> str:
+    """What the part was asked for when it raised, and what it raised."""
+    notes = getattr(error, "__notes__", [])
+    tried = next((note.removeprefix(TRIED) for note in notes if note.startswith(TRIED)), "the part")
+    others = "".join(f" ({note})" for note in notes if not note.startswith(TRIED))
+    return f"{tried} must not raise, got {type(error).__name__}: {error}{others}"
 
 
 def _require_failures(report: Report, opt_out: Mapping[str, str], chosen: list[Check]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,10 +42,14 @@ class _Item(pytest.Item):
         return self.parent
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The check's own text says all; an error of another kind comes with its traceback."""
-        if isinstance(excinfo.value, CheckError):
+        """The check's own text; what the part itself raised comes with its traceback, from where it left the kit."""
+        if not isinstance(excinfo.value, CheckError):
+            return super().repr_failure(excinfo, style)
+        cause = excinfo.value.__cause__
+        if cause is None or isinstance(cause, CheckError):
             return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
+        frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if not _is_of_the_kit(frame.filename)]
+        return "".join([f"{excinfo.value}\n", *traceback.format_list(frames), *traceback.format_exception_only(cause)])
 
     def reportinfo(self) -> tuple[Any, None, str]:
         """Where the declaration stands."""
@@ -105,6 +111,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if total := sum(counts.values()):
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
         terminalreporter.write_line(f"conformance: {told}, of {total} checks")
+
+
+def _is_of_the_kit(filename: str) -> bool:
+    return Path(filename).is_relative_to(Path(__file__).parent) or "contextlib" in Path(filename).name
 
 
 def _is_check(report: Any) -> bool:

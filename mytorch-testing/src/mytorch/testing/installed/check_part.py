@@ -49,9 +49,6 @@ def _run_all(words: str, declaration: Declaration, outcome: Outcome) -> None:
             report = declaration.run(name)
         except CheckError as error:
             failures.append(str(error))
-        except Exception as error:
-            notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-            failures.append(f"{name}: {type(error).__name__}: {error}{notes}")
         else:
             total.part = report.part
             total.passed += report.passed

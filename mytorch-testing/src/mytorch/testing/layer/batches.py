@@ -1,4 +1,4 @@
-"""Whether a layer treats the rows of a batch as it should, whatever their number and layout."""
+"""Whether a layer treats the rows of a batch as it should, whatever their number."""
 
 from __future__ import annotations
 
@@ -10,53 +10,56 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError
+from mytorch.core import MytorchError, ShapeError
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.module.gradients import autograd
 from mytorch.testing.module.trial import Case, Gradients, Trial
-from mytorch.testing.structure import mapped, tensors
+from mytorch.testing.structure import changed, leaves, mapped, tensors
 
 
 def batch_invariance(case: Case) -> None:
     """Each row gives what it gives alone, and the gradients of the parameters are the sums over the rows."""
     count = _rows(case, "mixes_batch")
     trial = Trial(case)
-    _require_not_random(trial)
+    if trial.is_random():
+        raise Skip("it is random")
     output, saved = trial.forward(case.inputs)
+    axes = _output_axes(case, count, output)
     d_output = trial.upstream(output)
-    if any(leaf.shape[:1] != (count,) for leaf in tensors((output, d_output), "").values()):
-        raise Skip("its output has not one row for each row of its input")
-    whole = trial.input_gradients(trial.module.backward(d_output, saved)) | trial.parameter_gradients()
+    whole = trial.answer(d_output, saved)
     sums: dict[str, Tensor] = {}
     for row in range(count):
+        one = _cut(case, row, row + 1)
         trial.module.zero_grad()
-        alone, saved = trial.forward(_cut(case.inputs, row))
-        expected = tensors(_cut(output, row), f"row {row} of output")
+        alone, saved = trial.forward(one.inputs, one.options)
         for name, actual in tensors(alone, f"row {row} of output").items():
-            require_close(name, actual, expected[name], "be the same alone and in a batch (tag mixes_batch otherwise)")
-        d_input = trial.module.backward(_cut(d_output, row), saved)
-        row_case = replace(case, inputs=_cut(case.inputs, row))
-        _require_rows(Trial(row_case).input_gradients(d_input), whole, row)
+            expected = tensors(_at(output, axes, row, row + 1), f"row {row} of output")[name]
+            require_close(name, actual, expected, "be the same alone and in a batch (tag mixes_batch otherwise)")
+        gradients = trial.answer(_at(d_output, axes, row, row + 1), saved, one.inputs)
+        _require_rows(gradients, whole, trial.named_tensors(one.inputs, "gradient of "), row, case.batch_axis)
         for name, gradient in trial.parameter_gradients().items():
             if gradient is not None:
                 sums[name] = sums.get(name, torch.zeros_like(gradient)) + gradient
     for name, total in sums.items():
-        require_close(name, whole[name], total, "be the sum over the rows of the batch")
+        require_close(name, whole[name], total, "be the sum over the rows of the batch (tag mixes_batch otherwise)")
 
 
-def _require_rows(alone: Gradients, whole: Gradients, row: int) -> None:
-    for name, gradient in alone.items():
+def _require_rows(alone: Gradients, whole: Gradients, inputs: dict[str, Tensor], row: int, axis: int) -> None:
+    for name in inputs.keys() & alone.keys():
         batch = whole[name]
-        expected = None if batch is None else batch[row : row + 1]
-        require_close(f"row {row} of {name}", gradient, expected, "be the same alone and in a batch")
+        expected = None if batch is None else batch.narrow(axis, row, 1)
+        rule = "be the same alone and in a batch (tag mixes_batch otherwise)"
+        require_close(f"row {row} of {name}", alone[name], expected, rule)
 
 
 def empty_batch(case: Case) -> None:
     """No rows give no rows, a gradient of no rows, and parameter gradients of zero."""
     _rows(case, "mixes_batch")
-    trial = Trial(replace(case, inputs=_cut(case.inputs, None)))
-    for name, gradient in trial.gradients(trial.case.inputs).items():
+    empty = _cut(case, 0, 0)
+    with _takes("a batch without rows"):
+        gradients = Trial(empty).gradients(empty.inputs)
+    for name, gradient in gradients.items():
         if gradient is not None and gradient.any():
             raise CheckError(f"{name} must be zero for an empty batch, got {float(gradient.abs().max()):.3g}")
 
@@ -64,18 +67,36 @@ def empty_batch(case: Case) -> None:
 def single_row(case: Case) -> None:
     """The gradients of a batch of one row are right, too."""
     _rows(case, "mixes_batch")
-    autograd(replace(case, inputs=_cut(case.inputs, 0)))
+    with _takes("a row alone"):
+        autograd(_cut(case, 0, 1))
+
+
+@contextmanager
+def _takes(what: str) -> Iterator[None]:
+    """Name the tag of a layer that refuses a batch which is as good as any for one that keeps rows apart."""
+    try:
+        yield
+    except MytorchError as error:
+        got = f"{type(error).__name__}: {error}"
+        raise CheckError(f"{what} must be taken (tag mixes_batch otherwise), got {got}") from error
 
 
 def leading_dimensions(case: Case) -> None:
     """An additional leading axis gives for each of its entries what the entry gives alone."""
-    _rows(case, "fixed_dimensions")
+    if "sequence_first" in case.tags:
+        raise Skip("tag sequence_first")
+    count = _rows(case, "fixed_dimensions")
     if "mixes_batch" in case.tags:
         raise Skip("tag mixes_batch")
     trial = Trial(case)
-    _require_not_random(trial)
+    if trial.is_random():
+        raise Skip("it is random")
     flat = tensors(trial.forward(case.inputs)[0], "output")
-    deep = replace(case, inputs=mapped(case.inputs, lambda leaf: leaf[None] if isinstance(leaf, Tensor) else leaf))
+    deep = replace(
+        case,
+        inputs=mapped(case.inputs, lambda leaf: leaf[None] if isinstance(leaf, Tensor) else leaf),
+        options=mapped(dict(case.options), lambda leaf: leaf[None] if _has_rows(leaf, count) else leaf),
+    )
     trial = Trial(deep)
     with _takes_axes("forward"):
         output = tensors(trial.forward(deep.inputs)[0], "output")
@@ -99,23 +120,57 @@ def _rows(case: Case, tag: str) -> int:
     """How many rows all inputs have; Skip if a tag says no, or there are no rows to tell apart."""
     if tag in case.tags:
         raise Skip(f"tag {tag}")
+    axis = case.batch_axis
     shapes = [leaf.shape for leaf in tensors(case.inputs, "").values()]
-    if not shapes or any(len(shape) < 2 for shape in shapes) or len({shape[0] for shape in shapes}) != 1:
+    if not shapes or any(len(shape) < 2 for shape in shapes) or len({shape[axis] for shape in shapes}) != 1:
         raise Skip("its inputs have no batch axis in common")
-    if shapes[0][0] < 2:
-        raise Skip(f"its inputs have {shapes[0][0]} rows")
-    return shapes[0][0]
+    count = shapes[0][axis]
+    if count < 2:
+        raise Skip(f"its inputs have {count} rows")
+    return count
 
 
-def _cut(value: Any, row: int | None) -> Any:
-    """One row of every tensor, as a batch; None cuts to no row."""
-    part = slice(0, 0) if row is None else slice(row, row + 1)
-    return mapped(value, lambda leaf: leaf[part] if isinstance(leaf, Tensor) else leaf)
+def _cut(case: Case, start: int, stop: int) -> Case:
+    """The case with some rows only, of its inputs and of options that have as many entries along one of their axes."""
+    axis, count = case.batch_axis, tensors(case.inputs, "")
+    rows = next(iter(count.values())).shape[axis]
+
+    def of_option(leaf: Any) -> Any:
+        if not _has_rows(leaf, rows):
+            return leaf
+        return leaf.narrow(leaf.shape.index(rows), start, stop - start)
+
+    inputs = mapped(case.inputs, lambda leaf: _narrow(leaf, axis, start, stop))
+    return replace(case, inputs=inputs, options=mapped(dict(case.options), of_option))
 
 
-def _require_not_random(trial: Trial) -> None:
-    """Skip if a second forward, from where the random streams then are, gives something else."""
-    first = tensors(trial.forward(trial.case.inputs)[0], "")
-    again = tensors(trial.module.forward(*trial.case.inputs)[0], "")
-    if any(not torch.equal(leaf, again[name]) for name, leaf in first.items()):
-        raise Skip("it is random")
+def _narrow(leaf: Any, axis: int, start: int, stop: int) -> Any:
+    return leaf.narrow(axis, start, stop - start) if isinstance(leaf, Tensor) else leaf
+
+
+def _has_rows(leaf: Any, count: int) -> bool:
+    return isinstance(leaf, Tensor) and count in leaf.shape
+
+
+def _output_axes(case: Case, count: int, output: Any) -> dict[str, int]:
+    """Which axis of each output counts rows, seen by leaving all of them out but one."""
+    one = _cut(case, 0, 1)
+    with _takes("a row alone"):
+        alone = tensors(Trial(one).forward(one.inputs)[0], "")
+    axes = {}
+    for name, whole in tensors(output, "").items():
+        single = alone.get(name)
+        if single is None or single.dim() != whole.dim():
+            raise Skip("its output has not one row for each row of its input")
+        differing = [axis for axis in range(whole.dim()) if whole.shape[axis] != single.shape[axis]]
+        if len(differing) != 1 or (whole.shape[differing[0]], single.shape[differing[0]]) != (count, 1):
+            raise Skip("its output has not one row for each row of its input")
+        axes[name] = differing[0]
+    return axes
+
+
+def _at(value: Any, axes: dict[str, int], start: int, stop: int) -> Any:
+    """Rows of everything inside, each along its own axis."""
+    for path, leaf in leaves(value, ""):
+        value = changed(value, path, _narrow(leaf, axes.get(path, 0), start, stop))
+    return value

@@ -10,11 +10,14 @@ from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
 from mytorch.testing.layer import batches, input_gradient, shapes
-from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, run_kit
+from mytorch.testing.module import contract
+from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, of_inputs, run_kit
+from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
 
 LAYER_CHECKS: tuple[Check, ...] = (
     *SHARED,
+    contract.optional_inputs,
     input_gradient.without_input_gradient,
     batches.batch_invariance,
     batches.empty_batch,
@@ -25,14 +28,17 @@ LAYER_CHECKS: tuple[Check, ...] = (
 LAYER_TAGS = {
     "mixes_batch": "rows of a batch depend on each other",
     "fixed_dimensions": "the number of axes is fixed",
+    "sequence_first": "the second axis counts the rows, as in a recurrent layer",
     **TRACING,
 }
-LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=18, tags=LAYER_TAGS, wanted=GRADIENTS)
+LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=20, tags=LAYER_TAGS, wanted=GRADIENTS)
 
 
 def check_layer(
     factory: Callable[[], Module],
     *inputs: Any,
+    options: Mapping[str, Any] | None = None,
+    constant: Mapping[str, Any] | None = None,
     seed: int = 0,
     modes: Iterable[str] = ("train", "eval"),
     checks: Iterable[str] | None = None,
@@ -44,22 +50,38 @@ def check_layer(
 
     factory: builds a new layer at each call
     inputs: what its forward takes, each a tensor (floating point becomes float64) or a shape such as (4, 3)
-    modes: train, eval, or both;  checks: names, if only some are wanted
+    options: keyword arguments of its forward, such as {"mask": mask}; a tensor with as many entries along one of its
+        axes as there are rows is cut with the rows
+    constant: parameters of which some entries count as constants, so that their gradient is zero, each with an index:
+        {"weight": 0} for the row of an embedding that stands for padding
+    seed: of everything that is drawn;  modes: train, eval, or both;  checks: names, if only some are wanted
     tags: "mixes_batch" for a layer whose rows depend on each other, "fixed_dimensions" for a fixed number of axes,
+        "sequence_first" for one whose rows are counted by the second axis, as in a recurrent layer,
         "not_traceable" for one that torch.compile cannot take whole
     opt_out: checks that are known to fail, each with the reason; one that passes in every mode fails the kit
-    reference: the formula in torch's operations, `reference(parameters, *inputs)` with a dict of tensors by name,
-        whose autograd the gradients are compared with; wanted where autograd cannot follow the layer's own forward
+    reference: the formula in torch's operations, `reference(parameters, *inputs, **options)` with a dict of tensors by
+        name, whose autograd the gradients are compared with; wanted where autograd cannot follow the layer's forward
     Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few of them had
-    anything to say; UnknownNameError for a mode, check or tag that there is not; ArgumentError for a module in place
-    of a factory.
+    anything to say; UnknownNameError for a mode, check, tag or parameter that there is not; ArgumentError for a module
+    in place of a factory.
     """
-    return run_kit(LAYERS.given(reference), factory, inputs, seed, modes, checks, None, tags, opt_out, reference)
+    case = Case(
+        factory,
+        inputs,
+        seed,
+        tags=frozenset(tags),
+        reference=reference,
+        options=options or {},
+        constant=constant or {},
+    )
+    return run_kit(LAYERS, case, modes, checks, opt_out)
 
 
 def declare_layer(
     factory: Callable[[], Module],
     *inputs: Any,
+    options: Mapping[str, Any] | None = None,
+    constant: Mapping[str, Any] | None = None,
     seed: int = 0,
     modes: Iterable[str] = ("train", "eval"),
     tags: Iterable[str] = (),
@@ -71,5 +93,12 @@ def declare_layer(
     The arguments are those of check_layer. With pytest, each check is a test, such as
     `test_scale.py::test_scale::train/finite_differences`, which `-k finite` finds.
     """
-    check = partial(check_layer, factory, *inputs, seed=seed, tags=tuple(tags), reference=reference)
-    return Declaration(check, LAYERS.given(reference), dict(opt_out or {}), tuple(modes))
+    named: dict[str, Any] = {
+        "options": options,
+        "constant": constant,
+        "seed": seed,
+        "tags": tuple(tags),
+        "reference": reference,
+    }
+    check = partial(check_layer, factory, *inputs, **named)
+    return Declaration(check, of_inputs(LAYERS, inputs, reference), dict(opt_out or {}), tuple(modes))

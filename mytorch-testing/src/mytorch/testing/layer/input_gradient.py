@@ -12,6 +12,6 @@ def without_input_gradient(case: Case) -> None:
     trial.module.input_grad = False
     trial.module.zero_grad()
     output, saved = trial.forward(case.inputs)
-    trial.module.backward(trial.upstream(output), saved)
+    trial.backward(trial.upstream(output), saved)
     actual = trial.parameter_gradients()
     require_equal(actual, {name: expected[name] for name in actual}, "stay the same with input_grad=False")

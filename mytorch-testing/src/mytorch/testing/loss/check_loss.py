@@ -10,7 +10,8 @@ from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
 from mytorch.testing.loss import averages, contract, upstream
-from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, run_kit
+from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, of_inputs, run_kit
+from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
 
 LOSS_CHECKS: tuple[Check, ...] = (
@@ -31,6 +32,7 @@ def check_loss(
     prediction: Any,
     *targets: Any,
     predictions: int = 1,
+    options: Mapping[str, Any] | None = None,
     seed: int = 0,
     modes: Iterable[str] = ("train",),
     checks: Iterable[str] | None = None,
@@ -42,10 +44,9 @@ def check_loss(
 
     predictions: how many of the inputs, from the first, are predictions. The rest is as in check_layer.
     """
-    inputs = (prediction, *targets)
-    return run_kit(
-        LOSSES.given(reference), factory, inputs, seed, modes, checks, predictions, tags, opt_out, reference
-    )
+    inputs, tags = (prediction, *targets), frozenset(tags)
+    case = Case(factory, inputs, seed, predictions=predictions, tags=tags, reference=reference, options=options or {})
+    return run_kit(LOSSES, case, modes, checks, opt_out)
 
 
 def declare_loss(
@@ -53,6 +54,7 @@ def declare_loss(
     prediction: Any,
     *targets: Any,
     predictions: int = 1,
+    options: Mapping[str, Any] | None = None,
     seed: int = 0,
     modes: Iterable[str] = ("train",),
     tags: Iterable[str] = (),
@@ -60,6 +62,13 @@ def declare_loss(
     reference: Reference | None = None,
 ) -> Declaration:
     """Declare a loss; the arguments are those of check_loss, the rest is as in declare_layer."""
-    options: dict[str, Any] = {"predictions": predictions, "seed": seed, "tags": tuple(tags), "reference": reference}
-    check = partial(check_loss, factory, prediction, *targets, **options)
-    return Declaration(check, LOSSES.given(reference), dict(opt_out or {}), tuple(modes))
+    named: dict[str, Any] = {
+        "predictions": predictions,
+        "options": options,
+        "seed": seed,
+        "tags": tuple(tags),
+        "reference": reference,
+    }
+    check = partial(check_loss, factory, prediction, *targets, **named)
+    kit = of_inputs(LOSSES, (prediction, *targets)[:predictions], reference)
+    return Declaration(check, kit, dict(opt_out or {}), tuple(modes))

@@ -18,10 +18,10 @@ def upstream_tensor(case: Case) -> None:
     trial = Trial(case)
     value, saved = trial.forward(case.inputs)
     d_value = trial.upstream(value)
-    expected = trial.input_gradients(trial.module.backward(d_value, saved))
+    expected = trial.input_gradients(trial.backward(d_value, saved))
     _, saved = trial.forward(case.inputs)
     doubled = 2 * torch.as_tensor(d_value, dtype=torch.float64)
-    actual = trial.input_gradients(trial.module.backward(doubled, saved))
+    actual = trial.input_gradients(trial.backward(doubled, saved))
     twice: Gradients = {name: None if grad is None else 2 * grad for name, grad in expected.items()}
     require_equal(actual, twice, "double when the upstream gradient, now a tensor, does")
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mytorch.testing.compare import require_close, same_bits
-from mytorch.testing.errors import CheckError
+from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.inputs import required_inputs
+from mytorch.testing.module.gradients import autograd
 from mytorch.testing.module.trial import Case, Gradients, Trial, require_equal
-from mytorch.testing.structure import mapped, tensors
+from mytorch.testing.structure import changed, is_floating, mapped, places, tensors
+
+
+def pair(case: Case) -> None:
+    """forward returns (output, saved), a tuple of two."""
+    trial = Trial(case)
+    trial.forward(case.inputs)  # which refuses anything else
 
 
 def call(case: Case) -> None:
@@ -18,37 +29,87 @@ def call(case: Case) -> None:
     trial = Trial(case)
     expected = tensors(trial.forward(case.inputs)[0], "output")
     trial.rewind()
-    actual = tensors(trial.module(*case.inputs), "output")
+    actual = tensors(trial.module(*case.inputs, **case.options), "output")
     for name in expected | actual:
         require_close(name, actual.get(name), expected.get(name), "be the same from module(x) and module.forward(x)")
 
 
 def structure(case: Case) -> None:
-    """Gradients are nested as the inputs are; None upstream, for an output that was not used, counts as zeros."""
+    """Gradients are nested as the inputs are; None upstream, for outputs that were not used, counts as zeros."""
     trial = Trial(case)
     trial.gradients(case.inputs)
     upstream = trial.upstream(trial.forward(case.inputs)[0])
-    used = [place for place, leaf in enumerate(upstream) if leaf is not None] if isinstance(upstream, tuple) else []
-    for unused in used if len(used) > 1 else ():
-        zeros = mapped(upstream[unused], lambda leaf: None if leaf is None else torch.zeros_like(leaf))
-        expected = _answer(trial, upstream, unused, zeros)
-        for name, gradient in _answer(trial, upstream, unused, None).items():
-            rule = f"be the same for None as for zeros upstream of output {unused}"
+    if len(tensors(upstream, "")) < 2:
+        return
+    for place, entry in places(upstream):
+        if not tensors(entry, "") or len(tensors(entry, "")) == len(tensors(upstream, "")):
+            continue
+        zeros = mapped(entry, lambda leaf: torch.zeros_like(leaf) if isinstance(leaf, Tensor) else leaf)
+        expected = _answer(trial, changed(upstream, place, zeros), place)
+        for name, gradient in _answer(trial, changed(upstream, place, None), place).items():
+            rule = f"be the same for None as for zeros upstream of output{place}"
             require_close(name, gradient, expected[name], rule)
 
 
-def _answer(trial: Trial, upstream: tuple[Any, ...], place: int, instead: Any) -> Gradients:
+def _answer(trial: Trial, upstream: Any, place: str) -> Gradients:
     """The gradients of a new forward, with something else upstream of one output."""
     trial.module.zero_grad()
     _, saved = trial.forward(trial.case.inputs)
     try:
-        d_input = trial.module.backward((*upstream[:place], instead, *upstream[place + 1 :]), saved)
+        return trial.answer(upstream, saved)
     except (TypeError, AttributeError) as error:
         got = f"{type(error).__name__}: {error}"
         raise CheckError(
-            f"backward must take None upstream of output {place}, which was not used, got {got}"
+            f"backward must take None upstream of output{place}, which was not used, got {got}"
         ) from error
-    return trial.input_gradients(d_input) | trial.parameter_gradients()
+
+
+def optional_inputs(case: Case) -> None:
+    """An optional input may be left out or be None; backward returns one gradient for each input that was passed."""
+    forward = Trial(case).module.forward
+    given, needed = len(case.inputs), max(required_inputs(forward), 1)
+    if given <= needed:
+        raise Skip("no optional input is given")
+    defaults = [parameter.default for parameter in inspect.signature(forward).parameters.values()]
+    for count in range(needed, given):
+        short = replace(case, inputs=case.inputs[:count])
+        expected = Trial(short).gradients(short.inputs)
+        with suppress(Skip):
+            autograd(short)
+        if all(default is None for default in defaults[count:given]):
+            rule = "be the same where an optional input is None as where it is left out"
+            require_equal(_with_none(case, count), expected, rule)
+
+
+def _with_none(case: Case, count: int) -> Gradients:
+    """The gradients of a forward whose inputs from some number on are None; they may be answered by None, or not."""
+    trial = Trial(case)
+    absent = tuple(None for _ in case.inputs[count:])
+    output, saved = trial.forward((*case.inputs[:count], *absent))
+    d_input = trial.backward(trial.upstream(output), saved)
+    if isinstance(d_input, tuple) and len(d_input) == len(case.inputs) and d_input[count:] == absent:
+        d_input = d_input[:count] if count > 1 else d_input[0]
+    return trial.input_gradients(d_input, case.inputs[:count]) | trial.parameter_gradients()
+
+
+def same_tensor(case: Case) -> None:
+    """One tensor passed in two places gets at each the gradient that a copy of it would get."""
+    floating = [number for number, value in enumerate(case.differentiated) if is_floating(value)]
+    pairs = [
+        (one, other)
+        for one in floating
+        for other in floating
+        if one < other and case.inputs[one].shape == case.inputs[other].shape
+    ]
+    if not pairs:
+        raise Skip("no two of its inputs are tensors of one shape")
+    for one, other in pairs:
+        trial = Trial(case)
+        copied = changed(case.inputs, f"[{other}]", case.inputs[one].clone())
+        expected = trial.gradients(copied)
+        again = changed(case.inputs, f"[{other}]", case.inputs[one])
+        rule = f"be the same where inputs {one + 1} and {other + 1} are one tensor as where they are copies"
+        require_equal(trial.gradients(again), expected, rule)
 
 
 def two_forwards(case: Case) -> None:
@@ -61,9 +122,8 @@ def two_forwards(case: Case) -> None:
         for which in order:
             output, saved = flights[which]
             trial.module.zero_grad()
-            d_input = trial.module.backward(trial.upstream(output), saved)
             rule = f"be what forward {which + 1} alone gives, with two in flight answered in order {order}"
-            require_equal(trial.input_gradients(d_input) | trial.parameter_gradients(), alone[which], rule)
+            require_equal(trial.answer(trial.upstream(output), saved), alone[which], rule)
 
 
 def shared_module(case: Case) -> None:
@@ -75,7 +135,7 @@ def shared_module(case: Case) -> None:
     trial.module.zero_grad()
     flights = [trial.forward(inputs) for inputs in both]
     for output, saved in reversed(flights):
-        trial.module.backward(trial.upstream(output), saved)
+        trial.backward(trial.upstream(output), saved)
     for name, actual in trial.parameter_gradients().items():
         parts = [gradients[name] for gradients in alone]
         uses = [gradient for gradient in parts if gradient is not None]
@@ -86,15 +146,18 @@ def shared_module(case: Case) -> None:
 def nothing_written(case: Case) -> None:
     """Inputs, outputs, upstream gradients, saved values and parameters keep their numbers."""
     trial = Trial(case)
-    inputs = mapped(case.inputs, lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf)
+    inputs, options = (
+        mapped(value, lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf)
+        for value in (case.inputs, dict(case.options))
+    )
     parameters = {f"parameter {name}": parameter.value for name, parameter in trial.module.named_param()}
-    before = _Snapshot(tensors(inputs, "input") | parameters)
-    output, saved = trial.forward(inputs)
+    before = _Snapshot(trial.named_tensors(inputs) | tensors(options, "option") | parameters)
+    output, saved = trial.forward(inputs, options)
     before.require_unchanged("forward")
     d_output = trial.upstream(output)
     seen = tensors(output, "output") | tensors(saved, "saved") | tensors(d_output, "upstream gradient")
     between = _Snapshot(before.tensors | seen)
-    trial.module.backward(d_output, saved)
+    trial.backward(d_output, saved)
     between.require_unchanged("backward")
 
 
@@ -144,7 +207,7 @@ def accumulation(case: Case) -> None:
             parameter.grad = torch.randn_like(parameter.value)
             start[f"gradient of {name}"] = parameter.grad.clone()
     output, saved = trial.forward(case.inputs)
-    trial.module.backward(trial.upstream(output), saved)
+    trial.backward(trial.upstream(output), saved)
     after = trial.parameter_gradients()
     for name, first in start.items():
         added = once[name]
@@ -158,9 +221,9 @@ def fresh_gradients(case: Case) -> None:
     trial.require_parameters()
     output, saved = trial.forward(case.inputs)
     d_output = trial.upstream(output)
-    others = tensors(case.inputs, "input") | tensors(output, "output") | tensors(d_output, "upstream gradient")
+    others = trial.named_tensors(case.inputs) | tensors(output, "output") | tensors(d_output, "upstream gradient")
     others |= tensors(saved, "saved")
-    others |= tensors(trial.module.backward(d_output, saved), "gradient of input")
+    others |= tensors(trial.backward(d_output, saved), "gradient of input")
     for name, parameter in trial.module.named_param():
         others[f"parameter {name}"] = parameter.value
     for name, parameter in trial.module.named_param():

@@ -20,10 +20,13 @@ def device(case: Case) -> None:
     trial = Trial(case)
     trial.rewind()
     module = trial.module.to("meta")
-    inputs = mapped(case.inputs, lambda leaf: leaf.to("meta") if isinstance(leaf, Tensor) else leaf)
+    inputs, options = (
+        mapped(value, lambda leaf: leaf.to("meta") if isinstance(leaf, Tensor) else leaf)
+        for value in (case.inputs, dict(case.options))
+    )
     try:
-        output, saved = module.forward(*inputs)
-        d_input = module.backward(mapped(output, lambda leaf: _like(leaf, case)), saved)
+        output, saved = trial.forward_again(inputs, options)
+        d_input = trial.backward(mapped(output, lambda leaf: _like(leaf, case)), saved)
     except NotImplementedError:
         raise Skip("torch has no meta kernel for one of its operations") from None
     except RuntimeError as error:
@@ -56,7 +59,7 @@ def traceable(case: Case) -> None:
     module = trial.module
 
     def step(inputs: Any, d_output: Any) -> Any:
-        output, saved = module.forward(*inputs)
+        output, saved = module.forward(*inputs, **case.options)
         return output, module.backward(d_output, saved)
 
     module.zero_grad()

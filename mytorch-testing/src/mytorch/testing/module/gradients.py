@@ -52,9 +52,8 @@ def _where_smooth(case: Case, compare: Callable[[Case], None]) -> None:
         def nearby(leaf: Any, distance: float = 0.01 * turn) -> Any:
             return leaf + distance * torch.randn_like(leaf) if is_floating(leaf) else leaf
 
-        rest = case.inputs[len(case.differentiated) :]
         try:
-            return compare(replace(case, inputs=(*mapped(case.differentiated, nearby), *rest)))
+            return compare(replace(case, inputs=case.with_differentiated(nearby)))
         except _Kink:
             continue
     raise Skip(f"forward has a kink at each of {POINTS} points")
@@ -62,8 +61,8 @@ def _where_smooth(case: Case, compare: Callable[[Case], None]) -> None:
 
 def _moved(trial: Trial, inputs: tuple[Any, ...]) -> dict[str, Tensor]:
     """What is moved to see how the output follows, by the name of its gradient."""
-    differentiated = leaves(inputs[: trial.case.predictions], "gradient of input")
-    moved = {path: leaf for path, leaf in differentiated if is_floating(leaf)}
+    differentiated = trial.named_tensors(inputs[: trial.case.predictions], "gradient of ")
+    moved = {path: leaf for path, leaf in differentiated.items() if is_floating(leaf)}
     return moved | {f"gradient of {name}": parameter.value for name, parameter in trial.module.named_param()}
 
 
@@ -77,12 +76,23 @@ def _compare_directions(case: Case) -> None:
         return trial.objective(trial.forward(inputs)[0], d_output)
 
     for name, value in _moved(trial, inputs).items():
-        gradient = gradients[name]
+        gradient, slopes, expected = gradients[name], [], []
+        _require_constant(trial, name, gradient)
         for turn in range(DIRECTIONS):
             torch.manual_seed(case.seed + 3 + turn)
-            direction = torch.randn_like(value)
-            actual = torch.zeros(()).double() if gradient is None else (gradient * direction).sum()
-            _require_slope(name, actual, objective, value, direction, "match finite differences of forward")
+            direction = trial.held_constant(name, torch.randn_like(value))
+            assert direction is not None
+            slopes.append(torch.zeros(()).double() if gradient is None else (gradient * direction).sum())
+            expected.append(_slope(slopes[-1], objective, value, direction))
+        actual = None if gradient is None else torch.stack(slopes)
+        rule = f"match finite differences of forward along {DIRECTIONS} random directions"
+        _require_slopes(name, actual, torch.stack(expected), rule)
+
+
+def _require_constant(trial: Trial, name: str, gradient: Tensor | None) -> None:
+    """Raise CheckError for a gradient of entries that are said to be constants."""
+    rule = "be zero for the entries that are said to be constant"
+    require_close(name, gradient, trial.held_constant(name, gradient), rule, rtol=0, atol=0)
 
 
 def _compare_entries(case: Case) -> None:
@@ -94,14 +104,17 @@ def _compare_entries(case: Case) -> None:
         return _flat(trial.forward(inputs)[0])
 
     for name, value in _moved(trial, inputs).items():
-        for number in range(value.numel()):
+        movable = trial.held_constant(name, torch.ones_like(value))
+        assert movable is not None
+        for number in movable.reshape(-1).nonzero().flatten().tolist():
             direction = torch.zeros(value.numel(), dtype=value.dtype)
             direction[number] = 1.0
             column = [torch.zeros(()).double() if row[name] is None else _entry(row[name], number) for row in rows]
             index = [int(i) for i in torch.unravel_index(torch.tensor(number), value.shape)]
             entry = f"{name} at {index}, for each number of the output in turn,"
             actual = torch.stack(column) if column else torch.zeros(0).double()
-            _require_slope(entry, actual, output, value, direction.view(value.shape), "match finite differences")
+            expected = _slope(actual, output, value, direction.view(value.shape))
+            _require_slopes(entry, actual, expected, "match finite differences")
 
 
 def _jacobian(trial: Trial, inputs: tuple[Any, ...]) -> list[Gradients]:
@@ -110,8 +123,7 @@ def _jacobian(trial: Trial, inputs: tuple[Any, ...]) -> list[Gradients]:
     for number in range(_flat(trial.forward(inputs)[0]).numel()):
         trial.module.zero_grad()
         output, saved = trial.forward(inputs)
-        d_input = trial.module.backward(_one_hot(output, number, trial.case.predictions is not None), saved)
-        rows.append(trial.input_gradients(d_input) | trial.parameter_gradients())
+        rows.append(trial.answer(_one_hot(output, number, trial.case.predictions is not None), saved))
     return rows
 
 
@@ -143,10 +155,8 @@ def _entry(gradient: Tensor | None, number: int) -> Tensor:
     return gradient.reshape(-1)[number]
 
 
-def _require_slope(
-    name: str, actual: Tensor, function: Callable[[], Tensor], value: Tensor, direction: Tensor, rule: str
-) -> None:
-    """Compare with the slope of a function as `value` moves. Raises _Kink where it has another one on either side."""
+def _slope(actual: Tensor, function: Callable[[], Tensor], value: Tensor, direction: Tensor) -> Tensor:
+    """The slope of a function as `value` moves. Raises _Kink where it is not `actual`, and another on either side."""
     at = value.clone()
     middle = function()
     value.copy_(at + STEP * direction)
@@ -155,12 +165,22 @@ def _require_slope(
     behind = function()
     value.copy_(at)
     expected = (ahead - behind) / (2 * STEP)
-    atol = TOLERANCE * (1 + float(expected.abs().max())) if expected.numel() else 0.0
-    if not agree(actual, expected, atol=atol):
+    if not agree(actual, expected, atol=_tolerance(expected)):
         bend = (ahead - 2 * middle + behind).abs() / STEP
         if bool((bend > KINK * (1 + expected.abs())).any()):
             raise _Kink
+    return expected
+
+
+def _require_slopes(name: str, actual: Tensor | None, expected: Tensor, rule: str) -> None:
+    atol = _tolerance(expected)
+    if actual is None and agree(torch.zeros_like(expected), expected, atol=atol):
+        return
     require_close(name, actual, expected, rule, atol=atol)
+
+
+def _tolerance(expected: Tensor) -> float:
+    return TOLERANCE * (1 + float(expected.abs().max())) if expected.numel() else 0.0
 
 
 def autograd(case: Case) -> None:
@@ -179,7 +199,8 @@ def autograd(case: Case) -> None:
             parameter.value = values[name]
         trial.rewind()  # buffers may have been made part of the graph
     for name, gradient in expected.items():
-        require_close(name, gradients[name], gradient, "match autograd through forward")
+        wanted = trial.held_constant(name, gradient)
+        require_close(name, gradients[name], wanted, "match autograd through forward")
 
 
 def reference(case: Case) -> None:
@@ -193,12 +214,13 @@ def reference(case: Case) -> None:
 
     def compared(inputs: tuple[Any, ...]) -> Any:
         trial.rewind()
-        expected = formula(parameters, *inputs)
+        expected = formula(parameters, *inputs, **case.options)
         require_close("output", _flat(output), _flat(expected).detach(), "match the reference")
         return expected
 
     for name, gradient in _by_autograd(trial, parameters, compared).items():
-        require_close(name, gradients[name], gradient, "match autograd through the reference")
+        wanted = trial.held_constant(name, gradient)
+        require_close(name, gradients[name], wanted, "match autograd through the reference")
 
 
 def _by_autograd(
@@ -210,9 +232,9 @@ def _by_autograd(
     def watched(leaf: Any) -> Any:
         return leaf.clone().requires_grad_() if is_floating(leaf) else leaf
 
-    inputs = (*mapped(case.differentiated, watched), *case.inputs[len(case.differentiated) :])
-    differentiated = leaves(inputs[: case.predictions], "gradient of input")
-    sources = {path: leaf for path, leaf in differentiated if is_floating(leaf)}
+    inputs = case.with_differentiated(watched)
+    differentiated = trial.named_tensors(inputs[: case.predictions], "gradient of ")
+    sources = {path: leaf for path, leaf in differentiated.items() if is_floating(leaf)}
     sources |= {f"gradient of {name}": value for name, value in parameters.items()}
     with torch.enable_grad(), allow_autograd():
         output = function(inputs)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module
-from mytorch.testing.inputs import drawn, shown
+from mytorch.testing.errors import CheckError
+from mytorch.testing.expression import expression
+from mytorch.testing.inputs import doubled, drawn
 from mytorch.testing.kit import Check, Kit, on_one_line, require_factory
-from mytorch.testing.module import contract, devices, gradients, layout, memory, modes, parameters
+from mytorch.testing.module import buffers, contract, devices, gradients, layout, memory, modes, parameters
 from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
 
@@ -23,8 +27,10 @@ SHARED: tuple[Check, ...] = (
     gradients.full_jacobian,
     gradients.autograd,
     gradients.reference,
+    contract.pair,
     contract.call,
     contract.structure,
+    contract.same_tensor,
     contract.two_forwards,
     contract.shared_module,
     contract.nothing_written,
@@ -45,6 +51,8 @@ SHARED: tuple[Check, ...] = (
     modes.no_autograd,
     devices.traceable,
     layout.non_contiguous,
+    layout.expanded_upstream,
+    layout.float32_non_contiguous,
 )
 TRACING = {"not_traceable": "torch.compile cannot take it as one graph, by its nature"}
 GRADIENTS = frozenset({"finite_differences", "full_jacobian", "autograd", "reference"})
@@ -52,36 +60,59 @@ GRADIENTS = frozenset({"finite_differences", "full_jacobian", "autograd", "refer
 
 def run_kit(
     kit: Kit,
-    factory: Callable[[], Module],
-    inputs: tuple[Any, ...],
-    seed: int,
+    case: Case,
     modes: Iterable[str],
     checks: Iterable[str] | None,
-    predictions: int | None,
-    tags: Iterable[str],
     opt_out: Mapping[str, str] | None,
-    reference: Reference | None,
 ) -> Report:
-    """Run the kit of layers or of losses; the arguments are those of check_layer and check_loss."""
-    modes, tags = list(modes), frozenset(tags)
+    """Run the kit of layers or of losses on a case, whose inputs may be shapes, in each of the modes."""
+    modes = list(modes)
     if not modes:
         raise ArgumentError(f"{kit.name}: modes must name at least one mode, got none")
+    kit = of_inputs(kit, case.differentiated, case.reference)
     kit.require_known("mode", modes, MODES)
-    kit.require_known("tag", tags, kit.tags)
-    require_factory(kit.name, factory, Module, f"lambda: {on_one_line(factory)}")
-    values = drawn(inputs, seed)
-    cases = {mode: Case(factory, values, seed, MODES[mode], predictions, tags, reference) for mode in modes}
-
-    def part() -> str:
-        return on_one_line(factory())
+    kit.require_known("tag", case.tags, kit.tags)
+    require_factory(kit.name, case.factory, Module, f"lambda: {on_one_line(case.factory)}")
+    module = _built(kit, case)
+    kit.require_known("parameter", case.constant, dict(module.named_param()))
+    values, options = drawn(case.inputs, case.seed), doubled(dict(case.options))
+    cases = {mode: replace(case, inputs=values, options=options, training=MODES[mode]) for mode in modes}
+    shown = expression(module)
 
     def reproduce(mode: str, check: str) -> str:
-        several = f"predictions={predictions}, " if predictions not in (None, 1) else ""
-        tagged = f"tags={tuple(sorted(tags))}, " if tags else ""
-        named = "reference=..., " if reference is not None else ""
-        return (
-            f"{kit.name}(lambda: {part()}, {shown(inputs)}, {several}{tagged}{named}"
-            f"seed={seed}, modes=({mode!r},), checks=({check!r},))"
-        )
+        arguments = [f"lambda: {shown}", *map(expression, case.inputs), *_named(case, check)]
+        return f"{kit.name}({', '.join(arguments)}, modes=({mode!r},), checks=({check!r},))"
 
-    return kit.run(part, cases, reproduce, checks, opt_out)
+    return kit.run(lambda: shown, cases, reproduce, checks, opt_out, buffers.explain)
+
+
+def of_inputs(kit: Kit, inputs: tuple[Any, ...], reference: object) -> Kit:
+    """The kit without what is about several gradients of inputs if there is one, and a reference if none is named."""
+    return (kit if len(inputs) > 1 else kit.without("optional_inputs", "same_tensor")).given(reference)
+
+
+def _built(kit: Kit, case: Case) -> Module:
+    """A module of the factory. Raises CheckError if there is none."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            module = case.factory()
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        raise CheckError(f"{kit.name}: factory must build a new module at each call, got {got}") from error
+    if not isinstance(module, Module):
+        raise CheckError(f"{kit.name}: factory must return a mytorch.core.Module, got {type(module).__name__}")
+    return module
+
+
+def _named(case: Case, check: str) -> Iterator[str]:
+    """The named arguments of the call that shows a failure again."""
+    if case.predictions not in (None, 1):
+        yield f"predictions={case.predictions}"
+    for name, value in {"options": dict(case.options), "constant": dict(case.constant)}.items():
+        if value:
+            yield f"{name}={expression(value)}"
+    if case.tags:
+        yield f"tags={tuple(sorted(case.tags))}"
+    if check == "reference":
+        yield f"reference={expression(case.reference)}"
+    yield f"seed={case.seed}"

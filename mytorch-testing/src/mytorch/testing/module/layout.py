@@ -2,29 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.testing.compare import require_close
 from mytorch.testing.errors import Skip
-from mytorch.testing.module.trial import Case, Trial
-from mytorch.testing.structure import mapped, tensors
+from mytorch.testing.module.parameters import in_dtype, require_near
+from mytorch.testing.module.trial import Case, Trial, require_equal
+from mytorch.testing.structure import floating, mapped, tensors
 
 
 def non_contiguous(case: Case) -> None:
-    """Inputs that are not contiguous give the same outputs and gradients."""
+    """Inputs, upstream gradients and parameters that are not contiguous give the same outputs and gradients."""
+    for words, laid_out in _layouts(case).items():
+        trial = Trial(case)
+        expected = trial.gradients(case.inputs)
+        for parameter in trial.module.param():
+            parameter.value = laid_out(parameter.value)
+        inputs, options = mapped(case.inputs, laid_out), mapped(dict(case.options), laid_out)
+        trial.module.zero_grad()
+        output, saved = trial.forward(inputs, options)
+        upstream = mapped(trial.upstream(output), laid_out)
+        require_equal(trial.answer(upstream, saved), expected, f"be the same for tensors that are {words}")
+
+
+def expanded_upstream(case: Case) -> None:
+    """An upstream gradient that repeats one number in memory, as that of a sum does, gives what it is."""
     trial = Trial(case)
-    expected = trial.gradients(case.inputs)
-    strided = mapped(case.inputs, _strided)
-    if all(leaf.is_contiguous() for leaf in tensors(strided, "").values()):
+    output, saved = trial.forward(case.inputs)
+    if not any(leaf.numel() > 1 for leaf in tensors(trial.upstream(output), "").values()):
+        raise Skip("its output is one number")
+    expected = trial.answer(mapped(trial.upstream(output), _repeated), saved)
+    trial.module.zero_grad()
+    _, saved = trial.forward(case.inputs)
+    actual = trial.answer(mapped(trial.upstream(output), lambda leaf: _expanded(_repeated(leaf))), saved)
+    require_equal(actual, expected, "be the same for an upstream gradient that was expanded from one number")
+
+
+def float32_non_contiguous(case: Case) -> None:
+    """In float32 tensors that are not contiguous give what float64 gives, for kernels that only float32 has."""
+    wide = Trial(case)
+    output, saved = wide.forward(case.inputs)
+    expected = floating(output, "output") | wide.answer(wide.upstream(output), saved)
+    for words, laid_out in _layouts(case).items():
+        found = in_dtype(case, torch.float32, laid_out)
+        require_near(found, expected, f"be close to that of float64 for tensors that are {words}")
+
+
+def _layouts(case: Case) -> dict[str, Callable[[Any], Any]]:
+    """Ways to lay tensors out that change one of the inputs at least."""
+    ways: dict[str, Callable[[Any], Any]] = {"strided": _strided}
+    if not Trial(case).is_random():  # torch draws in the order of memory
+        ways["transposed"] = _transposed
+    kept = {
+        words: laid_out
+        for words, laid_out in ways.items()
+        if any(not leaf.is_contiguous() for leaf in tensors(mapped(case.inputs, laid_out), "").values())
+    }
+    if not kept:
         raise Skip("its inputs cannot be laid out otherwise")
-    for name, gradient in trial.gradients(strided).items():
-        require_close(name, gradient, expected[name], "be the same for an input that is not contiguous")
+    return kept
 
 
 def _strided(leaf: Any) -> Any:
+    """The same numbers with others between them."""
     if not isinstance(leaf, Tensor) or not leaf.dim():
         return leaf
-    return torch.stack([leaf, torch.zeros_like(leaf)], -1)[..., 0]
+    return torch.stack([leaf, leaf.roll(1)], -1)[..., 0]
+
+
+def _transposed(leaf: Any) -> Any:
+    """The same numbers, with the first axis the quickest in memory and the last the slowest."""
+    if not isinstance(leaf, Tensor) or leaf.dim() < 2:
+        return leaf
+    return leaf.transpose(0, -1).contiguous().transpose(0, -1)
+
+
+def _repeated(leaf: Any) -> Any:
+    """The same number everywhere, each in its own place."""
+    return torch.full_like(leaf, 0.75) if isinstance(leaf, Tensor) else leaf
+
+
+def _expanded(leaf: Any) -> Any:
+    """All entries are one number in memory; a kernel that ignores strides finds others behind it, not the end."""
+    if not isinstance(leaf, Tensor) or not leaf.numel():
+        return leaf
+    memory = torch.arange(leaf.numel(), dtype=leaf.dtype) + leaf.flatten()[0]
+    return memory[0].expand(leaf.shape)

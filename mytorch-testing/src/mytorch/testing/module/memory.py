@@ -32,9 +32,9 @@ def nothing_alive(case: Case) -> None:
     trial = Trial(case)
     trial.rewind()
     with _Made() as watch:
-        output = trial.module(*case.inputs)
+        output = trial.module(*case.inputs, **case.options)
     state = {**trial.module.state_dict(), **{name: p.value for name, p in trial.module.named_param()}}
-    wanted = [*tensors((output, case.inputs), "").values(), *state.values()]
+    wanted = [*tensors((output, case.inputs, case.options), "").values(), *state.values()]
     allowed = {StorageWeakRef(tensor.untyped_storage()).cdata for tensor in wanted}
     if any(_alive(reference, allowed) for reference, _ in watch.made):
         gc.collect()

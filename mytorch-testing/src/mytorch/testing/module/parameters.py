@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from mytorch.core import DescriptionError, Parameter, describe, rebuild
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
-from mytorch.testing.module.trial import Case, Trial
-from mytorch.testing.structure import is_floating, mapped, tensors
+from mytorch.testing.module.trial import Case, Gradients, Trial
+from mytorch.testing.structure import floating, is_floating, mapped, tensors
 
 
 def listed_once(case: Case) -> None:
@@ -53,45 +53,50 @@ def not_trainable(case: Case) -> None:
 
 def float32(case: Case) -> None:
     """In float32 every output and gradient is float32, and close to what float64 gives."""
-    trial = Trial(case)
-    reference = trial.gradients(case.inputs)
-    for name, gradient in _in_dtype(case, torch.float32).items():
-        expected = reference[name]
-        scale = 1.0 if expected is None or not expected.numel() else max(1.0, float(expected.abs().max()))
-        double = None if gradient is None else gradient.double()
-        require_close(name, double, expected, "be close to that of float64", rtol=1e-3, atol=1e-4 * scale)
+    wide = Trial(case)
+    output, saved = wide.forward(case.inputs)
+    expected = floating(output, "output") | wide.answer(wide.upstream(output), saved)
+    require_near(in_dtype(case, torch.float32), expected, "be close to that of float64")
+
+
+def require_near(actual: Gradients, expected: Gradients, rule: str) -> None:
+    """Raise CheckError unless numbers in float32 are as close to those in float64 as rounding allows."""
+    for name, wanted in expected.items():
+        scale = 1.0 if wanted is None or not wanted.numel() else max(1.0, float(wanted.abs().max()))
+        value = actual.get(name)
+        if value is not None:
+            value = value.double()
+        require_close(name, value, wanted, rule, rtol=1e-3, atol=1e-4 * scale)
 
 
 def bfloat16(case: Case) -> None:
     """In bfloat16 forward and backward run, and every output and gradient is bfloat16."""
-    _in_dtype(case, torch.bfloat16)
+    in_dtype(case, torch.bfloat16)
 
 
-def _in_dtype(case: Case, dtype: torch.dtype) -> dict[str, Tensor | None]:
-    """The gradients of a module and inputs of a dtype; CheckError for one of another."""
+def in_dtype(case: Case, dtype: torch.dtype, laid_out: Callable[[Any], Any] = lambda leaf: leaf) -> Gradients:
+    """Outputs and gradients of a module and inputs of a dtype; CheckError for one of another.
+
+    laid_out: gives each tensor that the module is given another place in memory.
+    """
     trial = Trial(case)
     wide = trial.upstream(trial.forward(case.inputs)[0])
     trial.rewind()
     trial.module.to(dtype)
+    for parameter in trial.module.param():
+        parameter.value = laid_out(parameter.value)
     trial.remember_buffers()
 
     def narrow(leaf: Any) -> Any:
-        return leaf.to(dtype) if is_floating(leaf) else leaf
+        return laid_out(leaf.to(dtype) if is_floating(leaf) else leaf)
 
-    output, saved = trial.forward(mapped(case.inputs, narrow))
-    d_input = trial.module.backward(mapped(wide, narrow), saved)
-    given = (d_input,) if len(case.differentiated) == 1 else d_input
-    found = tensors(given, "gradient of input") | tensors(trial.parameter_gradients(), "")
-    for name, value in (tensors(output, "output") | found).items():
-        if is_floating(value) and value.dtype is not dtype:
+    inputs, options, upstream = (mapped(value, narrow) for value in (case.inputs, dict(case.options), wide))
+    output, saved = trial.forward(inputs, options)
+    found: Gradients = {**floating(output, "output"), **trial.answer(upstream, saved, inputs)}
+    for name, value in found.items():
+        if value is not None and value.dtype is not dtype:
             raise CheckError(f"{name} must be {dtype} where inputs and parameters are, got {value.dtype}")
-    expected = dict.fromkeys(_names(trial, case))
-    return {**expected, **{name.removeprefix("['").removesuffix("']"): value for name, value in found.items()}}
-
-
-def _names(trial: Trial, case: Case) -> list[str]:
-    inputs = [name for name, leaf in tensors(case.differentiated, "gradient of input").items() if is_floating(leaf)]
-    return inputs + [f"gradient of {name}" for name, _ in trial.module.named_param()]
+    return found
 
 
 def state_round_trip(case: Case) -> None:
