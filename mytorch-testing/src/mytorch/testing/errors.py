@@ -8,6 +8,7 @@ from mytorch.core import MytorchError
 TRIED = "tried: "
 """With which the note begins that says what the kit asked of a part when it raised."""
 
+
 class CheckError(MytorchError, AssertionError):
     """A part breaks its contract; the text names check, tensor and difference, and how to see it again."""
 

@@ -76,6 +76,8 @@ def _takes(what: str) -> Iterator[None]:
     """Name the tag of a layer that refuses a batch which is as good as any for one that keeps rows apart."""
     try:
         yield
+    except CheckError:
+        raise
     except MytorchError as error:
         got = f"{type(error).__name__}: {error}"
         raise CheckError(f"{what} must be taken (tag mixes_batch otherwise), got {got}") from error
