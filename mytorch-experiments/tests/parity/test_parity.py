@@ -115,6 +115,9 @@ def test_twins_of_optimizer_and_schedule():
     assert theirs.param_groups[1]["params"][0] is twin[1].weight
     following = twin_schedule(schedule, theirs, {"step_size": 1, "gamma": 0.1})
     assert isinstance(following, torch.optim.lr_scheduler.StepLR)
+    plateau = type("ReduceLROnPlateau", (StepLR,), {})(optimizer, 1)  # torch's names no metric
+    following = twin_schedule(plateau, theirs, {"factor": 0.25, "monitor": "train_loss"})
+    assert following.factor == 0.25
     assert twin_schedule(None, theirs, {}) is None
 
 

@@ -23,6 +23,7 @@ USED_BY_TEMPLATES = {
     "Any",
     "ArgumentError",
     "Callback",
+    "ClassVar",
     "DataSet",
     "F",
     "Formula",

@@ -150,4 +150,5 @@ def twin_schedule(schedule: Schedule | None, optimizer: torch.optim.Optimizer, a
         raise ParityError(
             f"parity: schedule must be one that torch.optim.lr_scheduler has, got {type(schedule).__name__}"
         )
-    return cls(optimizer, **arguments)
+    named = {name: value for name, value in arguments.items() if name != "monitor"}  # torch's is handed its metric
+    return cls(optimizer, **named)
