@@ -50,11 +50,11 @@ def test_an_object_that_is_no_metric_of_ours_is_called_by_its_class() -> None:
     assert metric_name(stranger) == "macro_f1"
 
 
-@pytest.mark.parametrize("name", ["", " ", 3, torch.zeros(1)])
+@pytest.mark.parametrize("name", ["", " ", 3, torch.zeros(1), "a\nb", "../error_rate", "a\\b", "a\0"])
 def test_a_name_must_be_text(name) -> None:
     metric = ErrorRate()
     metric.name = name
-    with pytest.raises(ArgumentError, match="ErrorRate: name must be text such as 'error_rate', got"):
+    with pytest.raises(ArgumentError, match="ErrorRate: name must be text such as 'error_rate', on one line and without slashes, got"):
         metric_name(metric)
 
 

@@ -71,11 +71,14 @@ def snake_case(name: str) -> str:
 def metric_name(metric: Any) -> str:
     """The name of a metric in histories and tables; of an object that says none, its class's name in snake case.
 
-    Raises ArgumentError for a name that is no text or holds none.
+    Raises ArgumentError for a name that is no text, or that cannot be a column and the name of a figure's file.
     """
     name = getattr(metric, "name", None)
     if name is None:
         name = snake_case(type(metric).__name__)
-    if not isinstance(name, str) or not name.strip():
-        raise ArgumentError(f"{type(metric).__name__}: name must be text such as 'error_rate', got {name!r}")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or {"/", "\\"} & set(name):
+        raise ArgumentError(
+            f"{type(metric).__name__}: name must be text such as 'error_rate', on one line and without slashes, "
+            f"got {name!r}"
+        )
     return name

@@ -18,8 +18,11 @@ def require_reduction(owner: object, reduction: str) -> None:
 
 def require_saved(owner: object, saved: object, tensors: int) -> None:
     """Raise ArgumentError unless `saved` is so many tensors, as the loss's own forward returned them."""
-    held = (saved,) if tensors == 1 else saved
-    if not isinstance(held, tuple) or len(held) != tensors or not all(isinstance(part, Tensor) for part in held):
+    if tensors == 1:
+        fits = isinstance(saved, Tensor)
+    else:
+        fits = isinstance(saved, tuple) and len(saved) == tensors and all(isinstance(part, Tensor) for part in saved)
+    if not fits:
         what = "one tensor" if tensors == 1 else f"a tuple of {tensors} tensors"
         raise ArgumentError(
             f"{type(owner).__name__}: saved must be {what}, as its own forward returned, got {_told(saved)}"
