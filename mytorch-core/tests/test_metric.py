@@ -54,7 +54,7 @@ def test_an_object_that_is_no_metric_of_ours_is_called_by_its_class() -> None:
 def test_a_name_must_be_text(name) -> None:
     metric = ErrorRate()
     metric.name = name
-    with pytest.raises(ArgumentError, match="ErrorRate: name must be text such as 'error_rate', on one line and without"):
+    with pytest.raises(ArgumentError, match="ErrorRate: name must be text such as 'error_rate', on one line"):
         metric_name(metric)
 
 
