@@ -26,7 +26,6 @@ import sweeps
 from contestants import set_up
 from publish import publish
 from results import Missing, Section, about
-from write_results import write
 
 OUTPUT = Path("build/benchmarks")
 SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
@@ -63,6 +62,8 @@ def main() -> None:
     if options.publish:
         print(f"Wrote {publish(options.publish)}")
         return
+    from write_results import write  # matplotlib is not to be in the processes that measure, which import this file
+
     facts, found = about(), list[Section]()
     with tempfile.TemporaryDirectory() as cache:
         set_up(cache)
