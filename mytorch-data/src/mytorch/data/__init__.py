@@ -2,9 +2,8 @@
 
 from mytorch.data.csv_file import write_csv
 from mytorch.data.disk import Disk
-from mytorch.data.preparation import EncodedTargets, StandardizedTargets
+from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
 from mytorch.data.split import SplitWarning, split
-from mytorch.data.standardize import Standardize, Standardized
 from mytorch.data.table import ColumnSummary, ReaderError, Table, TableError, TableWarning, inspect_table, new_rows
 from mytorch.data.tensor_data_set import TensorDataSet
 from mytorch.data.transforms import Parts, hold_out

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mytorch.core import ArgumentError, DataSet, View
+from mytorch.data.preparation import Standardize, Standardized
 from mytorch.data.split import divide
-from mytorch.data.standardize import Standardize, Standardized
 from mytorch.data.table import Table
 
 

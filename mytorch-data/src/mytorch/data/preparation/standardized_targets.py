@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, DtypeError, fetch
 from mytorch.data.batches import batches
-from mytorch.data.preparation.moments import TARGETS, Moments
+from mytorch.data.preparation.moments import TARGETS, Moments, RunningMoments
 
 ROWS = 8192
 """Rows that are looked at together while mean and deviation are learned."""
@@ -29,7 +29,7 @@ class StandardizedTargets(DataSet):
     def __init__(self, data: Any, moments: Moments) -> None:
         self.data, self.moments = data, moments
         self.columns: tuple[str, ...] = tuple(getattr(data, "columns", ()))
-        learned = {TARGETS: {"mean": moments.mean.tolist(), "std": moments.std.tolist()}}
+        learned = {TARGETS: moments.to_json()}
         self.preparation = {**(getattr(data, "preparation", None) or {}), **learned}
 
     def in_units(self, values: Tensor) -> Tensor:
@@ -49,22 +49,25 @@ def learn_targets(data: Any) -> Moments:
 
     Raises DtypeError for class indices, ArgumentError for numbers that are not finite or all equal.
     """
-    found = [require_numbers(targets) for _, targets in batches(data, ROWS)]
-    t = torch.cat(found).to("cpu", torch.float64)
-    t = t.reshape(len(t), -1)
-    if not t.isfinite().all():
-        row = int((~t.isfinite()).any(1).nonzero()[0])
-        raise ArgumentError(f"data.targets: numbers must be finite, got {t[row].tolist()} in training row {row}")
-    if (constant := (t == t[0]).all(0)).any():
-        value = t[0][constant][0].item()
+    seen = RunningMoments()
+    for _, targets in batches(data, ROWS):
+        t = require_numbers(targets).reshape(len(targets), -1)
+        if not t.isfinite().all():
+            row = int((~t.isfinite()).any(1).nonzero()[0])
+            raise ArgumentError(
+                f"data.targets: numbers must be finite, got {t[row].tolist()} in training row {seen.rows + row}"
+            )
+        seen.add(t)
+    if seen.constant.any():
+        value = seen.low[seen.constant][0].item()
         raise ArgumentError(
             f"data.targets: numbers must differ to be standardised, got {value:g} in every training row; "
             "there is nothing to learn"
         )
-    std, mean = torch.std_mean(t, 0, correction=0)
-    if not std.isfinite().all():
-        raise ArgumentError(f"data.targets: numbers must be small enough to be squared, got {t.abs().max().item():g}")
-    return Moments(mean, std)
+    if not seen.std.isfinite().all():
+        largest = torch.maximum(seen.low.abs(), seen.high.abs()).max().item()
+        raise ArgumentError(f"data.targets: numbers must be small enough to be squared, got {largest:g}")
+    return Moments(seen.mean, seen.std)
 
 
 def require_numbers(targets: Any) -> Tensor:

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 
 from mytorch.core import DataSet
-from mytorch.data.standardize import KEY as STANDARDIZE
-from mytorch.data.standardize import Standardize, Standardized
+from mytorch.data.preparation import INPUTS, Standardize, Standardized
 from mytorch.data.table.data_set import Table
 from mytorch.data.table.errors import TableError
 
@@ -28,6 +27,6 @@ def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtyp
             f'{path}: every row must be whole for a model trained with missing = "drop", got {table.dropped} with '
             'missing cells; fill them in, or train with missing = "mean"'
         )
-    if STANDARDIZE not in preparation:
+    if INPUTS not in preparation:
         return table
     return Standardized(table, Standardize.from_preparation(preparation))

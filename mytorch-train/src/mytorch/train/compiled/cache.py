@@ -17,7 +17,7 @@ import torch
 from platformdirs import user_cache_path
 
 from mytorch.plugins import make_folder, whole_file
-from mytorch.train.compiled.reason import one_line
+from mytorch.train.compiled.reason import first_line
 from mytorch.train.compiled.warning import EngineWarning
 
 LIMIT = 2**30
@@ -48,7 +48,7 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
                 os.utime(kept)
             return package
         except Exception as error:
-            _tell(f"the cached step {kept} cannot be used ({one_line(error)}); it is compiled again")
+            _tell(f"the cached step {kept} cannot be used ({first_line(error)}); it is compiled again")
     with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
         path = Path(folder) / "step.pt2"
         compile_to(path)
@@ -56,7 +56,7 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
             keep(path, kept)
             tidy(kept.parent)
         except OSError as error:
-            _tell(f"the cache folder cannot be written ({one_line(error)}); the compiled step serves this run only")
+            _tell(f"the cache folder cannot be written ({first_line(error)}); the compiled step serves this run only")
         return open_package(path, key)
 
 

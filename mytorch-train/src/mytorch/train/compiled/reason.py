@@ -27,10 +27,10 @@ def reason_of(error: Exception, what: str = "training step") -> str:
     place = "".join(f", {note}" for note in getattr(error, "__notes__", ())[:1] if "\n" not in note)
     if said.startswith(BY_VALUES):
         return f"the {what} cannot be traced: Python decides by the value of a tensor{place}"
-    return f"the {what} cannot be compiled ({one_line(error)}{place})"
+    return f"the {what} cannot be compiled ({first_line(error)}{place})"
 
 
-def one_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says, short enough for a line."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     text = first if isinstance(error, MytorchError) else f"{type(error).__name__}: {first}"
