@@ -2,37 +2,22 @@
 
 import pytest
 import torch
-from torch.utils.data import Subset
 
-from mytorch.core import ArgumentError, DtypeError
+from mytorch.core import ArgumentError, DtypeError, Wrapped
 from mytorch.data import Disk, TensorDataSet
 from mytorch.data.batches import batches
 from mytorch.data.preparation.encoded_targets import EncodedTargets
-
-
-class Rows:
-    """A data set of torch's kind: a row at a time, and nothing known of it."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, index):
-        return self.data[index]
 
 
 def targets_of(data):
     return torch.cat([targets for _, targets in batches(data, 3)])
 
 
-@pytest.mark.parametrize("wrap", [lambda data: data, Rows])
+@pytest.mark.parametrize("wrap", [lambda data: data, Wrapped])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_one_hot(wrap, dtype):
     points = Disk(10)
     data = wrap(points)
-    data.classes = points.classes
     encoded = EncodedTargets(data, "one-hot", dtype)
     assert len(encoded) == 10
     torch.testing.assert_close(targets_of(encoded), torch.eye(2, dtype=dtype)[points.targets])
@@ -47,6 +32,16 @@ def test_binary():
 def test_what_is_known_about_the_data_goes_with_it():
     encoded = EncodedTargets(Disk(10), "one-hot", torch.float32)
     assert (encoded.columns, encoded.classes, encoded.preparation) == (("x", "y"), ("outside", "inside"), None)
+
+
+def test_the_targets_of_all_rows_and_the_units_are_known():
+    class Hundreds(TensorDataSet):
+        def in_units(self, values):
+            return values * 100
+
+    encoded = EncodedTargets(Hundreds(torch.zeros(3, 1), torch.tensor([0, 1, 1])), "binary", torch.float32)
+    assert torch.equal(encoded.targets, targets_of(encoded))
+    assert encoded.in_units(torch.tensor(2.0)) == 200
 
 
 def test_a_row_alone():
@@ -72,8 +67,9 @@ def test_the_training_data_decide_the_number_of_classes():
 
 def test_an_unknown_number_of_classes_is_refused():
     """Else a batch without the last class would have a column less."""
-    with pytest.raises(ArgumentError, match=r"data.targets: one-hot must know the number of classes, got Subset"):
-        EncodedTargets(Subset(Rows(Disk(10)), range(5)), "one-hot", torch.float32)
+    nameless = Wrapped(TensorDataSet(torch.zeros(2, 1), torch.tensor([0, 1])))
+    with pytest.raises(ArgumentError, match=r"data.targets: one-hot must know the number of classes, got Wrapped"):
+        EncodedTargets(nameless, "one-hot", torch.float32)
 
 
 @pytest.mark.parametrize(("encoding", "wrong"), [("one-hot", 2), ("one-hot", -1), ("binary", 2), ("binary", -1)])

@@ -5,23 +5,10 @@ import math
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, DtypeError
+from mytorch.core import ArgumentError, DtypeError, Wrapped
 from mytorch.data import Disk, TensorDataSet
 from mytorch.data.batches import batches
 from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
-
-
-class Rows:
-    """A data set of torch's kind: a row at a time, and nothing known of it."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, index):
-        return self.data[index]
 
 
 def prices(rows=30, columns=2, dtype=torch.float64):
@@ -32,7 +19,7 @@ def targets_of(data):
     return torch.cat([targets for _, targets in batches(data, 7)])
 
 
-@pytest.mark.parametrize("wrap", [lambda data: data, Rows])
+@pytest.mark.parametrize("wrap", [lambda data: data, Wrapped])
 @pytest.mark.parametrize("shape", [(30,), (30, 1), (30, 3)])
 def test_the_loss_sees_mean_0_and_deviation_1(wrap, shape):
     data = TensorDataSet(torch.randn(30, 2), (5 - 40 * torch.rand(shape)).double())

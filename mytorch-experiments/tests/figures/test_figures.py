@@ -29,6 +29,18 @@ def test_one_figure_a_quantity(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "error_rate.png"}
 
 
+def test_validation_stands_between_training_and_test(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))
+    history = [{"epoch": 1, "train_loss": 0.1, "validation_loss": 0.2, "test_loss": 0.3, "validation_f1": 0.5}]
+    draw_history(history, tmp_path)
+    (loss,), (f1,) = (figure.axes for figure in drawn)
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == ["train", "validation", "test"]
+    assert [list(line.get_ydata()) for line in loss.lines] == [[0.1], [0.2], [0.3]]
+    assert len({line.get_color() for line in loss.lines}) == 3
+    assert [text.get_text() for text in f1.get_legend().get_texts()] == ["validation"]
+
+
 def test_training_and_test_stand_in_one_picture(monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (drawn.append(figure), path.touch()))

@@ -48,6 +48,14 @@ def test_without_test_data_the_training_s_figures_are_taken(tmp_path):
     assert (untold.judged_on, untold.figures) == (None, {})
 
 
+def test_without_test_data_the_figures_of_the_validation_part_are_taken(tmp_path):
+    make(tmp_path, "a-20260101-000000", last={"epoch": 3, "train_loss": 0.25, "validation_loss": 0.5})
+    make(tmp_path, "b-20250101-000000", last={"validation_loss": 0.5, "test_loss": 0.75})
+    without, with_test = list_runs(tmp_path)
+    assert (without.judged_on, without.figures) == ("validation", {"loss": 0.5})
+    assert (with_test.judged_on, with_test.figures) == ("test", {"loss": 0.75})
+
+
 def test_a_run_that_was_cut_off_shows_what_it_took_last(tmp_path):
     history = "epoch,train_loss,test_loss\n1,3.0,\n2,2.0,2.5\n3,1.0,\n"
     make(tmp_path, "a-20260101-000000", history, status="interrupted", last={"epoch": 3, "train_loss": 1.0})

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, DataSet, DtypeError, fetch, rows_at
+from mytorch.core import ArgumentError, DataSet, DtypeError, Wrapped, rows_at
 
 Encoding = Literal["one-hot", "binary"]
 
 
-class EncodedTargets(DataSet):
+class EncodedTargets(Wrapped):
     """A data set of class indices whose targets are columns of 0 and 1.
 
     one-hot: (batch, classes), as MSELoss and CrossEntropyLoss with probabilities take them.
@@ -23,15 +23,12 @@ class EncodedTargets(DataSet):
     set has neither `classes` nor all its `targets`, so that their number is unknown.
     """
 
-    def __init__(self, data: Any, encoding: Encoding, dtype: torch.dtype, count: int | None = None) -> None:
-        self.data, self.encoding, self.dtype = data, encoding, dtype
-        self.columns: tuple[str, ...] = tuple(getattr(data, "columns", ()))
-        self.classes = getattr(data, "classes", None)
-        self.preparation = getattr(data, "preparation", None)
-        targets = getattr(data, "targets", None)
-        whole = targets if isinstance(targets, Tensor) else None
+    def __init__(self, data: DataSet, encoding: Encoding, dtype: torch.dtype, count: int | None = None) -> None:
+        super().__init__(data)
+        self.encoding, self.dtype = encoding, dtype
+        whole = data.targets if isinstance(data.targets, Tensor) else None
         self.count = self._count_classes(whole) if count is None else count
-        self._encoded = None if whole is None else self.encode(whole)
+        self.targets = None if whole is None else self.encode(whole)
 
     def _count_classes(self, targets: Tensor | None) -> int:
         if self.encoding == "binary":
@@ -59,9 +56,6 @@ class EncodedTargets(DataSet):
         columns = targets.unsqueeze(-1) if self.encoding == "binary" else F.one_hot(targets, self.count)
         return columns.to(self.dtype)
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def batch_at(self, indices: Tensor) -> tuple[Any, Tensor]:
-        inputs, targets = fetch(self.data, torch.as_tensor(indices))
-        return inputs, self.encode(targets) if self._encoded is None else rows_at(self._encoded, indices)
+        inputs, targets = self.data.batch_at(indices)
+        return inputs, self.encode(targets) if self.targets is None else rows_at(self.targets, indices)

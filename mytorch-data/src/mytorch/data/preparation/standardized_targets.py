@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, DtypeError, fetch
+from mytorch.core import ArgumentError, DataSet, DtypeError, Wrapped
 from mytorch.data.batches import batches
 from mytorch.data.preparation.moments import TARGETS, Moments, RunningMoments
 
@@ -15,7 +15,7 @@ ROWS = 8192
 """Rows that are looked at together while mean and deviation are learned."""
 
 
-class StandardizedTargets(DataSet):
+class StandardizedTargets(Wrapped):
     """A data set of numbers whose targets come with mean 0 and deviation 1.
 
     Formula:  z = (t - mean) / std,  std^2 = (1/rows) sum (t - mean)^2
@@ -26,21 +26,17 @@ class StandardizedTargets(DataSet):
     Metrics get predictions and targets in their own units: `evaluate` passes both through `in_units`.
     """
 
-    def __init__(self, data: Any, moments: Moments) -> None:
-        self.data, self.moments = data, moments
-        self.columns: tuple[str, ...] = tuple(getattr(data, "columns", ()))
-        learned = {TARGETS: moments.to_json()}
-        self.preparation = {**(getattr(data, "preparation", None) or {}), **learned}
+    def __init__(self, data: DataSet, moments: Moments) -> None:
+        super().__init__(data)
+        self.moments, self.classes = moments, None
+        self.preparation = {**(data.preparation or {}), TARGETS: moments.to_json()}
 
     def in_units(self, values: Tensor) -> Tensor:
         """Scaled values, predicted or wanted, in the units of the targets; float64, so that nothing is rounded off."""
         return self.moments.in_units(values)
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def batch_at(self, indices: Tensor) -> tuple[Any, Tensor]:
-        inputs, targets = fetch(self.data, torch.as_tensor(indices))
+        inputs, targets = self.data.batch_at(indices)
         return inputs, self.moments.scale(require_numbers(targets)).to(targets.dtype)
 
 

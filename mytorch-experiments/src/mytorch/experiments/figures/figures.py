@@ -7,32 +7,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mytorch.experiments.runs.columns import PARTS, quantity_of
 from mytorch.plugins import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, TEST = "#0072B2", "#D55E00"
-"""Blue and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+TRAIN, VALIDATION, TEST = "#0072B2", "#009E73", "#D55E00"
+"""Blue, green and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+COLOURS = dict(zip(PARTS, (TRAIN, VALIDATION, TEST), strict=True))
 Records = Sequence[Mapping[str, float]]
 
 
 def draw_history(history: Records, folder: Path) -> list[Path]:
-    """Draw `loss.png` and one figure a metric, over epochs, training and test in one picture."""
+    """Draw `loss.png` and one figure a metric, over epochs, every part of the data in one picture."""
     return [draw_quantity(history, quantity, folder / f"{quantity}.png") for quantity in quantities_of(history)]
 
 
 def quantities_of(history: Records) -> list[str]:
-    """The loss and metrics of a history, without whether they were taken on the training or the test data."""
-    names = dict.fromkeys(name for record in history for name in record if name.startswith(("train_", "test_")))
-    return list(dict.fromkeys(name.removeprefix("train_").removeprefix("test_") for name in names))
+    """The loss and metrics of a history, whatever part of the data they were taken on."""
+    found = dict.fromkeys(quantity_of(name) for record in history for name in record)
+    return [quantity for quantity in found if quantity is not None]
 
 
 def draw_quantity(history: Records, quantity: str, path: Path) -> Path:
     """Draw one quantity of a history over epochs."""
     figure, axes = new_figure()
-    for part, colour in (("train", TRAIN), ("test", TEST)):
+    for part, colour in COLOURS.items():
         plot_series(axes, history, f"{part}_{quantity}", label=part, color=colour)
     title = quantity.replace("_", " ")
     finish(axes, title, title)

@@ -10,8 +10,8 @@ from mytorch.experiments.figures.figures import TEST, TRAIN, finish, plot_series
 from mytorch.experiments.runs.compare_runs import RunComparison
 
 COLUMNS = 3
-PARTS = (("test", "-", "o"), ("train", ":", ""))
-"""Colour tells the run, and the line whether it is test or training."""
+LINES = (("test", "-", "o"), ("validation", "--", "s"), ("train", ":", ""))
+"""Colour tells the run, and the line which part of the data it is."""
 
 
 def draw_comparison(comparison: RunComparison, path: Path) -> Path:
@@ -24,7 +24,7 @@ def draw_comparison(comparison: RunComparison, path: Path) -> Path:
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for place, quantity in zip(axes, common, strict=False):
         for run, history, colour in zip("AB", comparison.histories, (TRAIN, TEST), strict=True):
-            for part, line, marker in PARTS:
+            for part, line, marker in LINES:
                 name = f"{part}_{quantity}"
                 plot_series(place, history, name, label=f"{run}, {part}", color=colour, marker=marker, line=line)
         title = quantity.replace("_", " ")

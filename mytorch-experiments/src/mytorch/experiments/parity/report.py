@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mytorch.experiments.figures.figures import TEST, TRAIN, finish, new_figure, plot_series, save
+from mytorch.experiments.figures.figures import COLOURS, finish, new_figure, plot_series, save
 from mytorch.experiments.parity.compare import EPOCH_TOLERANCE, STEP_TOLERANCE, Comparison, SeedResult, summarise
 from mytorch.experiments.parity.lockstep import History
 from mytorch.plugins import make_folder, write_file
@@ -64,7 +64,7 @@ def _draw_data(comparison: Comparison, folder: Path) -> Iterable[tuple[Path, str
     """Let the data set draw itself, if it can; one that was wrapped is looked for inside."""
     data = comparison.setup.batches.data
     while not hasattr(data, "plot"):
-        data = getattr(data, "data", getattr(data, "dataset", None))
+        data = getattr(data, "data", None)
         if data is None or isinstance(data, Tensor):  # the rows themselves
             return
     path = folder / "figure-1-data.png"
@@ -88,7 +88,7 @@ def _draw(comparison: Comparison, quantity: str, title: str, path: Path) -> Path
     figure, axes = new_figure()
     torchs = mean_history([result.torchs for result in comparison.seeds])
     ours = mean_history([result.ours for result in comparison.seeds])
-    for part, colour in (("train", TRAIN), ("test", TEST)):
+    for part, colour in COLOURS.items():
         name = f"{part}_{quantity}"
         plot_series(axes, torchs, name, label=f"PyTorch, {part}", color=colour, marker="", width=6, alpha=0.3)
         plot_series(axes, ours, name, label=f"mytorch, {part}", color=colour)

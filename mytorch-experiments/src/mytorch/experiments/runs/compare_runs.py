@@ -11,6 +11,7 @@ from typing import Any
 from mytorch.core import metric_name
 from mytorch.experiments.file.build import build_metrics
 from mytorch.experiments.file.load_experiment import load_experiment, read_toml
+from mytorch.experiments.runs.columns import quantity_of
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.experiments.runs.runs import last_record
 from mytorch.plugins import MytorchError
@@ -98,9 +99,7 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
 def _numbers(folder: RunFolder) -> dict[str, Any]:
     """The final numbers of a run."""
     summary = _summary(folder)
-    last = {
-        name: value for name, value in last_record(folder, summary).items() if name.startswith(("train_", "test_"))
-    }
+    last = {name: value for name, value in last_record(folder, summary).items() if quantity_of(name) is not None}
     return {"epochs": summary.get("epochs"), "seconds": summary.get("seconds"), **last}
 
 
@@ -118,8 +117,8 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _figure(name: str, a: Any, b: Any, directions: Mapping[str, bool]) -> Figure:
-    quantity = name.removeprefix("train_").removeprefix("test_")
+    quantity = quantity_of(name)
     better = None
-    if quantity != name and quantity in directions and a is not None and b is not None and a != b:
+    if quantity in directions and a is not None and b is not None and a != b:
         better = "a" if (a > b) == directions[quantity] else "b"
     return Figure(name, a, b, better)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mytorch.experiments.runs.columns import PARTS
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.train.errors import RunError
 from mytorch.train.weights import MODEL_FILE
@@ -23,7 +24,7 @@ class RunSummary:
 
     when: its start, by its name; of a folder with another name, when its model was first written.
     status: running, finished, interrupted, failed, or damaged; then `reason` says what is wrong.
-    judged_on: "test" or "train", which `figures` are of: the last loss and metrics by name.
+    judged_on: "test", "validation" or "train", which `figures` are of: the last loss and metrics by name.
     """
 
     path: Path
@@ -87,8 +88,8 @@ def last_record(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]
 
 
 def figures_of(record: Mapping[str, Any]) -> tuple[str | None, dict[str, float | None]]:
-    """The loss and metrics of a record on the test data, or on the training data if it has no others."""
-    for part in ("test", "train"):
+    """The loss and metrics of a record on the test part, or else on the validation part, or on the training part."""
+    for part in reversed(PARTS):
         figures = {
             name.removeprefix(f"{part}_"): value for name, value in record.items() if name.startswith(f"{part}_")
         }
