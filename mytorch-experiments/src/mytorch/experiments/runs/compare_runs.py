@@ -119,6 +119,6 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def _figure(name: str, a: Any, b: Any, directions: Mapping[str, bool]) -> Figure:
     quantity = quantity_of(name)
     better = None
-    if quantity in directions and a is not None and b is not None and a != b:
+    if quantity is not None and quantity in directions and a is not None and b is not None and a != b:
         better = "a" if (a > b) == directions[quantity] else "b"
     return Figure(name, a, b, better)
