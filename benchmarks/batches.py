@@ -62,7 +62,7 @@ def train(batches: Iterable[Any], count: int) -> tuple[list[float], float]:
     with torch.inference_mode():
         started = time.perf_counter()
         for inputs, targets in batches:
-            value = step(net, loss, optimizer, inputs, targets)
+            value, _ = step(net, loss, optimizer, inputs, targets)
             if len(losses) < COMPARED:
                 losses.append(value)
         seconds = time.perf_counter() - started

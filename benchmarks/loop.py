@@ -81,7 +81,7 @@ def run_loop(data: Any) -> tuple[float, dict[str, float]]:
 
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(recorder, "draw_history", draw_history):
         run = partial(fit, net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, quiet=True)
-        training, whole = _timed(partial(run, hooks=[clock, Recorder(folder)]))
+        training, whole = _timed(partial(run, callbacks=[clock, Recorder(folder)]))
     assert clock.batches == EPOCHS * ROWS // BATCH
     loop = clock.ended - clock.started
     return training.history[-1]["train_loss"], {
@@ -100,7 +100,7 @@ def run_steps(data: Any) -> tuple[float, dict[str, float]]:
         batches = [batch for _ in range(EPOCHS) for batch in order]
 
         def train() -> list[Any]:
-            return [step(net, loss, optimizer, inputs, targets) for inputs, targets in batches]
+            return [step(net, loss, optimizer, inputs, targets)[0] for inputs, targets in batches]
 
         losses, seconds = _timed(train)
     return statistics.fmean(map(float, losses[-len(order) :])), {STEPS: seconds / len(batches)}

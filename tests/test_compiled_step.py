@@ -42,7 +42,7 @@ def losses(net, loss, target, compiled, steps=6):
     schedule = OneCycleLR(optimizer, max_lr=0.2, total_steps=steps + 1, cycle_momentum=False)
 
     def whole(inputs, targets):
-        return step(net, loss, optimizer, inputs, targets)
+        return step(net, loss, optimizer, inputs, targets)[0]
 
     run = torch.compile(whole, fullgraph=True, backend="eager") if compiled else whole
     inputs, found = torch.randn(8, 4), []

@@ -27,7 +27,6 @@ import torch
 from mytorch.experiments import load_experiment
 from mytorch.experiments.file.build import build
 from mytorch.plugins import KINDS
-from mytorch.train import step
 
 HOUSE = Path(__file__).parents[1]
 FOLDERS = [f for f in HOUSE.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists()]
@@ -106,10 +105,10 @@ def check_toml(block, shop):
         needs = project.get("dependencies", ["mytorch-core>=0,<1"])
         assert any(re.fullmatch(r"mytorch-core>=[\d.]+,<[\d.]+", line) for line in needs)
         return
-    setup = build(load_experiment({"name": "page", **tomllib.loads(DISK.read_text()), **content}))
+    setup = build(load_experiment({"name": "page", **tomllib.loads(DISK.read_text()), **content})).setup
     inputs, targets = next(iter(setup.batches))
     with torch.inference_mode():
-        assert step(setup.net, setup.loss, setup.optimizer, inputs, targets).isfinite()
+        assert setup.take_step(inputs, targets)[0].isfinite()
 
 
 # Commands

@@ -163,7 +163,7 @@ def tried(content):
         path = Path(folder) / "fuzzed.toml"
         path.write_bytes(content)
         try:
-            setup = build(load_experiment(path))
+            setup = build(load_experiment(path)).setup
         except MytorchError:
             return
         assert all(parameter.value.isfinite().all() for parameter in setup.net.param())

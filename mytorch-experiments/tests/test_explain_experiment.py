@@ -34,7 +34,7 @@ class Losses:
 
 def test_batches_are_those_of_training(call):
     losses = Losses()
-    run = train_experiment("points", {"epochs": 1, "optimizer.lr": 0.0}, hooks=[losses], quiet=True)
+    run = train_experiment("points", {"epochs": 1, "optimizer.lr": 0.0}, callbacks=[losses], quiet=True)
     assert [explain_experiment("points", batch=batch).loss for batch in (1, 2, 3, 4)] == losses.seen
     assert explain_experiment(run.path, batch=2).loss == losses.seen[1]  # a learning rate of 0 moved nothing
 
@@ -117,7 +117,7 @@ def test_a_run_from_python_is_explained_in_python(call, tmp_path):
         toy_parts.Line(),
         epochs=1,
         batch_size=5,
-        hooks=[Recorder(".")],
+        callbacks=[Recorder(".")],
         quiet=True,
     )
     (folder,) = tmp_path.iterdir()

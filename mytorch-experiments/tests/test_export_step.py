@@ -69,7 +69,9 @@ def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
     ):
         export_step(run.path, tmp_path / "step.pt2", batch_size=5000)
     net, data = network(), Table(torch.randn(9, 2), torch.randn(9, 2))
-    fit(net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=9, hooks=[Recorder(tmp_path)], quiet=True)
+    fit(
+        net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=9, callbacks=[Recorder(tmp_path)], quiet=True
+    )
     (folder,) = tmp_path.glob("chain-*")
     with pytest.raises(
         RunError, match=r"must be the run of an experiment to export its step, got one made from Python"

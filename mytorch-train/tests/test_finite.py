@@ -54,7 +54,7 @@ def random_table():
 def fails(net, data=None, lr=0.1, epochs=4, **options):
     """Train until it fails. The error, and the weights before each step."""
     weights = Weights(net)
-    options = {"batch_size": SIZE, "quiet": True, "hooks": [weights]} | options
+    options = {"batch_size": SIZE, "quiet": True, "callbacks": [weights]} | options
     with pytest.raises(NotFiniteError) as info:
         fit(net, SquaredError(), SGD(net.param(), lr, momentum=0.5), data or random_table(), epochs=epochs, **options)
     return str(info.value), weights

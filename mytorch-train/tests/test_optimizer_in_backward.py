@@ -30,7 +30,7 @@ def test_a_run_equals_the_plain_one():
         data = Table(inputs := torch.randn(46, 2), inputs * 2)
         options = {"schedule": Ramp(optimizer, 15), "batch_size": 10, "epochs": 3, "test": data, "quiet": True}
         runs.append(
-            fit(net, SquaredError(), optimizer, data, hooks=[hook], optimizer_in_backward=in_backward, **options)
+            fit(net, SquaredError(), optimizer, data, callbacks=[hook], optimizer_in_backward=in_backward, **options)
         )
     plain, other = runs
     without_time = [[{**record, "seconds": 0} for record in run.history] for run in runs]

@@ -1,8 +1,10 @@
 """All that a training step changes, so that it can be put back."""
 
 import torch
-from toy_parts import SGD, Dense
+from toy_parts import SGD, Dense, Line, SquaredError
 
+from mytorch.train import Batches
+from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
 
@@ -23,7 +25,7 @@ def test_the_last_moment_comes_back_each_time():
     torch.manual_seed(0)
     net = Dense(3, 2)
     optimizer = SGD(net.param(), 0.1, momentum=0.5)
-    snapshot = Snapshot(net.param(), optimizer, None)
+    snapshot = Snapshot(Setup(net, SquaredError(), optimizer, Batches(Line(4), 2)))
     for change in (train, train, lambda net, _: net.to(torch.float64), train):
         snapshot.take()
         before = state_of(net, optimizer)

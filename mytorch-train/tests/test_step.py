@@ -4,20 +4,35 @@ import pytest
 import torch
 from toy_parts import SGD, Both, Chain, Dense, Rectify, SquaredError, network
 
-from mytorch.core import ArgumentError, ShapeError
+from mytorch.core import ArgumentError, Module, ShapeError
 from mytorch.train import gradients, step
 
 
 def test_gradients_are_those_of_autograd():
     net, x, t = network(), torch.randn(5, 2), torch.randn(5, 2)
-    value = gradients(net, SquaredError(), x, t)
+    value, weight = gradients(net, SquaredError(), x, t)
     twin = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
     twin.load_state_dict(net.state_dict())
     expected = torch.nn.functional.mse_loss(twin(x), t)
     expected.backward()
     torch.testing.assert_close(value, expected.detach())
+    assert weight == 10  # elements, as the loss says
     for parameter, reference in zip(net.param(), twin.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, reference.grad)
+
+
+def test_a_loss_that_says_nothing_of_weights_counts_rows():
+    class Plain(Module):
+        """A loss that is a module and no Loss."""
+
+        def forward(self, prediction, target):
+            return (prediction - target).square().mean(), prediction - target
+
+        def backward(self, d_value, difference):
+            return 2 * d_value * difference / difference.numel()
+
+    given = torch.randn(5, 2), torch.randn(5, 2)
+    assert gradients(network(), Plain(), *given)[1] == 5
 
 
 def test_gradients_add_up_over_micro_batches():
@@ -34,8 +49,9 @@ def test_step_changes_the_weights_and_leaves_no_gradient():
     net = network()
     before = [parameter.value.clone() for parameter in net.param()]
     with torch.inference_mode():
-        value = step(net, SquaredError(), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
+        value, weight = step(net, SquaredError(), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
     assert value.dim() == 0
+    assert weight == 10
     assert all(parameter.grad is None for parameter in net.param())
     assert not any(torch.equal(a, parameter.value) for a, parameter in zip(before, net.param(), strict=True))
 
@@ -44,7 +60,7 @@ def test_step_changes_the_weights_and_leaves_no_gradient():
 def test_step_takes_several_inputs(kind):
     net = Both(Dense(2, 1), Dense(3, 1))
     inputs = kind((torch.randn(4, 2), torch.randn(4, 3)))
-    first = step(net, SquaredError(), SGD(net.param()), inputs, torch.randn(4, 1))
+    first, _ = step(net, SquaredError(), SGD(net.param()), inputs, torch.randn(4, 1))
     assert first.isfinite()
 
 

@@ -164,7 +164,7 @@ def test_a_gradient_that_comes_after_the_update_is_an_error():
     given = SquaredError(), SGD(net.param()), torch.randn(5, 3), torch.randn(5, 2)
     text = (
         r"optimizer_in_backward: the gradient of 1\.inner\.weight must be complete when the backward of every module "
-        "that holds it is through, got more after its update; let the module that adds to it hold the parameter as an "
+        "that holds it is through, got more after that; let the module that adds to it hold the parameter as an "
         "attribute, or leave optimizer_in_backward out"
     )
     with pytest.raises(LateGradientError, match=text):
@@ -174,7 +174,7 @@ def test_a_gradient_that_comes_after_the_update_is_an_error():
     net.layers[1].held = net.layers[1].inner.weight  # the way out
     step_in_backward(net, *given)
     net = Chain(Dense(3, 3), Twice(Dense(3, 2)))
-    assert step_in_backward(net, SquaredError(), SGD(net.param()), *given[2:]).isfinite()  # its forwards stay open
+    step_in_backward(net, SquaredError(), SGD(net.param()), *given[2:])  # its forwards stay open
 
 
 def test_a_layer_that_reads_its_childs_weight_in_the_backward_must_hold_it():

@@ -1,4 +1,4 @@
-"""The training loop: fit, its history and its hooks."""
+"""The training loop: fit, its history and its callbacks."""
 
 import math
 
@@ -22,9 +22,9 @@ from toy_parts import (
     network,
 )
 
-from mytorch.core import ArgumentError, ShapeError
+from mytorch.core import ArgumentError, RecursiveSchedule, ShapeError
 from mytorch.plugins import PluginError, PluginWarning, StopTraining, hookimpl
-from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError, fit, step
+from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError, evaluate, fit, step
 
 
 def points(rows=100, seed=0):
@@ -90,7 +90,9 @@ def test_the_result_is_that_of_steps_by_hand():
     losses = []
     for _ in range(2):
         order = torch.randperm(96, generator=generator).split(32)
-        losses.append(sum(float(step(by_hand, SquaredError(), optimizer, *data.batch_at(rows))) for rows in order) / 3)
+        losses.append(
+            sum(float(step(by_hand, SquaredError(), optimizer, *data.batch_at(rows))[0]) for rows in order) / 3
+        )
     torch.testing.assert_close(net.state_dict(), by_hand.state_dict(), rtol=0, atol=0)
     assert [record["train_loss"] for record in training.history] == pytest.approx(losses, rel=1e-12)
 
@@ -116,6 +118,24 @@ def test_the_history_has_its_columns():
         assert record["seconds"] > 0
 
 
+def test_each_part_has_its_columns_and_is_judged_in_evaluation_mode():
+    training = train(
+        Chain(network(), Noise()),
+        metrics=[ErrorRate()],
+        validation=points(60, 2),
+        test=points(50, 1),
+        evaluate_every=2,
+    )
+    names = ["loss", "error_rate"]
+    expected = ["train_error_rate", *(f"{part}_{name}" for part in ("validation", "test") for name in names)]
+    assert list(training.history[1])[4:] == expected
+    assert training.measured == ["train_loss", *expected]
+    assert list(training.history[0]) == ["epoch", "lr", "train_loss", "seconds"]
+    for part, data in (("validation", points(60, 2)), ("test", points(50, 1))):
+        judged = evaluate(training.net, SquaredError(), data, [ErrorRate()])
+        assert {name: training.history[1][f"{part}_{name}"] for name in names} == judged
+
+
 def test_without_test_and_metrics_there_is_the_training_loss_alone():
     assert [list(record) for record in train().history] == [["epoch", "lr", "train_loss", "seconds"]] * 2
 
@@ -137,7 +157,7 @@ def test_evaluate_every_and_always_after_the_last_epoch():
 
 def test_hooks_are_told_in_order():
     spy = Spy()
-    training = train(hooks=[spy], data=points(70), batch_size=32)
+    training = train(callbacks=[spy], data=points(70), batch_size=32)
     batches = [("batch", epoch, batch) for epoch in (1, 2) for batch in (1, 2, 3)]
     assert spy.calls == [("started", 0), *batches[:3], ("epoch", 1), *batches[3:], ("epoch", 2), ("ended",)]
     assert spy.run is training
@@ -160,8 +180,77 @@ def test_a_schedule_moves_by_batch():
 
     net, rates = network(), Rates()
     optimizer = SGD(net.param(), 0.5)
-    train(net, points(64), optimizer=optimizer, schedule=Ramp(optimizer, 4), hooks=[rates])
+    train(net, points(64), optimizer=optimizer, schedule=Ramp(optimizer, 4), callbacks=[rates])
     assert rates.seen == pytest.approx((0.4, 0.3, 0.2, 0.1))
+
+
+class Follows(RecursiveSchedule):
+    """The learning rate is a tenth of a number of the history."""
+
+    def __init__(self, optimizer, monitor="validation_loss", interval="epoch"):
+        self.monitor, self.interval, self.given = monitor, interval, []
+        super().__init__(optimizer)
+
+    def begin(self, chained=False):
+        self.last_epoch = 0
+
+    def advance(self, metric, chained):
+        self.given.append(metric)
+        for group in self.optimizer.param_groups:
+            group["lr"] = 0.1 * metric
+
+
+@pytest.mark.parametrize("monitor", ["validation_loss", "train_loss"])
+def test_a_schedule_that_follows_a_number_is_given_it_after_each_evaluation(monitor):
+    net = network()
+    optimizer = SGD(net.param(), 0.1)
+    schedule = Follows(optimizer, monitor)
+    history = train(
+        net, optimizer=optimizer, schedule=schedule, epochs=5, evaluate_every=2, validation=points(50, 1)
+    ).history
+    followed = [record[monitor] for record in history if monitor in record]
+    assert schedule.given == followed
+    assert history[2]["lr"] == 0.1 * history[1][monitor]
+
+
+def test_a_schedule_that_follows_a_number_that_is_not_measured_is_refused_before_the_first_step():
+    net = network()
+    optimizer = SGD(net.param(), 0.1)
+    text = (
+        "^Follows: monitor must be one of train_loss, test_loss, got 'validation_loss'; give the run a validation "
+        r'part, validation=\.\.\., or say monitor="test_loss"$'
+    )
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(ArgumentError, match=text):
+        train(net, optimizer=optimizer, schedule=Follows(optimizer), test=points(50, 1))
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    with pytest.raises(
+        ArgumentError, match=r"^Setup: schedule must count epochs if it follows a number of the history"
+    ):
+        train(net, optimizer=optimizer, schedule=Follows(optimizer, interval="batch"), validation=points(50, 1))
+
+
+@pytest.mark.parametrize(("options", "sizes"), [({}, [4, 4, 2]), ({"drop_last": True}, [4, 4])])
+def test_a_smaller_last_batch_may_be_left_out(options, sizes):
+    taken = []
+
+    def own(net, loss, optimizer, inputs, targets):
+        taken.append(len(targets))
+        return step(net, loss, optimizer, inputs, targets)
+
+    train(data=points(10), batch_size=4, epochs=1, step=own, **options)
+    assert taken == sizes
+
+
+def test_the_order_of_the_rows_may_be_kept():
+    taken = []
+
+    def own(net, loss, optimizer, inputs, targets):
+        taken.append(inputs)
+        return step(net, loss, optimizer, inputs, targets)
+
+    train(data=points(10), batch_size=4, epochs=2, step=own, shuffle=False)
+    torch.testing.assert_close(torch.cat(taken), points(10).inputs.repeat(2, 1), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +263,7 @@ def test_a_schedule_moves_by_batch():
 )
 def test_a_hook_can_stop_the_training(at, epochs, last):
     spy = Spy(StopTraining(), at)
-    training = train(hooks=[spy], epochs=9, test=points(50, 1), evaluate_every=5)
+    training = train(callbacks=[spy], epochs=9, test=points(50, 1), evaluate_every=5)
     assert len(training.history) == epochs
     assert spy.calls[-len(last) - 1 :] == [*last, ("ended",)]
     if epochs:
@@ -195,7 +284,7 @@ def test_an_error_is_told_and_raised_again(error):
     net.layers[0].first = net.layers[0].weight.value.flatten()[0].clone()
     spy = Spy()
     with pytest.raises(type(error)):
-        train(net, hooks=[spy])
+        train(net, callbacks=[spy])
     assert spy.calls == [("started", 0), ("batch", 1, 1), ("failed", type(error))]
     assert net.input_grad
     assert all(parameter.grad is None for parameter in net.param())
@@ -204,7 +293,7 @@ def test_an_error_is_told_and_raised_again(error):
 def test_ctrl_c_in_a_hook_ends_the_run():
     spy = Spy(KeyboardInterrupt(), ("batch", 1, 2))
     with pytest.raises(KeyboardInterrupt):
-        train(hooks=[spy])
+        train(callbacks=[spy])
     assert spy.calls[-1] == ("failed", KeyboardInterrupt)
 
 
@@ -223,14 +312,14 @@ def test_a_hook_that_fails_is_reported_once_and_training_goes_on():
     with pytest.warns(
         PluginWarning, match=r"hook plugin .* failed in batch_ended \(ZeroDivisionError: oh\)"
     ) as record:
-        training = train(hooks=[Bad()])
+        training = train(callbacks=[Bad()])
     assert len(training.history) == 2
     assert len(record) == 1
 
 
 def test_a_plugin_without_a_hook_is_refused_before_the_first_step():
     with pytest.raises(PluginError, match="must implement at least one hook"):
-        train(hooks=[object()])
+        train(callbacks=[object()])
     with pytest.raises(ArgumentError, match="batch_size"):
         train(batch_size=0)
     with pytest.raises(ArgumentError, match="epochs"):
@@ -304,5 +393,5 @@ def test_several_inputs():
 
 def test_no_epochs():
     spy = Spy()
-    assert train(epochs=0, hooks=[spy]).history == []
+    assert train(epochs=0, callbacks=[spy]).history == []
     assert spy.calls == [("started", 0), ("ended",)]

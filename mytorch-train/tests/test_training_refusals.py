@@ -29,6 +29,15 @@ def test_only_a_loader_brings_its_batch_size():
         train(Chain(Dense(1, 1)), Line(4), batch_size=None)
     with pytest.raises(ArgumentError, match=r"fit: batch_size must be left out for a DataLoader, .*, got 32"):
         train(Chain(Dense(1, 1)), DataLoader(Line(8), batch_size=4))
+    for name, value in (("shuffle", False), ("drop_last", True)):
+        with pytest.raises(ArgumentError, match=rf"fit: {name} must be left out for a DataLoader, .*, got {value}"):
+            train(Chain(Dense(1, 1)), DataLoader(Line(8), batch_size=4), batch_size=None, **{name: value})
+
+
+@pytest.mark.parametrize("seed", [2**64, -1, True, 0.5, None])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(ArgumentError, match=r"seed must be"):
+        train(Chain(Dense(1, 1)), Line(4), seed=seed)
 
 
 @pytest.mark.parametrize("options", [{"epochs": -1}, {"epochs": 1.5}, {"epochs": "3"}, {"evaluate_every": 0}])
@@ -51,7 +60,5 @@ def test_metrics_of_one_name_are_refused():
 
 def test_an_optimizer_of_another_net_is_refused():
     other = network()
-    with pytest.raises(
-        ArgumentError, match="Training: optimizer must hold parameters of the net, got none of Chain's"
-    ):
+    with pytest.raises(ArgumentError, match="Setup: optimizer must hold parameters of the net, got none of Chain's"):
         fit(network(), SquaredError(), SGD(other.param(), 0.1), Points(20, 0), epochs=1, batch_size=4, quiet=True)

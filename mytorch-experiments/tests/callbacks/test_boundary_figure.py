@@ -35,7 +35,7 @@ def frames(monkeypatch):
 def train(tmp_path, **options):
     net, data = network(), EncodedTargets(Points(40), "one-hot", torch.float32)
     options = {"epochs": 2, "batch_size": 20, "quiet": True} | options
-    options["hooks"] = [*options.get("hooks", ()), Recorder(tmp_path)]
+    options["callbacks"] = [*options.get("callbacks", ()), Recorder(tmp_path)]
     fit(net, SquaredError(), SGD(net.param()), data, **options)
     (path,) = tmp_path.glob("chain-*")
     return path
@@ -47,7 +47,16 @@ def test_a_run_from_python(tmp_path):
 
 def test_a_run_without_two_columns_draws_none_and_says_nothing(tmp_path):
     net = Chain(Dense(1, 1))
-    fit(net, SquaredError(), SGD(net.param()), Line(8), epochs=2, batch_size=4, quiet=True, hooks=[Recorder(tmp_path)])
+    fit(
+        net,
+        SquaredError(),
+        SGD(net.param()),
+        Line(8),
+        epochs=2,
+        batch_size=4,
+        quiet=True,
+        callbacks=[Recorder(tmp_path)],
+    )
     (path,) = tmp_path.iterdir()
     assert figures(path) == ["loss.png"]
 
@@ -66,7 +75,7 @@ class Interrupt:
 
 def test_after_ctrl_c_what_was_trained_is_drawn(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, epochs=5, hooks=[Interrupt()])
+        train(tmp_path, epochs=5, callbacks=[Interrupt()])
     assert "decision_boundary.png" in figures(next(tmp_path.iterdir()))
 
 
@@ -122,8 +131,8 @@ def test_frames_are_few_and_even(content, tmp_path, frames, epochs):
 
 
 def test_the_last_frame_is_of_the_weights_that_are_kept(tmp_path, frames):
-    hooks = [BoundaryAnimation(RunFolder(tmp_path)), KeepBest("train_told")]
-    path = train(tmp_path, epochs=4, metrics=[Told(5, 2, 3, 4)], hooks=hooks)
+    callbacks = [BoundaryAnimation(RunFolder(tmp_path)), KeepBest("train_told")]
+    path = train(tmp_path, epochs=4, metrics=[Told(5, 2, 3, 4)], callbacks=callbacks)
     loss = load(path).history[1]["train_loss"]
     assert frames[-1] == f"epoch 2: train loss {loss:.4g} (kept)"
 
@@ -139,6 +148,6 @@ def test_a_run_that_fails_at_once_has_no_animation(tmp_path, frames):
             epochs=2,
             batch_size=4,
             quiet=True,
-            hooks=[BoundaryAnimation(None)],
+            callbacks=[BoundaryAnimation(None)],
         )
     assert not frames

@@ -11,8 +11,17 @@ from mytorch.train import EarlyStopping, fit
 
 
 def test_the_summary_and_the_terminal_say_why(tmp_path, capsys):
-    net, hooks = Chain(Dense(1, 1)), [EarlyStopping("train_told", patience=1), Recorder(tmp_path)]
-    fit(net, SquaredError(), SGD(net.param()), Line(8), epochs=20, batch_size=4, hooks=hooks, metrics=[Told(1, 2)])
+    net, callbacks = Chain(Dense(1, 1)), [EarlyStopping("train_told", patience=1), Recorder(tmp_path)]
+    fit(
+        net,
+        SquaredError(),
+        SGD(net.param()),
+        Line(8),
+        epochs=20,
+        batch_size=4,
+        callbacks=callbacks,
+        metrics=[Told(1, 2)],
+    )
     (path,) = tmp_path.iterdir()
     summary = json.loads((path / "summary.json").read_text())
     why = "stopped by EarlyStopping: train_told was not better than 1, that of epoch 1, in 1 evaluation"
@@ -22,10 +31,13 @@ def test_the_summary_and_the_terminal_say_why(tmp_path, capsys):
 
 
 def test_an_experiment_names_it(content, tmp_path):
-    content |= {"epochs": 50, "callbacks": [{"type": "EarlyStopping", "patience": 2, "min_delta": 100.0}]}
+    content |= {
+        "epochs": 50,
+        "callbacks": [{"type": "EarlyStopping", "monitor": "test_loss", "patience": 2, "min_delta": 100.0}],
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = train_experiment(content, output=tmp_path, quiet=True)
     assert len(run.history) == 3
     assert run.summary["reason"].startswith("stopped by EarlyStopping: test_loss was not better than ")
-    assert run.experiment.callbacks[0].arguments == {"patience": 2, "min_delta": 100.0}
+    assert run.experiment.callbacks[0].arguments == {"monitor": "test_loss", "patience": 2, "min_delta": 100.0}

@@ -24,10 +24,10 @@ class Remember:
             raise self.then
 
 
-def train(*values, hooks, then=None, epochs=5, lr=0.05):
+def train(*values, callbacks, then=None, epochs=5, lr=0.05):
     net, remember = Chain(network(), Noise()), Remember(then)
     data = Table(torch.randn(20, 2), torch.randn(20, 2))
-    options = {"metrics": [Told(*values)], "hooks": [remember, *hooks], "quiet": True}
+    options = {"metrics": [Told(*values)], "callbacks": [remember, *callbacks], "quiet": True}
     try:
         training = fit(net, SquaredError(), SGD(net.param(), lr), data, epochs=epochs, batch_size=4, **options)
     except (KeyboardInterrupt, ArithmeticError):
@@ -41,8 +41,8 @@ def same(net, state):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_is_saved_are_the_best_weights(tmp_path, order):
-    hooks = [KeepBest("train_told"), Remember()][::order]
-    net, states, _ = train(5, 2, 3, 2, 4, hooks=[*hooks, Recorder(tmp_path)])
+    callbacks = [KeepBest("train_told"), Remember()][::order]
+    net, states, _ = train(5, 2, 3, 2, 4, callbacks=[*callbacks, Recorder(tmp_path)])
     run = load(next(tmp_path.iterdir()))
     assert same(net, states[1])
     assert same(run.net, states[1])
@@ -52,7 +52,9 @@ def test_what_is_saved_are_the_best_weights(tmp_path, order):
 
 
 def test_ctrl_c_keeps_the_best_too(tmp_path):
-    net, states, _ = train(5, 2, 3, 4, then=KeyboardInterrupt(), hooks=[KeepBest("train_told"), Recorder(tmp_path)])
+    net, states, _ = train(
+        5, 2, 3, 4, then=KeyboardInterrupt(), callbacks=[KeepBest("train_told"), Recorder(tmp_path)]
+    )
     run = load(next(tmp_path.iterdir()))
     assert run.summary["status"] == "interrupted"
     assert same(net, states[1])
@@ -66,14 +68,18 @@ def test_a_run_that_fails_later_keeps_the_best(tmp_path):
             if epoch == 3:
                 run.optimizer.param_groups[0]["lr"] = 1e30
 
-    net, states, training = train(5, 2, 3, 4, hooks=[KeepBest("train_told"), Explode(), Recorder(tmp_path)])
+    net, states, training = train(5, 2, 3, 4, callbacks=[KeepBest("train_told"), Explode(), Recorder(tmp_path)])
     assert training is None
     assert same(net, states[1])
     assert load(next(tmp_path.iterdir())).summary["reason"].startswith(NotFiniteError.__name__)
 
 
 def test_an_experiment_names_it(content, tmp_path):
-    run = train_experiment(content | {"callbacks": ["KeepBest"], "epochs": 4}, output=tmp_path, quiet=True)
+    run = train_experiment(
+        content | {"callbacks": [{"type": "KeepBest", "monitor": "test_loss"}], "epochs": 4},
+        output=tmp_path,
+        quiet=True,
+    )
     best = min(run.history, key=lambda record: record["test_loss"])
     assert run.summary["best"] == {"epoch": best["epoch"], "monitor": "test_loss", "value": best["test_loss"]}
     assert run.evaluate()["loss"] == pytest.approx(best["test_loss"])

@@ -17,12 +17,18 @@ from mytorch.train import ErrorRate, NotFiniteError, fit, load_model
 from mytorch.train import weights as weights_file
 
 
-def train(folder, net=None, *, lr=0.1, hooks=(), **options):
+def train(folder, net=None, *, lr=0.1, callbacks=(), **options):
     net = net or network()
     options = {"epochs": 3, "batch_size": 32, "metrics": [ErrorRate()]} | options
     data = EncodedTargets(Points(70), "one-hot", torch.float32)
     return fit(
-        net, SquaredError(), SGD(net.param(), lr), data, hooks=[*hooks, Recorder(folder)], quiet=True, **options
+        net,
+        SquaredError(),
+        SGD(net.param(), lr),
+        data,
+        callbacks=[*callbacks, Recorder(folder)],
+        quiet=True,
+        **options,
     )
 
 
@@ -81,7 +87,7 @@ def test_what_hooks_note_stands_in_the_summary_and_replaces_nothing(tmp_path):
     def note(run):
         run.notes.update(best={"epoch": 1}, status="perfect")
 
-    train(tmp_path, hooks=[Act("training_started", note)])
+    train(tmp_path, callbacks=[Act("training_started", note)])
     summary = read(tmp_path)
     assert (summary["best"], summary["status"]) == ({"epoch": 1}, "finished")
 
@@ -90,6 +96,18 @@ def test_two_runs_get_two_folders(tmp_path):
     train(tmp_path)
     train(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_folder_is_made_when_the_training_starts_and_told(tmp_path, capsys, quiet):
+    recorder, net = Recorder(tmp_path / "runs", quiet=quiet), network()
+    assert recorder.path is None
+    assert not (tmp_path / "runs").exists()
+    given = net, SquaredError(), SGD(net.param()), EncodedTargets(Points(20), "one-hot", torch.float32)
+    fit(*given, epochs=1, batch_size=10, callbacks=[recorder], quiet=True)
+    assert recorder.path == only(tmp_path / "runs")
+    assert capsys.readouterr().err == ("" if quiet else f"The run is kept in {recorder.path}\n")
+    assert len(load(recorder.path, {type(m).__name__: type(m) for m in net.modules()}).history) == 1
 
 
 def test_everything_is_written_as_it_happens(tmp_path):
@@ -101,7 +119,7 @@ def test_everything_is_written_as_it_happens(tmp_path):
         assert read(tmp_path)["status"] == "running"
         load_model(only(tmp_path))
 
-    train(tmp_path, hooks=[Act("epoch_ended", look)])  # told after the recorder, which was added later
+    train(tmp_path, callbacks=[Act("epoch_ended", look)])  # told after the recorder, which was added later
     assert seen == [["1"], ["1", "2"], ["1", "2", "3"]]
 
 
@@ -123,7 +141,7 @@ def test_weights_are_kept_now_and_then(tmp_path, monkeypatch):
             all(torch.equal(value, current[name]) for name, value in load_model(only(tmp_path)).state_dict().items())
         )
 
-    train(tmp_path, hooks=[Act("epoch_ended", look)])
+    train(tmp_path, callbacks=[Act("epoch_ended", look)])
     assert kept == [True] * 3
 
 
@@ -137,7 +155,7 @@ def raises(error, epoch=2):
 
 
 def test_a_run_that_a_hook_stopped_is_finished(tmp_path):
-    train(tmp_path, hooks=[raises(StopTraining())])
+    train(tmp_path, callbacks=[raises(StopTraining())])
     summary = read(tmp_path)
     assert (summary["status"], summary["epochs"]) == ("finished", 2)
 
@@ -145,7 +163,7 @@ def test_a_run_that_a_hook_stopped_is_finished(tmp_path):
 def test_ctrl_c_keeps_what_was_trained(tmp_path):
     net = network()
     with pytest.raises(KeyboardInterrupt) as info:
-        train(tmp_path, net, hooks=[raises(KeyboardInterrupt())])
+        train(tmp_path, net, callbacks=[raises(KeyboardInterrupt())])
     assert info.value.__notes__ == [f"What was trained so far lies in {only(tmp_path)}"]
     run = load(only(tmp_path))
     assert (run.summary["status"], run.summary["reason"], len(run.history)) == ("interrupted", "interrupted", 2)
@@ -199,7 +217,7 @@ def test_a_model_that_cannot_be_saved_fails_before_the_first_step(tmp_path):
 
     stepped = []
     with pytest.raises(DescriptionError, match=r"model\.rule"):
-        train(tmp_path, Odd(abs), hooks=[Act("batch_ended", lambda run: stepped.append(run))])
+        train(tmp_path, Odd(abs), callbacks=[Act("batch_ended", lambda run: stepped.append(run))])
     assert stepped == []
     assert read(tmp_path)["status"] == "failed"
 
@@ -210,7 +228,14 @@ def test_what_json_cannot_hold_fails_before_the_first_step(tmp_path):
     net = Chain(Dense(1, 1))
     with pytest.raises(FileError, match=r"data.json: contents must be what JSON can hold"):
         fit(
-            net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=4, hooks=[Recorder(tmp_path)], quiet=True
+            net,
+            SquaredError(),
+            SGD(net.param()),
+            data,
+            epochs=1,
+            batch_size=4,
+            callbacks=[Recorder(tmp_path)],
+            quiet=True,
         )
 
 
@@ -223,7 +248,7 @@ def test_a_full_disk_ends_the_run_and_names_the_file(tmp_path, monkeypatch):
         monkeypatch.setattr(weights_file, "save_file", full)
 
     with pytest.raises(FileError, match=r"weights.safetensors: must be writable, got No space left on device"):
-        train(tmp_path, hooks=[Act("epoch_ended", fill)])
+        train(tmp_path, callbacks=[Act("epoch_ended", fill)])
     assert not list(only(tmp_path).glob("*.part"))
     load_model(only(tmp_path))
 
@@ -236,7 +261,15 @@ def test_a_loss_of_the_test_that_is_not_finite_does_not_end_the_run(tmp_path):
     net = network()
     data = EncodedTargets(Points(20), "one-hot", torch.float32)
     fit(
-        net, Blind(), SGD(net.param()), data, test=data, epochs=2, batch_size=8, hooks=[Recorder(tmp_path)], quiet=True
+        net,
+        Blind(),
+        SGD(net.param()),
+        data,
+        test=data,
+        epochs=2,
+        batch_size=8,
+        callbacks=[Recorder(tmp_path)],
+        quiet=True,
     )
     assert read(tmp_path)["last"]["test_loss"] is None
     assert load(only(tmp_path)).history[-1]["test_loss"] == math.inf

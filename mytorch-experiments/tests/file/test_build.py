@@ -15,25 +15,26 @@ def built(content, **overrides):
 
 
 def test_everything_is_built(content):
-    setup = built(content, schedule={"type": "toy-parts:StepLR", "step_size": 2})
+    everything = built(content, schedule={"type": "toy-parts:StepLR", "step_size": 2})
+    setup = everything.setup
     assert isinstance(setup.net, Chain)
     assert isinstance(setup.loss, SquaredError)
     assert setup.optimizer.param_groups[0]["lr"] == 0.1
     assert setup.schedule.optimizer is setup.optimizer
-    assert (len(setup.batches), setup.batches.rows, len(setup.test)) == (4, 100, 50)
-    assert [type(metric).__name__ for metric in setup.metrics] == ["ErrorRate"]
+    assert (len(setup.batches), setup.batches.rows, len(everything.test)) == (4, 100, 50)
+    assert [type(metric).__name__ for metric in everything.metrics] == ["ErrorRate"]
 
 
 def test_the_seed_decides_the_weights_and_nothing_before(content):
-    first = built(content).net.state_dict()
+    first = built(content).setup.net.state_dict()
     torch.rand(7)
-    torch.testing.assert_close(built(content).net.state_dict(), first, rtol=0, atol=0)
-    assert not torch.equal(built(content, seed=1).net.state_dict()["0.weight"], first["0.weight"])
+    torch.testing.assert_close(built(content).setup.net.state_dict(), first, rtol=0, atol=0)
+    assert not torch.equal(built(content, seed=1).setup.net.state_dict()["0.weight"], first["0.weight"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_dtype_reaches_weights_inputs_and_targets(content, dtype):
-    setup = built(content, dtype=str(dtype).removeprefix("torch."))
+    setup = built(content, dtype=str(dtype).removeprefix("torch.")).setup
     inputs, targets = next(iter(setup.batches))
     assert {inputs.dtype, targets.dtype, *(p.value.dtype for p in setup.net.param())} == {dtype}
     assert torch.get_default_dtype() == torch.float32
@@ -132,15 +133,16 @@ def test_a_wrong_argument_names_the_key(content, key, value, text):
 
 
 def test_initialization_reaches_every_layer(content):
-    net = built(content, initialization={"type": "toy_constant", "value": 0.25}).net
+    net = built(content, initialization={"type": "toy_constant", "value": 0.25}).setup.net
     assert all((parameter.value == 0.25).all() for parameter in net.param())
 
 
 @pytest.mark.parametrize("given", [{}, {"total_steps": 5}])
 def test_the_length_of_the_schedule_is_filled_in(content, given):
-    setup = built(content, schedule={"type": "Ramp", **given})
-    assert setup.schedule.total_steps == given.get("total_steps", 3 * 4)
-    assert schedule_arguments(setup.experiment, 4) == {"total_steps": setup.schedule.total_steps}
+    everything = built(content, schedule={"type": "Ramp", **given})
+    length = everything.setup.schedule.total_steps
+    assert length == given.get("total_steps", 3 * 4)
+    assert schedule_arguments(everything.experiment, 4) == {"total_steps": length}
 
 
 def test_a_metric_has_the_name_that_the_experiment_gives_it(content):
@@ -163,7 +165,7 @@ def test_no_test_data(content):
 
 
 def test_targets_as_they_are(content):
-    data = built(content, data__targets="as-is").batches.data
+    data = built(content, data__targets="as-is").setup.batches.data
     assert isinstance(data, Points)
 
 

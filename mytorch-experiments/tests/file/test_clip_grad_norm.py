@@ -38,6 +38,6 @@ def test_an_exported_step_clips(content, tmp_path):
 
     start, package = (load_package(str(tmp_path / "step.pt2"), name).loader for name in ("start", "model"))
     before = start.run([])
-    x, t = (batch[:3] for batch in next(iter(build(run.experiment).batches)))
+    x, t = (batch[:3] for batch in next(iter(build(run.experiment).setup.batches)))
     after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), x, t])
     assert 0.98e-3 < (after - before[0]).norm() < 1.01e-3

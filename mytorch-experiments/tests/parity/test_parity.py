@@ -9,10 +9,13 @@ from toy_parts import SGD, Chain, Dense, Rectify, Sequential, StepLR, Twinless
 from mytorch.core import Module
 from mytorch.experiments import load_experiment
 from mytorch.experiments.errors import ParityError
+from mytorch.experiments.file.build import build
 from mytorch.experiments.parity import compare, twin_of, write_report
+from mytorch.experiments.parity.contestant import Ours
 from mytorch.experiments.parity.lockstep import gap, largest_gap, relative_difference
 from mytorch.experiments.parity.report import table, verdict
 from mytorch.experiments.parity.twin import twin_optimizer, twin_schedule
+from mytorch.train import step
 
 
 @pytest.fixture
@@ -211,13 +214,13 @@ def test_data_that_draws_itself(experiment, tmp_path):
         path.write_bytes(b"\x89PNG")
         return path
 
-    comparison.setup.batches.data.data.plot = plot
+    comparison.built.setup.batches.data.data.plot = plot
     assert "![Figure 1. The training data.](figure-1-data.png)" in write_report(comparison, tmp_path).read_text()
 
 
 def test_data_with_a_tensor_called_data(experiment, tmp_path):
     comparison = compare(changed(experiment, description=""))
-    comparison.setup.batches.data.data.data = torch.zeros(3)
+    comparison.built.setup.batches.data.data.data = torch.zeros(3)
     assert "\n\n2 epochs; both start" in write_report(comparison, tmp_path).read_text()
 
 
@@ -237,3 +240,9 @@ def test_without_test_and_metrics(experiment):
 
 def test_modules_of_ours_are_no_modules_of_torch():
     assert not issubclass(Module, torch.nn.Module)
+
+
+def test_a_step_without_a_twin_cannot_be_compared(experiment):
+    built = build(experiment, step=lambda *given: step(*given))
+    with pytest.raises(ParityError, match=r"^parity: step must be one of mytorch\.train's, since PyTorch has no twin"):
+        Ours(built.setup)

@@ -97,7 +97,7 @@ def of_python(tmp_path, net, loss=None):
         data,
         epochs=1,
         batch_size=4,
-        hooks=[Recorder(tmp_path / "runs")],
+        callbacks=[Recorder(tmp_path / "runs")],
         quiet=True,
     )
     (path,) = (tmp_path / "runs").iterdir()

@@ -6,10 +6,11 @@ import pytest
 import torch
 import toy_parts
 
+from mytorch.core import ArgumentError
 from mytorch.experiments import ExperimentError, RunError, load, load_experiment, train_experiment
 from mytorch.experiments.tables.report import run_summary
 from mytorch.plugins import PluginError, PluginWarning, StopTraining, UnknownNameError, hookimpl
-from mytorch.train import NotFiniteError
+from mytorch.train import NotFiniteError, step
 
 
 def run(source, tmp_path, overrides=None, **options):
@@ -75,7 +76,7 @@ def test_threads_are_put_back(content, tmp_path):
         def batch_ended(self):
             assert torch.get_num_threads() == 1
 
-    run(content, tmp_path, hooks=[Look()])
+    run(content, tmp_path, callbacks=[Look()])
     assert torch.get_num_threads() == 2
 
 
@@ -84,7 +85,7 @@ def test_threads_are_put_back(content, tmp_path):
     [
         ({"optimizer.lr": -1}, {}, ExperimentError),
         ({"loss.type": "Gone"}, {}, UnknownNameError),
-        ({}, {"hooks": [object()]}, PluginError),
+        ({}, {"callbacks": [object()]}, PluginError),
         ({"batch_size": 0}, {}, ExperimentError),
     ],
 )
@@ -120,7 +121,7 @@ def test_ctrl_c(content, tmp_path):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as info:
-        run(content, tmp_path, hooks=[Interrupt()])
+        run(content, tmp_path, callbacks=[Interrupt()])
     (path,) = (tmp_path / "runs").iterdir()
     assert info.value.__notes__ == [f"What was trained so far lies in {path}"]
     interrupted = load(path)
@@ -145,7 +146,7 @@ def test_the_summary_of_a_run_that_was_stopped_at_once(content, tmp_path):
         def training_started(self):
             raise StopTraining
 
-    text = run_summary(run(content, tmp_path, hooks=[Stop()]))
+    text = run_summary(run(content, tmp_path, callbacks=[Stop()]))
     assert text.startswith("0 of 3 epochs in 0 s\n")
     assert "(experiment.toml, weights.safetensors)" in text
 
@@ -198,3 +199,20 @@ def test_a_list_where_an_object_belongs(content, tmp_path, name):
     (path / name).write_text("[1, 2]")
     with pytest.raises(RunError, match=rf"{name}: must hold an object, got list"):
         load(path)
+
+
+def test_a_step_of_ones_own_is_taken(content, parts, tmp_path):
+    taken = []
+
+    def own(net, loss, optimizer, inputs, targets):
+        taken.append(len(targets))
+        return step(net, loss, optimizer, inputs, targets)
+
+    found = run(content, tmp_path / "own", step=own).history
+    assert len(taken) == 4 * len(found)
+    plain = run(content, tmp_path / "plain").history
+    assert [record["train_loss"] for record in found] == [record["train_loss"] for record in plain]
+    with pytest.raises(ArgumentError, match="step: must be left out with the compiled engine"):
+        run(content | {"engine": "compiled"}, tmp_path, step=own)
+    with pytest.raises(ArgumentError, match="clip_grad_norm: must be left out with a step of your own, got own"):
+        run(content | {"clip_grad_norm": 1.0}, tmp_path, step=own)

@@ -14,7 +14,7 @@ def train(callback, *values, metric=Told, epochs=20, **options):
     net = Chain(Dense(1, 1))
     options = {"quiet": True, "metrics": [metric(*values)]} | options
     return fit(
-        net, SquaredError(), SGD(net.param()), Line(8), epochs=epochs, batch_size=4, hooks=[callback], **options
+        net, SquaredError(), SGD(net.param()), Line(8), epochs=epochs, batch_size=4, callbacks=[callback], **options
     )
 
 
@@ -51,6 +51,13 @@ def test_a_metric_is_watched_under_its_own_name():
     assert {"train_watched", "train_praised"} <= training.history[0].keys()
 
 
+@pytest.mark.parametrize(("monitor", "epochs"), [("validation_told", 6), ("test_told", 4)])
+def test_the_part_that_is_named_decides(monitor, epochs):
+    told = Told(*(number for epoch in range(9) for number in (0, -min(epoch, 3), -min(epoch, 1))))
+    training = train(EarlyStopping(monitor, patience=2), metrics=[told], validation=Line(4), test=Line(4))
+    assert len(training.history) == epochs
+
+
 def test_a_loss_is_good_low():
     training = train(EarlyStopping("train_loss", patience=2), metrics=[], epochs=5)
     assert len(training.history) == 5
@@ -84,10 +91,14 @@ def test_it_begins_anew_with_each_run():
 def test_a_number_that_the_run_does_not_measure_ends_it_before_the_first_step():
     with pytest.raises(
         ArgumentError,
-        match=r"EarlyStopping: monitor must be one of train_loss, train_told, got 'test_loss'; "
-        "without test data there is no test",
+        match=r"EarlyStopping: monitor must be one of train_loss, train_told, got 'validation_loss'; "
+        r"give the run a validation part, validation=\.\.\.$",
     ):
         train(EarlyStopping())
+    with pytest.raises(ArgumentError, match=r'a validation part, validation=\.\.\., or say monitor="test_loss"$'):
+        train(EarlyStopping(), test=Line(4))
+    with pytest.raises(ArgumentError, match=r"got 'test_told'; give the run a test part, test=\.\.\.$"):
+        train(EarlyStopping("test_told"))
     with pytest.raises(ArgumentError, match=r"one of train_loss, train_told, test_loss, test_told, got 'told'$"):
         train(EarlyStopping("told"), test=Line(4))
 
@@ -95,7 +106,7 @@ def test_a_number_that_the_run_does_not_measure_ends_it_before_the_first_step():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"monitor": 3}, r'EarlyStopping: monitor must be a name such as "test_loss", got 3'),
+        ({"monitor": 3}, r'EarlyStopping: monitor must be a name such as "validation_loss", got 3'),
         ({"patience": 0}, r"EarlyStopping: patience must be a whole number of at least 1, got 0"),
         ({"patience": 2.0}, r"EarlyStopping: patience must be a whole number of at least 1, got 2.0"),
         ({"min_delta": -0.1}, r"EarlyStopping: min_delta must be a number of at least 0, got -0.1"),

@@ -25,11 +25,11 @@ class Remember:
             raise self.then
 
 
-def train(*values, metric=Told, monitor="train_told", then=None, epochs=5, lr=0.05, hooks=None, **options):
+def train(*values, metric=Told, monitor="train_told", then=None, epochs=5, lr=0.05, callbacks=None, **options):
     net, remember = Chain(network(), Noise()), Remember(then)
     data = Table(torch.randn(20, 2), torch.randn(20, 2))
-    hooks = [KeepBest(monitor)] if hooks is None else hooks
-    options = {"metrics": [metric(*values)], "hooks": [remember, *hooks], "quiet": True} | options
+    callbacks = [KeepBest(monitor)] if callbacks is None else callbacks
+    options = {"metrics": [metric(*values)], "callbacks": [remember, *callbacks], "quiet": True} | options
     try:
         training = fit(net, SquaredError(), SGD(net.param(), lr), data, epochs=epochs, batch_size=4, **options)
     except (KeyboardInterrupt, ArithmeticError):
@@ -67,7 +67,7 @@ def test_without_a_finite_value_the_last_weights_stay():
 def test_it_begins_anew_with_each_run():
     callback = KeepBest("train_told")
     for best in (1, 3):
-        net, states, _ = train(*(epoch != best for epoch in range(5)), hooks=[callback])
+        net, states, _ = train(*(epoch != best for epoch in range(5)), callbacks=[callback])
         assert same(net, states[best])
 
 
@@ -81,6 +81,6 @@ def test_what_it_gives_back_can_be_trained_on():
 
 def test_a_number_that_the_run_does_not_measure():
     with pytest.raises(
-        ArgumentError, match=r"KeepBest: monitor must be one of train_loss, train_told, got 'test_loss'"
+        ArgumentError, match=r"KeepBest: monitor must be one of train_loss, train_told, got 'validation_loss'"
     ):
-        train(hooks=[KeepBest()])
+        train(callbacks=[KeepBest()])

@@ -12,13 +12,13 @@ from mytorch.train import MeanAbsoluteError, fit
 from mytorch.train.callbacks.progress import Progress
 
 
-def shown(terminal, *, epochs=3, hooks=(), error=None, width=150, **options):
+def shown(terminal, *, epochs=3, callbacks=(), error=None, width=150, **options):
     console = Console(force_terminal=terminal, file=io.StringIO(), width=width)
     net = Chain(Dense(1, 1))
     arguments = {"epochs": epochs, "batch_size": 4, "quiet": True, "metrics": [MeanAbsoluteError()]} | options
     progress = Progress(console)
     with pytest.raises(error) if error else io.StringIO():
-        fit(net, SquaredError(), SGD(net.param()), Line(8), hooks=[*hooks, progress], **arguments)
+        fit(net, SquaredError(), SGD(net.param()), Line(8), callbacks=[*callbacks, progress], **arguments)
     return console.file.getvalue()
 
 
@@ -76,7 +76,9 @@ class Ends:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), StopTraining()])
 def test_the_bar_is_closed_however_it_ends(error):
-    text = shown(True, hooks=[Ends(error)], error=KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else None)
+    text = shown(
+        True, callbacks=[Ends(error)], error=KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else None
+    )
     assert is_closed(text)
 
 

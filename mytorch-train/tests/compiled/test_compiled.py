@@ -47,7 +47,7 @@ class Watch:
 
 def test_a_hook_on_each_batch_gets_one_step_a_call_and_the_weights_of_that_moment(interpreted):
     mine, other = Watch(stop_at=(3, 2)), Watch(stop_at=(3, 2))
-    run, eager = (train(engine, hooks=[hook]) for engine, hook in (("compiled", mine), ("eager", other)))
+    run, eager = (train(engine, callbacks=[hook]) for engine, hook in (("compiled", mine), ("eager", other)))
     assert [made.steps for made in run.engine.programs.values()] == [1]
     require_equal(run, eager)
     assert len(mine.seen) == len(other.seen) == 12
@@ -69,7 +69,7 @@ class Freeze:
 
 
 def test_a_model_that_becomes_another_during_the_run_is_compiled_anew(interpreted):
-    run, eager = (train(engine, hooks=[Freeze()], epochs=7, scheduled=False) for engine in ("compiled", "eager"))
+    run, eager = (train(engine, callbacks=[Freeze()], epochs=7, scheduled=False) for engine in ("compiled", "eager"))
     require_equal(run, eager)
     assert was_compiled(run)
     assert len(interpreted) == 3
@@ -111,7 +111,7 @@ class Restless:
 
 
 def test_a_step_that_changes_all_the_time_is_not_compiled_for_ever(interpreted):
-    warned("what is compiled in has changed 8 times", hooks=[Restless()], epochs=6, scheduled=False)
+    warned("what is compiled in has changed 8 times", callbacks=[Restless()], epochs=6, scheduled=False)
     assert len(interpreted) == 8
 
 
@@ -144,7 +144,7 @@ def test_what_was_trained_is_kept_when_a_run_breaks_off(how, interpreted):
                 kept.append(run)
 
         with pytest.raises(how) as error:
-            train(engine, data=Breaks(how), hooks=[Last()], epochs=6)
+            train(engine, data=Breaks(how), callbacks=[Last()], epochs=6)
         ends.append((kept[0], str(error.value)))
     (run, said), (eager, expected) = ends
     require_equal_state(run, eager)

@@ -59,10 +59,10 @@ class Listener:
         pass
 
 
-@pytest.mark.parametrize("hooks", [(), (Listener(),)])
-def test_an_optimizer_that_writes_its_settings_is_trained_with_eagerly(hooks, interpreted):
+@pytest.mark.parametrize("callbacks", [(), (Listener(),)])
+def test_an_optimizer_that_writes_its_settings_is_trained_with_eagerly(callbacks, interpreted):
     said = "Decaying: setting 'lr' must be left as it is by a step, got another value; a schedule may change it"
-    warned(said, optimizer=Decaying, scheduled=False, hooks=hooks)
+    warned(said, optimizer=Decaying, scheduled=False, callbacks=callbacks)
 
 
 def test_without_a_compiler_training_goes_on_eagerly(monkeypatch):
@@ -99,8 +99,8 @@ def test_results_that_are_not_those_of_eager_steps_are_refused(interpreted, monk
     honest = program.Program.run
 
     def wrong(self, *given):
-        flats, losses = honest(self, *given)
-        return [flats[0] * (1 + 1e-6), *flats[1:]], losses
+        flats, losses, weights = honest(self, *given)
+        return [flats[0] * (1 + 1e-6), *flats[1:]], losses, weights
 
     monkeypatch.setattr(program.Program, "run", wrong)
     warned("its first results are not those of eager steps: they differ by")

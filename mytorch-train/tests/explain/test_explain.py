@@ -121,7 +121,7 @@ def test_it_is_the_step_that_training_takes():
     found = explain(net.eval(), loss, x, t, optimizer)
     net.train()
     with torch.inference_mode():
-        assert step(net, loss, optimizer, x, t).item() == found.loss
+        assert step(net, loss, optimizer, x, t)[0].item() == found.loss
     (update,) = found.of("update")
     assert values(update.outputs) == {name: parameter.value.tolist() for name, parameter in net.named_param()}
     assert values(update.inputs) != values(update.outputs)

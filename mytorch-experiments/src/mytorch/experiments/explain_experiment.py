@@ -10,7 +10,7 @@ from typing import Any
 
 from mytorch.core import ArgumentError
 from mytorch.experiments.errors import ExperimentError
-from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.run import load
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE
@@ -27,21 +27,20 @@ def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None =
     """
     path = Path(source)
     if (path / SUMMARY_FILE).is_file():
-        setup, weights = _of_run(path, overrides)
+        built, weights = _of_run(path, overrides)
     else:
-        setup, weights = _of_experiment(path, overrides)
+        built, weights = _of_experiment(path, overrides)
+    setup, experiment = built.setup, built.experiment
     count = len(setup.batches)
     if not 1 <= batch <= count:
         raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
-    with threads(setup.experiment.threads):
+    with threads(experiment.threads):
         inputs, targets = next(islice(setup.batches, batch - 1, None))
-        clip = setup.experiment.clip_grad_norm
-        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, clip)
-    name = setup.experiment.name
-    return replace(explanation, title=f"{name}: one training step, batch {batch} of {count}, {weights}")
+        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, experiment.clip_grad_norm)
+    return replace(explanation, title=f"{experiment.name}: one training step, batch {batch} of {count}, {weights}")
 
 
-def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Setup, str]:
+def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Built, str]:
     try:
         experiment = load_experiment(path, overrides)
     except ExperimentError as error:
@@ -51,13 +50,13 @@ def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Set
     return build(experiment), f"the first weights of seed {experiment.seed}"
 
 
-def _of_run(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Setup, str]:
+def _of_run(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Built, str]:
     run = load(path)
     if run.experiment is None:
         raise RunError(
             f"{path}: must have an {EXPERIMENT_FILE} to be explained, got a run trained from Python; "
             "use mytorch.train.explain(run.net, loss, inputs, targets)"
         )
-    setup = build(load_experiment(path / EXPERIMENT_FILE, overrides))
-    setup.net.load_state_dict(run.net.state_dict())
-    return setup, "the weights that the run kept"
+    built = build(load_experiment(path / EXPERIMENT_FILE, overrides))
+    built.setup.net.load_state_dict(run.net.state_dict())
+    return built, "the weights that the run kept"

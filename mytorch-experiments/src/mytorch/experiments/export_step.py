@@ -18,15 +18,15 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from mytorch.core import MytorchError
-from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
+from mytorch.train.choose_step import choose_step
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import difference
 from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.trace import Recipe, changing_settings, tracing
 from mytorch.train.errors import RunError
-from mytorch.train.step import step
 
 STEP, START = "model", "start"
 """The two programs of a package; "model" is the one that is loaded unless told otherwise."""
@@ -53,9 +53,9 @@ def export_step(
     """
     output = Path(output)
     refuse_overwrite(output, force, suffixes=(".pt2",))
-    setup = _load(run, batch_size)
-    with threads(setup.experiment.threads), torch.inference_mode(False), torch.no_grad():
-        trial = _try(setup)
+    built = _load(run, batch_size)
+    with threads(built.experiment.threads), torch.inference_mode(False), torch.no_grad():
+        trial = _try(built)
         with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
             path = Path(folder) / "step.pt2"
             try:
@@ -67,7 +67,8 @@ def export_step(
             if wrong is not None:
                 raise ExportError(
                     f"export: the optimizer must start as if its state had been 0, got a "
-                    f"{type(setup.optimizer).__name__} whose first step is another ({wrong}); SGD's is with dampening"
+                    f"{type(built.setup.optimizer).__name__} whose first step is another ({wrong}); SGD's is with "
+                    "dampening"
                 )
             with whole_file(output) as beside:
                 copyfile(path, beside)
@@ -95,13 +96,14 @@ class _Trial:
         return found
 
 
-def _try(setup: Setup) -> _Trial:
+def _try(built: Built) -> _Trial:
+    setup = built.setup
     net, loss, optimizer = setup.net, setup.loss, setup.optimizer
     inputs, targets = next(iter(setup.batches))
     before = [(held, held.value.clone()) for _, held in net.named_state()]
     random = torch.get_rng_state()
-    clip = setup.experiment.clip_grad_norm
-    value = step(net, loss, optimizer, inputs, targets, clip)
+    take_step = choose_step(optimizer, built.experiment.clip_grad_norm)  # whenever updates come, the numbers are equal
+    value, _ = take_step(net, loss, optimizer, inputs, targets)
     carry = Carry(net, loss, optimizer)
     expected = [*carry.gather(), value]
     for held, start in before:
@@ -110,20 +112,21 @@ def _try(setup: Setup) -> _Trial:
         if slot.entry is not None:
             slot.tensor(optimizer).zero_()
     leaves, structure = pytree.tree_flatten((inputs, targets))
-    recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure, clip)
+    recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure, take_step)
     values = [float(optimizer.param_groups[group][name]) for group, name in recipe.settings]
     settings = torch.tensor(values, dtype=torch.float64)
     return _Trial(recipe, carry.gather(), expected, settings, leaves, random)
 
 
-def _load(run: str | Path, batch_size: int | None) -> Setup:
+def _load(run: str | Path, batch_size: int | None) -> Built:
     loaded = load(run)
     if loaded.experiment is None:
         raise RunError(f"{loaded.path}: must be the run of an experiment to export its step, got one made from Python")
     experiment = loaded.experiment
     if batch_size is not None:
         experiment = experiment.model_copy(update={"batch_size": batch_size})
-    setup = build(experiment)
+    built = build(experiment)
+    setup = built.setup
     if setup.batches.rows < experiment.batch_size:
         raise ExportError(
             f"export: batch size must be at most the {setup.batches.rows} rows of the training data, "
@@ -132,7 +135,7 @@ def _load(run: str | Path, batch_size: int | None) -> Setup:
     setup.net.load_state_dict(loaded.net.state_dict())
     setup.net.train()
     setup.net.input_grad = False
-    return setup
+    return built
 
 
 def _package(trial: _Trial, path: Path) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def _package(trial: _Trial, path: Path) -> dict[str, Any]:
     count, layout = len(trial.start), describe_layout(trial)
 
     def one(*tensors: Tensor) -> list[Tensor]:
-        *flats, losses = trial.recipe.call(1, *tensors[:count], *(tensor[None] for tensor in tensors[count:]))
+        *flats, losses, _ = trial.recipe.call(1, *tensors[:count], *(tensor[None] for tensor in tensors[count:]))
         return [*flats, losses[0]]
 
     files = {

@@ -4,6 +4,7 @@ from mytorch.train.batches import Batches
 from mytorch.train.callbacks.early_stopping import EarlyStopping
 from mytorch.train.callbacks.keep_best import KeepBest
 from mytorch.train.clip_gradients import clip_gradients
+from mytorch.train.completion import LateGradientError, completion
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.explain import Explanation, explain
@@ -13,8 +14,9 @@ from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.roc_auc import ROCAUC
 from mytorch.train.metrics.squared_error import R2, MeanSquaredError
 from mytorch.train.observe import observe
+from mytorch.train.setup import Setup
 from mytorch.train.step import gradients, step
-from mytorch.train.step_in_backward import LateGradientError, step_in_backward
+from mytorch.train.step_in_backward import step_in_backward
 from mytorch.train.training import Training
 from mytorch.train.weights import load_model, save_model
 
@@ -34,8 +36,10 @@ __all__ = [
     "MeanSquaredError",
     "NotFiniteError",
     "RunError",
+    "Setup",
     "Training",
     "clip_gradients",
+    "completion",
     "evaluate",
     "explain",
     "fit",

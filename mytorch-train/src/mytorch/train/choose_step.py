@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Optimizer
+from mytorch.train.batches import count_rows
 from mytorch.train.clip_gradients import require_bound
+from mytorch.train.mean_loss import Weight
+from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
 
 
-class TakeStep(Protocol):
-    """Takes one training step and returns the loss, as `step` does."""
+def choose_step(
+    optimizer: Optimizer,
+    clip_grad_norm: float | None = None,
+    optimizer_in_backward: bool = False,
+    own: Callable[..., Any] | None = None,
+) -> TakeStep:
+    """The step of these options; the plain one without any.
 
-    def __call__(self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any) -> Tensor: ...
-
-
-def choose_step(optimizer: Optimizer, clip_grad_norm: float | None, optimizer_in_backward: bool) -> TakeStep:
-    """The step of these options; the plain one without any. Raises ArgumentError for what does not go together."""
+    own: a user's step, which is all of the step: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
+    Raises ArgumentError for what does not go together.
+    """
     if clip_grad_norm is not None:
         require_bound("clip_grad_norm:", clip_grad_norm)
+    if own is not None:
+        return _own_step(own, clip_grad_norm, optimizer_in_backward)
     if not optimizer_in_backward:
         return step if clip_grad_norm is None else partial(step, clip_grad_norm=clip_grad_norm)
     if clip_grad_norm is not None:
@@ -35,3 +46,63 @@ def choose_step(optimizer: Optimizer, clip_grad_norm: float | None, optimizer_in
     except ArgumentError as error:
         raise ArgumentError(f"optimizer_in_backward: {error}; leave optimizer_in_backward out") from None
     return step_in_backward
+
+
+def is_plain(take_step: TakeStep) -> bool:
+    """Whether it is `step`, with or without clipping: one function of all gradients, which can be traced."""
+    return take_step is step or (isinstance(take_step, partial) and take_step.func is step)
+
+
+def name_of(take_step: TakeStep) -> str:
+    """The name of a step, for errors."""
+    return getattr(take_step, "__name__", type(take_step).__name__)
+
+
+def _own_step(own: Callable[..., Any], clip_grad_norm: float | None, optimizer_in_backward: bool) -> TakeStep:
+    if not callable(own):
+        raise ArgumentError(
+            f"step: must be a function of (net, loss, optimizer, inputs, targets), got {type(own).__name__}"
+        )
+    if clip_grad_norm is not None or optimizer_in_backward:
+        name = "optimizer_in_backward" if optimizer_in_backward else "clip_grad_norm"
+        raise ArgumentError(
+            f"{name}: must be left out with a step of your own, got {name_of(own)}, which is all of the step; "
+            "do it in there, or leave the step out"
+        )
+    return own if own is step or own is step_in_backward else OwnStep(own)
+
+
+@dataclass(frozen=True)
+class OwnStep:
+    """A user's step; what it returns is looked at, and without a weight the rows count."""
+
+    taken: Callable[..., Any]
+
+    @property
+    def __name__(self) -> str:
+        return name_of(self.taken)
+
+    def __call__(
+        self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
+    ) -> tuple[Tensor, Weight]:
+        """Take the step. Raises ArgumentError unless it returns a loss, or a loss and a weight."""
+        result = self.taken(net, loss, optimizer, inputs, targets)
+        value, weight = result if isinstance(result, tuple) and len(result) == 2 else (result, count_rows(targets))
+        if not (_is_number(value) and _is_number(weight)):
+            raise ArgumentError(
+                f"step: {name_of(self.taken)} must return the loss, one number, or a pair of the loss and its weight, "
+                f"got {_told(result)}"
+            )
+        return torch.as_tensor(value), weight
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.dim() == 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _told(result: Any) -> str:
+    if isinstance(result, tuple):
+        return f"({', '.join(map(_told, result))})"
+    return f"a tensor of {tuple(result.shape)}" if isinstance(result, Tensor) else type(result).__name__

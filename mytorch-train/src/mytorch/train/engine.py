@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import nearest
-
-if TYPE_CHECKING:
-    from mytorch.train.training import Training
+from mytorch.train.mean_loss import Weight
+from mytorch.train.setup import Setup
 
 ENGINES = ("eager", "compiled")
+Taken = Generator[tuple[Tensor, Weight], None, None]
+"""The loss and the weight of each batch, in order."""
 
 
 class Engine(Protocol):
     """Takes the steps of an epoch and moves a schedule on that counts batches."""
 
-    def steps(self, training: Training) -> Generator[tuple[Any, Tensor], None, None]:
-        """The targets and the loss of each batch, in order.
+    def steps(self, setup: Setup, promptly: bool = False) -> Taken:
+        """Train on every batch once. The loss and the weight of each, in order.
 
         When it ends, is closed or raises, the model holds what was trained so far; between two losses of an epoch
-        only if a hook wants each batch promptly.
+        only with `promptly`.
         """
 
 
 class Eager:
     """Layer by layer, as the formulas stand."""
 
-    def steps(self, training: Training) -> Generator[tuple[Any, Tensor], None, None]:
+    def steps(self, setup: Setup, promptly: bool = False) -> Taken:  # noqa: ARG002 - each is prompt
         """One step a batch."""
-        net, loss, optimizer, take_step = training.net, training.loss, training.optimizer, training.take_step
-        for inputs, targets in training.batches:
-            value = take_step(net, loss, optimizer, inputs, targets)
-            training.after_batch()
-            yield targets, value
+        net, loss, optimizer, step = setup.net, setup.loss, setup.optimizer, setup.step
+        for inputs, targets in setup.batches:
+            result = step(net, loss, optimizer, inputs, targets)
+            setup.advance("batch")
+            yield result
 
 
 def make_engine(name: str, quiet: bool = False) -> Engine:

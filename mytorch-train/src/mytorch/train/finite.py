@@ -9,18 +9,15 @@ import cmath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import Module, Parameter
-from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.observe import observe
+from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
-from mytorch.train.step import gradients
-
-if TYPE_CHECKING:
-    from mytorch.train.training import Training
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Origin:
     where: str
 
 
-class _Found(Exception):
-    """Ends a pass at the first value that is not finite."""
+class _Found(BaseException):
+    """Ends a pass at the first value that is not finite; no error, so that no step takes it for one."""
 
 
 def all_finite(value: Any) -> bool:
@@ -48,36 +45,40 @@ def all_finite(value: Any) -> bool:
 
 
 def values_finite(values: list[Tensor]) -> bool:
-    """Whether all weights and buffers are finite, at the price of one pass over them."""
-    total = sum(value.sum().item() for value in values)
+    """Whether all weights and buffers are finite, at the price of one pass over them and a look at each device."""
+    sums: dict[torch.device, Tensor] = {}
+    for value in values:
+        place = value.device
+        sums[place] = sums[place] + value.sum() if place in sums else value.sum()
+    total = sum(one.item() for one in sums.values())
     return cmath.isfinite(total) or all_finite(values)  # what is finite may have an infinite sum
 
 
-def find_origin(training: Training, snapshot: Snapshot, batches: int) -> Origin | None:
-    """Replay up to `batches` batches from the start of the epoch.
+def find_origin(setup: Setup, start: Snapshot, order: Tensor, batches: int) -> Origin | None:
+    """Replay up to `batches` batches of an epoch, from `start`; `order` is the state of the batches' generator then.
 
     Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
     cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
     """
-    snapshot.restore()
-    if not training.batches.replayable:
+    start.restore()
+    if not setup.batches.replayable:
         return None
-    training.batches.generator.set_state(training.order_state)
-    good = Snapshot(training.tensors, training.optimizer, training.schedule)
-    for number, (inputs, targets) in enumerate(islice(training.batches, batches), 1):
+    setup.batches.generator.set_state(order)
+    good = Snapshot(setup)
+    for number, (inputs, targets) in enumerate(islice(setup.batches, batches), 1):
         good.take()
-        where = _checked_step(training, inputs, targets)
+        where = _checked_step(setup, inputs, targets)
         if where is not None:
             good.restore()
             return Origin(number, where)
-        training.after_batch()
-    snapshot.restore()
+        setup.advance("batch")
+    start.restore()
     return None
 
 
-def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
+def _checked_step(setup: Setup, inputs: Any, targets: Any) -> str | None:
     """Take one step; the place of the first value that is not finite, or None."""
-    net, loss = training.net, training.loss
+    net, optimizer = setup.net, setup.optimizer
     healthy = [(name, held) for name, held in net.named_state() if all_finite(held.value)]  # a mask may hold -inf
     if not all_finite(inputs):
         return "the inputs of the batch"
@@ -97,17 +98,14 @@ def _checked_step(training: Training, inputs: Any, targets: Any) -> str | None:
 
     try:
         with observe(net, on_forward, on_backward):
-            if not all_finite(gradients(net, loss, inputs, targets)):
-                return f"the loss, {type(loss).__name__}"
+            value, weight = setup.take_step(inputs, targets)
     except _Found as found:
         return str(found)
-    if training.clip_grad_norm is not None:
-        clip_gradients(training.optimizer, training.clip_grad_norm)
-    training.optimizer.step()
-    training.optimizer.zero_grad()
+    if weight != 0 and not all_finite(value):
+        return f"the loss, {type(setup.loss).__name__}"
     for name, held in healthy:
         if not all_finite(held.value):
-            update = f"after the update by {type(training.optimizer).__name__}"
+            update = f"after the update by {type(optimizer).__name__}"
             return f"{name} {update}" if isinstance(held, Parameter) else f"the buffer {name}"
     return None
 

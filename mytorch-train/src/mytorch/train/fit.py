@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -11,7 +11,9 @@ from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
 from mytorch.train.callbacks.progress import Progress
+from mytorch.train.choose_step import choose_step
 from mytorch.train.engine import make_engine
+from mytorch.train.setup import Setup
 from mytorch.train.training import Training
 
 
@@ -23,45 +25,57 @@ def fit(
     *,
     epochs: int,
     batch_size: int | None = None,
+    validation: Any = None,
     test: Any = None,
     schedule: Schedule | None = None,
     metrics: Sequence[Metric] = (),
     seed: int = 0,
+    shuffle: bool = True,
+    drop_last: bool = False,
     evaluate_every: int = 1,
-    hooks: Iterable[object] = (),
+    callbacks: Iterable[object] = (),
     quiet: bool = False,
     engine: str = "eager",
+    step: Callable[..., Any] | None = None,
     clip_grad_norm: float | None = None,
     optimizer_in_backward: bool = False,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
-    data, test: data sets, such as mytorch.data.Disk, or anything that torch's DataLoader takes, or a DataLoader.
+    Every epoch counts on: to call `fit` again with the same optimizer goes on where the last call stopped, in the
+    numbers of the epochs and, with the same seed, in the order of the batches. With the eager engine, one epoch n
+    times gives the weights and the history of n epochs, to the bit. A new optimizer starts anew.
+
+    data, validation, test: data sets, such as mytorch.data.Disk, or anything that torch's DataLoader takes, or a
+        DataLoader. The last two are judged every `evaluate_every` epochs and after the last one; what selects, such as
+        EarlyStopping, looks at the validation part unless it is told otherwise.
     batch_size: rows a step; for anything but a DataLoader, which has its own.
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
-    hooks: plugins for this run, beside those that are installed; see mytorch.plugins.hookspecs.
+    shuffle, drop_last: whether each epoch has an order of its own, and leaves out a smaller last batch.
+    callbacks: what takes part in this run, such as EarlyStopping, beside the plugins that are installed: objects of
+        `mytorch.plugins.Callback`, or plain plugins.
     engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
+    step: a step of your own in place of `mytorch.train.step`: it is given (net, loss, optimizer, inputs, targets),
+        does all of the step, and returns the loss, or the loss and its weight in the mean over the epoch's batches;
+        without a weight the rows count.
     clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
         gradients take the memory of the largest layer and not of the model.
     Raises ArgumentError for arguments out of range;
-        NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after everything is saved.
+        NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
-    listeners = Hooks(hooks)
+    listeners = Hooks(callbacks)
+    batches = _batches(data, batch_size, shuffle, drop_last, seed)
+    take_step = choose_step(optimizer, clip_grad_norm, optimizer_in_backward, step)
     training = Training(
-        net,
-        loss,
-        optimizer,
-        _batches(data, batch_size, seed),
+        Setup(net, loss, optimizer, batches, schedule, take_step),
         epochs=epochs,
-        schedule=schedule,
+        validation=validation,
         test=test,
         metrics=metrics,
         evaluate_every=evaluate_every,
         hooks=listeners,
         engine=make_engine(engine, quiet),
-        clip_grad_norm=clip_grad_norm,
-        optimizer_in_backward=optimizer_in_backward,
     )
     if not quiet:
         listeners.add(Progress())
@@ -69,15 +83,16 @@ def fit(
     return training
 
 
-def _batches(data: Any, batch_size: int | None, seed: int) -> Batches:
+def _batches(data: Any, batch_size: int | None, shuffle: bool, drop_last: bool, seed: int) -> Batches:
     if isinstance(data, DataLoader):
-        if batch_size is not None:
-            raise ArgumentError(
-                f"fit: batch_size must be left out for a DataLoader, which has its own, got {batch_size}"
-            )
+        given = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last}
+        own = {"batch_size": None, "shuffle": True, "drop_last": False}
+        for name, value in given.items():
+            if value is not own[name]:
+                raise ArgumentError(f"fit: {name} must be left out for a DataLoader, which has its own, got {value!r}")
         return Batches(data, 1, seed=seed)  # the loader's batches are taken as they are
     if batch_size is None:
         raise ArgumentError(
             f"fit: batch_size must be given for anything but a DataLoader, got a {type(data).__name__}"
         )
-    return Batches(data, batch_size, shuffle=True, seed=seed)
+    return Batches(data, batch_size, shuffle=shuffle, drop_last=drop_last, seed=seed)

@@ -10,8 +10,11 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Loss, Module
 from mytorch.train.batches import count_rows
 
+Weight = int | float | Tensor
+"""By what the mean over a batch was divided: a number or a 0-dim tensor."""
 
-def weight_of(loss: Module, prediction: Any, targets: Any) -> int | float | Tensor:
+
+def weight_of(loss: Module, prediction: Any, targets: Any) -> Weight:
     """What a batch counts for when the loss is averaged; a module that is no Loss counts rows."""
     return loss.weight_of(prediction, targets) if isinstance(loss, Loss) else count_rows(targets)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import Buffer, Optimizer, Parameter, Schedule
+from mytorch.train.setup import Setup
 
 
 class Snapshot:
@@ -18,8 +17,8 @@ class Snapshot:
     One is taken at every epoch, into the same memory.
     """
 
-    def __init__(self, held: Sequence[Parameter | Buffer], optimizer: Optimizer, schedule: Schedule | None) -> None:
-        self.held, self.optimizer, self.schedule = held, optimizer, schedule
+    def __init__(self, setup: Setup) -> None:
+        self.held, self.optimizer, self.schedule = setup.tensors, setup.optimizer, setup.schedule
         self._seen: list[Tensor] = []
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}

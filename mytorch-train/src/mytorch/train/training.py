@@ -13,90 +13,120 @@ import torch
 
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, metric_name
 from mytorch.plugins import Hooks
-from mytorch.train.batches import Batches, count_rows
-from mytorch.train.choose_step import TakeStep, choose_step
+from mytorch.train.batches import Batches
+from mytorch.train.choose_step import is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import averages, evaluate, tell_outputs
+from mytorch.train.evaluation import evaluate, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
+from mytorch.train.losses import losses_of
+from mytorch.train.measured import require_measured
+from mytorch.train.position import position_of
+from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
+from mytorch.train.step_in_backward import step_in_backward
 
 Record = dict[str, float]
+PARTS = ("validation", "test")
+"""The parts of the data that a model is judged on and not trained on, in the order of the history's columns."""
 
 
 class Training:
-    """A training in progress: what hooks are told about, and the result when it has ended.
+    """A training in progress: what callbacks are told about, and the result when it has ended.
 
-    net, loss, optimizer, schedule, batches, test, metrics, epochs: what it was given.
-    take_step: takes a step of the eager engine, as the options say.
+    It goes on where the last training with the same optimizer stopped: epochs are numbered on, and so is the order of
+    the batches if the seed is the same. So two trainings of one epoch are one of two.
+
+    setup: what is trained; `net`, `loss`, `optimizer`, `schedule` and `batches` are its parts.
+    epochs: how many more epochs are trained; `epoch` is the number of the one at hand, `last_epoch` that of the last.
+    validation, test: data sets to judge by; callbacks that select look at the validation part unless told otherwise.
     history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
-        "train_error_rate": 0.1, "test_loss": 0.2, "test_error_rate": 0.1}.
+        "train_error_rate": 0.1, "validation_loss": 0.2, "validation_error_rate": 0.1}.
         `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
-    notes: what hooks add to the run's summary, by name, as JSON can hold it.
+    notes: what callbacks add to the run's summary, by name, as JSON can hold it.
     """
 
     def __init__(
         self,
-        net: Module,
-        loss: Module,
-        optimizer: Optimizer,
-        batches: Batches,
+        setup: Setup,
         *,
         epochs: int,
-        schedule: Schedule | None = None,
+        validation: Any = None,
         test: Any = None,
         metrics: Sequence[Metric] = (),
         evaluate_every: int = 1,
         hooks: Hooks | None = None,
         engine: Engine | None = None,
-        clip_grad_norm: float | None = None,
-        optimizer_in_backward: bool = False,
     ) -> None:
-        _require_counts(epochs, evaluate_every, batches)
-        _require_trained(net, optimizer)
+        _require_counts(epochs, evaluate_every, setup.batches)
         _require_different(metrics)
-        self.net, self.loss, self.optimizer, self.schedule = net, loss, optimizer, schedule
-        self.batches, self.test, self.metrics = batches, test, metrics
+        self.setup, self.metrics = setup, metrics
+        self.validation, self.test = validation, test
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
-        self._clip_grad_norm = clip_grad_norm
-        self.take_step: TakeStep = choose_step(optimizer, clip_grad_norm, optimizer_in_backward)
-        if optimizer_in_backward:
-            _require_eager(self.engine)
-        self.epoch = 0
+        _require_taken(self.engine, setup)
+        self._position = position_of(setup.optimizer)
+        self.epoch = self._position.epoch
+        self.last_epoch = self.epoch + epochs
         self.history: list[Record] = []
         self.notes: dict[str, Any] = {}
-        self.tensors = list(dict.fromkeys(held for _, held in net.named_state()))
-        self.watched = [held for held in self.tensors if isinstance(held, Parameter) or all_finite(held.value)]
-        self.order_state = batches.generator.get_state()
-        self._snapshot = Snapshot(self.tensors, optimizer, schedule)
+        self.watched = [held for held in setup.tensors if isinstance(held, Parameter) or all_finite(held.value)]
+        self._start = Snapshot(setup)
+        self._order = setup.batches.generator.get_state()
 
     @property
-    def clip_grad_norm(self) -> float | None:
-        """The bound that every step of the run is taken with; to change it, make another Training."""
-        return self._clip_grad_norm
+    def net(self) -> Module:
+        """The model."""
+        return self.setup.net
+
+    @property
+    def loss(self) -> Module:
+        """The quantity to minimise."""
+        return self.setup.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What updates the model's parameters."""
+        return self.setup.optimizer
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What sets the learning rate, if anything does."""
+        return self.setup.schedule
+
+    @property
+    def batches(self) -> Batches:
+        """The training data, in the order in which it is trained on."""
+        return self.setup.batches
+
+    @property
+    def judged(self) -> dict[str, Any]:
+        """The data sets to judge by, by the name of the part."""
+        return {part: data for part in PARTS if (data := getattr(self, part)) is not None}
 
     @property
     def measured(self) -> list[str]:
         """What a record can hold beside epoch, lr and seconds, in the order of the history's columns."""
         names = ["loss", *map(metric_name, self.metrics)]
-        parts = ["train"] if self.test is None else ["train", "test"]
-        return [f"{part}_{name}" for part in parts for name in names]
+        return [f"{part}_{name}" for part in ("train", *self.judged) for name in names]
 
     def run(self) -> None:
-        """Train. On an error or Ctrl-C, hooks are told and it is raised again; what was trained is kept in `net`.
+        """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
 
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         """
+        if self.schedule is not None and (monitor := self.schedule.monitor) is not None:
+            require_measured(type(self.schedule).__name__, monitor, self.measured)
         input_grad = self.net.input_grad
         self.net.train()
         self.net.zero_grad()
         self.net.input_grad = False
+        self._position.take_up(self.batches.generator)
         try:
             with torch.inference_mode():
                 stop = self.hooks.notify("training_started", run=self)
-                while self.epoch < self.epochs and not stop:
+                while self.epoch < self.last_epoch and not stop:
                     stop = self._epoch()
         except BaseException as error:
             self.hooks.notify("training_failed", run=self, error=error)
@@ -107,43 +137,39 @@ class Training:
         self.hooks.notify("training_ended", run=self)
 
     def _epoch(self) -> bool:
-        """Train on every batch once. True if a hook asked to stop."""
+        """Train on every batch once. True if a callback asked to stop."""
         started = time.perf_counter()
         self.epoch += 1
-        self._snapshot.take()
-        self.order_state = self.batches.generator.get_state()
+        self._start.take()
+        self._order = self.batches.generator.get_state()
         record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
         record["train_loss"], stop = self._batches()
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
-        if self.schedule is not None and self.schedule.interval == "epoch":
-            self.schedule.step()
         record["seconds"] = time.perf_counter() - started
-        if self.epoch % self.evaluate_every == 0 or self.epoch == self.epochs or stop:
+        if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             record |= self._evaluate()
+        self.setup.advance("epoch", record)
         self.history.append(record)
+        self._position.complete(self.epoch, self.batches.generator)
         return self.hooks.notify("epoch_ended", run=self, epoch=self.epoch, record=record) or stop
 
     def _batches(self) -> tuple[float, bool]:
-        """Train on the epoch's batches. Returns the mean loss a row and whether a hook asked to stop."""
-        epoch, listening, averaged = self.epoch, self.hooks.wants("batch_ended"), averages(self.loss)
-        total, rows, stop = 0.0, 0, False
-        with closing(self.engine.steps(self)) as steps:
-            for number, (targets, value) in enumerate(steps, 1):
-                here, amount = count_rows(targets), value.item()
-                if not math.isfinite(amount):
-                    self._not_finite(f"the loss ({amount})", number)
-                total += amount * here if averaged else amount
-                rows += here
-                if listening and self.hooks.notify("batch_ended", run=self, epoch=epoch, batch=number, loss=value):
+        """Train on the epoch's batches. Returns the mean loss and whether a callback asked to stop."""
+        listening, promptly = self.hooks.wants("batch_ended"), self.hooks.wants("batch_ended", promptly=True)
+        losses, number, stop = losses_of(self.loss, self.setup.device), 0, False
+        with closing(self.engine.steps(self.setup, promptly)) as steps:
+            for number, (value, weight) in enumerate(steps, 1):
+                if (seen := losses.add(value, weight)) is not None:
+                    self._not_finite(f"the loss ({seen})", number)
+                if listening and self.hooks.notify(
+                    "batch_ended", run=self, epoch=self.epoch, batch=number, loss=value
+                ):
                     stop = True
                     break
-        return total / rows if rows else math.nan, stop
-
-    def after_batch(self) -> None:
-        """Move a schedule on that counts batches."""
-        if self.schedule is not None and self.schedule.interval == "batch":
-            self.schedule.step()
+        if (seen := losses.look()) is not None:
+            self._not_finite(f"the loss ({seen})", number)
+        return losses.mean(), stop
 
     def _evaluate(self) -> Record:
         results: Record = {}
@@ -151,13 +177,13 @@ class Training:
             tell_outputs(self.metrics, self.loss)
             seen = self.batches.data
             results |= {f"train_{name}": value for name, value in evaluate(self.net, None, seen, self.metrics).items()}
-        if self.test is not None:
-            judged = evaluate(self.net, self.loss, self.test, self.metrics)
-            results |= {f"test_{name}": value for name, value in judged.items()}
+        for part, data in self.judged.items():
+            judged = evaluate(self.net, self.loss, data, self.metrics)
+            results |= {f"{part}_{name}": value for name, value in judged.items()}
         return results
 
     def _not_finite(self, what: str, batch: int) -> None:
-        origin = find_origin(self, self._snapshot, batch)
+        origin = find_origin(self.setup, self._start, self._order, batch)
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"
             seen = batch
@@ -180,15 +206,6 @@ def _require_counts(epochs: int, evaluate_every: int, batches: Batches) -> None:
         raise ArgumentError("Training: data must have at least one batch, got none")
 
 
-def _require_trained(net: Module, optimizer: Optimizer) -> None:
-    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    if not any(id(parameter) in trained for parameter in net.param()):
-        raise ArgumentError(
-            f"Training: optimizer must hold parameters of the net, got none of {type(net).__name__}'s; "
-            f"build it with {type(optimizer).__name__}(net.param(), ...)"
-        )
-
-
 def _require_different(metrics: Sequence[Metric]) -> None:
     names = Counter(["loss", *map(metric_name, metrics)])
     if twice := [name for name, count in names.items() if count > 1]:
@@ -197,9 +214,16 @@ def _require_different(metrics: Sequence[Metric]) -> None:
         )
 
 
-def _require_eager(engine: Engine) -> None:
-    if not isinstance(engine, Eager):
+def _require_taken(engine: Engine, setup: Setup) -> None:
+    """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
+    if isinstance(engine, Eager) or is_plain(setup.step):
+        return
+    if setup.step is step_in_backward:
         raise ArgumentError(
             "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
             'gradients, got engine = "compiled"; leave one of the two out'
         )
+    raise ArgumentError(
+        f"step: must be left out with the compiled engine, which compiles its own, got {name_of(setup.step)}; "
+        'use engine="eager"'
+    )

@@ -1,4 +1,4 @@
-"""The hook plugins that draw the decision boundary of a run whose data have two input columns and classes."""
+"""The callbacks that draw the decision boundary of a run whose data have two input columns and classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mytorch.experiments.figures.decision_boundary import Frame, animate_decision_boundary, draw_decision_boundary
 from mytorch.experiments.figures.plane import Plane, obstacle
 from mytorch.experiments.runs.run_folder import RunFolder
-from mytorch.plugins import hookimpl
+from mytorch.plugins import Callback
 from mytorch.train.callbacks.progress import numbers_of
 
 if TYPE_CHECKING:
@@ -16,29 +16,27 @@ if TYPE_CHECKING:
 
 FRAMES = 60
 """An animation has at most so many, evenly spaced: when there are more, every second goes and the step is doubled."""
-TITLES = ("test_error_rate", "train_error_rate", "test_loss", "train_loss")
+TITLES = ("test_error_rate", "validation_error_rate", "train_error_rate", "test_loss", "validation_loss", "train_loss")
 
 
-class BoundaryFigure:
+class BoundaryFigure(Callback):
     """Draws `decision_boundary.png` when a run ends; nothing if there is no boundary in a plane."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
-    @hookimpl
     def training_ended(self, run: Training) -> None:
         """Draw the boundary of the weights that are kept."""
         data = run.batches.data
         if run.history and obstacle(run.net, data) is None:
             draw_decision_boundary(run.net, data, self.folder.figures / "decision_boundary.png", test=run.test)
 
-    @hookimpl
     def training_failed(self, run: Training) -> None:
         """Draw the boundary of what was trained so far."""
         self.training_ended(run)
 
 
-class BoundaryAnimation:
+class BoundaryAnimation(Callback):
     """Draws `decision_boundary.gif`: the boundary of the random weights, after epochs, and of the weights kept."""
 
     def __init__(self, folder: RunFolder) -> None:
@@ -47,14 +45,12 @@ class BoundaryAnimation:
         self.frames: list[Frame] = []
         self.every = 1
 
-    @hookimpl
     def training_started(self, run: Training) -> None:
         """Look at the random weights."""
         if obstacle(run.net, run.batches.data) is None:
             self.plane = Plane.of(run.batches.data)
-            self.frames, self.every = [("epoch 0", self.plane.margins(run.net))], 1
+            self.frames, self.every = [(f"epoch {run.epoch}", self.plane.margins(run.net))], 1
 
-    @hookimpl
     def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
         """Look at the weights of an epoch, now and then: how many epochs there will be is not known."""
         if self.plane is None or epoch % self.every:
@@ -63,16 +59,15 @@ class BoundaryAnimation:
         if len(self.frames) == FRAMES:
             self.frames, self.every = self.frames[::2], 2 * self.every
 
-    @hookimpl
     def training_ended(self, run: Training) -> None:
         """Add the weights that are kept, and draw."""
         if self.plane is None or not run.history:
             return
-        kept = run.notes.get("best", {}).get("epoch", len(run.history))
-        self.frames.append((f"{_title(kept, run.history[kept - 1])} (kept)", self.plane.margins(run.net)))
+        kept = run.notes.get("best", {}).get("epoch", run.epoch)
+        record = next(record for record in reversed(run.history) if record["epoch"] <= kept)
+        self.frames.append((f"{_title(kept, record)} (kept)", self.plane.margins(run.net)))
         animate_decision_boundary(self.plane, self.frames, self.folder.figures / "decision_boundary.gif")
 
-    @hookimpl
     def training_failed(self, run: Training) -> None:
         """Draw what there is."""
         self.training_ended(run)

@@ -1,7 +1,8 @@
-"""The hook plugin that keeps a run: experiment, history, weights, summary and figures."""
+"""The callback that keeps a run: experiment, history, weights, summary and figures."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure
 from mytorch.experiments.figures.figures import draw_history
 from mytorch.experiments.runs.history_file import HistoryFile
 from mytorch.experiments.runs.run_folder import DATA_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
-from mytorch.plugins import hookimpl
+from mytorch.plugins import Callback
 from mytorch.train.weights import save_model, save_weights
 
 if TYPE_CHECKING:
@@ -26,32 +27,42 @@ CHECKPOINT_SECONDS = 20.0
 """Between epochs, weights are written at most this often, so that a killed process loses little."""
 
 
-class Recorder:
+class Recorder(Callback):
     """Writes everything about one training into its folder, as it happens.
 
-    folder: a folder that was made for the run; or where a new one is made when the training starts, named after the
-        model. What it raises ends the run: one that cannot be written should not go on for hours.
+    folder: where a new folder is made when the training starts, named after the model; a line on stderr says which,
+        and so does `path`. Or a folder that was made for the run.
+    quiet: whether that line is left out.
+    path: the run's folder; None before there is one.
+
+    What it raises ends the run: one that cannot be written should not go on for hours.
 
     Example:
-
-        fit(net, loss, optimizer, data, epochs=5, batch_size=20, hooks=[Recorder("runs")])
+        >>> import tempfile
+        >>> from mytorch.data import Disk
+        >>> from mytorch.experiments import Recorder, load
+        >>> from mytorch.nn import CrossEntropyLoss, Linear, Sequential
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import fit
+        >>> recorder, net = Recorder(tempfile.mkdtemp(), quiet=True), Sequential(Linear(2, 2))
+        >>> options = {"epochs": 2, "batch_size": 20, "callbacks": [recorder], "quiet": True}
+        >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
+        >>> [record["epoch"] for record in load(recorder.path).history]
+        [1, 2]
     """
 
     must_succeed = True
 
-    def __init__(self, folder: RunFolder | str | Path) -> None:
-        self._parent = folder
-        if isinstance(folder, RunFolder):
-            self.folder = folder
+    def __init__(self, folder: RunFolder | str | Path, quiet: bool = False) -> None:
+        self._parent, self._quiet = folder, quiet
+        self.path: Path | None = None
         self._arguments: dict[str, Tensor] = {}
         self._saved = 0.0
 
-    @hookimpl
     def training_started(self, run: Training) -> None:
         """Write what is known, so that a model that cannot be saved fails now and not after hours."""
-        if not isinstance(self._parent, RunFolder):
-            self.folder = RunFolder.create(Path(self._parent), type(run.net).__name__.lower())
-            run.hooks.add(BoundaryFigure(self.folder))
+        self.folder = self._made(run)
+        self.path = self.folder.path
         self._history = HistoryFile(self.folder.path / HISTORY_FILE, ())
         _, self._arguments = describe(run.net)
         save_model(run.net, self.folder.path)
@@ -60,7 +71,16 @@ class Recorder:
         self._history.columns = ["epoch", "lr", "seconds", *run.measured]
         self._summarise(run, "running")
 
-    @hookimpl
+    def _made(self, run: Training) -> RunFolder:
+        """The folder that was given, or a new one, whose figure of the boundary is drawn as well."""
+        if isinstance(self._parent, RunFolder):
+            return self._parent
+        folder = RunFolder.create(Path(self._parent), type(run.net).__name__.lower())
+        run.hooks.add(BoundaryFigure(folder))
+        if not self._quiet:
+            print(f"The run is kept in {folder.path}", file=sys.stderr)
+        return folder
+
     def epoch_ended(self, run: Training, record: Mapping[str, float]) -> None:
         """Add a line to the history and, now and then, keep the weights."""
         self._history.add(record)
@@ -68,7 +88,6 @@ class Recorder:
             save_weights(run.net, self._arguments, self.folder.path)
             self._saved = time.monotonic()
 
-    @hookimpl
     def training_ended(self, run: Training) -> None:
         """Keep the weights and draw the figures."""
         try:
@@ -77,7 +96,6 @@ class Recorder:
             self.training_failed(run, error)
             raise
 
-    @hookimpl
     def training_failed(self, run: Training, error: BaseException) -> None:
         """Keep what was trained so far and say where it lies and why it ended."""
         interrupted = isinstance(error, KeyboardInterrupt)

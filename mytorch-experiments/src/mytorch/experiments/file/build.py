@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,26 +20,26 @@ from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.experiment import Experiment, Spec
 from mytorch.plugins import catalogue, require
 from mytorch.train.batches import Batches
+from mytorch.train.choose_step import choose_step
+from mytorch.train.setup import Setup, TakeStep
 
 
-@dataclass
-class Setup:
+@dataclass(frozen=True)
+class Built:
     """The objects of one experiment, before the first step."""
 
     experiment: Experiment
-    net: Module
-    loss: Module
-    optimizer: Optimizer
-    schedule: Schedule | None
-    batches: Batches
+    setup: Setup
+    """What is trained."""
     test: Any
     metrics: list[Metric]
     callbacks: list[object]
 
 
-def build(experiment: Experiment) -> Setup:
+def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Built:
     """Build everything. The weights are drawn from torch's generator, seeded by the experiment.
 
+    step: a training step of the caller's own, as `fit` takes it.
     Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
     """
     require(experiment.requires)
@@ -52,7 +52,13 @@ def build(experiment: Experiment) -> Setup:
     optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
     schedule = build_schedule(experiment, optimizer, len(batches))
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
-    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics, callbacks)
+    setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
+    return Built(experiment, setup, test, metrics, callbacks)
+
+
+def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., Any] | None = None) -> TakeStep:
+    """The step that the experiment asks for, or the caller's own. Raises ArgumentError for what does not fit."""
+    return choose_step(optimizer, experiment.clip_grad_norm, experiment.optimizer_in_backward, own)
 
 
 def find(key: str, kind: str, name: str) -> Any:

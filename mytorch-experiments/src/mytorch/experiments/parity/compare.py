@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
-from mytorch.experiments.parity.contestant import Contestant, Ours, Torchs
-from mytorch.experiments.parity.lockstep import History, largest_gap, single_steps, train_in_lockstep
+from mytorch.experiments.parity.contestant import Contestant, Ours
+from mytorch.experiments.parity.lockstep import History, largest_gap, single_steps, train_in_lockstep, twin
 
 EPOCH_TOLERANCE = 1e-10
 """In float64, absolute, for the loss and every metric of an epoch."""
@@ -54,7 +54,7 @@ class Comparison:
     """What all seeds of an experiment showed."""
 
     experiment: Experiment
-    setup: Setup
+    built: Built
     seeds: list[SeedResult] = field(default_factory=list)
 
     @property
@@ -101,20 +101,20 @@ def compare(
 def compare_seed(experiment: Experiment, seed: int) -> SeedResult:
     """Compare one seed in three ways."""
     double = _build(experiment, seed, "float64")
-    in_double: list[Contestant] = [Ours(double), Torchs(double)]
+    in_double: list[Contestant] = [Ours(double.setup), twin(double)]
     exact = train_in_lockstep(double, in_double)
     step_gap = single_steps(_build(experiment, seed, "float32"))
     single = _build(experiment, seed, "float32")
     in_single: list[Contestant] = [
-        Ours(single),
-        Torchs(single, fused=False),
-        Torchs(single, "PyTorch fused", fused=True),
+        Ours(single.setup),
+        twin(single, fused=False),
+        twin(single, "PyTorch fused", fused=True),
     ]
     ours, torchs, control = train_in_lockstep(single, in_single)
     return SeedResult(seed, largest_gap(exact[0], exact[1]), step_gap, ours, torchs, control)
 
 
-def _build(experiment: Experiment, seed: int, dtype: str) -> Setup:
+def _build(experiment: Experiment, seed: int, dtype: str) -> Built:
     return build(experiment.model_copy(update={"seed": seed, "dtype": dtype}))
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from mytorch.core import Loss, Module
-from mytorch.experiments.file.build import Setup, schedule_arguments
+from mytorch.core import Loss, Metric, Module
+from mytorch.experiments.errors import ParityError
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
 from mytorch.train.batches import call
-from mytorch.train.choose_step import choose_step
+from mytorch.train.choose_step import is_plain, name_of
 from mytorch.train.evaluation import evaluate
-from mytorch.train.mean_loss import sums, weight_of
+from mytorch.train.mean_loss import Weight, sums, weight_of
+from mytorch.train.setup import Interval, Setup, advance
+from mytorch.train.step_in_backward import step_in_backward
 
 
 class Contestant(Protocol):
@@ -25,37 +27,40 @@ class Contestant(Protocol):
     net: Any
     loss: Any
 
-    def step(self, inputs: Any, targets: Any) -> float:
-        """Take one training step and return the loss."""
+    def step(self, inputs: Any, targets: Any) -> tuple[float, Weight]:
+        """Take one training step. Returns the loss and its weight."""
 
-    def advance(self, interval: str) -> None:
-        """Move the schedule on after a "batch" or an "epoch"."""
+    def advance(self, interval: Interval, record: Mapping[str, float] | None = None) -> None:
+        """Move the schedule on after a "batch", or after an "epoch" with its line of the history."""
 
     def state(self) -> dict[str, Tensor]:
         """Weights and buffers by name."""
 
 
 class Ours:
-    """The experiment as mytorch.train runs it."""
+    """The experiment as mytorch.train runs it. Raises ParityError for a step that PyTorch has no twin of."""
 
     name = "mytorch"
 
     def __init__(self, setup: Setup) -> None:
+        if not (is_plain(setup.step) or setup.step is step_in_backward):
+            raise ParityError(
+                f"parity: step must be one of mytorch.train's, since PyTorch has no twin of another, "
+                f"got {name_of(setup.step)}"
+            )
         self.setup, self.net, self.loss = setup, setup.net, setup.loss
         self.net.train()
         self.net.input_grad = False
-        options = setup.experiment
-        self.take_step = choose_step(setup.optimizer, options.clip_grad_norm, options.optimizer_in_backward)
 
-    def step(self, inputs: Any, targets: Any) -> float:
-        """Take one training step and return the loss."""
+    def step(self, inputs: Any, targets: Any) -> tuple[float, Weight]:
+        """Take one training step. Returns the loss and its weight."""
         with torch.inference_mode():
-            return float(self.take_step(self.net, self.loss, self.setup.optimizer, inputs, targets))
+            value, weight = self.setup.take_step(inputs, targets)
+        return value.item(), weight
 
-    def advance(self, interval: str) -> None:
-        """Move the schedule on after a "batch" or an "epoch"."""
-        if self.setup.schedule is not None and self.setup.schedule.interval == interval:
-            self.setup.schedule.step()
+    def advance(self, interval: Interval, record: Mapping[str, float] | None = None) -> None:
+        """Move the schedule on after a "batch", or after an "epoch" with its line of the history."""
+        self.setup.advance(interval, record)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and buffers by name."""
@@ -63,34 +68,43 @@ class Ours:
 
 
 class Torchs:
-    """The experiment's twin, with torch.nn, autograd and torch.optim.
+    """A setup's twin, with torch.nn, autograd and torch.optim.
 
+    schedule_arguments: what the setup's schedule was built with.
+    clip_grad_norm: the bound to which the setup's step clips.
     fused: which of torch's own kernels update the weights; its own choice if None.
     """
 
-    def __init__(self, setup: Setup, name: str = "PyTorch", *, fused: bool | None = None) -> None:
-        self.name, self.setup = name, setup
+    def __init__(
+        self,
+        setup: Setup,
+        schedule_arguments: Mapping[str, Any],
+        clip_grad_norm: float | None = None,
+        name: str = "PyTorch",
+        *,
+        fused: bool | None = None,
+    ) -> None:
+        self.name, self.setup, self.clip_grad_norm = name, setup, clip_grad_norm
         self.net, self.loss = twin_of(setup.net), twin_of(setup.loss)
         self.optimizer = twin_optimizer(setup.optimizer, setup.schedule, setup.net, self.net, fused=fused)
-        arguments = schedule_arguments(setup.experiment, len(setup.batches))
-        self.schedule = twin_schedule(setup.schedule, self.optimizer, arguments)
+        self.schedule = twin_schedule(setup.schedule, self.optimizer, schedule_arguments)
 
-    def step(self, inputs: Any, targets: Any) -> float:
-        """Take one training step and return the loss."""
+    def step(self, inputs: Any, targets: Any) -> tuple[float, Weight]:
+        """Take one training step. Returns the loss and its weight."""
         prediction = call(self.net, inputs)
         value = self.loss(prediction, targets)
         value.backward()
-        if self.setup.experiment.clip_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.setup.experiment.clip_grad_norm)
+        if self.clip_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(value.detach())
+        return float(value.detach()), weight_of(self.setup.loss, prediction.detach(), targets)
 
-    def advance(self, interval: str) -> None:
-        """Move the schedule on after a "batch" or an "epoch"."""
+    def advance(self, interval: Interval, record: Mapping[str, float] | None = None) -> None:
+        """Move the schedule on after a "batch", or after an "epoch" with its line of the history."""
         ours = self.setup.schedule
-        if ours is not None and ours.interval == interval:
-            self.schedule.step()
+        if ours is not None:
+            advance(self.schedule, ours.interval, ours.monitor, interval, record)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and buffers by name."""
@@ -119,14 +133,12 @@ class _Judging(Loss):
         return weight_of(self.ours, prediction, target)
 
 
-def judge(contestant: Contestant, setup: Setup) -> dict[str, float]:
+def judge(contestant: Contestant, setup: Setup, test: Any, metrics: Sequence[Metric]) -> dict[str, float]:
     """Metrics on the training data, loss and metrics on the test data."""
-    net, loss = (
-        contestant.net,
-        _Judging(setup.loss, contestant.loss.__call__),
-    )  # a method, since a module holds no torch.nn.Module
-    trained = evaluate(net, None, setup.batches.data, setup.metrics) if setup.metrics else {}
-    tested = {} if setup.test is None else evaluate(net, loss, setup.test, setup.metrics)
+    net = contestant.net
+    loss = _Judging(setup.loss, contestant.loss.__call__)  # a method, since a module holds no torch.nn.Module
+    trained = evaluate(net, None, setup.batches.data, metrics) if metrics else {}
+    tested = {} if test is None else evaluate(net, loss, test, metrics)
     return {f"train_{name}": value for name, value in trained.items()} | {
         f"test_{name}": value for name, value in tested.items()
     }

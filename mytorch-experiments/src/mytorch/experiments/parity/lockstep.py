@@ -10,55 +10,64 @@ import torch
 from torch import Tensor
 
 from mytorch.experiments.errors import ParityError
-from mytorch.experiments.file.build import Setup
+from mytorch.experiments.file.build import Built, schedule_arguments
 from mytorch.experiments.parity.contestant import Contestant, Ours, Torchs, judge
-from mytorch.train.batches import count_rows
-from mytorch.train.evaluation import averages
+from mytorch.train.mean_loss import MeanLoss, Weight
 
 History = list[dict[str, float]]
 
 
-def train_in_lockstep(setup: Setup, contestants: Sequence[Contestant]) -> list[History]:
+def train_in_lockstep(built: Built, contestants: Sequence[Contestant]) -> list[History]:
     """Train every contestant through the whole experiment. One history each, as mytorch.train writes it."""
+    setup = built.setup
     histories: list[History] = [[] for _ in contestants]
-    for epoch in range(1, setup.experiment.epochs + 1):
-        totals, rows = [0.0] * len(contestants), 0
+    for epoch in range(1, built.experiment.epochs + 1):
+        means = [MeanLoss(setup.loss) for _ in contestants]
         for inputs, targets in setup.batches:
-            here = count_rows(targets)
-            rows += here
-            for index, value in enumerate(step_each(contestants, inputs, targets)):
-                totals[index] += value * (here if averages(setup.loss) else 1)
-        for contestant, history, total in zip(contestants, histories, totals, strict=True):
-            contestant.advance("epoch")
-            history.append({"epoch": epoch, "train_loss": total / rows, **judge(contestant, setup)})
+            for mean, (value, weight) in zip(means, step_each(contestants, inputs, targets), strict=True):
+                mean.add(value, weight)
+        for contestant, history, mean in zip(contestants, histories, means, strict=True):
+            judged = judge(contestant, setup, built.test, built.metrics)
+            history.append({"epoch": epoch, "train_loss": mean.compute(), **judged})
+            contestant.advance("epoch", history[-1])
     return histories
 
 
-def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> list[float]:
-    """One step of every contestant from one random state. Raises ParityError for a loss that is not finite."""
+def twin(built: Built, name: str = "PyTorch", *, fused: bool | None = None) -> Torchs:
+    """The twin of what an experiment built."""
+    arguments = schedule_arguments(built.experiment, len(built.setup.batches))
+    return Torchs(built.setup, arguments, built.experiment.clip_grad_norm, name, fused=fused)
+
+
+def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> list[tuple[float, Weight]]:
+    """One step of every contestant from one random state: the loss and the weight of each.
+
+    Raises ParityError for a loss that is not finite.
+    """
     state = torch.get_rng_state()
-    values = []
+    results = []
     for contestant in contestants:
         torch.set_rng_state(state)
-        values.append(contestant.step(inputs, targets))
+        results.append(contestant.step(inputs, targets))
         contestant.advance("batch")
-    if not all(map(math.isfinite, values)):
-        shown = ", ".join(f"{c.name} {v}" for c, v in zip(contestants, values, strict=True))
+    if not all(math.isfinite(value) or weight == 0 for value, weight in results):
+        shown = ", ".join(f"{c.name} {v}" for c, (v, _) in zip(contestants, results, strict=True))
         raise ParityError(f"parity: losses must stay finite to be compared, got {shown}; choose a lower learning rate")
-    return values
+    return results
 
 
-def single_steps(setup: Setup) -> float:
+def single_steps(built: Built) -> float:
     """The largest relative difference after one step from equal weights, over every step of the experiment.
 
     Compared are the loss and, tensor by tensor in the 2-norm, all weights and buffers.
     """
-    ours, torchs = Ours(setup), Torchs(setup)
+    setup = built.setup
+    ours, torchs = Ours(setup), twin(built)
     worst = 0.0
-    for _ in range(setup.experiment.epochs):
+    for _ in range(built.experiment.epochs):
         for inputs, targets in setup.batches:
             torchs.copy_from(ours)
-            mine, theirs = step_each([ours, torchs], inputs, targets)
+            (mine, _), (theirs, _) = step_each([ours, torchs], inputs, targets)
             state = torchs.state()
             differences = [relative_difference(value, state[name]) for name, value in ours.state().items()]
             worst = max(worst, gap(mine, theirs) / max(abs(theirs), 1e-30), *differences)

@@ -62,7 +62,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
 
 def _draw_data(comparison: Comparison, folder: Path) -> Iterable[tuple[Path, str]]:
     """Let the data set draw itself, if it can; one that was wrapped is looked for inside."""
-    data = comparison.setup.batches.data
+    data = comparison.built.setup.batches.data
     while not hasattr(data, "plot"):
         data = getattr(data, "data", None)
         if data is None or isinstance(data, Tensor):  # the rows themselves

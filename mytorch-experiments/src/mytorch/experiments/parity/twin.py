@@ -141,7 +141,7 @@ def twin_optimizer(
     return built
 
 
-def twin_schedule(schedule: Schedule | None, optimizer: torch.optim.Optimizer, arguments: dict[str, Any]) -> Any:
+def twin_schedule(schedule: Schedule | None, optimizer: torch.optim.Optimizer, arguments: Mapping[str, Any]) -> Any:
     """The torch.optim.lr_scheduler of the same name, or None without a schedule."""
     if schedule is None:
         return None

@@ -13,13 +13,14 @@ from torch import Tensor
 from mytorch.core import Module, MytorchError, Parameter, describe, fetch
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import (
-    Setup,
+    Built,
     build_callbacks,
     build_data,
     build_metrics,
     build_model,
     build_part,
     build_schedule,
+    build_step,
     check_schedule,
     default_dtype,
     threads,
@@ -31,6 +32,7 @@ from mytorch.plugins import Hooks, require
 from mytorch.train.batches import Batches
 from mytorch.train.callbacks.monitor import Monitor
 from mytorch.train.evaluation import evaluate, predict
+from mytorch.train.setup import Setup
 
 ROWS = 32
 """Rows of the batch that is tried, at most."""
@@ -49,18 +51,18 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
     problems: list[str] = []
     with threads(experiment.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
-        setup = _build(experiment, problems)
-        if setup is not None:
+        built = _build(experiment, problems)
+        if built is not None:
             with _collecting(problems):
-                _try(setup)
-    if problems or setup is None:
+                _try(built)
+    if problems or built is None:
         raise ExperimentError("\n".join(problems))
-    return f"{experiment.name}: {_tell(setup)}"
+    return f"{experiment.name}: {_tell(built)}"
 
 
-def _build(experiment: Experiment, problems: list[str]) -> Setup | None:
+def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     """All parts, or None with what each of them says is wrong."""
-    train = test = net = loss = optimizer = schedule = None
+    train = test = net = loss = optimizer = schedule = setup = None
     metrics, callbacks = [], []
     with _collecting(problems):
         train, test = build_data(experiment)
@@ -83,7 +85,9 @@ def _build(experiment: Experiment, problems: list[str]) -> Setup | None:
         callbacks = build_callbacks(experiment)
     if problems or net is None or loss is None or optimizer is None or batches is None:
         return None
-    return Setup(experiment, net, loss, optimizer, schedule, batches, test, metrics, callbacks)
+    with _collecting(problems):
+        setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer))
+    return None if setup is None else Built(experiment, setup, test, metrics, callbacks)
 
 
 def _parameters(net: Module | None) -> list[Parameter]:
@@ -91,29 +95,30 @@ def _parameters(net: Module | None) -> list[Parameter]:
     return [Parameter(torch.zeros(()))] if net is None else net.param()
 
 
-def _try(setup: Setup) -> None:
+def _try(built: Built) -> None:
     """Send a small batch through everything that a run does. Raises whatever goes wrong."""
+    setup, experiment = built.setup, built.experiment
     net, data = setup.net, setup.batches.data
     describe(net)
-    training = start(setup, Hooks())
-    for callback in setup.callbacks:
+    training = start(built, Hooks())
+    for callback in built.callbacks:
         if isinstance(monitor := getattr(callback, "monitor", None), Monitor):
             monitor.start(training)
-    inputs, targets = fetch(data, torch.arange(min(ROWS, setup.experiment.batch_size, len(data))))
+    inputs, targets = fetch(data, torch.arange(min(ROWS, experiment.batch_size, len(data))))
     with torch.inference_mode():
         _require_outputs(setup, predict(net.eval(), inputs))
-    evaluate(net, setup.loss, _Batch(data, inputs, targets), setup.metrics)
+    evaluate(net, setup.loss, _Batch(data, inputs, targets), built.metrics)
     net.train()
     net.input_grad = False
     with torch.inference_mode():
-        value = training.take_step(net, setup.loss, setup.optimizer, inputs, targets)
+        value, _ = setup.take_step(inputs, targets)
     if not value.isfinite():
         raise ExperimentError(
             f"loss: must be finite at the first step, got {value.item()}; "
             "data.standardize = true or another initialization usually helps"
         )
-    if setup.test is not None:
-        evaluate(net, setup.loss, _Batch(setup.test, *fetch(setup.test, torch.arange(min(ROWS, len(setup.test))))))
+    if (test := built.test) is not None:
+        evaluate(net, setup.loss, _Batch(test, *fetch(test, torch.arange(min(ROWS, len(test))))))
 
 
 def _require_outputs(setup: Setup, outputs: Any) -> None:
@@ -151,9 +156,9 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         problems.append("\n".join([text, *(f"  {note}" for note in getattr(error, "__notes__", ()))]))
 
 
-def _tell(setup: Setup) -> str:
-    experiment, data = setup.experiment, setup.batches.data
-    rows = f"{len(data)} rows" + ("" if setup.test is None else f" and {len(setup.test)} for the test")
+def _tell(built: Built) -> str:
+    experiment, setup, data = built.experiment, built.setup, built.setup.batches.data
+    rows = f"{len(data)} rows" + ("" if built.test is None else f" and {len(built.test)} for the test")
     columns, classes = getattr(data, "columns", ()), getattr(data, "classes", None)
     target = ((getattr(data, "preparation", None) or {}).get("table") or {}).get("target", {}).get("name")
     wanted = f"classes {_list(classes)}" if classes else f"numbers of {target}" if target else "numbers"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mytorch.experiments.callbacks.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.experiments.callbacks.recorder import Recorder
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.figures.plane import obstacle
-from mytorch.experiments.file.build import Setup, build, threads
+from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.runs.run import Run, load
@@ -20,33 +20,33 @@ from mytorch.train.callbacks.progress import Progress
 from mytorch.train.engine import make_engine
 from mytorch.train.training import Training
 
-if TYPE_CHECKING:
-    pass
-
 
 def train_experiment(
     source: str | Path | Mapping[str, Any] | Experiment,
     overrides: Mapping[str, Any] | None = None,
     *,
     output: str | Path = "runs",
-    hooks: Iterable[object] = (),
+    callbacks: Iterable[object] = (),
+    step: Callable[..., Any] | None = None,
     quiet: bool = False,
     trace_hooks: Callable[[str], object] | None = None,
 ) -> Run:
     """Train an experiment, given by name, file or dict, and keep the run in a new folder below `output`.
 
     overrides: values by dotted key, such as {"optimizer.lr": 0.05}.
+    callbacks: what takes part in this run beside the experiment's own callbacks, as `fit` takes them.
+    step: a training step of your own, as `fit` takes it; the experiment's file does not tell of it.
     trace_hooks: is given a line for each call of a hook: which, whose, how long, and what it raised.
     Raises ExperimentError and its kin before anything is written, NotFiniteError and KeyboardInterrupt after
     what was trained is saved.
     """
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
-        listeners = Hooks(hooks, trace=trace_hooks)
-        setup, text = build(experiment), to_toml(experiment)
-        for callback in setup.callbacks:
+        listeners = Hooks(callbacks, trace=trace_hooks)
+        built, text = build(experiment, step), to_toml(experiment)
+        for callback in built.callbacks:
             listeners.add(callback)
-        training = start(setup, listeners, quiet)
+        training = start(built, listeners, quiet)
         if experiment.animate and (found := obstacle(training.net, training.batches.data)):
             raise ExperimentError(f"animate: must be left out unless data have two columns and classes, got {found}")
         folder = RunFolder.create(Path(output), experiment.name)
@@ -61,20 +61,14 @@ def train_experiment(
     return load(folder.path)
 
 
-def start(setup: Setup, hooks: Hooks, quiet: bool = True) -> Training:
+def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
     """The training of what was built, not yet begun."""
     return Training(
-        setup.net,
-        setup.loss,
-        setup.optimizer,
-        setup.batches,
-        epochs=setup.experiment.epochs,
-        schedule=setup.schedule,
-        test=setup.test,
-        metrics=setup.metrics,
-        evaluate_every=setup.experiment.evaluate_every,
+        built.setup,
+        epochs=built.experiment.epochs,
+        test=built.test,
+        metrics=built.metrics,
+        evaluate_every=built.experiment.evaluate_every,
         hooks=hooks,
-        engine=make_engine(setup.experiment.engine, quiet),
-        clip_grad_norm=setup.experiment.clip_grad_norm,
-        optimizer_in_backward=setup.experiment.optimizer_in_backward,
+        engine=make_engine(built.experiment.engine, quiet),
     )

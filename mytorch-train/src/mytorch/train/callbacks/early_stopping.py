@@ -6,36 +6,47 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mytorch.core import ArgumentError
-from mytorch.plugins import StopTraining, hookimpl
+from mytorch.plugins import Callback, StopTraining
 from mytorch.train.callbacks.monitor import Monitor
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
 
 
-class EarlyStopping:
+class EarlyStopping(Callback):
     """End the run when a number of the history has not become better for some time.
 
-    monitor: the number, such as "test_loss" or "train_accuracy"; a metric says whether higher is better.
+    monitor: the number, such as "validation_loss" or "train_accuracy"; a metric says whether higher is better.
     patience: so many evaluations in a row may be no better; epochs between them do not count.
     min_delta: by how much a value must be better to count.
     Raises ArgumentError for arguments out of range and, before the first step, if the run does not measure `monitor`.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.data import Disk
+        >>> from mytorch.nn import CrossEntropyLoss, Linear, Sequential
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import EarlyStopping, fit
+        >>> net, data = Sequential(Linear(2, 2)), Disk(100)
+        >>> options = {"epochs": 50, "batch_size": 20, "validation": data, "quiet": True}
+        >>> stop = EarlyStopping(patience=1, min_delta=10.0)
+        >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), callbacks=[stop], **options)
+        >>> len(training.history)
+        2
     """
 
     must_succeed = True
 
-    def __init__(self, monitor: str = "test_loss", patience: int = 10, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: str = "validation_loss", patience: int = 10, min_delta: float = 0.0) -> None:
         if type(patience) is not int or patience < 1:
             raise ArgumentError(f"EarlyStopping: patience must be a whole number of at least 1, got {patience!r}")
         self.monitor, self.patience, self.waited = Monitor(self, monitor, min_delta), patience, 0
 
-    @hookimpl
     def training_started(self, run: Training) -> None:
         """Begin anew."""
         self.monitor.start(run)
         self.waited = 0
 
-    @hookimpl
     def epoch_ended(self, epoch: int, record: Mapping[str, float]) -> None:
         """Count the evaluations without a better value. Raises StopTraining, with the reason, after too many."""
         improved = self.monitor.improved(epoch, record)

@@ -7,47 +7,57 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mytorch.plugins import hookimpl
+from mytorch.plugins import Callback, hookimpl
 from mytorch.train.callbacks.monitor import Monitor
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
 
 
-class KeepBest:
+class KeepBest(Callback):
     """When the run ends, in whatever way, give the net the parameters and buffers of its best epoch back.
 
-    monitor: the number of the history that says which epoch is the best, such as "test_loss" or "train_accuracy";
-        a metric says whether higher is better, and of equal values the first counts.
+    monitor: the number of the history that says which epoch is the best, such as "validation_loss" or
+        "train_accuracy"; a metric says whether higher is better, and of equal values the first counts.
     Raises ArgumentError, before the first step, if the run does not measure `monitor`.
 
     It holds one copy of the weights. The optimizer's state is not put back. Which epoch it was stands in the run's
-    summary: {"best": {"epoch": 7, "monitor": "test_loss", "value": 0.1}}.
+    summary: {"best": {"epoch": 7, "monitor": "validation_loss", "value": 0.1}}.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.data import Disk
+        >>> from mytorch.nn import CrossEntropyLoss, Linear, Sequential
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import KeepBest, fit
+        >>> net, data = Sequential(Linear(2, 2)), Disk(100)
+        >>> options = {"epochs": 3, "batch_size": 20, "validation": data, "quiet": True}
+        >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), data, callbacks=[KeepBest()], **options)
+        >>> sorted(training.notes["best"])
+        ['epoch', 'monitor', 'value']
     """
 
     must_succeed = True
 
-    def __init__(self, monitor: str = "test_loss") -> None:
+    def __init__(self, monitor: str = "validation_loss") -> None:
         self.monitor = Monitor(self, monitor)
         self.values: list[Tensor] = []
 
-    @hookimpl
     def training_started(self, run: Training) -> None:
         """Begin anew."""
         self.monitor.start(run)
         self.values = []
 
-    @hookimpl
     def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
         """Copy the weights if they are the best so far."""
         if self.monitor.improved(epoch, record):
-            self.values = [held.value.clone() for held in run.tensors]
+            self.values = [held.value.clone() for held in run.setup.tensors]
             run.notes["best"] = {"epoch": epoch, "monitor": self.monitor.name, "value": self.monitor.best}
 
     @hookimpl(tryfirst=True)  # the recorder saves what is there then
     def training_ended(self, run: Training) -> None:
         """Put the best weights back."""
-        for held, value in zip(run.tensors, self.values, strict=False):
+        for held, value in zip(run.setup.tensors, self.values, strict=False):
             held.value.copy_(value)
         self.values = []
 

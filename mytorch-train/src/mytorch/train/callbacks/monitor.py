@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mytorch.core import ArgumentError, metric_name
+from mytorch.train.measured import require_measured
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
@@ -24,7 +25,7 @@ class Monitor:
     def __init__(self, owner: object, name: str, min_delta: float = 0.0) -> None:
         self.owner, self.name, self.min_delta = type(owner).__name__, name, min_delta
         if not isinstance(name, str):
-            raise ArgumentError(f'{self.owner}: monitor must be a name such as "test_loss", got {name!r}')
+            raise ArgumentError(f'{self.owner}: monitor must be a name such as "validation_loss", got {name!r}')
         if isinstance(min_delta, bool) or not isinstance(min_delta, int | float) or not 0 <= min_delta < math.inf:
             raise ArgumentError(f"{self.owner}: min_delta must be a number of at least 0, got {min_delta!r}")
         self.best: float | None = None
@@ -32,12 +33,8 @@ class Monitor:
 
     def start(self, run: Training) -> None:
         """Forget what another run brought. Raises ArgumentError if this one does not measure the number."""
-        if self.name not in run.measured:
-            hint = "; without test data there is no test" if run.test is None and self.name.startswith("test_") else ""
-            raise ArgumentError(
-                f"{self.owner}: monitor must be one of {', '.join(run.measured)}, got {self.name!r}{hint}"
-            )
-        quantity = self.name.removeprefix("train_").removeprefix("test_")
+        require_measured(self.owner, self.name, run.measured)
+        quantity = self.name.partition("_")[2]
         metric = next((metric for metric in run.metrics if metric_name(metric) == quantity), None)
         self.higher_is_better = metric is not None and self._direction(metric)
         self.best = self.epoch = None

@@ -1,4 +1,4 @@
-"""The hook plugin that shows progress: a live bar on a terminal, plain lines elsewhere."""
+"""The callback that shows progress: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from mytorch.plugins import hookimpl
+from mytorch.plugins import Callback
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ BATCH_SECONDS = 0.2
 """The bar moves within an epoch at most this often."""
 
 
-class Progress:
+class Progress(Callback):
     """Shows loss, metrics and the remaining time of one training."""
 
     may_lag = True  # a bar may be a few batches late
@@ -46,16 +46,14 @@ class Progress:
         self._numbers = Text()
         self._moved = 0.0
 
-    @hookimpl
     def training_started(self, run: Training) -> None:
         """Open the bar."""
         if not self.console.is_terminal:
             return
-        self._task = self._bar.add_task("epoch", total=run.epochs)
+        self._task = self._bar.add_task("epoch", total=run.last_epoch, completed=run.epoch)
         self._live = Live(Group(self._bar, self._numbers), console=self.console)  # two lines, to fit 80 columns
         self._live.start()
 
-    @hookimpl
     def batch_ended(self, run: Training, epoch: int, batch: int, loss: Tensor) -> None:
         """Move the bar within a long epoch."""
         if self._live is None or time.monotonic() - self._moved < BATCH_SECONDS:
@@ -64,24 +62,21 @@ class Progress:
         done = epoch - 1 + batch / max(1, len(run.batches))
         self._show(done, f"loss {loss.item():.4g}")
 
-    @hookimpl
     def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
         """Show the numbers of the epoch."""
         if self._live is not None:
             self._moved = time.monotonic()
             self._show(epoch, numbers_of(record))
-        elif epoch % -(-run.epochs // LINES) == 0 or epoch == run.epochs:
-            line = f"epoch {epoch:>{len(str(run.epochs))}}/{run.epochs}  {numbers_of(record)}"
+        elif epoch % -(-run.epochs // LINES) == 0 or epoch == run.last_epoch:
+            line = f"epoch {epoch:>{len(str(run.last_epoch))}}/{run.last_epoch}  {numbers_of(record)}"
             self.console.print(line, highlight=False, soft_wrap=True)
 
-    @hookimpl
     def training_ended(self, run: Training) -> None:
         """Close the bar, and say why the run ended early if it did."""
         self._close()
         if run.hooks.stopped is not None:
             self.console.print(run.hooks.stopped, highlight=False, markup=False, soft_wrap=True)
 
-    @hookimpl
     def training_failed(self) -> None:
         """Close the bar."""
         self._close()
@@ -98,5 +93,5 @@ class Progress:
 
 def numbers_of(record: Mapping[str, float]) -> str:
     """The loss and metrics of a record in one line."""
-    shown = [(name, value) for name, value in record.items() if name.startswith(("train_", "test_"))]
+    shown = [(name, value) for name, value in record.items() if name.startswith(("train_", "validation_", "test_"))]
     return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,22 +16,19 @@ from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Program, difference, make_program
 from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.settled import settled, settled_settings
-from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings
+from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, stacked
 from mytorch.train.compiled.warning import EngineWarning
-
-if TYPE_CHECKING:
-    from mytorch.train.training import Training
+from mytorch.train.engine import Taken
+from mytorch.train.setup import Setup
 
 SHAPES = 4
 """At most so many shapes of batches are compiled; batches of others are trained on eagerly."""
 COMPILED = 8
-"""At most so many steps are compiled in one run, or a hook that changes a setting at every batch would stop it."""
+"""At most so many steps are compiled in one run, or a callback that changes a setting at every batch would stop it."""
 LARGEST = 1_000_000
 """At most so many parameters and numbers of optimizer state: to write them all anew costs more than calls save."""
 STREAK = 3
 """A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
-
-Step = tuple[Any, Tensor]
 
 
 class Compiled:
@@ -53,82 +50,86 @@ class Compiled:
         self._ahead: tuple[Carry, list[Tensor]] | None = None  # values that are newer than the model's
         self._prompt = False
 
-    def steps(self, training: Training) -> Generator[Step, None, None]:
+    def steps(self, setup: Setup, promptly: bool = False) -> Taken:
         """Take the steps of an epoch, a group of batches at a time."""
-        self._prompt = training.hooks.wants("batch_ended", promptly=True)
-        self._forget_if_changed(training)
+        self._prompt = promptly
+        self._forget_if_changed(setup)
         group: list[Batch] = []
         kind: Any = None
         try:
-            for batch in training.batches:
+            for batch in setup.batches:
                 if (now := kind_of(batch)) != kind and group:
-                    yield from self._eagerly(training, group)
+                    yield from self._eagerly(setup, group)
                     group = []
                 kind, self._streak = now, self._streak + 1 if now == kind else 1
                 group.append(batch)
                 program = self.programs.get(kind)
                 if program is None or self.refused:
-                    yield from self._eagerly(training, group)
-                    self._consider(training, batch, kind)
+                    yield from self._eagerly(setup, group)
+                    self._consider(setup, batch, kind)
                 elif len(group) == program.steps:
-                    yield from self._take(training, program, group)
+                    yield from self._take(setup, program, group)
                 else:
                     continue
                 group = []
-            yield from self._eagerly(training, group)
+            yield from self._eagerly(setup, group)
         finally:
             self._write_back()
 
     # Ways to take steps
 
-    def _eagerly(self, training: Training, group: Sequence[Batch]) -> Generator[Step, None, None]:
+    def _eagerly(self, setup: Setup, group: Sequence[Batch]) -> Taken:
         self._write_back()
         for inputs, targets in group:
-            value = training.take_step(training.net, training.loss, training.optimizer, inputs, targets)
-            training.after_batch()
-            yield targets, value
+            result = setup.take_step(inputs, targets)
+            setup.advance("batch")
+            yield result
 
-    def _take(self, training: Training, program: Program, group: list[Batch]) -> Generator[Step, None, None]:
-        if self._prompt and settled_settings(training.optimizer, program.recipe.settings) != self._settled[-1]:
-            self._forget_if_changed(training)
-            yield from self._eagerly(training, group)
+    def _take(self, setup: Setup, program: Program, group: list[Batch]) -> Taken:
+        if self._prompt and settled_settings(setup.optimizer, program.recipe.settings) != self._settled[-1]:
+            self._forget_if_changed(setup)
+            yield from self._eagerly(setup, group)
         elif not program.checked:
-            yield from self._check(training, program, group)
+            yield from self._check(setup, program, group)
         else:
             carry = program.recipe.carry
             flats = carry.gather() if self._ahead is None else self._ahead[1]
-            flats, losses = program.run(flats, settings_of(training, program), leaves_of(group))
+            flats, losses, weights = program.run(flats, settings_of(setup, program), leaves_of(group))
             self._ahead = carry, flats
             if self._prompt or not math.isfinite(sum(losses.tolist())):
                 self._write_back()
-            yield from zip((targets for _, targets in group), losses.unbind(), strict=True)
+            yield from zip(losses.unbind(), weights.tolist(), strict=True)
 
-    def _check(self, training: Training, program: Program, group: list[Batch]) -> Generator[Step, None, None]:
+    def _check(self, setup: Setup, program: Program, group: list[Batch]) -> Taken:
         """Take steps both ways and go on with the eager results, whatever comes out."""
         self._write_back()
-        carry, schedule = program.recipe.carry, training.schedule
+        carry, schedule = program.recipe.carry, setup.schedule
         before, random = carry.gather(), torch.get_rng_state()
         at = schedule.state_dict() if schedule else None
-        settings, leaves = settings_of(training, program), leaves_of(group)
+        settings, leaves = settings_of(setup, program), leaves_of(group)
         try:
-            found, losses = program.run(carry.gather(), settings, leaves)
+            flats, losses, weights = program.run(carry.gather(), settings, leaves)
+            found = [*flats, losses, weights]
         except Exception as error:
             self._refuse(reason_of(error))
-            found, losses = before, torch.zeros(len(group))
+            found = []
         torch.set_rng_state(random)
         if schedule is not None and at is not None:
             schedule.load_state_dict(at)
-        taken = list(self._eagerly(training, group))
-        expected = torch.stack([value for _, value in taken])
-        wrong = difference([*before, torch.zeros_like(expected)], [*found, losses], [*carry.gather(), expected])
+        taken = list(self._eagerly(setup, group))
+        if self.refused:
+            yield from taken
+            return
+        expected = [torch.stack([value for value, _ in taken]), stacked([weight for _, weight in taken])]
+        wrong = difference([*before, *map(torch.zeros_like, expected)], found, [*carry.gather(), *expected])
         program.checked = wrong is None
-        if wrong is not None and not self.refused:
+        if wrong is not None:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
         yield from taken
 
     # What is compiled
 
-    def _consider(self, training: Training, batch: Batch, kind: Any) -> None:
+    def _consider(self, setup: Setup, batch: Batch, kind: Any) -> None:
         """Make a program for batches of this kind if it is worth it."""
         self._first = self._first or kind
         worth = kind == self._first or self._streak >= STREAK
@@ -141,44 +142,44 @@ class Compiled:
             return
         self._made += 1
         try:
-            carry = Carry(training.net, training.loss, training.optimizer)
+            carry = Carry(setup.net, setup.loss, setup.optimizer)
             if carry.size > LARGEST:
                 self._refuse(
                     f"eager steps are faster for a model of this size, {carry.size:,} parameters and numbers of "
                     f"optimizer state where {LARGEST:,} are the limit"
                 )
             else:
-                self.programs[kind] = self._make(training, batch, carry)
+                self.programs[kind] = self._make(setup, batch, carry)
         except Exception as error:
             self._refuse(reason_of(error))
 
-    def _make(self, training: Training, batch: Batch, carry: Carry) -> Program:
-        net, loss, optimizer = training.net, training.loss, training.optimizer
+    def _make(self, setup: Setup, batch: Batch, carry: Carry) -> Program:
+        net, loss, optimizer = setup.net, setup.loss, setup.optimizer
         leaves, structure = pytree.tree_flatten(batch)
         require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
-        changing = changing_settings(optimizer, training.schedule)
-        recipe = Recipe(net, loss, optimizer, carry, changing, structure, training.clip_grad_norm)
-        self._settled = self._now(training, changing)
-        return make_program(recipe, lambda most: self._steps_a_call(training, most), leaves, self.say)
+        changing = changing_settings(optimizer, setup.schedule)
+        recipe = Recipe(net, loss, optimizer, carry, changing, structure, setup.step)
+        self._settled = self._now(setup, changing)
+        return make_program(recipe, lambda most: self._steps_a_call(setup, most), leaves, self.say)
 
-    def _steps_a_call(self, training: Training, most: int) -> int:
+    def _steps_a_call(self, setup: Setup, most: int) -> int:
         if self._prompt:
-            self.say("a hook listens to every batch: one training step a call")
+            self.say("a callback listens to every batch: one training step a call")
             return 1
-        batches = training.batches
+        batches = setup.batches
         return steps_a_call(batches.rows // batches.batch_size if batches.replayable else len(batches), most)
 
-    def _forget_if_changed(self, training: Training) -> None:
+    def _forget_if_changed(self, setup: Setup) -> None:
         """Let go of compiled steps of a model that has become another since, such as one with frozen layers."""
         if not self.programs:
             return
-        if self._now(training, changing_settings(training.optimizer, training.schedule)) != self._settled:
+        if self._now(setup, changing_settings(setup.optimizer, setup.schedule)) != self._settled:
             self.programs.clear()
 
-    def _now(self, training: Training, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
-        optimizer = training.optimizer
-        of_model = settled(training.net, training.loss, optimizer)
-        return *of_model, training.clip_grad_norm, settled_settings(optimizer, changing)
+    def _now(self, setup: Setup, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
+        optimizer = setup.optimizer
+        of_model = settled(setup.net, setup.loss, optimizer)
+        return *of_model, setup.step, settled_settings(optimizer, changing)
 
     def _refuse(self, reason: str) -> None:
         self.refused = True
@@ -208,12 +209,12 @@ def leaves_of(group: Sequence[Batch]) -> list[Tensor]:
     return [torch.stack(leaves).contiguous() for leaves in zip(*batches, strict=True)]
 
 
-def settings_of(training: Training, program: Program) -> Tensor:
+def settings_of(setup: Setup, program: Program) -> Tensor:
     """The settings of each step of a call, as the schedule moves on."""
-    rows, groups = [], training.optimizer.param_groups
+    rows, groups = [], setup.optimizer.param_groups
     for _ in range(program.steps):
         rows.append([float(groups[number][name]) for number, name in program.recipe.settings])
-        training.after_batch()
+        setup.advance("batch")
     return torch.tensor(rows, dtype=torch.float64).reshape(program.steps, len(program.recipe.settings))
 
 

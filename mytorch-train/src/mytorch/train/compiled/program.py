@@ -32,10 +32,12 @@ class Program:
     checked: bool = False
     """Whether its results were found equal to those of eager steps."""
 
-    def run(self, flats: Sequence[Tensor], settings: Tensor, leaves: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """The new flat tensors and the losses."""
-        *flats, losses = self.loader.run([*flats, settings, *leaves])
-        return list(flats), losses
+    def run(
+        self, flats: Sequence[Tensor], settings: Tensor, leaves: Sequence[Tensor]
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """The new flat tensors, the losses and their weights."""
+        *flats, losses, weights = self.loader.run([*flats, settings, *leaves])
+        return list(flats), losses, weights
 
 
 def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Sequence[Tensor], say: Any) -> Program:

@@ -18,6 +18,8 @@ from torch.utils import _pytree as pytree
 
 from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule
 from mytorch.train.compiled.carry import Carry, Slot
+from mytorch.train.mean_loss import Weight
+from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 
 
@@ -30,7 +32,7 @@ class Recipe:
     """A training step as a function of tensors.
 
     It takes the flat tensors of `carry`, the settings (steps, count of them) in float64, and each tensor of the
-    batches with a leading axis of steps; it returns the new flat tensors and the losses (steps,).
+    batches with a leading axis of steps; it returns the new flat tensors, and the losses and their weights (steps,).
     """
 
     net: Module
@@ -41,25 +43,27 @@ class Recipe:
     """Group and name of each setting that may change from step to step."""
     structure: Any
     """How the tensors of a batch make up (inputs, targets)."""
-    clip_grad_norm: float | None = None
-    """As `step` takes it."""
+    step: TakeStep = step
+    """Takes a step."""
 
     def call(self, steps: int, *tensors: Tensor) -> list[Tensor]:
         """Take so many steps."""
         count = len(self.carry.parts)
         flats, settings, leaves = tensors[:count], tensors[count], tensors[count + 1 :]
-        losses = []
+        losses, weights = [], []
         with self._placed(self.carry.split(flats)) as optimizer:
             for number in range(steps):
                 given = {place: settings[number, index].clone() for index, place in enumerate(self.settings)}
                 for (group, name), value in given.items():
                     optimizer.param_groups[group][name] = value
                 inputs, targets = pytree.tree_unflatten([leaf[number] for leaf in leaves], self.structure)
-                losses.append(step(self.net, self.loss, optimizer, inputs, targets, self.clip_grad_norm))
+                value, weight = self.step(self.net, self.loss, optimizer, inputs, targets)
+                losses.append(value)
+                weights.append(weight)
                 self._require_same_settings(optimizer, given)
             self._require_same_state(optimizer)
             values = {slot: _unchanged_in_kind(slot, slot.tensor(optimizer), self.carry) for slot in self.carry.slots}
-            return [*self.carry.join(values), torch.stack(losses)]
+            return [*self.carry.join(values), torch.stack(losses), stacked(weights)]
 
     @contextmanager
     def _placed(self, values: dict[Slot, Tensor]) -> Iterator[Optimizer]:
@@ -101,6 +105,13 @@ class Recipe:
                         f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on, "
                         f"got {value!r} after {was!r}; keep a count as a 0-dim tensor"
                     )
+
+
+def stacked(weights: Sequence[Weight]) -> Tensor:
+    """The weights of several batches as one tensor of float64."""
+    return torch.stack(
+        [w.double() if isinstance(w, Tensor) else torch.full((), w, dtype=torch.float64) for w in weights]
+    )
 
 
 def _twin(optimizer: Optimizer) -> Optimizer:

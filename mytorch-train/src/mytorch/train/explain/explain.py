@@ -46,7 +46,7 @@ def _watched(net: Module, loss: Module, x: Any, t: Any) -> tuple[float, tuple[St
     inside_loss = ((f"{LOSS}.{path}" if path else LOSS, module) for path, module in loss.named_modules())
     try:
         with intercept(tree.once([*net.named_modules(), *inside_loss]), recorder.around):
-            value = gradients(net, loss, x, t)
+            value, _ = gradients(net, loss, x, t)
     except Exception as error:
         add_path(error, net)
         raise

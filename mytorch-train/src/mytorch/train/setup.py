@@ -1,0 +1,111 @@
+"""What a training consists of, written out once: the parts that every way to take its steps shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter, Schedule
+from mytorch.train.batches import Batches
+from mytorch.train.mean_loss import Weight
+from mytorch.train.step import step
+
+TakeStep = Callable[[Module, Module, Optimizer, Any, Any], tuple[Tensor, Weight]]
+"""Takes one training step, of (net, loss, optimizer, inputs, targets), and returns the loss and its weight."""
+
+
+Interval = Literal["batch", "epoch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """The parts of one training. `fit`, experiments, engines and the search for values that are not finite share it.
+
+    net, loss: the model and the quantity to minimise.
+    optimizer: holds parameters of the net.
+    batches: the training data, in the order in which it is trained on.
+    schedule: sets the learning rate, and whatever else it names, of `optimizer`.
+    step: takes one training step, as `mytorch.train.step` does; `choose_step` makes one of options.
+    tensors: every parameter and buffer of the net once.
+    Raises ArgumentError for parts of another kind, or that do not belong together.
+    """
+
+    net: Module
+    loss: Module
+    optimizer: Optimizer
+    batches: Batches
+    schedule: Schedule | None = None
+    step: TakeStep = step
+    tensors: list[Parameter | Buffer] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _require_kinds(self)
+        _require_trained(self.net, self.optimizer)
+        _require_driven(self.optimizer, self.schedule)
+        object.__setattr__(self, "tensors", list(dict.fromkeys(held for _, held in self.net.named_state())))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first parameter of the net is."""
+        return next(held.value.device for held in self.tensors if isinstance(held, Parameter))
+
+    def take_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
+        """Take one training step. Returns the loss, a 0-dim tensor, and its weight in a mean over batches."""
+        return self.step(self.net, self.loss, self.optimizer, inputs, targets)
+
+    def advance(self, interval: Interval, record: Mapping[str, float] | None = None) -> None:
+        """Move a schedule on that counts batches, after a "batch", or one that counts epochs, after an "epoch".
+
+        record: the epoch's line of the history; a schedule that follows a number of it is given that number, and
+            stays where it is in an epoch without it.
+        """
+        if self.schedule is not None:
+            advance(self.schedule, self.schedule.interval, self.schedule.monitor, interval, record)
+
+
+def advance(
+    schedule: Any, counts: Interval, monitor: str | None, passed: Interval, record: Mapping[str, float] | None
+) -> None:
+    """Move a schedule on, ours or PyTorch's, if it counts what has passed, as `Setup.advance` says."""
+    if counts != passed:
+        return
+    if monitor is None:
+        schedule.step()
+    elif record is not None and monitor in record:
+        schedule.step(record[monitor])
+
+
+def _require_kinds(setup: Setup) -> None:
+    kinds = (("net", Module), ("loss", Module), ("optimizer", Optimizer), ("batches", Batches))
+    for name, kind in (*kinds, *([] if setup.schedule is None else [("schedule", Schedule)])):
+        if not isinstance(getattr(setup, name), kind):
+            article = "an" if kind is Optimizer else "a"
+            given = type(getattr(setup, name))
+            told = f"{given.__module__}.{given.__qualname__}"
+            raise ArgumentError(f"Setup: {name} must be {article} {kind.__name__} of mytorch, got {told}")
+
+
+def _require_trained(net: Module, optimizer: Optimizer) -> None:
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not any(id(parameter) in trained for parameter in net.param()):
+        raise ArgumentError(
+            f"Setup: optimizer must hold parameters of the net, got none of {type(net).__name__}'s; "
+            f"build it with {type(optimizer).__name__}(net.param(), ...)"
+        )
+
+
+def _require_driven(optimizer: Optimizer, schedule: Schedule | None) -> None:
+    if schedule is not None and schedule.optimizer is not optimizer:
+        raise ArgumentError(
+            f"Setup: schedule must be one of the optimizer that is trained with, got a {type(schedule).__name__} of "
+            f"another {type(schedule.optimizer).__name__}; build it with {type(schedule).__name__}(optimizer, ...)"
+        )
+    if schedule is not None and schedule.monitor is not None and schedule.interval == "batch":
+        raise ArgumentError(
+            f"Setup: schedule must count epochs if it follows a number of the history, got a "
+            f"{type(schedule).__name__} that counts batches and follows {schedule.monitor!r}"
+        )

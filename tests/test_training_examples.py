@@ -1,0 +1,30 @@
+"""The examples in the docstrings of mytorch.train and mytorch.experiments are what happens."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+from mytorch import experiments, train
+
+MODULES = [
+    found.name
+    for package in (train, experiments)
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples():
+    found = [test for name in MODULES for test in doctest.DocTestFinder().find(importlib.import_module(name))]
+    assert {
+        "mytorch.experiments.callbacks.recorder.Recorder",
+        "mytorch.train.callbacks.early_stopping.EarlyStopping",
+        "mytorch.train.callbacks.keep_best.KeepBest",
+        "mytorch.train.completion.completion",
+    } <= {test.name for test in found if test.examples}
