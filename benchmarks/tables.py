@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from side_by_side import Report, Spread, Target, arguments, in_process, prepare
 
+from mytorch.core import View
 from mytorch.experiments import load_experiment, train_experiment
 from mytorch.experiments.file.build import build_data
 from mytorch.experiments.new.new_experiment import new_experiment
@@ -108,7 +109,8 @@ def _ours(experiment: Path, overrides: dict[str, Any], folder: Path) -> tuple[fl
 def _same_rows(experiment: Path, path: Path, target: str, overrides: dict[str, Any]) -> tuple[Any, ...]:
     """The rows as scikit-learn takes them, by pandas and numpy: inputs and targets of training and test."""
     loaded = load_experiment(experiment, overrides)
-    train, test = (data.indices.numpy() for data in _splits(build_data(loaded)))
+    parts = build_data(loaded)
+    train, test = (_rows_of(part) for part in (parts.training, parts.test))
     arguments = loaded.data.train.arguments
     frame = pd.read_csv(path)
     features = arguments.get("features") or [name for name in frame.columns if name != target]
@@ -124,14 +126,11 @@ def _same_rows(experiment: Path, path: Path, target: str, overrides: dict[str, A
     return x[train], y[train], x[test], y[test]
 
 
-def _splits(pair: tuple[Any, Any]) -> list[Any]:
-    """The data sets below standardisation, which know their rows."""
-    found = []
-    for data in pair:
-        while not hasattr(data, "indices"):
-            data = data.dataset if hasattr(data, "dataset") else data.data
-        found.append(data)
-    return found
+def _rows_of(data: Any) -> Any:
+    """Which rows of the table a part has: the View below standardisation knows them."""
+    while not isinstance(data, View):
+        data = data.data
+    return data.indices.numpy()
 
 
 def _are_numbers(y: Any) -> bool:

@@ -21,7 +21,7 @@ def test_everything_is_built(content):
     assert isinstance(setup.loss, SquaredError)
     assert setup.optimizer.param_groups[0]["lr"] == 0.1
     assert setup.schedule.optimizer is setup.optimizer
-    assert (len(setup.batches), setup.batches.rows, len(everything.test)) == (4, 100, 50)
+    assert (len(setup.batches), setup.batches.rows, len(everything.parts.test)) == (4, 100, 50)
     assert [type(metric).__name__ for metric in everything.metrics] == ["ErrorRate"]
 
 
@@ -161,12 +161,18 @@ def test_a_metric_that_is_named_by_what_is_no_text(content, name):
 
 def test_no_test_data(content):
     del content["data"]["test"]
-    assert built(content).test is None
+    assert built(content).parts[1:] == (None, None)
 
 
 def test_targets_as_they_are(content):
     data = built(content, data__targets="as-is").setup.batches.data
     assert isinstance(data, Points)
+
+
+def test_a_data_set_that_is_none(content, parts):
+    parts("other-parts", "[mytorch.datasets]\nListed = toy_parts:listed\n")
+    with pytest.raises(ExperimentError, match=r"data\.train: must be a mytorch\.core\.DataSet, got a list"):
+        built(content, data__train={"type": "Listed"})
 
 
 def test_a_layer_that_is_no_module(content, parts):

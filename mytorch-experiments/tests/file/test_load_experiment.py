@@ -6,7 +6,7 @@ import pytest
 import toy_parts
 
 from mytorch.experiments import ExperimentError, load_experiment
-from mytorch.experiments.file.load_experiment import read_toml, to_toml
+from mytorch.experiments.file.load_experiment import read_toml, resolve_paths, to_toml
 from mytorch.plugins import PluginError, UnknownNameError
 
 
@@ -91,6 +91,9 @@ def change(content, key, value):
             r"data.targets: must be 'as-is', 'one-hot', 'binary' or 'standardize', got 'onehot'",
         ),
         ("data.split", {"test": 1.5}, r"data.split.test: must be less than 1, got 1.5"),
+        ("data.split", {"validation": 0}, r"data.split.validation: must be greater than 0, got 0"),
+        ("data.split", {"seed": 1}, r"data.split: must have validation, test or both, got neither"),
+        ("data.split", {"test": 0.5, "stratify": "no"}, r"data.split.stratify: must be a valid boolean, got 'no'"),
         ("data.split", {"test": 0.5, "seed": 2**63}, r"data.split.seed: must be less than 9223372036854775808, got"),
         ("optimizer", "SGD", r'experiment: optimizer: must be a table such as \{ type = "..." \}, got \'SGD\''),
         ("data", 5, r"experiment: data: must be a table"),
@@ -108,10 +111,22 @@ def test_errors_name_the_key_the_rule_and_the_value(content, key, value, text):
         assert len(str(info.value).splitlines()) <= 2
 
 
-def test_both_test_and_split(content):
-    content["data"]["split"] = {"test": 0.5}
-    with pytest.raises(ExperimentError, match=r"^experiment: data: must have either test or split, got both$"):
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_part_of_its_own_and_a_split_for_it(content, part):
+    content["data"] |= {part: content["data"]["test"], "split": {part: 0.5}}
+    with pytest.raises(ExperimentError, match=rf"^experiment: data: must have either {part} or split.{part}, got"):
         load_experiment(content)
+
+
+def test_one_part_of_its_own_and_a_split_for_the_other(content):
+    content["data"]["split"] = {"validation": 0.5}
+    assert load_experiment(content).data.split.validation == 0.5
+
+
+def test_the_path_of_every_part_is_meant_from_the_file(tmp_path):
+    content = {"data": {part: {"type": "Table", "path": "a.csv"} for part in ("train", "validation", "test")}}
+    resolve_paths(content, tmp_path)
+    assert {spec["path"] for spec in content["data"].values()} == {str(tmp_path / "a.csv")}
 
 
 def test_every_error_at_once(content):

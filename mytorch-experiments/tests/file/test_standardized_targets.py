@@ -41,7 +41,7 @@ def test_the_test_data_is_scaled_as_the_training_data(content):
         "test": {"type": "Line", "rows": 4},
         "targets": "standardize",
     }
-    train, test = build_data(load_experiment(content))
+    train, _, test = build_data(load_experiment(content))
     assert train.moments is test.moments
     assert abs(float(targets_of(train).mean())) < 1e-6
     assert abs(float(targets_of(test).mean())) > 0.01

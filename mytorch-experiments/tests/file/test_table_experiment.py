@@ -34,12 +34,12 @@ def shifted(parts, tmp_path, monkeypatch):
 def test_a_test_file_is_read_like_the_training_file(shifted):
     built = build(load_experiment(shifted))
     assert built.setup.batches.data.inputs.flatten().tolist() == [0, 2, 4]
-    assert built.test.inputs.flatten().tolist() == [20, 21]
+    assert built.parts.test.inputs.flatten().tolist() == [20, 21]
 
 
 def test_an_experiment_may_say_otherwise(shifted):
     built = build(load_experiment(shifted, {"data.test.like": {"first": 5}}))
-    assert built.test.inputs.flatten().tolist() == [25, 26]
+    assert built.parts.test.inputs.flatten().tolist() == [25, 26]
 
 
 def test_a_path_is_meant_from_the_folder_of_the_file(shifted):

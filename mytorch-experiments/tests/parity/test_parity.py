@@ -238,6 +238,15 @@ def test_without_test_and_metrics(experiment):
     assert table(comparison).startswith("| train loss | mean | std | median | worst |")
 
 
+def test_the_validation_part_is_compared_too(experiment):
+    content = experiment.model_dump(exclude_none=True)
+    content["data"] = {"train": {"type": "Points", "samples": 90}, "targets": "one-hot", "split": {"validation": 0.3}}
+    comparison = compare(load_experiment(content))
+    assert {"validation_loss", "validation_error_rate"} <= set(comparison.seeds[0].ours[-1])
+    assert comparison.judged == "validation_error_rate"
+    assert comparison.passed
+
+
 def test_modules_of_ours_are_no_modules_of_torch():
     assert not issubclass(Module, torch.nn.Module)
 

@@ -23,6 +23,17 @@ def test_a_line_says_what_would_be_trained(content):
     )
 
 
+def test_every_part_is_told_and_tried(content):
+    content["data"] = {"train": {"type": "Points", "samples": 200}, "split": {"validation": 0.1, "test": 0.2}}
+    content["data"]["targets"] = "one-hot"
+    assert check_experiment(content).startswith(
+        "points: 140 rows and 20 for validation and 40 for the test, 2 columns"
+    )
+    content["data"]["split"].pop("validation")
+    content["data"]["validation"] = {"type": "Line", "rows": 5}
+    assert "data.targets: one-hot needs class indices" in problems(content)[0]
+
+
 def test_numbers_without_a_test(content):
     content["data"] = {"train": {"type": "Line", "rows": 1}}
     content["model"] = {"type": "Dense", "in_features": 1, "out_features": 1}

@@ -68,6 +68,22 @@ def test_without_test_data_the_training_data_judges(content, tmp_path):
     assert done.evaluate()["error_rate"] == done.history[-1]["train_error_rate"]
 
 
+def test_validation_stands_beside_the_test_and_selects(content, tmp_path):
+    content["data"] = {"train": {"type": "Points", "samples": 200}, "targets": "one-hot"}
+    content["data"]["split"] = {"validation": 0.2, "test": 0.1, "seed": 4}
+    run = train_experiment(content | {"callbacks": ["KeepBest"]}, output=tmp_path, quiet=True)
+    columns = (run.path / "history.csv").read_text().splitlines()[0].split(",")
+    names = [f"{part}_{name}" for part in ("train", "validation", "test") for name in ("loss", "error_rate")]
+    assert [column for column in columns if column in names] == names
+    assert run.summary["best"]["monitor"] == "validation_loss"
+    assert run.summary["best"]["value"] == min(record["validation_loss"] for record in run.history)
+    best = run.history[run.summary["best"]["epoch"] - 1]
+    assert run.evaluate() == {name: pytest.approx(best[f"test_{name}"]) for name in ("loss", "error_rate")}
+    content["data"]["split"].pop("test")
+    run = train_experiment(content | {"callbacks": ["KeepBest"]}, output=tmp_path, quiet=True)
+    assert run.evaluate()["loss"] == pytest.approx(run.summary["best"]["value"])
+
+
 def test_threads_are_put_back(content, tmp_path):
     torch.set_num_threads(2)
 

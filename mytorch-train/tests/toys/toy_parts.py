@@ -270,6 +270,11 @@ class Line(DataSet):
         return self.inputs[indices], 2 * self.inputs[indices]
 
 
+def listed(rows: int = 4) -> list[tuple[float, int]]:
+    """Rows in a list, which is no data set."""
+    return [(float(row), row % 2) for row in range(rows)]
+
+
 class Rows:
     """What torch's DataLoader takes: a row at a time, and no `batch_at`."""
 

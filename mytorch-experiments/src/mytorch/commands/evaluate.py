@@ -20,8 +20,8 @@ import click
 def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool) -> None:
     """Judge a run on the test data of its experiment, or on a table.
 
-    RUN is the folder that `mytorch train` made. Without test data, the training data is taken. For classes, the
-    confusion matrix and the calibration are shown and drawn; for numbers, the residuals.
+    RUN is the folder that `mytorch train` made. Without test data, the validation or training data is taken. For
+    classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals.
 
     \b
     Example:

@@ -10,14 +10,24 @@ from typing import Any
 
 import torch
 
-from mytorch.core import ArgumentError, Metric, Module, MytorchError, Optimizer, Schedule, metric_name, rebuild
+from mytorch.core import (
+    ArgumentError,
+    DataSet,
+    Metric,
+    Module,
+    MytorchError,
+    Optimizer,
+    Schedule,
+    metric_name,
+    rebuild,
+)
 from mytorch.core.description import FORMAT
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
-from mytorch.data.transforms import hold_out, standardize
+from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
-from mytorch.experiments.file.experiment import Experiment, Spec
+from mytorch.experiments.file.experiment import Experiment, Spec, Split
 from mytorch.plugins import catalogue, require
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
@@ -31,7 +41,8 @@ class Built:
     experiment: Experiment
     setup: Setup
     """What is trained."""
-    test: Any
+    parts: Parts
+    """The training part, which `setup.batches` goes through, and those to judge by."""
     metrics: list[Metric]
     callbacks: list[object]
 
@@ -43,17 +54,17 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
     Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
     """
     require(experiment.requires)
-    train, test = build_data(experiment)
+    parts = build_data(experiment)
     torch.manual_seed(experiment.seed)
     with default_dtype(experiment.dtype):
         net = build_model(experiment)
         loss = build_part("loss", "loss", experiment.loss)
-    batches = Batches(train, experiment.batch_size, shuffle=True, seed=experiment.seed)
+    batches = Batches(parts.training, experiment.batch_size, shuffle=True, seed=experiment.seed)
     optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
     schedule = build_schedule(experiment, optimizer, len(batches))
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
     setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
-    return Built(experiment, setup, test, metrics, callbacks)
+    return Built(experiment, setup, parts, metrics, callbacks)
 
 
 def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., Any] | None = None) -> TakeStep:
@@ -164,27 +175,39 @@ def _specs(entries: Sequence[str | Spec]) -> list[Spec]:
     return [Spec(type=entry) if isinstance(entry, str) else entry for entry in entries]
 
 
-def build_data(experiment: Experiment) -> tuple[Any, Any]:
-    """The training and test data sets (None without one), split, standardised and encoded as the experiment says."""
+def build_data(experiment: Experiment) -> Parts:
+    """The parts of the data, split, standardised and encoded as the experiment says."""
     data, dtype = experiment.data, getattr(torch, experiment.dtype)
-    train = build_data_set("data.train", data.train, experiment.dtype)
-    like = getattr(train, "preparation", None)
-    test = None if data.test is None else build_data_set("data.test", data.test, experiment.dtype, like=like)
+    parts = Parts(build_data_set("data.train", data.train, experiment.dtype))
     if data.split is not None:
-        train, _, test = hold_out(train, test=data.split.test, seed=data.split.seed)
+        parts = _split(parts.training, data.split)
+    for part, spec in (("validation", data.validation), ("test", data.test)):
+        if spec is not None:
+            like = parts.training.preparation
+            parts = parts._replace(**{part: build_data_set(f"data.{part}", spec, experiment.dtype, like=like)})
     if data.standardize:
-        train, _, test = standardize((train, None, test))
+        parts = standardize(parts)
+    if data.targets == "as-is":
+        return parts
     if data.targets == "standardize":
-        learned = learn_targets(train)
-        train = StandardizedTargets(train, learned)
-        test = None if test is None else StandardizedTargets(test, learned)
-    elif data.targets != "as-is":
-        train = EncodedTargets(train, data.targets, dtype)
-        test = None if test is None else EncodedTargets(test, data.targets, dtype, train.count)
-    return train, test
+        learned = learn_targets(parts.training)
+        return parts.map(lambda part: StandardizedTargets(part, learned))
+    training = EncodedTargets(parts.training, data.targets, dtype)
+    validation, test = (
+        None if part is None else EncodedTargets(part, data.targets, dtype, training.count) for part in parts[1:]
+    )
+    return Parts(training, validation, test)
 
 
-def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> Any:
+def _split(data: DataSet, split: Split) -> Parts:
+    try:
+        return hold_out(data, **split.model_dump())
+    except MytorchError as error:
+        error.add_note("at data.split of the experiment")
+        raise
+
+
+def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> DataSet:
     """One data set. A constructor with a `dtype` is told the experiment's, unless the spec says otherwise.
 
     like: the preparation of the training data, for a constructor that reads other rows as those were read.
@@ -193,6 +216,8 @@ def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> Any:
     arguments = {name: value for name, value in (("dtype", dtype), ("like", like)) if name in _parameters(cls)}
     arguments |= spec.arguments
     built = construct(key, cls, arguments)
+    if not isinstance(built, DataSet):
+        raise ExperimentError(f"{key}: must be a mytorch.core.DataSet, got a {type(built).__name__}")
     if len(built) == 0:
         raise ExperimentError(f"{key}: must have at least one row, got none")
     return built

@@ -28,17 +28,28 @@ class Spec(BaseModel):
 
 
 class Split(Section):
-    """Rows of the training data set held back for the test."""
+    """Rows of the training data set held back to judge the model by."""
 
-    test: Annotated[float, Field(gt=0, lt=1)]
-    """The share of the rows."""
+    validation: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of the rows that selects: early stopping, the best weights."""
+    test: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of the rows that says how good the result is."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    stratify: bool = True
+    """Whether each part gets its share of every class."""
+
+    @model_validator(mode="after")
+    def _holds_something_back(self) -> Split:
+        if self.validation is None and self.test is None:
+            raise ValueError("must have validation, test or both, got neither")
+        return self
 
 
 class Data(Section):
     """The data sets and what is done to them."""
 
     train: Spec
+    validation: Spec | None = None
     test: Spec | None = None
     split: Split | None = None
     standardize: bool = False
@@ -48,9 +59,10 @@ class Data(Section):
     numbers with mean 0 and deviation 1, learned on the training rows."""
 
     @model_validator(mode="after")
-    def _one_source_of_tests(self) -> Data:
-        if self.test is not None and self.split is not None:
-            raise ValueError("must have either test or split, got both")
+    def _one_source_each(self) -> Data:
+        for part in ("validation", "test"):
+            if getattr(self, part) is not None and getattr(self.split, part, None) is not None:
+                raise ValueError(f"must have either {part} or split.{part}, got both")
         return self
 
 

@@ -42,7 +42,7 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:
     """Make the relative `path` of a data set absolute, so that the experiment means the same file from everywhere."""
     data = content.get("data")
-    for spec in (data.get("train"), data.get("test")) if isinstance(data, dict) else ():
+    for spec in (data.get("train"), data.get("validation"), data.get("test")) if isinstance(data, dict) else ():
         if isinstance(spec, dict) and isinstance(spec.get("path"), str) and spec["path"]:
             spec["path"] = str(Path.cwd() / folder / spec["path"])
 

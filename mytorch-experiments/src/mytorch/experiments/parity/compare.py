@@ -11,6 +11,7 @@ from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.parity.contestant import Contestant, Ours
 from mytorch.experiments.parity.lockstep import History, largest_gap, single_steps, train_in_lockstep, twin
+from mytorch.experiments.runs.columns import PARTS
 
 EPOCH_TOLERANCE = 1e-10
 """In float64, absolute, for the loss and every metric of an epoch."""
@@ -65,15 +66,18 @@ class Comparison:
     @property
     def quantity(self) -> str:
         """What the table judges: the error rate if it is a metric, else the first metric, else the loss."""
-        names = [name.removeprefix("test_") for name in self.seeds[0].ours[-1] if name.startswith("test_")]
-        names = names or [name.removeprefix("train_") for name in self.seeds[0].ours[-1] if name != "epoch"]
+        columns, judged = self.seeds[0].ours[-1], f"{self._part}_"
+        names = [name.removeprefix(judged) for name in columns if name.startswith(judged)]
         return "error_rate" if "error_rate" in names else names[-1]
 
     @property
     def judged(self) -> str:
-        """The column of the history that the table judges: on the test data, if there is any."""
-        tested = f"test_{self.quantity}"
-        return tested if tested in self.seeds[0].ours[-1] else f"train_{self.quantity}"
+        """The column of the history that the table judges: on the test part, or else on what there is."""
+        return f"{self._part}_{self.quantity}"
+
+    @property
+    def _part(self) -> str:
+        return next(part for part in reversed(PARTS) if f"{part}_loss" in self.seeds[0].ours[-1])
 
     def finals(self) -> dict[str, list[float]]:
         """The judged quantity after the last epoch, one value a seed, for each framework."""

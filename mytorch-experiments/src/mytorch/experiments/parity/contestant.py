@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Loss, Metric, Module
+from mytorch.data.transforms import Parts
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
 from mytorch.train.batches import call
@@ -133,12 +134,13 @@ class _Judging(Loss):
         return weight_of(self.ours, prediction, target)
 
 
-def judge(contestant: Contestant, setup: Setup, test: Any, metrics: Sequence[Metric]) -> dict[str, float]:
-    """Metrics on the training data, loss and metrics on the test data."""
+def judge(contestant: Contestant, setup: Setup, parts: Parts, metrics: Sequence[Metric]) -> dict[str, float]:
+    """Metrics on the training part of the data, loss and metrics on the others."""
     net = contestant.net
     loss = _Judging(setup.loss, contestant.loss.__call__)  # a method, since a module holds no torch.nn.Module
     trained = evaluate(net, None, setup.batches.data, metrics) if metrics else {}
-    tested = {} if test is None else evaluate(net, loss, test, metrics)
-    return {f"train_{name}": value for name, value in trained.items()} | {
-        f"test_{name}": value for name, value in tested.items()
-    }
+    record = {f"train_{name}": value for name, value in trained.items()}
+    for part, data in (("validation", parts.validation), ("test", parts.test)):
+        if data is not None:
+            record |= {f"{part}_{name}": value for name, value in evaluate(net, loss, data, metrics).items()}
+    return record

@@ -27,7 +27,7 @@ def train_in_lockstep(built: Built, contestants: Sequence[Contestant]) -> list[H
             for mean, (value, weight) in zip(means, step_each(contestants, inputs, targets), strict=True):
                 mean.add(value, weight)
         for contestant, history, mean in zip(contestants, histories, means, strict=True):
-            judged = judge(contestant, setup, built.test, built.metrics)
+            judged = judge(contestant, setup, built.parts, built.metrics)
             history.append({"epoch": epoch, "train_loss": mean.compute(), **judged})
             contestant.advance("epoch", history[-1])
     return histories

@@ -50,7 +50,7 @@ class Run:
     _compiled: CompiledForward | None = field(default=None, init=False, repr=False, compare=False)
 
     def evaluate(self, source: str | Path | Any = None) -> dict[str, float]:
-        """Loss and metrics on the experiment's test data, or on its training data if it has no other.
+        """Loss and metrics on the experiment's test part; without one, on the validation or else the training part.
 
         source: a file or data set with targets to judge by instead.
         """
@@ -115,7 +115,7 @@ class Run:
 
 
 def judge(run: Run, source: str | Path | Any = None) -> Judgement:
-    """Judge a run on the test data of its experiment (its training data if it has no other), or on other rows.
+    """Judge a run on the test part of its data (without one, on validation or training), or on other rows.
 
     source: a file, read with what the run keeps, or a data set with targets.
     Raises RunError for a run without an experiment, or for rows without targets.
@@ -128,8 +128,13 @@ def judge(run: Run, source: str | Path | Any = None) -> Judgement:
         )
     with threads(experiment.threads), default_dtype(experiment.dtype):
         if source is None:
-            train, test = build_data(experiment)
-            data, what = (train, "training data") if test is None else (test, "test data")
+            parts = build_data(experiment)
+            judged = (
+                ("test data", parts.test),
+                ("validation data", parts.validation),
+                ("training data", parts.training),
+            )
+            what, data = next((what, part) for what, part in judged if part is not None)
         else:
             encoded = getattr(torch, experiment.dtype)
             data, what = rows_to_judge(source, run.kept, run.dtype, experiment.data.targets, encoded)

@@ -62,16 +62,19 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
 
 def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     """All parts, or None with what each of them says is wrong."""
-    train = test = net = loss = optimizer = schedule = setup = None
+    parts = net = loss = optimizer = schedule = setup = None
     metrics, callbacks = [], []
     with _collecting(problems):
-        train, test = build_data(experiment)
+        parts = build_data(experiment)
     with default_dtype(experiment.dtype):
         with _collecting(problems):
             net = build_model(experiment)
         with _collecting(problems):
             loss = build_part("loss", "loss", experiment.loss)
-    batches = None if train is None else Batches(train, experiment.batch_size, shuffle=True, seed=experiment.seed)
+    batches = None
+    if parts is not None:
+        with _collecting(problems):
+            batches = Batches(parts.training, experiment.batch_size, shuffle=True, seed=experiment.seed)
     with _collecting(problems):
         optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=_parameters(net))
     with _collecting(problems):
@@ -83,11 +86,11 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
         metrics = build_metrics(experiment)
     with _collecting(problems):
         callbacks = build_callbacks(experiment)
-    if problems or net is None or loss is None or optimizer is None or batches is None:
+    if problems or net is None or loss is None or optimizer is None or batches is None or parts is None:
         return None
     with _collecting(problems):
         setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer))
-    return None if setup is None else Built(experiment, setup, test, metrics, callbacks)
+    return None if setup is None else Built(experiment, setup, parts, metrics, callbacks)
 
 
 def _parameters(net: Module | None) -> list[Parameter]:
@@ -117,8 +120,9 @@ def _try(built: Built) -> None:
             f"loss: must be finite at the first step, got {value.item()}; "
             "data.standardize = true or another initialization usually helps"
         )
-    if (test := built.test) is not None:
-        evaluate(net, setup.loss, _Batch(test, *fetch(test, torch.arange(min(ROWS, len(test))))))
+    for part in built.parts[1:]:
+        if part is not None:
+            evaluate(net, setup.loss, _Batch(part, *fetch(part, torch.arange(min(ROWS, len(part))))))
 
 
 def _require_outputs(setup: Setup, outputs: Any) -> None:
@@ -158,7 +162,9 @@ def _collecting(problems: list[str]) -> Iterator[None]:
 
 def _tell(built: Built) -> str:
     experiment, setup, data = built.experiment, built.setup, built.setup.batches.data
-    rows = f"{len(data)} rows" + ("" if built.test is None else f" and {len(built.test)} for the test")
+    judged = (("validation", built.parts.validation), ("the test", built.parts.test))
+    held = [f"{len(part)} for {told}" for told, part in judged if part is not None]
+    rows = f"{len(data)} rows" + (f" and {' and '.join(held)}" if held else "")
     columns, classes = getattr(data, "columns", ()), getattr(data, "classes", None)
     target = ((getattr(data, "preparation", None) or {}).get("table") or {}).get("target", {}).get("name")
     wanted = f"classes {_list(classes)}" if classes else f"numbers of {target}" if target else "numbers"

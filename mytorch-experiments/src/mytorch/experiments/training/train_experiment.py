@@ -66,7 +66,8 @@ def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
     return Training(
         built.setup,
         epochs=built.experiment.epochs,
-        test=built.test,
+        validation=built.parts.validation,
+        test=built.parts.test,
         metrics=built.metrics,
         evaluate_every=built.experiment.evaluate_every,
         hooks=hooks,
