@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
-from mytorch.train.callbacks.progress import Progress
 from mytorch.train.choose_step import choose_step
 from mytorch.train.engine import make_engine
 from mytorch.train.setup import Setup
@@ -78,6 +77,8 @@ def fit(
         engine=make_engine(engine, quiet),
     )
     if not quiet:
+        from mytorch.train.callbacks.progress import Progress  # rich takes a tenth of torch's time to import
+
         listeners.add(Progress())
     training.run()
     return training

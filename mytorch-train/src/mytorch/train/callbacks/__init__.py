@@ -1,7 +1,21 @@
 """What takes part in a training: what ends it, what it keeps, what it shows."""
 
-from mytorch.train.callbacks.early_stopping import EarlyStopping
-from mytorch.train.callbacks.keep_best import KeepBest
-from mytorch.train.callbacks.progress import Progress
+from typing import TYPE_CHECKING
+
+from mytorch.plugins.lazy import lazy
+
+if TYPE_CHECKING:
+    from mytorch.train.callbacks.early_stopping import EarlyStopping
+    from mytorch.train.callbacks.keep_best import KeepBest
+    from mytorch.train.callbacks.progress import Progress
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "mytorch.train.callbacks.early_stopping": ("EarlyStopping",),
+        "mytorch.train.callbacks.keep_best": ("KeepBest",),
+        "mytorch.train.callbacks.progress": ("Progress",),
+    },
+)
 
 __all__ = ["EarlyStopping", "KeepBest", "Progress"]
