@@ -11,7 +11,7 @@ from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
-from mytorch.train.engine import make_engine
+from mytorch.train.make_engine import make_engine
 from mytorch.train.setup import Setup
 from mytorch.train.training import Training
 

@@ -11,8 +11,8 @@ import torch
 
 from mytorch.core import Module
 from mytorch.train.batches import call
-from mytorch.train.engine import require_engine
 from mytorch.train.evaluation import judging, predict
+from mytorch.train.make_engine import require_engine
 
 if TYPE_CHECKING:
     from mytorch.train.compiled import CompiledForward

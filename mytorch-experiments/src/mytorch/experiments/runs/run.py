@@ -23,9 +23,9 @@ from mytorch.experiments.predict.new_rows import rows_of, rows_to_judge
 from mytorch.experiments.predict.outputs import outputs_by
 from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
-from mytorch.train.engine import say
 from mytorch.train.errors import RunError
 from mytorch.train.evaluation import EVALUATION_BATCH
+from mytorch.train.make_engine import say
 from mytorch.train.weights import load_model
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from mytorch.experiments.runs.run import Run, load
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.plugins import Hooks
 from mytorch.train.callbacks.progress import Progress
-from mytorch.train.engine import make_engine
+from mytorch.train.make_engine import make_engine
 from mytorch.train.training import Training
 
 
