@@ -11,15 +11,10 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, metric_name
 from mytorch.train.batches import Batches, call
-from mytorch.train.mean_loss import MeanLoss, sums, weight_of
+from mytorch.train.mean_loss import MeanLoss, weight_of
 
 EVALUATION_BATCH = 8192
 """Rows a call in evaluation, where nothing is saved for a backward."""
-
-
-def averages(loss: Module) -> bool:
-    """Whether a batch's loss is a mean."""
-    return not sums(loss)
 
 
 def require_number(loss: Module, value: Tensor, purpose: str) -> None:

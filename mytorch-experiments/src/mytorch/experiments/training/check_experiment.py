@@ -114,8 +114,8 @@ def _try(built: Built) -> None:
     net.train()
     net.input_grad = False
     with torch.inference_mode():
-        value, _ = setup.take_step(inputs, targets)
-    if not value.isfinite():
+        value, weight = setup.take_step(inputs, targets)
+    if weight and not value.isfinite():  # a mean of ignored targets alone is NaN
         raise ExperimentError(
             f"loss: must be finite at the first step, got {value.item()}; "
             "data.standardize = true or another initialization usually helps"
