@@ -102,7 +102,7 @@ def test_bad_input(shape, text):
         ({"eps": -1e-5}, "eps must be at least 0, got -1e-05"),
         ({"momentum": 1.5}, "momentum must be between 0 and 1, got 1.5"),
         ({"momentum": -0.1}, "momentum must be between 0 and 1, got -0.1"),
-        ({"num_features": -1}, "num_features must be at least 0, got -1"),
+        ({"num_features": -1}, "num_features must be a whole number of at least 0, got -1"),
     ],
 )
 def test_numbers_out_of_range(options, text):

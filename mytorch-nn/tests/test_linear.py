@@ -113,7 +113,7 @@ def test_an_upstream_gradient_of_another_shape_is_refused(shape):
 
 @pytest.mark.parametrize("sizes", [(-1, 4), (4, -1)])
 def test_sizes_below_zero_are_refused(sizes):
-    with pytest.raises(ArgumentError, match=r"Linear: (in|out)_features must be at least 0, got -1"):
+    with pytest.raises(ArgumentError, match=r"Linear: (in|out)_features must be a whole number of at least 0, got -1"):
         Linear(*sizes)
 
 

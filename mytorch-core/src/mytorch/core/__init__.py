@@ -3,6 +3,7 @@
 from mytorch.core.batch import fetch
 from mytorch.core.checks import (
     allow_autograd,
+    kind_of,
     require_choice,
     require_dimensions,
     require_dtype,
@@ -14,6 +15,7 @@ from mytorch.core.checks import (
     require_pair,
     require_range,
     require_same_shape,
+    require_saved,
     require_seed,
     require_upstream,
     require_whole,
@@ -71,6 +73,7 @@ __all__ = [
     "call_with",
     "describe",
     "fetch",
+    "kind_of",
     "metric_name",
     "persistent",
     "rebuild",
@@ -86,6 +89,7 @@ __all__ = [
     "require_pair",
     "require_range",
     "require_same_shape",
+    "require_saved",
     "require_seed",
     "require_upstream",
     "require_whole",

@@ -56,6 +56,26 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
         raise ShapeError(f"{_name(owner)}: {name} must have the shape of the output, {tuple(shape)}, got {got}")
 
 
+def require_saved(owner: object, saved: Any, *kinds: Any) -> None:
+    """Raise ArgumentError unless `saved` is what the layer's own forward returned: one of a kind, or a tuple of them.
+
+    A backward calls it before it takes `saved` apart, so that the saved value of another layer is told by name:
+
+        require_saved(self, saved, Tensor)          # a tensor
+        require_saved(self, saved, Tensor, Tensor)  # a tuple of two
+    """
+    held = saved if len(kinds) > 1 else (saved,)
+    if isinstance(held, tuple) and len(held) == len(kinds) and all(map(isinstance, held, kinds)):
+        return
+    names = ", ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+    rule = f"a tuple of {len(kinds)} ({names})" if len(kinds) > 1 else f"a {names}"
+    got = f"{kind_of(saved)} of {len(saved)}" if isinstance(saved, (tuple, list)) else kind_of(saved)
+    raise ArgumentError(
+        f"{_name(owner)}: saved must be {rule}, as its own forward returned, got {got}; give each backward the saved "
+        "value of its own forward"
+    )
+
+
 def require_pair(module: object, result: Any) -> None:
     """Raise ContractError unless a forward returned a tuple of two, its output and what backward needs."""
     if not isinstance(result, tuple) or len(result) != 2:
@@ -124,10 +144,11 @@ def require_choice(owner: object, name: str, value: object, choices: tuple[str, 
         raise ArgumentError(f"{_name(owner)}: {name} must be one of {', '.join(choices)}, got {value!r}")
 
 
-def require_whole(owner: object, name: str, value: object, low: int = 0) -> None:
-    """Raise ArgumentError unless `value` is a whole number of at least `low` (which True is not)."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ArgumentError(f"{_name(owner)}: {name} must be a whole number of at least {low}, got {value!r}")
+def require_whole(owner: object, name: str, value: object, low: int | None = 0) -> None:
+    """Raise ArgumentError unless `value` is a whole number (which True is not), of at least `low` if one is given."""
+    if not isinstance(value, int) or isinstance(value, bool) or (low is not None and value < low):
+        rule = "" if low is None else f" of at least {low}"
+        raise ArgumentError(f"{_name(owner)}: {name} must be a whole number{rule}, got {value!r}")
 
 
 def require_range(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import tree
+from mytorch.core.checks import require_pair
 from mytorch.core.errors import ArgumentError
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.state import load_state
@@ -57,7 +58,9 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The output alone. Containers override this to drop saved values layer by layer."""
-        return self.forward(*inputs, **options)[0]
+        pair = self.forward(*inputs, **options)
+        require_pair(self, pair)
+        return pair[0]
 
     # What the module holds
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, require_no_grad
+from mytorch.core import Module, require_input, require_saved, require_upstream
 
 _threshold_backward = torch.ops.aten.threshold_backward.default
 _tanh_backward = torch.ops.aten.tanh_backward.default
@@ -15,16 +15,19 @@ class ReLU(Module):
 
     Forward:   y = max(x, 0)
     Backward:  d_x = d_y where y > 0, else 0 (0 at x = 0 too, as in PyTorch)
-    Shapes:    x, y: any
+    Shapes:    x, y: any, the same
+    Raises:    ShapeError if d_y has not the shape of y
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.requires_grad:
-            require_no_grad(self, x)
+        require_input(self, x)
         y = x.relu()
         return y, y
 
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        if not isinstance(y, Tensor):
+            require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
         return _threshold_backward(d_y, y, 0) if self.input_grad else None
 
 
@@ -33,16 +36,19 @@ class Tanh(Module):
 
     Forward:   y = tanh(x)
     Backward:  d_x = d_y * (1 - y^2)
-    Shapes:    x, y: any
+    Shapes:    x, y: any, the same
+    Raises:    ShapeError if d_y has not the shape of y
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.requires_grad:
-            require_no_grad(self, x)
+        require_input(self, x)
         y = x.tanh()
         return y, y
 
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        if not isinstance(y, Tensor):
+            require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
         return _tanh_backward(d_y, y) if self.input_grad else None
 
 
@@ -51,14 +57,17 @@ class Sigmoid(Module):
 
     Forward:   y = 1 / (1 + exp(-x))
     Backward:  d_x = d_y * y * (1 - y)
-    Shapes:    x, y: any
+    Shapes:    x, y: any, the same
+    Raises:    ShapeError if d_y has not the shape of y
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.requires_grad:
-            require_no_grad(self, x)
+        require_input(self, x)
         y = x.sigmoid()
         return y, y
 
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        if not isinstance(y, Tensor):
+            require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
         return _sigmoid_backward(d_y, y) if self.input_grad else None

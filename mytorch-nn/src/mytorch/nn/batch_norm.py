@@ -6,11 +6,24 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from mytorch.core import Buffer, Module, Parameter, ShapeError, require_dimensions, require_range
+from mytorch.core import (
+    Buffer,
+    Module,
+    Parameter,
+    ShapeError,
+    require_dimensions,
+    require_dtype,
+    require_floating,
+    require_floating_dtype,
+    require_range,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
 
 _native_batch_norm_backward = torch.ops.aten.native_batch_norm_backward.default
 
-Saved = tuple[Tensor, Tensor, Tensor, bool] | None
+Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
 
 
 class BatchNorm1d(Module):
@@ -24,8 +37,10 @@ class BatchNorm1d(Module):
     Buffers:   running = (1 - momentum) * running + momentum * batch, the variance divided by count - 1;
                momentum=None averages over every batch so far, which num_batches_tracked counts
     Shapes:    x, y: (batch, num_features) or (batch, num_features, length);  the others: (num_features,)
-    Raises:    ShapeError for another shape, or for a single value per channel where the batch's statistics are used;
-               ArgumentError for num_features or eps below 0, or momentum outside 0 to 1
+    Raises:    ShapeError for another shape, for a single value per channel where the batch's statistics are used, or
+               if d_y has not the shape of y;  DtypeError if x or d_y has another dtype than weight;
+               ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
+               floating point
     Source:    Ioffe and Szegedy 2015, "Batch normalization"
     """
 
@@ -41,10 +56,11 @@ class BatchNorm1d(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        require_range(self, "num_features", num_features, 0)
+        require_whole(self, "num_features", num_features)
         require_range(self, "eps", eps, 0)
         if momentum is not None:
             require_range(self, "momentum", momentum, 0, 1)
+        require_floating_dtype(self, dtype)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
 
@@ -71,11 +87,7 @@ class BatchNorm1d(Module):
                 init.constant_(held.value, fill)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
-        require_dimensions(self, x, 2, 3)
-        if x.shape[1] != self.num_features:
-            raise ShapeError(
-                f"BatchNorm1d: x must have {self.num_features} channels, got {x.shape[1]} in {tuple(x.shape)}"
-            )
+        self._require_channels(x)
         of_batch = self.training or self.running_mean is None
         if of_batch and x.numel() == self.num_features:
             raise ShapeError(
@@ -85,7 +97,7 @@ class BatchNorm1d(Module):
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.value.add_(1)
         if x.numel() == 0:
-            return torch.empty_like(x), None
+            return torch.empty_like(x), x.shape
         weight, bias = self._scale_and_shift()
         if not self.training and self.running_mean is not None and self.running_var is not None:
             # Copies: a training batch may change the running statistics before this forward's backward.
@@ -96,12 +108,12 @@ class BatchNorm1d(Module):
         return y, (x, mean, r, True)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
-        if saved is None:  # an empty batch
-            for parameter in (self.weight, self.bias):
-                if parameter is not None:
-                    parameter.accumulate(torch.zeros_like(parameter.value))
-            return d_y if self.input_grad else None
+        if isinstance(saved, torch.Size):
+            return self._backward_of_nothing(d_y, saved)
+        require_saved(self, saved, Tensor, Tensor, Tensor, bool)
         x, mean, spread, of_batch = saved
+        require_upstream(self, d_y, x.shape)  # the kernel reads beyond a shorter one
+        require_dtype(self, d_y, x.dtype, "d_y")
         weight, _ = self._scale_and_shift()
         wanted = [self.input_grad, self.affine, self.affine]
         d_x, d_weight, d_bias = _native_batch_norm_backward(
@@ -111,6 +123,26 @@ class BatchNorm1d(Module):
             self.weight.accumulate(d_weight)
             self.bias.accumulate(d_bias)
         return d_x if self.input_grad else None
+
+    def _require_channels(self, x: Tensor) -> None:
+        require_dimensions(self, x, 2, 3)
+        if x.shape[1] != self.num_features:
+            raise ShapeError(
+                f"BatchNorm1d: x must have {self.num_features} channels, got {x.shape[1]} in {tuple(x.shape)}"
+            )
+        held = self.weight or self.running_mean
+        if held is None:
+            require_floating(self, x)
+        else:
+            require_dtype(self, x, held.value.dtype)
+
+    def _backward_of_nothing(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
+        """For an empty batch, which the kernel does not survive."""
+        require_upstream(self, d_y, shape)
+        for parameter in (self.weight, self.bias):
+            if parameter is not None:
+                parameter.accumulate(torch.zeros_like(parameter.value))
+        return d_y if self.input_grad else None
 
     def _scale_and_shift(self) -> tuple[Tensor | None, Tensor | None]:
         return (

@@ -12,8 +12,9 @@ from mytorch.core import (
     require_d_value,
     require_floating,
     require_same_shape,
+    require_saved,
 )
-from mytorch.nn.loss import per_element, require_reduction, require_saved
+from mytorch.nn.loss import per_element, require_reduction
 
 
 class BCEWithLogitsLoss(Loss):
@@ -49,7 +50,7 @@ class BCEWithLogitsLoss(Loss):
         return value, (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
-        require_saved(self, saved, 2)
+        require_saved(self, saved, Tensor, Tensor)
         prediction, target = saved
         require_d_value(self, d_value, prediction.shape if self.reduction == "none" else ())
         scale = per_element(self.reduction, d_value, prediction.numel())

@@ -19,8 +19,9 @@ from mytorch.core import (
     require_input,
     require_range,
     require_same_shape,
+    require_saved,
 )
-from mytorch.nn.loss import per_element, require_reduction, require_saved
+from mytorch.nn.loss import per_element, require_reduction
 
 
 class CrossEntropyLoss(Loss):
@@ -74,7 +75,7 @@ class CrossEntropyLoss(Loss):
         return value, (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
-        require_saved(self, saved, 2)
+        require_saved(self, saved, Tensor, Tensor)
         prediction, target = saved
         axis = _axis(prediction)
         rows = _without(prediction.shape, axis)

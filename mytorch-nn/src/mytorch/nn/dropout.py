@@ -3,8 +3,18 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, require_no_grad, require_range
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    require_floating,
+    require_input,
+    require_range,
+    require_saved,
+    require_upstream,
+)
 
+Saved = tuple[torch.Size, Tensor | None]
+_MASK = Tensor | None
 _native_dropout_backward = torch.ops.aten.native_dropout_backward.default
 
 
@@ -13,28 +23,36 @@ class Dropout(Module):
 
     Forward:   y = keep * x / (1 - p), where keep is 1 with probability 1 - p, else 0
     Backward:  d_x = keep * d_y / (1 - p)
-    Shapes:    x, y: any
-    Raises:    ArgumentError if p is not between 0 and 1
+    Shapes:    x, y: any, the same
+    Raises:    ShapeError if d_y has not the shape of y;  DtypeError for whole numbers in training mode;
+               ArgumentError if p is not between 0 and 1, or generator is none
     Random:    one draw a number, from `generator`, or from torch's: then the zeros are those of torch.nn.Dropout
     Source:    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting"
     """
 
     def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None) -> None:
         require_range(self, "p", p, 0, 1)
+        if not isinstance(generator, torch.Generator | None):
+            raise ArgumentError(f"Dropout: generator must be a torch.Generator or None, got {generator!r}")
         self.p, self.generator = p, generator
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        require_no_grad(self, x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
+        require_input(self, x)
         if not self.training or self.p == 0 or x.numel() == 0:
-            return x, None
+            return x, (x.shape, None)
+        require_floating(self, x)
         if self.p == 1:  # torch draws nothing either
-            return torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
+            return torch.zeros_like(x), (x.shape, torch.zeros_like(x, dtype=torch.bool))
         if self.generator is None:
-            return torch.native_dropout(x, self.p, True)
+            y, keep = torch.native_dropout(x, self.p, True)
+            return y, (x.shape, keep)
         keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p, generator=self.generator)
-        return (x * keep).mul_(1 / (1 - self.p)), keep
+        return (x * keep).mul_(1 / (1 - self.p)), (x.shape, keep)
 
-    def backward(self, d_y: Tensor, keep: Tensor | None) -> Tensor | None:
+    def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
+        require_saved(self, saved, torch.Size, _MASK)
+        shape, keep = saved
+        require_upstream(self, d_y, shape)
         if not self.input_grad:
             return None
         if keep is None:

@@ -1,8 +1,9 @@
 """The layer that does nothing."""
 
+import torch
 from torch import Tensor
 
-from mytorch.core import Module, require_no_grad
+from mytorch.core import Module, require_input, require_saved, require_upstream
 
 
 class Identity(Module):
@@ -10,12 +11,15 @@ class Identity(Module):
 
     Forward:   y = x
     Backward:  d_x = d_y
-    Shapes:    x, y: any
+    Shapes:    x, y: any, the same
+    Raises:    ShapeError if d_y has not the shape of y
     """
 
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        require_no_grad(self, x)
-        return x, None
+    def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
+        require_input(self, x)
+        return x, x.shape
 
-    def backward(self, d_y: Tensor, saved: None) -> Tensor | None:  # noqa: ARG002
+    def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
+        require_saved(self, shape, torch.Size)
+        require_upstream(self, d_y, shape)
         return d_y if self.input_grad else None

@@ -10,11 +10,13 @@ from torch.nn import init
 from mytorch.core import (
     Module,
     Parameter,
-    ShapeError,
     require_dtype,
+    require_floating_dtype,
+    require_input,
     require_last_axis,
-    require_no_grad,
-    require_range,
+    require_saved,
+    require_upstream,
+    require_whole,
 )
 
 
@@ -26,7 +28,8 @@ class Linear(Module):
     Shapes:    x: (..., in_features);  y: (..., out_features);
                weight: (out_features, in_features);  bias: (out_features,), or None without it
     Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y;
-               DtypeError for x of another dtype than weight; ArgumentError for sizes below 0
+               DtypeError for x of another dtype than weight;
+               ArgumentError for sizes that are no whole numbers of at least 0, or a dtype that is not floating point
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
     """
 
@@ -38,8 +41,9 @@ class Linear(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        require_range(self, "in_features", in_features, 0)
-        require_range(self, "out_features", out_features, 0)
+        require_whole(self, "in_features", in_features)
+        require_whole(self, "out_features", out_features)
+        require_floating_dtype(self, dtype)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
         self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
@@ -54,8 +58,7 @@ class Linear(Module):
             init.uniform_(self.bias.value, -bound, bound, generator=generator)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.requires_grad:
-            require_no_grad(self, x)
+        require_input(self, x)
         try:
             return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
         except RuntimeError:  # torch looks at shape and dtype anyway; looking twice costs each step
@@ -64,17 +67,24 @@ class Linear(Module):
             raise
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
-        rows, d_rows = x, d_y
-        if x.dim() != 2:
-            wanted = (*x.shape[:-1], self.out_features)
-            if d_y.shape != wanted:  # another shape with as many numbers would be scrambled
-                raise ShapeError(f"Linear: d_y must have the shape of the output, {wanted}, got {tuple(d_y.shape)}")
-            count = math.prod(x.shape[:-1])
+        if not isinstance(x, Tensor):
+            require_saved(self, x, Tensor)
+        shape, rows, d_rows = x.shape, x, d_y
+        if len(shape) == 2:
+            require_upstream(self, d_y, (shape[0], self.out_features))
+        else:
+            require_upstream(self, d_y, (*shape[:-1], self.out_features))
+            count = math.prod(shape[:-1])
             rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
-        self.weight.accumulate(d_rows.T.mm(rows))
+        try:
+            d_weight = d_rows.T.mm(rows)
+        except RuntimeError:
+            require_dtype(self, d_y, x.dtype, "d_y")
+            raise
+        self.weight.accumulate(d_weight)
         if self.bias is not None:
             self.bias.accumulate(d_rows.sum(0))
         if not self.input_grad:
             return None
         d_x = d_rows.mm(self.weight.value)
-        return d_x if rows is x else d_x.reshape(x.shape)
+        return d_x if rows is x else d_x.reshape(shape)

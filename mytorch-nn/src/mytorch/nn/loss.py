@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core import ArgumentError, require_choice
+from mytorch.core import require_choice
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -14,23 +14,6 @@ REDUCTIONS = ("mean", "sum", "none")
 def require_reduction(owner: object, reduction: str) -> None:
     """Raise ArgumentError unless `reduction` is mean, sum or none."""
     require_choice(owner, "reduction", reduction, REDUCTIONS)
-
-
-def require_saved(owner: object, saved: object, tensors: int) -> None:
-    """Raise ArgumentError unless `saved` is so many tensors, as the loss's own forward returned them."""
-    if tensors == 1:
-        fits = isinstance(saved, Tensor)
-    else:
-        fits = isinstance(saved, tuple) and len(saved) == tensors and all(isinstance(part, Tensor) for part in saved)
-    if not fits:
-        what = "one tensor" if tensors == 1 else f"a tuple of {tensors} tensors"
-        raise ArgumentError(
-            f"{type(owner).__name__}: saved must be {what}, as its own forward returned, got {_told(saved)}"
-        )
-
-
-def _told(saved: object) -> str:
-    return f"a {type(saved).__name__}" + (f" of {len(saved)}" if isinstance(saved, (tuple, list)) else "")
 
 
 def reduce(reduction: str, values: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import DtypeError, Loss, require_d_value, require_floating, require_same_shape
-from mytorch.nn.loss import per_element, reduce, require_reduction, require_saved, scaled
+from mytorch.core import DtypeError, Loss, require_d_value, require_floating, require_same_shape, require_saved
+from mytorch.nn.loss import per_element, reduce, require_reduction, scaled
 
 
 class MSELoss(Loss):
@@ -35,7 +35,7 @@ class MSELoss(Loss):
         return reduce(self.reduction, difference.square()), difference
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
-        require_saved(self, difference, 1)
+        require_saved(self, difference, Tensor)
         if not isinstance(d_value, float):
             require_d_value(self, d_value, difference.shape if self.reduction == "none" else ())
             d_value = torch.as_tensor(d_value, dtype=difference.dtype)

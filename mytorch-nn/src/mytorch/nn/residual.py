@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from mytorch.core import Module, ShapeError, require_no_grad
+from mytorch.core import Module, ShapeError, require_input, require_pair, require_saved, require_upstream
 from mytorch.nn.sequence import require_module
 
 
@@ -14,24 +15,29 @@ class Residual(Module):
     Forward:   y = x + inner(x)
     Backward:  d_x = d_y + (the d_x of inner)
     Shapes:    x, y: any that inner keeps
-    Raises:    ShapeError if inner changes the shape
+    Raises:    ShapeError if inner changes the shape, or d_y has not the shape of y
     Source:    He et al. 2015, "Deep residual learning for image recognition"
     """
 
     def __init__(self, inner: Module) -> None:
         self.inner = require_module(self, inner)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
-        require_no_grad(self, x)
-        change, saved = self.inner.forward(x)
-        return self._sum(x, change), saved
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[torch.Size, Any]]:
+        require_input(self, x)
+        pair = self.inner.forward(x)
+        require_pair(self.inner, pair)
+        change, saved = pair
+        return self._sum(x, change), (x.shape, saved)
 
-    def backward(self, d_y: Tensor, saved: Any) -> Tensor | None:
-        d_x = self.inner.backward(d_y, saved)
+    def backward(self, d_y: Tensor, saved: tuple[torch.Size, Any]) -> Tensor | None:
+        require_saved(self, saved, torch.Size, object)
+        shape, saved_by_inner = saved
+        require_upstream(self, d_y, shape)
+        d_x = self.inner.backward(d_y, saved_by_inner)
         return d_y + d_x if self.input_grad else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        require_no_grad(self, x)
+        require_input(self, x)
         return self._sum(x, self.inner(x))
 
     def first_child(self) -> Module:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from mytorch.core import Module, StateError
+from mytorch.core import Module, StateError, kind_of, require_pair
+from mytorch.nn.identity import Identity
 from mytorch.nn.sequence import ModuleSequence, require_module
+
+_NOTHING = [Identity()]  # what a Sequential without layers does
 
 
 class Sequential(ModuleSequence):
@@ -13,8 +16,8 @@ class Sequential(ModuleSequence):
 
     Forward:   y = layer_n(... layer_2(layer_1(x)))
     Backward:  d_x = the layers' backward passes in reverse order, each taking the d_x of the one after
-    Shapes:    x: what the first layer takes;  y: what the last layer gives
-    Raises:    ArgumentError if a layer is not a Module;
+    Shapes:    x: what the first layer takes, its further inputs and options after it;  y: what the last layer gives
+    Raises:    ArgumentError if a layer is not a Module; ContractError if a layer's forward returns no pair;
                StateError if a saved value is used twice, or layers came or went since its forward
 
     It is a list: len, iteration, indices and slices, append, insert, extend, pop, del.
@@ -23,26 +26,32 @@ class Sequential(ModuleSequence):
     def __init__(self, *layers: Module) -> None:
         self.layers = [require_module(self, layer) for layer in layers]
 
-    def forward(self, x: Any) -> tuple[Any, list[Any]]:
+    def forward(self, x: Any, *more: Any, **options: Any) -> tuple[Any, list[Any]]:
         saved = []
-        for layer in self.layers:
-            x, kept = layer.forward(x)
+        for layer in self.layers or _NOTHING:
+            pair = layer.forward(x, *more, **options) if more or options else layer.forward(x)
+            require_pair(layer, pair)
+            x, kept = pair
             saved.append(kept)
+            more, options = (), {}
         return x, saved
 
     def backward(self, d_y: Any, saved: list[Any]) -> Any:
-        if len(saved) != len(self.layers):
+        layers = self.layers or _NOTHING
+        if not isinstance(saved, list) or len(saved) != len(layers):
+            got = len(saved) if isinstance(saved, list) else kind_of(saved)
             raise StateError(
-                f"Sequential: saved must hold one value for each of {len(self.layers)} layers, got {len(saved)}; "
+                f"Sequential: saved must hold one value for each of {len(layers)} layers, got {got}; "
                 "a saved value is good for one backward: call forward again"
             )
-        for layer in reversed(self.layers):
+        for layer in reversed(layers):
             d_y = layer.backward(d_y, saved.pop())
         return d_y if self.input_grad else None
 
-    def __call__(self, x: Any) -> Any:
-        for layer in self.layers:
-            x = layer(x)
+    def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
+        for layer in self.layers or _NOTHING:
+            x = layer(x, *more, **options) if more or options else layer(x)
+            more, options = (), {}
         return x
 
     def first_child(self) -> Module | None:

@@ -1,0 +1,182 @@
+"""What every layer refuses: upstream gradients of another shape, saved values of another layer, what is no tensor."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, ContractError, DtypeError, Module, ShapeError, StateError
+from mytorch.nn import BatchNorm1d, Dropout, Flatten, Identity, Linear, ReLU, Residual, Sequential, Sigmoid, Tanh
+
+LAYERS = {
+    "ReLU": ReLU,
+    "Tanh": Tanh,
+    "Sigmoid": Sigmoid,
+    "Identity": Identity,
+    "Flatten": lambda: Flatten(0),
+    "Dropout": lambda: Dropout(0.4),
+    "Dropout in evaluation": lambda: Dropout(0.4).eval(),
+    "Dropout of everything": lambda: Dropout(1.0),
+    "Linear": lambda: Linear(3, 4),
+    "BatchNorm1d": lambda: BatchNorm1d(3),
+    "BatchNorm1d in evaluation": lambda: BatchNorm1d(3).eval(),
+    "BatchNorm1d without weights": lambda: BatchNorm1d(3, affine=False, track_running_stats=False),
+    "Residual": lambda: Residual(Tanh()),
+    "Sequential": lambda: Sequential(Linear(3, 3), Tanh()),
+    "Sequential without layers": Sequential,
+}
+each_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+ROWS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+
+
+def wrong_upstreams(shape):
+    """Too few rows, one that would be broadcast, a transposed one, one axis more, too few and too many numbers."""
+    rows, *others = shape
+    if rows == 0:
+        return [torch.randn(2, 3), torch.randn(())]
+    shapes = [(rows - 1, *others), (1, *others), tuple(reversed(shape)), (1, *shape), (1,), (), (rows + 1, *others)]
+    return [torch.randn(wrong) for wrong in shapes if wrong != tuple(shape)]
+
+
+@each_layer
+@pytest.mark.parametrize("rows", [5, 0])
+@pytest.mark.parametrize("input_grad", [True, False])
+def test_an_upstream_gradient_of_another_shape(make, rows, input_grad):
+    layer = make()
+    layer.input_grad = input_grad
+    y, saved = layer.forward(ROWS[:rows])
+    for d_y in [*wrong_upstreams(y.shape), None, y.numpy(), [1.0], 1.0]:
+        with pytest.raises(ShapeError, match=r"^\w+: d_y must have the shape of the output, \("):
+            layer.backward(d_y, list(saved) if isinstance(saved, list) else saved)
+    assert all(parameter.grad is None for parameter in layer.param())
+    layer.backward(torch.randn(y.shape), saved)
+
+
+@each_layer
+@pytest.mark.parametrize("saved", [None, 3, (), (1, 2), (torch.randn(5, 3),) * 3, "text"], ids=str)
+def test_a_saved_value_of_another_layer(make, saved):
+    layer = make()
+    y, _ = layer.forward(ROWS)
+    with pytest.raises((ArgumentError, StateError), match=r"^\w+: saved must "):
+        layer.backward(torch.randn(y.shape), saved)
+
+
+@each_layer
+@pytest.mark.parametrize("x", [ROWS.numpy(), ROWS.tolist(), 1.0, None], ids=["NumPy", "list", "float", "None"])
+def test_what_is_no_tensor(make, x):
+    text = r"^\w+: x must be a tensor, got .*; convert with torch\.as_tensor\(x\)"
+    for use in (make().forward, make()):
+        with pytest.raises(ArgumentError, match=text):
+            use(x)
+
+
+@pytest.mark.parametrize("make", [lambda: Linear(3, 4), lambda: BatchNorm1d(3), lambda: BatchNorm1d(3).eval()])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int64, torch.bool, torch.complex64], ids=str)
+def test_another_dtype_than_that_of_the_weights(make, dtype):
+    layer = make()
+    x = torch.ones(5, 3)
+    with pytest.raises(DtypeError, match=rf"\w+: x must have the dtype of the parameters, torch.float32, got {dtype}"):
+        layer.forward(x.to(dtype))
+    y, saved = layer.forward(x)
+    with pytest.raises(DtypeError, match=rf"\w+: d_y must have the dtype of the \w+, torch.float32, got {dtype}"):
+        layer.backward(torch.ones(y.shape).to(dtype), saved)
+    assert all(parameter.grad is None for parameter in layer.param())
+
+
+def test_dropout_of_whole_numbers_and_a_norm_without_weights():
+    with pytest.raises(DtypeError, match=r"Dropout: x must be floating point, got torch\.int64"):
+        Dropout(0.4).forward(torch.ones(3, dtype=torch.int64))
+    with pytest.raises(DtypeError, match=r"BatchNorm1d: x must be floating point, got torch\.int64"):
+        BatchNorm1d(3, affine=False, track_running_stats=False).forward(torch.ones(5, 3, dtype=torch.int64))
+
+
+SHORT = """
+import torch
+from mytorch.core import ShapeError
+from mytorch.nn import BatchNorm1d
+layer = BatchNorm1d(2000)
+{mode}
+_, saved = layer.forward(torch.randn({rows}, 2000))
+try:
+    layer.backward(torch.ones({shape}), saved)
+except ShapeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("mode", ["", "layer.eval()"])
+@pytest.mark.parametrize(("rows", "shape"), [(20000, (1,)), (20000, ()), (2, (1, 2000)), (0, (1,))], ids=str)
+def test_a_kernel_never_sees_too_short_an_upstream_gradient(mode, rows, shape):
+    # in a process of its own: the kernel reads beyond the end, which may end the process
+    code = SHORT.format(mode=mode, rows=rows, shape=shape)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (
+        0,
+        f"BatchNorm1d: d_y must have the shape of the output, ({rows}, 2000), got {shape}\n",
+    )
+
+
+@each_layer
+def test_an_upstream_gradient_that_is_not_contiguous(make):
+    layer = make().to(torch.float64)
+    x = ROWS.double()
+    torch.manual_seed(1)
+    y, saved = layer.forward(x)
+    d_y = torch.randn(*y.shape, 2, dtype=torch.float64)[..., 0]
+    torch.manual_seed(1)
+    _, again = layer.forward(x)
+    found = layer.backward(d_y, saved)
+    grads = [parameter.grad for parameter in layer.param()]
+    layer.zero_grad()
+    torch.testing.assert_close(layer.backward(d_y.contiguous(), again), found, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close([p.grad for p in layer.param()], grads, rtol=1e-12, atol=1e-12)
+
+
+BAD_ARGUMENTS = {
+    "Linear: in_features must be a whole number of at least 0, got 2.5": lambda: Linear(2.5, 2),
+    "Linear: in_features must be a whole number of at least 0, got True": lambda: Linear(True, 2),
+    "Linear: out_features must be a whole number of at least 0, got '2'": lambda: Linear(2, "2"),
+    "Linear: dtype must be floating point, since weights are trained, got torch.int64": lambda: Linear(
+        2, 2, dtype=torch.int64
+    ),
+    "BatchNorm1d: num_features must be a whole number of at least 0, got 3.0": lambda: BatchNorm1d(3.0),
+    "BatchNorm1d: eps must be a number, got '1'": lambda: BatchNorm1d(3, eps="1"),
+    "BatchNorm1d: momentum must be a number, got True": lambda: BatchNorm1d(3, momentum=True),
+    "BatchNorm1d: dtype must be floating point, since weights are trained, got torch.int32": lambda: BatchNorm1d(
+        3, dtype=torch.int32
+    ),
+    "Dropout: p must be a number, got None": lambda: Dropout(None),
+    "Dropout: p must be a number, got True": lambda: Dropout(True),
+    "Dropout: generator must be a torch.Generator or None, got 3": lambda: Dropout(generator=3),
+    "Flatten: start_dim must be a whole number, got 1.5": lambda: Flatten(1.5),
+    "Flatten: end_dim must be a whole number, got True": lambda: Flatten(0, True),
+}
+
+
+@pytest.mark.parametrize(("text", "make"), BAD_ARGUMENTS.items(), ids=BAD_ARGUMENTS)
+def test_arguments(text, make):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert str(caught.value).startswith(text)
+
+
+class NoPair(Module):
+    """Two rows, which would be taken for output and saved value."""
+
+    def forward(self, x):
+        return x[:2]
+
+
+@pytest.mark.parametrize("make", [Sequential, Residual], ids=["Sequential", "Residual"])
+def test_a_child_whose_forward_returns_no_pair(make):
+    text = r"^NoPair: forward must return a pair \(output, saved\), got a Tensor; write"
+    for use in (make(NoPair()).forward, make(NoPair())):
+        with pytest.raises(ContractError, match=text):
+            use(ROWS)
+
+
+def test_numpy_numbers_stay_out_of_the_parameters():
+    with pytest.raises(ArgumentError, match="Linear: in_features must be a whole number"):
+        Linear(np.float64(3), 2)
