@@ -1,12 +1,15 @@
 """Every module remembers how it was built."""
 
 import copy
+import gc
 import inspect
+import pickle
+import weakref
 
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter
+from mytorch.core import DescriptionError, Module, Parameter
 
 
 class Dense(Module):
@@ -109,3 +112,62 @@ def test_deepcopy_is_independent_and_keeps_what_was_shared() -> None:
     assert shared.weight.value.abs().sum() > 0
     assert twin.arguments()["first"] is twin.first
     assert repr(twin) == repr(net)
+
+
+def test_a_replaced_child_is_freed() -> None:
+    for build in (lambda child: Pair(child, Bare()), lambda child: Stack(Bare(), child), lambda child: Other(child)):
+        child = Dense(2, 3)
+        net, watch = build(child), weakref.ref(child)
+        del child
+        for name, value in list(vars(net).items()):
+            if isinstance(value, list):
+                value.pop()
+            elif value is watch():
+                setattr(net, name, Bare())
+            del value
+        gc.collect()
+        assert watch() is None, net
+
+
+class Other(Module):
+    """Keeps its child under another name than its argument's."""
+
+    def __init__(self, inner: Module) -> None:
+        self.kept = inner
+
+
+class Keeper(Other):
+    def __init__(self, size: int) -> None:
+        super().__init__(Dense(size, size))
+
+
+def test_a_child_under_another_name_is_described_until_it_is_replaced() -> None:
+    child = Dense(2, 3)
+    net = Other(child)
+    assert net.arguments() == {"inner": child}
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert twin.arguments()["inner"] is twin.kept
+        assert twin.kept is not child
+    assert Keeper(3).arguments() == {"size": 3}
+    net.kept = Bare()
+    del child
+    gc.collect()
+    assert repr(net) == "Other(\n  (kept): Bare()\n)"
+    with pytest.raises(
+        DescriptionError, match=r"Other: argument 'inner' must be an attribute of the same name, .* self\.inner"
+    ):
+        net.arguments()
+
+
+def test_a_list_that_was_passed_is_kept_as_it_was_then() -> None:
+    layers = [Dense(2, 2), Dense(2, 2)]
+    net = Grouped(layers, {"a": [layers[0]]})
+    assert net.arguments() == {"groups": layers, "more": {"a": [layers[0]]}}
+    layers.append(Bare())
+    assert len(net.arguments()["groups"]) == 2
+
+
+class Grouped(Module):
+    def __init__(self, groups: list[Module], more: dict[str, list[Module]]) -> None:
+        self.first, self.second = groups
+        self.again = more["a"][0]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, Module, Parameter
+from mytorch.core import ArgumentError, Buffer, ContractError, Module, Parameter
 
 
 class Scale(Module):
@@ -171,3 +171,46 @@ def test_input_grad_stops_at_a_child_that_is_used_twice() -> None:
     x, d_y = rows(), rows()
     found = net.backward(d_y, net.forward(x)[1])
     torch.testing.assert_close(found, shared.gain.value**2 * d_y)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("float", torch.float32),
+        ("double", torch.float64),
+        ("half", torch.float16),
+        ("bfloat16", torch.bfloat16),
+    ],
+)
+def test_torchs_names_for_dtypes_and_places(name: str, dtype: torch.dtype) -> None:
+    net = Chain(Counting())
+    assert getattr(net, name)() is net
+    assert net.param()[0].value.dtype is dtype
+    assert net.to("meta").param()[0].value.is_meta
+
+
+def test_cpu_and_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, places = Scale(), []
+    monkeypatch.setattr(Scale, "to", lambda self, place: places.append(torch.device(place)) or self)
+    for moved in (net.cpu(), net.cuda(), net.cuda(1), net.cuda(torch.device("cuda", 2))):
+        assert moved is net
+    assert [str(place) for place in places] == ["cpu", "cuda", "cuda:1", "cuda:2"]
+
+
+def test_requires_grad_says_whether_parameters_are_trained() -> None:
+    net = Chain(Scale(), Chain(Scale()))
+    assert net.requires_grad_(False) is net
+    output, saved = net.forward(rows())
+    net.backward(output, saved)
+    assert all(parameter.grad is None and not parameter.trainable for parameter in net.param())
+    net.requires_grad_()
+    assert all(parameter.trainable for parameter in net.param())
+
+
+def test_a_call_refuses_a_forward_that_returns_no_pair() -> None:
+    class Rows(Scale):
+        def forward(self, x: Tensor) -> Any:
+            return x[:2]
+
+    with pytest.raises(ContractError, match=r"Rows: forward must return a pair \(output, saved\), got a Tensor"):
+        Rows()(rows())

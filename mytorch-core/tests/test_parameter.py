@@ -2,11 +2,13 @@
 
 import copy
 import pickle
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, AutogradError, Buffer, Parameter, ShapeError
+from mytorch.core import ArgumentError, AutogradError, Buffer, DtypeError, Module, Parameter, ShapeError
 
 
 def test_unpacks_as_value_and_gradient() -> None:
@@ -111,3 +113,46 @@ def test_another_error_of_adding_stays_torchs() -> None:
     parameter.accumulate(torch.ones(3))
     with pytest.raises(RuntimeError, match="result type"):
         parameter.accumulate(torch.ones(3, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_a_gradient_takes_the_dtype_of_the_value(dtype: torch.dtype) -> None:
+    parameter, first, second = Parameter(torch.zeros(3)), torch.randn(3).to(dtype), torch.randn(3).to(dtype)
+    parameter.accumulate(first.clone())
+    assert parameter.grad is not None
+    assert parameter.grad.dtype is torch.float32
+    torch.testing.assert_close(parameter.grad, first.float())
+    parameter.accumulate(second)
+    torch.testing.assert_close(parameter.grad, first.float() + second.float())
+
+
+def test_a_gradient_follows_a_value_that_was_moved() -> None:
+    class Holder(Module):
+        def __init__(self) -> None:
+            self.weight = Parameter(torch.zeros(3))
+
+    for move in (lambda net: net.to(torch.float64), lambda net: setattr(net.weight, "value", torch.zeros(3).double())):
+        net = Holder()
+        net.weight.accumulate(torch.ones(3))
+        net.zero_grad()
+        move(net)
+        net.weight.accumulate(torch.ones(3, dtype=torch.float64))
+        assert net.weight.grad.dtype is torch.float64
+
+
+def test_a_complex_gradient_of_a_real_value_is_refused() -> None:
+    parameter = Parameter(torch.zeros(3))
+    with pytest.raises(DtypeError, match=r"Parameter: gradient must be real, as the value is, got torch\.complex64"):
+        parameter.accumulate(torch.ones(3, dtype=torch.complex64))
+    assert parameter.grad is None
+
+
+@pytest.mark.parametrize(
+    ("gradient", "kind"),
+    [(None, "None"), (np.zeros(3), "a NumPy array"), (1.0, "a float"), ((torch.zeros(3),), "a tuple")],
+    ids=str,
+)
+def test_a_gradient_that_is_no_tensor_is_refused(gradient: Any, kind: str) -> None:
+    parameter = Parameter(torch.zeros(3))
+    with pytest.raises(ArgumentError, match=f"Parameter: gradient must be a tensor, got {kind}"):
+        parameter.accumulate(gradient)

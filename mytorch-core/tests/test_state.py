@@ -101,6 +101,78 @@ def test_what_is_no_tensor_and_what_is_complex_are_refused_by_name() -> None:
     with pytest.raises(StateError) as caught:
         net.load_state_dict(state)
     assert str(caught.value) == (
-        "Dense: state must fit the module; weight must be real, got torch.complex64; bias must be a tensor, got list"
+        "Dense: state must fit the module; weight must be real, got torch.complex64; bias must be a tensor, got a list"
     )
     torch.testing.assert_close(net.weight.value, before, rtol=0, atol=0)
+
+
+def test_returns_what_was_missing_and_what_was_not_expected() -> None:
+    net = Dense(2, 3)
+    found = net.load_state_dict({"bias": torch.ones(3), "other": torch.ones(1)}, strict=False)
+    assert found.missing_keys == ["weight", "steps"]
+    assert found.unexpected_keys == ["other"]
+    assert net.load_state_dict(net.state_dict()) == ([], [])
+
+
+@pytest.mark.parametrize("present", ["first", "second"])
+def test_a_tied_tensor_may_come_under_any_of_its_names(present: str) -> None:
+    shared = Dense(2, 2)
+    net = Pair(shared, shared)
+    state = {name: torch.ones_like(value) for name, value in net.state_dict().items() if name.startswith(present)}
+    assert net.load_state_dict(state) == ([], [])
+    assert shared.weight.value.eq(1).all()
+    del state[f"{present}.bias"]
+    with pytest.raises(StateError, match=r"missing: first\.bias, second\.bias$"):
+        net.load_state_dict(state)
+
+
+def test_names_that_a_wrapper_wrote_are_told_with_the_way_out() -> None:
+    net = Dense(2, 3)
+    state = {f"module.{name}": value + 1 for name, value in net.state_dict().items()}
+    with pytest.raises(
+        StateError, match=r"as DataParallel writes them: load \{name\.removeprefix\('module\.'\): value"
+    ):
+        net.load_state_dict(state)
+    net.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
+    with pytest.raises(StateError) as caught:
+        net.load_state_dict(state | {"module.other": torch.ones(1)})
+    assert "DataParallel" not in str(caught.value)
+
+
+BAD_VALUES = {
+    "must be a tensor, got None": None,
+    "must be a tensor, got a float": 1.0,
+    "must be dense, got torch.sparse_coo; convert with .to_dense()": torch.ones(3).to_sparse(),
+    "must hold numbers, got a tensor on the meta device": torch.ones(3, device="meta"),
+    "must have shape (3,), got (1,)": torch.ones(1),
+}
+
+
+@pytest.mark.parametrize(("text", "value"), BAD_VALUES.items(), ids=BAD_VALUES)
+@pytest.mark.parametrize("strict", [True, False])
+def test_values_that_are_none(text: str, value: object, strict: bool) -> None:
+    net = Dense(2, 3)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(StateError) as caught:
+        net.load_state_dict({**before, "weight": torch.zeros(3, 2), "bias": value}, strict=strict)
+    assert str(caught.value) == f"Dense: state must fit the module; bias {text}"
+    for name, kept in net.state_dict().items():
+        torch.testing.assert_close(kept, before[name], rtol=0, atol=0)
+
+
+def test_a_module_on_the_meta_device_takes_no_numbers() -> None:
+    net = Dense(2, 3).to("meta")
+    with pytest.raises(StateError, match="weight must be on a device that keeps numbers, got a module on the meta"):
+        net.load_state_dict(Dense(2, 3).state_dict())
+
+
+@pytest.mark.parametrize(("state", "kind"), [(None, "None"), ([1], "a list"), ("net.pt", "a str")])
+def test_a_state_is_a_mapping(state: object, kind: str) -> None:
+    with pytest.raises(StateError, match=f"Dense: state must be a mapping from names to tensors, got {kind}; pass"):
+        Dense(2, 3).load_state_dict(state)  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_no_text_is_unexpected() -> None:
+    net = Dense(2, 3)
+    with pytest.raises(StateError, match=r"unexpected: 3$"):
+        net.load_state_dict({**net.state_dict(), 3: torch.ones(1)})

@@ -99,3 +99,53 @@ def test_buffers_are_found_and_are_no_parameters() -> None:
     net = Holder([leaf, leaf])
     assert [name for name, _ in net.named_buffer()] == ["held.0.mean"]
     assert names(net) == ["held.0.weight"]
+
+
+TORCH_PARTS = {
+    "torch.nn.modules.linear.Linear": torch.nn.Linear(2, 2),
+    "torch.nn.modules.container.ModuleList": torch.nn.ModuleList(),
+    "torch.nn.Parameter": torch.nn.Parameter(torch.zeros(2)),
+    "torch.nn.Buffer": torch.nn.Buffer(torch.zeros(2)),
+    "torch.nn.UninitializedParameter": torch.nn.UninitializedParameter(),
+    "tensor that requires grad": torch.zeros(2, requires_grad=True),
+}
+
+
+@pytest.mark.parametrize(("kind", "part"), TORCH_PARTS.items(), ids=TORCH_PARTS)
+@pytest.mark.parametrize("held", [lambda part: part, lambda part: [part], lambda part: {"a": (1, part)}])
+def test_a_part_of_torch_raises_by_name(kind: str, part: object, held: Any) -> None:
+    text = f"Holder: attribute 'held' must be .*, got a?n? ?{kind}, w.*; (use the layer|write Parameter)"
+    for use in (Holder(held(part)).param, Holder([Holder(held(part))]).state_dict):
+        with pytest.raises(ModuleTreeError, match=text):
+            use()
+
+
+def test_a_subclass_of_torchs_module_is_named_by_its_own_class() -> None:
+    class Own(torch.nn.Module):
+        pass
+
+    with pytest.raises(ModuleTreeError, match=r"got .*test_tree\..*Own, whose backward nobody would call"):
+        Holder(Own()).param()
+
+
+def test_torchs_names_of_what_a_module_holds() -> None:
+    leaf = Leaf()
+    leaf.mean = Buffer(torch.zeros(2))
+    net = Holder([leaf, leaf, Leaf()])
+    net.own = Parameter(torch.zeros(1))
+    assert [name for name, _ in net.named_parameters()] == names(net) == ["own", "held.0.weight", "held.2.weight"]
+    assert [name for name, _ in net.named_parameters("net", recurse=False)] == ["net.own"]
+    assert list(net.parameters()) == net.param()
+    assert list(net.parameters(recurse=False)) == [net.own]
+    assert [name for name, _ in net.named_buffers("net")] == ["net.held.0.mean"]
+    assert list(net.buffers()) == [leaf.mean]
+    assert list(net.buffers(recurse=False)) == []
+    assert list(net.children()) == [leaf, net.held[2]]
+
+
+def test_apply_comes_to_each_module_once_children_first() -> None:
+    leaf, seen = Leaf(), []
+    net = Holder([leaf, Holder([leaf])])
+    assert net.apply(seen.append) is net
+    assert len(seen) == 3
+    assert seen[-1] is net

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
@@ -12,12 +12,16 @@ from torch import Tensor
 
 from mytorch.core import tree
 from mytorch.core.checks import require_pair
-from mytorch.core.errors import ArgumentError
+from mytorch.core.construction import holds_remembered, is_complete, recall, remember
+from mytorch.core.errors import ArgumentError, DescriptionError
 from mytorch.core.parameter import Buffer, Parameter
-from mytorch.core.state import load_state
+from mytorch.core.state import LoadedKeys, load_state
+
+PLAIN = (int, float, str, tuple)
+"""Types whose values are compared with a default; others, such as tensors, need not say whether they are equal."""
 
 
-class Module:
+class Module(tree.Node):
     """A function of tensors that states its own derivative.
 
     A subclass writes two methods (and `__init__` if it has anything to set; the base needs no call):
@@ -26,16 +30,19 @@ class Module:
         d_input = module.backward(d_output, saved)   # adds to the gradients of its parameters
 
     `d_output` has the structure of `output` (None for an output that was not used); `d_input` has one entry per
-    positional input, bare if there is one, None for integers, masks and absent ones. A saved value is good for one
-    backward. Inputs, upstream gradients and saved values are never written into. Gradients are sums over the batch.
+    positional input that was passed, bare if there is one, None for integers, masks and absent ones: a layer with an
+    optional input returns as many entries as its forward was given. A tensor that is passed in several places gets
+    its gradient at each; whoever passed it adds them. Masks and flags are keyword arguments. A saved value is good
+    for one backward. Inputs, upstream gradients and saved values are never written into. Gradients are sums over the
+    batch.
     """
 
     training: bool = True
-    _module_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _module_arguments: tuple[list[Any], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
-        module._module_arguments = args, kwargs
+        module._module_arguments = [remember(value) for value in args], {k: remember(v) for k, v in kwargs.items()}
         return module
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -68,6 +75,10 @@ class Module:
         """The direct children with their names. Containers override this to name them as in torch."""
         return tree.children_in_attributes(self)
 
+    def children(self) -> Iterator[Module]:
+        """The direct children, each once."""
+        return (child for _, child in tree.once(self.named_children()))
+
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module as "" and everything below it, each once."""
         return tree.once(tree.walk(self))
@@ -87,6 +98,38 @@ class Module:
     def named_buffer(self) -> Iterator[tuple[str, Buffer]]:
         """Every buffer once."""
         return tree.once(tree.named_uses(self, Buffer))
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """`named_param` under torch's name; with `recurse=False` only this module's own."""
+        return self._named(Parameter, prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Every parameter once, as torch's method of this name: an iterator, where `param` is a list."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
+        """`named_buffer` under torch's name; with `recurse=False` only this module's own."""
+        return self._named(Buffer, prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """Every buffer once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(self, kind: type[Any], prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+        named = tree.once(tree.named_uses(self, kind) if recurse else tree.own(self, kind))
+        return ((f"{prefix}.{name}" if prefix else name, held) for name, held in named)
+
+    def apply(self, fn: Callable[[Module], object]) -> Self:
+        """Call `fn` with every module below, then with this one, each once; as torch does, return self."""
+        for module in reversed(list(self.modules())):
+            fn(module)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Say whether the parameters are trained: sets `trainable` of each. The name is torch's."""
+        for parameter in self.param():
+            parameter.trainable = requires_grad
+        return self
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to None."""
@@ -133,16 +176,41 @@ class Module:
 
     def named_state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
         """Every parameter and buffer under every one of its names, in torch's order."""
-        for path, module in tree.walk(self):
-            for kind in (Parameter, Buffer):
-                yield from ((f"{path}.{name}" if path else name, held) for name, held in tree.own(module, kind))
+        return tree.named_uses(self, Parameter, Buffer)
 
-    def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> None:
-        """Copy values into the parameters and buffers, in place.
+    def load_state_dict(self, state: Mapping[str, Tensor], strict: bool = True) -> LoadedKeys:
+        """Copy values into the parameters and buffers, in place. Returns missing_keys and unexpected_keys, as torch.
 
-        With `strict`, every name must fit. Raises StateError with all differences, before anything is copied.
+        With `strict`, every name must fit; a tied tensor may come under any of its names. What comes must fit in
+        shape and kind either way. Raises StateError with all differences, before anything is copied.
         """
-        load_state(self, state, strict)
+        return load_state(type(self).__name__, dict(self.named_state()), state, strict)
+
+    # torch's names for `to`
+
+    def float(self) -> Self:
+        """Convert to float32."""
+        return self.to(torch.float32)
+
+    def double(self) -> Self:
+        """Convert to float64."""
+        return self.to(torch.float64)
+
+    def half(self) -> Self:
+        """Convert to float16."""
+        return self.to(torch.float16)
+
+    def bfloat16(self) -> Self:
+        """Convert to bfloat16."""
+        return self.to(torch.bfloat16)
+
+    def cpu(self) -> Self:
+        """Move to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: torch.device | int | None = None) -> Self:
+        """Move to the current GPU, or to the one given."""
+        return self.to(torch.device("cuda", device) if isinstance(device, int) else device or "cuda")
 
     # Leaving out the gradient of the data
 
@@ -175,13 +243,27 @@ class Module:
         """The constructor's arguments by name, defaults included; modules among them as they are now.
 
         An argument that is a module, or a list or dict of modules, is read from the attribute of the same name, so
-        that a replaced child is described and not the one of the day of construction.
+        that a replaced child is described and not the one of the day of construction. A child that is kept under
+        another name is found as long as it is not replaced; after that, DescriptionError says what to do.
         """
+        arguments = self._kept_arguments()
+        for name, kept in arguments.items():
+            if not holds_remembered(kept):
+                continue
+            if not hasattr(self, name) and not is_complete(kept):
+                raise DescriptionError(
+                    f"{type(self).__name__}: argument {name!r} must be an attribute of the same name, since the "
+                    f"module that was passed has been replaced; keep it as self.{name}, or override arguments()"
+                )
+            arguments[name] = getattr(self, name, None) if hasattr(self, name) else recall(kept)
+        return arguments
+
+    def _kept_arguments(self) -> dict[str, Any]:
         args, kwargs = self._module_arguments
         bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
         bound.apply_defaults()
         _, *named = bound.arguments.items()
-        return {name: getattr(self, name, value) if _has_module(value) else value for name, value in named}
+        return dict(named)
 
     def extra_repr(self) -> str:
         """The arguments that are not at their defaults, without modules."""
@@ -190,20 +272,12 @@ class Module:
         }
         return ", ".join(
             f"{name}={value!r}"
-            for name, value in self.arguments().items()
-            if not _has_module(value) and not isinstance(value, Tensor) and value is not defaults[name]
-            if not (type(value) in (int, float, str, tuple) and value == defaults[name])
+            for name, value in self._kept_arguments().items()
+            if not holds_remembered(value) and not isinstance(value, Tensor) and value is not defaults[name]
+            if not (type(value) in PLAIN and value == defaults[name])
         )
 
     def __repr__(self) -> str:
         children = [f"  ({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
         inside = "\n".join([self.extra_repr(), *children, ""]) if children else self.extra_repr()
         return f"{type(self).__name__}({inside})"
-
-
-def _has_module(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return any(isinstance(entry, Module) for entry in value.values())
-    if isinstance(value, list | tuple):
-        return any(isinstance(entry, Module) for entry in value)
-    return isinstance(value, Module)

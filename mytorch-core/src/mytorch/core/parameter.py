@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mytorch.core.errors import ArgumentError, AutogradError, ShapeError
+from mytorch.core.checks import kind_of
+from mytorch.core.errors import ArgumentError, AutogradError, DtypeError, ShapeError
 
 
 def _owned(value: Tensor, owner: str) -> Tensor:
@@ -28,26 +29,32 @@ class Parameter:
     The value shares memory with the tensor it is made from.
     """
 
-    __slots__ = ("__weakref__", "_shape", "grad", "trainable", "value")
+    __slots__ = ("__weakref__", "_dtype", "_shape", "grad", "trainable", "value")
 
     def __init__(self, value: Tensor, trainable: bool = True) -> None:
         self.value = _owned(value, "Parameter")
-        self._shape = self.value.shape  # as last seen, since to ask a tensor takes a tenth of a small operation
+        # Both as last seen, since to ask a tensor takes a tenth of a small operation.
+        self._shape, self._dtype = self.value.shape, self.value.dtype
         self.grad: Tensor | None = None
         self.trainable = trainable
 
     def accumulate(self, d_value: Tensor) -> None:
         """Add a gradient. The first is kept as it is, so it must be a fresh tensor that nobody else holds.
 
-        Raises ShapeError if its shape is not the value's: broadcasting would hide a missing sum; AutogradError
-        outside inference mode if the first was made under it.
+        One of another dtype is converted to the value's, so that float32 values may be trained by the gradients of
+        half-precision copies.
+        Raises ArgumentError for what is no tensor; ShapeError if its shape is not the value's: broadcasting would
+        hide a missing sum; DtypeError for a complex gradient of a real value; AutogradError outside inference mode if
+        the first was made under it.
         """
         if not self.trainable:
             return
+        if not isinstance(d_value, Tensor):
+            raise ArgumentError(f"Parameter: gradient must be a tensor, got {kind_of(d_value)}")
         if d_value.shape != self._shape:
             self.require_shape(d_value)
         if self.grad is None:
-            self.grad = d_value
+            self.grad = d_value if d_value.dtype is self._dtype else self._converted(d_value)
         else:
             try:
                 self.grad.add_(d_value)
@@ -62,12 +69,19 @@ class Parameter:
 
     def require_shape(self, d_value: Tensor) -> None:
         """Raise ShapeError unless a gradient has the shape that the value has now."""
-        self._shape = self.value.shape
+        self._shape, self._dtype = self.value.shape, self.value.dtype
         if d_value.shape != self._shape:
             raise ShapeError(
                 f"Parameter: gradient must have the shape of the value, {tuple(self._shape)}, "
                 f"got {tuple(d_value.shape)}"
             )
+
+    def _converted(self, d_value: Tensor) -> Tensor:
+        """A gradient in the dtype that the value has now."""
+        self._dtype = self.value.dtype
+        if d_value.is_complex() and not self._dtype.is_complex:
+            raise DtypeError(f"Parameter: gradient must be real, as the value is, got {d_value.dtype}")
+        return d_value.to(self._dtype)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

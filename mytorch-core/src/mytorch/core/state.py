@@ -2,42 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mytorch.core.checks import kind_of
 from mytorch.core.errors import StateError
+from mytorch.core.parameter import Buffer, Parameter
 
-if TYPE_CHECKING:
-    from mytorch.core.module import Module
+State = dict[str, Parameter | Buffer]
+WRAPPED = "module."
+"""What DataParallel and DistributedDataParallel put before every name."""
 
 
-def load_state(module: Module, state: Mapping[str, Tensor], strict: bool) -> None:
-    """Copy a state dict into a module; see Module.load_state_dict."""
-    present = dict(module.named_state())
+class LoadedKeys(NamedTuple):
+    """What `load_state_dict` found; the fields are named as those of torch."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def load_state(owner: str, present: State, state: Any, strict: bool) -> LoadedKeys:
+    """Copy a state dict into the parameters and buffers that `present` names; see Module.load_state_dict."""
+    if not isinstance(state, Mapping):
+        raise StateError(
+            f"{owner}: state must be a mapping from names to tensors, got {kind_of(state)}; pass what state_dict() "
+            "returned"
+        )
     shared = {name: held for name, held in present.items() if name in state}
+    filled = {id(held) for held in shared.values()}
+    missing = [name for name, held in present.items() if id(held) not in filled]
+    unexpected = [str(name) for name in state if name not in present]
     problems = [problem for name, held in shared.items() for problem in _misfits(name, held.value, state[name])]
     if strict:
-        problems += _list("missing", [name for name in present if name not in state])
-        problems += _list("unexpected", [name for name in state if name not in present])
+        problems += _list("missing", missing) + _list("unexpected", unexpected) + _wrapped(present, state)
     if problems:
-        raise StateError(f"{type(module).__name__}: state must fit the module; {'; '.join(problems)}")
+        raise StateError(f"{owner}: state must fit the module; {'; '.join(problems)}")
     with torch.no_grad():
         for name, held in shared.items():
             held.value.copy_(state[name])
+    return LoadedKeys(missing, unexpected)
 
 
 def _misfits(name: str, value: Tensor, given: object) -> list[str]:
     if not isinstance(given, Tensor):
-        return [f"{name} must be a tensor, got {type(given).__name__}"]
+        return [f"{name} must be a tensor, got {kind_of(given)}"]
     if given.shape != value.shape:
         return [f"{name} must have shape {tuple(value.shape)}, got {tuple(given.shape)}"]
+    if given.layout is not torch.strided:
+        return [f"{name} must be dense, got {given.layout}; convert with .to_dense()"]
     if given.is_complex() and not value.is_complex():
         return [f"{name} must be real, got {given.dtype}"]  # a copy would drop the imaginary part
+    if given.is_meta and not value.is_meta:
+        return [f"{name} must hold numbers, got a tensor on the meta device"]
+    if value.is_meta and not given.is_meta:
+        return [f"{name} must be on a device that keeps numbers, got a module on the meta device"]
     return []
 
 
-def _list(what: str, names: list[str]) -> list[str]:
+def _list(what: str, names: Sequence[str]) -> list[str]:
     return [f"{what}: {', '.join(names)}"] if names else []
+
+
+def _wrapped(present: State, state: Mapping[Any, Any]) -> list[str]:
+    """A hint, if all names would fit without what a wrapper put before them."""
+    names = [str(name) for name in state]
+    if not names or not all(name.startswith(WRAPPED) and name.removeprefix(WRAPPED) in present for name in names):
+        return []
+    return [
+        f"each name starts with {WRAPPED!r}, as DataParallel writes them: load "
+        f"{{name.removeprefix({WRAPPED!r}): value for name, value in state.items()}}"
+    ]
