@@ -35,7 +35,8 @@ class MSELoss(Loss):
         return reduce(self.reduction, difference.square()), difference
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
-        require_saved(self, difference, Tensor)
+        if not isinstance(difference, Tensor):
+            require_saved(self, difference, Tensor)
         if not isinstance(d_value, float):
             require_d_value(self, d_value, difference.shape if self.reduction == "none" else ())
             d_value = torch.as_tensor(d_value, dtype=difference.dtype)
