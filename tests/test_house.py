@@ -141,6 +141,12 @@ def reexported(body):
     return lazily
 
 
+def test_the_tests_that_take_long_are_there():
+    tree = ast.parse((HOUSE / "conftest.py").read_text())
+    (slow,) = (ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign))
+    assert [name for name in slow if not (HOUSE / name).is_file()] == []
+
+
 def test_no_circle_of_imports_is_in_the_benchmarks():
     """import-linter looks at packages only; these are scripts."""
     scripts = {file.stem: ast.parse(file.read_text()) for file in (HOUSE / "benchmarks").glob("*.py")}

@@ -1,0 +1,27 @@
+"""Which tests take long. One Python runs them all, the others the rest; tox.ini says what runs where."""
+
+import pytest
+
+SLOW = (
+    "mytorch-nn/tests/test_conformance.py",
+    "mytorch-optim/tests/test_conformance.py",
+    "mytorch-data/tests/test_conformance.py",
+    "mytorch-train/tests/compiled/test_compiled_forward_threads.py",
+    "mytorch-train/tests/compiled/test_compiled_processes.py",
+    "mytorch-experiments/tests/parity/test_parity.py",
+    "mytorch-experiments/tests/test_export_step.py",
+    "tests/test_benchmarks.py",
+    "tests/test_compiled_parity.py",
+    "tests/test_compiled_step.py",
+    "tests/test_documents.py",
+    "tests/test_fuzz.py",
+    "tests/test_notebook.py",
+)
+"""Files of tests, from the root of the checkout: the kit on every part, what is compiled, and whole documents."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of those files, so that `-m "not slow"` leaves them out."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
