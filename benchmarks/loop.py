@@ -81,7 +81,7 @@ def run_loop(data: Any) -> tuple[float, dict[str, float]]:
 
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(recorder, "draw_history", draw_history):
         run = partial(fit, net, loss, optimizer, data, epochs=EPOCHS, batch_size=BATCH, quiet=True)
-        training, whole = _timed(partial(run, callbacks=[clock, Recorder(folder)]))
+        training, whole = _timed(partial(run, callbacks=[clock, Recorder(folder, quiet=True)]))
     assert clock.batches == EPOCHS * ROWS // BATCH
     loop = clock.ended - clock.started
     return training.history[-1]["train_loss"], {

@@ -107,3 +107,15 @@ def test_an_experiment_whose_first_batch_is_ignored_is_in_order(ignored):
     loss = {"type": "CrossEntropyLoss", "ignore_index": ignored}  # one of the two is the class of the first row
     said = check_experiment("disk", {"batch_size": 1, "loss": loss, "data.targets": "as-is"})
     assert said.startswith("disk: ")
+
+
+@pytest.mark.parametrize("options", [{}, {"weight": torch.tensor([0.1, 5.0, 1.0, 3.0])}, {"reduction": "sum"}])
+def test_the_training_loss_is_the_mean_over_the_set_and_a_batch_of_ignored_targets_is_no_failure(options):
+    net, data = few_classes()
+    data.targets[3:6] = -100
+    weights = {name: value.clone() for name, value in net.state_dict().items()}
+    expected = evaluate(net, CrossEntropyLoss(**options), data)["loss"]
+    loss, optimizer = CrossEntropyLoss(**options), SGD(net.param(), lr=1e-30)
+    training = fit(net, loss, optimizer, data, epochs=2, batch_size=3, shuffle=False, quiet=True)
+    assert [record["train_loss"] for record in training.history] == pytest.approx([expected] * 2, rel=1e-6)
+    torch.testing.assert_close(net.state_dict(), weights, rtol=0, atol=1e-20)

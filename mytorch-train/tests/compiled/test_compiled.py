@@ -6,11 +6,11 @@ Compiling takes many seconds, so only one step is compiled; other tests run the 
 import pytest
 import torch
 from compiled_runs import require_equal, require_equal_state, table, train, warned, was_compiled
-from toy_parts import SGD, Both, Dense, Rows, Table
+from toy_parts import SGD, Both, Dense, Rows, SquaredError, Table
 
 from mytorch.core import Module
 from mytorch.plugins import StopTraining, hookimpl
-from mytorch.train import NotFiniteError, fit
+from mytorch.train import NotFiniteError, evaluate, fit
 
 pytestmark = [
     pytest.mark.usefixtures("compiles"),
@@ -169,3 +169,35 @@ def test_batches_of_changing_shape(interpreted):
     run, eager = (train(e, data=loader(), batch_size=None, scheduled=False, lr=0.002) for e in ("compiled", "eager"))
     require_equal(run, eager)
     assert [made.checked for made in run.engine.programs.values()] == [True, True]
+
+
+class Masked(SquaredError):
+    """The mean over the rows whose first target is positive: its weight depends on the numbers."""
+
+    def forward(self, prediction, target):
+        kept = (target[:, :1] > 0).to(prediction.dtype)
+        count = kept.sum()
+        difference = (prediction - target) * kept
+        return difference.square().sum() / count.clamp(min=1), (difference, count)
+
+    def backward(self, d_loss, saved):
+        difference, count = saved
+        return 2 * d_loss * difference / count.clamp(min=1)
+
+    def weight_of(self, prediction, target):
+        return (target[:, 0] > 0).sum()
+
+
+def test_weights_that_depend_on_the_targets_are_those_of_eager_steps(interpreted):
+    data = table(46)
+    data.targets[10:20] = -1.0  # a batch of weight 0
+    runs = []
+    for engine in ("eager", "compiled"):
+        torch.manual_seed(2)
+        net = Dense(3, 2).to(torch.float64)
+        given = net, Masked(), SGD(net.param(), 0.05, momentum=0.9), data
+        runs.append(fit(*given, epochs=3, batch_size=10, shuffle=False, engine=engine, quiet=True, test=table(20)))
+    assert was_compiled(runs[1])
+    require_equal(*runs)
+    alone = evaluate(runs[0].net, Masked(), data, batch_size=7)["loss"]
+    assert alone == pytest.approx(evaluate(runs[0].net, Masked(), data)["loss"], rel=1e-12)

@@ -45,12 +45,20 @@ def all_finite(value: Any) -> bool:
 
 
 def values_finite(values: list[Tensor]) -> bool:
-    """Whether all weights and buffers are finite, at the price of one pass over them and a look at each device."""
-    sums: dict[torch.device, Tensor] = {}
+    """Whether all weights and buffers are finite, at the price of one pass over them.
+
+    A device is waited for once, by one look at the sum of its values; on the processor, to add numbers is quicker.
+    """
+    total: complex = 0.0
+    elsewhere: dict[torch.device, Tensor] = {}
     for value in values:
-        place = value.device
-        sums[place] = sums[place] + value.sum() if place in sums else value.sum()
-    total = sum(one.item() for one in sums.values())
+        if value.device.type == "cpu":
+            total += value.sum().item()
+        elif value.device in elsewhere:
+            elsewhere[value.device] = elsewhere[value.device] + value.sum()
+        else:
+            elsewhere[value.device] = value.sum()
+    total += sum(one.item() for one in elsewhere.values())
     return cmath.isfinite(total) or all_finite(values)  # what is finite may have an infinite sum
 
 
