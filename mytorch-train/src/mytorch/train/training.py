@@ -66,6 +66,8 @@ class Training:
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
+        if self.schedule is not None and (monitor := self.schedule.monitor) is not None:
+            require_measured(type(self.schedule).__name__, monitor, self.measured)
         self._position = position_of(setup.optimizer)
         self.epoch = self._position.epoch
         self.last_epoch = self.epoch + epochs
@@ -116,8 +118,6 @@ class Training:
 
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         """
-        if self.schedule is not None and (monitor := self.schedule.monitor) is not None:
-            require_measured(type(self.schedule).__name__, monitor, self.measured)
         input_grad = self.net.input_grad
         self.net.train()
         self.net.zero_grad()
