@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, require_input, require_last_axis, require_upstream
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -20,12 +20,14 @@ class Scale(Module):
         return self.gain.value * x, x
 
     def backward(self, d_y, x):
+        require_upstream(self, d_y, x.shape)
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         return self.gain.value * d_y
 
 
 class RawError(Scale):
     def forward(self, x):
+        require_input(self, x)
         return self.gain.value * x, x
 
 

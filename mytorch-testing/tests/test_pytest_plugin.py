@@ -13,7 +13,7 @@ pytest_plugins = ["pytester"]
 
 FILE = """
 import torch
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, require_input, require_last_axis, require_upstream
 from mytorch.testing import declare_layer, declare_loss
 
 
@@ -27,6 +27,7 @@ class Scale(Module):
         return self.gain.value * x, x
 
     def backward(self, d_y, x):
+        require_upstream(self, d_y, x.shape)
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         return self.sign * self.gain.value * d_y
 
@@ -111,6 +112,7 @@ def test_a_declaration_of_which_hardly_anything_can_be_checked_fails(run):
     text = """
     class OneHot(Module):
         def forward(self, index):
+            require_input(self, index, "index")
             return torch.nn.functional.one_hot(index, 3), None
 
         def backward(self, d_y, saved):
@@ -121,7 +123,7 @@ def test_a_declaration_of_which_hardly_anything_can_be_checked_fails(run):
     """
     result = run(textwrap.dedent(text))
     assert result.parseoutcomes()["failed"] == 1
-    result.stdout.fnmatch_lines(["*OneHot(): at least 20 different checks must pass, got *"])
+    result.stdout.fnmatch_lines(["*OneHot(): at least 24 different checks must pass, got *"])
 
 
 def test_the_minimum_says_nothing_when_checks_are_left_out(run):

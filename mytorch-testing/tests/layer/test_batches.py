@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, ShapeError, require_last_axis
+from mytorch.core import Module, Parameter, ShapeError, require_input, require_last_axis, require_upstream
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -27,9 +27,11 @@ class Scale(Module):
 
 class CentersBatch(Module):
     def forward(self, x):
-        return x - x.mean(0), None
+        require_input(self, x)
+        return x - x.mean(0), x.shape
 
-    def backward(self, d_y, saved):
+    def backward(self, d_y, shape):
+        require_upstream(self, d_y, shape)
         return d_y - d_y.mean(0)
 
 
@@ -201,9 +203,12 @@ class RowMask(Module):
     """y = x * mask, with a mask for each row."""
 
     def forward(self, x, *, mask):
-        return x * mask[..., None], mask
+        require_input(self, x)
+        return x * mask[..., None], (mask, x.shape)
 
-    def backward(self, d_y, mask):
+    def backward(self, d_y, saved):
+        mask, shape = saved
+        require_upstream(self, d_y, shape)
         return d_y * mask[..., None]
 
 

@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Module, Parameter, ShapeError, require_last_axis
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    Parameter,
+    ShapeError,
+    require_input,
+    require_last_axis,
+    require_upstream,
+)
 from mytorch.plugins import UnknownNameError
 from mytorch.testing import LAYER_CHECKS, CheckError, check_layer
 
@@ -20,6 +28,7 @@ class Affine(Module):
         return self.gain.value * x + self.bias.value, x
 
     def backward(self, d_y, x):
+        require_upstream(self, d_y, x.shape)
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         self.bias.accumulate(d_y.reshape(-1, 3).sum(0))
         return self.gain.value * d_y
@@ -175,7 +184,7 @@ def test_a_right_layer_passes_every_check_in_both_modes():
     assert report.passed == [f"{mode}/{name}" for mode in ("train", "eval") for name in names]
     assert not report.skipped
     assert str(report).startswith(
-        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 20"
+        f"Affine(): {2 * len(names)} of {2 * len(names)} checks passed; {len(names)} different ones, at least 24"
     )
 
 
@@ -219,15 +228,29 @@ def test_a_forward_that_autograd_cannot_follow_is_reported_as_skipped():
     assert "skipped: train/autograd (autograd cannot follow this forward)" in str(report)
 
 
+class OfTorch(Affine):
+    def __init__(self):
+        super().__init__()
+        vars(self)["inner"] = torch.nn.Linear(3, 3)
+
+
+def test_a_module_of_torch_is_refused_by_name():
+    with pytest.raises(CheckError, match=r"got ModuleTreeError: OfTorch: attribute 'inner' must be"):
+        check_layer(OfTorch, X)
+
+
 class Gather(Module):
     """Several inputs, one of them nested, one whole numbers, one absent, and two outputs."""
 
     def forward(self, pair, index, mask):
         a, b = pair
+        for name, tensor in {"a": a, "b": b, "index": index}.items():
+            require_input(self, tensor, name)
         return (a[index] * b, index), (a, b, index)
 
     def backward(self, d_output, saved):
         (d_y, _), (a, b, index) = d_output, saved
+        require_upstream(self, d_y, b.shape)
         return (torch.zeros_like(a).index_add_(0, index, d_y * b), d_y * a[index]), None, None
 
 

@@ -14,9 +14,12 @@ NO_PARAMETERS = [
         "listed_once",
         "not_trainable",
         "state_round_trip",
+        "strict_loading",
+        "loose_loading",
     )
 ]
 NOTHING_IGNORED = "train/ignored_batch"
+SKIPPED = [*NO_PARAMETERS, "train/expanded_upstream", NOTHING_IGNORED]
 PREDICTION, TARGET = torch.randn(4, 3, generator=generator), torch.randn(4, 3, generator=generator)
 
 
@@ -98,7 +101,7 @@ def test_a_wrong_loss_fails_the_named_check(loss, check, text):
 
 def test_a_right_loss_passes_every_check():
     report = check_loss(Squared, PREDICTION, TARGET)
-    assert list(report.skipped) == [*NO_PARAMETERS, "train/expanded_upstream", NOTHING_IGNORED]
+    assert list(report.skipped) == SKIPPED
     assert len(report.passed) == len(LOSS_CHECKS) - 4 - len(NO_PARAMETERS)  # no reference, one prediction, one number
 
 
@@ -107,6 +110,7 @@ class Triplet(Loss):
 
     def forward(self, a, b, target):
         require_same_shape(self, a, target)
+        require_same_shape(self, a, b)
         return (a * b * target).sum(), (a, b, target)
 
     def backward(self, d_value, saved):
@@ -118,7 +122,7 @@ class Triplet(Loss):
 def test_a_loss_of_several_predictions():
     inputs = PREDICTION, TARGET, torch.randn(4, 3)
     report = check_loss(Triplet, *inputs, predictions=2)
-    assert list(report.skipped) == [*NO_PARAMETERS, "train/expanded_upstream", NOTHING_IGNORED]
+    assert list(report.skipped) == SKIPPED
     assert "train/same_tensor" in report.passed
     with pytest.raises(
         CheckError,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, require_last_axis, require_upstream
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -20,6 +20,7 @@ class Scale(Module):
         return self.gain.value * x + self.bias.value, x
 
     def backward(self, d_y, x):
+        require_upstream(self, d_y, x.shape)
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         self.bias.accumulate(d_y.reshape(-1, 3).sum(0))
         return self.gain.value * d_y
@@ -67,7 +68,7 @@ class NeedsBoth(TwoOutputs):
 
 
 def test_an_output_that_was_not_used_counts_as_zeros():
-    text = r"structure: backward must take None upstream of output\[0\], which was not used, got TypeError"
+    text = r"structure: backward must take None upstream of output\[0\], which was not used, got ShapeError"
     with pytest.raises(CheckError, match=text):
         check_layer(NeedsBoth, X, checks=("structure",))
     assert check_layer(TwoOutputs, X, checks=("structure",)).passed == ["train/structure", "eval/structure"]
@@ -223,6 +224,7 @@ class Masked(Module):
 
     def backward(self, d_y, saved):
         kept, mask = saved
+        require_upstream(self, d_y, kept.shape)
         self.gain.accumulate((d_y * kept).reshape(-1, 3).sum(0))
         d_x = self.gain.value * d_y
         return d_x if mask is None else d_x * mask[..., None]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, require_input, require_last_axis, require_upstream
 from mytorch.plugins import UnknownNameError
 from mytorch.testing import CheckError, check_layer, check_loss
 
@@ -192,6 +192,7 @@ def test_a_shape_is_drawn_from_the_seed_so_that_a_reproduction_is_exact():
 
 class OneHot(Module):
     def forward(self, index):
+        require_input(self, index, "index")
         return torch.nn.functional.one_hot(index, 3), None
 
     def backward(self, d_y, saved):
@@ -199,7 +200,7 @@ class OneHot(Module):
 
 
 def test_too_few_checks_are_no_success():
-    with pytest.raises(CheckError, match=r"(?s)at least 20 different checks must pass, got \d+; give it inputs that"):
+    with pytest.raises(CheckError, match=r"(?s)at least 24 different checks must pass, got \d+; give it inputs that"):
         check_layer(OneHot, torch.tensor([0, 2]), modes=("train",))
 
 
@@ -207,9 +208,11 @@ class Unjudged(Module):
     """Wrong, bent too much for differences, and out of autograd's sight."""
 
     def forward(self, x):
+        require_input(self, x)
         return (3000 * x.detach()).sin(), x
 
     def backward(self, d_y, x):
+        require_upstream(self, d_y, x.shape)
         return -3000 * (3000 * x).cos() * d_y
 
 

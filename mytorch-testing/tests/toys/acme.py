@@ -10,9 +10,11 @@ from mytorch.core import (
     Parameter,
     Schedule,
     require_d_value,
+    require_input,
     require_last_axis,
     require_range,
     require_same_shape,
+    require_upstream,
 )
 
 
@@ -26,6 +28,7 @@ class Scale(Module):
         return self.gain.value * x, x
 
     def backward(self, d_y, x):
+        require_upstream(self, d_y, x.shape)
         self.gain.accumulate((d_y * x).reshape(-1, self.size).sum(0))
         return self.sign * self.gain.value * d_y
 
@@ -36,9 +39,11 @@ class Centre(Module):
     conformance = {"tags": ("mixes_batch",)}  # noqa: RUF012
 
     def forward(self, x):
-        return x - x.mean(0), None
+        require_input(self, x)
+        return x - x.mean(0), x.shape
 
-    def backward(self, d_y, saved):
+    def backward(self, d_y, shape):
+        require_upstream(self, d_y, shape)
         return d_y - d_y.mean(0)
 
 
@@ -52,9 +57,11 @@ class Lookup(Module):
         self.table = Parameter(torch.ones(words, 3))
 
     def forward(self, index):
+        require_input(self, index, "index")
         return self.table.value[index], index
 
     def backward(self, d_y, index):
+        require_upstream(self, d_y, (*index.shape, 3))
         d_table = torch.zeros(self.words, 3, dtype=d_y.dtype, device=d_y.device)
         self.table.accumulate(d_table.index_put((index,), d_y, accumulate=True))
 
@@ -80,9 +87,11 @@ class NeedsText(Module):
             raise ValueError(f"mode must be a or b, got {mode}")
 
     def forward(self, x):
-        return x, None
+        require_input(self, x)
+        return x, x.shape
 
-    def backward(self, d_y, saved):
+    def backward(self, d_y, shape):
+        require_upstream(self, d_y, shape)
         return d_y
 
 

@@ -9,7 +9,17 @@ from typing import Any
 
 import torch
 
-from mytorch.core import ArgumentError, DataSet, Module, Optimizer, Parameter, Schedule, ShapeError, require_last_axis
+from mytorch.core import (
+    ArgumentError,
+    DataSet,
+    Module,
+    Optimizer,
+    Parameter,
+    Schedule,
+    ShapeError,
+    require_last_axis,
+    require_upstream,
+)
 from mytorch.plugins import Part
 from mytorch.testing.dataset.check_dataset import declare_dataset
 from mytorch.testing.declaration import Declaration
@@ -185,6 +195,7 @@ class Gain(Module):
         return self.gain.value * x, x
 
     def backward(self, d_y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        require_upstream(self, d_y, x.shape)
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         return self.gain.value * d_y
 

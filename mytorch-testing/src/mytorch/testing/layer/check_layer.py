@@ -9,7 +9,7 @@ from typing import Any
 from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
-from mytorch.testing.layer import batches, input_gradient, shapes
+from mytorch.testing.layer import batches, input_gradient, shapes, upstream
 from mytorch.testing.module import contract
 from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, of_inputs, run_kit
 from mytorch.testing.module.trial import Case
@@ -24,6 +24,7 @@ LAYER_CHECKS: tuple[Check, ...] = (
     batches.single_row,
     batches.leading_dimensions,
     shapes.bad_shapes,
+    upstream.upstream_shape,
 )
 LAYER_TAGS = {
     "mixes_batch": "rows of a batch depend on each other",
@@ -31,7 +32,7 @@ LAYER_TAGS = {
     "sequence_first": "the second axis counts the rows, as in a recurrent layer",
     **TRACING,
 }
-LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=20, tags=LAYER_TAGS, wanted=GRADIENTS)
+LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=24, tags=LAYER_TAGS, wanted=GRADIENTS)
 
 
 def check_layer(

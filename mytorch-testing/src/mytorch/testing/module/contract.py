@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mytorch.core import ShapeError
 from mytorch.testing.compare import require_close, same_bits
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.inputs import required_inputs
@@ -57,7 +58,7 @@ def _answer(trial: Trial, upstream: Any, place: str) -> Gradients:
     _, saved = trial.forward(trial.case.inputs)
     try:
         return trial.answer(upstream, saved)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ShapeError) as error:
         got = f"{type(error).__name__}: {error}"
         raise CheckError(
             f"backward must take None upstream of output{place}, which was not used, got {got}"

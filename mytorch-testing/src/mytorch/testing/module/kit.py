@@ -14,7 +14,18 @@ from mytorch.testing.errors import CheckError
 from mytorch.testing.expression import expression
 from mytorch.testing.inputs import doubled, drawn
 from mytorch.testing.kit import Check, Kit, on_one_line, require_factory
-from mytorch.testing.module import buffers, contract, devices, gradients, layout, memory, modes, parameters
+from mytorch.testing.module import (
+    buffers,
+    contract,
+    devices,
+    gradients,
+    inputs,
+    layout,
+    memory,
+    modes,
+    parameters,
+    state,
+)
 from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
 
@@ -45,6 +56,12 @@ SHARED: tuple[Check, ...] = (
     devices.device,
     parameters.state_round_trip,
     parameters.description_round_trip,
+    state.state_decides,
+    state.strict_loading,
+    state.loose_loading,
+    state.children_freed,
+    inputs.no_tensor,
+    inputs.requires_grad,
     modes.mode_at_backward,
     modes.quiet_evaluation,
     modes.determinism,
@@ -74,7 +91,8 @@ def run_kit(
     kit.require_known("tag", case.tags, kit.tags)
     require_factory(kit.name, case.factory, Module, f"lambda: {on_one_line(case.factory)}")
     module = _built(kit, case)
-    kit.require_known("parameter", case.constant, dict(module.named_param()))
+    if case.constant:
+        kit.require_known("parameter", case.constant, dict(module.named_param()))
     values, options = drawn(case.inputs, case.seed), doubled(dict(case.options))
     cases = {mode: replace(case, inputs=values, options=options, training=MODES[mode]) for mode in modes}
     shown = expression(module)

@@ -1,0 +1,121 @@
+"""Whether a module's state says all that decides what it does next, and is loaded as the contract says."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+
+import torch
+
+from mytorch.core import Module, StateError
+from mytorch.testing.compare import require_close
+from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.module.trial import Case, Trial, require_equal
+from mytorch.testing.structure import tensors
+
+
+def state_decides(case: Case) -> None:
+    """State and random state decide the next step: a module that takes both up goes on as the first would have."""
+    first = Trial(case)
+    for _ in range(2):
+        output, saved = first.forward_again(case.inputs)
+        first.backward(first.upstream(output), saved)
+    second = Trial(case)
+    if first.module.state_dict():
+        second.module.load_state_dict(first.module.state_dict())
+    states = [generator.get_state() for generator in _generators(first.module)]
+    random = torch.get_rng_state()
+    outputs = []
+    for trial in (first, second):
+        torch.set_rng_state(random)
+        for generator, state in zip(_generators(trial.module), states, strict=True):
+            generator.set_state(state)
+        trial.module.zero_grad()
+        output, saved = trial.forward_again(case.inputs)
+        outputs.append((tensors(output, "output"), trial.answer(trial.upstream(output), saved)))
+    rule = "be decided by state_dict and the random state: hold what a step changes in a Buffer"
+    for name, value in outputs[0][0].items():
+        require_close(name, outputs[1][0].get(name), value, rule)
+    require_equal(outputs[1][1], outputs[0][1], rule)
+
+
+def _generators(module: Module) -> list[torch.Generator]:
+    held = [value for inner in module.modules() for value in vars(inner).values()]
+    return [value for value in held if isinstance(value, torch.Generator)]
+
+
+def strict_loading(case: Case) -> None:
+    """A state that lacks a name, has another or another shape raises a StateError, and changes nothing."""
+    trial = Trial(case)
+    state = trial.module.state_dict()
+    if not state:
+        raise Skip("it has no state")
+    name = next(iter(state))
+    others = {key: value + 1 for key, value in Trial(replace(case, seed=case.seed + 1)).module.state_dict().items()}
+    wrong = {
+        f"that lacks {name!r}": {key: value for key, value in others.items() if not _is_shared(state, key, name)},
+        "with a name that is not there": {**others, "not.there": torch.zeros(1)},
+        f"in which {name!r} has another shape": {**others, name: torch.zeros(*state[name].shape, 2)},
+        f"in which {name!r} is no tensor": {**others, name: None},
+    }
+    before = {key: value.clone() for key, value in state.items()}
+    for words, given in wrong.items():
+        try:
+            trial.module.load_state_dict(given)  # type: ignore[arg-type]
+        except StateError:
+            pass
+        except Exception as error:
+            got = f"{type(error).__name__}: {error}"
+            raise CheckError(f"a state {words} must raise a StateError, got {got}") from error
+        else:
+            raise CheckError(f"a state {words} must raise a StateError, got no error")
+        for key, value in trial.module.state_dict().items():
+            require_close(key, value, before[key], f"stay what it is after a state {words} was refused", 0, 0)
+
+
+def _is_shared(state: dict[str, torch.Tensor], one: str, other: str) -> bool:
+    return state[one].data_ptr() == state[other].data_ptr() if state[one].numel() else one == other
+
+
+def loose_loading(case: Case) -> None:
+    """With strict=False the names that fit are loaded, and the others leave everything as it is."""
+    trial = Trial(case)
+    state = {key: value.clone() for key, value in trial.module.state_dict().items()}
+    if not state:
+        raise Skip("it has no state")
+    name = next(iter(state))
+    given = {name: state[name] + 1, "not.there": torch.zeros(1)}
+    missing, unexpected = trial.module.load_state_dict(given, strict=False)
+    after = trial.module.state_dict()
+    absent = [key for key in after if not _is_shared(after, key, name)]
+    if (list(missing), list(unexpected)) != (absent, ["not.there"]):
+        rule = f"must return what is missing, {absent}, and unexpected, ['not.there']"
+        raise CheckError(f"load_state_dict(strict=False) {rule}, got {missing} and {unexpected}")
+    require_close(name, after[name], given[name], "be loaded with strict=False", 0, 0)
+    for key, value in after.items():
+        if not _is_shared(after, key, name):
+            require_close(key, value, state[key], "stay what it is where the state has nothing for it", 0, 0)
+
+
+def children_freed(case: Case) -> None:
+    """A child that was replaced, and a module that nobody holds any more, leave memory."""
+    module = Trial(case).module
+    for name in [name for name, value in vars(module).items() if isinstance(value, Module)]:
+        gone = weakref.ref(getattr(module, name))
+        setattr(module, name, _Stand())
+        _require_gone(gone, f"child {name}, which was replaced,")
+    gone = weakref.ref(module)
+    del module
+    _require_gone(gone, "the module, which nobody holds any more,")
+
+
+class _Stand(Module):
+    """What takes a child's place."""
+
+
+def _require_gone(gone: weakref.ref[Module], words: str) -> None:
+    if gone() is not None:
+        gc.collect()
+    if gone() is not None:
+        raise CheckError(f"{words} must leave memory, got one that something still refers to")
