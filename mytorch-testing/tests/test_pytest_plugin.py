@@ -69,6 +69,12 @@ def test_each_check_is_a_test_of_its_own(run):
     )
 
 
+def test_slow_checks_can_be_left_out(run):
+    result = run("test_scale = declare_layer(Scale, X)", "-m", "not slow", "--strict-markers", "-rs")
+    result.assert_outcomes(passed=BOTH - 4, skipped=1, deselected=4)
+    result.stdout.fnmatch_lines(["*not every check of the declaration ran*"])
+
+
 def test_k_chooses_checks(run):
     run("test_scale = declare_layer(Scale, X)", "-k", "finite and eval").assert_outcomes(
         passed=1, deselected=BOTH - 1 + MINIMUM

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torch.nn import init
 
 from gated_linear.twin import GatedLinearTwin
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, require_last_axis, require_upstream
 
 
 class GatedLinear(Module):
@@ -44,6 +44,7 @@ class GatedLinear(Module):
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor, Tensor]) -> Tensor | None:
         x, a, g = saved
+        require_upstream(self, d_y, a.shape)
         d_a, d_z = d_y * g, d_y * a * g * (1 - g)
         rows = x.reshape(-1, self.in_features)
         for weight, bias, d in ((self.weight, self.bias, d_a), (self.gate_weight, self.gate_bias, d_z)):

@@ -17,6 +17,10 @@ Check = Callable[[Any], None]
 """A function of one case that raises CheckError for a fault, and Skip where it says nothing about the part."""
 
 
+SLOW = frozenset({"full_jacobian", "traceable"})
+"""The checks that take two thirds of the time; pytest leaves them out with `-m "not slow"`."""
+
+
 @dataclass(frozen=True)
 class Kit:
     """The checks of one kind of part.

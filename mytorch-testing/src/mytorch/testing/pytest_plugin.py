@@ -11,7 +11,7 @@ import pytest
 
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.errors import CheckError
-from mytorch.testing.kit import require_enough
+from mytorch.testing.kit import SLOW, require_enough
 from mytorch.testing.report import Report
 
 MARK = "mytorch_check"  # the property by which the summary knows its reports
@@ -62,6 +62,8 @@ class CheckItem(_Item):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.user_properties.append((MARK, self.nodeid))
+        if self.name.rpartition("/")[2] in SLOW:
+            self.add_marker("slow")
 
     def runtest(self) -> None:
         """Run it; what says nothing about the part is skipped, what it opted out of is expected to fail."""
@@ -88,6 +90,11 @@ class MinimumItem(_Item):
             total.passed += report.passed
             total.skipped |= report.skipped
         require_enough(total)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark of slow checks known."""
+    config.addinivalue_line("markers", 'slow: takes long; -m "not slow" leaves it out')
 
 
 def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> DeclarationNode | None:

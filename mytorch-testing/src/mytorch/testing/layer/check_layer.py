@@ -10,7 +10,7 @@ from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
 from mytorch.testing.layer import batches, input_gradient, shapes, upstream
-from mytorch.testing.module import contract
+from mytorch.testing.module import contract, refusals
 from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, of_inputs, run_kit
 from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
@@ -24,6 +24,8 @@ LAYER_CHECKS: tuple[Check, ...] = (
     batches.single_row,
     batches.leading_dimensions,
     shapes.bad_shapes,
+    refusals.no_tensor,
+    refusals.requires_grad,
     upstream.upstream_shape,
 )
 LAYER_TAGS = {

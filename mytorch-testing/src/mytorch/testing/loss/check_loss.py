@@ -10,6 +10,7 @@ from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
 from mytorch.testing.loss import averages, contract, upstream
+from mytorch.testing.module import refusals
 from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, of_inputs, run_kit
 from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
@@ -18,6 +19,8 @@ LOSS_CHECKS: tuple[Check, ...] = (
     *SHARED,
     contract.upstream_tensor,
     contract.no_broadcast,
+    refusals.no_tensor,
+    refusals.requires_grad,
     upstream.upstream_shape,
     averages.declared_outputs,
     averages.averages,
