@@ -1,6 +1,7 @@
 """What several tests stand on: environments that hold nothing but wheels, and a folder in which a page is run."""
 
 import configparser
+import itertools
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
+PAGES = itertools.count(1)  # torch.compile keeps a module by its name, so that each page needs one of its own
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
@@ -111,7 +113,7 @@ class Shop:
         self.folder, self.capsys = folder, capsys
         self.made, self.installed, self.path = set(), set(), []
         self.site = folder / "site"
-        self.names = types.ModuleType("page")
+        self.names = types.ModuleType(f"page_{next(PAGES)}")
         for file in HOUSE.iterdir():
             if file.name == ".ci" or file.name[0] != ".":
                 (folder / file.name).symlink_to(file)
@@ -145,7 +147,7 @@ def shop(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
     made = Shop(tmp_path, capsys)
-    monkeypatch.setitem(sys.modules, "page", made.names)
+    monkeypatch.setitem(sys.modules, made.names.__name__, made.names)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)

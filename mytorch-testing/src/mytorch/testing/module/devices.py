@@ -64,12 +64,8 @@ def traceable(case: Case) -> None:
 
     module.zero_grad()
     trial.rewind()
-    try:
-        with warnings.catch_warnings(), graph_error("forward and backward"):
-            warnings.simplefilter("ignore")  # of the compiler, about this Python
-            _, d_input = torch.compile(step, fullgraph=True, backend="eager")(case.inputs, d_output)
-    finally:  # the compiler keeps the layer's module by its name, which another module may have next
-        for name in [name for name in globals() if name.startswith("__import_")]:
-            del globals()[name]
+    with warnings.catch_warnings(), graph_error("forward and backward"):
+        warnings.simplefilter("ignore")  # of the compiler, about this Python
+        _, d_input = torch.compile(step, fullgraph=True, backend="eager")(case.inputs, d_output)
     for name, gradient in (trial.input_gradients(d_input) | trial.parameter_gradients()).items():
         require_close(name, gradient, expected[name], "be the same from the compiled step")
