@@ -8,15 +8,26 @@ from torch.optim import lr_scheduler
 
 import mytorch.optim
 from mytorch.optim import (
+    ASGD,
     SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
     ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
     ExponentialLR,
     LinearLR,
+    Lion,
     MultiStepLR,
+    NAdam,
     OneCycleLR,
+    RAdam,
     ReduceLROnPlateau,
+    RMSprop,
+    Rprop,
     SequentialLR,
     StepLR,
 )
@@ -35,6 +46,43 @@ test_sgd_momentum = sgd({"lr": 0.1, "momentum": 0.9})
 test_sgd_dampening = sgd({"lr": 0.1, "momentum": 0.9, "dampening": 0.5, "weight_decay": 0.01})
 test_sgd_nesterov = sgd({"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01})
 test_sgd_maximize = sgd({"lr": 0.1, "momentum": 0.9, "maximize": True})
+
+
+def equal_to_torch(ours, opt_out=None, **settings):
+    theirs = getattr(torch.optim, ours.__name__)
+    tags = ("maximizes",) if settings.get("maximize") else ()
+    return declare_optimizer(
+        lambda params: ours(params, **settings),
+        reference=lambda params: theirs(params, **settings),
+        tags=tags,
+        opt_out=opt_out,
+    )
+
+
+test_adadelta = equal_to_torch(Adadelta)
+test_adadelta_decay = equal_to_torch(Adadelta, weight_decay=0.01, rho=0.5, maximize=True)
+test_adagrad = equal_to_torch(Adagrad, lr=0.1)
+test_adagrad_lr_decay = equal_to_torch(Adagrad, lr=0.1, lr_decay=0.1, initial_accumulator_value=0.5)
+test_adam = equal_to_torch(Adam, lr=0.05)
+test_adam_amsgrad = equal_to_torch(Adam, lr=0.05, amsgrad=True, weight_decay=0.01)
+test_adam_maximize = equal_to_torch(Adam, lr=0.05, maximize=True, weight_decay=0.01)
+test_adamax = equal_to_torch(Adamax, lr=0.05, weight_decay=0.01)
+test_adamw = equal_to_torch(AdamW, lr=0.05)
+test_adamw_amsgrad = equal_to_torch(AdamW, lr=0.05, amsgrad=True, weight_decay=0.1)
+test_nadam = equal_to_torch(NAdam, lr=0.05)
+test_nadam_decoupled = equal_to_torch(NAdam, lr=0.05, weight_decay=0.1, decoupled_weight_decay=True)
+test_radam = equal_to_torch(RAdam, lr=0.05)
+test_radam_decoupled = equal_to_torch(RAdam, lr=0.05, betas=(0.9, 0.8), weight_decay=0.1, decoupled_weight_decay=True)
+test_rmsprop = equal_to_torch(RMSprop, lr=0.02)
+test_rmsprop_centered = equal_to_torch(RMSprop, lr=0.02, momentum=0.5, centered=True, weight_decay=0.01)
+test_asgd = equal_to_torch(
+    ASGD,
+    opt_out={"setting_zero": "the size of a step was computed by the step before"},
+    lr=0.05,
+    t0=2,
+)
+test_rprop = equal_to_torch(Rprop, opt_out={"setting_zero": "lr is only the size of the first step"}, lr=0.05)
+test_lion = declare_optimizer(lambda params: Lion(params, lr=0.05, weight_decay=0.1))
 
 
 def schedule(ours, theirs, **arguments):
@@ -75,6 +123,17 @@ test_reduce_lr_on_plateau = declare_schedule(
 
 DECLARED = {
     SGD,
+    Rprop,
+    RMSprop,
+    RAdam,
+    NAdam,
+    Lion,
+    ASGD,
+    AdamW,
+    Adamax,
+    Adam,
+    Adagrad,
+    Adadelta,
     ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,

@@ -11,7 +11,17 @@ from torch import Tensor
 from torch.compiler import is_compiling
 
 from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
-from mytorch.core.optimizer_state import Entries, State, copied, misfit, misfits, move, numbers, walkable
+from mytorch.core.optimizer_state import (
+    Entries,
+    State,
+    copied,
+    countable,
+    misfit,
+    misfits,
+    move,
+    numbers,
+    walkable,
+)
 from mytorch.core.parameter import Parameter
 from mytorch.core.parameter_groups import Group, listed, loadable_settings, require_known_settings, split_names
 
@@ -152,8 +162,8 @@ class Optimizer:
     ) -> None:
         """The same formula by one of torch's fused kernels, which walk through memory and check nothing.
 
-        It is called with tensors that such a kernel may be given, as `walkable` says, for parameters that have all
-        entries of `fused_state`; their first step is taken by `update`.
+        It is called with tensors that such a kernel may be given, as `walkable` says, and with numbers as `countable`
+        says, for parameters that have all entries of `fused_state`; their first step is taken by `update`.
         """
         raise NotImplementedError(f"{self._name}: fused_update must be defined where fused_state names entries")
 
@@ -176,7 +186,7 @@ class Optimizer:
             except KeyError:
                 self._begin(parameters, names, group)
                 return
-            if fitted.may_walk(held):
+            if fitted.may_walk(held, self.state_entries):
                 try:
                     self.fused_update(values, grads, held, group)
                 except RuntimeError:
@@ -336,12 +346,13 @@ class _Fitted:
         self.walkable = not is_compiling() and walkable(self.values)
         self.held: dict[str, list[Tensor]] = {}
 
-    def may_walk(self, held: dict[str, list[Tensor]]) -> bool:
+    def may_walk(self, held: dict[str, list[Tensor]], entries: Entries) -> bool:
         """Whether a kernel that walks through memory may be given these entries, which are looked at when new."""
         for name, column in held.items():
             seen = self.held.get(name)
             if seen is None or not all(map(is_, column, seen)):
-                if not walkable(self.values, [column]):
+                counts = entries.get(name) == "number"
+                if not (countable(self.values, column) if counts else walkable(self.values, [column])):
                     return False
                 self.held[name] = column
         return True

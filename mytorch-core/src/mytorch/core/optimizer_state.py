@@ -90,5 +90,15 @@ def walkable(values: Sequence[Tensor], columns: Iterator[Sequence[Tensor]] | Seq
     return True
 
 
+def countable(values: Sequence[Tensor], column: Sequence[Tensor]) -> bool:
+    """Whether such a kernel may be given these numbers, such as counts: float32, beside their values."""
+    for held, value in zip(column, values, strict=True):
+        if not isinstance(held, Tensor) or held.layout is not torch.strided or held.is_neg():
+            return False
+        if held.numel() != 1 or held.dtype is not torch.float32 or held.device != value.device:
+            return False
+    return True
+
+
 def _described(held: Any) -> str:
     return f"a tensor of {tuple(held.shape)}" if isinstance(held, Tensor) else repr(held)

@@ -1,27 +1,48 @@
 """Optimizers and learning-rate schedules."""
 
+from mytorch.optim.adadelta import Adadelta
+from mytorch.optim.adagrad import Adagrad
+from mytorch.optim.adam import Adam, AdamW
+from mytorch.optim.adamax import Adamax
+from mytorch.optim.asgd import ASGD
 from mytorch.optim.chained_scheduler import ChainedScheduler
 from mytorch.optim.constant_lr import ConstantLR
 from mytorch.optim.cosine_annealing_lr import CosineAnnealingLR
 from mytorch.optim.exponential_lr import ExponentialLR
 from mytorch.optim.linear_lr import LinearLR
+from mytorch.optim.lion import Lion
 from mytorch.optim.multi_step_lr import MultiStepLR
+from mytorch.optim.nadam import NAdam
 from mytorch.optim.one_cycle_lr import OneCycleLR
+from mytorch.optim.radam import RAdam
 from mytorch.optim.reduce_lr_on_plateau import ReduceLROnPlateau
+from mytorch.optim.rmsprop import RMSprop
+from mytorch.optim.rprop import Rprop
 from mytorch.optim.sequential_lr import SequentialLR
 from mytorch.optim.sgd import SGD
 from mytorch.optim.step_lr import StepLR
 
 __all__ = [
+    "ASGD",
     "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "ExponentialLR",
     "LinearLR",
+    "Lion",
     "MultiStepLR",
+    "NAdam",
     "OneCycleLR",
+    "RAdam",
+    "RMSprop",
     "ReduceLROnPlateau",
+    "Rprop",
     "SequentialLR",
     "StepLR",
 ]

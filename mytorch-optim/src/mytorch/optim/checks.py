@@ -1,7 +1,8 @@
 """What optimizers and schedules check about their arguments."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -24,9 +25,42 @@ def require_setting(
             raise ArgumentError(f"{name}: {subject} must be one number, got a tensor of {tuple(value.shape)}")
     elif not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ArgumentError(f"{name}: {subject} must be a number, got {value!r}")
-    require_range(name, subject, value, low, high)
+    if (low, high) != (-math.inf, math.inf):
+        require_range(name, subject, value, low, high)
     if not math.isfinite(value):
         raise ArgumentError(f"{name}: {subject} must be finite, got {value}")
+
+
+def require_at_least_0(owner: object, group: Mapping[str, Any], *names: str) -> None:
+    """Raise ArgumentError unless the settings of these names are finite numbers of at least 0."""
+    for name in names:
+        require_setting(owner, name, group[name], 0.0)
+
+
+def require_flags(owner: object, group: Mapping[str, Any], *names: str) -> None:
+    """Raise ArgumentError unless the settings of these names are True or False."""
+    for name in names:
+        if not isinstance(group[name], bool):
+            raise ArgumentError(f"{type(owner).__name__}: {name} must be True or False, got {group[name]!r}")
+
+
+def require_betas(owner: object, betas: object) -> None:
+    """Raise ArgumentError unless `betas` are two numbers of at least 0 and below 1."""
+    numbers = require_pair_of_numbers(owner, "betas", betas)
+    for place, beta in enumerate(numbers):
+        if not 0 <= beta < 1:
+            raise ArgumentError(f"{type(owner).__name__}: betas[{place}] must be at least 0 and below 1, got {beta}")
+
+
+def require_pair_of_numbers(owner: object, subject: str, pair: object) -> tuple[float, float]:
+    """The two numbers. Raises ArgumentError for anything else, and for numbers that are not finite."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise ArgumentError(f"{type(owner).__name__}: {subject} must be two numbers, got {pair!r}")
+    for place, value in enumerate(pair):
+        if isinstance(value, Tensor):
+            raise ArgumentError(f"{type(owner).__name__}: {subject}[{place}] must be a number, got a tensor")
+        require_setting(owner, f"{subject}[{place}]", value)
+    return pair[0], pair[1]
 
 
 def require_counts(owner: object, subject: str, values: Iterable[int], low: int = 1) -> list[int]:

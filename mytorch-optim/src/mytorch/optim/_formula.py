@@ -1,0 +1,88 @@
+"""What the formulas of optimizers have in common: how a step begins, and the quotient that it subtracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling
+
+from mytorch.core import persistent
+
+Number = float | Tensor
+"""A number of Python's, or a 0-dim tensor where a step is traced or runs on another device than the CPU."""
+
+
+def rate(group: Mapping[str, Any]) -> Number:
+    """The learning rate, as a number or a 0-dim tensor."""
+    lr: Number = group["lr"]
+    return lr.reshape(()) if isinstance(lr, Tensor) else lr
+
+
+def begun(
+    values: list[Tensor],
+    grads: list[Tensor],
+    states: list[dict[str, Any]],
+    group: Mapping[str, Any],
+    entries: Mapping[str, Number],
+    decoupled: bool = False,
+) -> Iterator[Any]:
+    """For each parameter: the number of this step, counted from 1; the value; the gradient; and the entries.
+
+    The gradient is that of the quantity to minimise (`maximize` turns its sign), with weight_decay * p added, unless
+    the decay is `decoupled`: then p has been multiplied by 1 - lr * weight_decay.
+    entries: what is kept by name, with the number that all its elements have before the first step.
+    Complex tensors come as real ones with an axis of two more.
+    """
+    for p, g, state in zip(values, grads, states, strict=True):
+        kept = [_entry(state, name, p, start) for name, start in entries.items()]
+        g = -g if group["maximize"] else g
+        if group.get("weight_decay", 0) != 0:
+            if decoupled:
+                p.mul_(1 - rate(group) * group["weight_decay"])
+            else:
+                g = g + group["weight_decay"] * p
+        tensors = (p, g, *kept)
+        yield next_step(state, p), *(map(torch.view_as_real, tensors) if p.is_complex() else tensors)
+
+
+def _entry(state: dict[str, Any], name: str, p: Tensor, start: Number) -> Tensor:
+    if name not in state:
+        entry = torch.zeros_like(p)
+        (torch.view_as_real(entry) if p.is_complex() else entry).add_(start)
+        state[name] = persistent(entry)
+    held: Tensor = state[name]
+    return held
+
+
+def next_step(state: dict[str, Any], p: Tensor) -> Number:
+    """Count a step of this parameter, and return its number, from 1. It is kept as torch does, in float32."""
+    step = state.get("step", 0.0)
+    if not isinstance(step, Tensor):  # the first, or the state of an old torch
+        step = state["step"] = kept_number(step, p)
+    step += 1
+    return number(step)
+
+
+def kept_number(value: Number, p: Tensor) -> Tensor:
+    """A 0-dim tensor for the state, beside the value."""
+    return persistent(torch.zeros((), dtype=torch.float32, device=p.device).add_(value))
+
+
+def number(held: Tensor) -> Number:
+    """What formulas compute with: a number of Python's where reading it waits for nothing; in float64 in any case."""
+    if is_compiling() or held.device.type != "cpu":
+        return held.double().reshape(())
+    return held.item()
+
+
+def descend(p: Tensor, lr: Number, numerator: Tensor, denominator: Tensor | None = None) -> None:
+    """p = p - lr * numerator / denominator; without a denominator: p - lr * numerator"""
+    if isinstance(lr, Tensor):
+        p.sub_(lr * (numerator if denominator is None else numerator / denominator))
+    elif denominator is None:
+        p.add_(numerator, alpha=-lr)
+    else:
+        p.addcdiv_(numerator, denominator, value=-lr)

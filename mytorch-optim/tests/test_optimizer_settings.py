@@ -1,0 +1,107 @@
+"""What the optimizers accept, and refuse in words; SGD's own are in test_sgd_settings.py."""
+
+import pytest
+import torch
+
+from mytorch.core import ArgumentError, Parameter, StateError
+from mytorch.optim import ASGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+
+ALL = [ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop]
+WITH_BETAS = [Adam, AdamW, Adamax, Lion, NAdam, RAdam]
+
+
+def parameter():
+    return Parameter(torch.ones(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"lr": -0.1}, "lr must be at least 0, got -0.1"),
+        ({"lr": float("nan")}, "lr must be at least 0, got nan"),
+        ({"lr": float("inf")}, "lr must be finite, got inf"),
+        ({"lr": torch.tensor(float("inf"))}, "lr must be finite, got inf"),
+        ({"lr": torch.ones(2)}, r"lr must be one number, got a tensor of \(2,\)"),
+        ({"lr": "fast"}, "lr must be a number, got 'fast'"),
+        ({"lr": True}, "lr must be a number, got True"),
+        ({"maximize": 1}, "maximize must be True or False, got 1"),
+    ],
+)
+def test_what_all_have(cls, settings, text):
+    with pytest.raises(ArgumentError, match=f"^{cls.__name__}: {text}$"):
+        cls([parameter()], **settings)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in ALL if cls is not Rprop])
+def test_weight_decay_below_0(cls):
+    with pytest.raises(ArgumentError, match=rf"^{cls.__name__}: weight_decay must be at least 0, got -1\.0$"):
+        cls([parameter()], weight_decay=-1.0)
+
+
+@pytest.mark.parametrize("cls", WITH_BETAS)
+@pytest.mark.parametrize(
+    ("betas", "text"),
+    [
+        ((0.9, 1.0), r"betas\[1\] must be at least 0 and below 1, got 1.0"),
+        ((-0.1, 0.9), r"betas\[0\] must be at least 0 and below 1, got -0.1"),
+        ((float("nan"), 0.9), r"betas\[0\] must be finite, got nan"),
+        ((0.9,), r"betas must be two numbers, got \(0.9,\)"),
+        (0.9, "betas must be two numbers, got 0.9"),
+        (("a", 0.9), r"betas\[0\] must be a number, got 'a'"),
+        ((torch.tensor(0.9), 0.9), r"betas\[0\] must be a number, got a tensor"),
+    ],
+)
+def test_betas(cls, betas, text):
+    with pytest.raises(ArgumentError, match=f"^{cls.__name__}: {text}$"):
+        cls([parameter()], betas=betas)
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings", "text"),
+    [
+        (ASGD, {"lambd": float("nan")}, "lambd must be finite, got nan"),
+        (ASGD, {"alpha": float("inf")}, "alpha must be finite, got inf"),
+        (ASGD, {"t0": "late"}, "t0 must be a number, got 'late'"),
+        (Adadelta, {"rho": 1.5}, "rho must be between 0 and 1, got 1.5"),
+        (Adadelta, {"rho": -0.5}, "rho must be at least 0, got -0.5"),
+        (Adadelta, {"eps": -1.0}, "eps must be at least 0, got -1.0"),
+        (Adagrad, {"lr_decay": -1.0}, "lr_decay must be at least 0, got -1.0"),
+        (Adagrad, {"initial_accumulator_value": -1.0}, "initial_accumulator_value must be at least 0, got -1.0"),
+        (Adam, {"eps": -1.0}, "eps must be at least 0, got -1.0"),
+        (Adam, {"amsgrad": None}, "amsgrad must be True or False, got None"),
+        (NAdam, {"momentum_decay": -1.0}, "momentum_decay must be at least 0, got -1.0"),
+        (NAdam, {"decoupled_weight_decay": 0}, "decoupled_weight_decay must be True or False, got 0"),
+        (RMSprop, {"alpha": -1.0}, "alpha must be at least 0, got -1.0"),
+        (RMSprop, {"momentum": -1.0}, "momentum must be at least 0, got -1.0"),
+        (RMSprop, {"centered": "yes"}, "centered must be True or False, got 'yes'"),
+        (Rprop, {"etas": (1.0, 1.2)}, r"etas must be one between 0 and 1 and one above 1, got \(1.0, 1.2\)"),
+        (Rprop, {"etas": (0.5, 0.9)}, r"etas must be one between 0 and 1 and one above 1, got \(0.5, 0.9\)"),
+        (Rprop, {"step_sizes": (1.0, 0.5)}, r"step_sizes must be at least 0 and rise, got \(1.0, 0.5\)"),
+        (Rprop, {"step_sizes": 3}, "step_sizes must be two numbers, got 3"),
+    ],
+)
+def test_what_some_have(cls, settings, text):
+    with pytest.raises(ArgumentError, match=f"^{cls.__name__}: {text}$"):
+        cls([parameter()], **settings)
+
+
+def test_adamw_takes_no_state_of_the_other_decay():
+    tensor = torch.ones(2, dtype=torch.float64)
+    optimizer = AdamW([parameter()])
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+    optimizer.load_state_dict(torch.optim.AdamW([tensor], lr=0.5).state_dict())
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    with pytest.raises(StateError, match="AdamW: decoupled_weight_decay must be True, got False; Adam has the other"):
+        optimizer.load_state_dict(torch.optim.Adam([tensor]).state_dict())
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_state_of_another_optimizer_is_refused(cls):
+    other = RMSprop if cls is not RMSprop else Adam
+    donor, own = other([p := parameter()]), cls([parameter()])
+    p.grad = torch.ones_like(p.value)
+    donor.step()
+    with pytest.raises(StateError, match=f"^{cls.__name__}: state must be of {cls.__name__} for these parameters; "):
+        own.load_state_dict(donor.state_dict())
