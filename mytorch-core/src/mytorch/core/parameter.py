@@ -49,9 +49,7 @@ class Parameter:
         """
         if not self.trainable:
             return
-        if not isinstance(d_value, Tensor):
-            raise ArgumentError(f"Parameter: gradient must be a tensor, got {kind_of(d_value)}")
-        if d_value.shape != self._shape:
+        if not isinstance(d_value, Tensor) or d_value.shape != self._shape:
             self.require_shape(d_value)
         if self.grad is None:
             self.grad = d_value if d_value.dtype is self._dtype else self._converted(d_value)
@@ -68,7 +66,9 @@ class Parameter:
                 ) from error
 
     def require_shape(self, d_value: Tensor) -> None:
-        """Raise ShapeError unless a gradient has the shape that the value has now."""
+        """Raise ShapeError unless a gradient has the shape that the value has now, ArgumentError if it is no tensor."""
+        if not isinstance(d_value, Tensor):
+            raise ArgumentError(f"Parameter: gradient must be a tensor, got {kind_of(d_value)}")
         self._shape, self._dtype = self.value.shape, self.value.dtype
         if d_value.shape != self._shape:
             raise ShapeError(

@@ -20,7 +20,8 @@ class ReLU(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad:
+            require_input(self, x)
         y = x.relu()
         return y, y
 
@@ -41,7 +42,8 @@ class Tanh(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad:
+            require_input(self, x)
         y = x.tanh()
         return y, y
 
@@ -62,7 +64,8 @@ class Sigmoid(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad:
+            require_input(self, x)
         y = x.sigmoid()
         return y, y
 

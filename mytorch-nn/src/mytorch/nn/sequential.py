@@ -30,7 +30,8 @@ class Sequential(ModuleSequence):
         saved = []
         for layer in self.layers or _NOTHING:
             pair = layer.forward(x, *more, **options) if more or options else layer.forward(x)
-            require_pair(layer, pair)
+            if type(pair) is not tuple or len(pair) != 2:
+                require_pair(layer, pair)
             x, kept = pair
             saved.append(kept)
             more, options = (), {}
