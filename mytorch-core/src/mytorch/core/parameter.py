@@ -66,7 +66,7 @@ class Parameter:
                 ) from error
 
     def require_shape(self, d_value: Tensor) -> None:
-        """Raise ShapeError unless a gradient has the shape that the value has now, ArgumentError if it is no tensor."""
+        """Raise ArgumentError unless a gradient is a tensor, ShapeError unless it has the shape of the value now."""
         if not isinstance(d_value, Tensor):
             raise ArgumentError(f"Parameter: gradient must be a tensor, got {kind_of(d_value)}")
         self._shape, self._dtype = self.value.shape, self.value.dtype

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from mytorch.core import Module, StateError, kind_of, require_pair
-from mytorch.nn.identity import Identity
+from mytorch.core import Module, StateError, kind_of, require_input, require_pair, require_upstream
 from mytorch.nn.sequence import ModuleSequence, require_module
-
-_NOTHING = [Identity()]  # what a Sequential without layers does
 
 
 class Sequential(ModuleSequence):
@@ -28,29 +25,35 @@ class Sequential(ModuleSequence):
 
     def forward(self, x: Any, *more: Any, **options: Any) -> tuple[Any, list[Any]]:
         saved = []
-        for layer in self.layers or _NOTHING:
+        for layer in self.layers:
             pair = layer.forward(x, *more, **options) if more or options else layer.forward(x)
             if type(pair) is not tuple or len(pair) != 2:
                 require_pair(layer, pair)
             x, kept = pair
             saved.append(kept)
             more, options = (), {}
+        if not self.layers:
+            require_input(self, x)
+            saved.append(x.shape)
         return x, saved
 
     def backward(self, d_y: Any, saved: list[Any]) -> Any:
-        layers = self.layers or _NOTHING
-        if not isinstance(saved, list) or len(saved) != len(layers):
+        if not isinstance(saved, list) or len(saved) != max(len(self.layers), 1):
             got = len(saved) if isinstance(saved, list) else kind_of(saved)
             raise StateError(
-                f"Sequential: saved must hold one value for each of {len(layers)} layers, got {got}; "
+                f"Sequential: saved must hold one value for each of {len(self.layers)} layers, got {got}; "
                 "a saved value is good for one backward: call forward again"
             )
-        for layer in reversed(layers):
+        if not self.layers:
+            require_upstream(self, d_y, saved.pop())
+        for layer in reversed(self.layers):
             d_y = layer.backward(d_y, saved.pop())
         return d_y if self.input_grad else None
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
-        for layer in self.layers or _NOTHING:
+        if not self.layers:
+            require_input(self, x)
+        for layer in self.layers:
             x = layer(x, *more, **options) if more or options else layer(x)
             more, options = (), {}
         return x
