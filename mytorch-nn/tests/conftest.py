@@ -1,7 +1,14 @@
 """Comparing a module with its PyTorch twin, and a world in which autograd raises."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent / "toys"))
+from agreement import agrees_with_twin
 
 TOLERANCE = {torch.float64: {"rtol": 1e-12, "atol": 1e-12}, torch.float32: {}}
 
@@ -112,3 +119,20 @@ def no_autograd(monkeypatch):
     for name in ("backward", "grad"):
         monkeypatch.setattr(torch.autograd, name, refuse)
     monkeypatch.setattr(torch.autograd.Function, "apply", refuse)
+
+
+@pytest.fixture(scope="session")
+def agree():
+    """That a layer agrees with its PyTorch twin in every number, in float64 and in float32, from random weights."""
+    return agrees_with_twin
+
+
+settings.register_profile(
+    "mytorch",
+    deadline=None,  # machines differ
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    print_blob=True,
+    max_examples=25,
+)
+settings.load_profile("mytorch")

@@ -1,7 +1,5 @@
 """Every layer and loss of this distribution goes through the kit."""
 
-from importlib.metadata import entry_points
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -24,7 +22,9 @@ from mytorch.nn import (
     Sigmoid,
     Tanh,
 )
+from mytorch.plugins import catalogue
 from mytorch.testing import declare_layer, declare_loss
+from mytorch.testing.installed import Told, check_part
 
 ROWS = (5, 3)
 CLASSES = torch.tensor([0, 2, 1, 1, 0])
@@ -96,8 +96,12 @@ DECLARED = {
 }
 
 
-@pytest.mark.parametrize("group", ["mytorch.layers", "mytorch.losses"])
-def test_every_part_is_declared_here(group):
-    own = {entry.load() for entry in entry_points(group=group) if entry.dist.name == "mytorch-nn"}
-    assert own
-    assert own <= DECLARED
+OWN = [part for kind in ("layer", "loss") for part in catalogue().of_kind(kind) if part.distribution == "mytorch-nn"]
+
+
+@pytest.mark.parametrize("part", OWN, ids=lambda part: part.name)
+def test_every_part_passes_as_mytorch_check_runs_it(part):
+    """Those that need no arguments of their own, or say by `conformance` how they are built and fed."""
+    outcome = check_part(part, Told())
+    assert outcome.passed is not False, "\n".join(outcome.lines)
+    assert outcome.passed or part.load() in DECLARED

@@ -115,7 +115,8 @@ def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> Non
 
 
 def require_floating(owner: object, x: Tensor, name: str = "x") -> None:
-    """Raise DtypeError unless `x` holds floating-point numbers."""
+    """Raise DtypeError unless `x` is a tensor of floating-point numbers."""
+    require_input(owner, x, name)
     if not x.is_floating_point():
         raise DtypeError(f"{_name(owner)}: {name} must be floating point, got {x.dtype}; convert with .float()")
 

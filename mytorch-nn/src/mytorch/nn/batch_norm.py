@@ -42,6 +42,11 @@ class BatchNorm1d(Module):
                ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
                floating point
     Source:    Ioffe and Szegedy 2015, "Batch normalization"
+
+    Example:
+        >>> BatchNorm1d(1)(torch.tensor([[1.0], [3.0]]))
+        tensor([[-1.0000],
+                [ 1.0000]])
     """
 
     conformance: ClassVar[dict[str, Any]] = {"tags": ("mixes_batch", "fixed_dimensions")}

@@ -27,6 +27,10 @@ class BCEWithLogitsLoss(Loss):
     Shapes:    prediction, target: any, the same;  weight, pos_weight: such as broadcast to it;
                value: (), for none that of the prediction
     Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point
+
+    Example:
+        >>> BCEWithLogitsLoss()(torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0]))
+        tensor(0.2201)
     """
 
     outputs = "sigmoid"

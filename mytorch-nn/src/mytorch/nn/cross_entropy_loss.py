@@ -39,6 +39,10 @@ class CrossEntropyLoss(Loss):
                value: (), for none (batch, ...)
     Raises:    ShapeError or DtypeError unless target and weight fit the prediction; ArgumentError for weights below 0,
                and on the CPU for a class that the prediction has not
+
+    Example:
+        >>> CrossEntropyLoss()(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))
+        tensor(0.2201)
     """
 
     outputs = "softmax"

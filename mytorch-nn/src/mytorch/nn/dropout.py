@@ -28,6 +28,10 @@ class Dropout(Module):
                ArgumentError if p is not between 0 and 1, or generator is none
     Random:    one draw a number, from `generator`, or from torch's: then the zeros are those of torch.nn.Dropout
     Source:    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting"
+
+    Example:
+        >>> Dropout(0.5).eval()(torch.tensor([1.0, 2.0]))
+        tensor([1., 2.])
     """
 
     def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None) -> None:

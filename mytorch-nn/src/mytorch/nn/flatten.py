@@ -16,6 +16,10 @@ class Flatten(Module):
     Shapes:    x: (..., s_start, ..., s_end, ...);  y: (..., s_start * ... * s_end, ...)
     Raises:    ShapeError if x has no such axes, or d_y has not the shape of y;
                ArgumentError if an axis is no whole number
+
+    Example:
+        >>> Flatten()(torch.zeros(5, 2, 3)).shape
+        torch.Size([5, 6])
     """
 
     conformance: ClassVar[dict[str, Any]] = {"tags": ("fixed_dimensions",)}

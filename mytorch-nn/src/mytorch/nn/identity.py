@@ -13,6 +13,10 @@ class Identity(Module):
     Backward:  d_x = d_y
     Shapes:    x, y: any, the same
     Raises:    ShapeError if d_y has not the shape of y
+
+    Example:
+        >>> Identity()(torch.tensor([1.0, 2.0]))
+        tensor([1., 2.])
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:

@@ -31,6 +31,10 @@ class Linear(Module):
                DtypeError for x of another dtype than weight;
                ArgumentError for sizes that are no whole numbers of at least 0, or a dtype that is not floating point
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
+
+    Example:
+        >>> Linear(3, 4)(torch.zeros(5, 3)).shape
+        torch.Size([5, 4])
     """
 
     def __init__(

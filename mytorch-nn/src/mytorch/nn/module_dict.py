@@ -14,6 +14,10 @@ class ModuleDict(Module, MutableMapping[str, Module]):
 
     Raises:    ArgumentError if a child is not a Module, or a name is empty or has a dot (which separates names
                in a state dict)
+
+    Example:
+        >>> ModuleDict({"wide": Linear(2, 9), "narrow": Linear(2, 3)})["narrow"]
+        Linear(in_features=2, out_features=3)
     """
 
     # A mapping would compare by content, and then have no hash.

@@ -13,6 +13,12 @@ class ModuleList(ModuleSequence):
     """Hold modules so that they are found, trained and saved. It has no forward: its owner calls the children.
 
     Raises:    ArgumentError if a child is not a Module
+
+    Example:
+        >>> layers = ModuleList([Linear(2, 3), ReLU()])
+        >>> layers.append(Linear(3, 1))
+        >>> len(layers)
+        3
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:

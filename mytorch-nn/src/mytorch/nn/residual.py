@@ -17,6 +17,10 @@ class Residual(Module):
     Shapes:    x, y: any that inner keeps
     Raises:    ShapeError if inner changes the shape, or d_y has not the shape of y
     Source:    He et al. 2015, "Deep residual learning for image recognition"
+
+    Example:
+        >>> Residual(ReLU())(torch.tensor([-1.0, 2.0]))
+        tensor([-1.,  4.])
     """
 
     def __init__(self, inner: Module) -> None:

@@ -18,6 +18,12 @@ class Sequential(ModuleSequence):
                StateError if a saved value is used twice, or layers came or went since its forward
 
     It is a list: len, iteration, indices and slices, append, insert, extend, pop, del.
+
+    Example:
+        >>> net = Sequential(Linear(2, 3), ReLU(), Linear(3, 1))
+        >>> y, saved = net.forward(torch.zeros(5, 2))
+        >>> net.backward(torch.ones(5, 1), saved).shape
+        torch.Size([5, 2])
     """
 
     def __init__(self, *layers: Module) -> None:

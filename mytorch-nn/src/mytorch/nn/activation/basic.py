@@ -17,6 +17,10 @@ class ReLU(Module):
     Backward:  d_x = d_y where y > 0, else 0 (0 at x = 0 too, as in PyTorch)
     Shapes:    x, y: any, the same
     Raises:    ShapeError if d_y has not the shape of y
+
+    Example:
+        >>> ReLU()(torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,6 +43,10 @@ class Tanh(Module):
     Backward:  d_x = d_y * (1 - y^2)
     Shapes:    x, y: any, the same
     Raises:    ShapeError if d_y has not the shape of y
+
+    Example:
+        >>> Tanh()(torch.tensor([-1.0, 2.0]))
+        tensor([-0.7616,  0.9640])
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,6 +69,10 @@ class Sigmoid(Module):
     Backward:  d_x = d_y * y * (1 - y)
     Shapes:    x, y: any, the same
     Raises:    ShapeError if d_y has not the shape of y
+
+    Example:
+        >>> Sigmoid()(torch.tensor([-1.0, 2.0]))
+        tensor([0.2689, 0.8808])
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,159 @@
+"""Functions that squash numbers, or shrink them towards 0."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import Module, require_floating, require_range, require_saved, require_upstream
+
+aten = torch.ops.aten
+
+
+class Hardsigmoid(Module):
+    """The sigmoid by straight lines.
+
+    Forward:   y = min(max(x / 6 + 1 / 2, 0), 1)
+    Backward:  d_x = d_y / 6 where -3 < x < 3, else 0
+    Kernel:    aten.hardsigmoid_backward
+    Shapes:    x, y: any
+    Source:    Courbariaux et al. 2015, "BinaryConnect"
+
+    Example:
+        >>> Hardsigmoid()(torch.tensor([-4.0, 0.0, 1.5]))
+        tensor([0.0000, 0.5000, 0.7500])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.hardsigmoid(x), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.hardsigmoid_backward(d_y, x) if self.input_grad else None
+
+
+class LogSigmoid(Module):
+    """The logarithm of the sigmoid, exact for very negative numbers too.
+
+    Forward:   y = -log(1 + exp(-x))
+    Backward:  d_x = d_y * (1 - s) with s = 1 / (1 + exp(-x)), so 1 - s = 1 / (1 + exp(x))
+    Shapes:    x, y: any
+
+    Example:
+        >>> LogSigmoid()(torch.tensor([-100.0, 0.0]))
+        tensor([-100.0000,   -0.6931])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.logsigmoid(x), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return d_y * (-x).sigmoid() if self.input_grad else None
+
+
+class Softsign(Module):
+    """Squash into (-1, 1), more slowly than tanh.
+
+    Forward:   y = x / (1 + |x|)
+    Backward:  d_x = d_y / (1 + |x|)^2
+    Shapes:    x, y: any
+    Source:    Bergstra et al. 2009, "Quadratic polynomials learn better image features"
+
+    Example:
+        >>> Softsign()(torch.tensor([-1.0, 3.0]))
+        tensor([-0.5000,  0.7500])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.softsign(x), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return d_y / (1 + x.abs()).square() if self.input_grad else None
+
+
+class Hardshrink(Module):
+    """Set small numbers to 0.
+
+    Forward:   y = x where |x| > lambd, else 0
+    Backward:  d_x = d_y where |x| > lambd, else 0
+    Kernel:    aten.hardshrink_backward
+    Shapes:    x, y: any
+    Raises:    ArgumentError if lambd is below 0
+
+    Example:
+        >>> Hardshrink()(torch.tensor([-1.0, 0.3]))
+        tensor([-1.,  0.])
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        require_range(self, "lambd", lambd, 0)
+        self.lambd = lambd
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.hardshrink(x, self.lambd), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.hardshrink_backward(d_y, x, self.lambd) if self.input_grad else None
+
+
+class Softshrink(Module):
+    """Move numbers towards 0, and set small ones to 0.
+
+    Forward:   y = x - lambd where x > lambd, x + lambd where x < -lambd, else 0
+    Backward:  d_x = d_y where |x| > lambd, else 0
+    Kernel:    aten.softshrink_backward
+    Shapes:    x, y: any
+    Raises:    ArgumentError if lambd is below 0
+
+    Example:
+        >>> Softshrink()(torch.tensor([-1.0, 0.3]))
+        tensor([-0.5000,  0.0000])
+    """
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        require_range(self, "lambd", lambd, 0)
+        self.lambd = lambd
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.softshrink(x, self.lambd), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.softshrink_backward(d_y, x, self.lambd) if self.input_grad else None
+
+
+class Tanhshrink(Module):
+    """What tanh takes away.
+
+    Forward:   y = x - t with t = tanh(x)
+    Backward:  d_x = d_y * t^2, since the derivative of tanh is 1 - t^2
+    Shapes:    x, y: any
+
+    Example:
+        >>> Tanhshrink()(torch.tensor([-1.0, 2.0]))
+        tensor([-0.2384,  1.0360])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        t = x.tanh()
+        return x - t, t
+
+    def backward(self, d_y: Tensor, t: Tensor) -> Tensor | None:
+        require_saved(self, t, Tensor)
+        require_upstream(self, d_y, t.shape)
+        return d_y * t.square() if self.input_grad else None

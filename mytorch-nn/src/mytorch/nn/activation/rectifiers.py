@@ -1,0 +1,234 @@
+"""Functions that let positive numbers through, and bend or cut off the others."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    Parameter,
+    ShapeError,
+    require_dtype,
+    require_floating,
+    require_floating_dtype,
+    require_input,
+    require_range,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+
+aten = torch.ops.aten
+
+
+class LeakyReLU(Module):
+    """Let positive numbers through and make negative ones small.
+
+    Forward:   y = x where x > 0, else negative_slope * x
+    Backward:  d_x = d_y where x > 0, else negative_slope * d_y
+    Kernel:    aten.leaky_relu_backward
+    Shapes:    x, y: any
+    Raises:    ArgumentError if negative_slope is not a number
+    Source:    Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models"
+
+    Example:
+        >>> LeakyReLU(0.1)(torch.tensor([-2.0, 3.0]))
+        tensor([-0.2000,  3.0000])
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        require_range(self, "negative_slope", negative_slope)
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.leaky_relu(x, self.negative_slope), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.leaky_relu_backward(d_y, x, self.negative_slope, False) if self.input_grad else None
+
+
+class RReLU(Module):
+    """Let positive numbers through; multiply each negative one by a slope drawn anew, in training mode.
+
+    Forward:   y = x where x > 0, else a * x with a uniform in [lower, upper];
+               in evaluation mode a = (lower + upper) / 2
+    Backward:  d_x = d_y where x > 0, else a * d_y
+    Kernel:    aten.rrelu_with_noise_backward
+    Shapes:    x, y: any
+    Raises:    ArgumentError unless lower <= upper
+    Random:    one draw for each negative number, from torch's generator
+    Source:    Xu et al. 2015, "Empirical evaluation of rectified activations in convolutional network"
+
+    Example:
+        >>> RReLU(0.2, 0.4).eval()(torch.tensor([-1.0, 3.0]))
+        tensor([-0.3000,  3.0000])
+    """
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3) -> None:
+        require_range(self, "lower", lower)
+        require_range(self, "upper", upper, lower)
+        self.lower, self.upper = lower, upper
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        slope = torch.empty_like(x, memory_format=torch.contiguous_format)
+        y = aten.rrelu_with_noise(x.contiguous(), slope, self.lower, self.upper, self.training)
+        if not self.training:
+            slope = torch.full_like(x, (self.lower + self.upper) / 2).masked_fill_(x > 0, 1.0)
+        return y, slope
+
+    def backward(self, d_y: Tensor, slope: Tensor) -> Tensor | None:
+        require_saved(self, slope, Tensor)
+        require_upstream(self, d_y, slope.shape)
+        return d_y * slope if self.input_grad else None
+
+
+class PReLU(Module):
+    """Let positive numbers through and multiply negative ones by a learned slope, one for all or one a channel.
+
+    Forward:   y = x where x > 0, else weight * x
+    Backward:  d_x = d_y where x > 0, else weight * d_y;
+               d_weight = sum of d_y * x where x <= 0, over all that a slope is for
+    Kernel:    aten._prelu_kernel_backward, then the sum
+    Shapes:    x, y: any for num_parameters = 1, else (batch, num_parameters, ...);  weight: (num_parameters,)
+    Raises:    ShapeError unless axis 1 has num_parameters channels; DtypeError for x of another dtype than weight;
+               ArgumentError unless num_parameters is a whole number of at least 1
+    Source:    He et al. 2015, "Delving deep into rectifiers"
+
+    Example:
+        >>> PReLU(init=0.5)(torch.tensor([-2.0, 3.0]))
+        tensor([-1.,  3.])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {"tags": ("fixed_dimensions",)}
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        require_whole(self, "num_parameters", num_parameters, 1)
+        require_floating_dtype(self, dtype)
+        require_range(self, "init", init)
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(torch.empty(num_parameters, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set every slope to `init`."""
+        self.weight.value.fill_(self.init)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_input(self, x)
+        if self.num_parameters > 1 and (x.dim() < 2 or x.shape[1] != self.num_parameters):
+            raise ShapeError(f"PReLU: x must have {self.num_parameters} channels along axis 1, got {tuple(x.shape)}")
+        require_dtype(self, x, self.weight.value.dtype)
+        return aten._prelu_kernel(x, self._slope(x)), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        slope = self._slope(x)
+        d_x, d_slope = aten._prelu_kernel_backward(d_y, x, slope)
+        self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())
+        return d_x if self.input_grad else None
+
+    def _slope(self, x: Tensor) -> Tensor:
+        """The slopes in a shape that x is multiplied by."""
+        if x.dim() < 2:
+            return self.weight.value.reshape(() if x.dim() == 0 else (1,))
+        return self.weight.value.reshape(1, -1, *(1,) * (x.dim() - 2))
+
+
+class Threshold(Module):
+    """Replace what is not above a threshold.
+
+    Forward:   y = x where x > threshold, else value
+    Backward:  d_x = d_y where x > threshold, else 0
+    Kernel:    aten.threshold_backward
+    Shapes:    x, y: any
+    Raises:    ArgumentError if threshold or value is not a number
+
+    Example:
+        >>> Threshold(0.5, -1.0)(torch.tensor([0.2, 0.8]))
+        tensor([-1.0000,  0.8000])
+    """
+
+    def __init__(self, threshold: float, value: float) -> None:
+        require_range(self, "threshold", threshold)
+        require_range(self, "value", value)
+        self.threshold, self.value = threshold, value
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.threshold(x, self.threshold, self.value), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.threshold_backward(d_y, x, self.threshold) if self.input_grad else None
+
+
+class Hardtanh(Module):
+    """Cut off what is below min_val or above max_val.
+
+    Forward:   y = min(max(x, min_val), max_val)
+    Backward:  d_x = d_y where min_val < x < max_val, else 0
+    Kernel:    aten.hardtanh_backward
+    Shapes:    x, y: any
+    Raises:    ArgumentError unless min_val < max_val
+
+    Example:
+        >>> Hardtanh()(torch.tensor([-2.0, 0.5, 3.0]))
+        tensor([-1.0000,  0.5000,  1.0000])
+    """
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        require_range(self, "min_val", min_val)
+        require_range(self, "max_val", max_val, min_val)
+        if not min_val < max_val:
+            raise ArgumentError(f"Hardtanh: max_val must be above min_val, {min_val}, got {max_val}")
+        self.min_val, self.max_val = min_val, max_val
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.hardtanh(x, self.min_val, self.max_val), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.hardtanh_backward(d_y, x, self.min_val, self.max_val) if self.input_grad else None
+
+
+class ReLU6(Module):
+    """Cut off what is below 0 or above 6.
+
+    Forward:   y = min(max(x, 0), 6)
+    Backward:  d_x = d_y where 0 < x < 6, else 0
+    Kernel:    aten.hardtanh_backward
+    Shapes:    x, y: any
+    Source:    Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10"
+
+    Example:
+        >>> ReLU6()(torch.tensor([-2.0, 0.5, 9.0]))
+        tensor([0.0000, 0.5000, 6.0000])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        return F.relu6(x), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        require_upstream(self, d_y, x.shape)
+        return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None

@@ -1,0 +1,173 @@
+"""Functions that make the numbers along an axis shares of a whole."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, ShapeError, require_floating, require_saved, require_upstream
+
+aten = torch.ops.aten
+
+
+def require_axis(owner: Module, x: Tensor, dim: int) -> None:
+    """Raise ShapeError unless x has the axis `dim`; a number without axes counts as having one."""
+    require_floating(owner, x)
+    axes = max(x.dim(), 1)
+    if not -axes <= dim < axes:
+        raise ShapeError(f"{type(owner).__name__}: x must have an axis {dim}, got {x.dim()} axes in {tuple(x.shape)}")
+
+
+class _AlongAxis(Module):
+    conformance: ClassVar[dict[str, Any]] = {"arguments": {"dim": -1}, "inputs": [(5, 4)]}
+
+    def __init__(self, dim: int | None = None) -> None:
+        if type(dim) is not int:
+            raise ArgumentError(
+                f"{type(self).__name__}: dim must be a whole number, the axis whose numbers share, got {dim!r}; "
+                "write dim=-1 for the last axis"
+            )
+        self.dim = dim
+
+
+class Softmax(_AlongAxis):
+    """Make the numbers along an axis positive shares that sum to 1, larger for larger numbers.
+
+    Forward:   y = exp(x) / sum of exp(x) along the axis
+    Backward:  d_x = y * (d_y - sum of d_y * y along the axis)
+    Kernel:    aten._softmax_backward_data
+    Shapes:    x, y: any with an axis dim
+    Raises:    ShapeError if there is no such axis; ArgumentError unless dim is a whole number
+
+    Example:
+        >>> Softmax(dim=-1)(torch.tensor([0.0, 0.0, 1.0, 1.0]))
+        tensor([0.1345, 0.1345, 0.3655, 0.3655])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_axis(self, x, self.dim)
+        y = x.softmax(self.dim)
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
+        return aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+
+
+class Softmin(_AlongAxis):
+    """Make the numbers along an axis positive shares that sum to 1, larger for smaller numbers.
+
+    Forward:   y = exp(-x) / sum of exp(-x) along the axis
+    Backward:  d_x = -y * (d_y - sum of d_y * y along the axis)
+    Kernel:    aten._softmax_backward_data
+    Shapes:    x, y: any with an axis dim
+    Raises:    ShapeError if there is no such axis; ArgumentError unless dim is a whole number
+
+    Example:
+        >>> Softmin(dim=-1)(torch.tensor([0.0, 0.0, 1.0]))
+        tensor([0.4223, 0.4223, 0.1554])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_axis(self, x, self.dim)
+        y = (-x).softmax(self.dim)
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
+        return -aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+
+
+class LogSoftmax(_AlongAxis):
+    """The logarithm of softmax, exact for shares too small to be written.
+
+    Forward:   y = x - log(sum of exp(x) along the axis)
+    Backward:  d_x = d_y - exp(y) * sum of d_y along the axis
+    Kernel:    aten._log_softmax_backward_data
+    Shapes:    x, y: any with an axis dim
+    Raises:    ShapeError if there is no such axis; ArgumentError unless dim is a whole number
+
+    Example:
+        >>> LogSoftmax(dim=-1)(torch.tensor([0.0, 1000.0]))
+        tensor([-1000.,     0.])
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_axis(self, x, self.dim)
+        y = x.log_softmax(self.dim)
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
+        return aten._log_softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+
+
+class Softmax2d(Module):
+    """Softmax over the channels at each place of an image.
+
+    Forward:   y = exp(x) / sum of exp(x) over the channels
+    Backward:  d_x = y * (d_y - sum of d_y * y over the channels)
+    Kernel:    aten._softmax_backward_data
+    Shapes:    x, y: (batch, channels, height, width) or (channels, height, width)
+    Raises:    ShapeError for other axes
+
+    Example:
+        >>> Softmax2d()(torch.zeros(2, 1, 3))
+        tensor([[[0.5000, 0.5000, 0.5000]],
+        <BLANKLINE>
+                [[0.5000, 0.5000, 0.5000]]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {"inputs": [(2, 3, 2, 2)], "tags": ("fixed_dimensions",)}
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_floating(self, x)
+        if x.dim() not in (3, 4):
+            raise ShapeError(
+                f"Softmax2d: x must be (channels, height, width), with or without a batch in front, got "
+                f"{tuple(x.shape)}"
+            )
+        y = x.softmax(-3)
+        return y, y
+
+    def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
+        require_saved(self, y, Tensor)
+        require_upstream(self, d_y, y.shape)
+        return aten._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
+
+
+class GLU(_AlongAxis):
+    """Let half of the numbers through gates that the other half opens.
+
+    Forward:   y = a * s with (a, b) the halves of x along the axis and s = 1 / (1 + exp(-b))
+    Backward:  d_a = d_y * s;  d_b = d_y * a * s * (1 - s);  d_x = both along the axis
+    Kernel:    aten.glu_backward
+    Shapes:    x: any with an even size along dim;  y: the same with half of that size
+    Raises:    ShapeError if there is no such axis or its size is odd; ArgumentError unless dim is a whole number
+    Source:    Dauphin et al. 2016, "Language modeling with gated convolutional networks"
+
+    Example:
+        >>> GLU()(torch.tensor([2.0, 3.0, 0.0, 100.0]))
+        tensor([1., 3.])
+    """
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__(dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_axis(self, x, self.dim)
+        if x.dim() == 0 or x.shape[self.dim] % 2:
+            raise ShapeError(f"GLU: x must have an even size along axis {self.dim}, got {tuple(x.shape)}")
+        return torch.nn.functional.glu(x, self.dim), x
+
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
+        require_saved(self, x, Tensor)
+        half = list(x.shape)
+        half[self.dim] //= 2
+        require_upstream(self, d_y, tuple(half))
+        return aten.glu_backward(d_y, x, self.dim) if self.input_grad else None

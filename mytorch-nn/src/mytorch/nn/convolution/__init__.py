@@ -1,0 +1,6 @@
+"""Convolutions and transposed convolutions."""
+
+from mytorch.nn.convolution.convolution import Conv1d, Conv2d, Conv3d
+from mytorch.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]

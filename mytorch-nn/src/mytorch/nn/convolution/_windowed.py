@@ -1,0 +1,74 @@
+"""What convolutions and transposed convolutions share: channels, weights and sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import init
+
+from mytorch.core import (
+    ArgumentError,
+    Parameter,
+    ShapeError,
+    require_dtype,
+    require_floating_dtype,
+    require_input,
+    require_whole,
+)
+from mytorch.nn._spatial import Spatial
+
+
+class Windowed(Spatial):
+    """The base of layers that slide a window of weights over the last `dimensions` axes."""
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def _set_channels(self, in_channels: int, out_channels: int, groups: int) -> None:
+        """Keep the channels. Raises ArgumentError unless they are whole numbers that the groups divide."""
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            require_whole(self, name, value, 1)
+        if in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"{self._name}: groups must divide in_channels and out_channels, got {groups} for {in_channels} and "
+                f"{out_channels}"
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+
+    def _set_weights(
+        self, shape: Sequence[int], bias: bool, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        require_floating_dtype(self, dtype)
+        self.weight = Parameter(torch.empty(*shape, device=device, dtype=dtype))
+        self.bias = Parameter(torch.empty(self.out_channels, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights from torch's generator, or from the one given."""
+        init.kaiming_uniform_(self.weight.value, a=math.sqrt(5), generator=generator)
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.weight.value[0].numel())
+            init.uniform_(self.bias.value, -bound, bound, generator=generator)
+
+    def _require_channels(self, x: Tensor) -> None:
+        """Raise ShapeError unless x is (channels, ...) or (batch, channels, ...); DtypeError for another dtype."""
+        require_input(self, x)
+        axes = self.dimensions
+        if x.dim() not in (axes + 1, axes + 2) or x.shape[-axes - 1] != self.in_channels:
+            raise ShapeError(
+                f"{self._name}: x must have {self.in_channels} channels and {axes} "
+                f"size{'s' * (axes > 1)} after them, with or without a batch in front, got {tuple(x.shape)}"
+            )
+        require_dtype(self, x, self.weight.value.dtype, "x")
+
+    def _with_batch(self, x: Tensor) -> Tensor:
+        """x with a batch of one in front if it has no batch."""
+        return x if x.dim() == self.dimensions + 2 else x.unsqueeze(0)
+
+    def _accumulate(self, d_weight: Tensor, d_bias: Tensor | None) -> None:
+        self.weight.accumulate(d_weight)
+        if self.bias is not None and d_bias is not None:
+            self.bias.accumulate(d_bias)

@@ -1,0 +1,139 @@
+"""Convolutions of one, two and three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, ShapeError, require_choice, require_saved, require_upstream
+from mytorch.nn.convolution._windowed import Windowed
+from mytorch.nn.padding._padding import pad, pad_backward, require_paddable
+
+aten = torch.ops.aten
+MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+"""torch's names of padding modes, as layers and as F.pad know them."""
+
+
+class _Convolution(Windowed):
+    """Slide a window over the last axes and map what it sees by one matrix.
+
+    Forward:   y[b, o, t] = bias[o] + sum over i, k of weight[o, i, k] * x[b, i, stride * t + dilation * k - padding]
+               where i runs over the input channels of the group of o; padding_mode says what stands outside of x
+    Backward:  d_x[b, i, s] = sum of weight[o, i, k] * d_y[b, o, t] over every o, k, t whose window read x[b, i, s];
+               d_weight[o, i, k] = sum over b, t of d_y[b, o, t] * x[b, i, stride * t + dilation * k - padding];
+               d_bias[o] = sum over b, t of d_y[b, o, t]
+    Kernel:    aten.convolution_backward; padding that it does not know is added before, with a backward of its own
+    Shapes:    x: (batch, in_channels, ...) or without the batch, with one, two or three sizes by the class;
+               y: the same with out_channels, each size (size + 2 * padding - dilation * (kernel_size - 1) - 1)
+               // stride + 1;  weight: (out_channels, in_channels / groups, ...);  bias: (out_channels,) or None
+    Raises:    ShapeError for other axes or channels, or a window larger than the padded x; DtypeError for x of another
+               dtype than weight; ArgumentError for arguments out of range or that do not fit together
+    Initial:   weight and bias uniform within 1 / sqrt(inputs of one output), as torch draws them
+    Source:    LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition"
+
+    Example:
+        >>> layer = Conv2d(3, 8, kernel_size=3, stride=2, padding=1)
+        >>> layer(torch.randn(4, 3, 9, 9)).shape
+        torch.Size([4, 8, 5, 5])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._set_channels(in_channels, out_channels, groups)
+        require_choice(self, "padding_mode", padding_mode, tuple(MODES))
+        self.kernel_size = self._per_axis("kernel_size", kernel_size, 1)
+        self.stride, self.dilation = self._per_axis("stride", stride, 1), self._per_axis("dilation", dilation, 1)
+        self.padding = padding if isinstance(padding, str) else self._per_axis("padding", padding, 0)
+        self.padding_mode, self._mode = padding_mode, MODES[padding_mode]
+        self._before, self._inside = self._pads()
+        self._set_weights((out_channels, in_channels // groups, *self.kernel_size), bias, device, dtype)
+
+    def _pads(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What is added before the kernel, the last axis first as for F.pad; and what the kernel adds to each axis."""
+        sides = self._same() if isinstance(self.padding, str) else [(amount, amount) for amount in self.padding]
+        if self.padding_mode == "zeros" and all(low == high for low, high in sides):
+            return (), tuple(low for low, _ in sides)
+        before = tuple(amount for side in reversed(sides) for amount in side)
+        return (before if any(before) else ()), (0,) * self.dimensions
+
+    def _same(self) -> list[tuple[int, int]]:
+        """The amounts before and after each axis under which y has the sizes of x; none for "valid"."""
+        require_choice(self, "padding", self.padding, ("valid", "same"))
+        if self.padding == "valid":
+            return [(0, 0)] * self.dimensions
+        if any(step != 1 for step in self.stride):
+            raise ArgumentError(f'{self._name}: stride must be 1 with padding="same", got {self.stride}')
+        totals = [spread * (window - 1) for spread, window in zip(self.dilation, self.kernel_size, strict=True)]
+        return [(total // 2, total - total // 2) for total in totals]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
+        self._require_channels(x)
+        shape = x.shape
+        if self._before:
+            require_paddable(self, x, self._before, self._mode)
+            x = pad(x, self._before, self._mode)
+        wanted = self._output_shape(x)
+        bias = None if self.bias is None else self.bias.value
+        y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry())
+        return y.view(wanted), (x, shape)
+
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, torch.Size]) -> Tensor | None:
+        require_saved(self, saved, Tensor, torch.Size)
+        x, shape = saved
+        require_upstream(self, d_y, self._output_shape(x))
+        wanted = [self.input_grad, True, self.bias is not None]
+        sizes = [self.out_channels]
+        d_x, d_weight, d_bias = aten.convolution_backward(
+            self._with_batch(d_y), self._with_batch(x), self.weight.value, sizes, *self._geometry(), wanted
+        )
+        self._accumulate(d_weight, d_bias)
+        if not self.input_grad:
+            return None
+        d_x = d_x.view(x.shape)
+        return pad_backward(d_x, shape, self._before, self._mode) if self._before else d_x
+
+    def _geometry(self) -> tuple[Any, ...]:
+        """The kernel's arguments after the bias: stride, padding, dilation, transposed, output padding, groups."""
+        return self.stride, self._inside, self.dilation, False, (0,) * self.dimensions, self.groups
+
+    def _output_shape(self, x: Tensor) -> tuple[int, ...]:
+        """The shape of y for an x to which all that the kernel does not pad is added. Raises ShapeError."""
+        leading = x.shape[: x.dim() - self.dimensions - 1]
+        sizes = []
+        for axis, size in enumerate(x.shape[-self.dimensions :]):
+            span = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
+            padded = size + 2 * self._inside[axis]
+            if padded < span:
+                raise ShapeError(
+                    f"{self._name}: the window must not be larger than the padded x, got a span of {span} for "
+                    f"{padded} values along axis {axis - self.dimensions} of {tuple(x.shape)}"
+                )
+            sizes.append((padded - span) // self.stride[axis] + 1)
+        return (*leading, self.out_channels, *sizes)
+
+
+class Conv1d(_Convolution):
+    dimensions = 1
+
+
+class Conv2d(_Convolution):
+    dimensions = 2
+
+
+class Conv3d(_Convolution):
+    dimensions = 3

@@ -1,0 +1,136 @@
+"""Transposed convolutions of one, two and three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, ShapeError, require_choice, require_saved, require_upstream
+from mytorch.nn.convolution._windowed import Windowed
+
+aten = torch.ops.aten
+
+
+class _TransposedConvolution(Windowed):
+    """Spread each value over a window: the linear map whose matrix is that of a convolution, transposed.
+
+    Forward:   y[b, o, stride * t + dilation * k - padding] gains weight[i, o, k] * x[b, i, t] for every i, t, k,
+               and bias[o] once; what falls outside of y is dropped
+    Backward:  d_x[b, i, t] = sum over o, k of weight[i, o, k] * d_y[b, o, stride * t + dilation * k - padding];
+               d_weight[i, o, k] = sum over b, t of x[b, i, t] * d_y[b, o, stride * t + dilation * k - padding];
+               d_bias[o] = sum of d_y[b, o, :] over b and every place
+    Kernel:    aten.convolution_backward with transposed=True
+    Shapes:    x: (batch, in_channels, ...) or without the batch, with one, two or three sizes by the class;
+               y: the same with out_channels, each size (size - 1) * stride - 2 * padding
+               + dilation * (kernel_size - 1) + output_padding + 1, or output_size where it is given;
+               weight: (in_channels, out_channels / groups, ...);  bias: (out_channels,) or None
+    Raises:    ShapeError for other axes or channels, an output without values, or an output_size out of reach;
+               DtypeError for x of another dtype than weight; ArgumentError for arguments out of range
+    Initial:   weight and bias uniform within 1 / sqrt(out_channels / groups * values of the window), as torch does
+    Source:    Zeiler et al. 2010, "Deconvolutional networks"
+
+    Example:
+        >>> layer = ConvTranspose2d(8, 3, kernel_size=2, stride=2)
+        >>> layer(torch.randn(4, 8, 5, 5)).shape
+        torch.Size([4, 3, 10, 10])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        output_padding: int | Sequence[int] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | Sequence[int] = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._set_channels(in_channels, out_channels, groups)
+        require_choice(self, "padding_mode", padding_mode, ("zeros",))
+        self.padding_mode = padding_mode
+        self.kernel_size = self._per_axis("kernel_size", kernel_size, 1)
+        self.stride, self.dilation = self._per_axis("stride", stride, 1), self._per_axis("dilation", dilation, 1)
+        self.padding = self._per_axis("padding", padding, 0)
+        self.output_padding = self._per_axis("output_padding", output_padding, 0)
+        for extra, step, spread in zip(self.output_padding, self.stride, self.dilation, strict=True):
+            if extra >= max(step, spread):
+                raise ArgumentError(
+                    f"{self._name}: output_padding must be below stride or dilation, {max(step, spread)}, got {extra}"
+                )
+        self._set_weights((in_channels, out_channels // groups, *self.kernel_size), bias, device, dtype)
+
+    def forward(
+        self, x: Tensor, *, output_size: Sequence[int] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, tuple[int, ...]]]:
+        self._require_channels(x)
+        extra = self.output_padding if output_size is None else self._extra_for(x, output_size)
+        wanted = self._output_shape(x, extra)
+        bias = None if self.bias is None else self.bias.value
+        y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry(extra))
+        return y.view(wanted), (x, extra)
+
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, tuple[int, ...]]) -> Tensor | None:
+        require_saved(self, saved, Tensor, tuple)
+        x, extra = saved
+        require_upstream(self, d_y, self._output_shape(x, extra))
+        wanted = [self.input_grad, True, self.bias is not None]
+        sizes = [self.out_channels]
+        d_x, d_weight, d_bias = aten.convolution_backward(
+            self._with_batch(d_y), self._with_batch(x), self.weight.value, sizes, *self._geometry(extra), wanted
+        )
+        self._accumulate(d_weight, d_bias)
+        return d_x.view(x.shape) if self.input_grad else None
+
+    def _geometry(self, extra: tuple[int, ...]) -> tuple[Any, ...]:
+        """The kernel's arguments after the bias: stride, padding, dilation, transposed, output padding, groups."""
+        return self.stride, self.padding, self.dilation, True, extra, self.groups
+
+    def _sizes(self, x: Tensor, extra: tuple[int, ...]) -> list[int]:
+        geometry = zip(self.stride, self.padding, self.dilation, self.kernel_size, extra, strict=True)
+        return [
+            (size - 1) * step - 2 * cut + spread * (window - 1) + more + 1
+            for size, (step, cut, spread, window, more) in zip(x.shape[-self.dimensions :], geometry, strict=True)
+        ]
+
+    def _output_shape(self, x: Tensor, extra: tuple[int, ...]) -> tuple[int, ...]:
+        leading, sizes = x.shape[: x.dim() - self.dimensions - 1], self._sizes(x, extra)
+        if min(*sizes, *x.shape[-self.dimensions :]) < 1:
+            raise ShapeError(
+                f"{self._name}: x must be large enough for an output with values, got sizes {tuple(sizes)} of "
+                f"{tuple(x.shape)}"
+            )
+        return (*leading, self.out_channels, *sizes)
+
+    def _extra_for(self, x: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
+        """The output padding that leads to `output_size`. Raises ShapeError if none does."""
+        wanted = list(output_size)[-self.dimensions :]
+        least = self._sizes(x, (0,) * self.dimensions)
+        most = [low + step - 1 for low, step in zip(least, self.stride, strict=True)]
+        if len(output_size) not in (self.dimensions, x.dim()) or any(
+            not low <= size <= high for low, size, high in zip(least, wanted, most, strict=True)
+        ):
+            raise ShapeError(
+                f"{self._name}: output_size must lie between {tuple(least)} and {tuple(most)}, got "
+                f"{tuple(output_size)}"
+            )
+        return tuple(size - low for size, low in zip(wanted, least, strict=True))
+
+
+class ConvTranspose1d(_TransposedConvolution):
+    dimensions = 1
+
+
+class ConvTranspose2d(_TransposedConvolution):
+    dimensions = 2
+
+
+class ConvTranspose3d(_TransposedConvolution):
+    dimensions = 3

@@ -1,0 +1,91 @@
+"""The largest value of each window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import require_saved
+from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes, upstream_of_values
+
+aten = torch.ops.aten
+Output = Tensor | tuple[Tensor, Tensor]
+
+
+class _MaxPool(Pooling):
+    """Take the largest value of each window.
+
+    Forward:   y[t] = max over k of x[stride * t + dilation * k - padding]; padding counts as minus infinity
+    Backward:  d_x[s] = sum of d_y[t] over the windows t whose largest value is x[s], the first one of equals
+    Kernel:    aten.max_pool2d_with_indices_backward and its 3d form; one dimension as a plane of height 1
+    Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
+               y: each size (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1, rounded up
+               with ceil_mode;  indices, with return_indices: as y, int64, places in the flattened sizes of x
+    Raises:    ShapeError for other axes, or a window larger than the padded x;
+               ArgumentError for arguments out of range, or padding above half of the window
+
+    Example:
+        >>> MaxPool1d(2)(torch.tensor([[1.0, 3.0, 2.0, 0.0]]))
+        tensor([[3., 2.]])
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        self._set_window(kernel_size, stride, padding, dilation)
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+
+    def forward(self, x: Tensor) -> tuple[Output, tuple[Tensor, torch.Size]]:
+        require_planes(self, x, self.dimensions)
+        shape = self._pooled_shape(x.shape, self.ceil_mode)
+        if x.numel() == 0:
+            y, indices = x.new_empty(shape), x.new_empty(shape, dtype=torch.int64)
+        else:
+            pool = aten.max_pool3d_with_indices if self.dimensions == 3 else aten.max_pool2d_with_indices
+            y, indices = (
+                as_line(each, self.dimensions) for each in pool(as_plane(x, self.dimensions), *self._kernel())
+            )
+        return ((y, indices) if self.return_indices else y), (indices, x.shape)
+
+    def backward(self, d_output: Any, saved: tuple[Tensor, torch.Size]) -> Tensor | None:
+        require_saved(self, saved, Tensor, torch.Size)
+        indices, shape = saved
+        d_y = upstream_of_values(self, d_output, indices.shape, self.return_indices)
+        if not self.input_grad:
+            return None
+        if 0 in shape:
+            return d_y.new_zeros(shape)
+        x = as_plane(d_y.new_empty(shape), self.dimensions)  # the kernels ask it for its shape only
+        back = aten.max_pool3d_with_indices_backward if self.dimensions == 3 else aten.max_pool2d_with_indices_backward
+        d_plane, places = as_plane(d_y, self.dimensions), as_plane(indices, self.dimensions)
+        return as_line(back(d_plane, x, *self._kernel(), places), self.dimensions)
+
+    def _kernel(self) -> tuple[Any, ...]:
+        return (
+            of_plane(self.kernel_size, 1),
+            of_plane(self.stride, 1),
+            of_plane(self.padding, 0),
+            of_plane(self.dilation, 1),
+            self.ceil_mode,
+        )
+
+
+class MaxPool1d(_MaxPool):
+    dimensions = 1
+
+
+class MaxPool2d(_MaxPool):
+    dimensions = 2
+
+
+class MaxPool3d(_MaxPool):
+    dimensions = 3

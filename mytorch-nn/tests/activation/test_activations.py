@@ -1,0 +1,126 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mytorch import nn
+from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.testing import check_layer
+
+number = st.floats(-2, 2)
+positive = st.floats(0.1, 2)
+ARGUMENTS = {
+    "ReLU": {},
+    "ReLU6": {},
+    "LeakyReLU": {"negative_slope": number},
+    "RReLU": {"lower": st.floats(0.1, 0.3), "upper": st.floats(0.3, 0.5)},
+    "Threshold": {"threshold": number, "value": number},
+    "Hardtanh": {"min_val": st.floats(-2, 0), "max_val": positive},
+    "ELU": {"alpha": number},
+    "CELU": {
+        "alpha": st.sampled_from([0.25, 0.5, 1.0, 2.0])
+    },  # of others, torch's backward rounds 1 / alpha to float32
+    "SELU": {},
+    "GELU": {"approximate": st.sampled_from(["none", "tanh"])},
+    "SiLU": {},
+    "Mish": {},
+    "Softplus": {"beta": positive, "threshold": st.floats(1, 20)},
+    "Hardswish": {},
+    "Hardsigmoid": {},
+    "Sigmoid": {},
+    "LogSigmoid": {},
+    "Tanh": {},
+    "Softsign": {},
+    "Hardshrink": {"lambd": positive},
+    "Softshrink": {"lambd": positive},
+    "Tanhshrink": {},
+}
+EXAMPLES = {"Threshold": {"threshold": 0.1, "value": -1.0}}
+SHAPES = st.sampled_from([(), (3,), (4, 3), (2, 3, 4), (0, 3), (1, 1)])
+each_function = pytest.mark.parametrize("name", ARGUMENTS)
+
+
+@each_function
+@given(data=st.data())
+def test_as_torch(agree, name, data):
+    options = {key: data.draw(values) for key, values in ARGUMENTS[name].items()}
+    x = 3 * torch.randn(data.draw(SHAPES))
+    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), x)
+
+
+@each_function
+def test_an_input_that_is_not_contiguous(agree, name):
+    options = EXAMPLES.get(name, {})
+    dtypes = [torch.float64, torch.float32]
+    modes = [False] if name == "RReLU" else [True, False]  # torch draws in the order of memory
+    x = 3 * torch.randn(4, 3, 5).transpose(0, 2)
+    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), x, dtypes=dtypes, modes=modes)
+
+
+@each_function
+def test_the_borders(agree, name):
+    """At the places where a function has a corner, the gradient is torch's."""
+    x = torch.tensor([-6.0, -3.0, -1.0, -0.5, -0.0, 0.0, 0.1, 0.5, 1.0, 3.0, 6.0, 30.0, -1e4, 1e4])
+    options = EXAMPLES.get(name, {})
+    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), x, modes=(False,))
+
+
+@each_function
+def test_the_contract(name):
+    options = EXAMPLES.get(name, {})
+    check_layer(lambda: getattr(nn, name)(**options), torch.randn(5, 3))
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS.keys() - {"ReLU", "Sigmoid", "Tanh"}))  # which look at nothing
+def test_integers(name):
+    with pytest.raises(DtypeError, match=f"{name}: x must be floating point, got torch.int64"):
+        getattr(nn, name)(**EXAMPLES.get(name, {}))(torch.tensor([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"), [((4, 3), 3), ((4, 3, 2), 3), ((4, 3, 2, 2), 1), ((5,), 1), ((), 1), ((0, 3), 3)], ids=str
+)
+def test_prelu_as_torch(agree, shape, count):
+    agree(nn.PReLU(count), torch.nn.PReLU(count), torch.randn(shape))
+
+
+def test_prelu_in_the_kit():
+    check_layer(lambda: nn.PReLU(3), torch.randn(5, 3), tags=("fixed_dimensions",))
+    check_layer(lambda: nn.PReLU(3), torch.randn(2, 3, 4), tags=("fixed_dimensions",))
+
+
+def test_prelu_of_other_channels():
+    with pytest.raises(ShapeError, match=r"PReLU: x must have 3 channels along axis 1, got \(4, 2\)"):
+        nn.PReLU(3)(torch.randn(4, 2))
+    with pytest.raises(DtypeError, match="PReLU: x must have the dtype of the parameters"):
+        nn.PReLU()(torch.randn(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("LeakyReLU", {"negative_slope": "steep"}, "negative_slope must be a number, got 'steep'"),
+        ("RReLU", {"lower": 0.5, "upper": 0.1}, "upper must be at least 0.5, got 0.1"),
+        ("Hardtanh", {"min_val": 1.0, "max_val": 1.0}, "max_val must be above min_val, 1.0, got 1.0"),
+        ("CELU", {"alpha": 0}, "alpha must not be 0, by which x is divided, got 0"),
+        ("Softplus", {"beta": 0}, "beta must not be 0, by which it is divided, got 0"),
+        ("GELU", {"approximate": "sigmoid"}, "approximate must be one of none, tanh, got 'sigmoid'"),
+        ("Hardshrink", {"lambd": -1}, "lambd must be at least 0, got -1"),
+        ("Softshrink", {"lambd": float("nan")}, "lambd must be at least 0, got nan"),
+        ("PReLU", {"num_parameters": 0}, "num_parameters must be a whole number of at least 1, got 0"),
+        ("PReLU", {"num_parameters": True}, "num_parameters must be a whole number of at least 1, got True"),
+    ],
+)
+def test_arguments_that_do_not_fit(name, options, text):
+    with pytest.raises(ArgumentError) as error:
+        getattr(nn, name)(**options)
+    assert str(error.value) == f"{name}: {text}"
+
+
+@pytest.mark.parametrize("name", [*ARGUMENTS, "PReLU"])
+@pytest.mark.parametrize("shape", [(2, 3), (1, 3), (4, 2), (3,), (), (3, 4)], ids=str)
+def test_an_upstream_gradient_of_another_shape(name, shape):
+    layer = getattr(nn, name)(**EXAMPLES.get(name, {}))
+    _, saved = layer.forward(torch.randn(4, 3))
+    with pytest.raises(ShapeError, match=rf"{name}: d_y must have the shape of the output, \(4, 3\), got"):
+        layer.backward(torch.randn(shape), saved)

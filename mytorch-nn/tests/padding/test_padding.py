@@ -1,0 +1,98 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mytorch import nn
+from mytorch.core import ArgumentError, ShapeError
+from mytorch.testing import check_layer
+
+MODES = ["Constant", "Zero", "Reflection", "Replication", "Circular"]
+NAMES = [f"{mode}Pad{axes}d" for mode in MODES for axes in (1, 2, 3)]
+each_layer = pytest.mark.parametrize("name", NAMES)
+
+
+def dimensions_of(name):
+    return int(name[-2])
+
+
+@st.composite
+def cases(draw, name):
+    """Arguments of a layer, and the shape of an input that it takes."""
+    axes = dimensions_of(name)
+    sizes = draw(st.lists(st.integers(1, 5), min_size=axes, max_size=axes))
+    leading = draw(st.sampled_from([(2,), (2, 3), (0, 3), (1, 1)]))
+    padding = []
+    for size in reversed(sizes):
+        most = {"Reflection": size - 1, "Circular": size}.get(name[:-5], 4)
+        before = draw(st.integers(1 - size, most))
+        least = max(before - size if name.startswith("Circular") else 1 - size, 1 - size - before)
+        padding += [before, draw(st.integers(least, most + (min(before, 0) if name.startswith("Circular") else 0)))]
+    arguments = (padding, draw(st.floats(-2, 2))) if name.startswith("Constant") else (padding,)
+    return arguments, (*leading, *sizes)
+
+
+@each_layer
+@given(data=st.data())
+def test_as_torch(agree, name, data):
+    arguments, shape = data.draw(cases(name))
+    agree(getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments), torch.randn(shape))
+
+
+@each_layer
+def test_an_input_that_is_not_contiguous(agree, name):
+    axes = dimensions_of(name)
+    arguments = (1, 0.5) if name.startswith("Constant") else (1,)
+    x = torch.randn(4, *range(3, 3 + axes), 3).transpose(1, -1)
+    agree(getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments), x)
+
+
+@each_layer
+def test_the_contract(name):
+    arguments = (1, 0.5) if name.startswith("Constant") else (1,)
+    shape = (2, 3, *(4 for _ in range(dimensions_of(name))))
+    check_layer(lambda: getattr(nn, name)(*arguments), torch.randn(shape), tags=("fixed_dimensions",))
+
+
+@pytest.mark.parametrize(
+    ("name", "padding", "shape", "text"),
+    [
+        ("ReflectionPad1d", 3, (2, 3), "padding of an axis of 3 must be at most 2, got (3, 3)"),
+        ("CircularPad2d", (0, 0, 5, 0), (1, 4, 4), "padding of an axis of 4 must be at most 4, got (5, 0)"),
+        ("ReplicationPad2d", 1, (4, 4), "x must have 3 axes that are not empty, with or without a batch"),
+        ("ReplicationPad1d", 1, (2, 0, 4), "x must have 2 axes that are not empty"),
+        ("ReflectionPad3d", 1, (2, 3, 4), "x must have 4 axes that are not empty"),
+        ("ZeroPad2d", 1, (4,), "x must have at least 2 axes, got 1 in (4,)"),
+        ("ZeroPad1d", (-2, -3), (2, 4), "padding must not cut off more than the 4 values, got (-2, -3)"),
+        ("ReplicationPad1d", (-2, -2), (2, 4), "padding must not cut off more than the 4 values"),
+    ],
+)
+def test_shapes_that_do_not_fit(name, padding, shape, text):
+    with pytest.raises(ShapeError) as error:
+        getattr(nn, name)(padding)(torch.randn(shape))
+    assert str(error.value).startswith(f"{name}: {text}")
+
+
+@pytest.mark.parametrize("padding", [1.5, True, "1", (1,), (1, 2, 3), (1, 2.0), None])
+def test_padding_that_does_not_fit(padding):
+    with pytest.raises(ArgumentError, match="ZeroPad1d: padding must be a whole number or 2 of them, got"):
+        nn.ZeroPad1d(padding)
+
+
+@pytest.mark.parametrize("value", ["0", None, True])
+def test_a_value_that_is_no_number(value):
+    with pytest.raises(ArgumentError, match="ConstantPad1d: value must be a number, got"):
+        nn.ConstantPad1d(1, value)
+
+
+@each_layer
+@pytest.mark.parametrize("change", [(0, -1), (-1, 1)], ids=str)
+def test_an_upstream_gradient_of_another_shape(name, change):
+    """A short or long one is refused before a kernel reads it."""
+    arguments = (1, 0.5) if name.startswith("Constant") else (1,)
+    layer = getattr(nn, name)(*arguments)
+    y, saved = layer.forward(torch.randn(2, 3, *(4 for _ in range(dimensions_of(name)))))
+    shape = list(y.shape)
+    shape[change[0]] += change[1]
+    with pytest.raises(ShapeError, match=f"{name}: d_y must have the shape of the output"):
+        layer.backward(torch.randn(shape), saved)

@@ -1,0 +1,131 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mytorch import nn
+from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.testing import check_layer
+
+KINDS = ["MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool"]
+NAMES = [f"{kind}{axes}d" for kind in KINDS for axes in (1, 2, 3)]
+each_layer = pytest.mark.parametrize("name", NAMES)
+
+
+@st.composite
+def cases(draw, name):
+    """Options of a layer, and the shape of an input that it takes."""
+    kind, axes = name[:-2], int(name[-2])
+
+    def several(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(axes))
+
+    leading = draw(st.sampled_from([(2,), (2, 3), (0, 3), (1, 1)]))
+    shape = (*leading, *several(5, 8))
+    if kind.startswith("Adaptive"):
+        sizes = several(1, 9)
+        options = {"output_size": tuple(draw(st.sampled_from([size, None])) for size in sizes)}
+        if axes == 1:
+            options = {"output_size": sizes[0]}
+        return options | ({"return_indices": draw(st.booleans())} if kind == "AdaptiveMaxPool" else {}), shape
+    window = several(1, 3)
+    options = {
+        "kernel_size": window,
+        "stride": draw(st.none() | st.just(several(1, 3))),
+        "padding": tuple(draw(st.integers(0, size // 2)) for size in window),
+        "ceil_mode": draw(st.booleans()),
+    }
+    if kind == "MaxPool":
+        return options | {"dilation": several(1, 2), "return_indices": draw(st.booleans())}, shape
+    options["count_include_pad"] = draw(st.booleans())
+    return options | ({"divisor_override": draw(st.sampled_from([None, 2, -3]))} if axes > 1 else {}), shape
+
+
+@each_layer
+@given(data=st.data())
+def test_as_torch(agree, name, data):
+    options, shape = data.draw(cases(name))
+    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), torch.randn(shape))
+
+
+@each_layer
+def test_an_input_that_is_not_contiguous(agree, name):
+    axes = int(name[-2])
+    x = torch.randn(4, *range(5, 5 + axes), 3).transpose(1, -1)
+    agree(getattr(nn, name)(2), getattr(torch.nn, name)(2), x)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "2d" in name])
+def test_channels_last(agree, name):
+    x = torch.randn(2, 3, 6, 5).to(memory_format=torch.channels_last)
+    agree(getattr(nn, name)(2), getattr(torch.nn, name)(2), x)
+
+
+@each_layer
+def test_the_contract(name):
+    shape = (2, 2, *(4,) * int(name[-2]))
+
+    check_layer(lambda: getattr(nn, name)(2), torch.randn(shape), tags=("fixed_dimensions",))
+
+
+@each_layer
+@pytest.mark.parametrize("shape", [(), (4,), (2, 0, 4), (1, 1, 1, 1, 1, 1)], ids=str)
+def test_shapes_that_do_not_fit(name, shape):
+    with pytest.raises(ShapeError, match=f"{name}: x must have channels and {name[-2]} size"):
+        getattr(nn, name)(2)(torch.randn(shape))
+
+
+@each_layer
+def test_integers(name):
+    with pytest.raises(DtypeError, match=f"{name}: x must be floating point, got torch.int64"):
+        getattr(nn, name)(2)(torch.zeros(1, *(4,) * int(name[-2]), dtype=torch.int64))
+
+
+@pytest.mark.parametrize("name", ["MaxPool1d", "AvgPool2d", "MaxPool3d"])
+def test_a_window_that_is_too_large(name):
+    with pytest.raises(ShapeError, match=f"{name}: the window must not be larger than the padded x, got a span of 9"):
+        getattr(nn, name)(9)(torch.randn(1, *(4,) * int(name[-2])))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "text"),
+    [
+        ("MaxPool2d", {"kernel_size": 0}, "kernel_size must be a whole number of at least 1, or 2 of them, got 0"),
+        ("MaxPool1d", {"kernel_size": 2.5}, "kernel_size must be a whole number of at least 1, got 2.5"),
+        ("MaxPool2d", {"kernel_size": 3, "padding": 2}, "padding must be at most half of the window, 1, got 2"),
+        ("AvgPool2d", {"kernel_size": 3, "stride": 0}, "stride must be a whole number of at least 1"),
+        (
+            "AvgPool3d",
+            {"kernel_size": 3, "divisor_override": 0},
+            "divisor_override must be a whole number other",
+        ),
+        ("AdaptiveAvgPool2d", {"output_size": (1, 2, 3)}, "output_size must be 2 whole numbers above 0, or None"),
+        ("AdaptiveMaxPool1d", {"output_size": 0}, "output_size must be 1 whole number above 0, or None"),
+        ("AdaptiveMaxPool1d", {"output_size": True}, "output_size must be 1 whole number above 0, or None"),
+    ],
+)
+def test_arguments_that_do_not_fit(name, options, text):
+    with pytest.raises(ArgumentError) as error:
+        getattr(nn, name)(**options)
+    assert str(error.value).startswith(f"{name}: {text}")
+
+
+@each_layer
+@pytest.mark.parametrize("change", [(0, -1), (-1, 1), (1, 1)], ids=str)
+def test_an_upstream_gradient_of_another_shape(name, change):
+    """A short or long one is refused before a kernel reads it."""
+    layer = getattr(nn, name)(2)
+    y, saved = layer.forward(torch.randn(2, 3, *(4,) * int(name[-2])))
+    shape = list(y.shape)
+    shape[change[0]] += change[1]
+    with pytest.raises(ShapeError, match=f"{name}: d_y must have the shape of the output"):
+        layer.backward(torch.randn(shape), saved)
+
+
+@pytest.mark.parametrize("name", ["MaxPool2d", "AdaptiveMaxPool1d"])
+def test_an_upstream_gradient_without_the_place_of_the_indices(name):
+    layer = getattr(nn, name)(2, return_indices=True)
+    (y, _), saved = layer.forward(torch.randn(2, 3, *(4,) * int(name[-2])))
+    for d_output in (torch.randn_like(y), None, (torch.randn_like(y),), (None, None)):
+        with pytest.raises(ShapeError, match=f"{name}: d_y must have the shape of the output"):
+            layer.backward(d_output, saved)
