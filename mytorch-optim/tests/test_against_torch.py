@@ -6,9 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mytorch.optim
-from mytorch.core import Optimizer, Parameter
+from mytorch.core import ArgumentError, Optimizer, Parameter
 
 SHAPES = [(5, 3), (4,), (), (2, 1, 3)]
+MATRICES = [(5, 3), (2, 4), (1, 1), (3, 3)]
 STEPS = 50
 SIZES = {"ordinary": 1.0, "zero": 0.0, "huge": 1e6, "tiny": 1e-12}
 TOLERANCE = {torch.float64: (1e-9, 1e-9), torch.float32: (1.3e-6, 1e-5)}
@@ -38,6 +39,14 @@ SETTINGS = {
         "weight_decay": decay,
         "maximize": flag,
     },
+    "Adafactor": {
+        "lr": lr,
+        "beta2_decay": st.sampled_from([-0.8, 0, -2.0]),
+        "eps": st.sampled_from([(None, 1e-3), (1e-4, 0.5)]),
+        "d": st.sampled_from([1.0, 2.5]),
+        "weight_decay": decay,
+        "maximize": flag,
+    },
     "Adagrad": {
         "lr": lr,
         "lr_decay": st.sampled_from([0, 0.1]),
@@ -49,6 +58,16 @@ SETTINGS = {
     "Adam": {**adam, "amsgrad": flag, "decoupled_weight_decay": flag},
     "AdamW": {**adam, "amsgrad": flag},
     "Adamax": adam,
+    "Muon": {
+        "lr": lr,
+        "weight_decay": decay,
+        "momentum": st.sampled_from([0.95, 0, 0.5]),
+        "nesterov": flag,
+        "ns_coefficients": st.sampled_from([(3.4445, -4.775, 2.0315), (2.0, -1.5, 0.5)]),
+        "eps": st.sampled_from([1e-7, 1.0]),
+        "ns_steps": st.sampled_from([1, 5]),
+        "adjust_lr_fn": st.sampled_from([None, "original", "match_rms_adamw"]),
+    },
     "NAdam": {**adam, "momentum_decay": st.sampled_from([4e-3, 0, 1.0]), "decoupled_weight_decay": flag},
     "RAdam": {**adam, "decoupled_weight_decay": flag},
     "RMSprop": {
@@ -74,6 +93,7 @@ SETTINGS = {
         "maximize": flag,
     },
 }
+SETTINGS["SparseAdam"] = {"lr": st.sampled_from([1e-4, 0.01, 1.0]), "betas": betas, "eps": eps, "maximize": flag}
 NAMES = sorted(SETTINGS)
 plan = st.lists(st.tuples(st.sampled_from(sorted(SIZES)), st.sampled_from([None, None, 0, 2])), min_size=5, max_size=9)
 
@@ -83,7 +103,8 @@ class Pair:
 
     def __init__(self, name, dtype, own, of_group, seed, strided=False):
         self.generator = torch.Generator().manual_seed(seed)
-        values = [torch.randn(shape, dtype=dtype, generator=self.generator) for shape in SHAPES]
+        shapes = MATRICES if name == "Muon" else SHAPES
+        values = [torch.randn(shape, dtype=dtype, generator=self.generator) for shape in shapes]
         if strided:
             values[0] = values[0].T.contiguous().T
         self.twins = [value.clone() for value in values]
@@ -103,7 +124,11 @@ class Pair:
     def step(self, kind, missing):
         for number, (parameter, twin) in enumerate(zip(self.parameters, self.twins, strict=True)):
             grad = torch.randn(twin.shape, dtype=twin.dtype, generator=self.generator) * SIZES[kind]
+            if self.name == "SparseAdam":
+                grad *= torch.rand(grad.shape, generator=self.generator) < 0.5
             parameter.grad, twin.grad = (None, None) if number == missing else (grad, grad.clone())
+            if self.name == "SparseAdam" and twin.grad is not None:
+                twin.grad = twin.grad.to_sparse()
         self.ours.step()
         self.theirs.step()
 
@@ -164,13 +189,23 @@ def test_state_goes_to_torch_and_back_half_way(name):
     exchange()
 
 
-@pytest.mark.parametrize("name", NAMES)
+REAL = {"Adafactor", "Muon", "SparseAdam"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in REAL])
 def test_complex_values(name):
     pair = Pair(name, torch.complex128, {}, {}, 0)
     for _ in range(5):
         pair.step("ordinary", 1)
         for parameter, twin in zip(pair.parameters, pair.twins, strict=True):
             torch.testing.assert_close(parameter.value, twin, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_complex_values_are_refused(name):
+    complex_value = Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    with pytest.raises(ArgumentError, match=f"^{name}: params must be real, got torch.complex64$"):
+        getattr(mytorch.optim, name)([complex_value])
 
 
 @pytest.mark.parametrize("shape", [(), (1,)], ids=["no axes", "one axis"])

@@ -11,6 +11,7 @@ from mytorch.optim import (
     ASGD,
     SGD,
     Adadelta,
+    Adafactor,
     Adagrad,
     Adam,
     Adamax,
@@ -22,6 +23,7 @@ from mytorch.optim import (
     LinearLR,
     Lion,
     MultiStepLR,
+    Muon,
     NAdam,
     OneCycleLR,
     RAdam,
@@ -29,9 +31,13 @@ from mytorch.optim import (
     RMSprop,
     Rprop,
     SequentialLR,
+    SparseAdam,
     StepLR,
 )
 from mytorch.testing import declare_optimizer, declare_schedule
+
+SHAPES = ((3, 4), (5,), (), (1, 2))
+MATRICES = ((3, 4), (5, 2), (1, 1), (3, 3))
 
 
 def sgd(settings):
@@ -48,14 +54,15 @@ test_sgd_nesterov = sgd({"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_d
 test_sgd_maximize = sgd({"lr": 0.1, "momentum": 0.9, "maximize": True})
 
 
-def equal_to_torch(ours, opt_out=None, **settings):
+def equal_to_torch(ours, *tags, shapes=SHAPES, **settings):
     theirs = getattr(torch.optim, ours.__name__)
-    tags = ("maximizes",) if settings.get("maximize") else ()
+    if settings.get("maximize"):
+        tags += ("maximizes",)
     return declare_optimizer(
         lambda params: ours(params, **settings),
         reference=lambda params: theirs(params, **settings),
         tags=tags,
-        opt_out=opt_out,
+        shapes=shapes,
     )
 
 
@@ -75,13 +82,15 @@ test_radam = equal_to_torch(RAdam, lr=0.05)
 test_radam_decoupled = equal_to_torch(RAdam, lr=0.05, betas=(0.9, 0.8), weight_decay=0.1, decoupled_weight_decay=True)
 test_rmsprop = equal_to_torch(RMSprop, lr=0.02)
 test_rmsprop_centered = equal_to_torch(RMSprop, lr=0.02, momentum=0.5, centered=True, weight_decay=0.01)
-test_asgd = equal_to_torch(
-    ASGD,
-    opt_out={"setting_zero": "the size of a step was computed by the step before"},
-    lr=0.05,
-    t0=2,
+test_asgd = equal_to_torch(ASGD, "keeps_lr", lr=0.05, t0=2)
+test_rprop = equal_to_torch(Rprop, "keeps_lr", lr=0.05)
+test_adafactor = equal_to_torch(Adafactor, lr=0.5)
+test_adafactor_decay = equal_to_torch(Adafactor, lr=0.5, weight_decay=0.1, eps=(1e-3, 0.1), d=2.0, maximize=True)
+test_muon = equal_to_torch(Muon, lr=0.05, shapes=MATRICES)
+test_muon_plain = equal_to_torch(
+    Muon, lr=0.05, shapes=MATRICES, nesterov=False, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
 )
-test_rprop = equal_to_torch(Rprop, opt_out={"setting_zero": "lr is only the size of the first step"}, lr=0.05)
+test_sparse_adam = declare_optimizer(lambda params: SparseAdam(params, lr=0.05))
 test_lion = declare_optimizer(lambda params: Lion(params, lr=0.05, weight_decay=0.1))
 
 
@@ -122,6 +131,9 @@ test_reduce_lr_on_plateau = declare_schedule(
 )
 
 DECLARED = {
+    Adafactor,
+    Muon,
+    SparseAdam,
     SGD,
     Rprop,
     RMSprop,

@@ -4,10 +4,25 @@ import pytest
 import torch
 
 from mytorch.core import ArgumentError, Parameter, StateError
-from mytorch.optim import ASGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+from mytorch.optim import (
+    ASGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+    SparseAdam,
+)
 
-ALL = [ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop]
-WITH_BETAS = [Adam, AdamW, Adamax, Lion, NAdam, RAdam]
+ALL = [Adafactor, SparseAdam, ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop]
+WITH_BETAS = [SparseAdam, Adam, AdamW, Adamax, Lion, NAdam, RAdam]
 
 
 def parameter():
@@ -33,7 +48,7 @@ def test_what_all_have(cls, settings, text):
         cls([parameter()], **settings)
 
 
-@pytest.mark.parametrize("cls", [cls for cls in ALL if cls is not Rprop])
+@pytest.mark.parametrize("cls", [cls for cls in ALL if cls not in (Rprop, SparseAdam)])
 def test_weight_decay_below_0(cls):
     with pytest.raises(ArgumentError, match=rf"^{cls.__name__}: weight_decay must be at least 0, got -1\.0$"):
         cls([parameter()], weight_decay=-1.0)
@@ -66,6 +81,11 @@ def test_betas(cls, betas, text):
         (Adadelta, {"rho": 1.5}, "rho must be between 0 and 1, got 1.5"),
         (Adadelta, {"rho": -0.5}, "rho must be at least 0, got -0.5"),
         (Adadelta, {"eps": -1.0}, "eps must be at least 0, got -1.0"),
+        (Adafactor, {"beta2_decay": 0.5}, "beta2_decay must be at most 0, got 0.5"),
+        (Adafactor, {"d": 0.5}, "d must be at least 1, got 0.5"),
+        (Adafactor, {"eps": 1e-3}, "eps must be two numbers, got 0.001"),
+        (Adafactor, {"eps": (None, -1.0)}, r"eps must be two numbers of at least 0, got \(None, -1.0\)"),
+        (Adafactor, {"eps": (None, None)}, r"eps\[1\] must be a number, got None"),
         (Adagrad, {"lr_decay": -1.0}, "lr_decay must be at least 0, got -1.0"),
         (Adagrad, {"initial_accumulator_value": -1.0}, "initial_accumulator_value must be at least 0, got -1.0"),
         (Adam, {"eps": -1.0}, "eps must be at least 0, got -1.0"),
@@ -84,6 +104,49 @@ def test_betas(cls, betas, text):
 def test_what_some_have(cls, settings, text):
     with pytest.raises(ArgumentError, match=f"^{cls.__name__}: {text}$"):
         cls([parameter()], **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"lr": -1.0}, "lr must be at least 0, got -1.0"),
+        ({"momentum": -1.0}, "momentum must be at least 0, got -1.0"),
+        ({"nesterov": 1}, "nesterov must be True or False, got 1"),
+        ({"ns_steps": 0}, "ns_steps must be an integer of at least 1, got 0"),
+        ({"ns_steps": 100}, "ns_steps must be below 100, got 100"),
+        ({"ns_coefficients": (1.0, 2.0)}, r"ns_coefficients must be three numbers, got \(1.0, 2.0\)"),
+        ({"ns_coefficients": (1.0, 2.0, "c")}, r"ns_coefficients\[2\] must be a number, got 'c'"),
+        ({"adjust_lr_fn": "mine"}, "adjust_lr_fn must be None, 'original' or 'match_rms_adamw', got 'mine'"),
+    ],
+)
+def test_muon(settings, text):
+    with pytest.raises(ArgumentError, match=f"^Muon: {text}$"):
+        Muon([Parameter(torch.ones(2, 2))], **settings)
+
+
+def test_muon_takes_matrices_alone():
+    with pytest.raises(ArgumentError, match=r"^Muon: params must be matrices, got one of shape \(2,\); give biases"):
+        Muon([parameter()])
+
+
+@pytest.mark.parametrize(
+    ("entry", "held", "text"),
+    [
+        ("row_var", torch.ones(3, 4), r"a number for each of the value's rows, \(3, 1\), got a tensor of \(3, 4\)"),
+        ("col_var", torch.ones(1, 3), r"a number for each of the value's columns, \(1, 4\), got a tensor of \(1, 3\)"),
+    ],
+)
+def test_factors_of_another_shape_are_refused(entry, held, text):
+    optimizer = Adafactor([p := Parameter(torch.ones(3, 4))])
+    p.grad = torch.ones(3, 4)
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["state"][0][entry] = held
+    with pytest.raises(StateError, match=f"state '{entry}' must have {text}"):
+        optimizer.load_state_dict(state)
+    vector = Adafactor([Parameter(torch.ones(3))])
+    with pytest.raises(StateError, match=r"must belong to a value with two axes or more, got one of \(3,\)"):
+        vector.load_state_dict(optimizer.state_dict())
 
 
 def test_adamw_takes_no_state_of_the_other_decay():

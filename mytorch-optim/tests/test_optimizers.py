@@ -4,11 +4,28 @@ import pytest
 import torch
 
 from mytorch.core import Parameter
-from mytorch.optim import ASGD, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
+from mytorch.optim import (
+    ASGD,
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+    SparseAdam,
+)
 
 SETTINGS = {
     ASGD: {"lr": 0.1},
     Adadelta: {"lr": 0.1, "eps": 1e-3},
+    Adafactor: {"lr": 1.0},
     Adagrad: {"lr": 0.5},
     Adam: {"lr": 0.1},
     AdamW: {"lr": 0.1},
@@ -19,6 +36,7 @@ SETTINGS = {
     RMSprop: {"lr": 0.02},
     Rprop: {},
     SGD: {"lr": 0.1},
+    SparseAdam: {"lr": 0.1},
 }
 
 
@@ -117,6 +135,37 @@ def test_amsgrad_switched_on_in_mid_run_begins_its_maximum_there():
     assert held["step"].item() == 4.0
     assert (held["max_exp_avg_sq"] >= held["exp_avg_sq"]).all()
     assert held["max_exp_avg_sq"].min() > 0
+
+
+def test_muon_finds_a_matrix_by_steps_of_one_size():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 3, dtype=torch.float64, generator=generator)
+    wanted = torch.randn(3, 2, dtype=torch.float64, generator=generator)
+    weight = Parameter(torch.zeros(3, 2, dtype=torch.float64))
+    optimizer = Muon([weight], lr=0.05, weight_decay=0.0)
+    for number in range(200):
+        before = weight.value.clone()
+        weight.grad = x.T @ (x @ weight.value - x @ wanted) / len(x)
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - number / 200)
+        optimizer.step()
+        lengths = torch.linalg.svdvals(weight.value - before) / optimizer.param_groups[0]["lr"] / 1.5**0.5
+        assert 0.6 < lengths.max() < 1.3
+    torch.testing.assert_close(weight.value, wanted, rtol=0, atol=0.05)
+
+
+def test_sparse_adam_leaves_elements_without_a_gradient_alone():
+    parameter = Parameter(torch.ones(3, 2))
+    optimizer = SparseAdam([parameter], lr=0.1)
+    for rows in ([0, 2], [2]):
+        parameter.grad = torch.zeros(3, 2)
+        parameter.grad[rows] = torch.randn(len(rows), 2)
+        before, held = parameter.value.clone(), {k: v.clone() for k, v in optimizer.state[parameter].items()}
+        optimizer.step()
+        still = [row for row in range(3) if row not in rows]
+        torch.testing.assert_close(parameter.value[still], before[still], rtol=0, atol=0)
+        assert (parameter.value[rows] != before[rows]).all()
+        for name in held.keys() - {"step"}:
+            torch.testing.assert_close(optimizer.state[parameter][name][still], held[name][still], rtol=0, atol=0)
 
 
 def test_lion_follows_its_paper():

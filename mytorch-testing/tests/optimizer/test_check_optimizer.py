@@ -337,3 +337,38 @@ def test_an_optimizer_in_place_of_a_factory():
         ArgumentError, match="check_optimizer: factory must build a new one at each call, got Momentum"
     ):
         check_optimizer(Momentum([Parameter(torch.ones(1))]))
+
+
+class MatricesAlone(Momentum):
+    def check_settings(self, group):
+        super().check_settings(group)
+        if any(parameter.value.dim() != 2 for parameter in group["params"]):
+            raise ArgumentError(f"{type(self).__name__}: params must be matrices")
+
+
+class ForgetsMatrices(MatricesAlone):
+    def first(self, g, group):
+        return persistent(torch.zeros_like(g))
+
+
+MATRICES = ((3, 4), (5, 2), (1, 1), (3, 3))
+
+
+def test_shapes_are_those_of_the_parameters_and_stand_in_the_line_to_reproduce():
+    def reference(tensors):
+        return torch.optim.SGD(tensors, lr=0.1, momentum=0.9, dampening=0.3)
+
+    with pytest.raises(ArgumentError, match="params must be matrices"):
+        check_optimizer(MatricesAlone)
+    report = check_optimizer(MatricesAlone, shapes=MATRICES, reference=reference)
+    assert len(report.passed) == len(OPTIMIZER_CHECKS)
+    with pytest.raises(
+        CheckError, match=r"of shape \(3, 4\) must equal the reference's .*(?s:.*)shapes=\(\(3, 4\), \(5, 2\)"
+    ):
+        check_optimizer(ForgetsMatrices, shapes=MATRICES, reference=reference)
+
+
+def test_keeps_lr_leaves_out_what_a_rate_read_before_cannot_pass():
+    report = check_optimizer(RemembersRate, checks=("setting_zero",), tags=("keeps_lr",))
+    assert report.passed == ()
+    assert [check for _, check, _ in report.skipped] == ["setting_zero"]

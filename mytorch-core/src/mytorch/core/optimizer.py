@@ -12,6 +12,7 @@ from torch.compiler import is_compiling
 
 from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
 from mytorch.core.optimizer_state import (
+    SHAPED,
     Entries,
     State,
     copied,
@@ -54,7 +55,8 @@ class Optimizer:
 
     state_entries: ClassVar[Entries] = {}
     """What `update` keeps for a parameter, by name, and of which kind it is: "value" for a tensor of the value's
-    shape, which follows the value to another dtype or device, as momentum does; "number" for a count, or a tensor of
+    shape, which follows the value to another dtype or device, as momentum does; "rows" or "columns" for one with 1 for
+    the last axis, or for the last but one; "number" for a count, or a tensor of
     one number, which does not; "other" for what only the optimizer can judge. Loaded state is checked against it."""
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
@@ -214,7 +216,7 @@ class Optimizer:
         for parameter in parameters:
             for name, held in self.state[parameter].items():
                 kind = self.state_entries.get(name)
-                if kind == "value" and (problem := misfit(held, kind, parameter.value)):
+                if kind in SHAPED and (problem := misfit(held, kind, parameter.value)):
                     raise ShapeError(
                         f"{self._name}: state {name!r} of {self._described(parameter)} {problem}; where a value was "
                         "replaced by one of another shape, start anew with optimizer.state.pop(parameter)"

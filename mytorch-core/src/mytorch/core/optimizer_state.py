@@ -10,9 +10,11 @@ from torch import Tensor
 
 from mytorch.core.parameter import Parameter
 
-Entry = Literal["value", "number", "other"]
-"""What an entry of the state is: a tensor of the value's shape, which follows the value to another dtype or device; a
-number, or a tensor of one, which does not; or something that only the optimizer can judge."""
+Entry = Literal["value", "rows", "columns", "number", "other"]
+"""What an entry of the state is: a tensor of the value's shape, or of that with 1 for the last axis ("rows") or for
+the last but one ("columns"), which follows the value to another dtype or device; a number, or a tensor of one, which
+does not; or something that only the optimizer can judge."""
+SHAPED = ("value", "rows", "columns")
 Entries = Mapping[str, Entry]
 State = dict[str, Any]
 """What is kept for one parameter, by name."""
@@ -40,11 +42,23 @@ def misfit(held: Any, kind: Entry, value: Tensor) -> str | None:
     if kind == "number":
         one = held.numel() == 1 if isinstance(held, Tensor) else isinstance(held, (int, float))
         return None if one else f"must be one number, got {_described(held)}"
-    if not isinstance(held, Tensor) or held.shape != value.shape:
-        return f"must have the shape of the value, {tuple(value.shape)}, got {_described(held)}"
+    if kind != "value" and value.dim() < 2:
+        return f"must belong to a value with two axes or more, got one of {tuple(value.shape)}"
+    shape = entry_shape(kind, value)
+    if not isinstance(held, Tensor) or held.shape != shape:
+        what = "the shape of the value" if kind == "value" else f"a number for each of the value's {kind}"
+        return f"must have {what}, {tuple(shape)}, got {_described(held)}"
     if held.is_complex() != value.is_complex() or not (held.is_floating_point() or held.is_complex()):
         return f"must hold numbers such as the value's, {value.dtype}, got {held.dtype}"
     return None
+
+
+def entry_shape(kind: Entry, value: Tensor) -> torch.Size:
+    """The shape of an entry that follows a value; for rows and columns the value has two axes or more."""
+    shape = list(value.shape)
+    if kind != "value":
+        shape[-1 if kind == "rows" else -2] = 1
+    return torch.Size(shape)
 
 
 def misfits(state: Mapping[str, Any], entries: Entries, value: Tensor) -> Iterator[str]:
@@ -59,7 +73,7 @@ def misfits(state: Mapping[str, Any], entries: Entries, value: Tensor) -> Iterat
 def move(state: State, entries: Entries, value: Tensor) -> None:
     """Convert what follows the value to its dtype and device."""
     for name, held in state.items():
-        if entries.get(name) == "value" and (held.dtype is not value.dtype or held.device != value.device):
+        if entries.get(name) in SHAPED and (held.dtype is not value.dtype or held.device != value.device):
             state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
 
 

@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 from mytorch.optim.adadelta import Adadelta
+from mytorch.optim.adafactor import Adafactor
 from mytorch.optim.adagrad import Adagrad
 from mytorch.optim.adam import Adam, AdamW
 from mytorch.optim.adamax import Adamax
@@ -12,6 +13,7 @@ from mytorch.optim.exponential_lr import ExponentialLR
 from mytorch.optim.linear_lr import LinearLR
 from mytorch.optim.lion import Lion
 from mytorch.optim.multi_step_lr import MultiStepLR
+from mytorch.optim.muon import Muon
 from mytorch.optim.nadam import NAdam
 from mytorch.optim.one_cycle_lr import OneCycleLR
 from mytorch.optim.radam import RAdam
@@ -20,12 +22,14 @@ from mytorch.optim.rmsprop import RMSprop
 from mytorch.optim.rprop import Rprop
 from mytorch.optim.sequential_lr import SequentialLR
 from mytorch.optim.sgd import SGD
+from mytorch.optim.sparse_adam import SparseAdam
 from mytorch.optim.step_lr import StepLR
 
 __all__ = [
     "ASGD",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -37,6 +41,7 @@ __all__ = [
     "LinearLR",
     "Lion",
     "MultiStepLR",
+    "Muon",
     "NAdam",
     "OneCycleLR",
     "RAdam",
@@ -44,5 +49,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "Rprop",
     "SequentialLR",
+    "SparseAdam",
     "StepLR",
 ]

@@ -78,6 +78,18 @@ def number(held: Tensor) -> Number:
     return held.item()
 
 
+def lerp_(average: Tensor, new: Tensor, weight: Number) -> Tensor:
+    """average = average + weight * (new - average)"""
+    return average.lerp_(new, weight.to(average.dtype) if isinstance(weight, Tensor) else weight)
+
+
+def smaller(one: Number, other: Number) -> Number:
+    """The smaller of two numbers."""
+    if isinstance(one, Tensor):
+        return one.clamp(max=other)
+    return other.clamp(max=one) if isinstance(other, Tensor) else min(one, other)
+
+
 def descend(p: Tensor, lr: Number, numerator: Tensor, denominator: Tensor | None = None) -> None:
     """p = p - lr * numerator / denominator; without a denominator: p - lr * numerator"""
     if isinstance(lr, Tensor):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.core import Optimizer
-from mytorch.optim._formula import begun, descend, kept_number, number, rate
+from mytorch.optim._formula import begun, descend, kept_number, lerp_, number, rate
 from mytorch.optim.checks import require_at_least_0, require_flags, require_setting
 
 
@@ -34,6 +34,7 @@ class ASGD(Optimizer):
         optimizer.zero_grad()
     """
 
+    conformance: ClassVar = {"tags": ("keeps_lr",)}
     state_entries: ClassVar = {"step": "number", "eta": "number", "mu": "number", "ax": "value"}
 
     def __init__(
@@ -65,6 +66,6 @@ class ASGD(Optimizer):
             eta, mu = number(state["eta"]), number(state["mu"])
             p.mul_(1 - lambd * eta)
             descend(p, eta, g)
-            a.lerp_(p, mu.to(p.dtype) if isinstance(mu, Tensor) else mu)
+            lerp_(a, p, mu)
             state["eta"].fill_(lr / (1 + lambd * lr * t) ** alpha)
             state["mu"].fill_(1 / (t - t0).clamp(min=1) if isinstance(t, Tensor) else 1 / max(1, t - t0))

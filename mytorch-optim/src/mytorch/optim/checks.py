@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Optimizer, require_range
+from mytorch.core import ArgumentError, Optimizer, Parameter, require_range
 
 
 def require_count(owner: object, subject: str, value: object, low: int = 1) -> None:
@@ -42,6 +42,13 @@ def require_flags(owner: object, group: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if not isinstance(group[name], bool):
             raise ArgumentError(f"{type(owner).__name__}: {name} must be True or False, got {group[name]!r}")
+
+
+def require_real(owner: object, parameters: Iterable[Parameter]) -> None:
+    """Raise ArgumentError for complex parameters, to an optimizer whose formula is one of real numbers."""
+    for parameter in parameters:
+        if parameter.value.is_complex():
+            raise ArgumentError(f"{type(owner).__name__}: params must be real, got {parameter.value.dtype}")
 
 
 def require_betas(owner: object, betas: object) -> None:

@@ -35,6 +35,7 @@ class Rprop(Optimizer):
         optimizer.zero_grad()
     """
 
+    conformance: ClassVar = {"tags": ("keeps_lr",)}
     state_entries: ClassVar = {"step": "number", "prev": "value", "step_size": "value"}
 
     def __init__(

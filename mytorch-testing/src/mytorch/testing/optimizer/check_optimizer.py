@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from mytorch.core import Optimizer
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit, on_one_line, require_factory
 from mytorch.testing.optimizer import memory, state, steps
-from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
+from mytorch.testing.optimizer.trial import SHAPES, OptimizerCase, OptimizerTrial
 from mytorch.testing.report import Report
 
 OPTIMIZER_CHECKS: tuple[Check, ...] = (
@@ -50,6 +50,7 @@ OPTIMIZERS = Kit(
     tags={
         "maximizes": "it goes up along the gradient",
         "mixes_parameters": "how a parameter moves depends on the others, as with a norm over all gradients",
+        "keeps_lr": "a step goes by a learning rate that was read before it: a change counts later, or never",
         "not_traceable": "torch.compile cannot take a step as one graph, by its nature",
     },
 )
@@ -63,13 +64,15 @@ def check_optimizer(
     tags: Iterable[str] = (),
     opt_out: Mapping[str, str] | None = None,
     reference: Callable[[list[Tensor]], Any] | None = None,
+    shapes: Sequence[tuple[int, ...]] = SHAPES,
 ) -> Report:
     """Check that an optimizer keeps the contract, and follows its formula if a reference is named.
 
     factory: builds a new optimizer of the parameters, or dicts of them, that it is given: `lambda p: SGD(p, lr=0.1)`
     checks, opt_out: as in check_layer
     tags: "maximizes", "mixes_parameters" for one in which a parameter's step depends on the others (as the class
-        attribute of that name says to training), "not_traceable"
+        attribute of that name says to training), "keeps_lr" for one that reads lr before the step, "not_traceable"
+    shapes: of the parameters, for one that takes not all: four, of which no two have one shape
     reference: builds the same of torch tensors with `.grad`, such as `lambda p: torch.optim.SGD(p, lr=0.1)`; every
         step is compared with its `step()`
     Returns and raises as check_layer does.
@@ -77,7 +80,7 @@ def check_optimizer(
     kit, tags = OPTIMIZERS.given(reference), frozenset(tags)
     kit.require_known("tag", tags, kit.tags)
     require_factory(kit.name, factory, Optimizer, "lambda params: SGD(params, lr=0.1), say")
-    case = OptimizerCase(factory, seed, tags, reference)
+    case = OptimizerCase(factory, seed, tags, reference, tuple(shapes))
 
     def part() -> str:
         return on_one_line(OptimizerTrial(case).optimizer)
@@ -86,7 +89,8 @@ def check_optimizer(
         named = ", reference=..." if reference is not None else ""
         tagged = f", tags={tuple(sorted(tags))}" if tags else ""
         built = _built(OptimizerTrial(case).optimizer)
-        return f"{kit.name}(lambda params: {built}{named}{tagged}, seed={seed}, checks=({check!r},))"
+        shaped = f", shapes={case.shapes}" if case.shapes != SHAPES else ""
+        return f"{kit.name}(lambda params: {built}{named}{tagged}{shaped}, seed={seed}, checks=({check!r},))"
 
     return kit.run(part, {"": case}, reproduce, checks, opt_out)
 
@@ -98,9 +102,10 @@ def declare_optimizer(
     tags: Iterable[str] = (),
     opt_out: Mapping[str, str] | None = None,
     reference: Callable[[list[Tensor]], Any] | None = None,
+    shapes: Sequence[tuple[int, ...]] = SHAPES,
 ) -> Declaration:
     """Declare an optimizer; the arguments are those of check_optimizer, the rest is as in declare_layer."""
-    check = partial(check_optimizer, factory, seed=seed, tags=tuple(tags), reference=reference)
+    check = partial(check_optimizer, factory, seed=seed, tags=tuple(tags), reference=reference, shapes=tuple(shapes))
     return Declaration(check, OPTIMIZERS.given(reference), dict(opt_out or {}))
 
 

@@ -18,8 +18,12 @@ def state_foreign(case: OptimizerCase) -> None:
     state = trial.optimizer.state_dict()
     unknown = copy.deepcopy(state)
     unknown["state"].setdefault(0, {})["another optimizer's"] = torch.zeros(3, 4, dtype=torch.float64)
-    other = OptimizerTrial(case, shapes=((7,), (2, 3), (5,), (3,))).run(range(2)).optimizer.state_dict()
-    kept = [name for name, kind in trial.optimizer.state_entries.items() if kind == "value"]
+    other = (
+        OptimizerTrial(case, shapes=tuple(tuple(size + 1 for size in shape) or (7,) for shape in case.shapes))
+        .run(range(2))
+        .optimizer.state_dict()
+    )
+    kept = [name for name, kind in trial.optimizer.state_entries.items() if kind in ("value", "rows", "columns")]
     wrong = {"of unknown entries": unknown}
     if any(name in held for held in other["state"].values() for name in kept):
         wrong["of another shape"] = other

@@ -8,7 +8,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, StateError
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
-from mytorch.testing.optimizer.trial import SHAPES, STEPS, OptimizerCase, OptimizerTrial, draw
+from mytorch.testing.optimizer.trial import STEPS, OptimizerCase, OptimizerTrial, draw
 
 DESCENT_STEPS = 50
 LATE = 1  # which parameter gets its first gradient late, or none
@@ -23,7 +23,7 @@ def reference(case: OptimizerCase) -> None:
     optimizer = case.reference(theirs)
     for number in range(STEPS):
         trial.run([number])
-        for tensor, grad in zip(theirs, draw(case.seed + 100 + number, SHAPES), strict=True):
+        for tensor, grad in zip(theirs, draw(case.seed + 100 + number, case.shapes), strict=True):
             tensor.grad = grad
         optimizer.step()
         trial.require_values([tensor.detach() for tensor in theirs], f"equal the reference's after step {number + 1}")
@@ -32,7 +32,7 @@ def reference(case: OptimizerCase) -> None:
 def descends(case: OptimizerCase) -> None:
     """Steps along the gradients of sum((p - target)^2) / 2 bring it down (tag maximizes: up)."""
     trial = OptimizerTrial(case)
-    targets = draw(case.seed + 1, SHAPES)
+    targets = draw(case.seed + 1, case.shapes)
 
     def distance() -> float:
         pairs = zip(trial.parameters, targets, strict=True)
@@ -131,6 +131,8 @@ def groups(case: OptimizerCase) -> None:
 
 def setting_zero(case: OptimizerCase) -> None:
     """The learning rate is read at every step: once a schedule sets it to 0, nothing moves."""
+    if "keeps_lr" in case.tags:
+        raise Skip("tag keeps_lr")
     trial = OptimizerTrial(case).run([0])
     before = trial.values
     trial.set_everywhere("lr", 0.0)

@@ -21,6 +21,7 @@ STEPS = 5
 class OptimizerCase:
     """What is checked: a way to build an optimizer of given parameters.
 
+    shapes: of the parameters.
     reference: builds the same optimizer of torch tensors that require grad; None if there is none.
     """
 
@@ -28,14 +29,15 @@ class OptimizerCase:
     seed: int = 0
     tags: frozenset[str] = frozenset()
     reference: Callable[[list[Tensor]], Any] | None = None
+    shapes: tuple[tuple[int, ...], ...] = SHAPES
 
 
 class OptimizerTrial:
     """A new optimizer of parameters of odd shapes; `step` moves them by random gradients of both signs."""
 
-    def __init__(self, case: OptimizerCase, dtype: torch.dtype = torch.float64, shapes: Any = SHAPES) -> None:
+    def __init__(self, case: OptimizerCase, dtype: torch.dtype = torch.float64, shapes: Any = None) -> None:
         self.case = case
-        self.parameters = [Parameter(value.to(dtype)) for value in draw(case.seed, shapes)]
+        self.parameters = [Parameter(value.to(dtype)) for value in draw(case.seed, shapes or case.shapes)]
         torch.manual_seed(case.seed)
         self.optimizer = case.factory(self.parameters)
         if not isinstance(self.optimizer, Optimizer):
