@@ -10,6 +10,7 @@ from mytorch.optim.chained_scheduler import ChainedScheduler
 from mytorch.optim.constant_lr import ConstantLR
 from mytorch.optim.cosine_annealing_lr import CosineAnnealingLR
 from mytorch.optim.exponential_lr import ExponentialLR
+from mytorch.optim.lbfgs import LBFGS
 from mytorch.optim.linear_lr import LinearLR
 from mytorch.optim.lion import Lion
 from mytorch.optim.multi_step_lr import MultiStepLR
@@ -27,6 +28,7 @@ from mytorch.optim.step_lr import StepLR
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adafactor",
