@@ -110,9 +110,9 @@ def test_a_gradient_outside_inference_mode_after_one_under_it_raises_with_the_wa
 
 def test_another_error_of_adding_stays_torchs() -> None:
     parameter = Parameter(torch.zeros(3))
-    parameter.accumulate(torch.ones(3))
-    with pytest.raises(RuntimeError, match="result type"):
-        parameter.accumulate(torch.ones(3, dtype=torch.complex64))
+    parameter.accumulate(torch.ones(1).expand(3))  # one number in memory, to which torch adds nothing
+    with pytest.raises(RuntimeError, match="single memory location"):
+        parameter.accumulate(torch.ones(3))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
@@ -156,3 +156,19 @@ def test_a_gradient_that_is_no_tensor_is_refused(gradient: Any, kind: str) -> No
     parameter = Parameter(torch.zeros(3))
     with pytest.raises(ArgumentError, match=f"Parameter: gradient must be a tensor, got {kind}"):
         parameter.accumulate(gradient)
+
+
+def test_a_complex_gradient_of_a_real_value_is_refused_when_it_is_added_too() -> None:
+    parameter = Parameter(torch.zeros(2))
+    parameter.accumulate(torch.ones(2))
+    with pytest.raises(DtypeError, match=r"Parameter: gradient must be real, as the value is, got torch\.complex64"):
+        parameter.accumulate(torch.ones(2, dtype=torch.complex64))
+    assert list(parameter)[1].tolist() == [1.0, 1.0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
+def test_whole_numbers_are_not_trained(dtype: torch.dtype) -> None:
+    with pytest.raises(DtypeError, match=r"Parameter: value must be floating point to be trained, .*keep it in a Buf"):
+        Parameter(torch.ones(2, dtype=dtype))
+    assert Buffer(torch.ones(2, dtype=dtype)).value.dtype is dtype
+    assert Parameter(torch.ones(2, dtype=dtype), trainable=False).value.dtype is dtype

@@ -177,6 +177,8 @@ def test_a_part_of_classes_can_be_split_again() -> None:
     [
         ((0.8, 0.3), r"split: shares must add up to 1, got \[0\.8, 0\.3\], which add up to 1\.1"),
         ((), r"split: shares must be numbers above 0 that add up to 1, or whole numbers of rows, got \[\]"),
+        (None, "split: shares must be several numbers, such as .*, got None"),
+        (0.8, "split: shares must be several numbers, such as .*, got 0.8"),
         ((1.5, -0.5), "split: shares must be numbers above 0"),
         ((float("nan"), 0.5), "split: shares must be numbers above 0"),
         ((True, False), "split: shares must be numbers above 0"),

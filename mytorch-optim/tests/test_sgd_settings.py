@@ -25,6 +25,8 @@ from mytorch.optim import SGD
         ({"lr": torch.ones(2)}, r"SGD: lr must be one number, got a tensor of \(2,\)"),
         ({"momentum": -1.0}, "SGD: momentum must be at least 0, got -1.0"),
         ({"weight_decay": -1.0}, "SGD: weight_decay must be at least 0, got -1.0"),
+        ({"nesterov": 1, "momentum": 0.9}, "SGD: nesterov must be True or False, got 1"),
+        ({"maximize": "yes"}, "SGD: maximize must be True or False, got 'yes'"),
         ({"nesterov": True}, "SGD: nesterov must come with momentum above 0 and dampening 0, got momentum=0"),
         ({"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "SGD: nesterov must come with .* dampening=0.1"),
     ],

@@ -289,3 +289,15 @@ def test_a_batch_must_be_a_pair(data):
 def test_only_a_data_loader_cannot_be_replayed():
     assert Batches(Line(), 2).replayable
     assert not Batches(DataLoader(Line()), 2).replayable
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_columns_are_not_taken_for_rows(kind):
+    inputs, targets = torch.randn(4, 2), torch.randn(4, 1)
+    text = (
+        rf"Batches: data must be a data set, or a list of rows .*, got a {kind.__name__} of Tensor; write .*TensorDat"
+    )
+    with pytest.raises(ArgumentError, match=text):
+        Batches(kind((inputs, targets)), 2)
+    rows = Batches(kind(zip(inputs, targets, strict=True)), 2)
+    assert [len(target) for _, target in rows] == [2, 2]

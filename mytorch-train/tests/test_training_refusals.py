@@ -1,6 +1,7 @@
 """What a training refuses before its first step."""
 
 import pytest
+import torch
 from torch.utils.data import DataLoader
 from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, encoded, network
 
@@ -62,3 +63,38 @@ def test_an_optimizer_of_another_net_is_refused():
     other = network()
     with pytest.raises(ArgumentError, match="Setup: optimizer must hold parameters of the net, got none of Chain's"):
         fit(network(), SquaredError(), SGD(other.param(), 0.1), Points(20, 0), epochs=1, batch_size=4, quiet=True)
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("data", [[], Line(0)])
+def test_a_part_without_rows_is_refused(part, data):
+    with pytest.raises(ArgumentError, match=f"Training: {part} must have at least one row, got none; leave it out"):
+        train(Chain(Dense(1, 1)), Line(4), **{part: data})
+
+
+def test_a_part_without_a_length_is_refused_before_the_first_step():
+    net = Chain(Dense(1, 1))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(ArgumentError, match="Batches: data must have a length, got int"):
+        train(net, Line(4), validation=3)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+class Half:
+    def reset(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("metrics", "text"),
+    [
+        ([Half()], "a metric must be an object with reset, update and compute, got a Half"),
+        ([None], "a metric must be an object with reset, update and compute, got None"),
+        ([ErrorRate], "a metric must be an object with reset, update and compute, got the class ErrorRate"),
+        (ErrorRate(), r"metrics must be a list, got an ErrorRate; write \[\.\.\.\]"),
+        (None, "metrics must be a list, got None"),
+    ],
+)
+def test_what_is_no_metric_is_refused_before_the_first_step(metrics, text):
+    with pytest.raises(ArgumentError, match=f"Training: {text}"):
+        train(metrics=metrics)

@@ -299,3 +299,9 @@ def test_a_listener_that_may_lag_need_not_be_told_promptly() -> None:
     assert not hooks.wants("batch_ended", promptly=True)
     hooks.add(Listener())
     assert hooks.wants("batch_ended", promptly=True)
+
+
+@pytest.mark.parametrize("callbacks", [None, Listener(), 3])
+def test_callbacks_come_in_a_list(callbacks: Any) -> None:
+    with pytest.raises(PluginError, match=r"callbacks must be a list of callbacks, got .*; write \[\.\.\.\]"):
+        Hooks(callbacks)

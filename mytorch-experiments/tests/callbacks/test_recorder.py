@@ -8,11 +8,11 @@ import pytest
 import torch
 from toy_parts import SGD, Chain, Dense, Line, Noise, Points, SquaredError, network
 
-from mytorch.core import DescriptionError
+from mytorch.core import ArgumentError, DescriptionError
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.experiments import Recorder, RunError, load
 from mytorch.experiments.callbacks import recorder as implementation
-from mytorch.plugins import FileError, StopTraining, hookimpl
+from mytorch.plugins import Callback, FileError, StopTraining, hookimpl
 from mytorch.train import ErrorRate, NotFiniteError, fit, load_model
 from mytorch.train import weights as weights_file
 
@@ -286,3 +286,42 @@ def test_buffers_are_kept(tmp_path):
     net = Chain(network(), Noise())
     train(tmp_path, net)
     assert int(load(only(tmp_path)).net.layers[1].seen.value) == 9
+
+
+def test_a_folder_that_cannot_be_made_is_what_the_error_says(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((FileError, OSError)) as caught:
+        train(tmp_path / "file")
+    assert "_history" not in str(caught.value)
+
+
+class Refusing(Callback):
+    must_succeed = True
+
+    def training_started(self):
+        raise ArgumentError("no validation part")
+
+
+def test_a_run_that_is_refused_before_the_recorder_is_told_keeps_its_error(tmp_path):
+    net, recorder = network(), Recorder(tmp_path)
+    data = EncodedTargets(Points(70), "one-hot", torch.float32)
+    options = {"epochs": 1, "batch_size": 32, "quiet": True}
+    fit(net, SquaredError(), SGD(net.param(), 0.1), data, callbacks=[recorder], **options)
+    kept = {path: path.read_bytes() for path in only(tmp_path).rglob("*") if path.is_file()}
+    with pytest.raises(ArgumentError, match="no validation part"):
+        fit(net, SquaredError(), SGD(net.param(), 0.1), data, callbacks=[Recorder(tmp_path), Refusing()], **options)
+    assert kept == {path: path.read_bytes() for path in only(tmp_path).rglob("*") if path.is_file()}
+
+
+def test_a_recorder_that_fails_at_its_second_run_leaves_the_first_alone(tmp_path):
+    folder = tmp_path / "runs"
+    net, recorder = network(), Recorder(folder)
+    data = EncodedTargets(Points(70), "one-hot", torch.float32)
+    options = {"epochs": 1, "batch_size": 32, "quiet": True, "callbacks": [recorder]}
+    fit(net, SquaredError(), SGD(net.param(), 0.1), data, **options)
+    folder.rename(tmp_path / "moved")
+    folder.write_text("")
+    with pytest.raises((FileError, OSError)):
+        fit(net, SquaredError(), SGD(net.param(), 0.1), data, **options)
+    assert recorder.path is None
+    assert read(tmp_path / "moved")["status"] == "finished"

@@ -195,6 +195,7 @@ class Optimizer:
                     self._require_gradients(parameters)  # of another dtype, which the kernel refuses itself
                     raise
                 return
+            self._fit(parameters)  # refuses state whose shape was changed since it was loaded or made
         self._require_gradients(parameters)
         self.update(values, grads, [state[p] for p in parameters], group)
 
@@ -211,9 +212,15 @@ class Optimizer:
     def _fit(self, parameters: list[Parameter]) -> _Fitted:
         """Convert state where a value has moved to another dtype or device; called when values are new.
 
-        Raises ShapeError, before anything is converted, for state of another shape than the value has now.
+        Raises ShapeError, before anything is converted, for state of another shape than the value has now; DtypeError
+        for values that are no floating-point numbers.
         """
         for parameter in parameters:
+            if not parameter.value.is_floating_point() and not parameter.value.is_complex():
+                raise DtypeError(
+                    f"{self._name}: {self._described(parameter)} must be floating point to be trained, got "
+                    f"{parameter.value.dtype}; convert its value with .float()"
+                )
             for name, held in self.state[parameter].items():
                 kind = self.state_entries.get(name)
                 if kind in SHAPED and (problem := misfit(held, kind, parameter.value)):
@@ -239,6 +246,11 @@ class Optimizer:
                 raise DtypeError(
                     f"{what} must be as the value is, {value.dtype} and {value.layout}, got {grad.dtype} and "
                     f"{grad.layout}; convert it, or the model"
+                )
+            if grad.device != value.device:
+                raise DtypeError(
+                    f"{what} must be on the device of the value, {value.device}, got {grad.device}; move the model "
+                    "before the forward"
                 )
 
     def _described(self, parameter: Parameter) -> str:
@@ -349,11 +361,14 @@ class _Fitted:
         self.held: dict[str, list[Tensor]] = {}
 
     def may_walk(self, held: dict[str, list[Tensor]], entries: Entries) -> bool:
-        """Whether a kernel that walks through memory may be given these entries, which are looked at when new."""
+        """Whether a kernel that walks through memory may be given these entries, which are looked at when new.
+
+        Their sizes are added up at each step, since one may be changed in place.
+        """
         for name, column in held.items():
-            seen = self.held.get(name)
-            if seen is None or not all(map(is_, column, seen)):
-                counts = entries.get(name) == "number"
+            counts = entries.get(name) == "number"
+            seen, size = self.held.get(name), self.size if counts else sum(map(_numel, column))
+            if size != self.size or seen is None or not all(map(is_, column, seen)):
                 if not (countable(self.values, column) if counts else walkable(self.values, [column])):
                     return False
                 self.held[name] = column

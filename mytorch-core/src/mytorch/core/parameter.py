@@ -33,6 +33,11 @@ class Parameter:
 
     def __init__(self, value: Tensor, trainable: bool = True) -> None:
         self.value = _owned(value, "Parameter")
+        if trainable and not value.is_floating_point() and not value.is_complex():
+            raise DtypeError(
+                f"Parameter: value must be floating point to be trained, got {value.dtype}; convert with .float(), or "
+                "keep it in a Buffer"
+            )
         # Both as last seen, since to ask a tensor takes a tenth of a small operation.
         self._shape, self._dtype = self.value.shape, self.value.dtype
         self.grad: Tensor | None = None
@@ -57,6 +62,7 @@ class Parameter:
             try:
                 self.grad.add_(d_value)
             except RuntimeError as error:
+                self._converted(d_value)
                 if not self.grad.is_inference():
                     raise
                 # Adding again would count twice: torch has written the sum by the time it refuses.

@@ -25,6 +25,7 @@ class StopTraining(Exception):
 class Hooks:
     """The plugins of one run, called in pluggy's order: the last registered first.
 
+    plugins: the callbacks of the run; PluginError for what is no list of them.
     trace: is given a line for each call: hook, plugin, milliseconds, and what was raised.
     stopped: which plugin asked to stop the training, and why; None if none did.
     """
@@ -48,6 +49,8 @@ class Hooks:
             for part in catalogue().of_kind("hook"):
                 if part.blocked() is None:
                     self._add_installed(part)
+        if not isinstance(plugins, Iterable):
+            raise PluginError(f"callbacks must be a list of callbacks, got {one_line(repr(plugins))}; write [...]")
         for plugin in plugins:
             self.add(plugin)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,8 @@ def split(
     Raises ArgumentError if shares do not add up, or a part would be empty.
     Warns with SplitWarning of classes without a row in a part.
     """
+    if not isinstance(shares, Iterable):
+        raise ArgumentError(f"split: shares must be several numbers, such as (0.7, 0.15, 0.15), got {shares!r}")
     sizes = _sizes(list(shares), len(data))
     names = NAMES.get(len(sizes)) or [f"part {number}" for number in range(1, len(sizes) + 1)]
     return divide(data, sizes, seed, stratify, names)

@@ -49,6 +49,9 @@ class SGD(Optimizer):
         for name in ("lr", "momentum", "weight_decay"):
             require_setting(self, name, group[name], 0.0)
         require_setting(self, "dampening", group["dampening"])
+        for name in ("nesterov", "maximize"):
+            if not isinstance(group[name], bool):
+                raise ArgumentError(f"SGD: {name} must be True or False, got {group[name]!r}")
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ArgumentError(
                 "SGD: nesterov must come with momentum above 0 and dampening 0, "

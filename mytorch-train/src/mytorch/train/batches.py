@@ -47,6 +47,11 @@ class Batches:
             len(data)
         except TypeError:  # a DataLoader has `len` in any case; it fails over a stream
             raise ArgumentError(f"Batches: data must have a length, got {type(data).__name__}") from None
+        if isinstance(data, (tuple, list)) and data and hasattr(data[0], "shape"):
+            raise ArgumentError(
+                f"Batches: data must be a data set, or a list of rows (input, target), got a {type(data).__name__} of "
+                f"{type(data[0]).__name__}; write mytorch.data.TensorDataSet(inputs, targets)"
+            )
         self.data, self.batch_size, self.shuffle, self.drop_last = data, batch_size, shuffle, drop_last
         if drop_last and not isinstance(data, DataLoader) and 0 < len(data) < batch_size:
             raise ArgumentError(

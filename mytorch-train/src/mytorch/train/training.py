@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, metric_name
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, kind_of, metric_name
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import evaluate, tell_outputs
+from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
@@ -59,9 +59,10 @@ class Training:
         engine: Engine | None = None,
     ) -> None:
         _require_counts(epochs, evaluate_every, setup.batches)
-        _require_different(metrics)
+        _require_metrics(metrics)
         self.setup, self.metrics = setup, metrics
         self.validation, self.test = validation, test
+        _require_rows(self.judged)
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
@@ -206,7 +207,21 @@ def _require_counts(epochs: int, evaluate_every: int, batches: Batches) -> None:
         raise ArgumentError("Training: data must have at least one batch, got none")
 
 
-def _require_different(metrics: Sequence[Metric]) -> None:
+def _require_rows(judged: dict[str, Any]) -> None:
+    """Raise ArgumentError for a part of the data without rows, whose loss would be NaN and improve never."""
+    for part, data in judged.items():
+        if not len(Batches(data, EVALUATION_BATCH)):
+            raise ArgumentError(f"Training: {part} must have at least one row, got none; leave it out")
+
+
+def _require_metrics(metrics: Sequence[Metric]) -> None:
+    if not isinstance(metrics, Sequence):
+        raise ArgumentError(f"Training: metrics must be a list, got {kind_of(metrics)}; write [...]")
+    for metric in metrics:
+        lacking = [name for name in ("reset", "update", "compute") if not callable(getattr(metric, name, None))]
+        if isinstance(metric, type) or lacking:
+            got = f"the class {metric.__name__}" if isinstance(metric, type) else kind_of(metric)
+            raise ArgumentError(f"Training: a metric must be an object with reset, update and compute, got {got}")
     names = Counter(["loss", *map(metric_name, metrics)])
     if twice := [name for name, count in names.items() if count > 1]:
         raise ArgumentError(

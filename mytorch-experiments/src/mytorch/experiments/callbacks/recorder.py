@@ -56,19 +56,21 @@ class Recorder(Callback):
     def __init__(self, folder: RunFolder | str | Path, quiet: bool = False) -> None:
         self._parent, self._quiet = folder, quiet
         self.path: Path | None = None
+        self._history: HistoryFile | None = None
         self._arguments: dict[str, Tensor] = {}
         self._saved = 0.0
 
     def training_started(self, run: Training) -> None:
         """Write what is known, so that a model that cannot be saved fails now and not after hours."""
+        self.path = self._history = None
         self.folder = self._made(run)
         self.path = self.folder.path
-        self._history = HistoryFile(self.folder.path / HISTORY_FILE, ())
+        self._history = history = HistoryFile(self.folder.path / HISTORY_FILE, ())
         _, self._arguments = describe(run.net)
         save_model(run.net, self.folder.path)
         self._saved = time.monotonic()
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
-        self._history.columns = ["epoch", "lr", "seconds", *run.measured]
+        history.columns = ["epoch", "lr", "seconds", *run.measured]
         self._summarise(run, "running")
 
     def _made(self, run: Training) -> RunFolder:
@@ -83,6 +85,7 @@ class Recorder(Callback):
 
     def epoch_ended(self, run: Training, record: Mapping[str, float]) -> None:
         """Add a line to the history and, now and then, keep the weights."""
+        assert self._history is not None  # since the training started
         self._history.add(record)
         if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
             save_weights(run.net, self._arguments, self.folder.path)
@@ -98,6 +101,8 @@ class Recorder(Callback):
 
     def training_failed(self, run: Training, error: BaseException) -> None:
         """Keep what was trained so far and say where it lies and why it ended."""
+        if self._history is None:  # it failed before there was a folder, as `error` says
+            return
         interrupted = isinstance(error, KeyboardInterrupt)
         reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
         self._finish(run, "interrupted" if interrupted else "failed", reason)
@@ -110,7 +115,8 @@ class Recorder(Callback):
             if run.history:
                 draw_history(run.history, self.folder.figures)
         finally:
-            self._history.close()
+            if self._history is not None:
+                self._history.close()
 
     def _summarise(self, run: Training, status: str, reason: str | None = None) -> None:
         summary = {
