@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy_parts import SGD, Both, Chain, Dense, Rectify, SquaredError, network
 
-from mytorch.core import ArgumentError, Module, ShapeError
+from mytorch.core import ArgumentError, ContractError, Module, ShapeError
 from mytorch.train import gradients, step
 
 
@@ -77,3 +77,31 @@ def test_a_loss_that_is_no_number_is_refused():
         ArgumentError, match=r"SquaredError: the value to train on must be one number, got a tensor of"
     ):
         step(net, SquaredError("none"), SGD(net.param()), torch.randn(5, 2), torch.randn(5, 2))
+
+
+class Bare(Module):
+    """Returns what is no pair."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def forward(self, x, target=None):
+        return self.what
+
+    def backward(self, d_y, saved):
+        return d_y
+
+
+@pytest.mark.parametrize("what", [torch.ones(2, 2), torch.tensor(1.0), None, [1, 2]])
+def test_a_net_or_loss_that_returns_no_pair_is_refused(what):
+    inputs, targets = torch.randn(2, 2), torch.randn(2, 2)
+    text = r"Bare: forward must return a pair \(output, saved\), got"
+    with pytest.raises(ContractError, match=text):  # a tensor of two rows could be taken for one
+        gradients(Bare(what), SquaredError(), inputs, targets)
+    with pytest.raises(ContractError, match=text):
+        gradients(network(), Bare(what), inputs, targets)
+
+
+def test_a_loss_whose_value_is_no_tensor_is_refused():
+    with pytest.raises(ArgumentError, match="Bare: the value to train on must be a tensor of no axes, got a float"):
+        gradients(network(), Bare((1.0, None)), torch.randn(2, 2), torch.randn(2, 2))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, metric_name
+from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, kind_of, metric_name
 from mytorch.train.batches import Batches, call
 from mytorch.train.mean_loss import MeanLoss, weight_of
 
@@ -19,6 +19,10 @@ EVALUATION_BATCH = 8192
 
 def require_number(loss: Module, value: Tensor, purpose: str) -> None:
     """Raise ArgumentError unless a loss's value is a 0-dim tensor."""
+    if not isinstance(value, Tensor):
+        raise ArgumentError(
+            f"{type(loss).__name__}: the value to {purpose} must be a tensor of no axes, got {kind_of(value)}"
+        )
     if value.dim():
         raise ArgumentError(
             f"{type(loss).__name__}: the value to {purpose} must be one number, got a tensor of {tuple(value.shape)}; "

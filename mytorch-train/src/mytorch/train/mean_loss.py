@@ -47,7 +47,11 @@ class MeanLoss:
 
     def add(self, value: float | Tensor, weight: float | Tensor) -> None:
         """Take in a batch's value and its weight. Raises ArgumentError unless the weight is a number of at least 0."""
-        weight = float(weight)
+        try:
+            weight = float(weight)
+        except (TypeError, ValueError, RuntimeError) as error:
+            got = f"a tensor of {tuple(weight.shape)}" if isinstance(weight, Tensor) else repr(weight)
+            raise ArgumentError(f"{self._owner}: weight_of must return a number of at least 0, got {got}") from error
         if not 0 <= weight < math.inf:
             raise ArgumentError(f"{self._owner}: weight_of must return a number of at least 0, got {weight}")
         if weight:

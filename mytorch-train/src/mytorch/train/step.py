@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, add_path
+from mytorch.core import Module, Optimizer, add_path, require_pair
 from mytorch.train.batches import call
 from mytorch.train.clip_gradients import clip_gradients
 from mytorch.train.evaluation import require_number
@@ -20,9 +20,14 @@ def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Ten
     rows if the loss is no `mytorch.core.Loss`. Several inputs come as a tuple,
     or as a dict that names them.
     """
-    prediction, saved = call(net.forward, inputs)
-    value, saved_by_loss = loss.forward(prediction, targets)
-    if value.dim():
+    pair = call(net.forward, inputs)
+    require_pair(net, pair)
+    prediction, saved = pair
+    pair = loss.forward(prediction, targets)
+    require_pair(loss, pair)
+    value, saved_by_loss = pair
+    del pair
+    if not isinstance(value, Tensor) or value.dim():
         require_number(loss, value, "train on")
     weight = weight_of(loss, prediction, targets)
     d_prediction = [loss.backward(1.0, saved_by_loss)]
