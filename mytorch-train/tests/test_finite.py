@@ -1,7 +1,9 @@
 """A value that stops being finite: where it is found and what is kept."""
 
 import math
+import random
 
+import numpy.random
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -86,6 +88,33 @@ def test_steps_of_every_kind_are_repeated_as_they_were_taken(options):
     text, weights = fails(net, **options)
     assert "in epoch 1, batch 4: the first value that is not finite is the gradient of the input of layer '1'" in text
     torch.testing.assert_close(net.state_dict(), weights.before[1, 4], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("source", ["own", "numpy", "python"])
+@pytest.mark.parametrize(("at", "epoch", "batch"), [(3, 1, 3), (8, 2, 3)])
+def test_what_layers_draw_is_drawn_again_wherever_it_comes_from(source, at, epoch, batch):
+    drawn = []
+
+    class Jitter(Noise):
+        def __init__(self, generator):
+            super().__init__()
+            self.generator = generator
+
+        def forward(self, x):
+            by = {
+                "own": lambda: torch.rand(1, generator=self.generator).item(),
+                "numpy": numpy.random.rand,
+                "python": random.random,
+            }
+            drawn.append(by[source]())
+            return x + 0.1 * drawn[-1], None
+
+    net = Chain(Dense(2, 3), Jitter(torch.Generator().manual_seed(3)), Bomb(backward_at=at), Dense(3, 2))
+    text, weights = fails(net)
+    assert f"in epoch {epoch}, batch {batch}: the first value that is not finite is the gradient of the input" in text
+    torch.testing.assert_close(net.state_dict(), weights.before[epoch, batch], rtol=0, atol=0)
+    replayed = drawn[-batch:]
+    assert replayed in (drawn[i : i + batch] for i in range(len(drawn) - batch))
 
 
 def test_the_last_batch_of_the_last_epoch():

@@ -1,5 +1,7 @@
 """Modules whose state leaves out what decides the next step, or is loaded carelessly, beside right twins."""
 
+import random
+
 import pytest
 import torch
 
@@ -144,6 +146,25 @@ def test_a_wrong_layer_fails_where_its_twin_passes(wrong, check, text):
         check_layer(wrong, X, checks=(check,), modes=("train",))
     for right in (Scale, Holder, Noise):
         assert check_layer(right, X, checks=(check,), modes=("train",)).passed == [f"train/{check}"]
+
+
+class Jitter(Module):
+    """Draws in training, from Python's random and from a generator of its own."""
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(3)
+
+    def forward(self, x):
+        gain = 1 + random.random() + torch.rand(1, generator=self.generator, dtype=x.dtype)
+        return gain * x, gain
+
+    def backward(self, d_y, gain):
+        return gain * d_y
+
+
+def test_a_layer_may_draw_from_python_and_from_its_own_generator():
+    checks = ("state_decides", "finite_differences")
+    assert len(check_layer(Jitter, X, checks=checks, modes=("train",)).passed) == 2
 
 
 def test_a_layer_without_state_has_nothing_to_load():

@@ -41,6 +41,7 @@ from mytorch.core.module import Module
 from mytorch.core.optimizer import Optimizer
 from mytorch.core.optimizer_state import persistent
 from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.rows import rows_at
 from mytorch.core.schedule import RecursiveSchedule, Schedule
 from mytorch.core.view import View, Wrapped
@@ -61,6 +62,7 @@ __all__ = [
     "MytorchError",
     "Optimizer",
     "Parameter",
+    "RandomState",
     "RecursiveSchedule",
     "RowIndexError",
     "Schedule",
@@ -76,6 +78,7 @@ __all__ = [
     "kind_of",
     "metric_name",
     "persistent",
+    "random_state",
     "rebuild",
     "require_choice",
     "require_d_value",

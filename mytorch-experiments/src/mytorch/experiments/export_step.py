@@ -17,7 +17,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from mytorch.core import MytorchError
+from mytorch.core import MytorchError, RandomState, random_state
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
@@ -86,11 +86,11 @@ class _Trial:
     """The flat tensors after it, and the loss."""
     settings: Tensor
     leaves: list[Tensor]
-    random: Tensor
+    random: RandomState
 
     def repeat(self, path: Path) -> list[Tensor]:
         """What a package makes of the same step."""
-        torch.set_rng_state(self.random)
+        self.random.restore()
         inputs = [*self.start, self.settings, *self.leaves]
         found: list[Tensor] = torch._inductor.aoti_load_package(str(path)).loader.run(inputs)
         return found
@@ -101,7 +101,7 @@ def _try(built: Built) -> _Trial:
     net, loss, optimizer = setup.net, setup.loss, setup.optimizer
     inputs, targets = next(iter(setup.batches))
     before = [(held, held.value.clone()) for _, held in net.named_state()]
-    random = torch.get_rng_state()
+    random = random_state(net, loss)
     take_step = choose_step(optimizer, built.experiment.clip_grad_norm)  # whenever updates come, the numbers are equal
     value, _ = take_step(net, loss, optimizer, inputs, targets)
     carry = Carry(net, loss, optimizer)

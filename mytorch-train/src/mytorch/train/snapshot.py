@@ -8,22 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mytorch.core import random_state
 from mytorch.train.setup import Setup
 
 
 class Snapshot:
-    """Weights, buffers, optimizer, schedule and the random state at the moment of the last `take`.
+    """Weights, buffers, optimizer, schedule and the random state, that of layers too, at the last `take`.
 
     One is taken at every epoch, into the same memory.
     """
 
     def __init__(self, setup: Setup) -> None:
+        self.modules = (setup.net, setup.loss)
         self.held, self.optimizer, self.schedule = setup.tensors, setup.optimizer, setup.schedule
         self._seen: list[Tensor] = []
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
         self._schedule: dict[str, Any] | None = None
-        self._random = torch.get_rng_state()
+        self._random = random_state(*self.modules)
 
     def take(self) -> None:
         """Copy everything."""
@@ -34,7 +36,7 @@ class Snapshot:
         else:
             self._seen, self._copies = seen, [value.clone() for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
-        self._random = torch.get_rng_state()
+        self._random = random_state(*self.modules)
 
     def restore(self) -> None:
         """Put everything back; gradients are forgotten."""
@@ -47,7 +49,7 @@ class Snapshot:
         self.optimizer.load_state_dict(self._state)
         if self.schedule is not None and self._schedule is not None:
             self.schedule.load_state_dict(self._schedule)
-        torch.set_rng_state(self._random)
+        self._random.restore()
 
 
 def _collect(state: Any, tensors: list[Tensor]) -> Any:

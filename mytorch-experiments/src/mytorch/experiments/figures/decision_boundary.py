@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from mytorch.core import Module, ShapeError
+from mytorch.core import Module, ShapeError, random_state
 from mytorch.experiments.figures.figures import new_figure, save
 from mytorch.experiments.figures.plane import Plane, Points, obstacle, sample
 from mytorch.plugins import whole_file
@@ -42,7 +41,7 @@ def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: An
     if found := obstacle(net, data):
         raise ShapeError(f"draw_decision_boundary: data must have two input columns and classes, got {found}")
     plane, judged = Plane.of(data), data if test is None else test
-    with torch.random.fork_rng(devices=[]):
+    with random_state():
         wrong = evaluate(net, None, judged, [ErrorRate()])["error_rate"]
     figure, axes = _points_alone(plane, None if test is None else sample(test))
     _shade(axes, plane, plane.margins(net))

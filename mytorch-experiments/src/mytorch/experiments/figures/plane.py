@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mytorch.core import Module, fetch
+from mytorch.core import Module, fetch, random_state
 from mytorch.data.preparation import INPUTS, EncodedTargets, Moments
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.metrics.metrics import class_indices
@@ -49,7 +49,7 @@ class Plane:
     def of(cls, data: Any) -> Plane:
         """The plane of a data set for which `obstacle` finds none."""
         mean, std = scales(data)
-        with torch.random.fork_rng(devices=[]):
+        with random_state():
             inputs, _ = fetch(data, torch.arange(1))
         points = sample(data)
         low, high = points.places.amin(0), points.places.amax(0)
@@ -67,7 +67,7 @@ class Plane:
         """How far each class's score is above the others', (classes, GRID, GRID): positive where it is predicted."""
         y, x = torch.meshgrid(*reversed(self.axes()), indexing="ij")
         grid = (torch.stack((x, y), dim=-1).reshape(-1, 2) - self.mean) / self.std
-        with torch.random.fork_rng(devices=[]), judging(net):
+        with random_state(), judging(net):
             scores = predict(net, grid.to(self.row)).cpu().double().reshape(len(grid), -1)
         if scores.shape[1] == 1:
             scores = torch.cat((torch.zeros_like(scores), scores), dim=1)
@@ -81,7 +81,7 @@ def obstacle(net: Module, data: Any) -> str | None:
     """What keeps a net and a data set from having a decision boundary in a plane; None if nothing does."""
     if isinstance(data, DataLoader) or not len(data):
         return f"a {type(data).__name__} of {len(data)}"
-    with torch.random.fork_rng(devices=[]), judging(net):
+    with random_state(), judging(net):
         inputs, targets = fetch(data, torch.arange(1))
         if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or inputs.shape != (1, 2):
             return (
@@ -108,7 +108,7 @@ def sample(data: Any) -> Points:
     """Rows of a data set, evenly spaced, with their columns in their own units."""
     rows = torch.linspace(0, len(data) - 1, min(len(data), POINTS), dtype=torch.float64).round().long()
     mean, std = scales(data)
-    with torch.random.fork_rng(devices=[]):
+    with random_state():
         inputs, targets = fetch(data, rows)
     classes = class_indices(targets, targets.shape[1] if targets.dim() > 1 else 1, 0.5)
     return Points(inputs.cpu().double() * std + mean, classes.reshape(-1).cpu())

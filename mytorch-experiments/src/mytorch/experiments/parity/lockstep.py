@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from mytorch.core import Module, random_state
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.build import Built, schedule_arguments
 from mytorch.experiments.parity.contestant import Contestant, Ours, Torchs, judge
@@ -44,10 +44,10 @@ def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> l
 
     Raises ParityError for a loss that is not finite.
     """
-    state = torch.get_rng_state()
+    state = random_state(*(part for one in contestants for part in (one.net, one.loss) if isinstance(part, Module)))
     results = []
     for contestant in contestants:
-        torch.set_rng_state(state)
+        state.restore()
         results.append(contestant.step(inputs, targets))
         contestant.advance("batch")
     if not all(math.isfinite(value) or weight == 0 for value, weight in results):

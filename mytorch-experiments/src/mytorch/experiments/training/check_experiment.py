@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, MytorchError, Parameter, describe, fetch
+from mytorch.core import Module, MytorchError, Parameter, describe, fetch, random_state
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import (
     Built,
@@ -49,7 +49,7 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
     experiment = load_experiment(source, overrides)
     require(experiment.requires)
     problems: list[str] = []
-    with threads(experiment.threads), torch.random.fork_rng(devices=[]):
+    with threads(experiment.threads), random_state():
         torch.manual_seed(experiment.seed)
         built = _build(experiment, problems)
         if built is not None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from mytorch.core import random_state
 from mytorch.core.batch import Batch
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Program, difference, make_program
@@ -104,7 +105,7 @@ class Compiled:
         """Take steps both ways and go on with the eager results, whatever comes out."""
         self._write_back()
         carry, schedule = program.recipe.carry, setup.schedule
-        before, random = carry.gather(), torch.get_rng_state()
+        before, random = carry.gather(), random_state(setup.net, setup.loss)
         at = schedule.state_dict() if schedule else None
         settings, leaves = settings_of(setup, program), leaves_of(group)
         try:
@@ -113,7 +114,7 @@ class Compiled:
         except Exception as error:
             self._refuse(reason_of(error))
             found = []
-        torch.set_rng_state(random)
+        random.restore()
         if schedule is not None and at is not None:
             schedule.load_state_dict(at)
         taken = list(self._eagerly(setup, group))

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.export import Dim
 from torch.fx import GraphModule
 
+from mytorch.core import random_state
 from mytorch.train.compiled.cache import KEY, fetch
 from mytorch.train.compiled.key import key_of
 from mytorch.train.compiled.trace import Recipe, TraceError, arguments, trace
@@ -71,20 +72,16 @@ def compile_package(
 
     any_rows: it takes any length of the first axis, the same of all inputs, and is given its weights when loaded.
     """
-    random = torch.get_rng_state()
     settings = {"fallback_random": True, "aot_inductor.metadata": metadata}  # torch's own draws, so that eager's come
     settings |= ANY_WEIGHTS if any_rows else {}
     shapes = tuple({0: Dim.DYNAMIC} for _ in examples) if any_rows else None
-    try:
-        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exported = torch.export.export(graph, tuple(examples), dynamic_shapes=shapes)
-            for rows in exported.range_constraints.values():
-                if rows.lower > 2 or rows.upper < sys.maxsize:
-                    raise TraceError(f"Python must not decide by the number of rows, got {rows.lower} to {rows.upper}")
-            torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
-    finally:
-        torch.set_rng_state(random)
+    with random_state(), torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(graph, tuple(examples), dynamic_shapes=shapes)
+        for rows in exported.range_constraints.values():
+            if rows.lower > 2 or rows.upper < sys.maxsize:
+                raise TraceError(f"Python must not decide by the number of rows, got {rows.lower} to {rows.upper}")
+        torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
 
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}

@@ -16,7 +16,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule
+from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule, random_state
 from mytorch.train.compiled.carry import Carry, Slot
 from mytorch.train.mean_loss import Weight
 from mytorch.train.setup import TakeStep
@@ -147,15 +147,14 @@ def tracing() -> Iterator[None]:
 
     Of an operation that fails torch logs a traceback; here the error itself says enough.
     """
-    random, log = torch.get_rng_state(), logging.getLogger("torch._subclasses.fake_tensor")
+    log = logging.getLogger("torch._subclasses.fake_tensor")
     silence = lambda _record: False  # noqa: E731 - another one each time, since threads may trace at once
     log.addFilter(silence)
     try:
-        with torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
+        with random_state(), torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
             yield
     finally:
         log.removeFilter(silence)
-        torch.set_rng_state(random)
 
 
 def trace(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> GraphModule:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, Parameter
+from mytorch.core import Module, Optimizer, Parameter, random_state
 
 
 @contextmanager
@@ -18,14 +18,14 @@ def unchanged(net: Module, loss: Module, optimizer: Optimizer | None = None) -> 
     all is as it was.
 
     Put back are values, gradients, buffers, attributes such as the mode, the optimizer's settings and state, and the
-    random state of torch and of generators that layers hold.
+    random state with that of generators that layers hold.
     """
     modules = list(dict.fromkeys([*net.modules(), *loss.modules()]))
     groups = [] if optimizer is None else optimizer.param_groups
     held = [value for module in (net, loss) for _, value in module.named_state()]
     held = list(dict.fromkeys([*held, *(parameter for group in groups for parameter in group["params"])]))
     with torch.inference_mode(), ExitStack() as put_back:
-        put_back.enter_context(_random_state(modules))
+        put_back.enter_context(random_state(net, loss))
         for module in modules:
             put_back.callback(_refill, vars(module), dict(vars(module)))
         if optimizer is not None:
@@ -67,16 +67,3 @@ def _restore(value: Tensor, before: Tensor) -> None:
 def _refill(table: dict[Any, Any], before: dict[Any, Any]) -> None:
     table.clear()
     table.update(before)
-
-
-@contextmanager
-def _random_state(modules: list[Module]) -> Iterator[None]:
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    generators = {one for module in modules for one in vars(module).values() if isinstance(one, torch.Generator)}
-    states = [(generator, generator.get_state()) for generator in generators]
-    with torch.random.fork_rng(devices):
-        try:
-            yield
-        finally:
-            for generator, state in states:
-                generator.set_state(state)

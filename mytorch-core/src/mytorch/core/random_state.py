@@ -1,0 +1,154 @@
+"""Keeping all that random numbers are drawn from, so that the same numbers can be drawn once more."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from mytorch.core.errors import StateError
+from mytorch.core.tree import Node, own, walk
+
+_PYTHON, _NUMPY, _MODULES = "python", "numpy", "modules."
+
+
+class RandomState:
+    """The state of everything that a training step may draw from, at one moment; `random_state` makes one.
+
+    `restore` puts it back, as often as wanted. As a context manager it is restored at the end of the block.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.core import random_state
+        >>> state = random_state()
+        >>> first = torch.rand(3)
+        >>> state.restore()
+        >>> torch.equal(torch.rand(3), first)
+        True
+    """
+
+    def __init__(self, generators: Mapping[str, torch.Generator], values: Mapping[str, Any]) -> None:
+        self._generators, self._values = generators, values
+
+    def restore(self) -> None:
+        """Put every state back into the generator that it was taken from."""
+        for name, value in self._values.items():
+            if name == _PYTHON:
+                random.setstate(value)
+            elif name == _NUMPY:
+                sys.modules["numpy.random"].set_state(value)
+            else:
+                self._generators[name].set_state(value)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.restore()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by the names of what is drawn from, as safetensors and JSON hold it.
+
+        "cpu", "cuda.0", "mps" and, for a generator that a layer holds, such as "modules.0.dropout.generator" have
+        uint8 tensors. "python" and "numpy" have what JSON writes and reads unchanged.
+        """
+        return {name: value if isinstance(value, Tensor) else _plain(value) for name, value in self._values.items()}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any], *modules: Node) -> Self:
+        """A state that `state_dict` gave, for the generators of these modules, which are not changed before `restore`.
+
+        modules: built as those whose state was taken, and in the same order.
+        What is not there to be restored, such as a GPU of another machine, is left out.
+        Raises StateError for a value that is no state, and for generators of layers that are not those of the state.
+        """
+        generators = _generators(modules)
+        _require_same_layers(set(state), set(generators))
+        values: dict[str, Any] = {}
+        for name, value in state.items():
+            if name in generators or name == _PYTHON or (name == _NUMPY and "numpy.random" in sys.modules):
+                values[name] = _checked(name, value, generators)
+        return cls(generators, values)
+
+
+def random_state(*modules: Node) -> RandomState:
+    """The state of everything that a training step may draw from.
+
+    modules: those whose layers may hold a `torch.Generator` as an attribute, such as Dropout(generator=...): the model
+        and the loss. A generator that several layers share is kept once.
+
+    Kept are torch's generators of the CPU, of each GPU and of MPS, those of the layers, and the global states of
+    Python's `random` and of NumPy. What nothing else has started, CUDA or `numpy.random`, is left alone.
+    """
+    generators = _generators(modules)
+    values: dict[str, Any] = {name: generator.get_state() for name, generator in generators.items()}
+    values[_PYTHON] = random.getstate()
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        values[_NUMPY] = numpy.get_state(legacy=False)
+    return RandomState(generators, values)
+
+
+def _generators(modules: tuple[Node, ...]) -> dict[str, torch.Generator]:
+    """torch's own generators and those in the modules' attributes, each once, by name."""
+    found = {"cpu": torch.default_generator}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        found |= {f"cuda.{index}": one for index, one in enumerate(torch.cuda.default_generators)}
+    if torch.backends.mps.is_available():
+        found["mps"] = torch.mps._get_default_mps_generator()
+    seen = set(map(id, found.values()))
+    for index, module in enumerate(modules):
+        for path, owner in walk(module):
+            for name, generator in own(owner, torch.Generator):
+                if id(generator) not in seen:
+                    seen.add(id(generator))
+                    found[f"{_MODULES}{index}.{path}.{name}" if path else f"{_MODULES}{index}.{name}"] = generator
+    return found
+
+
+def _require_same_layers(stored: set[str], held: set[str]) -> None:
+    for names, rule in ((held - stored, "have"), (stored - held, "have no")):
+        layers = sorted(name for name in names if name.startswith(_MODULES))
+        if layers:
+            raise StateError(
+                f"RandomState: state must {rule} {', '.join(layers)}, since it must be of modules with generators in "
+                "the same places; build the modules as they were when the state was taken"
+            )
+
+
+def _plain(value: Any) -> Any:
+    """Lists and plain numbers in place of tuples and NumPy's arrays."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return [_plain(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+
+
+def _checked(name: str, value: Any, generators: Mapping[str, torch.Generator]) -> Any:
+    """A value as `restore` wants it, once a generator made for this has taken it. Raises StateError."""
+    try:
+        if name == _PYTHON:
+            version, numbers, gauss = value
+            random.Random().setstate((version, tuple(numbers), gauss))
+            return version, tuple(numbers), gauss
+        if name == _NUMPY:
+            numpy = sys.modules["numpy.random"]
+            numpy.RandomState(getattr(numpy, value["bit_generator"])()).set_state(value)
+            return value
+        torch.Generator(generators[name].device).set_state(value)
+        return value.clone()
+    except Exception as error:  # each of them has errors of its own
+        got = f"{_kind(value)} ({str(error).splitlines()[0]})"
+        raise StateError(f"RandomState: {name} must be a state of {_owner(name)}, got {got}") from error
+
+
+def _owner(name: str) -> str:
+    return {_PYTHON: "Python's random", _NUMPY: "NumPy's random"}.get(name, "a torch.Generator")
+
+
+def _kind(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
