@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mytorch.plugins import KINDS
+from mytorch.plugins import KINDS, OWN
+from mytorch.plugins.catalogue import NEEDS
 from mytorch.plugins.kinds import COME_WITH
 
 HOUSE = Path(__file__).parents[1]
@@ -198,3 +199,9 @@ def test_the_lowest_versions_that_are_tested_are_those_declared():
 def test_users_are_told_which_distributions_bring_parts_of_a_kind(kind):
     bring = {f"mytorch-{part}" for part in PARTS if KINDS[kind] in project(part).get("entry-points", {})}
     assert set(COME_WITH.get(kind, ())) == bring - {"mytorch-cli"}  # who asks for a command has it
+
+
+def test_the_command_that_installs_a_part_names_all_that_it_needs():
+    needed = {f"mytorch-{part}": {name_of(line) for line in project(part)["dependencies"]} & OWN for part in PARTS}
+    beside_core = {name: others - {"mytorch-core"} for name, others in needed.items() if others > {"mytorch-core"}}
+    assert {name: set(others) for name, others in NEEDS.items()} == beside_core

@@ -52,6 +52,17 @@ def test_a_model_comes_back_as_it_was(tmp_path, dtype, installed, request):
     assert named == ("toy-parts:Dense" if installed else "toy_parts:Dense")
 
 
+def test_a_folder_may_be_given_as_text(tmp_path):
+    net = network()
+    save_model(net, str(tmp_path))
+    torch.testing.assert_close(load_model(str(tmp_path)).state_dict(), net.state_dict(), rtol=0, atol=0)
+    gone = str(tmp_path / "gone")
+    with pytest.raises(FileError, match=r"gone.*weights\.safetensors"):
+        save_model(net, gone)
+    with pytest.raises(RunError, match=r"gone.model\.json: this file is missing"):
+        load_model(gone)
+
+
 def test_mixed_dtypes(tmp_path):
     net = Chain(Dense(2, 4), Dense(4, 2).to(torch.float64))
     save_model(net, tmp_path)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
@@ -194,6 +195,29 @@ def test_groups_are_those_of_the_design() -> None:
 
 def test_install_command_uses_paths_for_the_projects_own() -> None:
     assert install_command("mytorch-nn", "acme") == "python -m pip install ./mytorch-nn acme"
+
+
+@pytest.mark.parametrize(
+    ("absent", "names", "where"),
+    [
+        ({"mytorch-train", "mytorch-data"}, ("mytorch-experiments",), "data train experiments"),
+        ({"mytorch-train"}, ("mytorch-train", "mytorch-experiments"), "train experiments"),
+        ({"mytorch-nn", "mytorch-train"}, ("mytorch-experiments", "mytorch-nn"), "nn train experiments"),
+        (set(), ("mytorch-experiments",), "experiments"),
+        ({"mytorch-nn", "mytorch-train"}, ("mytorch-cli",), "cli"),
+    ],
+)
+def test_install_command_names_what_pip_would_not_find(
+    monkeypatch: pytest.MonkeyPatch, absent: set[str], names: tuple[str, ...], where: str
+) -> None:
+    def version(name: str) -> str:
+        if name in absent:
+            raise PackageNotFoundError(name)
+        return "0.1.0"
+
+    monkeypatch.setattr(sys.modules[Catalogue.__module__], "version", version)
+    paths = " ".join(f"./mytorch-{part}" for part in where.split())
+    assert install_command(*names) == f"python -m pip install {paths}"
 
 
 def test_nearest() -> None:

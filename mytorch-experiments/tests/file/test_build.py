@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy_parts import Chain, Points, SquaredError
 
-from mytorch.core import Module, metric_name
+from mytorch.core import ArgumentError, Module, metric_name
 from mytorch.experiments import ExperimentError, load_experiment
 from mytorch.experiments.file.build import build, default_dtype, schedule_arguments, threads
 from mytorch.plugins import MissingRequirementError, UnknownNameError, catalogue
@@ -30,6 +30,22 @@ def test_the_seed_decides_the_weights_and_nothing_before(content):
     torch.rand(7)
     torch.testing.assert_close(built(content).setup.net.state_dict(), first, rtol=0, atol=0)
     assert not torch.equal(built(content, seed=1).setup.net.state_dict()["0.weight"], first["0.weight"])
+
+
+def test_shuffle_and_drop_last_reach_the_batches(content):
+    plain, told = built(content, batch_size=30), built(content, batch_size=30, shuffle=False, drop_last=True)
+    assert [len(targets) for _, targets in plain.setup.batches] == [30, 30, 30, 10]
+    assert [len(targets) for _, targets in told.setup.batches] == [30, 30, 30]
+    data = told.parts.training
+    first = torch.cat([inputs for inputs, _ in told.setup.batches])
+    torch.testing.assert_close(first, data.batch_at(torch.arange(90))[0], rtol=0, atol=0)
+    assert not torch.equal(next(iter(plain.setup.batches))[0], first[:30])
+
+
+def test_drop_last_must_leave_a_batch(content):
+    with pytest.raises(ArgumentError, match=r"drop_last must leave at least one batch, got 100 rows") as info:
+        built(content, batch_size=101, drop_last=True)
+    assert "at batch_size and drop_last of the experiment" in info.value.__notes__
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

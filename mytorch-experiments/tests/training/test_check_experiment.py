@@ -34,6 +34,17 @@ def test_every_part_is_told_and_tried(content):
     assert "data.targets: one-hot needs class indices" in problems(content)[0]
 
 
+def test_a_last_batch_of_one_row_that_a_layer_cannot_train_on(content):
+    content["data"]["train"]["samples"] = 49
+    content["model"]["layers"].insert(1, {"type": "mytorch-nn:BatchNorm1d", "num_features": 4})
+    told = problems(content, batch_size=16)
+    assert "BatchNorm1d: x must have more than one value per channel in training mode, got (1, 4); " in told[0]
+    assert "drop_last" in told[0]
+    assert "  in the last batch of an epoch, of 1 row; drop_last = true leaves it out" in told
+    assert check_experiment(content, {"batch_size": 16, "drop_last": True}).endswith("3 epochs of 3 steps")
+    assert check_experiment(content, {"batch_size": 15}).endswith("3 epochs of 4 steps")
+
+
 def test_numbers_without_a_test(content):
     content["data"] = {"train": {"type": "Line", "rows": 1}}
     content["model"] = {"type": "Dense", "in_features": 1, "out_features": 1}

@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ OWN = frozenset(
     f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
 )
 """The distributions of this project. A bare name belongs to them first."""
+
+NEEDS = {"mytorch-experiments": ("mytorch-nn", "mytorch-optim", "mytorch-data", "mytorch-train")}
+"""What distributions of this project need of it beside mytorch-core, which is there."""
 
 
 @dataclass(frozen=True, order=True)
@@ -223,9 +226,22 @@ def ways_out(parts: list[Part]) -> str:
 
 
 def install_command(*names: str) -> str:
-    """The command that installs distributions; the project's own by their path in a checkout."""
-    where = [f"./{name}" if name in OWN else name for name in names]
+    """The command that installs distributions; the project's own by their paths in a checkout.
+
+    With one of the project's own, those that it needs and that are not installed are named, too: pip would look for
+    them on an index.
+    """
+    needed = [other for name in names for other in NEEDS.get(name, ()) if not _installed(other)]
+    where = [f"./{name}" if name in OWN else name for name in dict.fromkeys([*needed, *names])]
     return f"python -m pip install {' '.join(where)}"
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @functools.cache

@@ -97,7 +97,7 @@ class BatchNorm1d(Module):
         if of_batch and x.numel() == self.num_features:
             raise ShapeError(
                 "BatchNorm1d: x must have more than one value per channel in training mode, "
-                f"got {tuple(x.shape)}; use a larger batch, or eval()"
+                f"got {tuple(x.shape)}; use a larger batch, drop_last for an epoch's last batch, or eval()"
             )
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.value.add_(1)

@@ -19,11 +19,12 @@ MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
 _ARGUMENT = "argument:"
 
 
-def save_model(net: Module, folder: Path) -> None:
+def save_model(net: Module, folder: str | Path) -> None:
     """Write `model.json` and `weights.safetensors`; a tied parameter is stored once.
 
     Raises DescriptionError for an argument that JSON cannot hold, FileError if a file cannot be written.
     """
+    folder = Path(folder)
     description, arguments = describe(net)
     save_weights(net, arguments, folder)
     write_file(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
@@ -44,12 +45,13 @@ def save_weights(net: Module, arguments: Mapping[str, Tensor], folder: Path) -> 
             raise OSError(str(error)) from error
 
 
-def load_model(folder: Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
+def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
     """Build the model of a folder and give it the weights, with the dtypes that they were saved with.
 
     classes: classes of your own by name, for layers that no installed distribution offers.
     Raises RunError for a missing or damaged file, StateError for weights that do not fit.
     """
+    folder = Path(folder)
     description = read_json(folder / MODEL_FILE)
     tensors = read_tensors(folder / WEIGHTS_FILE)
     arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}

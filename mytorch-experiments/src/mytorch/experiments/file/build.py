@@ -59,12 +59,22 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
     with default_dtype(experiment.dtype):
         net = build_model(experiment)
         loss = build_part("loss", "loss", experiment.loss)
-    batches = Batches(parts.training, experiment.batch_size, shuffle=True, seed=experiment.seed)
+    batches = build_batches(experiment, parts.training)
     optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
     schedule = build_schedule(experiment, optimizer, len(batches))
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
     setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
     return Built(experiment, setup, parts, metrics, callbacks)
+
+
+def build_batches(experiment: Experiment, data: DataSet) -> Batches:
+    """The training rows in batches. Raises ArgumentError if `drop_last` leaves none."""
+    shuffle, drop_last = experiment.shuffle, experiment.drop_last
+    try:
+        return Batches(data, experiment.batch_size, shuffle=shuffle, drop_last=drop_last, seed=experiment.seed)
+    except MytorchError as error:
+        error.add_note("at batch_size and drop_last of the experiment")
+        raise
 
 
 def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., Any] | None = None) -> TakeStep:

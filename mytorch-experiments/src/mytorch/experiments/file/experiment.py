@@ -86,6 +86,10 @@ class Experiment(Section):
     """Update each parameter during the backward pass and free its gradient."""
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
+    shuffle: bool = True
+    """Whether each epoch has an order of its own."""
+    drop_last: bool = False
+    """Leave the rows out that would make a smaller batch at the end of an epoch."""
     evaluate_every: Annotated[int, Field(ge=1)] = 1
     """Metrics and the test are taken after every so many epochs, and after the last."""
     metrics: list[str | Spec] = []

@@ -14,6 +14,7 @@ from mytorch.core import Module, MytorchError, Parameter, describe, fetch, rando
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import (
     Built,
+    build_batches,
     build_callbacks,
     build_data,
     build_metrics,
@@ -29,7 +30,6 @@ from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.training.train_experiment import start
 from mytorch.plugins import Hooks, require
-from mytorch.train.batches import Batches
 from mytorch.train.callbacks.monitor import Monitor
 from mytorch.train.evaluation import evaluate, predict
 from mytorch.train.setup import Setup
@@ -74,7 +74,7 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     batches = None
     if parts is not None:
         with _collecting(problems):
-            batches = Batches(parts.training, experiment.batch_size, shuffle=True, seed=experiment.seed)
+            batches = build_batches(experiment, parts.training)
     with _collecting(problems):
         optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=_parameters(net))
     with _collecting(problems):
@@ -120,9 +120,25 @@ def _try(built: Built) -> None:
             f"loss: must be finite at the first step, got {value.item()}; "
             "data.standardize = true or another initialization usually helps"
         )
+    _try_last_batch(setup, len(targets))
     for part in built.parts[1:]:
         if part is not None:
             evaluate(net, setup.loss, _Batch(part, *fetch(part, torch.arange(min(ROWS, len(part))))))
+
+
+def _try_last_batch(setup: Setup, tried: int) -> None:
+    """Take a step with as few rows as the last batch of an epoch has, if they are fewer than those tried."""
+    rows = setup.batches.rows % setup.batches.batch_size
+    if not 0 < rows < tried:
+        return
+    try:
+        with torch.inference_mode():
+            setup.take_step(*fetch(setup.batches.data, torch.arange(rows)))
+    except MytorchError as error:
+        error.add_note(
+            f"in the last batch of an epoch, of {rows} row{'s' * (rows > 1)}; drop_last = true leaves it out"
+        )
+        raise
 
 
 def _require_outputs(setup: Setup, outputs: Any) -> None:
