@@ -235,7 +235,10 @@ class Optimizer:
     def _require_gradients(self, parameters: list[Parameter]) -> None:
         """Raise the error of the first gradient that is not like its value."""
         for p in parameters:
-            what, value, grad = f"{self._name}: gradient of {self._described(p)}", p.value, p.grad
+            value, grad = p.value, p.grad
+            if _alike(value, grad):
+                continue  # without a description, for which all parameters are looked through
+            what = f"{self._name}: gradient of {self._described(p)}"
             if not isinstance(grad, Tensor):
                 raise DtypeError(f"{what} must be a tensor, got {type(grad).__name__}")
             if grad.shape != value.shape:
@@ -247,11 +250,10 @@ class Optimizer:
                     f"{what} must be as the value is, {value.dtype} and {value.layout}, got {grad.dtype} and "
                     f"{grad.layout}; convert it, or the model"
                 )
-            if grad.device != value.device:
-                raise DtypeError(
-                    f"{what} must be on the device of the value, {value.device}, got {grad.device}; move the model "
-                    "before the forward"
-                )
+            raise DtypeError(
+                f"{what} must be on the device of the value, {value.device}, got {grad.device}; move the model "
+                "before the forward"
+            )
 
     def _described(self, parameter: Parameter) -> str:
         """How an error names a parameter."""
@@ -373,6 +375,17 @@ class _Fitted:
                     return False
                 self.held[name] = column
         return True
+
+
+def _alike(value: Tensor, grad: Any) -> bool:
+    """Whether a gradient is as its value is."""
+    return (
+        isinstance(grad, Tensor)
+        and grad.shape == value.shape
+        and grad.dtype is value.dtype
+        and grad.layout is value.layout
+        and grad.device == value.device
+    )
 
 
 def _parts(owner: str, state: Any) -> tuple[list[Mapping[str, Any]], Mapping[Any, Any]]:

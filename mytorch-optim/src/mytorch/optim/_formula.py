@@ -36,7 +36,8 @@ def begun(
     entries: what is kept by name, with the number that all its elements have before the first step.
     Complex tensors come as real ones with an axis of two more.
     """
-    for p, g, state in zip(values, grads, states, strict=True):
+    counts = next_steps(states, values)
+    for t, p, g, state in zip(counts, values, grads, states, strict=True):
         kept = [_entry(state, name, p, start) for name, start in entries.items()]
         g = -g if group["maximize"] else g
         if group.get("weight_decay", 0) != 0:
@@ -45,7 +46,7 @@ def begun(
             else:
                 g = g + group["weight_decay"] * p
         tensors = (p, g, *kept)
-        yield next_step(state, p), *(map(torch.view_as_real, tensors) if p.is_complex() else tensors)
+        yield t, *(map(torch.view_as_real, tensors) if p.is_complex() else tensors)
 
 
 def _entry(state: dict[str, Any], name: str, p: Tensor, start: Number) -> Tensor:
@@ -57,13 +58,15 @@ def _entry(state: dict[str, Any], name: str, p: Tensor, start: Number) -> Tensor
     return held
 
 
-def next_step(state: dict[str, Any], p: Tensor) -> Number:
-    """Count a step of this parameter, and return its number, from 1. It is kept as torch does, in float32."""
-    step = state.get("step", 0.0)
-    if not isinstance(step, Tensor):  # the first, or the state of an old torch
-        step = state["step"] = kept_number(step, p)
-    step += 1
-    return number(step)
+def next_steps(states: list[dict[str, Any]], values: list[Tensor]) -> list[Number]:
+    """Count a step of each parameter, and return their numbers, from 1. They are kept as torch does, in float32."""
+    for p, state in zip(values, states, strict=True):
+        step = state.get("step", 0.0)
+        if not isinstance(step, Tensor):  # before the first, or in the state of an old torch
+            state["step"] = kept_number(step, p)
+    counts = [state["step"] for state in states]
+    torch._foreach_add_(counts, 1)
+    return [number(count) for count in counts]
 
 
 def kept_number(value: Number, p: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, persistent
-from mytorch.optim._formula import Number, lerp_, next_step, rate, smaller
+from mytorch.optim._formula import Number, lerp_, next_steps, rate, smaller
 from mytorch.optim.checks import (
     require_at_least_0,
     require_flags,
@@ -81,8 +81,8 @@ class Adafactor(Optimizer):
         self, values: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]
     ) -> None:
         lr, (eps1, eps2) = rate(group), group["eps"]
-        for p, g, state in zip(values, grads, states, strict=True):
-            t = next_step(state, p)
+        counts = next_steps(states, values)
+        for t, p, g, state in zip(counts, values, grads, states, strict=True):
             g = -g if group["maximize"] else g
             floor = torch.finfo(p.dtype).eps if eps1 is None else eps1
             alpha = _rms(p).clamp(min=eps2) * smaller(lr, t**-0.5)
