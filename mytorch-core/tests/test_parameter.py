@@ -140,6 +140,24 @@ def test_a_gradient_follows_a_value_that_was_moved() -> None:
         assert net.weight.grad.dtype is torch.float64
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_a_gradient_in_the_dtype_that_the_value_had_before_takes_that_of_now(dtype: torch.dtype) -> None:
+    parameter = Parameter(torch.zeros(3))
+    parameter.value = parameter.value.to(dtype)
+    parameter.accumulate(torch.tensor([1.5, -2.0, 0.25]))
+    assert parameter.grad is not None
+    assert parameter.grad.dtype is dtype
+    parameter.accumulate(torch.tensor([0.5, 1.0, -0.25]))
+    torch.testing.assert_close(parameter.grad, torch.tensor([2.0, -1.0, 0.0], dtype=dtype))
+
+
+def test_a_gradient_of_the_shape_that_the_value_had_before_is_refused() -> None:
+    parameter = Parameter(torch.zeros(3))
+    parameter.value = torch.zeros(1)
+    with pytest.raises(ShapeError, match=r"Parameter: gradient must have the shape of the value, \(1,\), got \(3,\)"):
+        parameter.accumulate(torch.randn(3))
+
+
 def test_a_complex_gradient_of_a_real_value_is_refused() -> None:
     parameter = Parameter(torch.zeros(3))
     with pytest.raises(DtypeError, match=r"Parameter: gradient must be real, as the value is, got torch\.complex64"):

@@ -41,13 +41,13 @@ def test_the_package_trains_as_eager_steps_do(run, tmp_path):
     names = [tensor["name"] for tensor in layout["tensors"]]
     weights = run.net.state_dict()
     assert names == [*weights, *(f"{name}.momentum_buffer" for name in weights)]
-    setup = build(run.experiment)
+    setup = build(run.experiment).setup
     setup.net.load_state_dict(weights)
     carried, settings = start.run([]), torch.tensor([0.05], dtype=torch.float64)
     for _ in range(4):
         x, t = (batch[:3] for batch in next(iter(setup.batches)))
         *carried, loss = package.run([*carried, settings, x, t])
-        expected = step(setup.net.train(), setup.loss, setup.optimizer, x, t)
+        expected, _ = step(setup.net.train(), setup.loss, setup.optimizer, x, t)
         torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-7)
     assert len(carried) == 1
     for tensor in layout["tensors"][: len(weights)]:
@@ -63,7 +63,7 @@ def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
         export_step(run.path, tmp_path / "there.pt2")
     with pytest.raises(FileError, match=r"step.so: name must end in .pt2, got .so"):
         export_step(run.path, tmp_path / "step.so")
-    rows = build(run.experiment).batches.rows
+    rows = build(run.experiment).setup.batches.rows
     with pytest.raises(
         ExportError, match=rf"batch size must be at most the {rows} rows of the training data, got 5000"
     ):

@@ -53,6 +53,26 @@ class MakesFloat32(Scale):
         return (y.float() if x.dtype is torch.bfloat16 else y), saved
 
 
+class SumsInFloat32(Scale):
+    """The right twin of mixed precision: sums over rows in float32 at least, and accumulate converts."""
+
+    def backward(self, d_y, x):
+        wide = torch.promote_types(d_y.dtype, torch.float32)
+        self.gain.accumulate((d_y.to(wide) * x).reshape(-1, 3).sum(0))
+        self.bias.accumulate(d_y.to(wide).reshape(-1, 3).sum(0))
+        return self.gain.value * d_y
+
+
+class KeepsFloat32(SumsInFloat32):
+    """Puts the sum into the parameter by itself."""
+
+    def backward(self, d_y, x):
+        before, d_x = self.bias.grad, super().backward(d_y, x)
+        d_bias = d_y.to(torch.promote_types(d_y.dtype, torch.float32)).reshape(-1, 3).sum(0)
+        self.bias.grad = d_bias if before is None else before + d_bias
+        return d_x
+
+
 class HidesState(Scale):
     def __init__(self):
         super().__init__()
@@ -69,6 +89,12 @@ WRONG = [
     (IgnoresTrainable, Scale, "not_trainable", "gradient of gain must be None with trainable=False"),
     (LosesDtype, Scale, "float32", r"gradient of x must be \(4, 3\) torch.float32 .* got \(4, 3\) torch.float64"),
     (MakesFloat32, Scale, "bfloat16", "output must be torch.bfloat16 .* got torch.float32"),
+    (
+        KeepsFloat32,
+        SumsInFloat32,
+        "bfloat16",
+        "gradient of bias must be torch.bfloat16 where inputs and parameters are, got torch.float32",
+    ),
     (HidesState, Scale, "state_round_trip", "output must be the same after its state was loaded"),
 ]
 

@@ -29,7 +29,7 @@ class Parameter:
     The value shares memory with the tensor it is made from.
     """
 
-    __slots__ = ("__weakref__", "_dtype", "_shape", "grad", "trainable", "value")
+    __slots__ = ("__weakref__", "grad", "trainable", "value")
 
     def __init__(self, value: Tensor, trainable: bool = True) -> None:
         self.value = _owned(value, "Parameter")
@@ -38,8 +38,6 @@ class Parameter:
                 f"Parameter: value must be floating point to be trained, got {value.dtype}; convert with .float(), or "
                 "keep it in a Buffer"
             )
-        # Both as last seen, since to ask a tensor takes a tenth of a small operation.
-        self._shape, self._dtype = self.value.shape, self.value.dtype
         self.grad: Tensor | None = None
         self.trainable = trainable
 
@@ -54,10 +52,10 @@ class Parameter:
         """
         if not self.trainable:
             return
-        if not isinstance(d_value, Tensor) or d_value.shape != self._shape:
+        if not isinstance(d_value, Tensor) or d_value.shape != self.value.shape:
             self.require_shape(d_value)
         if self.grad is None:
-            self.grad = d_value if d_value.dtype is self._dtype else self._converted(d_value)
+            self.grad = d_value if d_value.dtype is self.value.dtype else self._converted(d_value)
         else:
             try:
                 self.grad.add_(d_value)
@@ -75,19 +73,17 @@ class Parameter:
         """Raise ArgumentError unless a gradient is a tensor, ShapeError unless it has the shape of the value now."""
         if not isinstance(d_value, Tensor):
             raise ArgumentError(f"Parameter: gradient must be a tensor, got {kind_of(d_value)}")
-        self._shape, self._dtype = self.value.shape, self.value.dtype
-        if d_value.shape != self._shape:
+        if d_value.shape != self.value.shape:
             raise ShapeError(
-                f"Parameter: gradient must have the shape of the value, {tuple(self._shape)}, "
+                f"Parameter: gradient must have the shape of the value, {tuple(self.value.shape)}, "
                 f"got {tuple(d_value.shape)}"
             )
 
     def _converted(self, d_value: Tensor) -> Tensor:
         """A gradient in the dtype that the value has now."""
-        self._dtype = self.value.dtype
-        if d_value.is_complex() and not self._dtype.is_complex:
+        if d_value.is_complex() and not self.value.is_complex():
             raise DtypeError(f"Parameter: gradient must be real, as the value is, got {d_value.dtype}")
-        return d_value.to(self._dtype)
+        return d_value.to(self.value.dtype)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
