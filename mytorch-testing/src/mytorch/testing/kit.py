@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mytorch.core import ArgumentError
+from mytorch.core import ArgumentError, random_state
 from mytorch.plugins import UnknownNameError, nearest
 from mytorch.testing.errors import TRIED, CheckError, Skip
 from mytorch.testing.report import Report
@@ -69,7 +69,7 @@ class Kit:
         """
         chosen, opt_out = self._choose(checks), dict(opt_out or {})
         self.require_known("check", opt_out, [check.__name__ for check in self.checks])
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.no_grad():
+        with random_state(), torch.inference_mode(False), torch.no_grad():
             report = Report(part(), self.minimum if checks is None else 0, self.wanted)
             for mode, case in cases.items():
                 for check in chosen:

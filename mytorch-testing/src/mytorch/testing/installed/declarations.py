@@ -17,6 +17,7 @@ from mytorch.core import (
     Parameter,
     Schedule,
     ShapeError,
+    random_state,
     require_last_axis,
     require_upstream,
 )
@@ -219,7 +220,7 @@ def _accepted(part: Part, factory: Callable[[], Module], tried: Sequence[Sequenc
 
 
 def _failure(factory: Callable[[], Module], inputs: Sequence[Any]) -> str | None:
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with random_state(), torch.no_grad():
         try:
             factory().to(torch.float64).forward(*drawn(tuple(inputs), 0))
         except Exception as error:
@@ -228,7 +229,7 @@ def _failure(factory: Callable[[], Module], inputs: Sequence[Any]) -> str | None
 
 
 def _refuses_another_axis(factory: Callable[[], Module], inputs: Sequence[Any]) -> bool:
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with random_state(), torch.no_grad():
         try:
             factory().to(torch.float64).forward(*(value[None] for value in drawn(tuple(inputs), 0)))
         except ShapeError:

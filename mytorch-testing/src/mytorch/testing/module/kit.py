@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module
+from mytorch.core import ArgumentError, Module, random_state
 from mytorch.testing.errors import CheckError
 from mytorch.testing.expression import expression
 from mytorch.testing.inputs import doubled, drawn
@@ -109,7 +108,7 @@ def of_inputs(kit: Kit, inputs: tuple[Any, ...], reference: object) -> Kit:
 def _built(kit: Kit, case: Case) -> Module:
     """A module of the factory. Raises CheckError if there is none."""
     try:
-        with torch.random.fork_rng(devices=[]):
+        with random_state():
             module = case.factory()
     except Exception as error:
         got = f"{type(error).__name__}: {error}"

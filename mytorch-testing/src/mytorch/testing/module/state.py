@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from mytorch.core import Module, StateError
+from mytorch.core import Module, RandomState, StateError, random_state
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.module.trial import Case, Trial, require_equal
@@ -24,13 +24,10 @@ def state_decides(case: Case) -> None:
     second = Trial(case)
     if first.module.state_dict():
         second.module.load_state_dict(first.module.state_dict())
-    states = [generator.get_state() for generator in _generators(first.module)]
-    random = torch.get_rng_state()
+    random = random_state(first.module).state_dict()
     outputs = []
     for trial in (first, second):
-        torch.set_rng_state(random)
-        for generator, state in zip(_generators(trial.module), states, strict=True):
-            generator.set_state(state)
+        RandomState.from_state_dict(random, trial.module).restore()
         trial.module.zero_grad()
         output, saved = trial.forward_again(case.inputs)
         outputs.append((tensors(output, "output"), trial.answer(trial.upstream(output), saved)))
@@ -38,11 +35,6 @@ def state_decides(case: Case) -> None:
     for name, value in outputs[0][0].items():
         require_close(name, outputs[1][0].get(name), value, rule)
     require_equal(outputs[1][1], outputs[0][1], rule)
-
-
-def _generators(module: Module) -> list[torch.Generator]:
-    held = [value for inner in module.modules() for value in vars(inner).values()]
-    return [value for value in held if isinstance(value, torch.Generator)]
 
 
 def strict_loading(case: Case) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import Module, random_state
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip, tried
 from mytorch.testing.inputs import input_names
@@ -64,12 +64,8 @@ class Trial:
         for parameter in self.module.param():
             parameter.value = parameter.value + 0.1 * torch.randn_like(parameter.value)
         self.remember_buffers()
-        self._generators = [
-            (value, value.get_state())
-            for module in self.module.modules()
-            for value in vars(module).values()
-            if isinstance(value, torch.Generator)
-        ]
+        torch.manual_seed(case.seed + 1)
+        self._random = random_state(self.module)
 
     def remember_buffers(self) -> None:
         """From now on, `rewind` sets the buffers back to what they are now."""
@@ -77,11 +73,9 @@ class Trial:
 
     def rewind(self) -> None:
         """Set buffers and random streams back, so that the next forward does what the last one did."""
-        torch.manual_seed(self.case.seed + 1)
         for buffer, value in self._buffers:
             buffer.value = value.clone()
-        for generator, state in self._generators:
-            generator.set_state(state)
+        self._random.restore()
 
     def forward(self, inputs: tuple[Any, ...], options: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
         """The module's forward, from the same state every time."""
