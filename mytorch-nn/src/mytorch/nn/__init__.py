@@ -31,7 +31,6 @@ from mytorch.nn.activation import (
     Threshold,
 )
 from mytorch.nn.batch_norm import BatchNorm1d
-from mytorch.nn.bce_with_logits_loss import BCEWithLogitsLoss
 from mytorch.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -40,15 +39,33 @@ from mytorch.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from mytorch.nn.cross_entropy_loss import CrossEntropyLoss
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.flatten import Flatten
 from mytorch.nn.identity import Identity
 from mytorch.nn.initialize import initialize
 from mytorch.nn.linear import Linear
+from mytorch.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MarginRankingLoss,
+    MSELoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+)
 from mytorch.nn.module_dict import ModuleDict
 from mytorch.nn.module_list import ModuleList
-from mytorch.nn.mse_loss import MSELoss
 from mytorch.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -98,6 +115,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "CircularPad1d",
@@ -112,26 +130,37 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "GaussianNLLLoss",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
     "Mish",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
     "PReLU",
+    "PoissonNLLLoss",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -145,6 +174,8 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmax2d",
     "Softmin",
@@ -154,6 +185,7 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TripletMarginLoss",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -50,9 +50,10 @@ class Told:
 def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     """Declarations of an installed part, each with a word on how it is fed.
 
-    A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags"; what
-    the user says comes before that. Inputs are shapes such as (5, 3), or tensors. An argument of a schedule that is a
-    function is called with the optimizer: so are schedules built that another holds.
+    A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags", and a
+    loss of several predictions with "predictions", their number; what the user says comes before that. Inputs are
+    shapes such as (5, 3), or tensors. An argument of a schedule that is a function is called with the
+    optimizer: so are schedules built that another holds.
     Yields nothing for a layer without a forward of its own, such as a list of layers.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
     PluginError if it cannot be imported.
@@ -100,8 +101,12 @@ def _losses(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declarati
     generator = torch.Generator().manual_seed(told.seed)
     shares = torch.rand(rows, dtype=torch.float64, generator=generator).softmax(-1)
     targets = [(rows, rows), (rows, shares), (rows, torch.randint(3, (5,), generator=generator)), (rows, rows, rows)]
+    predictions = getattr(value, "conformance", {}).get("predictions", 1)
     for inputs in _accepted(part, factory, [told.inputs] if told.inputs else targets):
-        yield _words(inputs, set(told.tags)), declare_loss(factory, *inputs, seed=told.seed, tags=told.tags)
+        yield (
+            _words(inputs, set(told.tags)),
+            declare_loss(factory, *inputs, predictions=predictions, seed=told.seed, tags=told.tags),
+        )
 
 
 def _optimizers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:

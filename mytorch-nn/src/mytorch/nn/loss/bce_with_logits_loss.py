@@ -8,13 +8,13 @@ from torch.nn import functional as F
 from mytorch.core import (
     Buffer,
     Loss,
-    ShapeError,
     require_d_value,
     require_floating,
     require_same_shape,
     require_saved,
 )
-from mytorch.nn.loss import per_element, require_reduction
+from mytorch.nn.loss._elementwise import fitting_weight
+from mytorch.nn.loss._reduction import per_element, require_reduction
 
 
 class BCEWithLogitsLoss(Loss):
@@ -47,7 +47,7 @@ class BCEWithLogitsLoss(Loss):
         require_same_shape(self, prediction, target)
         require_floating(self, prediction, "prediction")
         require_floating(self, target, "target")
-        weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)
+        weight, pos_weight = self._weights(prediction)
         value = F.binary_cross_entropy_with_logits(
             prediction, target, weight, reduction=self.reduction, pos_weight=pos_weight
         )
@@ -58,7 +58,7 @@ class BCEWithLogitsLoss(Loss):
         prediction, target = saved
         require_d_value(self, d_value, prediction.shape if self.reduction == "none" else ())
         scale = per_element(self.reduction, d_value, prediction.numel())
-        weight, pos_weight = self._weight("weight", prediction), self._weight("pos_weight", prediction)
+        weight, pos_weight = self._weights(prediction)
         if pos_weight is None:  # then both terms together are p - t
             d_prediction = prediction.sigmoid().sub_(target)
         else:
@@ -71,17 +71,8 @@ class BCEWithLogitsLoss(Loss):
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.numel()  # neither weight nor pos_weight is in the divisor, as in torch
 
-    def _weight(self, name: str, prediction: Tensor) -> Tensor | None:
-        held: Buffer | None = getattr(self, name)
-        if held is None:
-            return None
-        shape = held.value.shape
-        padded = (*(1,) * (prediction.dim() - len(shape)), *shape)
-        if len(padded) != prediction.dim() or any(
-            own not in (1, size) for own, size in zip(padded, prediction.shape, strict=True)
-        ):
-            raise ShapeError(
-                f"BCEWithLogitsLoss: {name} must broadcast to the prediction, {tuple(prediction.shape)}, "
-                f"got {tuple(shape)}"
-            )
-        return held.value
+    def _weights(self, prediction: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        return (
+            fitting_weight(self, "weight", self.weight, prediction),
+            fitting_weight(self, "pos_weight", self.pos_weight, prediction),
+        )

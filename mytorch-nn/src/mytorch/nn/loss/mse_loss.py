@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import DtypeError, Loss, require_d_value, require_floating, require_same_shape, require_saved
-from mytorch.nn.loss import per_element, reduce, require_reduction, scaled
+from mytorch.nn.loss._reduction import per_element, reduce, require_reduction, scaled
 
 
 class MSELoss(Loss):

@@ -21,7 +21,15 @@ from mytorch.core import (
     require_same_shape,
     require_saved,
 )
-from mytorch.nn.loss import per_element, require_reduction
+from mytorch.nn.loss._classes import (
+    along,
+    class_axis,
+    require_class_weights,
+    require_weight_fits,
+    unknown_class,
+    without,
+)
+from mytorch.nn.loss._reduction import per_element, require_reduction
 
 
 class CrossEntropyLoss(Loss):
@@ -59,7 +67,7 @@ class CrossEntropyLoss(Loss):
         if type(ignore_index) is not int:
             raise ArgumentError(f"CrossEntropyLoss: ignore_index must be a whole number, got {ignore_index!r}")
         if weight is not None:
-            _require_weights(weight)
+            require_class_weights(self, weight)
         self.weight = None if weight is None else Buffer(weight)
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
 
@@ -75,14 +83,14 @@ class CrossEntropyLoss(Loss):
                 label_smoothing=self.label_smoothing,
             )
         except IndexError as error:  # the kernel looks at every class anyway
-            raise self._unknown_class(prediction, target) from error
+            raise unknown_class(self, prediction, target) from error
         return value, (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
         require_saved(self, saved, Tensor, Tensor)
         prediction, target = saved
-        axis = _axis(prediction)
-        rows = _without(prediction.shape, axis)
+        axis = class_axis(prediction)
+        rows = without(prediction.shape, axis)
         require_d_value(self, d_value, rows if self.reduction == "none" else ())
         if isinstance(d_value, Tensor) and d_value.dim():
             d_value = d_value.unsqueeze(axis)
@@ -92,7 +100,7 @@ class CrossEntropyLoss(Loss):
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
         if target.is_floating_point():
-            return _without(prediction.shape, _axis(prediction)).numel()
+            return without(prediction.shape, class_axis(prediction)).numel()
         counted = target != self.ignore_index
         return counted.count_nonzero() if self.weight is None else self._weights(target, counted).sum()
 
@@ -105,7 +113,7 @@ class CrossEntropyLoss(Loss):
         classes, s = prediction.shape[axis], self.label_smoothing
         q = target * (1 - s) + s / classes if s else target
         if self.weight is not None:
-            q = q * _along(self.weight.value, prediction, axis)
+            q = q * along(self.weight.value, prediction, axis)
         scale = per_element(self.reduction, d_value, prediction.numel() // max(classes, 1))
         return prediction.softmax(axis).mul_(q.sum(axis, keepdim=True)).sub_(q).mul_(scale)
 
@@ -127,18 +135,10 @@ class CrossEntropyLoss(Loss):
             every = prediction.new_ones(classes) if weight is None else weight
             hit = hit * (1 - s)
             d_prediction.mul_(scale * (hit + every.sum() * (s / classes)))
-            d_prediction.sub_(scale * (_along(every, prediction, axis) * (s / classes)))
+            d_prediction.sub_(scale * (along(every, prediction, axis) * (s / classes)))
         else:
             d_prediction.mul_(scale * hit)
         return d_prediction.scatter_add_(axis, index, -(scale * hit).to(prediction.dtype))
-
-    def _unknown_class(self, prediction: Tensor, target: Tensor) -> ArgumentError:
-        count = prediction.shape[_axis(prediction)]
-        unknown = target[(target != self.ignore_index) & ((target < 0) | (target >= count))]
-        return ArgumentError(
-            f"CrossEntropyLoss: target must be a class between 0 and {count - 1}, as the prediction of "
-            f"{tuple(prediction.shape)} has, or ignore_index, {self.ignore_index}, got {int(unknown[0])}"
-        )
 
     def _check(self, prediction: Tensor, target: Tensor) -> None:
         require_input(self, prediction, "prediction")
@@ -146,22 +146,13 @@ class CrossEntropyLoss(Loss):
         require_floating(self, prediction, "prediction")
         if prediction.dim() == 0:
             raise ShapeError("CrossEntropyLoss: prediction must have an axis of classes, got a tensor without axes")
-        axis = _axis(prediction)
+        axis = class_axis(prediction)
         if not prediction.shape[axis]:
             raise ShapeError(
                 f"CrossEntropyLoss: prediction must have at least one class, got {tuple(prediction.shape)}"
             )
-        if self.weight is not None and self.weight.value.shape != prediction.shape[axis : axis + 1]:
-            raise ShapeError(
-                f"CrossEntropyLoss: weight must have one number for each of {prediction.shape[axis]} classes, "
-                f"got {tuple(self.weight.value.shape)}"
-            )
-        if self.weight is not None and self.weight.value.dtype is not prediction.dtype:
-            raise DtypeError(
-                f"CrossEntropyLoss: weight must have the dtype of the prediction, {prediction.dtype}, "
-                f"got {self.weight.value.dtype}; convert with loss.to({prediction.dtype})"
-            )
-        rows = _without(prediction.shape, axis)
+        require_weight_fits(self, self.weight, prediction, axis)
+        rows = without(prediction.shape, axis)
         if target.is_floating_point():
             if target.shape == rows:
                 raise DtypeError(
@@ -179,25 +170,3 @@ class CrossEntropyLoss(Loss):
                 f"CrossEntropyLoss: target must have the shape {tuple(rows)}, a class index for each prediction of "
                 f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
             )
-
-
-def _require_weights(weight: Tensor) -> None:
-    """Raise an error unless the weights of the classes are floating point and at least 0."""
-    require_input("CrossEntropyLoss", weight, "weight")
-    require_floating("CrossEntropyLoss", weight, "weight")
-    if not weight.is_meta and not (weight >= 0).all():  # which NaN is not
-        raise ArgumentError(f"CrossEntropyLoss: weight must be at least 0 for each class, got {weight.tolist()}")
-
-
-def _axis(prediction: Tensor) -> int:
-    """The axis of the classes."""
-    return 1 if prediction.dim() > 1 else 0
-
-
-def _without(shape: torch.Size, axis: int) -> torch.Size:
-    return shape[:axis] + shape[axis + 1 :]
-
-
-def _along(weight: Tensor, prediction: Tensor, axis: int) -> Tensor:
-    """A number for each class, ready to be multiplied with a prediction."""
-    return weight.reshape([-1 if at == axis else 1 for at in range(prediction.dim())])

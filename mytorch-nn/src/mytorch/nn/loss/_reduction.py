@@ -1,0 +1,80 @@
+"""What the losses share: reductions, and the gradient that reaches them."""
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling
+
+from mytorch.core import ArgumentError, DtypeError, Loss, require_choice, require_d_value, require_input
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def require_reduction(owner: object, reduction: str) -> None:
+    """Raise ArgumentError unless `reduction` is mean, sum or none."""
+    require_choice(owner, "reduction", reduction, REDUCTIONS)
+
+
+def reduce(reduction: str, values: Tensor) -> Tensor:
+    """The mean or the sum of a loss's elements, or the elements themselves."""
+    if reduction == "mean":
+        return values.mean()
+    return values if reduction == "none" else values.sum()
+
+
+def per_element(reduction: str, d_value: float | Tensor, count: int) -> float | Tensor:
+    """The upstream gradient of each of the `count` numbers that the reduction made one."""
+    return d_value * (1 / count) if reduction == "mean" and count else d_value
+
+
+def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
+    """values * factor; of a number, torch makes a tensor at each product, at the same cost: that one is kept."""
+    if type(factor) is not float or is_compiling():
+        return values * factor
+    return values * _as_tensor(factor, values.dtype)
+
+
+def upstream(loss: Loss, d_value: float | Tensor, shape: torch.Size, dtype: torch.dtype) -> float | Tensor:
+    """The upstream gradient of each of the numbers, of `shape`, that a loss has reduced; a wrong one is refused."""
+    if type(d_value) is not float:
+        require_d_value(loss, d_value, shape if loss.reduction == "none" else ())
+        d_value = torch.as_tensor(d_value, dtype=dtype)
+    return per_element(loss.reduction, d_value, shape.numel())
+
+
+def real(owner: object, target: Tensor, dtype: torch.dtype) -> Tensor:
+    """The target as numbers of the prediction's dtype. Raises DtypeError for truth values and complex numbers."""
+    if target.dtype is torch.bool or target.is_complex():
+        raise DtypeError(
+            f"{type(owner).__name__}: target must hold real numbers, got {target.dtype}; convert with .float()"
+        )
+    return target.to(dtype)
+
+
+def visible(values: Tensor) -> bool:
+    """Whether a rule on the numbers is checked: on the CPU, where a look costs no wait, and not while compiling."""
+    return values.device.type == "cpu" and not is_compiling()
+
+
+def require_signs(owner: object, target: Tensor) -> None:
+    """Raise ArgumentError, on the CPU, unless every target is 1 or -1."""
+    require_input(owner, target, "target")
+    if visible(target) and (wrong := target[target.abs() != 1]).numel():
+        raise ArgumentError(
+            f"{type(owner).__name__}: target must be 1 or -1, got {wrong[0].item()}; of targets that are 0 or 1, "
+            "write 2 * target - 1"
+        )
+
+
+def require_values(owner: object, target: Tensor, low: float, name: str = "target") -> None:
+    """Raise ArgumentError, on the CPU, unless every number is at least `low`."""
+    if visible(target) and (wrong := target[~(target >= low)]).numel():  # which NaN is not
+        raise ArgumentError(f"{type(owner).__name__}: {name} must be at least {low:g}, got {wrong[0].item()}")
+
+
+@functools.lru_cache(maxsize=256)
+def _as_tensor(number: float, dtype: torch.dtype) -> Tensor:
+    """A 0-dim tensor on the CPU, which tensors on every device take for a number."""
+    with torch.inference_mode(False):
+        return torch.tensor(number, dtype=dtype, device="cpu")

@@ -1,0 +1,69 @@
+"""The cross entropy of probabilities of yes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import ArgumentError, Buffer, require_floating, require_saved
+from mytorch.nn.loss._elementwise import ElementwiseLoss, fitting_weight
+
+
+class BCELoss(ElementwiseLoss):
+    """Cross entropy of predicted probabilities with targets between 0 and 1. BCEWithLogitsLoss is more exact.
+
+    Forward:   value = average of -weight * (t * log(p) + (1 - t) * log(1 - p)), p = prediction, logarithms at least
+               -100; reduction: mean, or sum, or none
+    Backward:  d_prediction = d_value * weight * (p - t) / (p * (1 - p)) / count, the denominator p * (1 - p) at least
+               1e-12; for sum and none without the division by the count
+    Kernel:    aten.binary_cross_entropy_backward
+    Shapes:    prediction, target: any, the same;  weight: such as broadcasts to it;
+               value: (), for none that of the prediction
+    Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point;
+               on the CPU ArgumentError for a number that is not between 0 and 1
+
+    Example:
+        >>> BCELoss()(torch.tensor([0.5, 0.25]), torch.tensor([1.0, 0.0]))
+        tensor(0.4904)
+    """
+
+    outputs = "numbers"  # the prediction is the probability itself, and not a score
+    conformance: ClassVar[dict[str, Any]] = {
+        "inputs": [torch.linspace(0.1, 0.9, 15).reshape(5, 3), torch.linspace(1, 0, 15).reshape(5, 3)]
+    }
+
+    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else Buffer(weight)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        t = self._pair(prediction, target)
+        require_floating(self, target, "target")
+        weight = fitting_weight(self, "weight", self.weight, prediction)
+        try:  # the kernel looks at every number anyway
+            value = F.binary_cross_entropy(prediction, t, weight, reduction=self.reduction)
+        except RuntimeError as error:
+            for name, values in (("prediction", prediction), ("target", t)):
+                self._require_probabilities(name, values, error)
+            raise
+        return value, (prediction, t)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor)
+        prediction, target = saved
+        scale = torch.as_tensor(self._each(d_value, prediction), dtype=prediction.dtype, device=prediction.device)
+        weight = fitting_weight(self, "weight", self.weight, prediction)
+        d_prediction: Tensor = torch.ops.aten.binary_cross_entropy_backward(
+            scale.expand(prediction.shape), prediction, target, weight, 0
+        )
+        return d_prediction
+
+    def _require_probabilities(self, name: str, values: Tensor, error: RuntimeError) -> None:
+        wrong = values[~((values >= 0) & (values <= 1))]
+        if wrong.numel():
+            raise ArgumentError(
+                f"BCELoss: {name} must be between 0 and 1, got {wrong[0].item()}; of scores, use BCEWithLogitsLoss"
+            ) from error

@@ -1,0 +1,82 @@
+"""Losses of targets that are 1 or -1."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import require_range, require_saved
+from mytorch.nn.loss._elementwise import ElementwiseLoss
+from mytorch.nn.loss._reduction import reduce, require_signs, scaled
+
+SIGNS = torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0] * 3).reshape(5, 3)
+
+
+class SoftMarginLoss(ElementwiseLoss):
+    """The logistic loss of scores x whose sign should be that of the target t, 1 or -1.
+
+    Forward:   value = average of log(1 + exp(-t * x)) over every element, x = prediction; reduction: mean, or sum,
+               or none; finite for large scores too, where torch's is not
+    Backward:  d_prediction = -d_value * t / (1 + exp(t * x)) / count, for sum and none without the division
+    Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
+    Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
+               target real; on the CPU ArgumentError for a target that is not 1 or -1
+
+    Example:
+        >>> SoftMarginLoss()(torch.tensor([2.0, -1.0]), torch.tensor([1.0, -1.0]))
+        tensor(0.2201)
+    """
+
+    outputs = "scores"
+    conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), SIGNS]}
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        t = self._pair(prediction, target)
+        require_signs(self, t)
+        agreement = t * prediction
+        return reduce(self.reduction, -F.logsigmoid(agreement)), (agreement, t)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor)
+        agreement, t = saved
+        return scaled((-agreement).sigmoid_().mul_(t), -self._each(d_value, t))
+
+
+class HingeEmbeddingLoss(ElementwiseLoss):
+    """Distances x that should be small where the target t is 1, and at least the margin where it is -1.
+
+    Forward:   value = average of x where t is 1, max(0, margin - x) where it is -1, x = prediction;
+               reduction: mean, or sum, or none
+    Backward:  d_prediction = d_value / count where t is 1, -d_value / count where it is -1 and x <= margin, else 0;
+               for sum and none without the division
+    Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
+    Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
+               target real; ArgumentError unless the margin is a number, and on the CPU for a target that is
+               not 1 or -1
+
+    Example:
+        >>> HingeEmbeddingLoss()(torch.tensor([0.5, 0.25]), torch.tensor([1.0, -1.0]))
+        tensor(0.6250)
+    """
+
+    outputs = "numbers"
+    conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), SIGNS]}
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        require_range(self, "margin", margin)
+        self.margin = margin
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        t = self._pair(prediction, target)
+        require_signs(self, t)
+        short = self.margin - prediction
+        values = prediction.where(t == 1, short.clamp(min=0))
+        return reduce(self.reduction, values), t.where((t == 1) | (short >= 0), 0)
+
+    def backward(self, d_value: float | Tensor, slope: Tensor) -> Tensor:
+        require_saved(self, slope, Tensor)
+        return scaled(slope, self._each(d_value, slope))

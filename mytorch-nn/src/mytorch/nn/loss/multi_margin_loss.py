@@ -1,0 +1,95 @@
+"""The hinge loss of several classes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    Buffer,
+    Loss,
+    ShapeError,
+    require_dimensions,
+    require_floating,
+    require_input,
+    require_range,
+    require_saved,
+)
+from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
+from mytorch.nn.loss._reduction import reduce, require_reduction, scaled, upstream, visible
+
+
+class MultiMarginLoss(Loss):
+    """Scores x of which the target's class should have the largest by a margin.
+
+    Forward:   z[i] = margin - x[target] + x[i] for the other classes i, x = prediction;
+               value = average over the rows of weight[target] * (sum of max(0, z[i])^p) / classes;
+               reduction: mean, or sum, or none
+    Backward:  d_prediction[i] = d_value * weight[target] * p * max(0, z[i])^(p - 1) where z[i] > 0, / classes / rows,
+               and minus the sum of these at the target's class; for sum and none without the division by the rows
+    Shapes:    prediction: (batch, classes) or (classes,);  target: int64, (batch,) or ();  weight: (classes,);
+               value: (), for none that of the target
+    Raises:    ArgumentError unless p is 1 or 2, for weights below 0, and on the CPU for a class that the prediction
+               has not; ShapeError or DtypeError unless target and weight fit the prediction
+
+    Example:
+        >>> MultiMarginLoss()(torch.tensor([[2.0, 1.5, 0.0]]), torch.tensor([0]))
+        tensor(0.1667)
+    """
+
+    outputs = "scores"
+    conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), torch.tensor([0, 2, 1, 1, 0])]}
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, reduction: str = "mean") -> None:
+        require_reduction(self, reduction)
+        require_range(self, "margin", margin)
+        if p not in (1, 2) or isinstance(p, bool):
+            raise ArgumentError(f"MultiMarginLoss: p must be 1 or 2, got {p!r}")
+        if weight is not None:
+            require_class_weights(self, weight)
+        self.weight = None if weight is None else Buffer(weight)
+        self.p, self.margin, self.reduction = p, margin, reduction
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self._check(prediction, target)
+        index = target.unsqueeze(-1)
+        short = (prediction - prediction.gather(-1, index) + self.margin).clamp_(min=0).scatter_(-1, index, 0)
+        values = (short.square() if self.p == 2 else short).sum(-1) / prediction.shape[-1]
+        if self.weight is not None:
+            values = values * self.weight.value[target]
+        return reduce(self.reduction, values), (short, target)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor)
+        short, target = saved
+        scale = upstream(self, d_value, target.shape, short.dtype)
+        if isinstance(scale, Tensor) and scale.dim():
+            scale = scale.unsqueeze(-1)
+        slope = 2 * short if self.p == 2 else (short > 0).to(short.dtype)
+        if self.weight is not None:
+            slope = slope * self.weight.value[target].unsqueeze(-1)
+        slope = scaled(slope / short.shape[-1], scale)
+        return slope.scatter_(-1, target.unsqueeze(-1), -slope.sum(-1, keepdim=True))
+
+    def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
+        return target.numel()  # weights of classes are not in the divisor, as in torch
+
+    def _check(self, prediction: Tensor, target: Tensor) -> None:
+        require_dimensions(self, prediction, 1, 2, name="prediction")
+        require_floating(self, prediction, "prediction")
+        require_input(self, target, "target")
+        count = prediction.shape[-1]
+        if not count:
+            raise ShapeError(
+                f"MultiMarginLoss: prediction must have at least one class, got {tuple(prediction.shape)}"
+            )
+        require_weight_fits(self, self.weight, prediction, prediction.dim() - 1)
+        require_indices(self, prediction, target, prediction.shape[:-1])
+        if visible(target) and (unknown := target[(target < 0) | (target >= count)]).numel():
+            raise ArgumentError(
+                f"MultiMarginLoss: target must be a class between 0 and {count - 1}, as the prediction of "
+                f"{tuple(prediction.shape)} has, got {int(unknown[0])}"
+            )

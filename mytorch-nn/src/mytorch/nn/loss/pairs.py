@@ -1,0 +1,226 @@
+"""Losses that compare several predictions with each other."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    DtypeError,
+    Loss,
+    ShapeError,
+    require_dimensions,
+    require_floating,
+    require_input,
+    require_range,
+    require_saved,
+)
+from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scaled, upstream
+
+EPSILON = 9.999999960041972e-13  # torch's 1e-12, a float32; it keeps the cosine of vectors of length 0 finite
+
+
+class MarginRankingLoss(Loss):
+    """Scores of which the first should be larger by a margin where the target t is 1, and the second where it is -1.
+
+    Forward:   z = margin - t * (input1 - input2);  value = average of max(0, z); reduction: mean, or sum, or none
+    Backward:  d_input1 = -d_value * t / count where z >= 0, else 0;  d_input2 = -d_input1;
+               for sum and none without the division
+    Shapes:    input1, input2, target: any, the same;  value: (), for none the same
+    Raises:    ShapeError unless all have one shape; DtypeError unless the inputs are floating point and the target
+               real; ArgumentError unless the margin is a number, and on the CPU for a target that is not 1 or -1
+
+    Example:
+        >>> MarginRankingLoss()(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 3.0]), torch.tensor([1, 1]))
+        tensor(1.)
+    """
+
+    outputs = "scores"
+    conformance: ClassVar[dict[str, Any]] = {
+        "inputs": [(5,), (5,), torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0])],
+        "predictions": 2,
+    }
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        require_reduction(self, reduction)
+        require_range(self, "margin", margin)
+        self.margin, self.reduction = margin, reduction
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        _require_alike(self, input1=input1, input2=input2)
+        _require_targets(self, target, input1.shape)
+        t = real(self, target, input1.dtype)
+        require_signs(self, t)
+        short = self.margin - t * (input1 - input2)
+        return reduce(self.reduction, short.clamp(min=0)), t.where(short >= 0, 0)
+
+    def backward(self, d_value: float | Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        require_saved(self, slope, Tensor)
+        d_input2 = scaled(slope, upstream(self, d_value, slope.shape, slope.dtype))
+        return -d_input2, d_input2
+
+    def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
+        return target.numel()
+
+
+class CosineEmbeddingLoss(Loss):
+    """Vectors that should point one way where the target t is 1, and apart where it is -1.
+
+    Forward:   cos = (a . b) / n, n = sqrt(m1 * m2), m1 = a . a + 1e-12, m2 = b . b + 1e-12; a = input1, b = input2;
+               value = average over the rows of 1 - cos where t is 1, max(0, cos - margin) where it is -1;
+               reduction: mean, or sum, or none
+    Backward:  k = -d_value / rows where t is 1, d_value / rows where it is -1 and cos >= margin, else 0;
+               d_input1 = k * (b / n - cos * a / m1);  d_input2 = k * (a / n - cos * b / m2);
+               for sum and none without the division by the rows
+    Shapes:    input1, input2: (batch, dim) or (dim,);  target: (batch,) or ();  value: (), for none that of the target
+    Raises:    ShapeError unless the shapes fit; DtypeError unless the inputs are floating point and the target real;
+               ArgumentError unless the margin is a number, and on the CPU for a target that is not 1 or -1
+
+    Example:
+        >>> CosineEmbeddingLoss()(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+        tensor(0.4000)
+    """
+
+    outputs = "numbers"
+    conformance: ClassVar[dict[str, Any]] = {
+        "inputs": [(5, 3), (5, 3), torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0])],
+        "predictions": 2,
+    }
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        require_reduction(self, reduction)
+        require_range(self, "margin", margin)
+        self.margin, self.reduction = margin, reduction
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        require_dimensions(self, input1, 1, 2, name="input1")
+        _require_alike(self, input1=input1, input2=input2)
+        _require_targets(self, target, input1.shape[:-1])
+        t = real(self, target, input1.dtype)
+        require_signs(self, t)
+        m1, m2 = input1.square().sum(-1) + EPSILON, input2.square().sum(-1) + EPSILON
+        cos = (input1 * input2).sum(-1) / (m1 * m2).sqrt()
+        apart = cos - self.margin
+        values = (1 - cos).where(t == 1, apart.clamp(min=0))
+        return reduce(self.reduction, values), (input1, input2, (-t).where((t == 1) | (apart >= 0), 0), cos, m1, m2)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        require_saved(self, saved, *(Tensor,) * 6)
+        a, b, slope, cos, m1, m2 = saved
+        k = scaled(slope, upstream(self, d_value, slope.shape, slope.dtype))
+        across = (k / (m1 * m2).sqrt()).unsqueeze(-1)
+        along1, along2 = (k * cos / m1).unsqueeze(-1), (k * cos / m2).unsqueeze(-1)
+        return across * b - along1 * a, across * a - along2 * b
+
+    def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
+        return target.numel()
+
+
+class TripletMarginLoss(Loss):
+    """Vectors that should be nearer to their positive than to their negative example, by a margin.
+
+    Forward:   dist(u) = (sum of |u[i]|^p)^(1 / p);  near = dist(anchor - positive + eps),
+               far = dist(anchor - negative + eps), with swap the smaller of it and dist(positive - negative + eps);
+               value = average over the rows of max(0, margin + near - far); reduction: mean, or sum, or none
+    Backward:  k = d_value / rows where margin + near - far >= 0, else 0; for sum and none d_value;
+               d_u = sign(u) * (|u| / dist(u))^(p - 1) for each distance, 0 where dist(u) is 0;
+               d_anchor = k * (d_near - d_far);  d_positive = -k * d_near;  d_negative = k * d_far;
+               with swap, the part of far goes to the two vectors that are nearer, half to each pair if they are equal
+    Shapes:    anchor, positive, negative: (batch, dim) or (dim,);  value: (), for none (batch,) or ()
+    Raises:    ArgumentError unless margin is above 0 and p a number of at least 1;
+               ShapeError unless all have one shape; DtypeError unless they are floating point, all of one dtype
+    Source:    Balntas et al. 2016, "Learning local feature descriptors with triplets and shallow convolutional neural
+               networks"
+
+    Example:
+        >>> TripletMarginLoss()(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([[5.0, 0.0]]))
+        tensor(1.0000)
+    """
+
+    outputs = "numbers"
+    conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), (5, 3), (5, 3)], "predictions": 3}
+
+    def __init__(
+        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
+    ) -> None:
+        require_reduction(self, reduction)
+        require_range(self, "margin", margin, 0)
+        if not margin:
+            raise ArgumentError(f"TripletMarginLoss: margin must be above 0, got {margin}")
+        require_range(self, "p", p, 1, 1e6)
+        require_range(self, "eps", eps)
+        self.margin, self.p, self.eps, self.swap, self.reduction = margin, p, eps, swap, reduction
+
+    def forward(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        require_dimensions(self, anchor, 1, 2, name="anchor")
+        _require_alike(self, anchor=anchor, positive=positive, negative=negative)
+        near, far, other = self._distances(anchor, positive, negative)
+        short = self.margin + near - far.minimum(other)
+        return reduce(self.reduction, short.clamp(min=0)), (anchor, positive, negative)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        require_saved(self, saved, Tensor, Tensor, Tensor)
+        anchor, positive, negative = saved
+        near, far, other = self._distances(*saved)
+        active = self.margin + near - far.minimum(other) >= 0
+        k = scaled(active.to(near.dtype), upstream(self, d_value, near.shape, near.dtype))
+        d_near = self._slope(anchor - positive, near, k)
+        if not self.swap:
+            d_far = self._slope(anchor - negative, far, k)
+            return d_near - d_far, -d_near, d_far
+        share = (far < other).to(k.dtype) + (far == other) / 2
+        d_far = self._slope(anchor - negative, far, k * share)
+        d_other = self._slope(positive - negative, other, k * (1 - share))
+        return d_near - d_far, -d_near - d_other, d_far + d_other
+
+    def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
+        shape: torch.Size = prediction[0].shape
+        return shape[:-1].numel()
+
+    def _distances(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """From the anchor to both examples, and between these; without swap, the second again."""
+        near, far = self._length(anchor - positive), self._length(anchor - negative)
+        return near, far, self._length(positive - negative) if self.swap else far
+
+    def _length(self, u: Tensor) -> Tensor:
+        length: Tensor = torch.linalg.vector_norm(u + self.eps, self.p, dim=-1)
+        return length
+
+    def _slope(self, u: Tensor, length: Tensor, k: Tensor) -> Tensor:
+        """k times the derivative of a length with respect to its vector."""
+        u, positive_length = u + self.eps, length.where(length != 0, torch.inf).unsqueeze(-1)
+        if self.p == 2:
+            return k.unsqueeze(-1) * u / positive_length
+        return k.unsqueeze(-1) * u.sign() * (u.abs() / positive_length).pow(self.p - 1)
+
+
+def _require_alike(owner: Loss, **inputs: Tensor) -> None:
+    """Raise an error unless all are floating point, of one shape and one dtype: broadcasting would hide a mistake."""
+    (first_name, first), *others = inputs.items()
+    require_floating(owner, first, first_name)
+    for name, value in others:
+        require_floating(owner, value, name)
+        if value.shape != first.shape:
+            raise ShapeError(
+                f"{type(owner).__name__}: {name} must have the shape of {first_name}, {tuple(first.shape)}, "
+                f"got {tuple(value.shape)}"
+            )
+        if value.dtype is not first.dtype:
+            raise DtypeError(
+                f"{type(owner).__name__}: {name} must have the dtype of {first_name}, {first.dtype}, got {value.dtype}"
+            )
+
+
+def _require_targets(owner: Loss, target: Tensor, shape: torch.Size) -> None:
+    """Raise ShapeError unless there is a target for each row."""
+    require_input(owner, target, "target")
+    if target.shape != shape:
+        raise ShapeError(
+            f"{type(owner).__name__}: target must have the shape {tuple(shape)}, one number a row, "
+            f"got {tuple(target.shape)}"
+        )
