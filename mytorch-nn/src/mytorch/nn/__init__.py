@@ -30,7 +30,6 @@ from mytorch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from mytorch.nn.batch_norm import BatchNorm1d
 from mytorch.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -39,7 +38,7 @@ from mytorch.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from mytorch.nn.dropout import Dropout
+from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from mytorch.nn.flatten import Flatten
 from mytorch.nn.identity import Identity
 from mytorch.nn.initialize import initialize
@@ -66,6 +65,18 @@ from mytorch.nn.loss import (
 )
 from mytorch.nn.module_dict import ModuleDict
 from mytorch.nn.module_list import ModuleList
+from mytorch.nn.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from mytorch.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -112,12 +123,15 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -133,8 +147,13 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
     "Flatten",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -142,10 +161,15 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -161,6 +185,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "PoissonNLLLoss",
+    "RMSNorm",
     "RReLU",
     "ReLU",
     "ReLU6",

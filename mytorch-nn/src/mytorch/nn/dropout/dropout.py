@@ -1,24 +1,19 @@
 """Random zeros against overfitting."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
-from mytorch.core import (
-    ArgumentError,
-    Module,
-    require_floating,
-    require_input,
-    require_range,
-    require_saved,
-    require_upstream,
-)
+from mytorch.core import require_floating, require_input, require_saved, require_upstream
+from mytorch.nn.dropout._noise import Random
 
 Saved = tuple[torch.Size, Tensor | None]
 _MASK = Tensor | None
 _native_dropout_backward = torch.ops.aten.native_dropout_backward.default
 
 
-class Dropout(Module):
+class Dropout(Random):
     """Set each number to zero with probability p, in training mode; in evaluation mode do nothing.
 
     Forward:   y = keep * x / (1 - p), where keep is 1 with probability 1 - p, else 0
@@ -33,12 +28,6 @@ class Dropout(Module):
         >>> Dropout(0.5).eval()(torch.tensor([1.0, 2.0]))
         tensor([1., 2.])
     """
-
-    def __init__(self, p: float = 0.5, *, generator: torch.Generator | None = None) -> None:
-        require_range(self, "p", p, 0, 1)
-        if not isinstance(generator, torch.Generator | None):
-            raise ArgumentError(f"Dropout: generator must be a torch.Generator or None, got {generator!r}")
-        self.p, self.generator = p, generator
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
         require_input(self, x)

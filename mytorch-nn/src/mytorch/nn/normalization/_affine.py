@@ -1,0 +1,103 @@
+"""What normalisations share: a learned scale and shift, and the sizes of the axes that are normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import init
+
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    Parameter,
+    ShapeError,
+    require_dtype,
+    require_floating,
+    require_floating_dtype,
+    require_input,
+)
+
+
+class Affine(Module):
+    """A layer with a learned scale and shift, either of which may be left out."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _set_affine(
+        self,
+        shape: tuple[int, ...],
+        scale: bool,
+        shift: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        require_floating_dtype(self, dtype)
+        self.weight = Parameter(torch.ones(shape, device=device, dtype=dtype)) if scale else None
+        self.bias = Parameter(torch.zeros(shape, device=device, dtype=dtype)) if shift else None
+
+    def reset_parameters(self) -> None:
+        """Set scale and shift to 1 and 0."""
+        for parameter, fill in ((self.weight, 1), (self.bias, 0)):
+            if parameter is not None:
+                init.constant_(parameter.value, fill)
+
+    def _scale_and_shift(self) -> tuple[Tensor | None, Tensor | None]:
+        return (
+            None if self.weight is None else self.weight.value,
+            None if self.bias is None else self.bias.value,
+        )
+
+    def _wanted(self) -> list[bool]:
+        """Of which a backward kernel is to compute the gradient: x, scale, shift."""
+        return [self.input_grad, self.weight is not None, self.bias is not None]
+
+    def _accumulate(self, d_weight: Tensor | None, d_bias: Tensor | None) -> None:
+        if self.weight is not None and d_weight is not None:
+            self.weight.accumulate(d_weight)
+        if self.bias is not None and d_bias is not None:
+            self.bias.accumulate(d_bias)
+
+    def _backward_of_nothing(self, d_y: Tensor) -> Tensor | None:
+        """For an empty batch, which not every kernel survives."""
+        for parameter in (self.weight, self.bias):
+            if parameter is not None:
+                parameter.accumulate(torch.zeros_like(parameter.value))
+        return d_y if self.input_grad else None
+
+    def _require_dtype(self, x: Tensor) -> None:
+        if self.weight is None:
+            require_floating(self, x)
+        else:
+            require_dtype(self, x, self.weight.value.dtype)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+class OfLastAxes(Affine):
+    """A normalisation over the last axes of x, whose sizes are `normalized_shape`."""
+
+    normalized_shape: tuple[int, ...]
+
+    def _set_shape(self, normalized_shape: Any) -> None:
+        """Keep the sizes. Raises ArgumentError unless they are one whole number above 0, or several."""
+        given = (normalized_shape,) if type(normalized_shape) is int else normalized_shape
+        if not (isinstance(given, Sequence) and given and all(type(size) is int and size > 0 for size in given)):
+            raise ArgumentError(
+                f"{self._name}: normalized_shape must be a whole number of at least 1, or several, "
+                f"got {normalized_shape!r}"
+            )
+        self.normalized_shape = tuple(given)
+
+    def _require_last_axes(self, x: Tensor) -> None:
+        require_input(self, x)
+        if x.shape[-len(self.normalized_shape) :] != self.normalized_shape:
+            raise ShapeError(
+                f"{self._name}: last axes of x must be {self.normalized_shape}, got a tensor of {tuple(x.shape)}"
+            )
+        self._require_dtype(x)

@@ -1,0 +1,93 @@
+"""What batch and instance normalisation share: a scale and shift for each channel, and running statistics."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import init
+
+from mytorch.core import (
+    Buffer,
+    ShapeError,
+    require_dtype,
+    require_floating,
+    require_input,
+    require_range,
+    require_whole,
+)
+from mytorch.nn._spatial import Spatial
+from mytorch.nn.normalization._affine import Affine
+
+aten = torch.ops.aten
+
+Known = tuple[Tensor, Tensor, Tensor]
+
+
+class OfChannels(Affine, Spatial):
+    """A normalisation of each channel, by statistics of x in training, and by running ones in evaluation."""
+
+    running_mean: Buffer | None
+    running_var: Buffer | None
+    num_batches_tracked: Buffer | None
+
+    def _set_channels(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        bias: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        require_whole(self, "num_features", num_features)
+        require_range(self, "eps", eps, 0)
+        if momentum is not None:
+            require_range(self, "momentum", momentum, 0, 1)
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self._set_affine((num_features,), affine, affine and bias, device, dtype)
+        self.running_mean = self.running_var = self.num_batches_tracked = None
+        if track_running_stats:
+            self.running_mean = Buffer(torch.zeros(num_features, device=device, dtype=dtype))
+            self.running_var = Buffer(torch.ones(num_features, device=device, dtype=dtype))
+            self.num_batches_tracked = Buffer(torch.zeros((), dtype=torch.int64, device=device))
+
+    def reset_parameters(self) -> None:
+        """Set scale and shift to 1 and 0, and forget the running statistics."""
+        super().reset_parameters()
+        for buffer, fill in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+            if buffer is not None:
+                init.constant_(buffer.value, fill)
+
+    def _require_channels(self, x: Tensor, axis: int, *axes: int) -> None:
+        """Raise ShapeError unless x has one of the numbers of axes, and the channels along the axis; DtypeError."""
+        require_input(self, x)
+        if x.dim() not in axes:
+            rule = " or ".join(map(str, axes))
+            raise ShapeError(f"{self._name}: x must have {rule} axes, got {x.dim()} in {tuple(x.shape)}")
+        if x.shape[axis] != self.num_features:
+            raise ShapeError(
+                f"{self._name}: x must have {self.num_features} channels, got {x.shape[axis]} in {tuple(x.shape)}"
+            )
+        held = self.weight or self.running_mean
+        if held is None:
+            require_floating(self, x)
+        else:
+            require_dtype(self, x, held.value.dtype)
+
+    def _by_running(self, x: Tensor) -> tuple[Tensor, Known]:
+        """y by the running statistics, and copies of them: training may change them before this forward's backward."""
+        mean, variance = (cast(Buffer, held).value.clone() for held in (self.running_mean, self.running_var))
+        y, _, _ = torch.native_batch_norm(x, *self._scale_and_shift(), mean, variance, False, 0.0, self.eps)
+        return y, (x, mean, variance)
+
+    def _gradients(self, d_y: Tensor, weight: Tensor | None, known: Known, of_batch: bool) -> Any:
+        """Of x, scale and shift; `known`: x with its mean and 1 / sqrt(variance + eps), or with the running ones."""
+        x, mean, spread = known
+        return aten.native_batch_norm_backward(
+            d_y, x, weight, mean, spread, mean, spread, of_batch, self.eps, self._wanted()
+        )

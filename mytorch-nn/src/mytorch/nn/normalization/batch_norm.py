@@ -1,0 +1,118 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Buffer, ShapeError, require_dtype, require_saved, require_upstream
+from mytorch.nn.normalization._statistics import OfChannels
+
+Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
+
+
+class _BatchNorm(OfChannels):
+    """Give each channel mean 0 and variance 1, then a learned scale and shift.
+
+    Forward:   n = (x - mean) * r with r = 1 / sqrt(variance + eps);  y = weight * n + bias
+               training, or without running statistics: mean and variance (divided by the count) of this batch;
+               evaluation: the running ones
+    Backward:  d_weight = sum(d_y * n);  d_bias = sum(d_y);  d_n = weight * d_y
+               batch statistics: d_x = r * (d_n - average(d_n) - n * average(d_n * n));  else d_x = r * d_n
+    Kernel:    aten.native_batch_norm_backward
+    Buffers:   running = (1 - momentum) * running + momentum * batch, the variance divided by count - 1;
+               momentum=None averages over every batch so far, which num_batches_tracked counts
+    Shapes:    x, y: (batch, num_features, ...) with one, two or three sizes by the class, and BatchNorm1d none too;
+               the others: (num_features,)
+    Raises:    ShapeError for another shape, for a single value per channel where the batch's statistics are used, or
+               if d_y has not the shape of y;  DtypeError if x or d_y has another dtype than weight;
+               ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
+               floating point
+    Source:    Ioffe and Szegedy 2015, "Batch normalization"
+
+    Example:
+        >>> BatchNorm1d(1)(torch.tensor([[1.0], [3.0]]))
+        tensor([[-1.0000],
+                [ 1.0000]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"num_features": 3},
+        "tags": ("mixes_batch", "fixed_dimensions"),
+    }
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        self._set_channels(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
+        axes = (2, 3) if self.dimensions == 1 else (self.dimensions + 2,)
+        self._require_channels(x, 1, *axes)
+        of_batch = self.training or self.running_mean is None
+        if of_batch and x.numel() == self.num_features:
+            raise ShapeError(
+                f"{self._name}: x must have more than one value per channel in training mode, "
+                f"got {tuple(x.shape)}; use a larger batch, drop_last for an epoch's last batch, or eval()"
+            )
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.value.add_(1)
+        if x.numel() == 0:
+            return torch.empty_like(x), x.shape
+        if not of_batch:
+            y, known = self._by_running(x)
+            return y, (*known, False)
+        weight, bias = self._scale_and_shift()
+        average, variance, momentum = self._track(x)
+        y, mean, r = torch.native_batch_norm(x, weight, bias, average, variance, True, momentum, self.eps)
+        return y, (x, mean, r, True)
+
+    def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
+        if isinstance(saved, torch.Size):
+            require_upstream(self, d_y, saved)
+            return self._backward_of_nothing(d_y)
+        require_saved(self, saved, Tensor, Tensor, Tensor, bool)
+        x, mean, spread, of_batch = saved
+        require_upstream(self, d_y, x.shape)  # the kernel reads beyond a shorter one
+        require_dtype(self, d_y, x.dtype, "d_y")
+        weight, _ = self._scale_and_shift()
+        d_x, d_weight, d_bias = self._gradients(d_y, weight, (x, mean, spread), of_batch)
+        self._accumulate(d_weight, d_bias)
+        return d_x if self.input_grad else None
+
+    def _track(self, x: Tensor) -> tuple[Tensor | None, Tensor | None, float]:
+        """What the kernel is to update: running mean and variance, by the batch's, with which momentum."""
+        nothing = None, None, 0.0
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return nothing
+        mean, variance = self.running_mean.value, self.running_var.value
+        if self.momentum is not None:
+            return mean, variance, self.momentum
+        count = cast(Buffer, self.num_batches_tracked).value
+        factor, batch = count.to(mean.dtype).reciprocal(), x.detach().transpose(0, 1).flatten(1)
+        mean.lerp_(batch.mean(1), factor)
+        variance.lerp_(batch.var(1), factor)
+        return nothing
+
+
+class BatchNorm1d(_BatchNorm):
+    dimensions = 1
+
+
+class BatchNorm2d(_BatchNorm):
+    dimensions = 2
+
+
+class BatchNorm3d(_BatchNorm):
+    dimensions = 3

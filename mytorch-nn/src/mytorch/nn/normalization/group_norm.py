@@ -1,0 +1,118 @@
+"""Normalisation of groups of channels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    ShapeError,
+    require_dtype,
+    require_input,
+    require_range,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+from mytorch.nn.normalization._affine import Affine
+
+aten = torch.ops.aten
+
+Saved = tuple[Tensor, Tensor, Tensor]
+
+
+class GroupNorm(Affine):
+    """Give each group of channels of each row mean 0 and variance 1, then each channel a learned scale and shift.
+
+    Forward:   n = (x - mean) * r with r = 1 / sqrt(variance + eps), both over the channels of a group and the axes
+               after them, the variance divided by the count;  y = weight * n + bias
+    Backward:  d_weight = sum(d_y * n) and d_bias = sum(d_y), over every axis but the channels;  d_n = weight * d_y
+               d_x = r * (d_n - average(d_n) - n * average(d_n * n)), over each group
+    Kernel:    aten.native_group_norm_backward
+    Shapes:    x, y: (batch, num_channels, ...);  weight, bias: (num_channels,)
+    Raises:    ShapeError for another shape, for a batch of one with a single value per group, or if d_y has not the
+               shape of y;  DtypeError if x or d_y has another dtype than weight;  ArgumentError unless num_groups
+               divides num_channels, for eps below 0, or a dtype that is not floating point
+    Source:    Wu and He 2018, "Group normalization"
+
+    Example:
+        >>> GroupNorm(1, 2)(torch.tensor([[1.0, 3.0]]))
+        tensor([[-1.0000,  1.0000]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"num_groups": 2, "num_channels": 4},
+        "inputs": [(2, 4, 3)],
+        "tags": ("fixed_dimensions",),
+    }
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        require_whole(self, "num_groups", num_groups, 1)
+        require_whole(self, "num_channels", num_channels, 1)
+        require_range(self, "eps", eps, 0)
+        if num_channels % num_groups:
+            raise ArgumentError(f"GroupNorm: num_groups must divide num_channels, {num_channels}, got {num_groups}")
+        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        self._set_affine((num_channels,), affine, affine and bias, device, dtype)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
+        self._require_channels(x)
+        x = _dense(x, x)
+        if x.numel() == 0:
+            nothing = x.new_empty(0)
+            return torch.empty_like(x), (x, nothing, nothing)
+        weight, bias = self._dense_scale_and_shift()
+        y, mean, r = aten.native_group_norm(x, weight, bias, *self._sizes(x), self.num_groups, self.eps)
+        return y, (x, mean, r)
+
+    def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
+        require_saved(self, saved, Tensor, Tensor, Tensor)
+        x, mean, r = saved
+        require_upstream(self, d_y, x.shape)
+        require_dtype(self, d_y, x.dtype, "d_y")
+        if x.numel() == 0:
+            return self._backward_of_nothing(d_y)
+        weight, _ = self._dense_scale_and_shift()
+        d_x, d_weight, d_bias = aten.native_group_norm_backward(
+            _dense(d_y, x), x, mean, r, weight, *self._sizes(x), self.num_groups, self._wanted()
+        )
+        self._accumulate(d_weight, d_bias)
+        return d_x if self.input_grad else None
+
+    def _require_channels(self, x: Tensor) -> None:
+        require_input(self, x)
+        if x.dim() < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(f"GroupNorm: x must be (batch, {self.num_channels} channels, ...), got {tuple(x.shape)}")
+        if x.numel() == self.num_groups:
+            raise ShapeError(
+                "GroupNorm: x must have more than one value per group, "
+                f"got {tuple(x.shape)} for {self.num_groups} groups; use fewer groups"
+            )
+        self._require_dtype(x)
+
+    def _dense_scale_and_shift(self) -> tuple[Tensor | None, Tensor | None]:
+        weight, bias = self._scale_and_shift()  # the kernels take no notice of strides
+        return None if weight is None else weight.contiguous(), None if bias is None else bias.contiguous()
+
+    def _sizes(self, x: Tensor) -> tuple[int, int, int]:
+        batch, channels = x.shape[:2]
+        return batch, channels, x.numel() // (batch * channels)
+
+
+def _dense(x: Tensor, like: Tensor) -> Tensor:
+    """x without gaps, its axes in memory in the order that `like` suggests: the kernels ask for that."""
+    channels_last = like.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)

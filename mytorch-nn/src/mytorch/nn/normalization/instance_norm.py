@@ -1,0 +1,120 @@
+"""Instance normalisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ShapeError, require_dtype, require_saved, require_upstream
+from mytorch.nn.normalization._statistics import OfChannels
+
+Saved = tuple[torch.Size, Tensor, Tensor, Tensor, bool]
+
+
+class _InstanceNorm(OfChannels):
+    """Give each channel of each row mean 0 and variance 1, then each channel a learned scale and shift.
+
+    Forward:   n = (x - mean) * r with r = 1 / sqrt(variance + eps);  y = weight * n + bias
+               mean and variance (divided by the count) over the sizes of each channel of each row; in evaluation
+               mode with track_running_stats: the running ones
+    Backward:  d_weight = sum(d_y * n);  d_bias = sum(d_y);  d_n = weight * d_y
+               d_x = r * (d_n - average(d_n) - n * average(d_n * n));  by running statistics d_x = r * d_n
+    Kernel:    aten.native_batch_norm_backward of one row with batch * num_features channels
+    Buffers:   running = (1 - momentum) * running + momentum * average over the rows, the variance divided by
+               count - 1; momentum=None leaves them; num_batches_tracked stays 0, as in torch
+    Shapes:    x, y: (num_features, ...) with one, two or three sizes by the class, with or without a batch in front;
+               the others: (num_features,)
+    Raises:    ShapeError for another shape, for channels of a single value where the statistics of x are used, or if
+               d_y has not the shape of y;  DtypeError if x or d_y has another dtype than weight;
+               ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
+               floating point
+    Source:    Ulyanov, Vedaldi and Lempitsky 2016, "Instance normalization: the missing ingredient for fast
+               stylization"
+
+    Example:
+        >>> InstanceNorm1d(1)(torch.tensor([[1.0, 3.0]]))
+        tensor([[-1.0000,  1.0000]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {"arguments": {"num_features": 3}, "tags": ("fixed_dimensions",)}
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        self._set_channels(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
+        axes = self.dimensions
+        self._require_channels(x, -axes - 1, axes + 1, axes + 2)
+        of_instance = self.training or self.running_mean is None
+        if of_instance and x.shape[-axes:].numel() == 1:
+            raise ShapeError(
+                f"{self._name}: x must have more than one value in each channel of a row, got {tuple(x.shape)}"
+            )
+        if x.numel() == 0:
+            return torch.empty_like(x), (x.shape, x, x, x, of_instance)
+        rows = x if x.dim() == axes + 2 else x.unsqueeze(0)
+        y, known = self._by_instance(rows) if of_instance else self._by_running(rows)
+        return y.reshape(x.shape), (x.shape, *known, of_instance)
+
+    def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
+        require_saved(self, saved, torch.Size, Tensor, Tensor, Tensor, bool)
+        shape, x, mean, spread, of_instance = saved
+        require_upstream(self, d_y, shape)
+        require_dtype(self, d_y, x.dtype, "d_y")
+        if x.numel() == 0:
+            return self._backward_of_nothing(d_y)
+        weight, _ = self._scale_and_shift()
+        if of_instance:
+            weight, _ = self._repeated(x.shape[1])
+        d_x, d_weight, d_bias = self._gradients(d_y.reshape(x.shape), weight, (x, mean, spread), of_instance)
+        if of_instance:
+            d_weight, d_bias = (None if each is None else self._folded(each) for each in (d_weight, d_bias))
+        self._accumulate(d_weight, d_bias)
+        return d_x.reshape(shape) if self.input_grad else None
+
+    def _by_instance(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """y by the statistics of each channel of each row, as those of the channels of one row."""
+        x = rows.reshape(1, -1, rows.shape[2:].numel())
+        weight, bias = self._repeated(x.shape[1])
+        average, variance = (
+            None if buffer is None else buffer.value.repeat(len(rows))
+            for buffer in (self.running_mean, self.running_var)
+        )
+        y, mean, r = torch.native_batch_norm(x, weight, bias, average, variance, True, self.momentum or 0.0, self.eps)
+        for buffer, updated in ((self.running_mean, average), (self.running_var, variance)):
+            if buffer is not None and updated is not None:
+                buffer.value.copy_(updated.view(-1, self.num_features).mean(0))
+        return y, (x, mean, r)
+
+    def _repeated(self, channels: int) -> tuple[Tensor | None, Tensor | None]:
+        """Scale and shift of each channel of each row."""
+        rows = channels // self.num_features
+        scale, shift = self._scale_and_shift()
+        return None if scale is None else scale.repeat(rows), None if shift is None else shift.repeat(rows)
+
+    def _folded(self, d_repeated: Tensor) -> Tensor:
+        return d_repeated.view(-1, self.num_features).sum(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    dimensions = 1
+
+
+class InstanceNorm2d(_InstanceNorm):
+    dimensions = 2
+
+
+class InstanceNorm3d(_InstanceNorm):
+    dimensions = 3

@@ -1,0 +1,75 @@
+"""Normalisation across neighbouring channels."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import (
+    Module,
+    ShapeError,
+    require_dtype,
+    require_floating,
+    require_range,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+
+
+class LocalResponseNorm(Module):
+    """Divide each number by a power of the mean square of the channels around it.
+
+    Forward:   b = k + alpha * average(x * x) over the `size` channels from size // 2 before to (size - 1) // 2 after,
+               channels that are not there counting as zeros;  y = x / b ** beta
+    Backward:  d_x = d_y * b ** -beta - 2 * alpha * beta * x * average(d_y * x * b ** (-beta - 1)), the average over
+               the channels whose window holds this one: from (size - 1) // 2 before to size // 2 after
+    Shapes:    x, y: (batch, channels, length, ...)
+    Raises:    ShapeError for fewer than 3 axes, or if d_y has not the shape of y;  DtypeError for whole numbers, or if
+               d_y has not the dtype of x;  ArgumentError for size below 1, or what is not a number
+    Source:    Krizhevsky, Sutskever and Hinton 2012, "ImageNet classification with deep convolutional neural networks"
+
+    Example:
+        >>> LocalResponseNorm(1, alpha=1.0, beta=1.0)(torch.tensor([[[1.0, 3.0]]]))
+        tensor([[[0.5000, 0.3000]]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"size": 2, "alpha": 0.5},
+        "inputs": [(2, 4, 3)],
+        "tags": ("fixed_dimensions",),
+    }
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        require_whole(self, "size", size, 1)
+        for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+            require_range(self, name, value)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        require_floating(self, x)
+        if x.dim() < 3:
+            raise ShapeError(f"LocalResponseNorm: x must be (batch, channels, length, ...), got {tuple(x.shape)}")
+        if x.numel() == 0:
+            return x, (x, x)
+        base = self._average(x * x, self.size // 2, (self.size - 1) // 2).mul_(self.alpha).add_(self.k)
+        return x / base.pow(self.beta), (x, base)
+
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> Tensor | None:
+        require_saved(self, saved, Tensor, Tensor)
+        x, base = saved
+        require_upstream(self, d_y, x.shape)
+        require_dtype(self, d_y, x.dtype, "d_y")
+        if not self.input_grad or x.numel() == 0:
+            return d_y if self.input_grad else None
+        direct = d_y * base.pow(-self.beta)
+        around = self._average(direct * x / base, (self.size - 1) // 2, self.size // 2)
+        return direct.addcmul_(x, around, value=-2 * self.alpha * self.beta)
+
+    def _average(self, values: Tensor, before: int, after: int) -> Tensor:
+        """Over the channels from so many before to so many after each."""
+        batch, channels = values.shape[:2]
+        plane = F.pad(values.reshape(batch, 1, channels, -1), (0, 0, before, after))
+        return F.avg_pool2d(plane, (self.size, 1), stride=1).view(values.shape)
