@@ -33,7 +33,9 @@ from mytorch.core.errors import (
     RowIndexError,
     ShapeError,
     StateError,
+    UninitializedError,
 )
+from mytorch.core.lazy_module import LazyModule
 from mytorch.core.locate import add_path
 from mytorch.core.loss import OUTPUTS, Loss, require_d_value
 from mytorch.core.metric import Metric, metric_name
@@ -44,6 +46,7 @@ from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.rows import rows_at
 from mytorch.core.schedule import RecursiveSchedule, Schedule
+from mytorch.core.uninitialized import UninitializedBuffer, UninitializedParameter, require_initialized
 from mytorch.core.view import View, Wrapped
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "DataSet",
     "DescriptionError",
     "DtypeError",
+    "LazyModule",
     "Loss",
     "Metric",
     "Module",
@@ -68,6 +72,9 @@ __all__ = [
     "Schedule",
     "ShapeError",
     "StateError",
+    "UninitializedBuffer",
+    "UninitializedError",
+    "UninitializedParameter",
     "View",
     "Wrapped",
     "add_path",
@@ -86,6 +93,7 @@ __all__ = [
     "require_dtype",
     "require_floating",
     "require_floating_dtype",
+    "require_initialized",
     "require_input",
     "require_last_axis",
     "require_no_grad",

@@ -66,6 +66,8 @@ class _Writer:
                 return value if math.isfinite(value) else {"type": "float", "value": str(value)}
             case Module():
                 return self.module(path, value)
+            case Parameter(initialized=False):
+                raise DescriptionError(f"{path}: a parameter must have its shape to be described, got {value!r}")
             case Parameter():
                 shape, dtype = list(value.value.shape), _name_of(value.value.dtype)
                 return {"type": "parameter", "shape": shape, "dtype": dtype}

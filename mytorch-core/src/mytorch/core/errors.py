@@ -27,6 +27,10 @@ class StateError(MytorchError, ValueError):
     """A state dict does not fit the module or optimizer; the text lists every difference."""
 
 
+class UninitializedError(MytorchError, AttributeError):
+    """A lazy parameter or buffer has no value yet: neither a batch nor a state dict has told its shape."""
+
+
 class DescriptionError(MytorchError, ValueError):
     """A module cannot be described as JSON or rebuilt from a description."""
 
@@ -46,4 +50,5 @@ __all__ = [
     "RowIndexError",
     "ShapeError",
     "StateError",
+    "UninitializedError",
 ]

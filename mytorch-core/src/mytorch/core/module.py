@@ -16,6 +16,7 @@ from mytorch.core.construction import holds_remembered, is_complete, recall, rem
 from mytorch.core.errors import ArgumentError, DescriptionError
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.state import LoadedKeys, load_state
+from mytorch.core.uninitialized import require_initialized
 
 PLAIN = (int, float, str, tuple)
 """Types whose values are compared with a default; others, such as tensors, need not say whether they are equal."""
@@ -160,18 +161,19 @@ class Module(tree.Node):
 
         with torch.inference_mode(False), torch.no_grad():
             for parameter in self.param():
-                parameter.value = moved(parameter.value)
+                parameter.convert(moved)
                 if parameter.grad is not None:
                     parameter.grad = moved(parameter.grad)
             for _, buffer in self.named_buffer():
-                buffer.value = moved(buffer.value)
+                buffer.convert(moved)
         return self
 
     def state_dict(self) -> dict[str, Tensor]:
         """Name and tensor of every parameter and buffer, under torch's names; a tied one under every name.
 
-        The tensors share memory with the module's.
+        The tensors share memory with the module's. Raises UninitializedError if a lazy layer has no weights yet.
         """
+        require_initialized(type(self).__name__, self.named_state())
         return {name: held.value for name, held in self.named_state()}
 
     def named_state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
@@ -182,9 +184,10 @@ class Module(tree.Node):
         """Copy values into the parameters and buffers, in place. Returns missing_keys and unexpected_keys, as torch.
 
         With `strict`, every name must fit; a tied tensor may come under any of its names. What comes must fit in
-        shape and kind either way. Raises StateError with all differences, before anything is copied.
+        shape and kind either way. A lazy layer takes its sizes from what comes for it, and stays lazy if nothing does.
+        Raises StateError with all differences, before anything is copied.
         """
-        return load_state(type(self).__name__, dict(self.named_state()), state, strict)
+        return load_state(self, state, strict)
 
     # torch's names for `to`
 

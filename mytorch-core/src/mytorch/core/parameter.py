@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,7 +30,10 @@ class Parameter:
     The value shares memory with the tensor it is made from.
     """
 
-    __slots__ = ("__weakref__", "grad", "trainable", "value")
+    __slots__ = ("__weakref__", "_blank", "grad", "trainable", "value")
+
+    initialized: ClassVar[bool] = True
+    """Whether there is a value. An UninitializedParameter, which lazy layers hold, has none."""
 
     def __init__(self, value: Tensor, trainable: bool = True) -> None:
         self.value = _owned(value, "Parameter")
@@ -85,6 +89,10 @@ class Parameter:
             raise DtypeError(f"Parameter: gradient must be real, as the value is, got {d_value.dtype}")
         return d_value.to(self.value.dtype)
 
+    def convert(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace the value by what `change` makes of it."""
+        self.value = change(self.value)
+
     def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = None
@@ -100,10 +108,17 @@ class Parameter:
 class Buffer:
     """A tensor that is saved with the module's state and not trained, such as running statistics."""
 
-    __slots__ = ("__weakref__", "value")
+    __slots__ = ("__weakref__", "_blank", "value")
+
+    initialized: ClassVar[bool] = True
+    """Whether there is a value. An UninitializedBuffer, which lazy layers hold, has none."""
 
     def __init__(self, value: Tensor) -> None:
         self.value = _owned(value, "Buffer")
+
+    def convert(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace the value by what `change` makes of it."""
+        self.value = change(self.value)
 
     def __repr__(self) -> str:
         return f"Buffer({_summary(self.value)})"

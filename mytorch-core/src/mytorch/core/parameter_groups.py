@@ -58,7 +58,7 @@ def _require_parameter(owner: str, parameter: Any, place: str) -> None:
         raise ArgumentError(
             f"{owner}: params must hold mytorch Parameters, got {_kind(parameter)} {place}; pass net.param()"
         )
-    if not getattr(parameter, "initialized", True):
+    if not parameter.initialized:
         raise ArgumentError(
             f"{owner}: params must have their shapes, got a lazy Parameter {place} without a value; call the module "
             "once on a batch, or load its state, before you build the optimizer"

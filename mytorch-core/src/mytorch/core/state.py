@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mytorch.core import tree
 from mytorch.core.checks import kind_of
 from mytorch.core.errors import StateError
 from mytorch.core.parameter import Buffer, Parameter
@@ -24,18 +25,21 @@ class LoadedKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-def load_state(owner: str, present: State, state: Any, strict: bool) -> LoadedKeys:
-    """Copy a state dict into the parameters and buffers that `present` names; see Module.load_state_dict."""
+def load_state(net: Any, state: Any, strict: bool) -> LoadedKeys:
+    """Copy a state dict into the parameters and buffers of a module; see Module.load_state_dict."""
+    owner = type(net).__name__
     if not isinstance(state, Mapping):
         raise StateError(
             f"{owner}: state must be a mapping from names to tensors, got {kind_of(state)}; pass what state_dict() "
             "returned"
         )
+    fitted = _fitted(net, state)
+    present = _present(net, fitted)
     shared = {name: held for name, held in present.items() if name in state}
     filled = {id(held) for held in shared.values()}
     missing = [name for name, held in present.items() if id(held) not in filled]
     unexpected = [str(name) for name in state if name not in present]
-    problems = [problem for name, held in shared.items() for problem in _misfits(name, held.value, state[name])]
+    problems = [problem for name, held in shared.items() for problem in _misfits(name, held, state[name])]
     if strict:
         problems += _list("missing", missing) + _list("unexpected", unexpected) + _wrapped(present, state)
     if problems:
@@ -43,12 +47,41 @@ def load_state(owner: str, present: State, state: Any, strict: bool) -> LoadedKe
     with torch.no_grad():
         for name, held in shared.items():
             held.value.copy_(state[name])
+    for lazy, layer in fitted.items():
+        lazy.take_over(layer)
     return LoadedKeys(missing, unexpected)
 
 
-def _misfits(name: str, value: Tensor, given: object) -> list[str]:
+def _fitted(net: Any, state: Mapping[Any, Any]) -> dict[Any, Any]:
+    """For each lazy module of a net that a state dict tells the sizes of, what it becomes. The net does not change."""
+    fitted: dict[Any, Any] = {}
+    for path, module in tree.walk(net):
+        own = [name for kind in (Parameter, Buffer) for name, held in tree.own(module, kind) if not held.initialized]
+        named = {name: state.get(f"{path}.{name}" if path else name) for name in own}
+        given = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+        if given and hasattr(module, "fitted_to") and (layer := module.fitted_to(given)) is not None:
+            fitted.setdefault(module, layer)
+    return fitted
+
+
+def _present(net: Any, fitted: Mapping[Any, Any]) -> State:
+    """Every parameter and buffer under each of its names, as they are once lazy modules have become what fits."""
+    instead: dict[int, Parameter | Buffer] = {}
+    for lazy, layer in fitted.items():
+        theirs = vars(layer)
+        for kind in (Parameter, Buffer):
+            for name, held in tree.own(lazy, kind):
+                if not held.initialized:
+                    instead.setdefault(id(held), theirs[name])
+    return {name: instead.get(id(held), held) for name, held in net.named_state()}
+
+
+def _misfits(name: str, held: Parameter | Buffer, given: object) -> list[str]:
     if not isinstance(given, Tensor):
         return [f"{name} must be a tensor, got {kind_of(given)}"]
+    if not held.initialized:
+        return [f"{name} must come with tensors that tell the sizes of its lazy layer, got {tuple(given.shape)}"]
+    value = held.value
     if given.shape != value.shape:
         return [f"{name} must have shape {tuple(value.shape)}, got {tuple(given.shape)}"]
     if given.layout is not torch.strided:

@@ -42,6 +42,7 @@ from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Drop
 from mytorch.nn.flatten import Flatten
 from mytorch.nn.identity import Identity
 from mytorch.nn.initialize import initialize
+from mytorch.nn.lazy_linear import LazyLinear
 from mytorch.nn.linear import Linear
 from mytorch.nn.loss import (
     BCELoss,
@@ -168,6 +169,7 @@ __all__ = [
     "L1Loss",
     "LayerNorm",
     "LeakyReLU",
+    "LazyLinear",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",

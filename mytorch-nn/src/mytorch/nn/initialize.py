@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from mytorch.core import ArgumentError, Module, Parameter
+from mytorch.core import ArgumentError, Module, Parameter, require_initialized
 from mytorch.core.tree import own
 from mytorch.plugins import catalogue, nearest
 
@@ -38,11 +38,13 @@ def initialize(net: Module, name: str, generator: Generator = None, **options: A
 
     Another installed distribution may offer more in the group "mytorch.initializers": a function of a module, a
     generator and options, called for every module of `net`.
-    Raises UnknownNameError for an unknown name and ArgumentError for an unknown option, with the nearest ones.
+    Raises UnknownNameError for an unknown name and ArgumentError for an unknown option, with the nearest ones;
+    UninitializedError, with nothing drawn, if a lazy layer has not seen its first input.
     Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (kaiming).
     """
     rule: Rule = catalogue().load("initializer", name)
     _check_options(name, rule, options)
+    require_initialized("initialize", net.named_param())
     for module in net.modules():
         rule(module, generator, **options)
 
