@@ -15,6 +15,7 @@ from mytorch.core import (
     Parameter,
     ShapeError,
     StateError,
+    UninitializedParameter,
     persistent,
     require_range,
 )
@@ -184,13 +185,6 @@ class Layer(Module):
         self.weight, self.bias = Parameter(torch.zeros(3, 2)), Parameter(torch.zeros(3))
 
 
-def lazy() -> Parameter:
-    class Lazy(Parameter):
-        initialized = False
-
-    return Lazy(torch.zeros(1))
-
-
 def refused() -> list[tuple[Any, str]]:
     a, b = with_gradient(2, 2)
     return [
@@ -202,7 +196,7 @@ def refused() -> list[tuple[Any, str]]:
         ([("a", a), ("b", torch.zeros(2))], r"got torch\.Tensor 'b'; pass net\.param\(\)$"),
         ([("a", a), b], r"^Mean: params must all have names or none, got some of each; pass net\.named_param\(\)$"),
         ([a, None], r"^Mean: params must hold mytorch Parameters, got NoneType at 1; pass net\.param\(\)$"),
-        ([lazy()], "^Mean: params must have their shapes, got a lazy Parameter at 0 without a value; call the module"),
+        ([UninitializedParameter()], "^Mean: params must have their shapes, got a lazy Parameter at 0 without a value; call the module"),
         (Layer(), r"^Mean: params must hold Parameters, got the module itself; pass net\.param\(\)$"),
         ([Layer()], r"^Mean: params must hold mytorch Parameters, got Layer at 0; pass net\.param\(\)$"),
         (None, r"^Mean: params must be an iterable of Parameters, got NoneType; pass net\.param\(\)$"),

@@ -12,6 +12,7 @@ from mytorch.nn import (
     Dropout,
     Flatten,
     Identity,
+    LazyLinear,
     Linear,
     ModuleDict,
     ModuleList,
@@ -37,6 +38,10 @@ def linear(parameters, x):
 
 test_linear = declare_layer(lambda: Linear(3, 4), ROWS, reference=linear)
 test_linear_without_bias = declare_layer(lambda: Linear(3, 4, bias=False), (2, 5, 3))
+test_lazy_linear = declare_layer(lambda: LazyLinear(4), ROWS, tags=("lazy",), reference=linear)
+test_lazy_linear_in_a_model = declare_layer(
+    lambda: Sequential(LazyLinear(4, bias=False), Tanh(), LazyLinear(2)), ROWS, tags=("lazy",)
+)
 test_relu = declare_layer(ReLU, ROWS, reference=lambda parameters, x: F.relu(x))
 test_tanh = declare_layer(Tanh, ROWS, reference=lambda parameters, x: x.tanh())
 test_sigmoid = declare_layer(Sigmoid, ROWS, reference=lambda parameters, x: x.sigmoid())
@@ -91,7 +96,7 @@ test_bce_with_logits = declare_loss(
 )
 
 DECLARED = {
-    *(BatchNorm1d, Dropout, Flatten, Identity, Linear, ModuleDict, ModuleList, ReLU, Residual, Sequential, Sigmoid),
+    *(BatchNorm1d, Dropout, Flatten, Identity, LazyLinear, Linear, ModuleDict, ModuleList, ReLU, Residual, Sequential, Sigmoid),
     *(Tanh, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss),
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from mytorch.testing import LAYER_CHECKS, LOSS_CHECKS
 
-LAYER, LOSS = len(LAYER_CHECKS) - 3, len(LOSS_CHECKS) - 2  # without a reference and several inputs
+LAYER, LOSS = len(LAYER_CHECKS) - 5, len(LOSS_CHECKS) - 2  # without a reference, several inputs and lazy sizes
 BOTH = 2 * LAYER  # modes
 MINIMUM = 1
 pytest_plugins = ["pytester"]

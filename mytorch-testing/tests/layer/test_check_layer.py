@@ -13,7 +13,7 @@ from mytorch.core import (
 from mytorch.plugins import UnknownNameError
 from mytorch.testing import LAYER_CHECKS, CheckError, check_layer
 
-NOT_GIVEN = {"reference", "optional_inputs", "same_tensor"}  # without a reference and a second input
+NOT_GIVEN = {"reference", "optional_inputs", "same_tensor", "lazy_sizes", "lazy_refusals"}
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
 

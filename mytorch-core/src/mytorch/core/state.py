@@ -54,13 +54,13 @@ def load_state(net: Any, state: Any, strict: bool) -> LoadedKeys:
 
 def _fitted(net: Any, state: Mapping[Any, Any]) -> dict[Any, Any]:
     """For each lazy module of a net that a state dict tells the sizes of, what it becomes. The net does not change."""
+    arrived = {id(held): state[name] for name, held in net.named_state() if isinstance(state.get(name), Tensor)}
     fitted: dict[Any, Any] = {}
-    for path, module in tree.walk(net):
-        own = [name for kind in (Parameter, Buffer) for name, held in tree.own(module, kind) if not held.initialized]
-        named = {name: state.get(f"{path}.{name}" if path else name) for name in own}
-        given = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    for module in net.modules():
+        own = [(name, held) for kind in (Parameter, Buffer) for name, held in tree.own(module, kind)]
+        given = {name: arrived[id(held)] for name, held in own if not held.initialized and id(held) in arrived}
         if given and hasattr(module, "fitted_to") and (layer := module.fitted_to(given)) is not None:
-            fitted.setdefault(module, layer)
+            fitted[module] = layer
     return fitted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,9 @@ def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = 
     for name, held in net.named_state():
         if id(held) in stored:
             state[name] = value = stored[id(held)]
-            if value.is_floating_point() != held.value.is_floating_point():
+            if held.initialized and value.is_floating_point() != held.value.is_floating_point():
                 raise RunError(f"{folder / WEIGHTS_FILE}: {name} must be {_kind(held.value)}, got {value.dtype}")
-            held.value = held.value.to(value.dtype)
+            held.convert(partial(Tensor.to, dtype=value.dtype))
     net.load_state_dict(state)
     return net
 

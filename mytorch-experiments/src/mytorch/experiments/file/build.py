@@ -18,6 +18,7 @@ from mytorch.core import (
     MytorchError,
     Optimizer,
     Schedule,
+    fetch,
     metric_name,
     rebuild,
 )
@@ -31,6 +32,7 @@ from mytorch.experiments.file.experiment import Experiment, Spec, Split
 from mytorch.plugins import catalogue, require
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
+from mytorch.train.evaluation import judging, predict
 from mytorch.train.setup import Setup, TakeStep
 
 
@@ -57,7 +59,7 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
     parts = build_data(experiment)
     torch.manual_seed(experiment.seed)
     with default_dtype(experiment.dtype):
-        net = build_model(experiment)
+        net = build_model(experiment, parts.training)
         loss = build_part("loss", "loss", experiment.loss)
     batches = build_batches(experiment, parts.training)
     optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
@@ -104,10 +106,19 @@ def require_unset(key: str, spec: Spec, *given: str) -> None:
             raise ExperimentError(f"{key}.{name}: is filled in by the program and must be left out")
 
 
-def build_model(experiment: Experiment) -> Module:
-    """The model with its weights drawn."""
+def build_model(experiment: Experiment, data: DataSet | None) -> Module:
+    """The model with its weights drawn. Its lazy layers take their sizes from the first rows of the data.
+
+    data: None if there is none; lazy layers then stay without weights, and the model without its initialization.
+    """
     description = {"format": FORMAT, "model": {"type": experiment.model.type, **experiment.model.arguments}}
     net = rebuild(description, construct=construct)
+    if not all(held.initialized for _, held in net.named_state()):
+        if data is None:
+            return net
+        inputs, _ = fetch(data, torch.arange(min(len(data), experiment.batch_size)))
+        with judging(net):
+            predict(net, inputs)
     spec = experiment.initialization
     if spec is not None:
         rule = find("initialization", "initializer", spec.type)

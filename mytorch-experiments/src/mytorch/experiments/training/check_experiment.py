@@ -68,7 +68,7 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
         parts = build_data(experiment)
     with default_dtype(experiment.dtype):
         with _collecting(problems):
-            net = build_model(experiment)
+            net = build_model(experiment, None if parts is None else parts.training)
         with _collecting(problems):
             loss = build_part("loss", "loss", experiment.loss)
     batches = None
@@ -94,8 +94,9 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
 
 
 def _parameters(net: Module | None) -> list[Parameter]:
-    """What an optimizer can be built with; a number of its own in place of a model that cannot be built."""
-    return [Parameter(torch.zeros(()))] if net is None else net.param()
+    """What an optimizer can be built with; a number of its own in place of a model that cannot be built yet."""
+    built = net is not None and all(parameter.initialized for parameter in net.param())
+    return net.param() if net is not None and built else [Parameter(torch.zeros(()))]
 
 
 def _try(built: Built) -> None:

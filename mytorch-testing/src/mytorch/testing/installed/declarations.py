@@ -27,6 +27,7 @@ from mytorch.testing.declaration import Declaration
 from mytorch.testing.inputs import drawn
 from mytorch.testing.layer.check_layer import declare_layer
 from mytorch.testing.loss.check_loss import declare_loss
+from mytorch.testing.module.trial import is_lazy
 from mytorch.testing.optimizer.check_optimizer import declare_optimizer
 from mytorch.testing.schedule.case import Plain
 from mytorch.testing.schedule.check_schedule import declare_schedule
@@ -92,6 +93,8 @@ def _layers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declarati
     tags = set(told.tags)
     if not told.tags and _refuses_another_axis(factory, inputs):
         tags.add("fixed_dimensions")
+    if is_lazy(factory()):
+        tags.add("lazy")
     yield _words(inputs, tags), declare_layer(factory, *inputs, seed=told.seed, tags=tags)
 
 

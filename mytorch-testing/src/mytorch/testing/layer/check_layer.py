@@ -10,7 +10,7 @@ from mytorch.core import Module
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.kit import Check, Kit
 from mytorch.testing.layer import batches, input_gradient, shapes, upstream
-from mytorch.testing.module import contract, refusals
+from mytorch.testing.module import contract, lazy, refusals
 from mytorch.testing.module.kit import GRADIENTS, SHARED, TRACING, Reference, of_inputs, run_kit
 from mytorch.testing.module.trial import Case
 from mytorch.testing.report import Report
@@ -26,12 +26,15 @@ LAYER_CHECKS: tuple[Check, ...] = (
     shapes.bad_shapes,
     refusals.no_tensor,
     refusals.requires_grad,
+    lazy.lazy_sizes,
+    lazy.lazy_refusals,
     upstream.upstream_shape,
 )
 LAYER_TAGS = {
     "mixes_batch": "rows of a batch depend on each other",
     "fixed_dimensions": "the number of axes is fixed",
     "sequence_first": "the second axis counts the rows, as in a recurrent layer",
+    "lazy": "its sizes come from its first input",
     **TRACING,
 }
 LAYERS = Kit("check_layer", LAYER_CHECKS, minimum=24, tags=LAYER_TAGS, wanted=GRADIENTS)
@@ -60,7 +63,8 @@ def check_layer(
     seed: of everything that is drawn;  modes: train, eval, or both;  checks: names, if only some are wanted
     tags: "mixes_batch" for a layer whose rows depend on each other, "fixed_dimensions" for a fixed number of axes,
         "sequence_first" for one whose rows are counted by the second axis, as in a recurrent layer,
-        "not_traceable" for one that torch.compile cannot take whole
+        "lazy" for one that takes its sizes from its first input, "not_traceable" for one that torch.compile cannot
+        take whole
     opt_out: checks that are known to fail, each with the reason; one that passes in every mode fails the kit
     reference: the formula in torch's operations, `reference(parameters, *inputs, **options)` with a dict of tensors by
         name, whose autograd the gradients are compared with; wanted where autograd cannot follow the layer's forward
@@ -77,7 +81,7 @@ def check_layer(
         options=options or {},
         constant=constant or {},
     )
-    return run_kit(LAYERS, case, modes, checks, opt_out)
+    return run_kit(_kit(case.tags), case, modes, checks, opt_out)
 
 
 def declare_layer(
@@ -96,12 +100,18 @@ def declare_layer(
     The arguments are those of check_layer. With pytest, each check is a test, such as
     `test_scale.py::test_scale::train/finite_differences`, which `-k finite` finds.
     """
+    tags = tuple(tags)
     named: dict[str, Any] = {
         "options": options,
         "constant": constant,
         "seed": seed,
-        "tags": tuple(tags),
+        "tags": tags,
         "reference": reference,
     }
     check = partial(check_layer, factory, *inputs, **named)
-    return Declaration(check, of_inputs(LAYERS, inputs, reference), dict(opt_out or {}), tuple(modes))
+    return Declaration(check, of_inputs(_kit(tags), inputs, reference), dict(opt_out or {}), tuple(modes))
+
+
+def _kit(tags: Iterable[str]) -> Kit:
+    """The kit of layers, without what is about lazy ones if the tags do not say that it is one."""
+    return LAYERS if "lazy" in tags else LAYERS.without("lazy_sizes", "lazy_refusals")

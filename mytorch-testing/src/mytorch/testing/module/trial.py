@@ -61,6 +61,10 @@ class Trial:
         self.case = case
         torch.manual_seed(case.seed)
         self.module = case.factory().to(torch.float64).train(case.training)
+        if "lazy" in case.tags:
+            self.forward_again(case.inputs)  # which gives it its weights
+        elif is_lazy(self.module):
+            raise CheckError("tags must name 'lazy' for a module that takes its sizes from its first input, got none")
         for parameter in self.module.param():
             parameter.value = parameter.value + 0.1 * torch.randn_like(parameter.value)
         self.remember_buffers()
@@ -197,6 +201,11 @@ class Trial:
             return leaf.roll(1) * 0.9 if leaf.is_floating_point() else leaf.roll(1)
 
         return self.case.with_differentiated(other)
+
+
+def is_lazy(module: Module) -> bool:
+    """Whether a module holds parameters or buffers without a value."""
+    return not all(held.initialized for _, held in module.named_state())
 
 
 def _type_of(value: Any) -> str:
