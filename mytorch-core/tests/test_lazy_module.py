@@ -111,7 +111,7 @@ def test_the_meta_device():
 
 
 def test_backward_before_any_forward():
-    with pytest.raises(UninitializedError, match="^LazyScale: backward must follow a forward, got one of a layer"):
+    with pytest.raises(UninitializedError, match=r"^LazyScale: backward must follow a forward, got one of a layer"):
         LazyScale().backward(torch.ones(2, 3), torch.ones(2, 3))
 
 
@@ -139,10 +139,19 @@ def test_not_strict_loads_what_is_there_and_leaves_the_rest_lazy():
     ("state", "text"),
     [
         ({}, "missing: first.gain, first.shift, second.gain, second.shift$"),
-        ({"first.shift": torch.zeros(3)}, r"first\.shift must come with tensors that tell the sizes of its lazy layer"),
+        (
+            {"first.shift": torch.zeros(3)},
+            r"first\.shift must come with tensors that tell the sizes of its lazy layer",
+        ),
         ({"first.gain": None}, "first.gain must be a tensor, got None"),
-        ({"first.gain": torch.zeros(3), "first.shift": torch.zeros(2)}, r"first.shift must have shape \(3,\), got \(2,\)"),
-        ({"first.gain": torch.zeros(3, device="meta")}, "first.gain must hold numbers, got a tensor on the meta device"),
+        (
+            {"first.gain": torch.zeros(3), "first.shift": torch.zeros(2)},
+            r"first.shift must have shape \(3,\), got \(2,\)",
+        ),
+        (
+            {"first.gain": torch.zeros(3, device="meta")},
+            "first.gain must hold numbers, got a tensor on the meta device",
+        ),
     ],
 )
 def test_a_state_dict_that_does_not_fit_changes_nothing(state, text):
@@ -202,7 +211,9 @@ class Borrows(Module):
 
 
 def test_a_parameter_without_shape_cannot_be_described_as_an_argument():
-    with pytest.raises(DescriptionError, match=r"^model\.gain: a parameter must have its shape to be described, got Unin"):
+    with pytest.raises(
+        DescriptionError, match=r"^model\.gain: a parameter must have its shape to be described, got Unin"
+    ):
         describe(Borrows(UninitializedParameter()))
 
 

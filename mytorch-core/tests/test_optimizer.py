@@ -196,7 +196,10 @@ def refused() -> list[tuple[Any, str]]:
         ([("a", a), ("b", torch.zeros(2))], r"got torch\.Tensor 'b'; pass net\.param\(\)$"),
         ([("a", a), b], r"^Mean: params must all have names or none, got some of each; pass net\.named_param\(\)$"),
         ([a, None], r"^Mean: params must hold mytorch Parameters, got NoneType at 1; pass net\.param\(\)$"),
-        ([UninitializedParameter()], "^Mean: params must have their shapes, got a lazy Parameter at 0 without a value; call the module"),
+        (
+            [UninitializedParameter()],
+            "^Mean: params must have their shapes, got a lazy Parameter at 0 without a value; call the module",
+        ),
         (Layer(), r"^Mean: params must hold Parameters, got the module itself; pass net\.param\(\)$"),
         ([Layer()], r"^Mean: params must hold mytorch Parameters, got Layer at 0; pass net\.param\(\)$"),
         (None, r"^Mean: params must be an iterable of Parameters, got NoneType; pass net\.param\(\)$"),

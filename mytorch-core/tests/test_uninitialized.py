@@ -35,7 +35,9 @@ def test_the_examples():
 @pytest.mark.parametrize("kind", KINDS)
 def test_reading_the_value_says_what_to_do(kind):
     name = kind.__name__.removeprefix("Uninitialized")
-    text = f"^{name}: value must have a shape before it is read, got a lazy one without; run one batch through the model,"
+    text = (
+        f"^{name}: value must have a shape before it is read, got a lazy one without; run one batch through the model,"
+    )
     with pytest.raises(UninitializedError, match=text):
         kind().value.sum()
     assert issubclass(UninitializedError, MytorchError)

@@ -96,7 +96,20 @@ test_bce_with_logits = declare_loss(
 )
 
 DECLARED = {
-    *(BatchNorm1d, Dropout, Flatten, Identity, LazyLinear, Linear, ModuleDict, ModuleList, ReLU, Residual, Sequential, Sigmoid),
+    *(
+        BatchNorm1d,
+        Dropout,
+        Flatten,
+        Identity,
+        LazyLinear,
+        Linear,
+        ModuleDict,
+        ModuleList,
+        ReLU,
+        Residual,
+        Sequential,
+        Sigmoid,
+    ),
     *(Tanh, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss),
 }
 

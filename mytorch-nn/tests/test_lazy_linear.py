@@ -92,9 +92,17 @@ def test_a_weight_that_is_no_matrix_tells_no_size(weight):
 @pytest.mark.parametrize(
     ("x", "error", "text"),
     [
-        ([[1.0, 2.0]], ArgumentError, r"^LazyLinear: x must be a tensor, got a list; convert with torch\.as_tensor\(x\)$"),
+        (
+            [[1.0, 2.0]],
+            ArgumentError,
+            r"^LazyLinear: x must be a tensor, got a list; convert with torch\.as_tensor\(x\)$",
+        ),
         (torch.tensor(1.0), ShapeError, r"^LazyLinear: x must have at least one axis, got a tensor of \(\)$"),
-        (torch.zeros(2, 3).double(), DtypeError, r"^LazyLinear: x must have the dtype of the parameters, torch\.float32"),
+        (
+            torch.zeros(2, 3).double(),
+            DtypeError,
+            r"^LazyLinear: x must have the dtype of the parameters, torch\.float32",
+        ),
     ],
 )
 def test_a_first_input_that_is_refused_leaves_it_lazy(x, error, text):
@@ -118,7 +126,9 @@ def test_sizes_that_are_none(out_features):
 def test_new_initial_values_need_shapes_and_change_nothing_without(name):
     net = Sequential(Linear(3, 3), LazyLinear(2))
     before = net[0].weight.value.clone()
-    text = r"^initialize: every parameter and buffer must have its shape, got lazy ones without: 1\.weight, 1\.bias; run"
+    text = (
+        r"^initialize: every parameter and buffer must have its shape, got lazy ones without: 1\.weight, 1\.bias; run"
+    )
     with pytest.raises(UninitializedError, match=text):
         initialize(net, name)
     assert torch.equal(net[0].weight.value, before)

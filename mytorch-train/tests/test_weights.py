@@ -7,7 +7,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from toy_parts import Chain, Dense, Noise, Rectify, Shift, SquaredError, network
 
-from mytorch.core import DescriptionError, Module, Parameter, StateError
+from mytorch.core import (
+    DescriptionError,
+    LazyModule,
+    Module,
+    Parameter,
+    StateError,
+    UninitializedError,
+    UninitializedParameter,
+    describe,
+)
 from mytorch.plugins import FileError, UnknownNameError
 from mytorch.train import RunError, load_model, save_model
 from mytorch.train import weights as implementation
@@ -252,3 +261,29 @@ def test_integers_for_a_weight_are_damage(tmp_path):
     save_file(tensors | {"0.weight": tensors["0.weight"].long()}, file)
     with pytest.raises(RunError, match=r"weights.safetensors: 0.weight must be floating point, got torch.int64"):
         load_model(tmp_path)
+
+
+class LazyDense(LazyModule):
+    """A Dense that takes in_features from its first input."""
+
+    becomes = Dense
+
+    def __init__(self, out_features):
+        self.weight, self.bias = UninitializedParameter(), UninitializedParameter()
+
+    def sizes_of_state(self, state):
+        return {"in_features": state["weight"].shape[1]} if "weight" in state else None
+
+
+def test_weights_tell_a_lazy_layer_of_the_description_its_sizes(tmp_path):
+    net = Chain(Dense(3, 2), Rectify()).double()
+    save_model(net, tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps(describe(Chain(LazyDense(2), Rectify()))[0]))
+    loaded = load_model(tmp_path)
+    assert type(loaded.layers[0]) is Dense
+    torch.testing.assert_close(loaded.state_dict(), net.state_dict(), rtol=0, atol=0)
+
+
+def test_a_lazy_layer_without_weights_cannot_be_saved(tmp_path):
+    with pytest.raises(UninitializedError, match="run one batch through the model"):
+        save_model(Chain(LazyDense(2)), tmp_path)

@@ -58,7 +58,7 @@ def test_check_counts_the_parameters_and_tells_what_is_wrong_in_one_go(lazy):
 
 def test_a_layer_that_does_not_fit_is_named(lazy):
     lazy["model"]["layers"].insert(1, {"type": "mytorch-nn:Linear", "in_features": 5, "out_features": 4})
-    with pytest.raises(ShapeError, match="^Linear: last axis of x must be 5, got 4") as info:
+    with pytest.raises(ShapeError, match=r"^Linear: last axis of x must be 5, got 4") as info:
         build(load_experiment(lazy))
     assert info.value.__notes__ == ["in layer '1' (Linear) of Sequential"]
     with pytest.raises(ExperimentError, match=r"last axis of x must be 5(.|\n)*in layer '1' \(Linear\) of Sequential"):

@@ -129,7 +129,9 @@ def test_a_list_as_first_input():
 
 
 def test_the_tag_is_asked_for():
-    with pytest.raises(CheckError, match="tags must name 'lazy' for a module that takes its sizes from its first input"):
+    with pytest.raises(
+        CheckError, match="tags must name 'lazy' for a module that takes its sizes from its first input"
+    ):
         check_layer(LazyScale, X)
 
 

@@ -50,14 +50,14 @@ class _Uninitialized:
 
     def convert(self, change: Callable[[Tensor], Tensor]) -> None:
         """Decide the dtype and device that the value will have: those of `change` of a tensor as it would be now."""
-        self._blank = change(self._blank)
+        self._blank = change(self._blank)  # type: ignore[misc]  # a slot of both
 
     def __repr__(self) -> str:
         place = "" if self.device.type == "cpu" else f", {self.device}"
         return f"{type(self).__name__}({self.dtype}{place})"
 
 
-class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]  # its value is a property
+class UninitializedParameter(_Uninitialized, Parameter):
     """A Parameter without a value. It becomes a Parameter once its value is set, and stays the same object.
 
     device, dtype: of the value to come; torch's defaults if None. `to()` of the module changes them.
@@ -87,7 +87,7 @@ class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]  
         self.grad, self.trainable = None, trainable
 
 
-class UninitializedBuffer(_Uninitialized, Buffer):  # type: ignore[misc]  # its value is a property
+class UninitializedBuffer(_Uninitialized, Buffer):
     """A Buffer without a value. It becomes a Buffer once its value is set, and stays the same object.
 
     device, dtype: of the value to come; torch's defaults if None. `to()` of the module changes them.
