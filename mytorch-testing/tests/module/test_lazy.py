@@ -88,10 +88,10 @@ class ByHand(Module):
 
 class ByHandButLoads(ByHand):
     def fitted_to(self, state):
-        return Scale(len(state["gain"]))
+        return Scale(len(state["gain"])).double()
 
     def take_over(self, layer):
-        self.gain.value = layer.gain.value.to(self.gain.dtype)
+        self.gain.value = layer.gain.value
 
 
 def fault(factory, check):
