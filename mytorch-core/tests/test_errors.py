@@ -11,6 +11,7 @@ BUILTINS = {
     core.AutogradError: RuntimeError,
     core.ModuleTreeError: TypeError,
     core.StateError: ValueError,
+    core.UninitializedError: AttributeError,
     core.DescriptionError: ValueError,
     core.ArgumentError: ValueError,
     core.RowIndexError: IndexError,
