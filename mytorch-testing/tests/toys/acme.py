@@ -126,6 +126,10 @@ class Descent(Optimizer):
             value.sub_(group["lr"] * grad)
 
 
+class Searches(Descent):
+    needs_closure = True
+
+
 class Line(Schedule):
     length_argument = "steps"
 

@@ -53,6 +53,10 @@ class Optimizer:
     """Whether a parameter's update depends on others, as with a norm over all gradients, one count of steps for all or
     draws in their order. A subclass of which this is true says so, and `step_only` refuses."""
 
+    needs_closure: ClassVar[bool] = False
+    """Whether `step` must be given a closure, as where a step evaluates the loss several times. In training, such an
+    optimizer needs a step of the user's own, `fit(step=...)`; the kit does not check it."""
+
     state_entries: ClassVar[Entries] = {}
     """What `update` keeps for a parameter, by name, and of which kind it is: "value" for a tensor of the value's
     shape, which follows the value to another dtype or device, as momentum does; "rows" or "columns" for one with 1 for

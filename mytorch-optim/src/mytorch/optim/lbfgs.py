@@ -52,6 +52,7 @@ class LBFGS(Optimizer):
     """
 
     mixes_parameters: ClassVar = True
+    needs_closure: ClassVar = True
     state_entries: ClassVar = {
         "func_evals": "number",
         "n_iter": "number",

@@ -55,7 +55,8 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     loss of several predictions with "predictions", their number; what the user says comes before that. Inputs are
     shapes such as (5, 3), or tensors. An argument of a schedule that is a function is called with the
     optimizer: so are schedules built that another holds.
-    Yields nothing for a layer without a forward of its own, such as a list of layers.
+    Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
+    needs a closure.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
     PluginError if it cannot be imported.
     """
@@ -117,7 +118,8 @@ def _optimizers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Decla
         built: Optimizer = _build(part, value, told, params)
         return built
 
-    factory([Parameter(torch.ones(2))])
+    if factory([Parameter(torch.ones(2))]).needs_closure:
+        return
     yield "no reference", declare_optimizer(factory, seed=told.seed, tags=told.tags)
 
 
