@@ -13,7 +13,7 @@ ALL = 2 * (len(LAYER_CHECKS) - 5)  # without a reference, a second input and laz
 KINDS = {
     "layer": ["Scale", "Centre", "Lookup", "Nested", "Holder", "NeedsText", "Crashes"],
     "loss": ["Hinge"],
-    "optimizer": ["Descent", "Searches"],
+    "optimizer": ["Descent", "Matrices", "Searches"],
     "schedule": ["Line"],
     "dataset": ["Ramp"],
     "metric": ["Score"],
@@ -82,6 +82,7 @@ def test_an_error_of_the_part_s_own_is_a_failure_without_a_traceback(run):
         ("Hinge", "inputs: normal (5, 3), positive (5, 3): "),
         ("Descent", "no reference: 25 of 25 checks passed"),
         ("Line", "20 steps, no reference: 12 of 12 checks passed"),
+        ("Matrices", "no reference: 25 of 25 checks passed"),
         ("Ramp", "9 rows: 14 of 18 checks passed, 1 skipped (it names no columns)"),
     ],
 )
@@ -127,7 +128,7 @@ def test_a_distribution_is_checked_whole(run):
     status, said = run("acme")
     assert status == 1
     assert said.count("acme:") == sum(map(len, KINDS.values()))
-    assert said.splitlines()[-1].startswith("8 passed, 3 not checked, 2 failed")
+    assert said.splitlines()[-1].startswith("9 passed, 3 not checked, 2 failed")
 
 
 def test_mistakes(run):

@@ -1,5 +1,7 @@
 """Parts of a distribution "acme", as somebody would publish them."""
 
+from typing import ClassVar
+
 import torch
 
 from mytorch.core import (
@@ -124,6 +126,17 @@ class Descent(Optimizer):
     def update(self, values, grads, states, group):
         for value, grad in zip(values, grads, strict=True):
             value.sub_(group["lr"] * grad)
+
+
+class Matrices(Descent):
+    """Takes matrices alone, and says so to the kit."""
+
+    conformance: ClassVar = {"shapes": ((3, 4), (4, 2), (1, 3), (2, 2))}
+
+    def add_param_group(self, group):
+        for value in group["params"]:
+            assert value.value.dim() == 2
+        super().add_param_group(group)
 
 
 class Searches(Descent):

@@ -40,6 +40,7 @@ class Muon(Optimizer):
     """
 
     state_entries: ClassVar = {"momentum_buffer": "value"}
+    conformance: ClassVar = {"shapes": ((3, 4), (4, 2), (1, 3), (2, 2))}
 
     def __init__(
         self,

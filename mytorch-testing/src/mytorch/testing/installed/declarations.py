@@ -29,6 +29,7 @@ from mytorch.testing.layer.check_layer import declare_layer
 from mytorch.testing.loss.check_loss import declare_loss
 from mytorch.testing.module.trial import is_lazy
 from mytorch.testing.optimizer.check_optimizer import declare_optimizer
+from mytorch.testing.optimizer.trial import SHAPES as SHAPES_OF_PARAMETERS
 from mytorch.testing.schedule.case import Plain
 from mytorch.testing.schedule.check_schedule import declare_schedule
 
@@ -52,9 +53,9 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     """Declarations of an installed part, each with a word on how it is fed.
 
     A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags", and a
-    loss of several predictions with "predictions", their number; what the user says comes before that. Inputs are
-    shapes such as (5, 3), or tensors. An argument of a schedule that is a function is called with the
-    optimizer: so are schedules built that another holds.
+    loss of several predictions with "predictions", their number, an optimizer of some parameters alone with "shapes",
+    those of its parameters; what the user says comes before that. Inputs are shapes such as (5, 3), or tensors. An
+    argument of a schedule that is a function is called with the optimizer: so are schedules built that another holds.
     Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
     needs a closure.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
@@ -118,9 +119,10 @@ def _optimizers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Decla
         built: Optimizer = _build(part, value, told, params)
         return built
 
-    if factory([Parameter(torch.ones(2))]).needs_closure:
+    shapes = getattr(value, "conformance", {}).get("shapes", SHAPES_OF_PARAMETERS)
+    if factory([Parameter(torch.ones(shapes[0]))]).needs_closure:
         return
-    yield "no reference", declare_optimizer(factory, seed=told.seed, tags=told.tags)
+    yield "no reference", declare_optimizer(factory, seed=told.seed, tags=told.tags, shapes=shapes)
 
 
 def _schedules(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
