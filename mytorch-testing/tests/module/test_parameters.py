@@ -104,3 +104,21 @@ def test_a_wrong_layer_fails_where_its_twin_passes(wrong, right, check, text):
     with pytest.raises(CheckError, match=rf"(?s)^{wrong.__name__}\(\): {check}: .*{text}.*reproduce: check_layer"):
         check_layer(wrong, X, checks=(check,))
     assert check_layer(right, X, checks=(check,)).passed == [f"train/{check}", f"eval/{check}"]
+
+
+class Noisy(Scale):
+    """A layer with parameters that draws: y = gain * x * noise + bias, with the noise saved."""
+
+    def forward(self, x):
+        noise = torch.rand_like(x)
+        y, scaled = super().forward(x * noise)
+        return y, (scaled, noise)
+
+    def backward(self, d_y, saved):
+        scaled, noise = saved
+        return super().backward(d_y, scaled) * noise
+
+
+@pytest.mark.parametrize("check", ["state_round_trip", "description_round_trip"])
+def test_a_copy_of_a_layer_that_draws_is_given_the_same_draws(check):
+    assert check_layer(Noisy, X, checks=[check]).passed == [f"train/{check}", f"eval/{check}"]

@@ -110,6 +110,7 @@ def state_round_trip(case: Case) -> None:
     other.case = case
     other.module.load_state_dict(trial.module.state_dict())
     other.remember_buffers()
+    other.remember_random(case.seed)
     for name, value in tensors(other.forward(case.inputs)[0], "output").items():
         require_close(name, value, expected.get(name), "be the same after its state was loaded into a new module")
 

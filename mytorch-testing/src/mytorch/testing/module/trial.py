@@ -68,7 +68,11 @@ class Trial:
         for parameter in self.module.param():
             parameter.value = parameter.value + 0.1 * torch.randn_like(parameter.value)
         self.remember_buffers()
-        torch.manual_seed(case.seed + 1)
+        self.remember_random(case.seed)
+
+    def remember_random(self, seed: int) -> None:
+        """From now on, `rewind` sets the random streams back to those of a trial of this seed."""
+        torch.manual_seed(seed + 1)
         self._random = random_state(self.module)
 
     def remember_buffers(self) -> None:
