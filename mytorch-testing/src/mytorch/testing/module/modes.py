@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import sys
 from dataclasses import replace
 from unittest import mock
 
@@ -39,13 +41,23 @@ def quiet_evaluation(case: Case) -> None:
 
 def determinism(case: Case) -> None:
     """Two modules built and run under one seed give the same outputs and gradients."""
-    one, other = Trial(case), Trial(case)
+    one = Trial(case)
+    _draw_beside_torch()
+    other = Trial(case)
     first, second = (tensors(trial.forward(case.inputs)[0], "output") for trial in (one, other))
     for name, value in first.items():
         require_close(name, second.get(name), value, "be the same under the same seed", rtol=0, atol=0)
     gradients = other.gradients(case.inputs)
     for name, gradient in one.gradients(case.inputs).items():
         require_close(name, gradients[name], gradient, "be the same under the same seed", rtol=0, atol=0)
+
+
+def _draw_beside_torch() -> None:
+    """Move on the streams that the seed of a run does not set, Python's and NumPy's."""
+    random.random()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.random()
 
 
 def no_autograd(case: Case) -> None:
