@@ -1,6 +1,5 @@
 """The networks that the benchmarks train: ours, PyTorch's, and the tensor operations alone, from the same weights."""
 
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -51,14 +50,14 @@ def ours(weights: Weights, batch: Batch) -> Contestant:
     """mytorch.train.step as mytorch.train runs it."""
     net, loss, optimizer = make(weights)
     net.input_grad = False
-    return Contestant(partial(step, net, loss, optimizer, *batch), inference=True)
+    return Contestant(lambda: step(net, loss, optimizer, *batch)[0], inference=True)
 
 
 def ours_in_backward(weights: Weights, batch: Batch) -> Contestant:
     """The same with each parameter updated during the backward pass."""
     net, loss, optimizer = make(weights)
     net.input_grad = False
-    return Contestant(lambda: step_in_backward(net, loss, optimizer, *batch), inference=True)
+    return Contestant(lambda: step_in_backward(net, loss, optimizer, *batch)[0], inference=True)
 
 
 def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -> Contestant:

@@ -7,7 +7,7 @@ from mytorch.data import TensorDataSet
 from mytorch.experiments.parity.lockstep import relative_difference
 from mytorch.nn import BatchNorm1d, CrossEntropyLoss, Dropout, Linear, ReLU, Sequential
 from mytorch.optim import SGD, OneCycleLR
-from mytorch.train import Batches
+from mytorch.train import Batches, Setup
 from mytorch.train.compiled import Compiled
 from mytorch.train.training import Training
 
@@ -27,7 +27,7 @@ def training(engine=None):
     optimizer = SGD(net.param(), lr=0.1, momentum=0.9, weight_decay=1e-3, nesterov=True)
     schedule = OneCycleLR(optimizer, max_lr=0.1, total_steps=2 * 50)
     batches = Batches(data, 10, shuffle=True)
-    return Training(net, CrossEntropyLoss(), optimizer, batches, epochs=50, schedule=schedule, engine=engine)
+    return Training(Setup(net, CrossEntropyLoss(), optimizer, batches, schedule), epochs=50, engine=engine)
 
 
 def test_float32_is_within_the_rule_of_parity_after_every_call():
