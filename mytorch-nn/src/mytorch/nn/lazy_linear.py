@@ -22,6 +22,8 @@ class LazyLinear(LazyModule):
     """A Linear that takes in_features from its first input, or from the weight in a state dict.
 
     Forward:   y = x @ weight.T + bias; the first one draws the weights, and makes this a Linear
+    Backward:  that of Linear, which this is by then: d_x = d_y @ weight;  d_weight = sum of outer(d_y, x);
+               d_bias = sum of d_y
     Shapes:    x: (..., in_features);  y: (..., out_features);
                weight: (out_features, in_features);  bias: (out_features,), or None without it
     Raises:    ShapeError if the first x has no axis;  DtypeError if it has another dtype than the weight is to have;
