@@ -64,6 +64,15 @@ class Windowed(Spatial):
             )
         require_dtype(self, x, self.weight.value.dtype, "x")
 
+    def _require_own(self, x: Tensor, d_y: Tensor) -> None:
+        """Raise ArgumentError for a saved x of other channels, DtypeError for a d_y of another dtype than weight."""
+        if x.shape[-self.dimensions - 1] != self.in_channels:
+            raise ArgumentError(
+                f"{self._name}: saved must be that of a layer with {self.in_channels} input channels, got one of x as "
+                f"{tuple(x.shape)}; give each backward the saved value of its own forward"
+            )
+        require_dtype(self, d_y, self.weight.value.dtype, "d_y")
+
     def _with_batch(self, x: Tensor) -> Tensor:
         """x with a batch of one in front if it has no batch."""
         return x if x.dim() == self.dimensions + 2 else x.unsqueeze(0)

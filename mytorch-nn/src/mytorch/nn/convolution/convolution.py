@@ -96,6 +96,7 @@ class _Convolution(Windowed):
         require_saved(self, saved, Tensor, torch.Size)
         x, shape = saved
         require_upstream(self, d_y, self._output_shape(x))
+        self._require_own(x, d_y)
         wanted = [self.input_grad, True, self.bias is not None]
         sizes = [self.out_channels]
         d_x, d_weight, d_bias = aten.convolution_backward(

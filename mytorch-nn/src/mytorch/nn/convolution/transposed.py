@@ -81,6 +81,7 @@ class _TransposedConvolution(Windowed):
         require_saved(self, saved, Tensor, tuple)
         x, extra = saved
         require_upstream(self, d_y, self._output_shape(x, extra))
+        self._require_own(x, d_y)
         wanted = [self.input_grad, True, self.bias is not None]
         sizes = [self.out_channels]
         d_x, d_weight, d_bias = aten.convolution_backward(

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import init
 
 from mytorch.core import (
+    ArgumentError,
     Buffer,
     ShapeError,
     require_dtype,
@@ -84,6 +85,14 @@ class OfChannels(Affine, Spatial):
         mean, variance = (cast(Buffer, held).value.clone() for held in (self.running_mean, self.running_var))
         y, _, _ = torch.native_batch_norm(x, *self._scale_and_shift(), mean, variance, False, 0.0, self.eps)
         return y, (x, mean, variance)
+
+    def _require_own(self, channels: int) -> None:
+        """Raise ArgumentError for a saved value of other channels: the kernel reads beyond what is too short."""
+        if channels != self.num_features:
+            raise ArgumentError(
+                f"{self._name}: saved must be that of a layer with {self.num_features} channels, got one of {channels}"
+                "; give each backward the saved value of its own forward"
+            )
 
     def _gradients(self, d_y: Tensor, weight: Tensor | None, known: Known, of_batch: bool) -> Any:
         """Of x, scale and shift; `known`: x with its mean and 1 / sqrt(variance + eps), or with the running ones."""

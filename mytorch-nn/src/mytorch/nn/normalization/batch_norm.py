@@ -84,6 +84,7 @@ class _BatchNorm(OfChannels):
             return self._backward_of_nothing(d_y)
         require_saved(self, saved, Tensor, Tensor, Tensor, bool)
         x, mean, spread, of_batch = saved
+        self._require_own(x.shape[1])
         require_upstream(self, d_y, x.shape)  # the kernel reads beyond a shorter one
         require_dtype(self, d_y, x.dtype, "d_y")
         weight, _ = self._scale_and_shift()

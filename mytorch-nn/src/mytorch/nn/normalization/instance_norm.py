@@ -71,6 +71,7 @@ class _InstanceNorm(OfChannels):
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, torch.Size, Tensor, Tensor, Tensor, bool)
         shape, x, mean, spread, of_instance = saved
+        self._require_own(shape[-self.dimensions - 1])
         require_upstream(self, d_y, shape)
         require_dtype(self, d_y, x.dtype, "d_y")
         if x.numel() == 0:
