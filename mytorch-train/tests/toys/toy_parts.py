@@ -137,7 +137,7 @@ class Chain(Module):
 class Sequential(Chain):
     """Stands for a container of mytorch.nn, through which parity walks by itself."""
 
-    __module__ = "mytorch.nn.sequential"
+    __module__ = "mytorch.nn.container.sequential"
     torch_twin = None
 
 

@@ -30,6 +30,7 @@ from mytorch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from mytorch.nn.container import ModuleDict, ModuleList, Residual, Sequential
 from mytorch.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -40,10 +41,8 @@ from mytorch.nn.convolution import (
 )
 from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from mytorch.nn.flatten import Flatten
-from mytorch.nn.identity import Identity
 from mytorch.nn.initialize import initialize
-from mytorch.nn.lazy_linear import LazyLinear
-from mytorch.nn.linear import Linear
+from mytorch.nn.linear import Identity, LazyLinear, Linear
 from mytorch.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -64,8 +63,6 @@ from mytorch.nn.loss import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from mytorch.nn.module_dict import ModuleDict
-from mytorch.nn.module_list import ModuleList
 from mytorch.nn.normalization import (
     BatchNorm1d,
     BatchNorm2d,
@@ -109,8 +106,6 @@ from mytorch.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
-from mytorch.nn.residual import Residual
-from mytorch.nn.sequential import Sequential
 
 __all__ = [
     "CELU",

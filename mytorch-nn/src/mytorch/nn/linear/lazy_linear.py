@@ -15,7 +15,7 @@ from mytorch.core import (
     require_input,
     require_whole,
 )
-from mytorch.nn.linear import Linear
+from mytorch.nn.linear.linear import Linear
 
 
 class LazyLinear(LazyModule):

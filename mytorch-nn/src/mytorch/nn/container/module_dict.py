@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from mytorch.core import ArgumentError, Module
-from mytorch.nn.sequence import require_module
+from mytorch.nn.container._sequence import require_module
 
 
 class ModuleDict(Module, MutableMapping[str, Module]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from mytorch.core import Module, StateError, kind_of, require_input, require_pair, require_upstream
-from mytorch.nn.sequence import ModuleSequence, require_module
+from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 
 class Sequential(ModuleSequence):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module, ShapeError, require_input, require_pair, require_saved, require_upstream
-from mytorch.nn.sequence import require_module
+from mytorch.nn.container._sequence import require_module
 
 
 class Residual(Module):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from mytorch.core import Module
-from mytorch.nn.sequence import ModuleSequence, require_module
+from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 
 class ModuleList(ModuleSequence):
