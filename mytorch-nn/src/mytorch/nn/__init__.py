@@ -40,6 +40,7 @@ from mytorch.nn.convolution import (
     ConvTranspose3d,
 )
 from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from mytorch.nn.embedding import Embedding, EmbeddingBag
 from mytorch.nn.flatten import Flatten
 from mytorch.nn.initialize import initialize
 from mytorch.nn.linear import Identity, LazyLinear, Linear
@@ -146,6 +147,8 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "GaussianNLLLoss",

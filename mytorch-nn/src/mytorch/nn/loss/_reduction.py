@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.compiler import is_compiling
 
 from mytorch.core import ArgumentError, DtypeError, Loss, require_choice, require_d_value, require_input
+from mytorch.nn._visible import visible
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -50,11 +51,6 @@ def real(owner: object, target: Tensor, dtype: torch.dtype) -> Tensor:
             f"{type(owner).__name__}: target must hold real numbers, got {target.dtype}; convert with .float()"
         )
     return target.to(dtype)
-
-
-def visible(values: Tensor) -> bool:
-    """Whether a rule on the numbers is checked: on the CPU, where a look costs no wait, and not while compiling."""
-    return values.device.type == "cpu" and not is_compiling()
 
 
 def require_signs(owner: object, target: Tensor) -> None:

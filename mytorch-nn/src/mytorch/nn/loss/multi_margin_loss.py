@@ -18,8 +18,9 @@ from mytorch.core import (
     require_range,
     require_saved,
 )
+from mytorch.nn._visible import visible
 from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
-from mytorch.nn.loss._reduction import reduce, require_reduction, scaled, upstream, visible
+from mytorch.nn.loss._reduction import reduce, require_reduction, scaled, upstream
 
 
 class MultiMarginLoss(Loss):

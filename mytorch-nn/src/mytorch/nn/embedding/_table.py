@@ -1,0 +1,137 @@
+"""What the embeddings share: the table of vectors, and what an index must be."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn import init
+
+from mytorch.core import (
+    ArgumentError,
+    DtypeError,
+    Module,
+    Parameter,
+    ShapeError,
+    require_floating,
+    require_floating_dtype,
+    require_input,
+    require_range,
+    require_whole,
+)
+
+aten = torch.ops.aten
+
+
+class Table(Module):
+    """The base of layers that hold a table of `num_embeddings` vectors; the row padding_idx is not trained."""
+
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
+    max_norm: float | None
+    norm_type: float
+    weight: Parameter
+
+    def _set_sizes(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None) -> None:
+        """Keep the sizes; a padding_idx below 0 counts from the end. Raises ArgumentError."""
+        require_whole(self, "num_embeddings", num_embeddings)
+        require_whole(self, "embedding_dim", embedding_dim)
+        if padding_idx is not None:
+            require_whole(self, "padding_idx", padding_idx, None)
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ArgumentError(
+                    f"{self._name}: padding_idx must be one of {num_embeddings} rows, got {padding_idx}"
+                )
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+
+    def _set_limit(self, max_norm: float | None, norm_type: float) -> None:
+        if max_norm is not None:
+            require_range(self, "max_norm", max_norm, 0)
+        require_range(self, "norm_type", norm_type)
+        self.max_norm, self.norm_type = max_norm, float(norm_type)
+
+    def _refuse_sparse(self, sparse: bool) -> None:
+        """Raise ArgumentError if sparse gradients are asked for."""
+        if sparse:
+            raise ArgumentError(
+                f"{self._name}: sparse must be False, since the gradients of this project are dense, got {sparse!r}; "
+                "leave it out: mytorch.optim.SparseAdam updates only the rows whose gradient is not 0"
+            )
+
+    def _set_weight(
+        self, weight: Tensor | None, freeze: bool, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        """Keep a given table, or draw one. Raises ShapeError for a table of other sizes."""
+        require_floating_dtype(self, dtype)
+        shape = (self.num_embeddings, self.embedding_dim)
+        if weight is None:
+            self.weight = Parameter(torch.empty(shape, device=device, dtype=dtype), trainable=not freeze)
+            self.reset_parameters()
+            return
+        require_floating(self, weight, "_weight")
+        if weight.shape != shape:
+            raise ShapeError(f"{self._name}: _weight must be {shape}, got {tuple(weight.shape)}")
+        self.weight = Parameter(weight, trainable=not freeze)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw a new table from torch's generator, or from the one given; the row padding_idx is 0."""
+        init.normal_(self.weight.value, generator=generator)
+        if self.padding_idx is not None:
+            self.weight.value[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> Self:
+        """A layer with this table, which it shares; with freeze it is not trained. The options are the constructor's.
+
+        Raises ShapeError unless the table has two axes, DtypeError unless it is floating point.
+        """
+        require_floating(cls.__name__, embeddings, "embeddings")
+        if embeddings.dim() != 2:
+            raise ShapeError(
+                f"{cls.__name__}: embeddings must be (num_embeddings, embedding_dim), got {tuple(embeddings.shape)}"
+            )
+        layer = cls(*embeddings.shape, **{**options, "_weight": embeddings})
+        layer.weight.trainable = not freeze
+        return layer
+
+    def _require_indices(self, indices: Tensor, name: str) -> None:
+        """Raise DtypeError unless a tensor holds what an index can be."""
+        require_input(self, indices, name)
+        if indices.dtype not in (torch.int64, torch.int32):
+            raise DtypeError(
+                f"{self._name}: {name} must hold indices, int64 or int32, got {indices.dtype}; convert with .long()"
+            )
+
+    def _require_known(self, indices: Tensor, name: str) -> None:
+        """Raise ArgumentError for an index that is no row of the table."""
+        unknown = indices[(indices < 0) | (indices >= self.num_embeddings)]
+        if unknown.numel():
+            raise ArgumentError(
+                f"{self._name}: {name} must hold indices between 0 and {self.num_embeddings - 1}, "
+                f"got {int(unknown[0])}"
+            )
+
+    def _shorten(self, indices: Tensor) -> None:
+        """Scale the rows in use down to max_norm, in place, where they are longer; the step is not differentiated."""
+        if self.embedding_dim:
+            aten.embedding_renorm_(self.weight.value, indices.contiguous(), self.max_norm, self.norm_type)
+
+    def _require_own(self, shape: torch.Size) -> None:
+        """Raise ArgumentError for a saved value of a layer with another table, beyond which kernels would write."""
+        if shape != self.weight.value.shape:
+            raise ArgumentError(
+                f"{self._name}: saved must be that of a layer with a table of {tuple(self.weight.value.shape)}, got "
+                f"one of {tuple(shape)}; give each backward the saved value of its own forward"
+            )
+
+    @property
+    def _padding(self) -> int:
+        """The row of padding as torch's kernels are told it, -1 for none."""
+        return -1 if self.padding_idx is None else self.padding_idx
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__

@@ -1,0 +1,84 @@
+"""Indices become vectors."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import require_dtype, require_saved, require_upstream
+from mytorch.nn._visible import visible
+from mytorch.nn.embedding._table import Table
+
+aten = torch.ops.aten
+
+
+class Embedding(Table):
+    """Take for each index its row of a table of learned vectors.
+
+    Forward:   y = weight[x]; with max_norm, each of these rows whose norm is larger is scaled down to it first, in
+               the table itself, the norm being (sum of |weight|^norm_type)^(1 / norm_type)
+    Backward:  d_weight[row] = sum of d_y over the places where x is row, 0 for the row padding_idx; with
+               scale_grad_by_freq divided by the number of these places. The scaling to max_norm is not differentiated
+    Kernel:    aten.embedding_dense_backward
+    Shapes:    x: any, int64 or int32;  y: (*x.shape, embedding_dim);  weight: (num_embeddings, embedding_dim)
+    Raises:    DtypeError for what holds no indices; ArgumentError on the CPU for an index that is no row;
+               ArgumentError for sizes or a padding_idx that do not fit, a max_norm below 0, and sparse=True
+    Initial:   weight normal with mean 0 and deviation 1; the row padding_idx is 0
+
+    Example:
+        >>> Embedding.from_pretrained(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(torch.tensor([1, 0, 1]))
+        tensor([[3., 4.],
+                [1., 2.],
+                [3., 4.]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"num_embeddings": 5, "embedding_dim": 2},
+        "inputs": [torch.tensor([[0, 3, 3], [4, 0, 1]])],
+    }
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._set_sizes(num_embeddings, embedding_dim, padding_idx)
+        self._set_limit(max_norm, norm_type)
+        self._refuse_sparse(sparse)
+        self.scale_grad_by_freq = scale_grad_by_freq
+        self._set_weight(_weight, _freeze, device, dtype)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
+        self._require_indices(x, "x")
+        weight = self.weight.value
+        if self.max_norm is not None:
+            if visible(x):  # the kernel would have written some rows by the time it finds an index that is none
+                self._require_known(x, "x")
+            self._shorten(x)
+        try:
+            return aten.embedding(weight, x, self._padding), (x, weight.shape)
+        except IndexError:  # torch looks at each index anyway
+            self._require_known(x, "x")
+            raise
+
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, torch.Size]) -> None:
+        require_saved(self, saved, Tensor, torch.Size)
+        x, shape = saved
+        self._require_own(shape)
+        require_upstream(self, d_y, (*x.shape, self.embedding_dim))
+        require_dtype(self, d_y, self.weight.value.dtype, "d_y")
+        if self.weight.trainable:
+            self.weight.accumulate(
+                aten.embedding_dense_backward(d_y, x, self.num_embeddings, self._padding, self.scale_grad_by_freq)
+            )
