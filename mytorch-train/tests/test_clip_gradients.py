@@ -11,7 +11,7 @@ from toy_parts import SGD, Chain, Dense, Line, Ramp, Rectify, SquaredError, netw
 
 from mytorch.core import ArgumentError, Parameter
 from mytorch.plugins import PluginWarning, hookimpl
-from mytorch.train import clip_gradients, explain, fit, step
+from mytorch.train import clip_gradient_values, clip_gradients, explain, fit, step, step_in_backward
 from mytorch.train.choose_step import choose_step
 
 
@@ -129,5 +129,66 @@ def test_an_explanation_updates_by_clipped_gradients():
     step(twin, SquaredError(), SGD(twin.param(), 1.0), x, t, 1e-3)
     (update,) = explain(net, SquaredError(), x, t, SGD(net.param(), 1.0), 1e-3).of("update")
     assert update.summary.endswith(", d clipped to a norm of 0.001")
+    found = [numbers.norm for numbers in update.outputs]
+    assert found == pytest.approx([float(parameter.value.norm()) for parameter in twin.param()], rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1.0, 1e200])
+@pytest.mark.parametrize("max_value", [1e-3, 1, math.inf])
+def test_clipping_by_value_equals_torchs(scale, max_value):
+    held = parameters(scale)
+    twins = [torch.nn.Parameter(parameter.value.clone()) for parameter in held]
+    for twin, parameter in zip(twins, held, strict=True):
+        twin.grad = parameter.grad.clone()
+    torch.nn.utils.clip_grad_value_(twins, max_value)
+    clip_gradient_values(SGD([{"params": held[:1]}, {"params": held[1:], "lr": 0.5}]), max_value)
+    for twin, parameter in zip(twins, held, strict=True):
+        torch.testing.assert_close(parameter.grad, twin.grad, rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")
+def test_runs_that_clip_by_value(interpreted):
+    options = {"clip_grad_value": 0.01}
+    eager, compiled, in_backward = (
+        train(**options),
+        train("compiled", **options),
+        train(optimizer_in_backward=True, **options),
+    )
+    require_equal(compiled, eager)
+    assert was_compiled(compiled)
+    torch.testing.assert_close(in_backward.net.state_dict(), eager.net.state_dict(), rtol=0, atol=0)
+    assert eager.history[-1]["train_loss"] != pytest.approx(train().history[-1]["train_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"clip_grad_value": 0}, "clip_grad_value: must be a number above 0, got 0"),
+        (
+            {"clip_grad_value": 1.0, "clip_grad_norm": 2.0},
+            "clip_grad_value: must be left out with clip_grad_norm, got 1",
+        ),
+        (
+            {"clip_grad_value": 1.0, "step": lambda *_given: 0},
+            "clip_grad_value: must be left out with a step of your own",
+        ),
+    ],
+)
+def test_bounds_of_values_that_are_refused(options, text):
+    with pytest.raises(ArgumentError, match=f"^{text}"):
+        train(**options)
+    net = Chain(Dense(1, 1))
+    with pytest.raises(ArgumentError, match=r"^clip_gradient_values: max_value must be a number above 0, got -1"):
+        clip_gradient_values(SGD(net.param()), -1)
+    with pytest.raises(ArgumentError, match=r"^step_in_backward: clip_grad_value must be a number above 0, got 0"):
+        step_in_backward(net, SquaredError(), SGD(net.param()), torch.ones(2, 1), torch.ones(2, 1), 0)
+
+
+def test_an_explanation_tells_of_clipped_values():
+    net, x, t = network(), torch.randn(5, 2), torch.randn(5, 2)
+    twin = copy.deepcopy(net)
+    step(twin, SquaredError(), SGD(twin.param(), 1.0), x, t, clip_grad_value=1e-3)
+    (update,) = explain(net, SquaredError(), x, t, SGD(net.param(), 1.0), clip_grad_value=1e-3).of("update")
+    assert update.summary.endswith(", each number of d clipped to 0.001")
     found = [numbers.norm for numbers in update.outputs]
     assert found == pytest.approx([float(parameter.value.norm()) for parameter in twin.param()], rel=1e-6)

@@ -11,6 +11,7 @@ from typing import Any
 from mytorch.core import ArgumentError
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import Built, build, threads
+from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.run import load
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE
@@ -21,7 +22,8 @@ from mytorch.train.explain.explanation import Explanation
 
 def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None = None, batch: int = 1) -> Explanation:
     """A step on a batch of the first epoch, counted from 1: of an experiment with the weights that its seed draws, of
-    a run's folder with the weights that it kept and an optimizer that begins anew.
+    a run's folder with the weights that it kept and an optimizer that begins anew. Where several batches make one
+    step, it is the step of this batch alone.
 
     Raises ArgumentError for a batch that is not there; RunError and ExperimentError as `load` and `load_experiment`.
     """
@@ -31,12 +33,13 @@ def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None =
     else:
         built, weights = _of_experiment(path, overrides)
     setup, experiment = built.setup, built.experiment
+    bounds = experiment.clip_grad_norm, experiment.clip_grad_value
     count = len(setup.batches)
     if not 1 <= batch <= count:
         raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
     with threads(experiment.threads):
         inputs, targets = next(islice(setup.batches, batch - 1, None))
-        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, experiment.clip_grad_norm)
+        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, *bounds)
     return replace(explanation, title=f"{experiment.name}: one training step, batch {batch} of {count}, {weights}")
 
 
@@ -47,7 +50,12 @@ def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Bui
         if path.is_dir() or not path.exists():
             error.add_note(f"A run is a folder with {SUMMARY_FILE}, such as runs/disk-20260101-120000.")
         raise
-    return build(experiment), f"the first weights of seed {experiment.seed}"
+    return _build(experiment), f"the first weights of seed {experiment.seed}"
+
+
+def _build(experiment: Experiment) -> Built:
+    """The experiment with a batch a step, since one batch is explained."""
+    return build(experiment.model_copy(update={"accumulate": 1}))
 
 
 def _of_run(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Built, str]:
@@ -57,6 +65,6 @@ def _of_run(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Built, str
             f"{path}: must have an {EXPERIMENT_FILE} to be explained, got a run trained from Python; "
             "use mytorch.train.explain(run.net, loss, inputs, targets)"
         )
-    built = build(load_experiment(path / EXPERIMENT_FILE, overrides))
+    built = _build(load_experiment(path / EXPERIMENT_FILE, overrides))
     built.setup.net.load_state_dict(run.net.state_dict())
     return built, "the weights that the run kept"

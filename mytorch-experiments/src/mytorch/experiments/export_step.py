@@ -18,10 +18,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from mytorch.core import MytorchError, RandomState, random_state
-from mytorch.experiments.file.build import Built, build, threads
+from mytorch.experiments.file.build import Built, build, build_step, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
-from mytorch.train.choose_step import choose_step
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import difference
 from mytorch.train.compiled.reason import reason_of
@@ -102,7 +101,8 @@ def _try(built: Built) -> _Trial:
     inputs, targets = next(iter(setup.batches))
     before = [(held, held.value.clone()) for _, held in net.named_state()]
     random = random_state(net, loss)
-    take_step = choose_step(optimizer, built.experiment.clip_grad_norm)  # whenever updates come, the numbers are equal
+    plain = built.experiment.model_copy(update={"optimizer_in_backward": False})  # the numbers are equal
+    take_step = build_step(plain, optimizer)
     value, _ = take_step(net, loss, optimizer, inputs, targets)
     carry = Carry(net, loss, optimizer)
     expected = [*carry.gather(), value]
@@ -127,10 +127,11 @@ def _load(run: str | Path, batch_size: int | None) -> Built:
         experiment = experiment.model_copy(update={"batch_size": batch_size})
     built = build(experiment)
     setup = built.setup
-    if setup.batches.rows < experiment.batch_size:
+    rows = setup.batches.rows // experiment.accumulate
+    if rows < experiment.batch_size:
         raise ExportError(
-            f"export: batch size must be at most the {setup.batches.rows} rows of the training data, "
-            f"got {experiment.batch_size}"
+            f"export: batch size must be at most the {rows} rows of the training data"
+            f"{' a batch of a step' if experiment.accumulate > 1 else ''}, got {experiment.batch_size}"
         )
     setup.net.load_state_dict(loaded.net.state_dict())
     setup.net.train()

@@ -1,9 +1,10 @@
 """Training from Python: the loop, its steps and engines, metrics, callbacks and explanations."""
 
+from mytorch.train.accumulate import step_accumulated
 from mytorch.train.batches import Batches
 from mytorch.train.callbacks.early_stopping import EarlyStopping
 from mytorch.train.callbacks.keep_best import KeepBest
-from mytorch.train.clip_gradients import clip_gradients
+from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.completion import LateGradientError, completion
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
@@ -38,6 +39,7 @@ __all__ = [
     "RunError",
     "Setup",
     "Training",
+    "clip_gradient_values",
     "clip_gradients",
     "completion",
     "evaluate",
@@ -48,5 +50,6 @@ __all__ = [
     "observe",
     "save_model",
     "step",
+    "step_accumulated",
     "step_in_backward",
 ]

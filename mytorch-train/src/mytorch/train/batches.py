@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ class Batches:
     shuffle: draw a new order each epoch from `generator`, which is seeded by `seed` and nobody else draws from: each
         epoch goes on where the one before ended.
     drop_last: leave the rows out that would make a smaller batch at the end.
+    accumulate: so many batches make one step. Above 1 they come together, as a list of inputs and one of targets,
+        which `step_accumulated` takes; the last lists of an epoch may be shorter, and the length counts steps.
     Raises ArgumentError for a batch size or seed that is none, and if `drop_last` leaves no batch.
 
     Example:
@@ -35,13 +38,24 @@ class Batches:
         [[0, 1], [1]]
         >>> [targets.tolist() for _, targets in Batches(rows, 2, drop_last=True)]
         [[0, 1]]
+        >>> [[len(one) for one in targets] for _, targets in Batches(rows, 1, accumulate=2)]
+        [[1, 1], [1]]
     """
 
     def __init__(
-        self, data: Any, batch_size: int, *, shuffle: bool = False, drop_last: bool = False, seed: int = 0
+        self,
+        data: Any,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        seed: int = 0,
+        accumulate: int = 1,
     ) -> None:
         if type(batch_size) is not int or batch_size < 1:
             raise ArgumentError(f"Batches: batch_size must be a whole number of at least 1, got {batch_size!r}")
+        if type(accumulate) is not int or accumulate < 1:
+            raise ArgumentError(f"Batches: accumulate must be a whole number of at least 1, got {accumulate!r}")
         require_seed("Batches", seed)
         try:
             len(data)
@@ -53,6 +67,7 @@ class Batches:
                 f"{type(data[0]).__name__}; write mytorch.data.TensorDataSet(inputs, targets)"
             )
         self.data, self.batch_size, self.shuffle, self.drop_last = data, batch_size, shuffle, drop_last
+        self.accumulate = accumulate
         if drop_last and not isinstance(data, DataLoader) and 0 < len(data) < batch_size:
             raise ArgumentError(
                 f"Batches: drop_last must leave at least one batch, got {len(data)} rows for a batch_size of "
@@ -74,10 +89,28 @@ class Batches:
             return len(data)
         return len(self.data) - (len(self.data) % self.batch_size if self.drop_last else 0)
 
+    @property
+    def whole(self) -> int:
+        """The number of steps an epoch with as many rows as any; all, where the rows are a DataLoader's."""
+        return self.rows // (self.batch_size * self.accumulate) if self.replayable else len(self)
+
     def __len__(self) -> int:
-        return len(self.data) if isinstance(self.data, DataLoader) else -(-self.rows // self.batch_size)
+        count = len(self.data) if isinstance(self.data, DataLoader) else -(-self.rows // self.batch_size)
+        return -(-count // self.accumulate)
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.accumulate == 1:
+            yield from self._single()
+            return
+        single = self._single()
+        while together := list(islice(single, self.accumulate)):
+            yield self.joined(together)
+
+    def joined(self, batches: Sequence[Batch]) -> Batch:
+        """What these batches are for one step: lists, or the batch itself where one makes a step."""
+        return _listed(batches) if self.accumulate > 1 else batches[0]
+
+    def _single(self) -> Iterator[Batch]:
         if isinstance(self.data, DataLoader):
             yield from (as_pair(self.data.dataset, batch) for batch in self.data)
             return
@@ -93,6 +126,10 @@ class Batches:
             inputs, targets = batch
             share = count_bytes(inputs if targets is None else batch) / len(indices)
             self._together = int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
+
+
+def _listed(batches: Sequence[Batch]) -> Batch:
+    return [inputs for inputs, _ in batches], [targets for _, targets in batches]
 
 
 def split_batch(batch: Batch, size: int) -> Iterator[Batch]:

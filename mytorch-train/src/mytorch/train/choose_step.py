@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Optimizer
+from mytorch.train.accumulate import step_accumulated
 from mytorch.train.batches import count_rows
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.mean_loss import Weight
@@ -24,33 +25,66 @@ def choose_step(
     clip_grad_norm: float | None = None,
     optimizer_in_backward: bool = False,
     own: Callable[..., Any] | None = None,
+    *,
+    clip_grad_value: float | None = None,
+    accumulate: int = 1,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
     own: a user's step, which is all of the step: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
+    accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     Raises ArgumentError for what does not go together.
     """
-    if clip_grad_norm is not None:
-        require_bound("clip_grad_norm:", clip_grad_norm)
-    if own is not None:
-        return _own_step(own, clip_grad_norm, optimizer_in_backward)
-    if not optimizer_in_backward:
-        return step if clip_grad_norm is None else partial(step, clip_grad_norm=clip_grad_norm)
-    if clip_grad_norm is not None:
+    bounds = {"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value}
+    clipping: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
+    for name, bound in clipping.items():
+        require_bound(f"{name}:", bound)
+    if len(clipping) > 1:
         raise ArgumentError(
-            f"optimizer_in_backward: must be left out with clip_grad_norm, got clip_grad_norm = {clip_grad_norm}: the "
-            "norm over all gradients is not known before the backward pass is through; leave one of the two out"
+            f"clip_grad_value: must be left out with clip_grad_norm, got {clip_grad_value} and {clip_grad_norm}: "
+            "clip by one of them"
+        )
+    if own is not None:
+        return _own_step(own, clipping, optimizer_in_backward, accumulate)
+    if optimizer_in_backward:
+        return _in_backward(optimizer, clipping, accumulate)
+    plain = step if accumulate == 1 else step_accumulated
+    return partial(plain, **clipping) if clipping else plain
+
+
+def _in_backward(optimizer: Optimizer, clipping: dict[str, Any], accumulate: int) -> TakeStep:
+    if "clip_grad_norm" in clipping:
+        raise ArgumentError(
+            "optimizer_in_backward: must be left out with clip_grad_norm, got clip_grad_norm = "
+            f"{clipping['clip_grad_norm']}: the norm over all gradients is not known before the backward pass is "
+            "through; leave one of the two out"
+        )
+    if accumulate > 1:
+        raise ArgumentError(
+            f"optimizer_in_backward: must be left out with accumulate, got accumulate = {accumulate}: a gradient is "
+            "complete only after the last of the batches; leave one of the two out"
         )
     try:
         optimizer.require_steps_apart()
     except ArgumentError as error:
         raise ArgumentError(f"optimizer_in_backward: {error}; leave optimizer_in_backward out") from None
-    return step_in_backward
+    return partial(step_in_backward, **clipping) if clipping else step_in_backward
 
 
 def is_plain(take_step: TakeStep) -> bool:
-    """Whether it is `step`, with or without clipping: one function of all gradients, which can be traced."""
-    return take_step is step or (isinstance(take_step, partial) and take_step.func is step)
+    """Whether it is `step` or `step_accumulated`, with or without clipping: one function of all gradients, which can
+    be traced.
+    """
+    return _function(take_step) in (step, step_accumulated)
+
+
+def is_in_backward(take_step: TakeStep) -> bool:
+    """Whether it updates during the backward pass, with or without clipping."""
+    return _function(take_step) is step_in_backward
+
+
+def _function(take_step: TakeStep) -> Callable[..., Any]:
+    return take_step.func if isinstance(take_step, partial) else take_step
 
 
 def name_of(take_step: TakeStep) -> str:
@@ -58,15 +92,17 @@ def name_of(take_step: TakeStep) -> str:
     return getattr(take_step, "__name__", type(take_step).__name__)
 
 
-def _own_step(own: Callable[..., Any], clip_grad_norm: float | None, optimizer_in_backward: bool) -> TakeStep:
+def _own_step(
+    own: Callable[..., Any], clipping: dict[str, Any], optimizer_in_backward: bool, accumulate: int
+) -> TakeStep:
     if not callable(own):
         raise ArgumentError(
             f"step: must be a function of (net, loss, optimizer, inputs, targets), got {type(own).__name__}"
         )
-    if clip_grad_norm is not None or optimizer_in_backward:
-        name = "optimizer_in_backward" if optimizer_in_backward else "clip_grad_norm"
+    options = ["optimizer_in_backward"] * optimizer_in_backward + list(clipping) + ["accumulate"] * (accumulate > 1)
+    if options:
         raise ArgumentError(
-            f"{name}: must be left out with a step of your own, got {name_of(own)}, which is all of the step; "
+            f"{options[0]}: must be left out with a step of your own, got {name_of(own)}, which is all of the step; "
             "do it in there, or leave the step out"
         )
     return own if own is step or own is step_in_backward else OwnStep(own)

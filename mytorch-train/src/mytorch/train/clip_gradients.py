@@ -1,10 +1,11 @@
-"""Clipping gradients by their joint norm."""
+"""Clipping gradients by their joint norm, or number by number."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer
 
@@ -18,15 +19,37 @@ def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
     Raises:   ArgumentError unless max_norm is a number above 0
     """
     require_bound("clip_gradients: max_norm", max_norm)
-    grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None and p.trainable]
-    if grads:
+    if grads := gradients_of(optimizer):
         traced = torch.compiler.is_compiling()  # machine code comes of the formula only
         norms = [torch.linalg.vector_norm(d) for d in grads] if traced else torch._foreach_norm(grads)
         norm = torch.linalg.vector_norm(torch.stack(norms))
         torch._foreach_mul_(grads, (max_norm / (norm + 1e-6)).clamp(max=1.0))
 
 
+def clip_gradient_values(optimizer: Optimizer, max_value: float) -> None:
+    """Bring every number of the gradients that the optimizer would use into the range from -max_value to max_value.
+
+    Formula:  d = max(-max_value, min(d, max_value)), as torch.nn.utils.clip_grad_value_
+    Raises:   ArgumentError unless max_value is a number above 0
+    """
+    require_bound("clip_gradient_values: max_value", max_value)
+    clip_values(gradients_of(optimizer), max_value)
+
+
+def clip_values(grads: list[Tensor], max_value: float) -> None:
+    """Bring every number of these gradients into the range, in place."""
+    if grads:
+        torch._foreach_clamp_min_(grads, -max_value)
+        torch._foreach_clamp_max_(grads, max_value)
+
+
+def gradients_of(optimizer: Optimizer) -> list[Tensor]:
+    """The gradients that the optimizer would use."""
+    groups = optimizer.param_groups
+    return [p.grad for group in groups for p in group["params"] if p.grad is not None and p.trainable]
+
+
 def require_bound(name: str, bound: Any) -> None:
-    """Raise ArgumentError unless gradients can be scaled down to a norm of `bound`; infinity scales none."""
+    """Raise ArgumentError unless gradients can be brought within `bound`; infinity changes none."""
     if not (type(bound) in (int, float) and bound > 0):
         raise ArgumentError(f"{name} must be a number above 0, got {bound!r}")

@@ -37,6 +37,8 @@ def fit(
     engine: str = "eager",
     step: Callable[..., Any] | None = None,
     clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
+    accumulate: int = 1,
     optimizer_in_backward: bool = False,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
@@ -58,14 +60,24 @@ def fit(
         does all of the step, and returns the loss, or the loss and its weight in the mean over the epoch's batches;
         without a weight the rows count.
     clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
+    clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
+    accumulate: so many batches make one step, whose results are those of one large batch: gradients are averaged by
+        the loss's weights, so also where batches differ in size. Schedules, `batch_ended` and engines count steps.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
         gradients take the memory of the largest layer and not of the model.
     Raises ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
     listeners = Hooks(callbacks)
-    batches = _batches(data, batch_size, shuffle, drop_last, seed)
-    take_step = choose_step(optimizer, clip_grad_norm, optimizer_in_backward, step)
+    batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate)
+    take_step = choose_step(
+        optimizer,
+        clip_grad_norm,
+        optimizer_in_backward,
+        step,
+        clip_grad_value=clip_grad_value,
+        accumulate=accumulate,
+    )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),
         epochs=epochs,
@@ -84,16 +96,19 @@ def fit(
     return training
 
 
-def _batches(data: Any, batch_size: int | None, shuffle: bool, drop_last: bool, seed: int) -> Batches:
+def batches_of(
+    data: Any, batch_size: int | None, shuffle: bool, drop_last: bool, seed: int, accumulate: int
+) -> Batches:
+    """The batches of a data set, or those of a DataLoader. Raises ArgumentError for what a DataLoader has itself."""
     if isinstance(data, DataLoader):
         given = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last}
         own = {"batch_size": None, "shuffle": True, "drop_last": False}
         for name, value in given.items():
             if value is not own[name]:
                 raise ArgumentError(f"fit: {name} must be left out for a DataLoader, which has its own, got {value!r}")
-        return Batches(data, 1, seed=seed)  # the loader's batches are taken as they are
+        return Batches(data, 1, seed=seed, accumulate=accumulate)  # the loader's batches are taken as they are
     if batch_size is None:
         raise ArgumentError(
             f"fit: batch_size must be given for anything but a DataLoader, got a {type(data).__name__}"
         )
-    return Batches(data, batch_size, shuffle=shuffle, drop_last=drop_last, seed=seed)
+    return Batches(data, batch_size, shuffle=shuffle, drop_last=drop_last, seed=seed, accumulate=accumulate)

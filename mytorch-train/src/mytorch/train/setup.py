@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter, Schedule
+from mytorch.train.accumulate import accumulates
 from mytorch.train.batches import Batches
 from mytorch.train.mean_loss import Weight
 from mytorch.train.step import step
@@ -29,7 +30,8 @@ class Setup:
     optimizer: holds parameters of the net.
     batches: the training data, in the order in which it is trained on.
     schedule: sets the learning rate, and whatever else it names, of `optimizer`.
-    step: takes one training step, as `mytorch.train.step` does; `choose_step` makes one of options.
+    step: takes one training step on what `batches` gives, as `mytorch.train.step` does, or `step_accumulated` where
+        several batches make one step; `choose_step` makes one of options.
     tensors: every parameter and buffer of the net once.
     Raises ArgumentError for parts of another kind, or that do not belong together.
     """
@@ -46,6 +48,7 @@ class Setup:
         _require_kinds(self)
         _require_trained(self.net, self.optimizer)
         _require_driven(self.optimizer, self.schedule)
+        _require_lists(self.batches, self.step)
         object.__setattr__(self, "tensors", list(dict.fromkeys(held for _, held in self.net.named_state())))
 
     @property
@@ -95,6 +98,14 @@ def _require_trained(net: Module, optimizer: Optimizer) -> None:
         raise ArgumentError(
             f"Setup: optimizer must hold parameters of the net, got none of {type(net).__name__}'s; "
             f"build it with {type(optimizer).__name__}(net.param(), ...)"
+        )
+
+
+def _require_lists(batches: Batches, take_step: TakeStep) -> None:
+    if (batches.accumulate > 1) != accumulates(take_step):
+        raise ArgumentError(
+            "Setup: step must be step_accumulated where several batches make one step, and only there, "
+            f"got {getattr(take_step, '__name__', type(take_step).__name__)} for accumulate = {batches.accumulate}"
         )
 
 

@@ -8,17 +8,21 @@ from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path, require_pair
 from mytorch.train.batches import call
-from mytorch.train.clip_gradients import clip_gradients
+from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.evaluation import require_number
-from mytorch.train.mean_loss import Weight, weight_of
+from mytorch.train.mean_loss import Weight, sums, weight_of
 
 
-def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
+def gradients(
+    net: Module, loss: Module, inputs: Any, targets: Any, *, weighted: bool = False
+) -> tuple[Tensor, Weight]:
     """Forward and backward: adds to the parameters' gradients.
 
     Returns the loss, a 0-dim tensor, and by what its mean was divided: what `loss.weight_of` says, or the number of
     rows if the loss is no `mytorch.core.Loss`. Several inputs come as a tuple,
     or as a dict that names them.
+    weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
+        over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
     """
     pair = call(net.forward, inputs)
     require_pair(net, pair)
@@ -30,18 +34,26 @@ def gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Ten
     if not isinstance(value, Tensor) or value.dim():
         require_number(loss, value, "train on")
     weight = weight_of(loss, prediction, targets)
-    d_prediction = [loss.backward(1.0, saved_by_loss)]
+    d_value = _share(value, weight) if weighted and not sums(loss) else 1.0
+    d_prediction = [loss.backward(d_value, saved_by_loss)]
     del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
     net.backward(d_prediction.pop(), saved)
     return value, weight
 
 
 def step(
-    net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any, clip_grad_norm: float | None = None
+    net: Module,
+    loss: Module,
+    optimizer: Optimizer,
+    inputs: Any,
+    targets: Any,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
 ) -> tuple[Tensor, Weight]:
     """One training step from gradients that are None to gradients that are None. Returns what `gradients` returns.
 
     clip_grad_norm: gradients are scaled down together where their norm is above it.
+    clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
     Call it under torch.inference_mode() to save what autograd would check. An error names the path to the layer.
     """
     try:
@@ -49,8 +61,20 @@ def step(
     except Exception as error:
         add_path(error, net)
         raise
+    update(optimizer, clip_grad_norm, clip_grad_value)
+    return result
+
+
+def update(optimizer: Optimizer, clip_grad_norm: float | None = None, clip_grad_value: float | None = None) -> None:
+    """Clip the gradients, update the parameters and set the gradients to None."""
     if clip_grad_norm is not None:
         clip_gradients(optimizer, clip_grad_norm)
+    if clip_grad_value is not None:
+        clip_gradient_values(optimizer, clip_grad_value)
     optimizer.step()
     optimizer.zero_grad()
-    return result
+
+
+def _share(value: Tensor, weight: Weight) -> float | Tensor:
+    """A weight as an upstream gradient of the loss."""
+    return weight.to(value.dtype) if isinstance(weight, Tensor) else float(weight)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, add_path
+from mytorch.core import Module, Optimizer, Parameter, add_path
+from mytorch.train.clip_gradients import clip_values, require_bound
 from mytorch.train.completion import completion
 from mytorch.train.mean_loss import Weight
 from mytorch.train.step import gradients
 
 
 def step_in_backward(
-    net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
+    net: Module,
+    loss: Module,
+    optimizer: Optimizer,
+    inputs: Any,
+    targets: Any,
+    clip_grad_value: float | None = None,
 ) -> tuple[Tensor, Weight]:
     """As `step`, with the same results, but gradients take the memory of the largest layer and not of the model.
 
@@ -24,16 +31,25 @@ def step_in_backward(
     The results are the same if every module holds, as attributes, all parameters that it reads in its backward.
     One that reads its child's weight after the child's backward sees it updated, which is not noticed.
 
+    clip_grad_value: as in `step`, since each number of a gradient is clipped by itself.
     Raises ArgumentError for an optimizer that must see all gradients at once; LateGradientError if a module adds to
     the gradient of a parameter that it does not hold itself, after the backward of those that do.
     """
     optimizer.require_steps_apart()
+    if clip_grad_value is not None:
+        require_bound("step_in_backward: clip_grad_value", clip_grad_value)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     try:
-        with completion(net, trained, optimizer.step_only, "optimizer_in_backward"):
+        with completion(net, trained, partial(_update_only, optimizer, clip_grad_value), "optimizer_in_backward"):
             result = gradients(net, loss, inputs, targets)
     except Exception as error:
         add_path(error, net)
         raise
     optimizer.zero_grad()
     return result
+
+
+def _update_only(optimizer: Optimizer, clip_grad_value: float | None, complete: list[Parameter]) -> None:
+    if clip_grad_value is not None:
+        clip_values([p.grad for p in complete if p.grad is not None], clip_grad_value)
+    optimizer.step_only(complete)

@@ -14,7 +14,7 @@ import torch
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, kind_of, metric_name
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
-from mytorch.train.choose_step import is_plain, name_of
+from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, tell_outputs
@@ -24,7 +24,6 @@ from mytorch.train.measured import require_measured
 from mytorch.train.position import position_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
-from mytorch.train.step_in_backward import step_in_backward
 
 Record = dict[str, float]
 PARTS = ("validation", "test")
@@ -233,7 +232,7 @@ def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
     if isinstance(engine, Eager) or is_plain(setup.step):
         return
-    if setup.step is step_in_backward:
+    if is_in_backward(setup.step):
         raise ArgumentError(
             "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
             'gradients, got engine = "compiled"; leave one of the two out'

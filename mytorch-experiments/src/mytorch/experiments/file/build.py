@@ -71,9 +71,9 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
 
 def build_batches(experiment: Experiment, data: DataSet) -> Batches:
     """The training rows in batches. Raises ArgumentError if `drop_last` leaves none."""
-    shuffle, drop_last = experiment.shuffle, experiment.drop_last
+    names = ("shuffle", "drop_last", "seed", "accumulate")
     try:
-        return Batches(data, experiment.batch_size, shuffle=shuffle, drop_last=drop_last, seed=experiment.seed)
+        return Batches(data, experiment.batch_size, **{name: getattr(experiment, name) for name in names})
     except MytorchError as error:
         error.add_note("at batch_size and drop_last of the experiment")
         raise
@@ -81,7 +81,14 @@ def build_batches(experiment: Experiment, data: DataSet) -> Batches:
 
 def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., Any] | None = None) -> TakeStep:
     """The step that the experiment asks for, or the caller's own. Raises ArgumentError for what does not fit."""
-    return choose_step(optimizer, experiment.clip_grad_norm, experiment.optimizer_in_backward, own)
+    return choose_step(
+        optimizer,
+        experiment.clip_grad_norm,
+        experiment.optimizer_in_backward,
+        own,
+        clip_grad_value=experiment.clip_grad_value,
+        accumulate=experiment.accumulate,
+    )
 
 
 def find(key: str, kind: str, name: str) -> Any:

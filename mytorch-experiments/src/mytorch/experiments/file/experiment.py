@@ -82,6 +82,10 @@ class Experiment(Section):
     """Layer by layer, or several steps in one call of machine code."""
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     """Gradients are scaled down together where the norm over all of them is above it."""
+    clip_grad_value: Annotated[float, Field(gt=0)] | None = None
+    """Every number of the gradients is brought within it, above and below 0."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """So many batches make one step, as one large batch would."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
     epochs: Annotated[int, Field(ge=1)]

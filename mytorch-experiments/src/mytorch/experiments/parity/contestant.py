@@ -14,11 +14,10 @@ from mytorch.data.transforms import Parts
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
 from mytorch.train.batches import call
-from mytorch.train.choose_step import is_plain, name_of
+from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.evaluation import evaluate
-from mytorch.train.mean_loss import Weight, sums, weight_of
+from mytorch.train.mean_loss import MeanLoss, Weight, sums, weight_of
 from mytorch.train.setup import Interval, Setup, advance
-from mytorch.train.step_in_backward import step_in_backward
 
 
 class Contestant(Protocol):
@@ -44,7 +43,7 @@ class Ours:
     name = "mytorch"
 
     def __init__(self, setup: Setup) -> None:
-        if not (is_plain(setup.step) or setup.step is step_in_backward):
+        if not (is_plain(setup.step) or is_in_backward(setup.step)):
             raise ParityError(
                 f"parity: step must be one of mytorch.train's, since PyTorch has no twin of another, "
                 f"got {name_of(setup.step)}"
@@ -72,7 +71,7 @@ class Torchs:
     """A setup's twin, with torch.nn, autograd and torch.optim.
 
     schedule_arguments: what the setup's schedule was built with.
-    clip_grad_norm: the bound to which the setup's step clips.
+    clip_grad_norm, clip_grad_value: the bounds to which the setup's step clips.
     fused: which of torch's own kernels update the weights; its own choice if None.
     """
 
@@ -83,23 +82,50 @@ class Torchs:
         clip_grad_norm: float | None = None,
         name: str = "PyTorch",
         *,
+        clip_grad_value: float | None = None,
         fused: bool | None = None,
     ) -> None:
-        self.name, self.setup, self.clip_grad_norm = name, setup, clip_grad_norm
+        self.name, self.setup = name, setup
+        self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self.net, self.loss = twin_of(setup.net), twin_of(setup.loss)
         self.optimizer = twin_optimizer(setup.optimizer, setup.schedule, setup.net, self.net, fused=fused)
         self.schedule = twin_schedule(setup.schedule, self.optimizer, schedule_arguments)
 
     def step(self, inputs: Any, targets: Any) -> tuple[float, Weight]:
         """Take one training step. Returns the loss and its weight."""
-        prediction = call(self.net, inputs)
-        value = self.loss(prediction, targets)
-        value.backward()
+        if self.setup.batches.accumulate > 1:
+            value, weight = self._accumulate(inputs, targets)
+        else:
+            value, weight = self._backward(inputs, targets)
         if self.clip_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_grad_norm)
+        if self.clip_grad_value is not None:
+            torch.nn.utils.clip_grad_value_(self.net.parameters(), self.clip_grad_value)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(value.detach()), weight_of(self.setup.loss, prediction.detach(), targets)
+        return value, weight
+
+    def _backward(self, inputs: Any, targets: Any, *, weighted: bool = False) -> tuple[float, Weight]:
+        """The gradients of one batch, times its weight in the mean over batches if wanted."""
+        prediction = call(self.net, inputs)
+        value = self.loss(prediction, targets)
+        weight = weight_of(self.setup.loss, prediction.detach(), targets)
+        (value * weight if weighted and not sums(self.setup.loss) else value).backward()
+        return float(value.detach()), weight
+
+    def _accumulate(self, inputs: Sequence[Any], targets: Sequence[Any]) -> tuple[float, Weight]:
+        """The gradients of several batches as if they were one."""
+        mean, total = MeanLoss(self.setup.loss), 0.0
+        for x, t in zip(inputs, targets, strict=True):
+            value, weight = self._backward(x, t, weighted=True)
+            mean.add(value, weight)
+            total += float(weight)
+        if sums(self.setup.loss):
+            return mean.compute() * total, total
+        for parameter in self.net.parameters():
+            if parameter.grad is not None:
+                parameter.grad /= total or 1.0
+        return mean.compute(), total
 
     def advance(self, interval: Interval, record: Mapping[str, float] | None = None) -> None:
         """Move the schedule on after a "batch", or after an "epoch" with its line of the history."""

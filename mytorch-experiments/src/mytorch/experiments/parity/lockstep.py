@@ -35,8 +35,10 @@ def train_in_lockstep(built: Built, contestants: Sequence[Contestant]) -> list[H
 
 def twin(built: Built, name: str = "PyTorch", *, fused: bool | None = None) -> Torchs:
     """The twin of what an experiment built."""
-    arguments = schedule_arguments(built.experiment, len(built.setup.batches))
-    return Torchs(built.setup, arguments, built.experiment.clip_grad_norm, name, fused=fused)
+    experiment, setup = built.experiment, built.setup
+    arguments = schedule_arguments(experiment, len(setup.batches))
+    bounds = {"clip_grad_norm": experiment.clip_grad_norm, "clip_grad_value": experiment.clip_grad_value}
+    return Torchs(setup, arguments, name=name, fused=fused, **bounds)
 
 
 def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> list[tuple[float, Weight]]:

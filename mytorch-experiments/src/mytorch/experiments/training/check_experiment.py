@@ -115,7 +115,7 @@ def _try(built: Built) -> None:
     net.train()
     net.input_grad = False
     with torch.inference_mode():
-        value, weight = setup.take_step(inputs, targets)
+        value, weight = setup.take_step(*setup.batches.joined([(inputs, targets)]))
     if weight and not value.isfinite():  # a mean of ignored targets alone is NaN
         raise ExperimentError(
             f"loss: must be finite at the first step, got {value.item()}; "
@@ -134,7 +134,7 @@ def _try_last_batch(setup: Setup, tried: int) -> None:
         return
     try:
         with torch.inference_mode():
-            setup.take_step(*fetch(setup.batches.data, torch.arange(rows)))
+            setup.take_step(*setup.batches.joined([fetch(setup.batches.data, torch.arange(rows))]))
     except MytorchError as error:
         error.add_note(
             f"in the last batch of an epoch, of {rows} row{'s' * (rows > 1)}; drop_last = true leaves it out"

@@ -167,8 +167,7 @@ class Compiled:
         if self._prompt:
             self.say("a callback listens to every batch: one training step a call")
             return 1
-        batches = setup.batches
-        return steps_a_call(batches.rows // batches.batch_size if batches.replayable else len(batches), most)
+        return steps_a_call(setup.batches.whole, most)
 
     def _forget_if_changed(self, setup: Setup) -> None:
         """Let go of compiled steps of a model that has become another since, such as one with frozen layers."""

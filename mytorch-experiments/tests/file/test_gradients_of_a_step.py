@@ -1,4 +1,4 @@
-"""The key clip_grad_norm of an experiment: in its run, in parity, in an exported step."""
+"""The keys that clip and accumulate gradients: in a run, in parity, in an exported step."""
 
 import shutil
 
@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from mytorch.experiments import ExperimentError, load_experiment, train_experiment
+from mytorch.experiments.explain_experiment import explain_experiment
 from mytorch.experiments.export_step import export_step
 from mytorch.experiments.file.build import build
 from mytorch.experiments.parity import compare
+from mytorch.experiments.training.check_experiment import check_experiment
 
 
 def test_the_key_of_an_experiment(content, tmp_path):
@@ -41,3 +43,32 @@ def test_an_exported_step_clips(content, tmp_path):
     x, t = (batch[:3] for batch in next(iter(build(run.experiment).setup.batches)))
     after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), x, t])
     assert 0.98e-3 < (after - before[0]).norm() < 1.01e-3
+
+
+@pytest.mark.parametrize(
+    "options", [{"accumulate": 3}, {"clip_grad_value": 0.01}, {"accumulate": 2, "clip_grad_value": 0.01}]
+)
+def test_parity_accumulates_and_clips_values_on_both_sides(content, options):
+    assert compare(load_experiment(content | {"epochs": 2} | options)).passed
+
+
+def test_accumulation_is_that_of_large_batches_in_a_run_and_its_check(content, tmp_path):
+    content |= {"epochs": 2, "batch_size": 5, "accumulate": 2}
+    run = train_experiment(content, output=tmp_path, quiet=True)
+    assert run.experiment.accumulate == 2
+    large = train_experiment(content | {"batch_size": 10, "accumulate": 1}, output=tmp_path, quiet=True)
+    torch.testing.assert_close(run.net.state_dict(), large.net.state_dict(), rtol=1e-5, atol=1e-6)
+    assert "2 epochs of" in check_experiment(content)
+    explanation = explain_experiment(run.path)
+    assert ", batch 1 of " in explanation.title
+    with pytest.raises(ExperimentError, match="accumulate: must be greater than or equal to 1, got 0"):
+        load_experiment(content | {"accumulate": 0})
+    with pytest.raises(ExperimentError, match="optimizer_in_backward: must be left out with accumulate, got"):
+        check_experiment(content | {"optimizer_in_backward": True})
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
+def test_an_exported_step_accumulates(content, tmp_path):
+    run = train_experiment(content | {"epochs": 1, "batch_size": 3, "accumulate": 2}, output=tmp_path, quiet=True)
+    layout = export_step(run.path, tmp_path / "step.pt2")
+    assert [leaf["shape"][0] for leaf in layout["batch"]] == [3, 3, 3, 3]

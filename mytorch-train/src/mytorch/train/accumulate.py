@@ -1,0 +1,83 @@
+"""One training step by the gradients of several batches, as if they were one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, Optimizer, add_path
+from mytorch.train.clip_gradients import gradients_of
+from mytorch.train.mean_loss import Weight, sums
+from mytorch.train.step import gradients, update
+
+
+def step_accumulated(
+    net: Module,
+    loss: Module,
+    optimizer: Optimizer,
+    inputs: Sequence[Any],
+    targets: Sequence[Any],
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
+) -> tuple[Tensor, Weight]:
+    """As `step` on all rows of several batches at once, while the memory of activations is that of one batch.
+
+    inputs, targets: lists with an entry for each batch; the batches may differ in size.
+    Formula:  d = sum(weight * d of the batch) / sum(weight), with the weight that the loss has in means over batches;
+              of a loss with reduction "sum": d = sum(d of the batch)
+    Returns the loss over all batches and the sum of their weights. What a layer computes over a batch, as batch
+    normalisation does, it computes over each of them.
+    Raises ArgumentError unless there are as many batches of inputs as of targets.
+    """
+    if len(inputs) != len(targets):
+        raise ArgumentError(
+            f"step_accumulated: targets must be of as many batches as inputs, {len(inputs)}, got {len(targets)}"
+        )
+    values, weights = [], []
+    try:
+        for x, t in zip(inputs, targets, strict=True):
+            value, weight = gradients(net, loss, x, t, weighted=True)
+            values.append(value)
+            weights.append(weight)
+    except Exception as error:
+        add_path(error, net)
+        raise
+    if not sums(loss) and (grads := gradients_of(optimizer)):
+        torch._foreach_mul_(grads, _inverse(weights, values[0].dtype))
+    update(optimizer, clip_grad_norm, clip_grad_value)
+    return _joined(values, weights, sums(loss)), sum(weights[1:], weights[0])
+
+
+def accumulates(take_step: Any) -> bool:
+    """Whether a step takes lists of batches."""
+    return (take_step.func if isinstance(take_step, partial) else take_step) is step_accumulated
+
+
+def _inverse(weights: Sequence[Weight], dtype: torch.dtype) -> Any:
+    """1 / sum(weight); 0 if the batches count for nothing, whose gradients are 0."""
+    total = sum(weights[1:], weights[0])
+    if isinstance(total, Tensor):
+        total = total.to(torch.promote_types(dtype, torch.float32))
+        return torch.where(total == 0, torch.zeros_like(total), total.reciprocal())
+    return 1 / total if total else 0.0
+
+
+def _joined(values: Sequence[Tensor], weights: Sequence[Weight], summed: bool) -> Tensor:
+    """The loss over all batches; one of weight 0 counts for nothing, whatever its value."""
+    parts = [_part(value, weight, summed) for value, weight in zip(values, weights, strict=True)]
+    total = sum(weights[1:], weights[0])
+    joined = torch.stack(parts).sum()
+    if not summed:
+        joined = joined / total if isinstance(total, Tensor) or total else torch.full_like(joined, torch.nan)
+    return joined.to(values[0].dtype)
+
+
+def _part(value: Tensor, weight: Weight, summed: bool) -> Tensor:
+    part = value if summed else value * weight
+    if isinstance(weight, Tensor):
+        return torch.where(weight == 0, torch.zeros_like(part), part)
+    return part if weight else torch.zeros_like(part)
