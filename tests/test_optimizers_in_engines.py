@@ -9,10 +9,10 @@ from torch.utils import _pytree as pytree
 import mytorch.optim
 from mytorch.core import Optimizer
 from mytorch.nn import Linear, MSELoss, Sequential, Tanh
-from mytorch.optim import LBFGS, Muon
+from mytorch.optim import LBFGS, Adam, Muon, OneCycleLR
 from mytorch.train import step, step_in_backward
 from mytorch.train.compiled.carry import Carry
-from mytorch.train.compiled.trace import Recipe, changing_settings, trace
+from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, trace
 
 STEPS = 4
 PARTS = [getattr(mytorch.optim, name) for name in mytorch.optim.__all__]
@@ -53,6 +53,16 @@ def test_a_traced_step_equals_the_eager_one(cls, options):
         step(net, loss, optimizer, *batch)
     for actual, expected in zip(found, carry.gather(), strict=False):
         torch.testing.assert_close(actual, expected)
+
+
+def test_betas_that_a_schedule_moves_are_no_setting_of_a_compiled_step():
+    _, _, optimizer, _ = start(Adam, {})
+    schedule = OneCycleLR(optimizer, 0.1, total_steps=9)
+    with pytest.raises(
+        TraceError, match=r"^Adam: setting 'betas' must be one number where .*; leave momentum as it is"
+    ):
+        changing_settings(optimizer, schedule)
+    assert changing_settings(optimizer, OneCycleLR(optimizer, 0.1, 9, cycle_momentum=False)) == ((0, "lr"),)
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS)

@@ -4,13 +4,14 @@ from importlib.metadata import entry_points
 
 import pytest
 import torch
-from torch.optim import lr_scheduler
+from torch.optim import lr_scheduler, swa_utils
 
 import mytorch.optim
 from mytorch.optim import (
     ASGD,
     LBFGS,
     SGD,
+    SWALR,
     Adadelta,
     Adafactor,
     Adagrad,
@@ -20,13 +21,18 @@ from mytorch.optim import (
     ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
     ExponentialLR,
+    LambdaLR,
     LinearLR,
     Lion,
+    MultiplicativeLR,
     MultiStepLR,
     Muon,
     NAdam,
     OneCycleLR,
+    PolynomialLR,
     RAdam,
     ReduceLROnPlateau,
     RMSprop,
@@ -109,6 +115,17 @@ test_one_cycle_lr = schedule(OneCycleLR, lr_scheduler.OneCycleLR, max_lr=0.4, to
 test_one_cycle_lr_in_three_phases = schedule(
     OneCycleLR, lr_scheduler.OneCycleLR, max_lr=0.4, total_steps=21, three_phase=True, anneal_strategy="linear"
 )
+test_polynomial_lr = schedule(PolynomialLR, lr_scheduler.PolynomialLR, total_iters=14, power=2.0)
+test_cosine_annealing_warm_restarts = schedule(
+    CosineAnnealingWarmRestarts, lr_scheduler.CosineAnnealingWarmRestarts, T_0=4, T_mult=2, eta_min=0.01
+)
+test_lambda_lr = schedule(LambdaLR, lr_scheduler.LambdaLR, lr_lambda=lambda step: 1 / (1 + step))
+test_multiplicative_lr = schedule(MultiplicativeLR, lr_scheduler.MultiplicativeLR, lr_lambda=lambda step: 1 / step)
+test_cyclic_lr = schedule(CyclicLR, lr_scheduler.CyclicLR, base_lr=0.02, max_lr=0.4, step_size_up=3, step_size_down=5)
+test_cyclic_lr_in_falling_cycles = schedule(
+    CyclicLR, lr_scheduler.CyclicLR, base_lr=0.02, max_lr=0.4, step_size_up=3, mode="exp_range", gamma=0.9
+)
+test_swa_lr = schedule(SWALR, swa_utils.SWALR, swa_lr=0.02, anneal_epochs=8)
 
 
 def sequence(kind, optimizer):
@@ -152,10 +169,16 @@ DECLARED = {
     ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
     ExponentialLR,
+    LambdaLR,
     LinearLR,
     MultiStepLR,
+    MultiplicativeLR,
     OneCycleLR,
+    PolynomialLR,
+    SWALR,
     ReduceLROnPlateau,
     SequentialLR,
     StepLR,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
+from torch.optim import swa_utils
 
 import mytorch.optim as ours
 from mytorch.core import ArgumentError, Parameter, StateError
@@ -24,10 +25,15 @@ def optimizers(count: int = 2) -> Pair:
     return ours.SGD(groups, momentum=0.9), torch.optim.SGD(twins, momentum=0.9)
 
 
-def simple(draw: random.Random) -> Build:
+def simple(draw: random.Random, goals: bool = True) -> Build:
     """A schedule of drawn kind and settings, to be built from our module or torch's."""
+    with_a_goal: list[tuple[str, dict[str, Any]]] = [
+        ("CyclicLR", {"base_lr": 0.01, "max_lr": [0.2, 0.3], "step_size_up": draw.randint(1, 70)}),
+        ("SWALR", {"swa_lr": draw.choice([0.05, [0.3, 0.02]]), "anneal_epochs": draw.randint(0, 60)}),
+    ]
     name, settings = draw.choice(
         [
+            *(with_a_goal if goals else []),
             ("ConstantLR", {"factor": draw.uniform(0.1, 1), "total_iters": draw.randint(1, 40)}),
             ("LinearLR", {"start_factor": draw.uniform(0.01, 1), "total_iters": draw.randint(1, 60)}),
             (
@@ -38,9 +44,19 @@ def simple(draw: random.Random) -> Build:
             ("StepLR", {"step_size": draw.randint(1, 50), "gamma": draw.uniform(0.3, 1)}),
             ("MultiStepLR", {"milestones": [draw.randint(1, 250) for _ in range(3)], "gamma": draw.uniform(0.1, 1)}),
             ("CosineAnnealingLR", {"T_max": draw.randint(2, 350), "eta_min": draw.choice([0.0, 0.02])}),
+            ("PolynomialLR", {"total_iters": draw.randint(1, 350), "power": draw.choice([0.5, 1.0, 2.0])}),
+            ("CosineAnnealingWarmRestarts", {"T_0": draw.randint(1, 60), "T_mult": draw.randint(1, 3)}),
+            ("LambdaLR", {"lr_lambda": [lambda step: 1 / (1 + step), lambda step: 0.99**step]}),
+            ("MultiplicativeLR", {"lr_lambda": lambda step: 1 - 0.1 / (1 + step)}),
         ]
     )
-    return lambda kind, optimizer: getattr(kind, name)(optimizer, **settings)
+
+    def build(kind: Any, optimizer: Any) -> Any:
+        schedule = getattr(kind if hasattr(kind, name) else swa_utils, name)(optimizer, **settings)
+        schedule.interval = "epoch"  # CyclicLR counts batches, and all in a list must count the same
+        return schedule
+
+    return build
 
 
 def sequential(draw: random.Random) -> Build:
@@ -51,7 +67,9 @@ def sequential(draw: random.Random) -> Build:
 
 
 def chained(draw: random.Random, *first: Build) -> Build:
-    pieces = [*first, *(simple(draw) for _ in range(draw.randint(1, 3)))]
+    # chained, torch's CyclicLR begins with the optimizer's learning rate in the place of base_lr, and SWALR may
+    # come below 0, from where an optimizer's state is refused
+    pieces = [*first, *(simple(draw, goals=False) for _ in range(draw.randint(1, 3)))]
     return lambda kind, o: kind.ChainedScheduler([piece(kind, o) for piece in pieces], o)
 
 
@@ -238,19 +256,19 @@ def test_a_state_that_does_not_fit_is_refused_with_every_difference_and_changes_
     schedule = warm_up_and_plateau(optimizer)
     schedule.step()
     state, before = json.loads(json.dumps(schedule.state_dict())), (schedule.state_dict(), rates(optimizer))
-    wrong = dict(state, last_epoch=-3, schedulers=[state["schedulers"][1], state["schedulers"][1]])
+    wrong = dict(state, last_epoch=-3, _schedulers=[state["_schedulers"][1]] * 2)
     with pytest.raises(
-        StateError, match=r"^SequentialLR: state .*last_epoch must .*schedulers\.0: type must be 'LinearLR'"
+        StateError, match=r"^SequentialLR: state .*last_epoch must .*_schedulers\.0: type must be 'LinearLR'"
     ):
         schedule.load_state_dict(wrong)
-    with pytest.raises(StateError, match="schedulers must be 2, got 1"):
-        schedule.load_state_dict(dict(state, schedulers=state["schedulers"][:1]))
+    with pytest.raises(StateError, match="_schedulers must be 2, got 1"):
+        schedule.load_state_dict(dict(state, _schedulers=state["_schedulers"][:1]))
     broken = json.loads(json.dumps(state))
-    broken["schedulers"][1]["memory"] = {}
-    with pytest.raises(StateError, match=r"schedulers\.1: memory must hold best, bad_steps, cooldown_left, got {}"):
+    broken["_schedulers"][1]["memory"] = {}
+    with pytest.raises(StateError, match=r"_schedulers\.1: memory must hold best, bad_steps, cooldown_left, got {}"):
         schedule.load_state_dict(broken)
-    with pytest.raises(StateError, match="missing: schedulers"):
-        schedule.load_state_dict({name: value for name, value in state.items() if name != "schedulers"})
+    with pytest.raises(StateError, match="missing: _schedulers"):
+        schedule.load_state_dict({name: value for name, value in state.items() if name != "_schedulers"})
     with pytest.raises(StateError, match="type must be 'SequentialLR', got 'ChainedScheduler'"):
         schedule.load_state_dict(dict(state, type="ChainedScheduler"))
     assert (schedule.state_dict(), rates(optimizer)) == before

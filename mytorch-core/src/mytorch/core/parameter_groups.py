@@ -73,10 +73,11 @@ def _kind(value: Any) -> str:
 def unknown_settings(names: Iterable[str], defaults: Mapping[str, Any]) -> list[str]:
     """Those of `names` that an optimizer with these settings does not know.
 
-    A schedule keeps the bounds between which it moves a setting beside it, as torch does: initial_lr, max_momentum.
+    A schedule keeps the bounds between which it moves a setting beside it, as torch does: initial_lr,
+    max_momentum, swa_lr.
     """
     moved = {*defaults, "lr", "momentum"}
-    bounds = {f"{bound}_{name}" for bound in ("initial", "base", "min", "max") for name in moved}
+    bounds = {f"{bound}_{name}" for bound in ("initial", "base", "min", "max", "swa") for name in moved}
     return [name for name in names if name not in {*defaults, *bounds, "params", "param_names"}]
 
 

@@ -22,11 +22,14 @@ class Schedule:
 
     optimizer: what is driven. Its groups must all be there.
     last_epoch: the last step that was taken before, to go on with an optimizer whose state was loaded.
-    interval: whether the training loop calls `step` after every batch or after every epoch.
+    interval: whether the training loop calls `step` after every batch or after every epoch; of one schedule it may be
+        set to the other before another holds it or training begins.
     monitor: the name of the number in the history, such as "validation_loss", that `step` must be given; None for a
         schedule that needs none.
     length_argument: the constructor's argument that holds the number of steps of the whole run, if there is one;
         the training loop fills it in when an experiment leaves it out.
+    follows_others: whether, chained behind other schedules, it goes on from what they made of the learning rate; one
+        of which this is false sets the learning rate of its formula all the same.
 
     Example:
         class Harmonic(Schedule):
@@ -37,6 +40,7 @@ class Schedule:
     interval: Literal["batch", "epoch"] = "epoch"
     monitor: str | None = None
     length_argument: ClassVar[str | None] = None
+    follows_others: ClassVar[bool] = True
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -44,7 +48,8 @@ class Schedule:
         if type(last_epoch) is not int or last_epoch < -1:
             raise ArgumentError(f"{self._name}: last_epoch must be an integer of at least -1, got {last_epoch!r}")
         self.optimizer = optimizer
-        self.initial = [self._initial(group, last_epoch) for group in optimizer.param_groups]
+        groups = enumerate(optimizer.param_groups)
+        self.initial = [{**self._initial(group, last_epoch), "group": place} for place, group in groups]
         self.last_epoch = last_epoch
         self._start()
 
@@ -85,8 +90,11 @@ class Schedule:
         """The names of the settings that it changes."""
         return frozenset(self.settings(self.last_epoch, self.initial[0]))
 
-    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, float]:
-        """The settings of a group at a step, such as {"lr": ...}, from those it had at the start."""
+    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a group at a step, such as {"lr": ...}, from those it had at the start.
+
+        initial: with the number of the group as "group", for a schedule that has numbers of its own for each.
+        """
         raise NotImplementedError(f"{self._name}: settings must be defined")
 
     def chained_lr(self, initial: Mapping[str, Any], lr: float) -> float:
@@ -95,13 +103,16 @@ class Schedule:
         What took the formula of the last step to `lr` is taken as its start: a schedule that multiplies by a factor
         multiplies `lr` by it. Where the formula does not depend on its start, as with a factor of 0, its change is
         added. This is what PyTorch's schedules do step by step. The formula must be linear in the initial rate, as
-        those are; one that is not overrides this.
+        those are; one that is not overrides this, or does not follow others.
         """
 
         def formula(step: int, start: float) -> float:
-            return self.settings(step, {**initial, "lr": start})["lr"]
+            found: float = self.settings(step, {**initial, "lr": start})["lr"]
+            return found
 
         now = self.last_epoch
+        if not self.follows_others:
+            return formula(now, initial["lr"])
         if now == 0:
             return formula(0, lr)
         offset = formula(now - 1, 0.0)
@@ -162,23 +173,41 @@ class Schedule:
         return [number(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the schedule stands, in numbers and strings that JSON can hold."""
-        initial = [{name: number(value) for name, value in settings.items()} for settings in self.initial]
-        return {"type": self._name, "last_epoch": self.last_epoch, "initial": initial}
+        """Where the schedule stands, in numbers, strings and lists that JSON can hold.
+
+        PyTorch's schedule of the same name takes it too, where the optimizer's state goes with it: what it reads
+        stands beside, as `for_torch` says.
+        """
+        initial = [{name: _plain(value) for name, value in settings.items()} for settings in self.initial]
+        own = {"type": self._name, "last_epoch": self.last_epoch, "initial": initial}
+        return {**own, **self.for_torch()}
+
+    def for_torch(self) -> dict[str, Any]:
+        """What PyTorch's schedule of the same name reads from a state."""
+        return {"base_lrs": self.base_lrs, "_last_lr": self.get_last_lr(), "_step_count": self.last_epoch + 1}
+
+    def from_torch(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """A state of PyTorch's schedule of the same name, in the form of `state_dict`."""
+        rates = zip(self.initial, map(number, state.get("base_lrs", self.base_lrs)), strict=False)
+        own = {"type": self._name, "last_epoch": max(state.get("last_epoch", 0), 0)}  # -1 before its turn comes
+        return {**self.state_dict(), **own, "initial": [{**initial, "lr": lr} for initial, lr in rates]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another schedule stood; the optimizer's settings are set at once.
+        """Go on where another schedule stood, ours or PyTorch's; the optimizer's settings are set at once.
 
         Raises StateError, with every difference and nothing changed, for the state of another kind of schedule, or of
-        one with other groups.
+        one with other groups, and for one of PyTorch's with other arguments.
         """
         if wrong := list(self.differences(state)):
             raise StateError(f"{self._name}: state must be one of {self._name}; {'; '.join(wrong)}")
-        self.restore(state)
+        self.restore(self.from_torch(state) if _is_torchs(state) else state)
 
     def differences(self, state: Any) -> Iterator[str]:
         """What is wrong with a state, one text each."""
-        keys = self.state_dict().keys()
+        if _is_torchs(state):
+            yield from self.torch_differences(state)
+            return
+        keys = self.state_dict().keys() - self.for_torch().keys()
         if not isinstance(state, Mapping):
             yield f"it must be a dict, got {type(state).__name__}"
             return
@@ -193,6 +222,20 @@ class Schedule:
             yield "initial must be a list of settings with lr, got another"
         elif len(initial) != len(self.initial):
             yield f"initial must have {len(self.initial)} groups, got {len(initial)}"
+
+    def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with a state of PyTorch's, which does not say of what kind it is: what it holds must be ours.
+
+        Compared are its groups, and the arguments that both keep under one name.
+        """
+        if len(state["_last_lr"]) != len(self.initial):
+            yield f"it must have {len(self.initial)} groups, got {len(state['_last_lr'])}"
+        if "mode_worse" in state and self.monitor is None:
+            yield "it must be of a schedule without a metric, got one of ReduceLROnPlateau"
+        for name, value in vars(self).items():
+            other = state.get(name, value)
+            if name != "last_epoch" and isinstance(value, (int, float, str)) and other != value:
+                yield f"{name} must be {value!r}, got {other!r}"
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a state without differences."""
@@ -213,9 +256,9 @@ class RecursiveSchedule(Schedule):
     remember in `memory`, a dict of values that JSON can hold. Both, and the settings as they are, are its state.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.memory: dict[str, Any] = {}
-        super().__init__(optimizer)
+        super().__init__(optimizer, last_epoch)
 
     @property
     def driven(self) -> frozenset[str]:
@@ -237,8 +280,15 @@ class RecursiveSchedule(Schedule):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the schedule stands, with what it remembers and the settings that it has made."""
-        now = [{name: number(group[name]) for name in sorted(self.driven)} for group in self.optimizer.param_groups]
+        now = [{name: _plain(group[name]) for name in sorted(self.driven)} for group in self.optimizer.param_groups]
         return {**super().state_dict(), "memory": dict(self.memory), "settings": now}
+
+    def from_torch(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """A state of PyTorch's schedule of the same name, in the form of `state_dict`."""
+        own = super().from_torch(state)
+        rates = map(number, state["_last_lr"])
+        settings = zip(own["settings"], rates, strict=False)
+        return {**own, "settings": [{**held, "lr": lr} if "lr" in held else held for held, lr in settings]}
 
     def differences(self, state: Any) -> Iterator[str]:
         """What is wrong with a state, one text each."""
@@ -258,6 +308,15 @@ class RecursiveSchedule(Schedule):
             assign(group, settings)
 
 
+def _is_torchs(state: Any) -> bool:
+    return isinstance(state, Mapping) and "_last_lr" in state and "type" not in state
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back: the number in a tensor of one, and a list for a tuple."""
+    return list(value) if isinstance(value, tuple) else number(value)
+
+
 def number(value: Any) -> Any:
     """The number in a tensor of one, and anything else as it is."""
     return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
@@ -269,4 +328,4 @@ def assign(group: dict[str, Any], settings: Mapping[str, Any]) -> None:
         if isinstance(group[name], Tensor):
             group[name].fill_(value)
         else:
-            group[name] = value
+            group[name] = tuple(value) if isinstance(value, list) else value  # as JSON gives betas back

@@ -1,8 +1,8 @@
 """What optimizers and schedules check about their arguments."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -40,8 +40,13 @@ def require_at_least_0(owner: object, group: Mapping[str, Any], *names: str) -> 
 def require_flags(owner: object, group: Mapping[str, Any], *names: str) -> None:
     """Raise ArgumentError unless the settings of these names are True or False."""
     for name in names:
-        if not isinstance(group[name], bool):
-            raise ArgumentError(f"{type(owner).__name__}: {name} must be True or False, got {group[name]!r}")
+        require_flag(owner, name, group[name])
+
+
+def require_flag(owner: object, subject: str, value: object) -> None:
+    """Raise ArgumentError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{type(owner).__name__}: {subject} must be True or False, got {value!r}")
 
 
 def require_real(owner: object, parameters: Iterable[Parameter]) -> None:
@@ -80,13 +85,41 @@ def require_counts(owner: object, subject: str, values: Iterable[int], low: int 
     return found
 
 
-def one_a_group(owner: object, subject: str, value: float | Sequence[float], optimizer: Optimizer) -> list[float]:
-    """A number for each group of the optimizer. Raises ArgumentError for a list of another length."""
+Of = TypeVar("Of")
+
+
+def one_a_group(
+    owner: object, subject: str, value: Of | Sequence[Of], optimizer: Optimizer, what: str = "number"
+) -> list[Of]:
+    """One value for each group of the optimizer. Raises ArgumentError for a list of another length."""
     count = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
         return [value] * count  # type: ignore[list-item]
     if len(value) != count:
         raise ArgumentError(
-            f"{type(owner).__name__}: {subject} must have one number for each of {count} groups, got {len(value)}"
+            f"{type(owner).__name__}: {subject} must have one {what} for each of {count} groups, got {len(value)}"
         )
     return list(value)
+
+
+def functions_of_groups(
+    owner: object,
+    subject: str,
+    value: Callable[[int], float] | Sequence[Callable[[int], float]],
+    optimizer: Optimizer,
+) -> list[Callable[[int], float]]:
+    """A function of the step for each group of the optimizer. Raises ArgumentError for what is none."""
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(f"{type(owner).__name__}: optimizer must be an Optimizer, got {optimizer!r}")
+    found = one_a_group(owner, subject, value, optimizer, "function")
+    for function in found:
+        if not callable(function):
+            raise ArgumentError(f"{type(owner).__name__}: {subject} must be a function of the step, got {function!r}")
+    return found
+
+
+def factor_at(owner: object, subject: str, function: Callable[[int], float], at: int) -> float:
+    """What a function gives there. Raises ArgumentError unless it is a finite number of at least 0."""
+    factor = function(at)
+    require_setting(owner, f"{subject}({at})", factor, 0.0)
+    return float(factor)

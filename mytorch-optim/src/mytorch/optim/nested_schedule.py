@@ -54,23 +54,31 @@ class NestedSchedule(RecursiveSchedule):
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, and where each of its schedules does."""
-        return {**super().state_dict(), "schedulers": [schedule.state_dict() for schedule in self.schedulers]}
+        return {**super().state_dict(), "_schedulers": [schedule.state_dict() for schedule in self.schedulers]}
+
+    def from_torch(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """A state of PyTorch's schedule of the same name, in the form of `state_dict`."""
+        pairs = zip(self.schedulers, state["_schedulers"], strict=True)
+        held = [schedule.from_torch(own) for schedule, own in pairs]
+        own = super().from_torch({"last_epoch": held[0]["last_epoch"], **state})  # a chain has no count of its own
+        return {**own, "_schedulers": held}
 
     def differences(self, state: Any) -> Iterator[str]:
         """What is wrong with a state, one text each."""
         yield from super().differences(state)
-        held = state.get("schedulers") if isinstance(state, Mapping) else None
+        held = state.get("_schedulers") if isinstance(state, Mapping) else None
         if not isinstance(held, (list, tuple)):
+            yield f"_schedulers must be a list of states, got {held!r}"
             return
         if len(held) != len(self.schedulers):
-            yield f"schedulers must be {len(self.schedulers)}, got {len(held)}"
+            yield f"_schedulers must be {len(self.schedulers)}, got {len(held)}"
             return
         for place, (schedule, own) in enumerate(zip(self.schedulers, held, strict=True)):
-            yield from (f"schedulers.{place}: {difference}" for difference in schedule.differences(own))
+            yield from (f"_schedulers.{place}: {difference}" for difference in schedule.differences(own))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a state without differences."""
-        for schedule, own in zip(self.schedulers, state["schedulers"], strict=True):
+        for schedule, own in zip(self.schedulers, state["_schedulers"], strict=True):
             schedule.restore(own)
         super().restore(state)
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from mytorch.core import ArgumentError, Optimizer, Schedule, require_choice
 from mytorch.core.schedule import assign
-from mytorch.optim.checks import one_a_group, require_count, require_setting
+from mytorch.optim._momentum import momentum_setting, start_momentum
+from mytorch.optim.checks import one_a_group, require_count, require_flag, require_setting
 
 
 class OneCycleLR(Schedule):
@@ -15,12 +16,13 @@ class OneCycleLR(Schedule):
     Formula:  with T = total_steps and lr(0) = max_lr / div_factor, piece by piece
               lr: lr(0) -> max_lr,  t = 0 .. pct_start * T - 1;  max_lr -> lr(0) / final_div_factor,  .. T - 1
               momentum: max_momentum -> base_momentum -> max_momentum on the same pieces
+              (momentum is the optimizer's momentum, or beta1 of its betas)
               three_phase: lr returns to lr(0) at 2 * pct_start * T - 2, momentum to max_momentum, where it stays
               a -> b is b + (a - b) * (1 + cos(pi * s)) / 2 for "cos", a + (b - a) * s for "linear", s from 0 to 1
     Length:   total_steps, or epochs * steps_per_epoch; one step a batch
     Groups:   max_lr, base_momentum and max_momentum may be lists with one number a group
     Raises:   ArgumentError for an argument outside its range, for a step past T, and, unless cycle_momentum is
-              False, for an optimizer without momentum
+              False, for an optimizer that has neither momentum nor betas
     Source:   Smith and Topin, Super-Convergence (2019)
 
     Example:
@@ -29,6 +31,7 @@ class OneCycleLR(Schedule):
 
     interval: Literal["batch", "epoch"] = "batch"
     length_argument: ClassVar[str | None] = "total_steps"
+    follows_others: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -49,6 +52,8 @@ class OneCycleLR(Schedule):
     ) -> None:
         require_setting(self, "pct_start", pct_start, 0.0, 1.0)
         require_choice(self, "anneal_strategy", anneal_strategy, ("cos", "linear"))
+        require_flag(self, "cycle_momentum", cycle_momentum)
+        require_flag(self, "three_phase", three_phase)
         for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
             require_setting(self, name, factor)
             if not factor > 0:
@@ -59,11 +64,8 @@ class OneCycleLR(Schedule):
         if last_epoch == -1 and isinstance(optimizer, Optimizer):
             self._start_lr(optimizer, max_lr, div_factor, final_div_factor)
             if cycle_momentum:
-                self._start_momentum(optimizer, base_momentum, max_momentum)
+                start_momentum(self, optimizer, base_momentum, max_momentum)
         super().__init__(optimizer, last_epoch)
-
-    def chained_lr(self, initial: Mapping[str, Any], lr: float) -> float:  # noqa: ARG002 - it knows its rate by itself
-        return self.settings(self.last_epoch, initial)["lr"]
 
     def _length(self, total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
         if total_steps is not None:
@@ -86,21 +88,7 @@ class OneCycleLR(Schedule):
             assign(group, {"lr": start})
             group.update(initial_lr=start, max_lr=top, min_lr=start / final_div_factor)
 
-    def _start_momentum(
-        self, optimizer: Optimizer, base: float | Sequence[float], top: float | Sequence[float]
-    ) -> None:
-        if "momentum" not in optimizer.defaults:
-            raise ArgumentError(
-                f"OneCycleLR: optimizer must have momentum, got {type(optimizer).__name__}; pass cycle_momentum=False"
-            )
-        bases = one_a_group(self, "base_momentum", base, optimizer)
-        tops = one_a_group(self, "max_momentum", top, optimizer)
-        for group, low, high in zip(optimizer.param_groups, bases, tops, strict=True):
-            require_setting(self, "base_momentum", low, 0.0)
-            require_setting(self, "max_momentum", high, 0.0)
-            group.update(base_momentum=low, max_momentum=high)
-
-    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, float]:
+    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, Any]:
         if step > self.total_steps:
             raise ArgumentError(
                 f"OneCycleLR: step must be at most total_steps = {self.total_steps}, got {step}; build it for as many "
@@ -108,11 +96,11 @@ class OneCycleLR(Schedule):
             )
         piece, s = self._place(step)
         lrs = (initial["lr"], initial["max_lr"], *([initial["lr"]] if self.three_phase else []), initial["min_lr"])
-        found = {"lr": self._between(lrs[piece], lrs[piece + 1], s)}
+        found: dict[str, Any] = {"lr": self._between(lrs[piece], lrs[piece + 1], s)}
         if self.cycle_momentum:
             base, top = initial["base_momentum"], initial["max_momentum"]
             momenta = (top, base, top, top)
-            found["momentum"] = self._between(momenta[piece], momenta[piece + 1], s)
+            found |= momentum_setting(initial, self._between(momenta[piece], momenta[piece + 1], s))
         return found
 
     def _place(self, step: int) -> tuple[int, float]:

@@ -1,8 +1,8 @@
 """A learning rate that falls when a measured value stops improving."""
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -68,6 +68,22 @@ class ReduceLROnPlateau(RecursiveSchedule):
         self.memory = {"best": None, "bad_steps": 0, "cooldown_left": 0}
         if not chained:
             self.reset_lr()
+
+    def for_torch(self) -> dict[str, Any]:
+        memory = self.memory
+        best = {} if memory["best"] is None else {"best": memory["best"]}  # infinite there, which JSON cannot hold
+        counts = {"num_bad_epochs": memory["bad_steps"], "cooldown_counter": memory["cooldown_left"]}
+        return {**super().for_torch(), **counts, **best}
+
+    def from_torch(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        best = state["best"] if math.isfinite(state["best"]) else None
+        counts = {"bad_steps": state["num_bad_epochs"], "cooldown_left": state["cooldown_counter"]}
+        return {**super().from_torch(state), "memory": {"best": best, **counts}}
+
+    def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().torch_differences(state)
+        if missing := {"best", "num_bad_epochs", "cooldown_counter"} - state.keys():
+            yield f"it must be of ReduceLROnPlateau, got one without {', '.join(sorted(missing))}"
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - both go on from now
         self.require_metric(metric)

@@ -1,8 +1,8 @@
 """One schedule after the other."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -40,7 +40,14 @@ class SequentialLR(NestedSchedule):
 
     def begin(self, chained: bool = False) -> None:
         self.last_epoch = 0
-        self.schedulers[0].begin(chained)
+        if not chained:
+            self.reset_lr()
+        self.schedulers[0].begin(chained=True)
+
+    def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().torch_differences(state)
+        if list(state.get("_milestones", ())) != self.milestones:
+            yield f"_milestones must be {self.milestones}, got {state.get('_milestones')}"
 
     def require_metric(self, metric: float | Tensor | None) -> None:
         super().require_metric(metric)

@@ -130,13 +130,22 @@ def _unchanged_in_kind(slot: Slot, value: Tensor, carry: Carry) -> Tensor:
 
 
 def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[tuple[int, str], ...]:
-    """Group and name of what may change during a run: the learning rate, what a schedule sets, and tensors."""
+    """Group and name of what may change during a run: the learning rate, what a schedule sets, and tensors.
+
+    Raises TraceError for a setting that is not one number, such as the betas of Adam that a schedule moves.
+    """
     found = []
     for number, group in enumerate(optimizer.param_groups):
         names = {"lr"} & group.keys()
         if schedule is not None:
             names |= schedule.driven
         names |= {name for name, value in group.items() if isinstance(value, Tensor)}
+        for name in sorted(names):
+            if not isinstance(group[name], (int, float, Tensor)):
+                raise TraceError(
+                    f"{type(optimizer).__name__}: setting {name!r} must be one number where a schedule changes it, got "
+                    f"{group[name]!r}; leave momentum as it is with cycle_momentum=False"
+                )
         found += [(number, name) for name in sorted(names)]
     return tuple(found)
 
