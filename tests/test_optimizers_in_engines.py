@@ -58,9 +58,7 @@ def test_a_traced_step_equals_the_eager_one(cls, options):
 def test_betas_that_a_schedule_moves_are_no_setting_of_a_compiled_step():
     _, _, optimizer, _ = start(Adam, {})
     schedule = OneCycleLR(optimizer, 0.1, total_steps=9)
-    with pytest.raises(
-        TraceError, match=r"^Adam: setting 'betas' must be one number where .*; leave momentum as it is"
-    ):
+    with pytest.raises(TraceError, match=r"^Adam: setting 'betas' must be one number where .*; leave momentum"):
         changing_settings(optimizer, schedule)
     assert changing_settings(optimizer, OneCycleLR(optimizer, 0.1, 9, cycle_momentum=False)) == ((0, "lr"),)
 

@@ -143,8 +143,8 @@ def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[
         for name in sorted(names):
             if not isinstance(group[name], (int, float, Tensor)):
                 raise TraceError(
-                    f"{type(optimizer).__name__}: setting {name!r} must be one number where a schedule changes it, got "
-                    f"{group[name]!r}; leave momentum as it is with cycle_momentum=False"
+                    f"{type(optimizer).__name__}: setting {name!r} must be one number where a schedule changes it, "
+                    f"got {group[name]!r}; leave momentum as it is with cycle_momentum=False"
                 )
         found += [(number, name) for name in sorted(names)]
     return tuple(found)
