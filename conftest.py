@@ -3,6 +3,7 @@
 import pytest
 
 SLOW = (
+    "mytorch-nn/tests/attention/test_multihead_attention.py::test_the_contract",
     "mytorch-nn/tests/test_conformance.py",
     "mytorch-optim/tests/test_conformance.py",
     "mytorch-data/tests/test_conformance.py",
@@ -17,7 +18,7 @@ SLOW = (
     "tests/test_fuzz.py",
     "tests/test_notebook.py",
 )
-"""Files of tests, from the root of the checkout: the kit on every part, what is compiled, and whole documents."""
+"""Files of tests, or tests in them, from the root of the checkout: the kit, what is compiled, and whole documents."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

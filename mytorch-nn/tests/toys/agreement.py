@@ -70,7 +70,9 @@ def _differentiable(value):
 
 
 def _detached(value):
-    return tuple(map(_detached, value)) if isinstance(value, tuple) else value.detach()
+    if isinstance(value, tuple):
+        return tuple(map(_detached, value))
+    return None if value is None else value.detach()
 
 
 def _upstream(output):

@@ -30,6 +30,7 @@ from mytorch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from mytorch.nn.attention import MultiheadAttention
 from mytorch.nn.container import ModuleDict, ModuleList, Residual, Sequential
 from mytorch.nn.convolution import (
     Conv1d,
@@ -182,6 +183,7 @@ __all__ = [
     "ModuleList",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PoissonNLLLoss",

@@ -1,0 +1,84 @@
+"""Attention of queries to keys, whose values they average, head by head: all are (batch, heads, length, head_dim).
+
+    s = q @ k.T / sqrt(head_dim) + mask;  w = softmax(s) over the keys;  o = dropout(w) @ v
+
+`attend` computes o by a kernel that never holds w, `weigh` by these products. A query that may look at no key has
+weights 0 and o = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module
+
+aten = torch.ops.aten
+
+
+class Attended(NamedTuple):
+    """What `attend_backward` needs; log_sums: the logarithm of the sum of exp(s) over the keys."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    o: Tensor
+    log_sums: Tensor
+    mask: Tensor | None
+    is_causal: bool
+
+
+class Weighed(NamedTuple):
+    """What `weigh_backward` needs; kept: the weights after dropout."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    w: Tensor
+    kept: Tensor
+    by_dropout: Any
+
+
+Gradients = tuple[Tensor, Tensor, Tensor]
+
+
+def has_kernel(q: Tensor, k: Tensor) -> bool:
+    """Whether `attend` can be called: on the CPU, and unless there is nothing to attend with or to."""
+    return q.device.type == "cpu" and q.numel() > 0 and k.numel() > 0
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool) -> tuple[Tensor, Attended]:
+    """o, by the kernel; the last axis of q, k and v must be contiguous: it does not ask for its stride."""
+    o, log_sums = aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, is_causal, attn_mask=mask)
+    return o, Attended(q, k, v, o, log_sums, mask, is_causal)
+
+
+def attend_backward(d_o: Tensor, saved: Attended) -> Gradients:
+    """d_q, d_k and d_v; the kernel computes w anew. The last axis of d_o must be contiguous."""
+    q, k, v, o, log_sums, mask, is_causal = saved
+    d_q, d_k, d_v = aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        d_o, q, k, v, o, log_sums, 0.0, is_causal, attn_mask=mask
+    )
+    return d_q, d_k, d_v
+
+
+def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module) -> tuple[Tensor, Weighed]:
+    """o, with the weights in what is saved."""
+    q = q / math.sqrt(q.shape[-1])
+    s = q @ k.mT
+    w = aten._safe_softmax(s if mask is None else s + mask, -1)  # which makes no NaN of keys that are all masked
+    kept, by_dropout = dropout.forward(w)
+    return kept @ v, Weighed(q, k, v, w, kept, by_dropout)
+
+
+def weigh_backward(d_o: Tensor, d_weights: Tensor | None, saved: Weighed, dropout: Module) -> Gradients:
+    """d_q, d_k and d_v; d_weights: the gradient of the weights after dropout, if they were used."""
+    q, k, v, w, kept, by_dropout = saved
+    d_kept = d_o @ v.mT
+    if d_weights is not None:
+        d_kept = d_kept + d_weights
+    d_s = aten._softmax_backward_data(dropout.backward(d_kept, by_dropout), w, -1, w.dtype)
+    return (d_s @ k) / math.sqrt(q.shape[-1]), d_s.mT @ q, kept.mT @ d_o

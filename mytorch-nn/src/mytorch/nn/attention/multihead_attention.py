@@ -1,0 +1,397 @@
+"""Attention with several heads."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn import init
+
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    Parameter,
+    ShapeError,
+    kind_of,
+    require_dimensions,
+    require_dtype,
+    require_floating_dtype,
+    require_last_axis,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+from mytorch.nn.attention._masks import Sizes, merged_mask
+from mytorch.nn.attention._scaled_dot_product import (
+    Attended,
+    Gradients,
+    Weighed,
+    attend,
+    attend_backward,
+    has_kernel,
+    weigh,
+    weigh_backward,
+)
+from mytorch.nn.dropout import Dropout
+from mytorch.nn.linear import Linear
+
+GROUPS = {1: (0, 3), 2: (0, 1, 3), 3: (0, 1, 2, 3)}
+"""Where the projections q, k and v (0, 1, 2) of each input begin, by how many inputs were passed."""
+
+
+class Source(NamedTuple):
+    """A tensor, with a batch axis, and which of the projections q, k and v (0, 1 and 2) one product makes of it."""
+
+    x: Tensor
+    start: int
+    stop: int
+
+
+class Saved(NamedTuple):
+    """What a backward needs."""
+
+    layout: tuple[int | bool, ...]
+    passed: int
+    output_shape: torch.Size
+    weights_shape: torch.Size | None
+    sources: list[Source]
+    attention: Attended | Weighed
+    by_out_proj: Any
+
+
+class MultiheadAttention(Module):
+    """Let each query average values, weighed by how much it agrees with their keys, in several heads side by side.
+
+    Forward:   q = query @ W_q.T + b_q;  k = key @ W_k.T + b_k;  v = value @ W_v.T + b_v, each cut into heads
+               s = q @ k.T / sqrt(head_dim) + masks;  w = dropout(softmax(s) over the keys);  o = w @ v
+               attn_output = (heads of o side by side) @ W_out.T + b_out;  attn_weights = w, or its average over heads
+    Backward:  d_o = d_attn_output @ W_out, cut into heads;  d_v = w.T @ d_o;  d_w = d_o @ v.T + d_attn_weights
+               d_s = softmax(s) * (d_p - sum of d_p * softmax(s)), where d_p is d_w behind the dropout
+               d_q = d_s @ k / sqrt(head_dim);  d_k = d_s.T @ q / sqrt(head_dim)
+               d_query = d_q @ W_q, d_W_q = sum of outer(d_q, query), d_b_q = sum of d_q; so for key and value
+    Kernel:    aten._scaled_dot_product_flash_attention_for_cpu and its backward, on the CPU where neither weights nor
+               dropout are wanted: they hold no matrix of weights
+    Shapes:    query, attn_output: (queries, batch, embed_dim);  key: (keys, batch, kdim);  value: (keys, batch, vdim);
+               with batch_first the batch comes first; all without a batch axis, too;
+               attn_weights: (batch, queries, keys), (batch, heads, queries, keys) if they are not averaged, None if
+               need_weights is False;  attn_mask: (queries, keys) or (batch * heads, queries, keys);
+               key_padding_mask: (batch, keys);  in_proj_weight: W_q, W_k, W_v one below the other
+    Masks:     Boolean, True where nobody may look, or numbers to add to s;  is_causal hides the keys behind the
+               query's own position, whatever attn_mask is.  A query whose keys are all hidden has weights 0 and o = 0
+    Inputs:    key and value may be left out: they are query and key then, and their gradients are part of its
+    Raises:    ShapeError for inputs, masks or upstream gradients of other shapes;  DtypeError for another dtype than
+               that of the parameters, or masks of whole numbers;  ArgumentError for arguments that do not fit
+    Initial:   matrices uniform within sqrt(6 / (n_in + n_out)), biases 0, bias_k and bias_v normal with the variance
+               2 / (n_in + n_out), out_proj.weight as in Linear: as torch.nn.MultiheadAttention draws them
+    Source:    Vaswani et al. 2017, "Attention is all you need"
+
+    With add_bias_kv, there is one key and value more, both learned; with add_zero_attn one more that are 0.
+
+    Example:
+        >>> attention = MultiheadAttention(4, num_heads=2, batch_first=True)
+        >>> (y, weights), saved = attention.forward(torch.randn(5, 3, 4), is_causal=True)
+        >>> y.shape, weights[0, 0]
+        (torch.Size([5, 3, 4]), tensor([1., 0., 0.]))
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"embed_dim": 4, "num_heads": 2},
+        "inputs": [(3, 2, 4), (3, 2, 4), (3, 2, 4)],
+        "tags": ("sequence_first", "fixed_dimensions"),
+    }
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
+        sizes = {"embed_dim": embed_dim, "num_heads": num_heads, "kdim": self.kdim, "vdim": self.vdim}
+        for name, size in sizes.items():
+            require_whole(self, name, size, 1)
+        if embed_dim % num_heads:
+            raise ArgumentError(f"MultiheadAttention: num_heads must divide embed_dim, {embed_dim}, got {num_heads}")
+        require_floating_dtype(self, dtype)
+        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
+        self.add_zero_attn, self.batch_first = add_zero_attn, batch_first
+
+        def empty(*shape: int) -> Parameter:
+            return Parameter(torch.empty(shape, device=device, dtype=dtype))
+
+        together = self.kdim == self.vdim == embed_dim
+        self.in_proj_weight = empty(3 * embed_dim, embed_dim) if together else None
+        self.q_proj_weight = None if together else empty(embed_dim, embed_dim)
+        self.k_proj_weight = None if together else empty(embed_dim, self.kdim)
+        self.v_proj_weight = None if together else empty(embed_dim, self.vdim)
+        self.in_proj_bias = empty(3 * embed_dim) if bias else None
+        self.bias_k = empty(1, 1, embed_dim) if add_bias_kv else None
+        self.bias_v = empty(1, 1, embed_dim) if add_bias_kv else None
+        self.dropout = Dropout(dropout)
+        self.out_proj = Linear(embed_dim, embed_dim, bias, device, dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new projections and extra keys, but not out_proj.weight, and set the biases to 0."""
+        for weight in (self.in_proj_weight, self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
+            if weight is not None:
+                init.xavier_uniform_(weight.value, generator=generator)
+        for bias in (self.in_proj_bias, self.out_proj.bias):
+            if bias is not None:
+                init.zeros_(bias.value)
+        for extra in (self.bias_k, self.bias_v):
+            if extra is not None:
+                init.xavier_normal_(extra.value, generator=generator)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        *,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[tuple[Tensor, Tensor | None], Saved]:
+        sources, passed = self._sources(query, key, value)
+        q, k, v = self._projected(sources)
+        kernel = not need_weights and not self._drops and has_kernel(q, k)
+        unmasked = attn_mask is None and key_padding_mask is None and self._extra == 0
+        mask = merged_mask(
+            self,
+            Sizes(q.shape[0], q.shape[1], q.shape[2], k.shape[2]),
+            q,
+            attn_mask=attn_mask,
+            key_padding_mask=key_padding_mask,
+            is_causal=is_causal and not (kernel and unmasked),  # the kernel looks at half of the keys if it knows
+            batched=query.dim() == 3,
+            visible=self._extra,
+        )
+        k, v = self._with_extra(k, self.bias_k), self._with_extra(v, self.bias_v)
+        o, attention = attend(q, k, v, mask, is_causal and unmasked) if kernel else weigh(q, k, v, mask, self.dropout)
+        attn_output, by_out_proj = self.out_proj.forward(self._side_by_side(o).reshape(query.shape))
+        attn_weights = None
+        if need_weights and isinstance(attention, Weighed):
+            attn_weights = attention.kept.mean(1) if average_attn_weights else attention.kept
+            attn_weights = attn_weights if query.dim() == 3 else attn_weights.squeeze(0)
+        shapes = attn_output.shape, None if attn_weights is None else attn_weights.shape
+        return (attn_output, attn_weights), Saved(self._layout, passed, *shapes, sources, attention, by_out_proj)
+
+    def backward(
+        self, d_output: tuple[Tensor | None, Tensor | None], saved: Saved
+    ) -> Tensor | tuple[Tensor, ...] | None:
+        self._require_own(saved)
+        d_attn_output, d_weights = self._upstream(d_output, saved)
+        x, attention = saved.sources[0].x, saved.attention
+        d_rows: Any = self.out_proj.backward(d_attn_output, saved.by_out_proj)
+        d_o = self._cut(d_rows.reshape(*x.shape[:2], self.num_heads, self.head_dim))
+        if isinstance(attention, Attended):
+            gradients = attend_backward(d_o, attention)
+        else:
+            gradients = weigh_backward(d_o, d_weights, attention, self.dropout)
+        d_inputs = self._backward_of_projections(self._without_extra(*gradients), saved)
+        if not self.input_grad:
+            return None
+        if len(saved.output_shape) == 2:
+            d_inputs = [d_x.squeeze(self._batch_axis) for d_x in d_inputs]
+        return tuple(d_inputs) if len(d_inputs) > 1 else d_inputs[0]
+
+    # The projections
+
+    def _sources(self, query: Tensor, key: Tensor | None, value: Tensor | None) -> tuple[list[Source], int]:
+        """What is to be projected, a tensor that comes several times in one product; how many inputs were passed."""
+        if key is None and value is not None:
+            raise ArgumentError("MultiheadAttention: key must be given with value, got None")
+        passed = 1 + (key is not None) + (value is not None)
+        key = query if key is None else key
+        value = key if value is None else value
+        self._require_inputs(query, key, value)
+        sources = [Source(query, 0, 1)]
+        for number, x in ((1, key), (2, value)):
+            last = sources[-1]
+            if x is last.x and self.in_proj_weight is not None:
+                sources[-1] = Source(x, last.start, number + 1)
+            else:
+                sources.append(Source(x, number, number + 1))
+        if query.dim() == 2:
+            sources = [source._replace(x=source.x.unsqueeze(self._batch_axis)) for source in sources]
+        return sources, passed
+
+    def _projected(self, sources: list[Source]) -> list[Tensor]:
+        """q, k and v, cut into heads."""
+        heads: list[Tensor] = []
+        for x, start, stop in sources:
+            y = F.linear(x, self._weight(start, stop), self._bias(start, stop))
+            parts = y.reshape(*x.shape[:2], stop - start, self.num_heads, self.head_dim)
+            heads += [self._cut(part) for part in parts.unbind(2)]
+        return heads
+
+    def _backward_of_projections(self, gradients: Gradients, saved: Saved) -> list[Tensor]:
+        """Accumulate the gradients of the projections; return that of each input, with a batch axis."""
+        size, d_weights, d_biases = self.embed_dim, [], []
+        d_inputs: list[Tensor] = []
+        groups = list(pairwise(GROUPS[saved.passed]))
+        for x, start, stop in saved.sources:
+            rows = x.shape[0] * x.shape[1]
+            d_y = torch.stack([self._side_by_side(d) for d in gradients[start:stop]], 2)
+            d_y = d_y.reshape(rows, (stop - start) * size)
+            d_weights.append(d_y.T.mm(x.reshape(rows, x.shape[2])))
+            d_biases.append(d_y.sum(0))
+            for number, group in enumerate(groups if self.input_grad else ()):
+                low, high = max(group[0], start), min(group[1], stop)
+                if low >= high:
+                    continue
+                d_x = d_y[:, (low - start) * size : (high - start) * size].mm(self._weight(low, high)).view(x.shape)
+                if number == len(d_inputs):
+                    d_inputs.append(d_x)
+                else:
+                    d_inputs[number] = d_inputs[number] + d_x
+        self._accumulate(d_weights, d_biases)
+        return d_inputs
+
+    def _accumulate(self, d_weights: list[Tensor], d_biases: list[Tensor]) -> None:
+        if self.in_proj_weight is not None:
+            self.in_proj_weight.accumulate(torch.cat(d_weights) if len(d_weights) > 1 else d_weights[0])
+        else:
+            for weight, d_weight in zip(self._separate, d_weights, strict=True):
+                weight.accumulate(d_weight)
+        if self.in_proj_bias is not None:
+            self.in_proj_bias.accumulate(torch.cat(d_biases) if len(d_biases) > 1 else d_biases[0])
+
+    def _weight(self, start: int, stop: int) -> Tensor:
+        """The matrices of some of the projections, one below the other."""
+        if self.in_proj_weight is None:
+            return self._separate[start].value
+        return self.in_proj_weight.value[start * self.embed_dim : stop * self.embed_dim]
+
+    def _bias(self, start: int, stop: int) -> Tensor | None:
+        if self.in_proj_bias is None:
+            return None
+        return self.in_proj_bias.value[start * self.embed_dim : stop * self.embed_dim]
+
+    @property
+    def _separate(self) -> list[Parameter]:
+        """The matrices of q, k and v, where they are not held in one."""
+        weights = self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
+        return [weight for weight in weights if weight is not None]
+
+    # The heads
+
+    @property
+    def _batch_axis(self) -> int:
+        return 0 if self.batch_first else 1
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """(batch, heads, length, head_dim) of (length, batch, heads, head_dim), or of what begins with the batch."""
+        return x.transpose(1, 2) if self.batch_first else x.permute(1, 2, 0, 3)
+
+    def _side_by_side(self, heads: Tensor) -> Tensor:
+        """The inverse of `_cut`."""
+        return heads.transpose(1, 2) if self.batch_first else heads.permute(2, 0, 1, 3)
+
+    # Keys and values that are not of the input
+
+    @property
+    def _extra(self) -> int:
+        """How many there are."""
+        return (self.bias_k is not None) + bool(self.add_zero_attn)
+
+    def _with_extra(self, k: Tensor, learned: Parameter | None) -> Tensor:
+        """Keys or values with the learned one and the zero behind them."""
+        if self._extra == 0:
+            return k
+        shape = k.shape[0], self.num_heads, 1, self.head_dim
+        parts = [k]
+        if learned is not None:
+            parts.append(learned.value.reshape(1, *shape[1:]).expand(shape))
+        if self.add_zero_attn:
+            parts.append(k.new_zeros(shape))
+        return torch.cat(parts, 2)
+
+    def _without_extra(self, d_q: Tensor, d_k: Tensor, d_v: Tensor) -> Gradients:
+        """The gradients of those of the input; those of the learned ones are accumulated."""
+        if self._extra == 0:
+            return d_q, d_k, d_v
+        keys = d_k.shape[2] - self._extra
+        for learned, d_heads in ((self.bias_k, d_k), (self.bias_v, d_v)):
+            if learned is not None:
+                learned.accumulate(d_heads[:, :, keys].sum(0).reshape(1, 1, self.embed_dim))
+        return d_q, d_k[:, :, :keys], d_v[:, :, :keys]
+
+    # What is refused
+
+    @property
+    def _drops(self) -> bool:
+        return self.dropout.training and self.dropout.p > 0
+
+    @property
+    def _layout(self) -> tuple[int | bool, ...]:
+        """What tells whether a saved value can be of this layer."""
+        sizes = self.embed_dim, self.num_heads, self.kdim, self.vdim
+        return (*sizes, self.bias_k is not None, bool(self.add_zero_attn), bool(self.batch_first))
+
+    def _require_own(self, saved: Any) -> None:
+        """Raise ArgumentError unless `saved` is of a layer with the same arguments."""
+        require_saved(self, saved, Saved)
+        if saved.layout != self._layout:
+            names = "embed_dim, num_heads, kdim, vdim, add_bias_kv, add_zero_attn, batch_first"
+            raise ArgumentError(
+                f"MultiheadAttention: saved must be that of a layer with the same {names}, {self._layout}, got "
+                f"{saved.layout}; give each backward the saved value of its own forward"
+            )
+
+    def _require_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
+        dtype = self.out_proj.weight.value.dtype
+        sizes = {"query": (query, self.embed_dim), "key": (key, self.kdim), "value": (value, self.vdim)}
+        for name, (x, features) in sizes.items():
+            require_dimensions(self, x, 2, 3, name=name)
+            require_last_axis(self, x, features, name)
+            require_dtype(self, x, dtype, name)
+        if query.dim() != key.dim() or (query.dim() == 3 and self._batch_of(query) != self._batch_of(key)):
+            raise ShapeError(
+                f"MultiheadAttention: key must have the batch of query, {tuple(query.shape)} with the batch as axis "
+                f"{self._batch_axis}, got {tuple(key.shape)}"
+            )
+        if value.shape[:-1] != key.shape[:-1]:
+            raise ShapeError(
+                f"MultiheadAttention: value must have the length and batch of key, {tuple(key.shape)}, got "
+                f"{tuple(value.shape)}"
+            )
+
+    def _batch_of(self, x: Tensor) -> int:
+        return x.shape[self._batch_axis]
+
+    def _upstream(self, d_output: Any, saved: Saved) -> tuple[Tensor, Tensor | None]:
+        """The gradients of attn_output, and of the weights of each head, or something that broadcasts to it."""
+        if not isinstance(d_output, tuple) or len(d_output) != 2:
+            raise ShapeError(
+                "MultiheadAttention: d_output must be a tuple of two, the gradients of attn_output and attn_weights, "
+                f"got {kind_of(d_output)}; write (d_attn_output, None) where the weights were not used"
+            )
+        dtype = saved.sources[0].x.dtype
+        d_attn_output, d_attn_weights = d_output
+        if d_attn_output is None:
+            d_attn_output = saved.sources[0].x.new_zeros(saved.output_shape)
+        require_upstream(self, d_attn_output, saved.output_shape, "d_attn_output")
+        require_dtype(self, d_attn_output, dtype, "d_attn_output")
+        if d_attn_weights is None:
+            return d_attn_output, None
+        if saved.weights_shape is None:
+            raise ArgumentError("MultiheadAttention: d_attn_weights must be None without need_weights, got a gradient")
+        require_upstream(self, d_attn_weights, saved.weights_shape, "d_attn_weights")
+        require_dtype(self, d_attn_weights, dtype, "d_attn_weights")
+        batched = d_attn_weights if len(saved.output_shape) == 3 else d_attn_weights.unsqueeze(0)
+        return d_attn_output, batched if batched.dim() == 4 else batched.unsqueeze(1) / self.num_heads
