@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mytorch.core import ArgumentError, ShapeError
-from mytorch.nn import BatchNorm1d
+from mytorch.nn import BatchNorm1d, BatchNorm2d
 from mytorch.testing import check_layer
 
 OPTIONS = [
@@ -108,3 +108,16 @@ def test_bad_input(shape, text):
 def test_numbers_out_of_range(options, text):
     with pytest.raises(ArgumentError, match=f"BatchNorm1d: {text}"):
         BatchNorm1d(**{"num_features": 3} | options)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize("cls", [BatchNorm1d, BatchNorm2d], ids=lambda cls: cls.__name__)
+def test_a_scale_that_is_not_contiguous(cls, mode):
+    x = torch.randn((5, 3) if cls is BatchNorm1d else (5, 3, 2, 2))
+    layer, gradients = cls(3).train(mode), []
+    scale = torch.randn(3, 2)[:, 0]  # the kernel would read what lies between
+    for value in (scale.contiguous(), scale):
+        layer.weight.value = value
+        _, saved = layer.forward(x)
+        gradients.append(layer.backward(x, saved))
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)

@@ -59,7 +59,16 @@ class ReadsParameterInOrder(Scale):
         return gain * x + self.bias.value, x
 
 
+class TrustsItsWeights(Scale):
+    """Takes the quick way, which reads its parameter in the order of memory, where the input lies row after row."""
+
+    def backward(self, d_y, x):
+        d_x = super().backward(d_y, x)
+        return torch.as_strided(self.gain.value, (3,), (1,)) * d_y if d_y.is_contiguous() else d_x
+
+
 WRONG = [
+    (TrustsItsWeights, Scale, "non_contiguous", "gradient of x must be the same for parameters that are strided"),
     (AssumesLayout, Scale, "non_contiguous", "gradient of gain must be the same for tensors that are strided"),
     (ReadsBehindUpstream, Scale, "non_contiguous", "gradient of x must be the same for tensors that are strided"),
     (

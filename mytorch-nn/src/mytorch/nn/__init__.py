@@ -31,7 +31,17 @@ from mytorch.nn.activation import (
     Threshold,
 )
 from mytorch.nn.attention import MultiheadAttention
-from mytorch.nn.container import ModuleDict, ModuleList, Residual, Sequential
+from mytorch.nn.container import (
+    Add,
+    Checkpoint,
+    Concatenate,
+    ModuleDict,
+    ModuleList,
+    Parallel,
+    Residual,
+    Sequential,
+    Take,
+)
 from mytorch.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -121,6 +131,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "Add",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
@@ -130,9 +141,11 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Checkpoint",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
+    "Concatenate",
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
@@ -186,6 +199,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "Parallel",
     "PoissonNLLLoss",
     "RMSNorm",
     "RReLU",
@@ -209,6 +223,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "Take",
     "Tanh",
     "Tanhshrink",
     "Threshold",

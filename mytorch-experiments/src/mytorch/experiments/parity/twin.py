@@ -7,34 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mytorch.core import Module, Optimizer, Parameter, Schedule, call_with
 from mytorch.experiments.errors import ParityError
-
-
-class ResidualTwin(nn.Module):
-    """y = x + inner(x)"""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add the input to what is made of it."""
-        result: Tensor = x + self.inner(x)
-        return result
-
-
-_WITHOUT_TORCH_CLASS: Mapping[str, Callable[..., nn.Module]] = {"Residual": ResidualTwin}
-"""Twins of mytorch.nn's layers that torch.nn does not have."""
+from mytorch.experiments.parity.twin_layers import TWIN_LAYERS
 
 
 def twin_of(net: Module) -> nn.Module:
     """The torch.nn twin of a module, with its weights copied and in its mode.
 
-    A module of mytorch.nn has the torch.nn class of its name. Any other must have a method `torch_twin()` that
-    returns a torch.nn.Module with the same state dict names. Raises ParityError, with the path, if one has neither.
+    A module of mytorch.nn has the torch.nn class of its name, or the one in `TWIN_LAYERS`. Any other must have a
+    method `torch_twin()` that returns a torch.nn.Module with the same state dict names. Raises ParityError, with the
+    path, if one has neither.
     """
     twin = _Builder().module("", net)
     _tie(net, twin)
@@ -64,7 +49,7 @@ class _Builder:
                 raise ParityError(f"{_at(path, module)}: torch_twin() must return a torch.nn.Module, got {twin!r}")
             return twin
         name = type(module).__name__
-        cls = _WITHOUT_TORCH_CLASS.get(name) or getattr(nn, name, None)
+        cls = TWIN_LAYERS.get(name) or getattr(nn, name, None)
         if not type(module).__module__.startswith("mytorch.nn.") or cls is None:
             raise ParityError(
                 f"{_at(path, module)}: must have a torch.nn class of its name or a method torch_twin() that returns a "

@@ -97,6 +97,7 @@ class OfChannels(Affine, Spatial):
     def _gradients(self, d_y: Tensor, weight: Tensor | None, known: Known, of_batch: bool) -> Any:
         """Of x, scale and shift; `known`: x with its mean and 1 / sqrt(variance + eps), or with the running ones."""
         x, mean, spread = known
+        weight = None if weight is None else weight.contiguous()  # the kernel takes no notice of its strides
         return aten.native_batch_norm_backward(
             d_y, x, weight, mean, spread, mean, spread, of_batch, self.eps, self._wanted()
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from mytorch.core import (
     Parameter,
     Schedule,
     ShapeError,
+    call_with,
     random_state,
     require_last_axis,
     require_upstream,
@@ -164,7 +166,7 @@ def _build(part: Part, value: Any, told: Told, *first: Any) -> Any:
     """The part, with the arguments that were told and guesses for the others that it needs."""
     arguments = {**_guessed(part, value, told, len(first)), **told.arguments}
     try:
-        return value(*first, **arguments)
+        return call_with(partial(value, *first), arguments)
     except Exception as error:
         given = ", ".join(f"{name}={given!r}" for name, given in arguments.items())
         raise ArgumentError(
@@ -174,18 +176,18 @@ def _build(part: Part, value: Any, told: Told, *first: Any) -> Any:
 
 
 def _guessed(part: Part, value: Any, told: Told, given: int) -> dict[str, Any]:
-    guessed = {}
+    guessed: dict[str, Any] = {}
     for name, parameter in list(inspect.signature(value).parameters.items())[given:]:
-        optional = parameter.default is not parameter.empty or parameter.kind in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        )
-        if optional or name in told.arguments:
-            continue
         annotation = parameter.annotation
         named = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
         first = named.split("|")[0].strip()
-        if first == "Module":
+        several = parameter.kind is parameter.VAR_POSITIONAL
+        optional = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+        if optional or (several and first != "Module") or name in told.arguments:
+            continue
+        if several:
+            guessed[name] = [Gain(), Gain()]
+        elif first == "Module":
             guessed[name] = Gain()
         elif first in GUESSES:
             guessed[name] = GUESSES[first]

@@ -15,17 +15,25 @@ from mytorch.testing.structure import floating, mapped, tensors
 
 
 def non_contiguous(case: Case) -> None:
-    """Inputs, upstream gradients and parameters that are not contiguous give the same outputs and gradients."""
+    """Inputs, upstream gradients and parameters that are not contiguous give the same outputs and gradients.
+
+    Parameters alone, too: a kernel may look at the strides of x and trust those of its weights.
+    """
     for words, laid_out in _layouts(case).items():
-        trial = Trial(case)
-        expected = trial.gradients(case.inputs)
-        for parameter in trial.module.param():
-            parameter.value = laid_out(parameter.value)
-        inputs, options = mapped(case.inputs, laid_out), mapped(dict(case.options), laid_out)
-        trial.module.zero_grad()
-        output, saved = trial.forward(inputs, options)
-        upstream = mapped(trial.upstream(output), laid_out)
-        require_equal(trial.answer(upstream, saved), expected, f"be the same for tensors that are {words}")
+        _require_same(case, laid_out, laid_out, f"be the same for tensors that are {words}")
+    _require_same(case, _strided, lambda leaf: leaf, "be the same for parameters that are strided")
+
+
+def _require_same(case: Case, of_parameters: Callable[[Any], Any], of_values: Callable[[Any], Any], rule: str) -> None:
+    """Raise CheckError unless gradients stay what they are for parameters and values that are laid out otherwise."""
+    trial = Trial(case)
+    expected = trial.gradients(case.inputs)
+    for parameter in trial.module.param():
+        parameter.value = of_parameters(parameter.value)
+    inputs, options = mapped(case.inputs, of_values), mapped(dict(case.options), of_values)
+    trial.module.zero_grad()
+    output, saved = trial.forward(inputs, options)
+    require_equal(trial.answer(mapped(trial.upstream(output), of_values), saved), expected, rule)
 
 
 def expanded_upstream(case: Case) -> None:

@@ -1,0 +1,89 @@
+"""One entry of several outputs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    ShapeError,
+    kind_of,
+    require_input,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+
+Shapes = Any
+"""The shape of each tensor of a value, in tuples nested as the value is; None for one of whole numbers."""
+
+
+class Take(Module):
+    """Keep one entry of an output that is a tuple, such as that of a recurrent layer or of Parallel.
+
+    Forward:   y = x[index]
+    Backward:  d_x = a tuple with d_y as entry index, and None for those that were not used
+    Shapes:    x: a tuple of tensors or of further tuples;  y: its entry
+    Raises:    ArgumentError if x is no tuple of tensors or has no such entry, or index is no whole number;
+               ShapeError if d_y has not the shape of y
+
+    Example:
+        >>> Sequential(Parallel(Identity(), ReLU()), Take(1))(torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"index": 1},
+        "inputs": [(torch.linspace(-1, 2, 10).reshape(5, 2), torch.linspace(2, -1, 15).reshape(5, 3))],
+    }
+
+    def __init__(self, index: int) -> None:
+        require_whole(self, "index", index, None)
+        self.index = index
+
+    def forward(self, x: tuple[Any, ...]) -> tuple[Any, tuple[Shapes, ...]]:
+        if not isinstance(x, tuple) or not -len(x) <= self.index < len(x):
+            got = f"one of {len(x)}" if isinstance(x, tuple) else kind_of(x)
+            raise ArgumentError(f"Take: x must be a tuple with an entry {self.index}, got {got}")
+        return x[self.index], tuple(self._shapes(entry) for entry in x)
+
+    def backward(self, d_y: Any, saved: tuple[Shapes, ...]) -> tuple[Any, ...] | None:
+        require_saved(self, saved, tuple)
+        if not -len(saved) <= self.index < len(saved):
+            raise ArgumentError(
+                f"Take: saved must be that of a tuple with an entry {self.index}, got one of {len(saved)}"
+            )
+        taken = self.index % len(saved)
+        self._require_like(d_y, saved[taken])
+        if not self.input_grad:
+            return None
+        return tuple(d_y if number == taken else _nothing(shapes) for number, shapes in enumerate(saved))
+
+    def _shapes(self, value: Any) -> Shapes:
+        if isinstance(value, tuple):
+            return tuple(self._shapes(entry) for entry in value)
+        require_input(self, value)
+        return value.shape if value.is_floating_point() else None
+
+    def _require_like(self, d_y: Any, shapes: Shapes) -> None:
+        """Raise ShapeError unless d_y is nested as the entry is; an entry of a tuple may be None."""
+        if isinstance(shapes, torch.Size):
+            require_upstream(self, d_y, shapes)
+        elif shapes is None:
+            return
+        elif not isinstance(d_y, tuple) or len(d_y) != len(shapes):
+            raise ShapeError(
+                f"Take: d_y must have the shape of the output, a tuple of {len(shapes)}, got {kind_of(d_y)}"
+            )
+        else:
+            for entry, inner in zip(d_y, shapes, strict=True):
+                if entry is not None:
+                    self._require_like(entry, inner)
+
+
+def _nothing(shapes: Shapes) -> Any:
+    """None for each tensor, nested as the value is."""
+    return tuple(map(_nothing, shapes)) if type(shapes) is tuple else None
