@@ -155,7 +155,7 @@ def test_the_saved_value_of_another_table(layer):
 def test_the_saved_value_of_another_mode():
     y, saved = EmbeddingBag(5, 3).forward(ROWS)
     with pytest.raises(
-        ArgumentError, match="EmbeddingBag: saved must be that of a layer with mode 'max', got one of 'm"
+        ArgumentError, match="EmbeddingBag: saved must be that of a layer with mode max, got one with mean"
     ):
         EmbeddingBag(5, 3, mode="max").backward(torch.randn(y.shape), saved)
 

@@ -52,7 +52,6 @@ from mytorch.nn.convolution import (
 )
 from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from mytorch.nn.embedding import Embedding, EmbeddingBag
-from mytorch.nn.flatten import Flatten
 from mytorch.nn.initialize import initialize
 from mytorch.nn.linear import Identity, LazyLinear, Linear
 from mytorch.nn.loss import (
@@ -118,6 +117,17 @@ from mytorch.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
+from mytorch.nn.rearrangement import (
+    ChannelShuffle,
+    Flatten,
+    Fold,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
+    Reshape,
+    Unflatten,
+    Unfold,
+)
 
 __all__ = [
     "CELU",
@@ -141,6 +151,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "ChannelShuffle",
     "Checkpoint",
     "CircularPad1d",
     "CircularPad2d",
@@ -165,6 +176,7 @@ __all__ = [
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -200,6 +212,9 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parallel",
+    "Permute",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "RReLU",
@@ -211,6 +226,7 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "Reshape",
     "Residual",
     "Sequential",
     "SiLU",
@@ -228,6 +244,8 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "TripletMarginLoss",
+    "Unflatten",
+    "Unfold",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -119,14 +119,6 @@ class Table(Module):
         if self.embedding_dim:
             aten.embedding_renorm_(self.weight.value, indices.contiguous(), self.max_norm, self.norm_type)
 
-    def _require_own(self, shape: torch.Size) -> None:
-        """Raise ArgumentError for a saved value of a layer with another table, beyond which kernels would write."""
-        if shape != self.weight.value.shape:
-            raise ArgumentError(
-                f"{self._name}: saved must be that of a layer with a table of {tuple(self.weight.value.shape)}, got "
-                f"one of {tuple(shape)}; give each backward the saved value of its own forward"
-            )
-
     @property
     def _padding(self) -> int:
         """The row of padding as torch's kernels are told it, -1 for none."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import require_dtype, require_saved, require_upstream
+from mytorch.nn._own import require_own
 from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
 
@@ -75,7 +76,7 @@ class Embedding(Table):
     def backward(self, d_y: Tensor, saved: tuple[Tensor, torch.Size]) -> None:
         require_saved(self, saved, Tensor, torch.Size)
         x, shape = saved
-        self._require_own(shape)
+        require_own(self, "a table of", tuple(self.weight.value.shape), tuple(shape))
         require_upstream(self, d_y, (*x.shape, self.embedding_dim))
         require_dtype(self, d_y, self.weight.value.dtype, "d_y")
         if self.weight.trainable:

@@ -18,6 +18,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn._own import require_own
 from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
 
@@ -124,12 +125,8 @@ class EmbeddingBag(Table):
 
     def backward(self, d_y: Tensor, saved: Bags) -> tuple[Tensor | None, ...] | None:
         require_saved(self, saved, *KINDS)
-        self._require_own(saved.table)
-        if saved.mode != self.mode:
-            raise ArgumentError(
-                f"EmbeddingBag: saved must be that of a layer with mode {self.mode!r}, got one of {saved.mode!r}; "
-                "give each backward the saved value of its own forward"
-            )
+        require_own(self, "a table of", tuple(self.weight.value.shape), tuple(saved.table))
+        require_own(self, "mode", self.mode, saved.mode)
         require_upstream(self, d_y, (saved.bags, self.embedding_dim))
         require_dtype(self, d_y, self.weight.value.dtype, "d_y")
         if self.weight.trainable:
