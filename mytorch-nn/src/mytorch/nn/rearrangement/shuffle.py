@@ -154,4 +154,5 @@ def _interleave(x: Tensor, groups: int) -> Tensor:
     """The channels of groups, one of each in turn."""
     if not x.numel():
         return x
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    batch, channels, *sizes = x.shape
+    return x.reshape(batch, groups, channels // groups, *sizes).transpose(1, 2).reshape(x.shape)
