@@ -1,4 +1,4 @@
-"""The examples in the docstrings of mytorch.train and mytorch.experiments are what happens."""
+"""The examples in the docstrings of mytorch.optim, mytorch.train and mytorch.experiments are what happens."""
 
 import doctest
 import importlib
@@ -6,11 +6,11 @@ import pkgutil
 
 import pytest
 
-from mytorch import experiments, train
+from mytorch import experiments, optim, train
 
 MODULES = [
     found.name
-    for package in (train, experiments)
+    for package in (optim, train, experiments)
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 
@@ -24,6 +24,7 @@ def test_there_are_examples():
     found = [test for name in MODULES for test in doctest.DocTestFinder().find(importlib.import_module(name))]
     assert {
         "mytorch.experiments.callbacks.recorder.Recorder",
+        "mytorch.optim.parameter_groups.parameter_groups",
         "mytorch.train.callbacks.early_stopping.EarlyStopping",
         "mytorch.train.callbacks.keep_best.KeepBest",
         "mytorch.train.completion.completion",

@@ -21,6 +21,7 @@ from mytorch.optim.multiplicative_lr import MultiplicativeLR
 from mytorch.optim.muon import Muon
 from mytorch.optim.nadam import NAdam
 from mytorch.optim.one_cycle_lr import OneCycleLR
+from mytorch.optim.parameter_groups import parameter_groups
 from mytorch.optim.polynomial_lr import PolynomialLR
 from mytorch.optim.radam import RAdam
 from mytorch.optim.reduce_lr_on_plateau import ReduceLROnPlateau
@@ -65,4 +66,5 @@ __all__ = [
     "SequentialLR",
     "SparseAdam",
     "StepLR",
+    "parameter_groups",
 ]

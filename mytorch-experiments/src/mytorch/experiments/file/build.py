@@ -29,6 +29,7 @@ from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.experiment import Experiment, Spec, Split
+from mytorch.optim import parameter_groups
 from mytorch.plugins import catalogue, require
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
@@ -62,7 +63,7 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
         net = build_model(experiment, parts.training)
         loss = build_part("loss", "loss", experiment.loss)
     batches = build_batches(experiment, parts.training)
-    optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=net.param())
+    optimizer = build_optimizer(experiment, net)
     schedule = build_schedule(experiment, optimizer, len(batches))
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
     setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
@@ -137,6 +138,25 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
         except MytorchError as error:
             raise ExperimentError(f"initialization: {error}") from error
     return net
+
+
+def build_optimizer(experiment: Experiment, net: Module) -> Optimizer:
+    """The optimizer of the net's parameters, in the groups that the experiment says."""
+    spec = experiment.optimizer
+    params: list[Any] = net.param()
+    if spec.groups:
+        cls = find("optimizer", "optimizer", spec.type)
+        rules = [rule.model_dump(exclude_none=True) for rule in spec.groups]
+        for number, rule in enumerate(spec.groups):
+            check_arguments(
+                f"optimizer.groups.{number}", cls, {**spec.arguments, **(rule.model_extra or {})}, "params"
+            )
+        try:
+            params = parameter_groups(net, rules)
+        except MytorchError as error:
+            raise ExperimentError(f"optimizer.groups: {error}") from error
+    optimizer: Optimizer = build_part("optimizer", "optimizer", spec, params=params)
+    return optimizer
 
 
 def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -> Schedule | None:

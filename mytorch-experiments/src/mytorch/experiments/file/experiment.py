@@ -27,6 +27,23 @@ class Spec(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Rule(BaseModel):
+    """Which parameters make a group of the optimizer, and the settings of that group beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    parameters: str | list[str] | None = None
+    """Patterns of names, such as "*bias"."""
+    layers: str | list[str] | None = None
+    """Patterns of the classes of the layers around them, such as "LayerNorm"."""
+
+
+class OptimizerSpec(Spec):
+    """An optimizer, whose groups of parameters may have settings of their own."""
+
+    groups: list[Rule] = []
+
+
 class Split(Section):
     """Rows of the training data set held back to judge the model by."""
 
@@ -106,5 +123,5 @@ class Experiment(Section):
     initialization: Spec | None = None
     """How weights are drawn; as each layer does by itself if left out."""
     loss: Spec
-    optimizer: Spec
+    optimizer: OptimizerSpec
     schedule: Spec | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, MytorchError, Parameter, describe, fetch, random_state
+from mytorch.core import MytorchError, Parameter, describe, fetch, random_state
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import (
     Built,
@@ -19,6 +19,7 @@ from mytorch.experiments.file.build import (
     build_data,
     build_metrics,
     build_model,
+    build_optimizer,
     build_part,
     build_schedule,
     build_step,
@@ -76,7 +77,11 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
         with _collecting(problems):
             batches = build_batches(experiment, parts.training)
     with _collecting(problems):
-        optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=_parameters(net))
+        if net is not None and all(parameter.initialized for parameter in net.param()):
+            optimizer = build_optimizer(experiment, net)
+        else:  # a number of its own in place of a model that cannot be built yet
+            placeholder = [Parameter(torch.zeros(()))]
+            optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=placeholder)
     with _collecting(problems):
         if optimizer is None:
             check_schedule(experiment)
@@ -91,12 +96,6 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     with _collecting(problems):
         setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer))
     return None if setup is None else Built(experiment, setup, parts, metrics, callbacks)
-
-
-def _parameters(net: Module | None) -> list[Parameter]:
-    """What an optimizer can be built with; a number of its own in place of a model that cannot be built yet."""
-    built = net is not None and all(parameter.initialized for parameter in net.param())
-    return net.param() if net is not None and built else [Parameter(torch.zeros(()))]
 
 
 def _try(built: Built) -> None:
