@@ -15,6 +15,8 @@ NO_PARAMETERS = [
         "not_trainable",
         "state_round_trip",
         "strict_loading",
+        "wrapped_names",
+        "tied_names",
         "loose_loading",
     )
 ]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, require_last_axis
+from mytorch.core import Module, Parameter, require_dtype, require_last_axis
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -73,6 +73,40 @@ class KeepsFloat32(SumsInFloat32):
         return d_x
 
 
+class AnyUpstream(SumsInFloat32):
+    """The right twin: refuses nothing, and computes in the dtype of the parameters."""
+
+    def backward(self, d_y, x):
+        return super().backward(d_y.to(x.dtype), x)
+
+
+class RefusesUpstream(Scale):
+    """The other right twin: silence is wrong, an error is not."""
+
+    def backward(self, d_y, x):
+        require_dtype(self, d_y, x.dtype, "d_y")
+        return super().backward(d_y, x)
+
+
+class KeepsTheirDtype(Scale):
+    """Puts a sum in the dtype of the upstream gradient into the parameter by itself."""
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).sum(0))
+        d_bias = d_y.sum(0)
+        self.bias.grad = d_bias if self.bias.grad is None else self.bias.grad + d_bias
+        return self.gain.value * d_y
+
+
+class ReadsMemory(Scale):
+    """Reads the numbers of d_y as if they had the dtype of x, as a raw kernel does."""
+
+    def backward(self, d_y, x):
+        if d_y.dtype is not x.dtype:
+            d_y = torch.cat([d_y, d_y], -1).view(x.dtype)
+        return super().backward(d_y, x)
+
+
 class HidesState(Scale):
     def __init__(self):
         super().__init__()
@@ -94,6 +128,18 @@ WRONG = [
         SumsInFloat32,
         "bfloat16",
         "gradient of bias must be torch.bfloat16 where inputs and parameters are, got torch.float32",
+    ),
+    (
+        KeepsTheirDtype,
+        RefusesUpstream,
+        "upstream_dtype",
+        "gradient of bias must have the dtype of bias, torch.float64, got torch.float32: use Parameter.accumulate",
+    ),
+    (
+        ReadsMemory,
+        AnyUpstream,
+        "upstream_dtype",
+        "gradient of x must be that of the same numbers where the upstream gradient is float32",
     ),
     (HidesState, Scale, "state_round_trip", "output must be the same after its state was loaded"),
 ]

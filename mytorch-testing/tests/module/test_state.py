@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from mytorch.core import Buffer, Module, Parameter, require_last_axis
+from mytorch.core import Buffer, Module, Parameter, StateError, require_last_axis
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -83,6 +83,51 @@ class LoadsByHalves(Scale):
         return super().load_state_dict(state, strict)
 
 
+class StripsThePrefix(Scale):
+    """Loads what DataParallel wrote and says nothing."""
+
+    def load_state_dict(self, state, strict=True):
+        return super().load_state_dict({name.removeprefix("module."): value for name, value in state.items()}, strict)
+
+
+class SaysNothingOfThePrefix(Scale):
+    def load_state_dict(self, state, strict=True):
+        if strict and set(state) != {"gain", "steps"}:
+            raise StateError(f"{type(self).__name__}: state must fit the module")
+        return super().load_state_dict(state, strict)
+
+
+class Tied(Module):
+    """y = gain * gain * x, the gain under two names."""
+
+    def __init__(self):
+        self.first = self.second = Parameter(torch.rand(3))
+
+    def forward(self, x):
+        require_last_axis(self, x, 3)
+        return self.first.value * self.second.value * x, x
+
+    def backward(self, d_y, x):
+        self.first.accumulate((2 * d_y * x * self.first.value).reshape(-1, 3).sum(0))
+        return self.first.value * self.second.value * d_y
+
+
+class WantsEveryName(Tied):
+    """As torch.nn, which counts a name as missing though the tensor came under another."""
+
+    def load_state_dict(self, state, strict=True):
+        if strict and len(state) < 2:
+            raise StateError(f"{type(self).__name__}: state must fit the module; missing: a name")
+        return super().load_state_dict(state, strict)
+
+
+class TakesOneName(Tied):
+    """Takes a state of the second name without loading it."""
+
+    def load_state_dict(self, state, strict=True):
+        return super().load_state_dict({name: value for name, value in state.items() if name == "first"}, False)
+
+
 class NeverLoose(Scale):
     def load_state_dict(self, state, strict=True):
         return super().load_state_dict(state, True)
@@ -135,6 +180,8 @@ class Registered(Scale):
         (CountsAtBackward, "state_decides", "gradient of x must be decided by state_dict and the random state"),
         (LoadsWhatItFinds, "strict_loading", "a state that lacks 'gain' must raise a StateError, got no error"),
         (LoadsByHalves, "strict_loading", "steps must stay what it is after a state that lacks 'gain' was refused"),
+        (StripsThePrefix, "wrapped_names", "names all begin with 'module.' must raise a StateError .*, got no error"),
+        (SaysNothingOfThePrefix, "wrapped_names", "says so, got 'SaysNothingOfThePrefix: state must fit the module'"),
         (NeverLoose, "loose_loading", "must not raise, got StateError"),
         (LoosesNothing, "loose_loading", "must return what is missing, .*'steps'.*, and unexpected, .*'not.there'"),
         (Registered, "children_freed", "the module, which nobody holds any more, must leave memory"),
@@ -146,6 +193,23 @@ def test_a_wrong_layer_fails_where_its_twin_passes(wrong, check, text):
         check_layer(wrong, X, checks=(check,), modes=("train",))
     for right in (Scale, Holder, Noise):
         assert check_layer(right, X, checks=(check,), modes=("train",)).passed == [f"train/{check}"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            WantsEveryName,
+            "a state without second must be taken, since it has each tensor under another name, got .*missing",
+        ),
+        (TakesOneName, "first must be loaded: a state without first must be taken"),
+    ],
+)
+def test_a_tied_tensor_may_come_under_any_of_its_names(wrong, text):
+    with pytest.raises(CheckError, match=f"{wrong.__name__}.*tied_names: {text}"):
+        check_layer(wrong, X, checks=("tied_names",), modes=("train",))
+    assert check_layer(Tied, X, checks=("tied_names",), modes=("train",)).passed == ["train/tied_names"]
+    assert check_layer(Scale, X, checks=("tied_names",), modes=("train",)).passed == ["train/tied_names"]
 
 
 class Jitter(Module):
@@ -175,6 +239,7 @@ def test_a_layer_without_state_has_nothing_to_load():
         def backward(self, d_y, saved):
             return 2 * d_y
 
-    report = check_layer(Double, X, checks=("strict_loading", "loose_loading"), modes=("train",))
-    assert report.skipped == dict.fromkeys(("train/strict_loading", "train/loose_loading"), "it has no state")
+    checks = ("strict_loading", "wrapped_names", "tied_names", "loose_loading")
+    report = check_layer(Double, X, checks=checks, modes=("train",))
+    assert report.skipped == {f"train/{check}": "it has no state" for check in checks}
     assert check_layer(Double, X, checks=("state_decides",), modes=("train",)).passed

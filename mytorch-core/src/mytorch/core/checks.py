@@ -121,11 +121,11 @@ def require_floating(owner: object, x: Tensor, name: str = "x") -> None:
         raise DtypeError(f"{_name(owner)}: {name} must be floating point, got {x.dtype}; convert with .float()")
 
 
-def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, name: str = "x") -> None:
-    """Raise DtypeError unless `x` has the dtype of the parameters that it meets."""
+def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, name: str = "x", of: str = "parameters") -> None:
+    """Raise DtypeError unless `x` has the dtype of the parameters that it meets, or of the output that it is for."""
     if x.dtype is not dtype:
         raise DtypeError(
-            f"{_name(owner)}: {name} must have the dtype of the parameters, {dtype}, got {x.dtype}; "
+            f"{_name(owner)}: {name} must have the dtype of the {of}, {dtype}, got {x.dtype}; "
             f"convert it with .to({dtype}), or the model"
         )
 

@@ -99,8 +99,8 @@ class PReLU(Module):
                d_weight = sum of d_y * x where x <= 0, over all that a slope is for
     Kernel:    aten._prelu_kernel_backward, then the sum
     Shapes:    x, y: any for num_parameters = 1, else (batch, num_parameters, ...);  weight: (num_parameters,)
-    Raises:    ShapeError unless axis 1 has num_parameters channels; DtypeError for x of another dtype than weight;
-               ArgumentError unless num_parameters is a whole number of at least 1
+    Raises:    ShapeError unless axis 1 has num_parameters channels; DtypeError for x or d_y of another dtype than
+               weight; ArgumentError unless num_parameters is a whole number of at least 1
     Source:    He et al. 2015, "Delving deep into rectifiers"
 
     Example:
@@ -138,6 +138,7 @@ class PReLU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
+        require_dtype(self, d_y, x.dtype, "d_y")
         slope = self._slope(x)
         d_x, d_slope = aten._prelu_kernel_backward(d_y, x, slope)
         self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, ShapeError, require_floating, require_saved, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    ShapeError,
+    require_dtype,
+    require_floating,
+    require_saved,
+    require_upstream,
+)
 
 aten = torch.ops.aten
 
@@ -39,7 +47,8 @@ class Softmax(_AlongAxis):
     Backward:  d_x = y * (d_y - sum of d_y * y along the axis)
     Kernel:    aten._softmax_backward_data
     Shapes:    x, y: any with an axis dim
-    Raises:    ShapeError if there is no such axis; ArgumentError unless dim is a whole number
+    Raises:    ShapeError if there is no such axis; DtypeError if d_y has not the dtype of y; ArgumentError unless dim
+               is a whole number
 
     Example:
         >>> Softmax(dim=-1)(torch.tensor([0.0, 0.0, 1.0, 1.0]))
@@ -54,6 +63,7 @@ class Softmax(_AlongAxis):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
+        require_dtype(self, d_y, y.dtype, "d_y", "output")
         return aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
@@ -64,7 +74,8 @@ class Softmin(_AlongAxis):
     Backward:  d_x = -y * (d_y - sum of d_y * y along the axis)
     Kernel:    aten._softmax_backward_data
     Shapes:    x, y: any with an axis dim
-    Raises:    ShapeError if there is no such axis; ArgumentError unless dim is a whole number
+    Raises:    ShapeError if there is no such axis; DtypeError if d_y has not the dtype of y; ArgumentError unless dim
+               is a whole number
 
     Example:
         >>> Softmin(dim=-1)(torch.tensor([0.0, 0.0, 1.0]))
@@ -79,6 +90,7 @@ class Softmin(_AlongAxis):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
+        require_dtype(self, d_y, y.dtype, "d_y", "output")
         return -aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
@@ -89,7 +101,8 @@ class LogSoftmax(_AlongAxis):
     Backward:  d_x = d_y - exp(y) * sum of d_y along the axis
     Kernel:    aten._log_softmax_backward_data
     Shapes:    x, y: any with an axis dim
-    Raises:    ShapeError if there is no such axis; ArgumentError unless dim is a whole number
+    Raises:    ShapeError if there is no such axis; DtypeError if d_y has not the dtype of y; ArgumentError unless dim
+               is a whole number
 
     Example:
         >>> LogSoftmax(dim=-1)(torch.tensor([0.0, 1000.0]))
@@ -104,6 +117,7 @@ class LogSoftmax(_AlongAxis):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
+        require_dtype(self, d_y, y.dtype, "d_y", "output")
         return aten._log_softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
@@ -114,7 +128,7 @@ class Softmax2d(Module):
     Backward:  d_x = y * (d_y - sum of d_y * y over the channels)
     Kernel:    aten._softmax_backward_data
     Shapes:    x, y: (batch, channels, height, width) or (channels, height, width)
-    Raises:    ShapeError for other axes
+    Raises:    ShapeError for other axes; DtypeError if d_y has not the dtype of y
 
     Example:
         >>> Softmax2d()(torch.zeros(2, 1, 3))
@@ -138,6 +152,7 @@ class Softmax2d(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
+        require_dtype(self, d_y, y.dtype, "d_y", "output")
         return aten._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
 
 
@@ -148,7 +163,8 @@ class GLU(_AlongAxis):
     Backward:  d_a = d_y * s;  d_b = d_y * a * s * (1 - s);  d_x = both along the axis
     Kernel:    aten.glu_backward
     Shapes:    x: any with an even size along dim;  y: the same with half of that size
-    Raises:    ShapeError if there is no such axis or its size is odd; ArgumentError unless dim is a whole number
+    Raises:    ShapeError if there is no such axis or its size is odd; DtypeError if d_y has not the dtype of y;
+               ArgumentError unless dim is a whole number
     Source:    Dauphin et al. 2016, "Language modeling with gated convolutional networks"
 
     Example:
@@ -170,4 +186,5 @@ class GLU(_AlongAxis):
         half = list(x.shape)
         half[self.dim] //= 2
         require_upstream(self, d_y, tuple(half))
+        require_dtype(self, d_y, x.dtype, "d_y", "output")
         return aten.glu_backward(d_y, x, self.dim) if self.input_grad else None

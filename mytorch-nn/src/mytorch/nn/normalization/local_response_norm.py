@@ -61,7 +61,7 @@ class LocalResponseNorm(Module):
         require_saved(self, saved, Tensor, Tensor)
         x, base = saved
         require_upstream(self, d_y, x.shape)
-        require_dtype(self, d_y, x.dtype, "d_y")
+        require_dtype(self, d_y, x.dtype, "d_y", "output")
         if not self.input_grad or x.numel() == 0:
             return d_y if self.input_grad else None
         direct = d_y * base.pow(-self.beta)

@@ -74,6 +74,35 @@ def bfloat16(case: Case) -> None:
     in_dtype(case, torch.bfloat16)
 
 
+def upstream_dtype(case: Case) -> None:
+    """An upstream gradient of another dtype is refused, or gives the gradients of the same numbers."""
+    trial = Trial(case)
+    output, saved = trial.forward(case.inputs)
+    upstream = mapped(trial.upstream(output), lambda leaf: None if leaf is None else _as_float32(leaf))
+    rounded = mapped(upstream, lambda leaf: None if leaf is None else leaf.double())
+    expected = trial.answer(rounded, saved)
+    trial.module.zero_grad()
+    _, saved = trial.forward(case.inputs)
+    try:
+        d_input = trial.module.backward(upstream, saved)
+    except (RuntimeError, TypeError):  # torch's, or a DtypeError
+        return
+    found: Gradients = {**trial.input_gradients(mapped(d_input, _as_float64)), **trial.parameter_gradients()}
+    for name, parameter in trial.module.named_param():
+        if parameter.grad is not None and parameter.grad.dtype is not parameter.value.dtype:
+            rule = f"gradient of {name} must have the dtype of {name}, {parameter.value.dtype}"
+            raise CheckError(f"{rule}, got {parameter.grad.dtype}: use Parameter.accumulate, which converts it")
+    require_near(found, expected, "be that of the same numbers where the upstream gradient is float32")
+
+
+def _as_float32(leaf: Any) -> torch.Tensor:
+    return torch.as_tensor(leaf, dtype=torch.float32)
+
+
+def _as_float64(leaf: Any) -> Any:
+    return leaf.double() if is_floating(leaf) else leaf
+
+
 def in_dtype(case: Case, dtype: torch.dtype, laid_out: Callable[[Any], Any] = lambda leaf: leaf) -> Gradients:
     """Outputs and gradients of a module and inputs of a dtype; CheckError for one of another.
 

@@ -70,6 +70,58 @@ def _is_shared(state: dict[str, torch.Tensor], one: str, other: str) -> bool:
     return state[one].data_ptr() == state[other].data_ptr() if state[one].numel() else one == other
 
 
+def wrapped_names(case: Case) -> None:
+    """A state whose names all begin with "module.", as DataParallel writes them, raises a StateError that says so."""
+    trial = Trial(case)
+    state = trial.module.state_dict()
+    if not state:
+        raise Skip("it has no state")
+    words = "a state whose names all begin with 'module.' must raise a StateError that says so"
+    try:
+        trial.module.load_state_dict({f"module.{name}": value + 1 for name, value in state.items()})
+    except StateError as error:
+        if "'module.'" not in str(error):
+            raise CheckError(f"{words}, got {str(error)!r}") from None
+    else:
+        raise CheckError(f"{words}, got no error")
+
+
+def tied_names(case: Case) -> None:
+    """A tensor that has several names may come under any one of them alone, as where a module is used twice."""
+    if not Trial(case).module.state_dict():
+        raise Skip("it has no state")
+    names: dict[int, list[str]] = {}
+    for name, held in Trial(case).module.named_state():
+        names.setdefault(id(held), []).append(name)
+    for group in names.values():
+        for name in group if len(group) > 1 else ():
+            _require_enough(Trial(case).module, {other for other in group if other != name})
+    for use in ("one.", "other."):
+        twice = _Twice(Trial(case).module)
+        _require_enough(twice, {name for name, _ in twice.named_state() if name.startswith(use)})
+
+
+class _Twice(Module):
+    """What uses a module twice, so that each of its tensors has two names."""
+
+    def __init__(self, module: Module) -> None:
+        self.one = self.other = module
+
+
+def _require_enough(module: Module, absent: set[str]) -> None:
+    """Raise CheckError unless a state that lacks some names is taken, whose tensors are there under others."""
+    held = dict(module.named_state())
+    given = {name: value + 1 for name, value in module.state_dict().items() if name not in absent}
+    expected = {id(held[name]): value for name, value in given.items()}
+    rule = f"a state without {', '.join(sorted(absent))} must be taken, since it has each tensor under another name"
+    try:
+        module.load_state_dict(given)
+    except StateError as error:
+        raise CheckError(f"{rule}, got {error}") from error
+    for name, value in module.state_dict().items():
+        require_close(name, value, expected[id(held[name])], f"be loaded: {rule}", 0, 0)
+
+
 def loose_loading(case: Case) -> None:
     """With strict=False the names that fit are loaded, and the others leave everything as it is."""
     trial = Trial(case)
