@@ -27,6 +27,7 @@ ARGUMENTS = {
         "margin": number,
         "weight": WEIGHTS,
     },
+    "MultiLabelMarginLoss": {},
     "MultiLabelSoftMarginLoss": {"weight": WEIGHTS},
     "NLLLoss": {"weight": WEIGHTS, "ignore_index": st.sampled_from([-100, 1])},
     "MarginRankingLoss": {"margin": number},
@@ -34,7 +35,7 @@ ARGUMENTS = {
     "TripletMarginLoss": {"margin": positive, "p": st.sampled_from([1, 1.5, 2, 3]), "swap": flag},
     "GaussianNLLLoss": {"full": flag, "eps": st.sampled_from([1e-6, 0.3])},
 }
-ROWS_ONLY = ("MultiMarginLoss", "CosineEmbeddingLoss", "TripletMarginLoss")
+ROWS_ONLY = ("MultiMarginLoss", "MultiLabelMarginLoss", "CosineEmbeddingLoss", "TripletMarginLoss")
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 SHAPES = st.sampled_from([(3,), (4, 3), (1, 3), (0, 3), (2, 3, 3)])
 each_loss = pytest.mark.parametrize("name", ARGUMENTS)
@@ -59,6 +60,8 @@ def draw(name, shape):
         return (torch.randn(shape).log_softmax(axis),), (torch.randint(0, 3, shape[:axis] + shape[axis + 1 :]),)
     if name == "MultiMarginLoss":
         return (torch.randn(shape),), (torch.randint(0, 3, shape[:-1]),)
+    if name == "MultiLabelMarginLoss":
+        return (torch.randn(shape),), (torch.rand(shape).argsort(-1) - torch.randint(0, 2, shape),)
     target = {
         "SoftMarginLoss": signs,
         "HingeEmbeddingLoss": signs,
@@ -99,7 +102,7 @@ def test_as_torch(name, data):
     shape = data.draw(SHAPES)
     if name in ROWS_ONLY and len(shape) > 2:
         shape = (2, 3)
-    if name == "MultiMarginLoss" and shape == (0, 3):
+    if name in ("MultiMarginLoss", "MultiLabelMarginLoss") and shape == (0, 3):
         shape = (1, 3)  # of nothing, torch returns whatever stood in memory
     predictions, targets = draw(name, shape)
     if name == "PoissonNLLLoss" and not options["log_input"]:
@@ -108,11 +111,32 @@ def test_as_torch(name, data):
 
 
 @pytest.mark.parametrize(("reduction", "expected"), [("mean", math.nan), ("sum", 0.0), ("none", [])])
-def test_multi_margin_of_nothing(reduction, expected):
-    loss = nn.MultiMarginLoss(reduction=reduction)
-    value, saved = loss.forward(torch.zeros(0, 3), torch.zeros(0).long())
-    assert value.tolist() == pytest.approx(expected, nan_ok=True)
-    assert loss.backward(1.0, saved).shape == (0, 3)
+def test_margins_of_nothing(reduction, expected):
+    for loss, shape in ((nn.MultiMarginLoss(reduction=reduction), 0), (nn.MultiLabelMarginLoss(reduction), (0, 3))):
+        value, saved = loss.forward(torch.zeros(0, 3), torch.zeros(shape).long())
+        assert value.tolist() == pytest.approx(expected, nan_ok=True)
+        assert loss.backward(1.0, saved).shape == (0, 3)
+
+
+def test_the_mean_of_targets_that_weigh_nothing_has_gradients_of_zero():
+    loss = nn.NLLLoss(weight=torch.tensor([0.0, 1, 1]))
+    value, saved = loss.forward(torch.randn(2, 3, 4), torch.zeros(2, 4).long())
+    assert value.isnan()
+    assert not loss.backward(1.0, saved).count_nonzero()
+
+
+@pytest.mark.parametrize("name", ["NLLLoss", "MultiMarginLoss"])
+def test_the_saved_value_of_a_loss_of_other_classes(name):
+    (prediction,), (target,) = draw(name, (4, 3))
+    _, saved = getattr(nn, name)().forward(prediction, target)
+    with pytest.raises(ShapeError, match=rf"^{name}: weight must have one number for each of 3 classes, got \(2,\)"):
+        getattr(nn, name)(weight=torch.ones(2)).backward(1.0, saved)
+
+
+def test_the_saved_value_of_a_loss_that_ignored_what_this_does_not():
+    _, saved = nn.NLLLoss(ignore_index=-1).forward(torch.randn(2, 3), torch.tensor([-1, 2]))
+    with pytest.raises(ArgumentError, match=r"^NLLLoss: target must be a class between 0 and 2, .* got -1$"):
+        nn.NLLLoss().backward(1.0, saved)
 
 
 @each_loss
@@ -121,7 +145,7 @@ def test_predictions_that_are_not_contiguous(name):
     compare(name, {}, [value.t().contiguous().t() for value in predictions], targets, torch.float64)
 
 
-@pytest.mark.parametrize("name", sorted(ARGUMENTS.keys() - {"MultiMarginLoss"}))  # of which torch has no bfloat16
+@each_loss
 def test_bfloat16(name):
     predictions, targets = draw(name, (4, 3))
     loss, expected = getattr(nn, name)(), getattr(nn, name)()
@@ -288,6 +312,11 @@ ONE, OTHER = torch.ones(2, 3), torch.tensor([[1.0, -1.0, 0.0]] * 2)
             (X, torch.tensor([-1, 2])),
             "target must be a class between 0 and 2, as the prediction of (2, 3) has, got -1",
         ),
+        (
+            "MultiLabelMarginLoss",
+            (X, torch.tensor([[0, -1, 3], [1, 2, -1]])),
+            "target must be classes between 0 and 2, or -1 behind the labels of a row, got 3",
+        ),
     ],
 )
 def test_targets_out_of_range(name, inputs, text):
@@ -307,6 +336,10 @@ def test_targets_out_of_range(name, inputs, text):
             "prediction must be (batch, classes, ...)",
         ),
         ("MultiMarginLoss", (torch.zeros(2, 3, 4), X), ShapeError, "prediction must have 1 or 2 axes, got 3"),
+        ("MultiLabelMarginLoss", (torch.zeros(2, 3, 4), X), ShapeError, "prediction must have 1 or 2 axes, got 3"),
+        ("MultiLabelMarginLoss", (X, X), DtypeError, "target must be int64 class indices, got torch.float32"),
+        ("MultiLabelMarginLoss", (X, X[:1].long()), ShapeError, "target must have the shape (2, 3), a class index"),
+        ("MultiLabelMarginLoss", (X[:, :0], X), ShapeError, "prediction must have at least one class, got (2, 0)"),
         ("MultiMarginLoss", (torch.zeros(2, 0), X), ShapeError, "prediction must have at least one class, got (2, 0)"),
         (
             "MultiLabelSoftMarginLoss",

@@ -1,10 +1,13 @@
 """How a part that holds others is built where nobody says how."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+import torch
 
-from mytorch.core import ArgumentError, Module, Schedule
+from mytorch.core import ArgumentError, Module, Schedule, require_floating, require_upstream
+from mytorch.testing.installed.check_part import check_part
 from mytorch.testing.installed.declarations import Told, declarations
 
 
@@ -28,8 +31,8 @@ class Says(First):
     conformance = {"arguments": {"schedules": lambda optimizer: [Halves(optimizer)]}}  # noqa: RUF012
 
 
-def part(cls):
-    return SimpleNamespace(kind="schedule", name=cls.__name__, load=lambda: cls)
+def part(cls, kind="schedule"):
+    return SimpleNamespace(kind=kind, name=cls.__name__, load=lambda: cls)
 
 
 def test_an_argument_that_is_a_function_is_called_with_the_optimizer():
@@ -69,3 +72,38 @@ def test_a_layer_that_holds_any_number_of_others_is_given_two():
     ((words, declared),) = declarations(SimpleNamespace(kind="layer", name="Chain", load=lambda: Chain), Told())
     assert words == "inputs: normal (5, 3)"
     assert declared.check().passed
+
+
+class StraightThrough(Module):
+    """y = sign(x), with the gradient of y = x, which autograd finds as well and finite differences do not."""
+
+    conformance: ClassVar = {
+        "inputs": [torch.linspace(-0.9, 1, 15).reshape(5, 3)],
+        "opt_out": {"finite_differences": "straight through", "full_jacobian": "straight through"},
+    }
+
+    def forward(self, x):
+        require_floating(self, x)
+        return x + (x.sign() - x).detach(), x.shape
+
+    def backward(self, d_y, shape):
+        require_upstream(self, d_y, shape)
+        return d_y.clone() if self.input_grad else None
+
+
+class NeedsNone(StraightThrough):
+    """y = x, whose checks need no opt-out."""
+
+    def forward(self, x):
+        require_floating(self, x)
+        return x.clone(), x.shape
+
+
+def test_checks_that_a_part_opts_out_of_are_told_and_must_fail():
+    outcome = check_part(part(StraightThrough, "layer"), Told())
+    assert outcome.passed
+    assert "4 opted out (straight through)" in outcome.lines[0]
+    outcome = check_part(part(NeedsNone, "layer"), Told())
+    assert not outcome.passed
+    text = "must fail, since it is opted out of (straight through), but it passes"
+    assert sum(text in line for line in outcome.lines) == 2, outcome.lines

@@ -10,6 +10,8 @@ from mytorch.core import ArgumentError, DtypeError, Loss, require_choice, requir
 from mytorch.nn._visible import visible
 
 REDUCTIONS = ("mean", "sum", "none")
+CODES = {"none": 0, "mean": 1, "sum": 2}
+"""What torch's kernels call them."""
 
 
 def require_reduction(owner: object, reduction: str) -> None:
@@ -42,6 +44,24 @@ def upstream(loss: Loss, d_value: float | Tensor, shape: torch.Size, dtype: torc
         require_d_value(loss, d_value, shape if loss.reduction == "none" else ())
         d_value = torch.as_tensor(d_value, dtype=dtype)
     return per_element(loss.reduction, d_value, shape.numel())
+
+
+def upstream_tensor(loss: Loss, d_value: float | Tensor, shape: torch.Size, like: Tensor) -> Tensor:
+    """The upstream gradient for a kernel that reduces by itself, in the dtype of `like`; a wrong one is refused.
+
+    shape: that of the value for reduction none.
+    """
+    require_d_value(loss, d_value, shape if loss.reduction == "none" else ())
+    if type(d_value) is float and like.is_cpu and not is_compiling():
+        given = _as_tensor(d_value, like.dtype)
+    else:
+        given = torch.as_tensor(d_value, dtype=like.dtype, device=like.device)
+    return given.expand(shape) if loss.reduction == "none" else given
+
+
+def wide(values: Tensor) -> Tensor:
+    """The values in float32 if they are in half precision, which some of torch's kernels do not know."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def real(owner: object, target: Tensor, dtype: torch.dtype) -> Tensor:

@@ -20,7 +20,9 @@ from mytorch.core import (
 )
 from mytorch.nn._visible import visible
 from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
-from mytorch.nn.loss._reduction import reduce, require_reduction, scaled, upstream
+from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
+
+aten = torch.ops.aten
 
 
 class MultiMarginLoss(Loss):
@@ -31,6 +33,7 @@ class MultiMarginLoss(Loss):
                reduction: mean, or sum, or none
     Backward:  d_prediction[i] = d_value * weight[target] * p * max(0, z[i])^(p - 1) where z[i] > 0, / classes / rows,
                and minus the sum of these at the target's class; for sum and none without the division by the rows
+    Kernel:    aten.multi_margin_loss_backward
     Shapes:    prediction: (batch, classes) or (classes,);  target: int64, (batch,) or ();  weight: (classes,);
                value: (), for none that of the target
     Raises:    ArgumentError unless p is 1 or 2, for weights below 0, and on the CPU for a class that the prediction
@@ -56,24 +59,25 @@ class MultiMarginLoss(Loss):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         self._check(prediction, target)
-        index = target.unsqueeze(-1)
-        short = (prediction - prediction.gather(-1, index) + self.margin).clamp_(min=0).scatter_(-1, index, 0)
-        values = (short.square() if self.p == 2 else short).sum(-1) / prediction.shape[-1]
-        if self.weight is not None:
-            values = values * self.weight.value[target]
-        return reduce(self.reduction, values), (short, target)
+        if not prediction.numel():  # of nothing, the kernel returns whatever stood in memory
+            return reduce(self.reduction, prediction.new_zeros(0)), (prediction, target)
+        x = wide(prediction)
+        value = aten.multi_margin_loss(x, target, *self._settings(x))
+        return value.to(prediction.dtype), (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
         require_saved(self, saved, Tensor, Tensor)
-        short, target = saved
-        scale = upstream(self, d_value, target.shape, short.dtype)
-        if isinstance(scale, Tensor) and scale.dim():
-            scale = scale.unsqueeze(-1)
-        slope = 2 * short if self.p == 2 else (short > 0).to(short.dtype)
-        if self.weight is not None:
-            slope = slope * self.weight.value[target].unsqueeze(-1)
-        slope = scaled(slope / short.shape[-1], scale)
-        return slope.scatter_(-1, target.unsqueeze(-1), -slope.sum(-1, keepdim=True))
+        prediction, target = saved
+        require_weight_fits(self, self.weight, prediction, prediction.dim() - 1)
+        x = wide(prediction)
+        d_each = upstream_tensor(self, d_value, target.shape, x)
+        d_x: Tensor = aten.multi_margin_loss_backward(d_each, x, target, *self._settings(x))
+        return d_x.to(prediction.dtype)
+
+    def _settings(self, x: Tensor) -> tuple[Any, ...]:
+        """The kernels' arguments: p, margin, weight, reduction."""
+        weight = None if self.weight is None else self.weight.value.to(x.dtype)
+        return self.p, self.margin, weight, CODES[self.reduction]
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return target.numel()  # weights of classes are not in the divisor, as in torch

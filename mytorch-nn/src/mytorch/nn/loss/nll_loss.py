@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mytorch.core import (
     Buffer,
     Loss,
     ShapeError,
-    require_d_value,
     require_floating,
     require_input,
     require_saved,
@@ -24,7 +22,9 @@ from mytorch.nn.loss._classes import (
     unknown_class,
     without,
 )
-from mytorch.nn.loss._reduction import require_reduction
+from mytorch.nn.loss._reduction import CODES, require_reduction, upstream_tensor
+
+aten = torch.ops.aten
 
 
 class NLLLoss(Loss):
@@ -34,6 +34,7 @@ class NLLLoss(Loss):
                reduction: sum, or none, or mean: divided by the sum of their weight[target]; NaN of nothing
     Backward:  d_prediction = -d_value * weight[target] at the target's class, else 0, divided as the value is;
                0 for the mean of nothing
+    Kernel:    aten.nll_loss_backward; with further axes aten.nll_loss2d_backward
     Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,);
                target: int64, (batch, ...) or ();  value: (), for none that of the target
     Raises:    ShapeError or DtypeError unless target and weight fit the prediction; ArgumentError for weights below 0,
@@ -54,26 +55,29 @@ class NLLLoss(Loss):
         self.weight = None if weight is None else Buffer(weight)
         self.ignore_index, self.reduction = ignore_index, reduction
 
-    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         self._check(prediction, target)
-        weight = None if self.weight is None else self.weight.value
+        kernel = aten.nll_loss_forward if prediction.dim() <= 2 else aten.nll_loss2d_forward
         try:
-            value = F.nll_loss(prediction, target, weight, ignore_index=self.ignore_index, reduction=self.reduction)
+            value, total = kernel(*_arranged(prediction, target), *self._settings())
         except IndexError as error:  # the kernel looks at every class anyway
             raise unknown_class(self, prediction, target) from error
-        return value, (prediction, target)
+        return value.view(target.shape) if self.reduction == "none" else value, (prediction, target, total)
 
-    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
-        require_saved(self, saved, Tensor, Tensor)
-        prediction, target = saved
-        require_d_value(self, d_value, target.shape if self.reduction == "none" else ())
-        axis, hit = class_axis(prediction), self._weights(prediction, target)
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor, Tensor)
+        prediction, target, total = saved
+        require_weight_fits(self, self.weight, prediction, class_axis(prediction))
+        d_each = upstream_tensor(self, d_value, target.shape, prediction)
+        x, t = _arranged(prediction, target)
         if self.reduction == "mean":
-            total = hit.sum()
-            d_value = d_value / total.where(total != 0, torch.inf)
-        scale = (-d_value * hit).where(target != self.ignore_index, 0).to(prediction.dtype)
-        index = target.where(target != self.ignore_index, 0)
-        return torch.zeros_like(prediction).scatter_(axis, index.unsqueeze(axis), scale.unsqueeze(axis))
+            total = total.where(total != 0, torch.inf)
+        kernel = aten.nll_loss_backward if x is prediction else aten.nll_loss2d_backward
+        try:
+            d_x: Tensor = kernel(d_each.view(t.shape) if d_each.dim() else d_each, x, t, *self._settings(), total)
+        except IndexError as error:
+            raise unknown_class(self, prediction, target) from error
+        return d_x.view(prediction.shape)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self._weights(prediction, target).sum()
@@ -84,6 +88,9 @@ class NLLLoss(Loss):
         if self.weight is None:
             return counted.to(prediction.dtype)
         return self.weight.value[target.where(counted, 0)] * counted
+
+    def _settings(self) -> tuple[Tensor | None, int, int]:
+        return None if self.weight is None else self.weight.value, CODES[self.reduction], self.ignore_index
 
     def _check(self, prediction: Tensor, target: Tensor) -> None:
         require_floating(self, prediction, "prediction")
@@ -96,3 +103,10 @@ class NLLLoss(Loss):
             )
         require_weight_fits(self, self.weight, prediction, axis)
         require_indices(self, prediction, target, without(prediction.shape, axis))
+
+
+def _arranged(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as the kernels take them, which know no further axes, or two."""
+    if prediction.dim() <= 2:
+        return prediction, target
+    return prediction.flatten(2).unsqueeze(2), target.flatten(1).unsqueeze(1)

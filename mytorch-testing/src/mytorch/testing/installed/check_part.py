@@ -59,16 +59,17 @@ def _run_all(words: str, declaration: Declaration, outcome: Outcome) -> None:
             total.part = report.part
             total.passed += report.passed
             total.skipped |= report.skipped
+            total.opted_out |= report.opted_out
     try:
         if not failures:
             require_enough(total)
     except CheckError as error:
         failures.append(str(error))
-    checks = len(total.passed) + len(total.skipped)
+    checks = len(total.passed) + len(total.skipped) + len(total.opted_out)
     said = f"{len(total.passed)} of {checks + len(failures)} checks passed"
-    reasons = Counter(total.skipped.values())
-    skipped = [f"{count} skipped ({reason})" for reason, count in reasons.items()]
+    left_out = {"skipped": Counter(total.skipped.values()), "opted out": Counter(total.opted_out.values())}
+    told = [f"{count} {word} ({reason})" for word, reasons in left_out.items() for reason, count in reasons.items()]
     failed = [f"{len(failures)} failed"] if failures else []
-    outcome.lines.append(f"{words}: {', '.join([said, *failed, *skipped])}")
+    outcome.lines.append(f"{words}: {', '.join([said, *failed, *told])}")
     outcome.lines += failures
     outcome.passed = bool(outcome.passed) and not failures

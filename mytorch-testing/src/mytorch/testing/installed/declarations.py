@@ -56,8 +56,10 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
 
     A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags", and a
     loss of several predictions with "predictions", their number, an optimizer of some parameters alone with "shapes",
-    those of its parameters; what the user says comes before that. Inputs are shapes such as (5, 3), or tensors. An
-    argument of a schedule that is a function is called with the optimizer: so are schedules built that another holds.
+    those of its parameters; a layer or loss that a check fails by the nature of its mathematics has "opt_out", the
+    reason by the name of the check. What the user says comes before that. Inputs are shapes such as (5, 3), or
+    tensors. An argument of a schedule that is a function is called with the optimizer: so are schedules built that
+    another holds.
     Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
     needs a closure.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
@@ -99,7 +101,7 @@ def _layers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declarati
         tags.add("fixed_dimensions")
     if is_lazy(factory()):
         tags.add("lazy")
-    yield _words(inputs, tags), declare_layer(factory, *inputs, seed=told.seed, tags=tags)
+    yield _words(inputs, tags), declare_layer(factory, *inputs, seed=told.seed, tags=tags, opt_out=_opt_out(value))
 
 
 def _losses(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
@@ -112,8 +114,21 @@ def _losses(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declarati
     for inputs in _accepted(part, factory, [told.inputs] if told.inputs else targets):
         yield (
             _words(inputs, set(told.tags)),
-            declare_loss(factory, *inputs, predictions=predictions, seed=told.seed, tags=told.tags),
+            declare_loss(
+                factory,
+                *inputs,
+                predictions=predictions,
+                seed=told.seed,
+                tags=told.tags,
+                opt_out=_opt_out(value),
+            ),
         )
+
+
+def _opt_out(value: Any) -> dict[str, str]:
+    """The checks that a layer or loss says that it must fail, each with its reason."""
+    said: dict[str, str] = getattr(value, "conformance", {}).get("opt_out", {})
+    return said
 
 
 def _optimizers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:

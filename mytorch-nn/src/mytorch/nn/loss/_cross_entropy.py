@@ -1,0 +1,141 @@
+"""What the cross entropies of scores share: value, gradient and checks, for class indices and for probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import (
+    ArgumentError,
+    Buffer,
+    DtypeError,
+    Loss,
+    ShapeError,
+    require_floating,
+    require_input,
+    require_range,
+    require_same_shape,
+)
+from mytorch.nn.loss._classes import (
+    along,
+    class_axis,
+    require_class_weights,
+    require_weight_fits,
+    unknown_class,
+    without,
+)
+from mytorch.nn.loss._reduction import per_element, require_reduction
+
+
+class OfScores(Loss):
+    """The base of cross entropies of softmax(scores) with classes, or with probabilities of classes."""
+
+    weight: Buffer | None
+
+    def _set(self, weight: Tensor | None, ignore_index: int, reduction: str, label_smoothing: float) -> None:
+        """Keep the arguments. Raises ArgumentError for one that is out of range."""
+        require_reduction(self, reduction)
+        require_range(self, "label_smoothing", label_smoothing, 0, 1)
+        if type(ignore_index) is not int:
+            raise ArgumentError(f"{type(self).__name__}: ignore_index must be a whole number, got {ignore_index!r}")
+        if weight is not None:
+            require_class_weights(self, weight)
+        self.weight = None if weight is None else Buffer(weight)
+        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+
+    def _value(self, scores: Tensor, target: Tensor, reduction: str) -> Tensor:
+        try:
+            return F.cross_entropy(
+                scores,
+                target,
+                None if self.weight is None else self.weight.value,
+                ignore_index=self.ignore_index,
+                reduction=reduction,
+                label_smoothing=self.label_smoothing,
+            )
+        except IndexError as error:  # the kernel looks at every class anyway
+            raise unknown_class(self, scores, target) from error
+
+    def _gradient(self, d_value: Any, scores: Tensor, target: Tensor, total: Any = None) -> Tensor:
+        """The gradient of the scores; total: by what the mean is divided, if these are not all that it is taken of."""
+        axis = class_axis(scores)
+        if isinstance(d_value, Tensor) and d_value.dim():
+            d_value = d_value.unsqueeze(axis)
+        if target.is_floating_point():
+            return self._of_probabilities(d_value, scores, target, axis, total).to(scores.dtype)
+        return self._of_indices(d_value, scores, target.unsqueeze(axis), axis, total)
+
+    def _weights(self, target: Tensor, counted: Tensor) -> Tensor:
+        """The weight of each target's class, 0 for those that are ignored."""
+        weight = self.weight.value[target.where(counted, 0)]  # type: ignore[union-attr]
+        return weight * counted
+
+    def _sum_of_weights(self, target: Tensor) -> Tensor:
+        """By what the mean over class indices is divided."""
+        counted = target != self.ignore_index
+        return counted.count_nonzero() if self.weight is None else self._weights(target, counted).sum()
+
+    def _of_probabilities(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, total: Any) -> Tensor:
+        classes, s = scores.shape[axis], self.label_smoothing
+        q = target * (1 - s) + s / classes if s else target
+        if self.weight is not None:
+            q = q * along(self.weight.value, scores, axis)
+        count = scores.numel() // max(classes, 1) if total is None else total
+        scale = per_element(self.reduction, d_value, count)
+        return scores.softmax(axis).mul_(q.sum(axis, keepdim=True)).sub_(q).mul_(scale)
+
+    def _of_indices(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, total: Any) -> Tensor:
+        counted = target != self.ignore_index
+        index = target.where(counted, 0)
+        weight = None if self.weight is None else self.weight.value
+        # the weight of each target's class: (batch, 1, ...)
+        hit = counted.to(scores.dtype) if weight is None else self._weights(target, counted)
+        if self.reduction == "mean":
+            total = hit.sum() if total is None else total  # 0 only if all are ignored, or if the weights are
+            scale = d_value / (total if weight is None else total.where(total != 0, torch.inf))
+        else:
+            scale = d_value * torch.ones_like(hit)
+        scale = scale.where(counted, 0)  # if all are ignored, 1 / 0 must not make them NaN
+        s, classes = self.label_smoothing, scores.shape[axis]
+        d_scores = scores.softmax(axis)
+        if s:
+            every = scores.new_ones(classes) if weight is None else weight
+            hit = hit * (1 - s)
+            d_scores.mul_(scale * (hit + every.sum() * (s / classes)))
+            d_scores.sub_(scale * (along(every, scores, axis) * (s / classes)))
+        else:
+            d_scores.mul_(scale * hit)
+        return d_scores.scatter_add_(axis, index, -(scale * hit).to(scores.dtype))
+
+    def _check(self, prediction: Tensor, target: Tensor) -> None:
+        name = type(self).__name__
+        require_input(self, prediction, "prediction")
+        require_input(self, target, "target")
+        require_floating(self, prediction, "prediction")
+        if prediction.dim() == 0:
+            raise ShapeError(f"{name}: prediction must have an axis of classes, got a tensor without axes")
+        axis = class_axis(prediction)
+        if not prediction.shape[axis]:
+            raise ShapeError(f"{name}: prediction must have at least one class, got {tuple(prediction.shape)}")
+        require_weight_fits(self, self.weight, prediction, axis)
+        rows = without(prediction.shape, axis)
+        if target.is_floating_point():
+            if target.shape == rows:
+                raise DtypeError(
+                    f"{name}: target must be int64 where it holds class indices, got {target.dtype}; "
+                    "convert with .long()"
+                )
+            require_same_shape(self, prediction, target)
+        elif target.dtype != torch.int64:
+            raise DtypeError(
+                f"{name}: target must be int64 class indices or floating-point probabilities, "
+                f"got {target.dtype}; convert with .long() or .float()"
+            )
+        elif target.shape != rows:
+            raise ShapeError(
+                f"{name}: target must have the shape {tuple(rows)}, a class index for each prediction of "
+                f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
+            )

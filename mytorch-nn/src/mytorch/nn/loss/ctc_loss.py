@@ -1,0 +1,181 @@
+"""The loss of sequences that are shorter than the input, whatever their alignment."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    DtypeError,
+    Loss,
+    ShapeError,
+    kind_of,
+    require_d_value,
+    require_dimensions,
+    require_floating,
+    require_saved,
+    require_whole,
+)
+from mytorch.nn.loss._reduction import reduce, require_reduction, wide
+
+aten = torch.ops.aten
+Saved = tuple[Tensor, Tensor, list[int], list[int], Tensor, Tensor, int]
+NOT_OF_LOG_PROBS = "its gradient is that of log_softmax followed by the loss, as torch's is"
+
+
+class CTCLoss(Loss):
+    """How unlikely each target sequence is under any alignment with a longer sequence of predictions.
+
+    An alignment gives each step of the input a class or the blank; merging equal neighbours and then dropping the
+    blanks leaves the target.
+
+    Forward:   a[n] = -log(sum over the alignments of row n of the product over its steps t < input_lengths[n] of
+               exp(log_probs[t, n, class at t])), by the forward algorithm; value = a for reduction none, sum of a for
+               sum, for mean the average over the rows of a[n] / target_lengths[n], or / 1 for an empty target;
+               zero_infinity: 0 for a row without any alignment, because its input is too short
+    Backward:  d_log_probs[t, n, c] = d_a[n] * (exp(log_probs[t, n, c]) - (the probability, among the alignments, that
+               step t is of class c)), 0 at t >= input_lengths[n]; NaN for a row without alignment, with zero_infinity
+               0. It is that of the scores of which log_probs are the log_softmax; that of log_probs alone lacks the
+               first term, of which LogSoftmax's backward makes 0
+    Kernel:    aten._ctc_loss, aten._ctc_loss_backward; half precision is computed in float32
+    Shapes:    log_probs: (steps, batch, classes) or (steps, classes);  input_lengths, target_lengths: (batch,) or (),
+               whole numbers in a tensor or a tuple;  targets: whole numbers (batch, longest target), of which
+               target_lengths count, or all targets one after the other, (sum of target_lengths,);
+               value: (), for none (batch,) or ()
+    Raises:    ShapeError or DtypeError unless these fit; ArgumentError for lengths below 0 or above those of log_probs
+               and targets, for targets that are the blank or no class, and for a blank that is no class
+    Source:    Graves et al. 2006, "Connectionist temporal classification: labelling unsegmented sequence data with
+               recurrent neural networks"
+
+    Example:
+        >>> log_probs = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log()
+        >>> CTCLoss()(log_probs, torch.tensor([1]), (2,), (1,)).exp()  # all but two blanks: 1 / (1 - 0.5 * 0.25)
+        tensor(1.1429)
+    """
+
+    outputs = "log-softmax"
+    conformance: ClassVar[dict[str, Any]] = {
+        "inputs": [
+            torch.linspace(-3, 3, 96).sin().reshape(8, 3, 4).log_softmax(-1),
+            torch.tensor([[1, 2, 2], [3, 1, 0], [2, 0, 0]]),
+            torch.tensor([8, 6, 7]),
+            torch.tensor([3, 2, 1]),
+        ],
+        "tags": ("not_traceable",),
+        "opt_out": {"finite_differences": NOT_OF_LOG_PROBS, "full_jacobian": NOT_OF_LOG_PROBS},
+    }
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        require_whole(self, "blank", blank)
+        require_reduction(self, reduction)
+        self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
+
+    def forward(
+        self,
+        log_probs: Tensor,
+        targets: Tensor,
+        input_lengths: Tensor | tuple[int, ...],
+        target_lengths: Tensor | tuple[int, ...],
+    ) -> tuple[Tensor, Saved]:
+        self._require_predictions(log_probs)
+        rows = log_probs.shape[1] if log_probs.dim() == 3 else 1
+        inputs = self._lengths("input_lengths", input_lengths, rows, log_probs.shape[0])
+        wanted = self._lengths("target_lengths", target_lengths, rows, None)
+        self._require_targets(targets, wanted, log_probs.shape[-1])
+        targets = targets.long()
+        a, alpha = aten._ctc_loss(_batched(log_probs), targets, inputs, wanted, self.blank, self.zero_infinity)
+        values = a.where(a != torch.inf, 0) if self.zero_infinity else a
+        if self.reduction == "mean":
+            values = values / _divisors(a, wanted)
+        value = reduce(self.reduction, values if log_probs.dim() == 3 else values.squeeze(0))
+        return value.to(log_probs.dtype), (log_probs, targets, inputs, wanted, a, alpha, self.blank)
+
+    def backward(self, d_value: float | Tensor, saved: Saved) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor, list, list, Tensor, Tensor, int)
+        log_probs, targets, inputs, wanted, a, alpha, blank = saved
+        require_d_value(self, d_value, log_probs.shape[1:-1] if self.reduction == "none" else ())
+        d_a = torch.as_tensor(d_value, dtype=a.dtype, device=a.device).expand_as(a)
+        if self.reduction == "mean":
+            d_a = d_a / (len(a) * _divisors(a, wanted))
+        x = _batched(log_probs)
+        d_x = aten._ctc_loss_backward(d_a, x, targets, inputs, wanted, a, alpha, blank, self.zero_infinity)
+        d_log_probs: Tensor = d_x.view(log_probs.shape).to(log_probs.dtype)
+        return d_log_probs
+
+    def weight_of(self, prediction: Tensor, target: Any) -> int:  # noqa: ARG002
+        return prediction.shape[1] if prediction.dim() == 3 else 1
+
+    def _require_predictions(self, log_probs: Tensor) -> None:
+        require_dimensions(self, log_probs, 2, 3, name="log_probs")
+        require_floating(self, log_probs, "log_probs")
+        if not log_probs.numel():
+            raise ShapeError(f"CTCLoss: log_probs must not be empty, got {tuple(log_probs.shape)}")
+        if self.blank >= log_probs.shape[-1]:
+            raise ArgumentError(
+                f"CTCLoss: blank must be one of the classes, 0 to {log_probs.shape[-1] - 1} in log_probs of "
+                f"{tuple(log_probs.shape)}, got {self.blank}"
+            )
+
+    def _lengths(self, name: str, lengths: Any, rows: int, most: int | None) -> list[int]:
+        """The lengths as a list. Raises an error unless there is one for each row, from 0 to the most."""
+        if isinstance(lengths, Tensor):
+            if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype is torch.bool:
+                raise DtypeError(f"CTCLoss: {name} must be whole numbers, got {lengths.dtype}; convert with .long()")
+            if lengths.shape not in ((rows,), ()):
+                raise ShapeError(f"CTCLoss: {name} must have the shape ({rows},), got {tuple(lengths.shape)}")
+            lengths = tuple(lengths.reshape(-1).tolist())
+        if not isinstance(lengths, tuple):
+            raise ArgumentError(
+                f"CTCLoss: {name} must be a tensor or a tuple of whole numbers, got {kind_of(lengths)}; "
+                f"convert with tuple({name})"
+            )
+        if len(lengths) != rows:
+            raise ShapeError(f"CTCLoss: {name} must have a number for each of {rows} rows, got {len(lengths)}")
+        for length in lengths:
+            require_whole(self, f"each of {name}", length)
+            if most is not None and length > most:
+                raise ArgumentError(
+                    f"CTCLoss: each of {name} must be at most the steps of log_probs, {most}, got {length}"
+                )
+        return list(lengths)
+
+    def _require_targets(self, targets: Tensor, wanted: list[int], classes: int) -> None:
+        """Raise an error unless the targets that count are classes but the blank: the kernel looks at none of them."""
+        require_dimensions(self, targets, 1, 2, name="targets")
+        if targets.is_floating_point() or targets.is_complex() or targets.dtype is torch.bool:
+            raise DtypeError(f"CTCLoss: targets must be whole numbers, got {targets.dtype}; convert with .long()")
+        counted = targets
+        if targets.dim() == 1:
+            if len(targets) != sum(wanted):
+                raise ShapeError(
+                    f"CTCLoss: targets one after the other must be as many as the sum of target_lengths, {sum(wanted)}"
+                    f", got {len(targets)}"
+                )
+        else:
+            if len(targets) != len(wanted) or targets.shape[1] < max(wanted):
+                raise ShapeError(
+                    f"CTCLoss: targets must be ({len(wanted)}, at least the longest of target_lengths, {max(wanted)})"
+                    f", got {tuple(targets.shape)}"
+                )
+            places = torch.arange(targets.shape[1], device=targets.device)
+            counted = targets[places < torch.tensor(wanted, device=targets.device).unsqueeze(1)]
+        wrong = counted[(counted < 0) | (counted >= classes) | (counted == self.blank)]
+        if wrong.numel():
+            raise ArgumentError(
+                f"CTCLoss: targets must be classes between 0 and {classes - 1} other than the blank, {self.blank}, "
+                f"got {int(wrong[0])}"
+            )
+
+
+def _batched(log_probs: Tensor) -> Tensor:
+    """log_probs as the kernel takes them: with a batch, and in no half precision, which it does not know."""
+    x = log_probs if log_probs.dim() == 3 else log_probs.unsqueeze(1)
+    return wide(x)
+
+
+def _divisors(a: Tensor, wanted: list[int]) -> Tensor:
+    """By what a mean divides the loss of each row."""
+    return a.new_tensor([max(length, 1) for length in wanted])

@@ -1,0 +1,156 @@
+"""The cross entropy of classes whose scores are a linear map of the input, computed a part of the rows at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    ShapeError,
+    require_d_value,
+    require_dimensions,
+    require_dtype,
+    require_last_axis,
+    require_saved,
+    require_whole,
+)
+from mytorch.nn.linear import Linear
+from mytorch.nn.loss._cross_entropy import OfScores
+
+
+class LinearCrossEntropyLoss(OfScores):
+    """Linear, then CrossEntropyLoss: for very many classes, whose scores need not be held for all rows at once.
+
+    Forward:   scores = input @ linear.weight.T + linear.bias, with out_features as the axes behind the classes;
+               value = the CrossEntropyLoss of scores and target, its weight, ignore_index, label_smoothing and
+               reduction; with batch_chunk_size, of as many rows at a time, whose scores backward computes again
+    Backward:  d_scores = that of CrossEntropyLoss; d_input = d_scores @ linear.weight;
+               linear's d_weight = sum of outer(d_scores, input);  its d_bias = sum of d_scores
+    Shapes:    input: (batch, in_features) or (in_features,);  weight: (num_classes,);
+               target: int64 class indices (batch, *out_features) or (), or probabilities (batch, num_classes,
+               *out_features) or (num_classes,);  linear.weight: (num_classes * sizes in out_features, in_features);
+               value: (), for none that of indices
+    Raises:    ShapeError or DtypeError unless input, target and weight fit; ArgumentError for sizes, weights and
+               label_smoothing out of range, for ignore_index with probabilities, and on the CPU for a class of the
+               target that there is not
+    Initial:   that of Linear
+    Source:    Wijmans et al. 2024, "Cut your losses in large-vocabulary language models", for never holding all
+               scores; torch takes batch_chunk_size in its options=LinearCrossEntropyOptions(batch_chunk_size=...)
+
+    Example:
+        >>> loss = LinearCrossEntropyLoss(3, 1000, batch_chunk_size=2)
+        >>> loss(torch.zeros(5, 3), torch.tensor([0, 999, 3, 4, 5]))
+        tensor(6.9078)
+    """
+
+    outputs = "numbers"  # a prediction is what the classes' scores are made of
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"in_features": 3, "num_classes": 4, "bias": True, "batch_chunk_size": 2},
+        "inputs": [(5, 3), torch.tensor([0, 3, 1, 1, 2])],
+    }
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: Sequence[int] = (),
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        batch_chunk_size: int | None = None,
+    ) -> None:
+        self._set(weight, -100 if ignore_index is None else ignore_index, reduction, label_smoothing)
+        for size in (num_classes, *out_features):
+            require_whole(self, "num_classes and each of out_features", size, 1)
+        if batch_chunk_size is not None:
+            require_whole(self, "batch_chunk_size", batch_chunk_size, 1)
+        self.num_classes, self.out_features = num_classes, tuple(out_features)
+        self.batch_chunk_size, self._of_classes_only = batch_chunk_size, ignore_index is not None
+        sizes = math.prod(self.out_features, start=num_classes)
+        self.linear = Linear(in_features, sizes, bias=bias, device=device, dtype=dtype)
+
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002 - torch's name
+        target: Tensor,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor | None]]:
+        self._require_fitting(input, target)
+        if self.batch_chunk_size is None or input.dim() == 1:
+            scores = self._scores(input)
+            return self._value(scores, target, self.reduction), (input, target, scores)
+        parts = zip(input.split(self.batch_chunk_size), target.split(self.batch_chunk_size), strict=True)
+        each = "none" if self.reduction == "none" else "sum"
+        values = [self._value(self._scores(rows), wanted, each) for rows, wanted in parts]
+        if self.reduction == "none":
+            return torch.cat(values), (input, target, None)
+        value = torch.stack(values).sum()
+        if self.reduction == "mean":
+            value = (value / self._divisor(input, target)).to(input.dtype)
+        return value, (input, target, None)
+
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor, object)
+        x, target, scores = saved
+        self._require_own(x)
+        rows = (*x.shape[:-1], *self.out_features)
+        require_d_value(self, d_value, rows if self.reduction == "none" else ())
+        if scores is not None:
+            return self._through_linear(self._gradient(d_value, scores, target), x)
+        size = self.batch_chunk_size or max(len(x), 1)
+        total = self._divisor(x, target) if self.reduction == "mean" else None
+        d_x = torch.empty_like(x)
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            d_part = d_value[part] if isinstance(d_value, Tensor) and d_value.dim() else d_value
+            d_scores = self._gradient(d_part, self._scores(x[part]), target[part], total)
+            d_x[part] = self._through_linear(d_scores, x[part])
+        return d_x
+
+    def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
+        if target.is_floating_point():
+            return prediction.shape[:-1].numel() * math.prod(self.out_features)
+        return self._sum_of_weights(target)
+
+    def _divisor(self, x: Tensor, target: Tensor) -> int | Tensor:
+        """By what the mean over all rows is divided; in no half precision, which counts to 256."""
+        total = self.weight_of(x, target)
+        return total.to(torch.promote_types(x.dtype, torch.float32)) if isinstance(total, Tensor) else total
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """The scores of each class: (batch, num_classes, *out_features) or (num_classes,)."""
+        scores: Tensor = self.linear(x)
+        return scores.view(*x.shape[:-1], self.num_classes, *self.out_features)
+
+    def _through_linear(self, d_scores: Tensor, x: Tensor) -> Tensor:
+        return cast(Tensor, self.linear.backward(d_scores.reshape(*x.shape[:-1], self.linear.out_features), x))
+
+    def _require_fitting(self, x: Tensor, target: Tensor) -> None:
+        require_dimensions(self, x, 1, 2, name="input")
+        require_last_axis(self, x, self.linear.in_features, name="input")
+        require_dtype(self, x, self.linear.weight.value.dtype, "input")
+        if x.dim() == 1 and self.out_features:
+            raise ShapeError(f"{type(self).__name__}: input must have a batch with out_features, got {tuple(x.shape)}")
+        shape = (*x.shape[:-1], self.num_classes, *self.out_features)
+        self._check(torch.empty(shape, dtype=x.dtype, device="meta"), target)  # of the scores, shape and dtype count
+        if self._of_classes_only and target.is_floating_point():
+            raise ArgumentError(
+                f"{type(self).__name__}: ignore_index must be left out where the target holds probabilities, "
+                f"got {self.ignore_index}"
+            )
+
+    def _require_own(self, x: Tensor) -> None:
+        if x.shape[-1] != self.linear.in_features:
+            raise ArgumentError(
+                f"{type(self).__name__}: saved must be that of a loss of {self.linear.in_features} in_features, got "
+                f"one of {x.shape[-1]}; give each backward the saved value of its own forward"
+            )
