@@ -6,7 +6,8 @@ from toy_parts import Chain, Points, SquaredError
 
 from mytorch.core import ArgumentError, Module, metric_name
 from mytorch.experiments import ExperimentError, load_experiment
-from mytorch.experiments.file.build import build, default_dtype, schedule_arguments, threads
+from mytorch.experiments.file.build import build, default_dtype, threads
+from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.plugins import MissingRequirementError, UnknownNameError, catalogue
 
 
@@ -158,7 +159,8 @@ def test_the_length_of_the_schedule_is_filled_in(content, given):
     everything = built(content, schedule={"type": "Ramp", **given})
     length = everything.setup.schedule.total_steps
     assert length == given.get("total_steps", 3 * 4)
-    assert schedule_arguments(everything.experiment, 4) == {"total_steps": length}
+    planned = plan_schedule(everything.experiment, 4)
+    assert planned.arguments == {"total_steps": length}
 
 
 def test_a_metric_has_the_name_that_the_experiment_gives_it(content):

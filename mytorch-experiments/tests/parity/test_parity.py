@@ -10,6 +10,7 @@ from mytorch.core import Module
 from mytorch.experiments import load_experiment
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.build import build
+from mytorch.experiments.file.schedules import PlannedSchedule
 from mytorch.experiments.parity import compare, twin_of, write_report
 from mytorch.experiments.parity.contestant import Ours
 from mytorch.experiments.parity.lockstep import gap, largest_gap, relative_difference
@@ -113,12 +114,12 @@ def test_twins_of_optimizer_and_schedule():
     assert [group["lr"] for group in theirs.param_groups] == [0.5, 0.1]
     assert [group["momentum"] for group in theirs.param_groups] == [0.9, 0.9]
     assert theirs.param_groups[1]["params"][0] is twin[1].weight
-    following = twin_schedule(schedule, theirs, {"step_size": 1, "gamma": 0.1})
+    following = twin_schedule(PlannedSchedule("schedule", StepLR, {"step_size": 1, "gamma": 0.1}, None), theirs)
     assert isinstance(following, torch.optim.lr_scheduler.StepLR)
-    plateau = type("ReduceLROnPlateau", (StepLR,), {})(optimizer, 1)  # torch's names no metric
-    following = twin_schedule(plateau, theirs, {"factor": 0.25, "monitor": "train_loss"})
-    assert following.factor == 0.25
-    assert twin_schedule(None, theirs, {}) is None
+    plateau = type("ReduceLROnPlateau", (StepLR,), {})  # torch's names no metric
+    planned = PlannedSchedule("schedule", plateau, {"factor": 0.25, "monitor": "train_loss"}, None)
+    assert twin_schedule(planned, theirs).factor == 0.25
+    assert twin_schedule(None, theirs) is None
 
 
 def test_what_torch_does_not_have():
@@ -132,8 +133,8 @@ def test_what_torch_does_not_have():
     with pytest.raises(ParityError, match=r"optimizer must be one that torch.optim has, got Own"):
         twin_optimizer(Own(net.param()), None, net, twin_of(net))
     optimizer = SGD(net.param())
-    with pytest.raises(ParityError, match=r"schedule must be one that torch.optim.lr_scheduler has, got OwnLR"):
-        twin_schedule(OwnLR(optimizer, 1), twin_optimizer(optimizer, None, net, twin_of(net)), {})
+    with pytest.raises(ParityError, match=r"schedule must be one that torch.optim has, got OwnLR"):
+        twin_schedule(PlannedSchedule("schedule", OwnLR, {}, None), twin_optimizer(optimizer, None, net, twin_of(net)))
 
 
 def test_equal_layers_pass(experiment):

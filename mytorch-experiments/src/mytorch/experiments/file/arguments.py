@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -55,6 +56,31 @@ def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
         if required and name not in arguments:
             raise ExperimentError(f"{path}.{name}: must be given for {_name(factory)}")
+
+
+def load_functions(path: str, factory: Factory, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, with functions for names such as "package.module:name" where the constructor takes functions.
+
+    Raises ExperimentError for a name under which no function is installed.
+    """
+    hints = _hints(factory)
+    taken = {name for name in arguments if "Callable" in str(hints.get(name))}
+    return {name: _functions(f"{path}.{name}", value) if name in taken else value for name, value in arguments.items()}
+
+
+def _functions(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_functions(f"{key}.{place}", entry) for place, entry in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    found, why = None, "it names no function"
+    try:
+        found = resolve_name(value) if ":" in value else None
+    except Exception as error:  # whatever importing a stranger's module may raise
+        why = f"{type(error).__name__}: {error}"
+    if not callable(found):
+        raise ExperimentError(f"{key}: must be an installed function as 'package.module:name', got {value!r} ({why})")
+    return found
 
 
 def _name(factory: Factory) -> str:

@@ -17,7 +17,6 @@ from mytorch.core import (
     Module,
     MytorchError,
     Optimizer,
-    Schedule,
     fetch,
     metric_name,
     rebuild,
@@ -29,8 +28,10 @@ from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.experiment import Experiment, Spec, Split
+from mytorch.experiments.file.parts import build_part, find, require_unset
+from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.optim import parameter_groups
-from mytorch.plugins import catalogue, require
+from mytorch.plugins import require
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
 from mytorch.train.evaluation import judging, predict
@@ -64,7 +65,8 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
         loss = build_part("loss", "loss", experiment.loss)
     batches = build_batches(experiment, parts.training)
     optimizer = build_optimizer(experiment, net)
-    schedule = build_schedule(experiment, optimizer, len(batches))
+    planned = plan_schedule(experiment, len(batches))
+    schedule = None if planned is None else planned.build(optimizer)
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
     setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
     return Built(experiment, setup, parts, metrics, callbacks)
@@ -90,28 +92,6 @@ def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., 
         clip_grad_value=experiment.clip_grad_value,
         accumulate=experiment.accumulate,
     )
-
-
-def find(key: str, kind: str, name: str) -> Any:
-    """An installed part by name. An error names the key."""
-    try:
-        return catalogue().load(kind, name)
-    except MytorchError as error:
-        error.add_note(f"at {key}.type of the experiment")
-        raise
-
-
-def build_part(key: str, kind: str, spec: Spec, **given: Any) -> Any:
-    """A part from its spec; `given` are arguments that the program fills in."""
-    require_unset(key, spec, *given)
-    return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
-
-
-def require_unset(key: str, spec: Spec, *given: str) -> None:
-    """Raise ExperimentError if a spec sets what the program fills in."""
-    for name in given:
-        if name in spec.arguments:
-            raise ExperimentError(f"{key}.{name}: is filled in by the program and must be left out")
 
 
 def build_model(experiment: Experiment, data: DataSet | None) -> Module:
@@ -157,39 +137,6 @@ def build_optimizer(experiment: Experiment, net: Module) -> Optimizer:
             raise ExperimentError(f"optimizer.groups: {error}") from error
     optimizer: Optimizer = build_part("optimizer", "optimizer", spec, params=params)
     return optimizer
-
-
-def build_schedule(experiment: Experiment, optimizer: Optimizer, batches: int) -> Schedule | None:
-    """The schedule, if there is one."""
-    spec = experiment.schedule
-    if spec is None:
-        return None
-    cls = find("schedule", "schedule", spec.type)
-    require_unset("schedule", spec, "optimizer")
-    arguments = {**schedule_arguments(experiment, batches), "optimizer": optimizer}
-    schedule: Schedule = construct("schedule", cls, arguments, "optimizer")
-    return schedule
-
-
-def check_schedule(experiment: Experiment) -> None:
-    """Check name and arguments of the schedule where there is no optimizer to build it with. Raises as building it."""
-    spec = experiment.schedule
-    if spec is not None:
-        cls = find("schedule", "schedule", spec.type)
-        require_unset("schedule", spec, "optimizer")
-        check_arguments("schedule", cls, schedule_arguments(experiment, 1), "optimizer")
-
-
-def schedule_arguments(experiment: Experiment, batches: int) -> dict[str, Any]:
-    """The arguments of the schedule but the optimizer, the length of the run among them."""
-    spec = experiment.schedule
-    if spec is None:
-        return {}
-    cls = find("schedule", "schedule", spec.type)
-    arguments = dict(spec.arguments)
-    if cls.length_argument and cls.length_argument not in arguments:
-        arguments[cls.length_argument] = experiment.epochs * (batches if cls.interval == "batch" else 1)
-    return arguments
 
 
 def build_metrics(experiment: Experiment) -> list[Metric]:

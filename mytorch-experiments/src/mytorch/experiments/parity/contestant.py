@@ -12,6 +12,7 @@ from torch import Tensor
 from mytorch.core import Loss, Metric, Module
 from mytorch.data.transforms import Parts
 from mytorch.experiments.errors import ParityError
+from mytorch.experiments.file.schedules import PlannedSchedule
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
 from mytorch.train.batches import call
 from mytorch.train.choose_step import is_in_backward, is_plain, name_of
@@ -70,7 +71,7 @@ class Ours:
 class Torchs:
     """A setup's twin, with torch.nn, autograd and torch.optim.
 
-    schedule_arguments: what the setup's schedule was built with.
+    planned: what the setup's schedule was built from.
     clip_grad_norm, clip_grad_value: the bounds to which the setup's step clips.
     fused: which of torch's own kernels update the weights; its own choice if None.
     """
@@ -78,7 +79,7 @@ class Torchs:
     def __init__(
         self,
         setup: Setup,
-        schedule_arguments: Mapping[str, Any],
+        planned: PlannedSchedule | None,
         clip_grad_norm: float | None = None,
         name: str = "PyTorch",
         *,
@@ -89,7 +90,7 @@ class Torchs:
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self.net, self.loss = twin_of(setup.net), twin_of(setup.loss)
         self.optimizer = twin_optimizer(setup.optimizer, setup.schedule, setup.net, self.net, fused=fused)
-        self.schedule = twin_schedule(setup.schedule, self.optimizer, schedule_arguments)
+        self.schedule = twin_schedule(planned, self.optimizer)
 
     def step(self, inputs: Any, targets: Any) -> tuple[float, Weight]:
         """Take one training step. Returns the loss and its weight."""

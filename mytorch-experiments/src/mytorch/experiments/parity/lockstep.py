@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mytorch.core import Module, random_state
 from mytorch.experiments.errors import ParityError
-from mytorch.experiments.file.build import Built, schedule_arguments
+from mytorch.experiments.file.build import Built
+from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.parity.contestant import Contestant, Ours, Torchs, judge
 from mytorch.train.mean_loss import MeanLoss, Weight
 
@@ -36,9 +37,9 @@ def train_in_lockstep(built: Built, contestants: Sequence[Contestant]) -> list[H
 def twin(built: Built, name: str = "PyTorch", *, fused: bool | None = None) -> Torchs:
     """The twin of what an experiment built."""
     experiment, setup = built.experiment, built.setup
-    arguments = schedule_arguments(experiment, len(setup.batches))
+    planned = plan_schedule(experiment, len(setup.batches))
     bounds = {"clip_grad_norm": experiment.clip_grad_norm, "clip_grad_value": experiment.clip_grad_value}
-    return Torchs(setup, arguments, name=name, fused=fused, **bounds)
+    return Torchs(setup, planned, name=name, fused=fused, **bounds)
 
 
 def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> list[tuple[float, Weight]]:

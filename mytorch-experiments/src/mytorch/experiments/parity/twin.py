@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from mytorch.core import Module, Optimizer, Parameter, Schedule, call_with
 from mytorch.experiments.errors import ParityError
+from mytorch.experiments.file.schedules import HELD, PlannedSchedule
 from mytorch.experiments.parity.twin_layers import TWIN_LAYERS
 
 
@@ -126,14 +127,16 @@ def twin_optimizer(
     return built
 
 
-def twin_schedule(schedule: Schedule | None, optimizer: torch.optim.Optimizer, arguments: Mapping[str, Any]) -> Any:
-    """The torch.optim.lr_scheduler of the same name, or None without a schedule."""
-    if schedule is None:
+def twin_schedule(planned: PlannedSchedule | None, optimizer: torch.optim.Optimizer) -> Any:
+    """The schedule of torch.optim of the same name, with the twins of those that it holds; None without one."""
+    if planned is None:
         return None
-    cls = getattr(torch.optim.lr_scheduler, type(schedule).__name__, None)
+    name = planned.cls.__name__
+    modules = (torch.optim.lr_scheduler, torch.optim.swa_utils)
+    cls = next((getattr(module, name) for module in modules if hasattr(module, name)), None)
     if cls is None:
-        raise ParityError(
-            f"parity: schedule must be one that torch.optim.lr_scheduler has, got {type(schedule).__name__}"
-        )
-    named = {name: value for name, value in arguments.items() if name != "monitor"}  # torch's is handed its metric
-    return cls(optimizer, **named)
+        raise ParityError(f"parity: schedule must be one that torch.optim has, got {name}")
+    arguments = {key: value for key, value in planned.arguments.items() if key != "monitor"}  # torch's is handed it
+    if planned.held is not None:
+        arguments[HELD] = [twin_schedule(piece, optimizer) for piece in planned.held]
+    return cls(optimizer=optimizer, **arguments)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from mytorch.core import DataSet, Module
-from mytorch.experiments.file.build import build_data, build_metrics, build_part, default_dtype, threads
+from mytorch.experiments.file.build import build_data, build_metrics, default_dtype, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.file.parts import build_part
 from mytorch.experiments.predict.head import Head, Predictions, head_for
 from mytorch.experiments.predict.judge import Judgement, measure
 from mytorch.experiments.predict.kept_data import KeptData

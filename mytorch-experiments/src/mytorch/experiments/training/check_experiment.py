@@ -20,15 +20,14 @@ from mytorch.experiments.file.build import (
     build_metrics,
     build_model,
     build_optimizer,
-    build_part,
-    build_schedule,
     build_step,
-    check_schedule,
     default_dtype,
     threads,
 )
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.file.parts import build_part
+from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.training.train_experiment import start
 from mytorch.plugins import Hooks, require
 from mytorch.train.callbacks.monitor import Monitor
@@ -83,10 +82,11 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
             placeholder = [Parameter(torch.zeros(()))]
             optimizer = build_part("optimizer", "optimizer", experiment.optimizer, params=placeholder)
     with _collecting(problems):
-        if optimizer is None:
-            check_schedule(experiment)
-        else:
-            schedule = build_schedule(experiment, optimizer, 1 if batches is None else len(batches))
+        planned = plan_schedule(experiment, 1 if batches is None else len(batches))
+        if planned is not None and optimizer is None:
+            planned.check()
+        elif planned is not None:
+            schedule = planned.build(optimizer)
     with _collecting(problems):
         metrics = build_metrics(experiment)
     with _collecting(problems):
