@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 import torch
@@ -52,9 +52,10 @@ class LazyModule(Module):
     def built(self, sizes: Mapping[str, Any]) -> Module:
         """A layer of the class to come, of these sizes, where this one is, with its weights drawn."""
         arguments = self.arguments() | dict(sizes)
-        _, held = next(_held(self))
-        first = held.value if held.initialized else held
-        place = {"device": first.device, "dtype": first.dtype}
+        place = {}
+        for _, held in islice(_held(self), 1):  # a layer may have neither parameters nor buffers
+            first = held.value if held.initialized else held
+            place = {"device": first.device, "dtype": first.dtype}
         taken = inspect.signature(self.becomes).parameters.keys() & place.keys()
         with torch.inference_mode(False):
             layer = self.becomes(**arguments | {name: place[name] for name in taken}).to(**place)

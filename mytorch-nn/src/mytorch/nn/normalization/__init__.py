@@ -4,6 +4,14 @@ from mytorch.nn.normalization.batch_norm import BatchNorm1d, BatchNorm2d, BatchN
 from mytorch.nn.normalization.group_norm import GroupNorm
 from mytorch.nn.normalization.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from mytorch.nn.normalization.layer_norm import LayerNorm
+from mytorch.nn.normalization.lazy_norm import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+)
 from mytorch.nn.normalization.local_response_norm import LocalResponseNorm
 from mytorch.nn.normalization.rms_norm import RMSNorm
 
@@ -16,6 +24,12 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
 ]
