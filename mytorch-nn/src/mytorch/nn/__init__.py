@@ -56,6 +56,7 @@ from mytorch.nn.convolution import (
     LazyConvTranspose2d,
     LazyConvTranspose3d,
 )
+from mytorch.nn.distance import CosineSimilarity, PairwiseDistance
 from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from mytorch.nn.embedding import Embedding, EmbeddingBag
 from mytorch.nn.initialize import initialize
@@ -144,6 +145,7 @@ from mytorch.nn.rearrangement import (
     Unflatten,
     Unfold,
 )
+from mytorch.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
     "CELU",
@@ -185,6 +187,7 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
@@ -243,6 +246,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "Parallel",
     "Permute",
     "PixelShuffle",
@@ -278,6 +282,9 @@ __all__ = [
     "TripletMarginLoss",
     "Unflatten",
     "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -18,6 +18,7 @@ from mytorch.core import (
     require_range,
     require_saved,
 )
+from mytorch.nn._norm import p_norm, p_norm_backward
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scaled, upstream
 
 EPSILON = 9.999999960041972e-13  # torch's 1e-12, a float32; it keeps the cosine of vectors of length 0 finite
@@ -188,15 +189,11 @@ class TripletMarginLoss(Loss):
         return near, far, self._length(positive - negative) if self.swap else far
 
     def _length(self, u: Tensor) -> Tensor:
-        length: Tensor = torch.linalg.vector_norm(u + self.eps, self.p, dim=-1)
-        return length
+        return p_norm(u + self.eps, self.p)
 
     def _slope(self, u: Tensor, length: Tensor, k: Tensor) -> Tensor:
         """k times the derivative of a length with respect to its vector."""
-        u, positive_length = u + self.eps, length.where(length != 0, torch.inf).unsqueeze(-1)
-        if self.p == 2:
-            return k.unsqueeze(-1) * u / positive_length
-        return k.unsqueeze(-1) * u.sign() * (u.abs() / positive_length).pow(self.p - 1)
+        return p_norm_backward(k, u + self.eps, length, self.p)
 
 
 def _require_alike(owner: Loss, **inputs: Tensor) -> None:

@@ -1,0 +1,33 @@
+"""The p-norm of vectors, and its derivative."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def p_norm(u: Tensor, p: float) -> Tensor:
+    """length = (sum of |u[i]|^p)^(1 / p) over the last axis; for p = inf the largest |u[i]|, for p = 0 their number.
+
+    Numbers that are 0 do not count for p = 0.
+    """
+    length: Tensor = torch.linalg.vector_norm(u, p, dim=-1)
+    return length
+
+
+def p_norm_backward(d_length: Tensor, u: Tensor, length: Tensor, p: float) -> Tensor:
+    """d_u = d_length * sign(u) * (|u| / length)^(p - 1), 0 where u or length is 0.
+
+    For p = inf the largest |u[i]| share d_length equally; for p = 0 the length does not follow u.
+    """
+    d_length, length = d_length.unsqueeze(-1), length.unsqueeze(-1)
+    if p == 0:
+        return torch.zeros_like(u)
+    if math.isinf(p):
+        reached = u.abs() == length
+        return d_length * u.sign() * reached / reached.sum(-1, keepdim=True)
+    finite = length.where(length != 0, torch.inf)
+    if p == 2:
+        return d_length * u / finite
+    slope = u.sign() * (u.abs() / finite).pow(p - 1)
+    return d_length * (slope if p >= 1 else slope.where(u != 0, 0))
