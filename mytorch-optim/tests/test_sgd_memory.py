@@ -74,10 +74,10 @@ for _ in range(3):
 parameters, optimizer = new(10)
 optimizer.step()
 parameters[0].value.data = torch.randn(300000)
-must_fail(optimizer.step, "gradient of parameter 0 must have the shape of the value, (300000,), got (10,)")
-parameters[0].grad = torch.randn(300000)
 must_fail(optimizer.step, "start anew with optimizer.state.pop(parameter)")
 optimizer.state.pop(parameters[0])
+must_fail(optimizer.step, "gradient of parameter 0 must have the shape of the value, (300000,), got (10,)")
+parameters[0].grad = torch.randn(300000)
 optimizer.step()
 """,
     "a velocity made smaller in place": """

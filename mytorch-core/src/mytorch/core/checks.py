@@ -105,8 +105,9 @@ def require_dimensions(owner: object, x: Tensor, *allowed: int, name: str = "x")
 
 def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> None:
     """Raise ShapeError unless prediction and target are tensors of one shape: broadcasting would hide a mistake."""
-    require_input(owner, prediction, "prediction")
-    require_input(owner, target, "target")
+    for name, tensor in (("prediction", prediction), ("target", target)):
+        if not isinstance(tensor, Tensor) or tensor.requires_grad:
+            require_input(owner, tensor, name)
     if prediction.shape != target.shape:
         raise ShapeError(
             f"{_name(owner)}: target must have the shape of the prediction, {tuple(prediction.shape)}, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from operator import is_
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -26,7 +25,7 @@ from mytorch.core.optimizer_state import (
 from mytorch.core.parameter import Parameter
 from mytorch.core.parameter_groups import Group, listed, loadable_settings, require_known_settings, split_names
 
-_is_contiguous, _numel = Tensor.is_contiguous, Tensor.numel
+_is_contiguous = Tensor.is_contiguous
 
 
 class Optimizer:
@@ -108,12 +107,15 @@ class Optimizer:
         """
         value = None if closure is None else closure()
         for number, group in enumerate(self.param_groups):
-            active = [p for p in group["params"] if p.grad is not None and p.trainable]
-            if active:
-                values, fitted = [p.value for p in active], self._fitted.get(number)
-                if fitted is None or len(values) != len(fitted.values) or not all(map(is_, values, fitted.values)):
-                    fitted = self._fitted[number] = self._fit(active)
-                self._update(active, fitted, group)
+            fitted = self._fitted.get(number)
+            grads = None if fitted is None else fitted.gradients(group["params"])
+            if fitted is None or grads is None:  # the first step, or something is new
+                active = [p for p in group["params"] if p.grad is not None and p.trainable]
+                if not active:
+                    continue
+                fitted, grads = self._fit(active)
+                self._fitted[number] = fitted
+            self._update(fitted, grads, group)
         return value
 
     def step_only(self, parameters: Iterable[Parameter]) -> None:
@@ -127,7 +129,7 @@ class Optimizer:
             active = [p for p in group["params"] if p in chosen and p.grad is not None and p.trainable]
             if active:
                 part = {**group, "params": active}
-                self._update(active, self._fit(active), part)
+                self._update(*self._fit(active), part)
                 self._require_same_settings(part, group)
 
     def require_steps_apart(self) -> None:
@@ -173,68 +175,66 @@ class Optimizer:
         """
         raise NotImplementedError(f"{self._name}: fused_update must be defined where fused_state names entries")
 
-    def _update(self, parameters: list[Parameter], fitted: _Fitted, group: Group) -> None:
-        grads: list[Any] = [p.grad for p in parameters]
-        values, state, traced = fitted.values, self.state, is_compiling()
-        try:
-            alike = [g.shape for g in grads] == fitted.shapes
-            contiguous = not traced and all(map(_is_contiguous, grads))
-        except (AttributeError, TypeError, RuntimeError):  # no tensors, or none that is dense
-            alike = contiguous = False
-        if not alike or not (traced or sum(map(_numel, values)) == fitted.size):
-            self._require_gradients(parameters)
-            self._update(parameters, self._fit(parameters), group)  # a value was changed in place
+    def _update(self, fitted: _Fitted, grads: list[Tensor], group: Group) -> None:
+        names = self.fused_state(group) if fitted.walkable and _contiguous(grads) else None
+        held = None if names is None else fitted.held(names, self.state)
+        if names is not None and held is None:
+            new = {p for p in fitted.parameters if not self.state[p].keys() >= {*names}}
+            if new:
+                self._begin(new, fitted, group)
+                return
+            if fitted.hold(names, self.state, self.state_entries):
+                held = fitted.held(names, self.state)
+            else:
+                self._fit(fitted.parameters)  # refuses state whose shape was changed since it was loaded or made
+        if held is None:
+            self._require_gradients(fitted.parameters)
+            self.update(fitted.values, grads, [self.state[p] for p in fitted.parameters], group)
             return
-        names = self.fused_state(group) if contiguous and fitted.walkable else None
-        if names is not None:
-            try:
-                held = {name: [state[p][name] for p in parameters] for name in names}
-            except KeyError:
-                self._begin(parameters, names, group)
-                return
-            if fitted.may_walk(held, self.state_entries):
-                try:
-                    self.fused_update(values, grads, held, group)
-                except RuntimeError:
-                    self._require_gradients(parameters)  # of another dtype, which the kernel refuses itself
-                    raise
-                return
-            self._fit(parameters)  # refuses state whose shape was changed since it was loaded or made
-        self._require_gradients(parameters)
-        self.update(values, grads, [state[p] for p in parameters], group)
+        try:
+            self.fused_update(fitted.values, grads, held, group)
+        except RuntimeError:
+            self._require_gradients(fitted.parameters)  # of another dtype, which the kernel refuses itself
+            raise
 
-    def _begin(self, parameters: list[Parameter], names: tuple[str, ...], group: Group) -> None:
+    def _begin(self, new: set[Parameter], fitted: _Fitted, group: Group) -> None:
         """Update where some parameters, or all, see their first step."""
-        self._require_gradients(parameters)
-        new = [p for p in parameters if not self.state[p].keys() >= {*names}]
-        old = [p for p in parameters if p not in new]
-        grads = [p.grad for p in new if p.grad is not None]  # as all have
-        self.update([p.value for p in new], grads, [self.state[p] for p in new], group)
-        if old:
-            self._update(old, _Fitted(old), group)
+        self._require_gradients(fitted.parameters)
+        first = _Fitted([p for p in fitted.parameters if p in new])
+        self.update(first.values, first.grads, [self.state[p] for p in first.parameters], group)
+        later = [p for p in fitted.parameters if p not in new]
+        if later:
+            rest = _Fitted(later)
+            self._update(rest, rest.grads, group)
 
-    def _fit(self, parameters: list[Parameter]) -> _Fitted:
-        """Convert state where a value has moved to another dtype or device; called when values are new.
+    def _fit(self, parameters: list[Parameter]) -> tuple[_Fitted, list[Tensor]]:
+        """Parameters that are to be updated, and their gradients: checked, with state that fits their values.
 
+        State is converted where a value has moved to another dtype or device.
         Raises ShapeError, before anything is converted, for state of another shape than the value has now; DtypeError
-        for values that are no floating-point numbers.
+        for values that are no floating-point numbers; the error of the first gradient that is not like its value.
         """
         for parameter in parameters:
-            if not parameter.value.is_floating_point() and not parameter.value.is_complex():
-                raise DtypeError(
-                    f"{self._name}: {self._described(parameter)} must be floating point to be trained, got "
-                    f"{parameter.value.dtype}; convert its value with .float()"
-                )
-            for name, held in self.state[parameter].items():
-                kind = self.state_entries.get(name)
-                if kind in SHAPED and (problem := misfit(held, kind, parameter.value)):
-                    raise ShapeError(
-                        f"{self._name}: state {name!r} of {self._described(parameter)} {problem}; where a value was "
-                        "replaced by one of another shape, start anew with optimizer.state.pop(parameter)"
-                    )
+            self._require_fitting_state(parameter)
         for parameter in parameters:
             move(self.state[parameter], self.state_entries, parameter.value)
-        return _Fitted(parameters)
+        self._require_gradients(parameters)
+        fitted = _Fitted(parameters)
+        return fitted, fitted.grads
+
+    def _require_fitting_state(self, parameter: Parameter) -> None:
+        if not parameter.value.is_floating_point() and not parameter.value.is_complex():
+            raise DtypeError(
+                f"{self._name}: {self._described(parameter)} must be floating point to be trained, got "
+                f"{parameter.value.dtype}; convert its value with .float()"
+            )
+        for name, held in self.state[parameter].items():
+            kind = self.state_entries.get(name)
+            if kind in SHAPED and (problem := misfit(held, kind, parameter.value)):
+                raise ShapeError(
+                    f"{self._name}: state {name!r} of {self._described(parameter)} {problem}; where a value was "
+                    "replaced by one of another shape, start anew with optimizer.state.pop(parameter)"
+                )
 
     def _require_gradients(self, parameters: list[Parameter]) -> None:
         """Raise the error of the first gradient that is not like its value."""
@@ -356,29 +356,71 @@ class Optimizer:
 
 
 class _Fitted:
-    """Parameters whose state was found to fit their values, and what is known as long as these tensors stay."""
+    """Parameters that were found to have state and gradients which fit their values, and what is known since then.
+
+    All is looked at again at each step, in as few operations as there can be: tensors may be replaced, or resized in
+    place, and a kernel that walks through memory checks nothing.
+    """
 
     def __init__(self, parameters: list[Parameter]) -> None:
         self.parameters = parameters
         self.values = [p.value for p in parameters]
-        self.shapes = [value.shape for value in self.values]
-        self.size = sum(shape.numel() for shape in self.shapes)
         self.walkable = not is_compiling() and walkable(self.values)
-        self.held: dict[str, list[Tensor]] = {}
+        self._seen = [(p, value, value.shape, value.numel()) for p, value in zip(parameters, self.values, strict=True)]
+        self._columns: dict[str, list[Tensor]] = {}
+        self._held: dict[str, list[tuple[Parameter, Tensor, int]]] = {}
 
-    def may_walk(self, held: dict[str, list[Tensor]], entries: Entries) -> bool:
-        """Whether a kernel that walks through memory may be given these entries, which are looked at when new.
+    @property
+    def grads(self) -> list[Tensor]:
+        return [p.grad for p in self.parameters if p.grad is not None]  # as all have
 
-        Their sizes are added up at each step, since one may be changed in place.
-        """
-        for name, column in held.items():
+    def gradients(self, parameters: list[Parameter]) -> list[Tensor] | None:
+        """The gradients of those of `parameters` that are trained, if these are as they were seen; else None."""
+        grads, seen = [], iter(self._seen)
+        try:
+            for p in parameters:
+                grad = p.grad
+                if grad is None or not p.trainable:
+                    continue
+                parameter, value, shape, size = next(seen)
+                if p is not parameter or p.value is not value or value.numel() != size or grad.shape != shape:
+                    return None
+                grads.append(grad)
+        except (StopIteration, AttributeError):  # another parameter, or a gradient that is no tensor
+            return None
+        return grads if next(seen, None) is None else None
+
+    def held(self, names: tuple[str, ...], state: Mapping[Parameter, State]) -> dict[str, list[Tensor]] | None:
+        """The entries of the state that a kernel may walk through, if they are as `hold` has seen them; else None."""
+        found = {}
+        try:
+            for name in names:
+                found[name] = self._columns[name]
+                for p, tensor, size in self._held[name]:
+                    if state[p][name] is not tensor or tensor.numel() != size:
+                        return None
+        except KeyError:
+            return None
+        return found
+
+    def hold(self, names: tuple[str, ...], state: Mapping[Parameter, State], entries: Entries) -> bool:
+        """Look at the entries of the state, which all parameters have: whether a kernel may walk through them."""
+        for name in names:
+            column = [state[p][name] for p in self.parameters]
             counts = entries.get(name) == "number"
-            seen, size = self.held.get(name), self.size if counts else sum(map(_numel, column))
-            if size != self.size or seen is None or not all(map(is_, column, seen)):
-                if not (countable(self.values, column) if counts else walkable(self.values, [column])):
-                    return False
-                self.held[name] = column
+            if not (countable(self.values, column) if counts else walkable(self.values, [column])):
+                return False
+            self._columns[name] = column
+            self._held[name] = [(p, tensor, tensor.numel()) for p, tensor in zip(self.parameters, column, strict=True)]
         return True
+
+
+def _contiguous(grads: list[Tensor]) -> bool:
+    """Whether all are dense and contiguous."""
+    try:
+        return all(map(_is_contiguous, grads))
+    except RuntimeError:  # a sparse one
+        return False
 
 
 def _alike(value: Tensor, grad: Any) -> bool:

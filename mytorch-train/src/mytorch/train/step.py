@@ -24,11 +24,13 @@ def gradients(
     weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
         over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
     """
-    pair = call(net.forward, inputs)
-    require_pair(net, pair)
+    pair = net.forward(inputs) if isinstance(inputs, Tensor) else call(net.forward, inputs)
+    if type(pair) is not tuple or len(pair) != 2:
+        require_pair(net, pair)
     prediction, saved = pair
     pair = loss.forward(prediction, targets)
-    require_pair(loss, pair)
+    if type(pair) is not tuple or len(pair) != 2:
+        require_pair(loss, pair)
     value, saved_by_loss = pair
     del pair
     if not isinstance(value, Tensor) or value.dim():

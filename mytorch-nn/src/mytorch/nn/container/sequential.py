@@ -32,13 +32,16 @@ class Sequential(ModuleSequence):
     def forward(self, x: Any, *more: Any, **options: Any) -> tuple[Any, list[Any]]:
         saved = []
         for layer in self.layers:
-            pair = layer.forward(x, *more, **options) if more or options else layer.forward(x)
+            if more or options:
+                pair = layer.forward(x, *more, **options)
+                more, options = (), {}
+            else:
+                pair = layer.forward(x)
             if type(pair) is not tuple or len(pair) != 2:
                 require_pair(layer, pair)
             x, kept = pair
             saved.append(kept)
-            more, options = (), {}
-        if not self.layers:
+        if not saved:
             require_input(self, x)
             saved.append(x.shape)
         return x, saved

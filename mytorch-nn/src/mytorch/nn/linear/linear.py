@@ -74,22 +74,22 @@ class Linear(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         if not isinstance(x, Tensor):
             require_saved(self, x, Tensor)
-        shape, rows, d_rows = x.shape, x, d_y
-        if len(shape) == 2:
-            require_upstream(self, d_y, (shape[0], self.out_features))
-        else:
-            require_upstream(self, d_y, (*shape[:-1], self.out_features))
-            count = math.prod(shape[:-1])
+        rows, d_rows = x, d_y
+        if x.dim() != 2:
+            require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
+            count = math.prod(x.shape[:-1])
             rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
+        elif not self.input_grad:  # nothing below looks at the columns of d_y
+            require_upstream(self, d_y, (x.shape[0], self.out_features))
         try:
-            d_weight = d_rows.T.mm(rows)
-        except RuntimeError:
+            d_weight = d_rows.t().mm(rows)
+            d_bias = None if self.bias is None else d_rows.sum(0)
+            d_x = d_rows.mm(self.weight.value) if self.input_grad else None
+        except (RuntimeError, AttributeError):  # torch looks at shapes and dtypes anyway, as in forward
+            require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
             require_dtype(self, d_y, x.dtype, "d_y")
             raise
         self.weight.accumulate(d_weight)
-        if self.bias is not None:
-            self.bias.accumulate(d_rows.sum(0))
-        if not self.input_grad:
-            return None
-        d_x = d_rows.mm(self.weight.value)
-        return d_x if rows is x else d_x.reshape(shape)
+        if self.bias is not None and d_bias is not None:
+            self.bias.accumulate(d_bias)
+        return d_x if rows is x or d_x is None else d_x.reshape(x.shape)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import DtypeError, Loss, require_d_value, require_floating, require_same_shape, require_saved
-from mytorch.nn.loss._reduction import per_element, reduce, require_reduction, scaled
+from mytorch.core import Loss, require_d_value, require_floating, require_same_shape, require_saved
+from mytorch.nn.loss._reduction import per_element, real, reduce, require_reduction, scaled
 
 
 class MSELoss(Loss):
@@ -29,13 +29,10 @@ class MSELoss(Loss):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         require_same_shape(self, prediction, target)
-        if not prediction.is_floating_point():
+        if target.dtype is not prediction.dtype or not prediction.is_floating_point():
             require_floating(self, prediction, "prediction")
-        if target.dtype is torch.bool or target.is_complex():
-            raise DtypeError(f"MSELoss: target must hold real numbers, got {target.dtype}; convert with .float()")
+            target = real(self, target, prediction.dtype)
         difference = prediction - target
-        if difference.dtype is not prediction.dtype:
-            difference = difference.to(prediction.dtype)
         return reduce(self.reduction, difference.square()), difference
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
