@@ -9,6 +9,7 @@ from mytorch.plugins import HOOKS, Callback, Hooks, PluginError, StopTraining, c
 EVENTS: dict[str, dict[str, Any]] = {
     "training_started": {"run": "run"},
     "batch_ended": {"run": "run", "epoch": 1, "batch": 7, "loss": 0.5},
+    "epoch_trained": {"run": "run", "epoch": 1},
     "epoch_ended": {"run": "run", "epoch": 1, "record": {"train_loss": 0.5}},
     "training_ended": {"run": "run"},
     "training_failed": {"run": "run", "error": None},
@@ -50,6 +51,9 @@ def test_every_hook_can_be_overridden_with_all_its_arguments() -> None:
 
         def batch_ended(self, run: Any, epoch: int, batch: int, loss: Any) -> None:
             seen["batch_ended"] = {"run": run, "epoch": epoch, "batch": batch, "loss": loss}
+
+        def epoch_trained(self, run: Any, epoch: int) -> None:
+            seen["epoch_trained"] = {"run": run, "epoch": epoch}
 
         def epoch_ended(self, run: Any, epoch: int, record: Any) -> None:
             seen["epoch_ended"] = {"run": run, "epoch": epoch, "record": record}
@@ -178,7 +182,10 @@ def test_stopping_is_told_with_the_class() -> None:
         ("train_ended", r"Nearest: training_ended"),
         ("on_epoch_end", r"Nearest: epoch_ended"),
         ("on_train_batch_end", r"Nearest: batch_ended"),
-        ("on_fit", r"Known: batch_ended, epoch_ended, training_ended, training_failed, training_started\."),
+        (
+            "on_fit",
+            r"Known: batch_ended, epoch_ended, epoch_trained, training_ended, training_failed, training_started\.",
+        ),
     ],
 )
 def test_a_misspelt_hook_is_refused_where_the_class_is_defined(name: str, told: str) -> None:

@@ -71,6 +71,10 @@ class Callback:
         """One training step has been taken. `epoch` and `batch` count from 1; `loss` is a 0-dim tensor."""
 
     @_hook
+    def epoch_trained(self, run: Any, epoch: int) -> None:
+        """Every batch of an epoch was trained on, and the model is about to be judged."""
+
+    @_hook
     def epoch_ended(self, run: Any, epoch: int, record: Mapping[str, float]) -> None:
         """An epoch is complete and evaluated; `record` is its line of the history."""
 

@@ -1,9 +1,12 @@
 """Training from Python: the loop, its steps and engines, metrics, callbacks and explanations."""
 
 from mytorch.train.accumulate import step_accumulated
+from mytorch.train.averaged_weights import AveragedWeights
 from mytorch.train.batches import Batches
 from mytorch.train.callbacks.early_stopping import EarlyStopping
+from mytorch.train.callbacks.ema import EMA
 from mytorch.train.callbacks.keep_best import KeepBest
+from mytorch.train.callbacks.swa import SWA
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.completion import LateGradientError, completion
 from mytorch.train.errors import NotFiniteError, RunError
@@ -19,13 +22,17 @@ from mytorch.train.setup import Setup
 from mytorch.train.step import gradients, step
 from mytorch.train.step_in_backward import step_in_backward
 from mytorch.train.training import Training
+from mytorch.train.update_bn import update_bn
 from mytorch.train.weights import load_model, save_model
 
 __all__ = [
+    "EMA",
     "F1",
     "R2",
     "ROCAUC",
+    "SWA",
     "Accuracy",
+    "AveragedWeights",
     "BalancedAccuracy",
     "Batches",
     "EarlyStopping",
@@ -52,4 +59,5 @@ __all__ = [
     "step",
     "step_accumulated",
     "step_in_backward",
+    "update_bn",
 ]

@@ -6,8 +6,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
-from typing import Any
+from contextlib import closing, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +24,9 @@ from mytorch.train.measured import require_measured
 from mytorch.train.position import position_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from mytorch.train.callbacks.weight_average import WeightAverage
 
 Record = dict[str, float]
 PARTS = ("validation", "test")
@@ -42,6 +45,7 @@ class Training:
     history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
         "train_error_rate": 0.1, "validation_loss": 0.2, "validation_error_rate": 0.1}.
         `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
+    average: what is judged and kept in place of the trained weights, set by callbacks such as EMA; None if nothing.
     notes: what callbacks add to the run's summary, by name, as JSON can hold it.
     """
 
@@ -72,6 +76,7 @@ class Training:
         self.epoch = self._position.epoch
         self.last_epoch = self.epoch + epochs
         self.history: list[Record] = []
+        self.average: WeightAverage | None = None
         self.notes: dict[str, Any] = {}
         self.watched = [held for held in setup.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self._start = Snapshot(setup)
@@ -129,11 +134,15 @@ class Training:
                 while self.epoch < self.last_epoch and not stop:
                     stop = self._epoch()
         except BaseException as error:
+            if self.average is not None and not isinstance(error, NotFiniteError):
+                self.average.keep(self)
             self.hooks.notify("training_failed", run=self, error=error)
             raise
         finally:
             self.net.zero_grad()
             self.net.input_grad = input_grad
+        if self.average is not None:
+            self.average.keep(self)
         self.hooks.notify("training_ended", run=self)
 
     def _epoch(self) -> bool:
@@ -147,6 +156,12 @@ class Training:
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = time.perf_counter() - started
+        stop = self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop
+        with nullcontext() if self.average is None else self.average.in_place(self):
+            return self._close_epoch(record, stop)
+
+    def _close_epoch(self, record: Record, stop: bool) -> bool:
+        """Judge the model and tell of the epoch. True if a callback asked to stop."""
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             record |= self._evaluate()
         self.setup.advance("epoch", record)
