@@ -199,6 +199,36 @@ def test_each_output_is_cut_along_the_axis_that_counts_its_rows():
         check_layer(LastMixes, x, **named)
 
 
+class Shifted(Module):
+    """y = x + hx; the rows of x are along its first axis, those of hx along its second, as those of a state."""
+
+    def forward(self, x, hx=None):
+        require_input(self, x)
+        if hx is None:
+            return x, (x.shape, False)
+        require_input(self, hx)
+        return x + hx.transpose(0, 1), (x.shape, True)
+
+    def backward(self, d_y, saved):
+        shape, was_passed = saved
+        require_upstream(self, d_y, shape)
+        return (d_y, d_y.sum(1, keepdim=True).transpose(0, 1)) if was_passed else d_y
+
+
+class ShiftedByAll(Shifted):
+    def backward(self, d_y, saved):
+        d_x, d_hx = super().backward(d_y, saved)
+        return d_x, d_hx + 0 * d_hx if len(d_y) == 1 else d_hx.flip(1)
+
+
+def test_each_input_is_cut_along_the_axis_that_counts_its_rows():
+    named = {"checks": ("batch_invariance", "single_row", "empty_batch"), "modes": ("train",)}
+    report = check_layer(Shifted, (4, 2, 3), (1, 4, 3), tags=("fixed_dimensions",), **named)
+    assert report.passed == ["train/batch_invariance", "train/single_row", "train/empty_batch"]
+    with pytest.raises(CheckError, match="row 0 of gradient of hx must be the same alone and in a batch"):
+        check_layer(ShiftedByAll, (4, 2, 3), (1, 4, 3), tags=("fixed_dimensions",), **named)
+
+
 class RowMask(Module):
     """y = x * mask, with a mask for each row."""
 

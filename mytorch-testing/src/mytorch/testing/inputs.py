@@ -12,12 +12,14 @@ from mytorch.testing.structure import is_floating, mapped
 
 
 def drawn(inputs: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
-    """The inputs in float64; a shape such as (4, 3) becomes random numbers of both signs."""
+    """The inputs in float64; a shape such as (4, 3), or one in a tuple, becomes random numbers of both signs."""
     generator = torch.Generator().manual_seed(seed)
 
     def one(value: Any) -> Any:
         if is_shape(value):
             return torch.randn(value, dtype=torch.float64, generator=generator)
+        if isinstance(value, tuple) and value and all(map(is_shape, value)):
+            return tuple(map(one, value))
         return doubled(value)
 
     return tuple(map(one, inputs))

@@ -34,13 +34,8 @@ class Dropout(Random):
         if not self.training or self.p == 0 or x.numel() == 0:
             return x, (x.shape, None)
         require_floating(self, x)
-        if self.p == 1:  # torch draws nothing either
-            return torch.zeros_like(x), (x.shape, torch.zeros_like(x, dtype=torch.bool))
-        if self.generator is None:
-            y, keep = torch.native_dropout(x, self.p, True)
-            return y, (x.shape, keep)
-        keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p, generator=self.generator)
-        return (x * keep).mul_(1 / (1 - self.p)), (x.shape, keep)
+        y, keep = drop(x, self.p, self.generator)
+        return y, (x.shape, keep)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, torch.Size, _MASK)
@@ -48,7 +43,20 @@ class Dropout(Random):
         require_upstream(self, d_y, shape)
         if not self.input_grad:
             return None
-        if keep is None:
-            return d_y
-        d_x: Tensor = _native_dropout_backward(d_y, keep, 1 / (1 - self.p) if self.p < 1 else 0.0)
-        return d_x
+        return d_y if keep is None else drop_backward(d_y, keep, self.p)
+
+
+def drop(x: Tensor, p: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """keep * x / (1 - p), and keep. x: not empty"""
+    if p == 1:  # torch draws nothing either
+        return torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
+    if generator is None:
+        return torch.native_dropout(x, p, True)
+    keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
+    return (x * keep).mul_(1 / (1 - p)), keep
+
+
+def drop_backward(d_y: Tensor, keep: Tensor, p: float) -> Tensor:
+    """keep * d_y / (1 - p)"""
+    d_x: Tensor = _native_dropout_backward(d_y, keep, 1 / (1 - p) if p < 1 else 0.0)
+    return d_x

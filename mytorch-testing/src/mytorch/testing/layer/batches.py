@@ -37,7 +37,7 @@ def batch_invariance(case: Case) -> None:
             expected = tensors(_at(output, axes, row, row + 1), f"row {row} of output")[name]
             require_close(name, actual, expected, "be the same alone and in a batch (tag mixes_batch otherwise)")
         gradients = trial.answer(_at(d_output, axes, row, row + 1), saved, one.inputs)
-        _require_rows(gradients, whole, trial.named_tensors(one.inputs, "gradient of "), row, case.batch_axis)
+        _require_rows(gradients, whole, trial.named_tensors(one.inputs, "gradient of "), row, _input_axes(case))
         for name, gradient in trial.parameter_gradients().items():
             if gradient is not None:
                 sums[name] = sums.get(name, torch.zeros_like(gradient)) + gradient
@@ -45,12 +45,15 @@ def batch_invariance(case: Case) -> None:
         require_close(name, whole[name], total, "be the sum over the rows of the batch (tag mixes_batch otherwise)")
 
 
-def _require_rows(alone: Gradients, whole: Gradients, inputs: dict[str, Tensor], row: int, axis: int) -> None:
-    for name in inputs.keys() & alone.keys():
-        batch = whole[name]
-        expected = None if batch is None else batch.narrow(axis, row, 1)
-        rule = "be the same alone and in a batch (tag mixes_batch otherwise)"
-        require_close(f"row {row} of {name}", alone[name], expected, rule)
+def _require_rows(
+    alone: Gradients, whole: Gradients, inputs: dict[str, Tensor], row: int, axes: dict[str, int]
+) -> None:
+    rule = "be the same alone and in a batch (tag mixes_batch otherwise)"
+    for name, axis in zip(inputs, axes.values(), strict=True):
+        if name in alone:
+            batch = whole[name]
+            expected = None if batch is None else batch.narrow(axis, row, 1)
+            require_close(f"row {row} of {name}", alone[name], expected, rule)
 
 
 def empty_batch(case: Case) -> None:
@@ -122,27 +125,42 @@ def _rows(case: Case, tag: str) -> int:
     """How many rows all inputs have; Skip if a tag says no, or there are no rows to tell apart."""
     if tag in case.tags:
         raise Skip(f"tag {tag}")
-    axis = case.batch_axis
-    shapes = [leaf.shape for leaf in tensors(case.inputs, "").values()]
-    if not shapes or any(len(shape) < 2 for shape in shapes) or len({shape[axis] for shape in shapes}) != 1:
+    axes, inputs = _input_axes(case), tensors(case.inputs, "")
+    if not inputs or len(axes) < len(inputs) or any(leaf.dim() < 2 for leaf in inputs.values()):
         raise Skip("its inputs have no batch axis in common")
-    count = shapes[0][axis]
+    count = next(leaf.shape[axes[name]] for name, leaf in inputs.items())
     if count < 2:
         raise Skip(f"its inputs have {count} rows")
     return count
 
 
+def _input_axes(case: Case) -> dict[str, int]:
+    """Which axis of each input counts rows: that of the first input, or the only one with as many entries.
+
+    The second is that of the initial state of a recurrent layer whose input has the batch in front.
+    """
+    inputs = tensors(case.inputs, "")
+    axis = case.batch_axis
+    counts = [leaf.shape[axis] for leaf in inputs.values() if leaf.dim() > axis][:1]
+    axes = {}
+    for name, leaf in inputs.items():
+        fitting = [number for number, size in enumerate(leaf.shape) if size in counts]
+        if axis in fitting or len(fitting) == 1:
+            axes[name] = axis if axis in fitting else fitting[0]
+    return axes
+
+
 def _cut(case: Case, start: int, stop: int) -> Case:
     """The case with some rows only, of its inputs and of options that have as many entries along one of their axes."""
-    axis, count = case.batch_axis, tensors(case.inputs, "")
-    rows = next(iter(count.values())).shape[axis]
+    axes = _input_axes(case)
+    rows = next(leaf.shape[axes[name]] for name, leaf in tensors(case.inputs, "").items())
 
     def of_option(leaf: Any) -> Any:
         if not _has_rows(leaf, rows):
             return leaf
         return leaf.narrow(leaf.shape.index(rows), start, stop - start)
 
-    inputs = mapped(case.inputs, lambda leaf: _narrow(leaf, axis, start, stop))
+    inputs = _at(case.inputs, axes, start, stop)
     return replace(case, inputs=inputs, options=mapped(dict(case.options), of_option))
 
 

@@ -55,7 +55,8 @@ def check_layer(
     """Check that a layer keeps the contract and that its backward is the derivative of its forward.
 
     factory: builds a new layer at each call
-    inputs: what its forward takes, each a tensor (floating point becomes float64) or a shape such as (4, 3)
+    inputs: what its forward takes, each a tensor (floating point becomes float64), a shape such as (4, 3), or a tuple
+        of those for an input that is one
     options: keyword arguments of its forward, such as {"mask": mask}; a tensor with as many entries along one of its
         axes as there are rows is cut with the rows
     constant: parameters of which some entries count as constants, so that their gradient is zero, each with an index:

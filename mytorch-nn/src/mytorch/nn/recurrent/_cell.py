@@ -1,0 +1,111 @@
+"""What the recurrent cells share: one step, taken once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    Module,
+    ShapeError,
+    kind_of,
+    require_dimensions,
+    require_dtype,
+    require_floating_dtype,
+    require_last_axis,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+from mytorch.nn.recurrent._state import initial_state, require_own, upstream_state
+from mytorch.nn.recurrent._unroll import State, Step
+from mytorch.nn.recurrent._weights import Weights, draw
+
+Saved = tuple[str, Tensor, Tensor, State, bool, bool]
+
+
+class Cell(Module):
+    """A step with its parameters. States of several rows or of one alone, without the axis of the batch."""
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"input_size": 3, "hidden_size": 4},
+        "inputs": [(5, 3), (5, 4)],
+        "tags": ("fixed_dimensions",),
+    }
+    kind: ClassVar[type[Step]]
+
+    def _build(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        require_whole(self, "input_size", input_size, 1)
+        require_whole(self, "hidden_size", hidden_size, 1)
+        require_floating_dtype(self, dtype)
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        weights = Weights.empty(self.kind.gates * hidden_size, input_size, hidden_size, bias, 0, device, dtype)
+        self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, _ = weights
+        self._own = repr(self)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights from torch's generator, or from the one given."""
+        draw(self, self.hidden_size, generator)
+
+    def forward(self, input: Tensor, hx: Any = None) -> tuple[Any, Saved]:  # noqa: A002 - torch's name
+        require_dimensions(self, input, 1, 2, name="input")
+        require_last_axis(self, input, self.input_size, "input")
+        require_dtype(self, input, self.weight_ih.value.dtype, "input")
+        before = initial_state(self, hx, self._shapes(input), input)
+        alone = input.dim() == 1
+        x = input.unsqueeze(0) if alone else input
+        if alone:
+            before = tuple(each.unsqueeze(0) for each in before)
+        step = self._step(self._weights())
+        after, kept = step.forward(step.inputs(x), before)
+        state = tuple(each.squeeze(0) for each in after) if alone else after
+        return state if len(state) > 1 else state[0], (self._own, x, before[0], kept, alone, hx is not None)
+
+    def backward(self, d_output: Any, saved: Saved) -> Any:
+        require_saved(self, saved, str, Tensor, Tensor, tuple, bool, bool)
+        own, x, h_before, kept, alone, was_passed = saved
+        require_own(self, self._own, own)
+        d_state = self._upstream(d_output, x[0] if alone else x)
+        if alone:
+            d_state = tuple(each.unsqueeze(0) for each in d_state)
+        step = self._step(self._weights())
+        slopes = step.slopes(kept)
+        d_gates, d_before = step.backward(d_state, slopes)
+        d_a = step.finish(d_state[:1], d_gates, slopes)
+        step.accumulate(x, h_before, d_a, d_gates)
+        d_input = d_a.mm(step.weight_ih) if self.input_grad else None
+        if alone:
+            d_input = None if d_input is None else d_input.squeeze(0)
+            d_before = tuple(each.squeeze(0) for each in d_before)
+        d_hx = d_before if len(d_before) > 1 else d_before[0]
+        return (d_input, d_hx) if was_passed else d_input
+
+    def _upstream(self, d_output: Any, x: Tensor) -> State:
+        shapes = self._shapes(x)
+        if len(shapes) == 1:
+            require_upstream(self, d_output, shapes[0], "d_h")
+        elif not isinstance(d_output, tuple | list):
+            raise ShapeError(
+                f"{type(self).__name__}: d_output must be a tuple of two, (d_h, d_c), with None for what was not "
+                f"used, got {kind_of(d_output)}"
+            )
+        return upstream_state(self, d_output, ("d_h", "d_c")[: len(shapes)], shapes, x)
+
+    def _shapes(self, x: Tensor) -> list[tuple[int, ...]]:
+        return [(*x.shape[:-1], self.hidden_size)] * len(self.kind.states)
+
+    def _weights(self) -> Weights:
+        return Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+
+    def _step(self, weights: Weights) -> Step:
+        return self.kind(weights)

@@ -1,0 +1,215 @@
+"""What the recurrent layers share: layers one on another, two directions, dropout between, and layouts of input."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    Parameter,
+    ShapeError,
+    kind_of,
+    require_dtype,
+    require_floating_dtype,
+    require_last_axis,
+    require_range,
+    require_saved,
+    require_whole,
+)
+from mytorch.nn.dropout.dropout import drop, drop_backward
+from mytorch.nn.recurrent._sequences import Layout, Sequence
+from mytorch.nn.recurrent._state import initial_state, require_own, upstream_state
+from mytorch.nn.recurrent._unroll import State, Step, unroll, unroll_backward
+from mytorch.nn.recurrent._weights import Weights, draw
+
+
+class Saved(NamedTuple):
+    """What a forward keeps: of each direction of each layer what it keeps, and what dropout kept before each layer."""
+
+    own: str
+    layout: Layout
+    flights: list[Any]
+    keeps: list[Tensor | None]
+    was_passed: bool
+
+
+class Recurrent(Module):
+    """Layers of which each reads the output of the one before, in one direction of time or in both."""
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"input_size": 3, "hidden_size": 4, "num_layers": 2, "bidirectional": True},
+        "inputs": [(5, 2, 3), (4, 2, 4)],
+        "tags": ("sequence_first", "fixed_dimensions"),
+    }
+    kind: ClassVar[type[Step]]
+    proj_size: int = 0
+    weight_ih_l0: Parameter
+    input_size: int
+    hidden_size: int
+
+    def _set(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+    ) -> None:
+        """Keep the settings. Raises ArgumentError."""
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+            require_whole(self, name, size, 1)
+        for name, flag in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
+            if not isinstance(flag, bool):
+                raise ArgumentError(f"{type(self).__name__}: {name} must be True or False, got {flag!r}")
+        require_range(self, "dropout", dropout, 0, 1)
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                f"{type(self).__name__}: dropout must be 0 for a single layer, since it stands between layers, "
+                f"got {dropout}",
+                stacklevel=3,
+            )
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.bidirectional = bias, batch_first, bidirectional
+        self.dropout = float(dropout)
+
+    def _build(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+        """Make the parameters, in torch's order."""
+        require_floating_dtype(self, dtype)
+        self._own = repr(self)
+        projected_from = self.hidden_size if self.proj_size else 0
+        for place in range(self.num_layers * self._directions):
+            columns = self.input_size if place < self._directions else self._directions * self._size
+            weights = Weights.empty(
+                self.kind.gates * self.hidden_size, columns, self._size, self.bias, projected_from, device, dtype
+            )
+            for name, parameter in zip(self._names(place), weights, strict=True):
+                setattr(self, name, parameter)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights from torch's generator, or from the one given."""
+        draw(self, self.hidden_size, generator)
+
+    def forward(self, input: Sequence, hx: Any = None) -> tuple[Any, Saved]:  # noqa: A002 - torch's name
+        layout = Layout.of(self, input, self.batch_first)
+        x = layout.rows(input)
+        require_last_axis(self, x, self.input_size, "input")
+        require_dtype(self, x, self.weight_ih_l0.value.dtype, "input")
+        state = _of_places(layout.sorted(initial_state(self, hx, self._state_shapes(layout), x)))
+        flights: list[Any] = [None] * len(state)
+        keeps: list[Tensor | None] = []
+        for layer in range(self.num_layers):
+            x, keep = self._drop(x) if layer else (x, None)
+            keeps.append(keep)
+            y = []
+            for place in self._places(layer):
+                y_of_one, state[place], flights[place] = self._unroll(x, layout.sizes, state[place], place)
+                y.append(y_of_one)
+            x = y[0] if len(y) == 1 else torch.cat(y, 1)
+        last = layout.unsorted(_stacked(state))
+        output = layout.sequences(x), last if len(last) > 1 else last[0]
+        return output, Saved(self._own, layout, flights, keeps, hx is not None)
+
+    def backward(self, d_output: Any, saved: Saved) -> Any:
+        require_saved(self, saved, str, Layout, list, list, bool)
+        own, layout, flights, keeps, was_passed = saved
+        require_own(self, self._own, own)
+        d_y, d_last = self._upstream(d_output, layout, flights[0].x)
+        d_state = _of_places(layout.sorted(d_last))
+        for layer in reversed(range(self.num_layers)):
+            d_x: Tensor | None = None
+            for place in reversed(self._places(layer)):
+                d_part, d_state[place] = self._unroll_backward(
+                    self._columns(d_y, place), d_state[place], flights[place], place, layer > 0 or self.input_grad
+                )
+                d_x = d_part if d_x is None or d_part is None else d_x + d_part
+            keep = keeps[layer]
+            d_y = d_x if d_x is None or keep is None else drop_backward(d_x, keep, self.dropout)
+        d_input = None if d_y is None else layout.sequences(d_y)
+        if not was_passed:
+            return d_input
+        d_hx = layout.unsorted(_stacked(d_state))
+        return d_input, d_hx if len(d_hx) > 1 else d_hx[0]
+
+    def _unroll(self, x: Tensor, sizes: list[int], state: State, place: int) -> tuple[Tensor, State, Any]:
+        """One direction of one layer: y, the last state, and what is kept."""
+        return unroll(self._step(self._weights(place)), x, sizes, state, self._is_reverse(place))
+
+    def _unroll_backward(
+        self, d_y: Tensor | None, d_state: State, flight: Any, place: int, input_grad: bool
+    ) -> tuple[Tensor | None, State]:
+        """Gradients of the input, None without input_grad, and of the first state of one direction of one layer."""
+        step, reverse = self._step(self._weights(place)), self._is_reverse(place)
+        return unroll_backward(step, d_y, d_state, flight, reverse, input_grad)
+
+    def _step(self, weights: Weights) -> Step:
+        return self.kind(weights)
+
+    def _drop(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """In training, numbers between two layers set to zero, and which were kept."""
+        return drop(x, self.dropout) if self.training and self.dropout and x.numel() else (x, None)
+
+    def _upstream(self, d_output: Any, layout: Layout, x: Tensor) -> tuple[Tensor | None, State]:
+        """The gradients of y as rows and of the last state. Raises ShapeError, DtypeError."""
+        names = tuple(f"d_{name}_n" for name in self.kind.states)
+        if not isinstance(d_output, tuple | list) or isinstance(d_output, PackedSequence) or len(d_output) != 2:
+            rule = "(d_y, d_h_n)" if len(names) == 1 else "(d_y, (d_h_n, d_c_n))"
+            raise ShapeError(
+                f"{type(self).__name__}: d_output must be a tuple of two, {rule}, with None for what was not used, "
+                f"got {kind_of(d_output)}"
+            )
+        d_y, d_last = d_output
+        if d_y is not None:
+            d_y = layout.upstream(self, d_y, self._directions * self._size)
+            require_dtype(self, d_y, x.dtype, "d_y")
+        return d_y, upstream_state(self, d_last, names, self._state_shapes(layout), x)
+
+    # Places: each direction of each layer, in the order in which states and parameters stand
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _size(self) -> int:
+        """How many numbers h has."""
+        return self.proj_size or self.hidden_size
+
+    def _places(self, layer: int) -> range:
+        return range(layer * self._directions, (layer + 1) * self._directions)
+
+    def _is_reverse(self, place: int) -> bool:
+        return place % self._directions == 1
+
+    def _columns(self, d_y: Tensor | None, place: int) -> Tensor | None:
+        """What of the gradient of a layer's output is that of one direction."""
+        return None if d_y is None else d_y.narrow(1, place % self._directions * self._size, self._size)
+
+    def _names(self, place: int) -> tuple[str, ...]:
+        layer, direction = divmod(place, self._directions)
+        return tuple(f"{name}_l{layer}{'_reverse' * direction}" for name in Weights._fields)
+
+    def _weights(self, place: int) -> Weights:
+        return Weights(*(getattr(self, name) for name in self._names(place)))
+
+    def _state_shapes(self, layout: Layout) -> list[tuple[int, ...]]:
+        sizes = (self._size, self.hidden_size)[: len(self.kind.states)]
+        return [layout.state_shape(self.num_layers * self._directions, size) for size in sizes]
+
+
+def _of_places(states: State) -> list[State]:
+    """The state of each place, from tensors of all places."""
+    return list(zip(*(each.unbind(0) for each in states), strict=True))
+
+
+def _stacked(states: list[State]) -> State:
+    """The inverse of `_of_places`."""
+    return tuple(torch.stack(each) for each in zip(*states, strict=True))

@@ -1,0 +1,101 @@
+"""How a batch of sequences lies in memory, and the same as rows."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from mytorch.core import Module, ShapeError, kind_of, require_dimensions, require_upstream
+from mytorch.nn.recurrent._unroll import State
+
+Sequence = Tensor | PackedSequence
+
+
+class Layout(NamedTuple):
+    """How sequences lie: (steps, batch, features), (batch, steps, features), (steps, features), or packed.
+
+    Inside, all are rows: those of the first step, then those of the second, and so on. A PackedSequence is that
+    already; its sequences are sorted by length, and states are sorted along with them.
+
+    sizes: how many rows each step has
+    """
+
+    sizes: list[int]
+    batch_first: bool
+    alone: bool
+    packed: PackedSequence | None
+
+    @classmethod
+    def of(cls, owner: Module, x: Sequence, batch_first: bool) -> Layout:
+        """The layout of an input. Raises ShapeError for other numbers of axes, for no step, and for sizes that do not
+        fit the rows.
+        """
+        if isinstance(x, PackedSequence):
+            require_dimensions(owner, x.data, 2, name="data of input")
+            sizes = x.batch_sizes.tolist()
+            if sum(sizes) != len(x.data) or not sizes or min(sizes) < 1 or any(b > a for a, b in pairwise(sizes)):
+                raise ShapeError(
+                    f"{type(owner).__name__}: batch_sizes of input must fall and add up to its {len(x.data)} rows, "
+                    f"got {sizes}; make it with torch.nn.utils.rnn.pack_padded_sequence"
+                )
+            return cls(sizes, batch_first, False, x)
+        require_dimensions(owner, x, 2, 3, name="input")
+        alone = x.dim() == 2
+        steps, batch = (x.shape[0], 1) if alone else x.shape[:2][:: -1 if batch_first else 1]
+        if steps == 0:
+            raise ShapeError(f"{type(owner).__name__}: input must have at least one step, got {tuple(x.shape)}")
+        return cls([batch] * steps, batch_first, alone, None)
+
+    @property
+    def batch(self) -> int:
+        """How many sequences there are."""
+        return self.sizes[0]
+
+    def rows(self, x: Sequence) -> Tensor:
+        """Sequences as (rows, features)."""
+        if isinstance(x, PackedSequence):
+            return x.data
+        if not self.alone:
+            x = (x.transpose(0, 1) if self.batch_first else x).flatten(0, 1)
+        return x
+
+    def sequences(self, rows: Tensor) -> Sequence:
+        """The inverse of `rows`."""
+        if self.packed is not None:
+            return PackedSequence(rows, *self.packed[1:])
+        if self.alone:
+            return rows
+        x: Tensor = rows.unflatten(0, (len(self.sizes), self.batch))
+        return x.transpose(0, 1) if self.batch_first else x
+
+    def sorted(self, states: State) -> State:
+        """States as (layers, batch, size), in the order of the rows."""
+        if self.alone:
+            return tuple(each.unsqueeze(1) for each in states)
+        order = None if self.packed is None else self.packed.sorted_indices
+        return states if order is None else tuple(each.index_select(1, order) for each in states)
+
+    def unsorted(self, states: State) -> State:
+        """The inverse of `sorted`."""
+        if self.alone:
+            return tuple(each.squeeze(1) for each in states)
+        order = None if self.packed is None else self.packed.unsorted_indices
+        return states if order is None else tuple(each.index_select(1, order) for each in states)
+
+    def state_shape(self, count: int, size: int) -> tuple[int, ...]:
+        """The shape of a state that is passed or returned."""
+        return (count, size) if self.alone else (count, self.batch, size)
+
+    def upstream(self, owner: Module, d_y: Sequence, size: int) -> Tensor:
+        """The gradient of y as rows. Raises ShapeError unless it lies as y does."""
+        if self.packed is None:
+            leading = [len(self.sizes), self.batch][: 1 if self.alone else 2]
+            require_upstream(owner, d_y, (*(leading[::-1] if self.batch_first else leading), size))
+        elif not isinstance(d_y, PackedSequence):
+            raise ShapeError(f"{type(owner).__name__}: d_y must be a PackedSequence, as y is, got {kind_of(d_y)}")
+        else:
+            require_upstream(owner, d_y.data, (sum(self.sizes), size), "data of d_y")
+        return self.rows(d_y)

@@ -1,0 +1,149 @@
+"""Gated recurrent units: the layer and its cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.nn.recurrent._cell import Cell
+from mytorch.nn.recurrent._layer import Recurrent
+from mytorch.nn.recurrent._unroll import State, Step
+
+
+class Gated(Step):
+    """h = (1 - z) * n + z * h_before, with the gates r, z and n in this order.
+
+    Written with b = h_before @ weight_hh.T + bias_hh, of which b_n stands inside a product:
+
+        r = sigmoid(a_r + b_r);  z = sigmoid(a_z + b_z);  n = tanh(a_n + r * b_n)
+
+    so that the gradient of a_n is d_n and that of b_n is d_n * r.
+    """
+
+    gates = 3
+
+    def inputs(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight_ih, self.bias_ih)
+
+    def forward(self, a: Tensor, before: State) -> tuple[State, State]:
+        (h_before,) = before
+        size = h_before.shape[1]
+        b = F.linear(h_before, self.weight_hh, self.bias_hh)
+        b_n = b[:, 2 * size :]
+        r, z = (a[:, : 2 * size] + b[:, : 2 * size]).sigmoid().chunk(2, 1)
+        n = torch.addcmul(a[:, 2 * size :], r, b_n).tanh()
+        return (torch.lerp(n, h_before, z),), (h_before, r, z, n, b_n)
+
+    def slopes(self, kept: State) -> State:
+        h_before, r, z, n, b_n = kept
+        of_n = (1 - z) * (1 - n * n)
+        of_b = torch.stack([of_n * b_n * r * (1 - r), (h_before - n) * z * (1 - z), of_n * r], 1)
+        return of_b, z, of_n
+
+    def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
+        (d_h,), (of_b, z, _) = d_state, slopes
+        d_b = (d_h.unsqueeze(1) * of_b).flatten(1)
+        return d_b, (torch.addmm(d_h * z, d_b, self.weight_hh),)
+
+    def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
+        *_, of_n = slopes
+        d_n = torch.cat(tuple(d_h)) * of_n
+        return torch.cat([d_gates[:, : 2 * d_n.shape[1]], d_n], 1)
+
+
+class GRUCell(Cell):
+    """One step of a gated recurrent unit: gates decide how much of the state before stays, and how much is new.
+
+    Forward:   r = sigmoid(input @ w_ir.T + b_ir + hx @ w_hr.T + b_hr);  z likewise with w_iz, b_iz, w_hz, b_hz
+               n = tanh(input @ w_in.T + b_in + r * m), with m = hx @ w_hn.T + b_hn
+               h = (1 - z) * n + z * hx, with hx = 0 if it is not passed
+               weight_ih = w_ir, w_iz, w_in, one below the other; weight_hh, bias_ih and bias_hh likewise
+    Backward:  e_n = d_h * (1 - z) * (1 - n^2);  e_z = d_h * (hx - n) * z * (1 - z);  e_r = e_n * m * r * (1 - r)
+               with e = e_r, e_z, e_n side by side, and f = e_r, e_z, e_n * r:
+               d_input = e @ weight_ih;  d_weight_ih = e.T @ input;  d_bias_ih = sum(e) over the batch
+               d_hx = d_h * z + f @ weight_hh;  d_weight_hh = f.T @ hx;  d_bias_hh = sum(f) over the batch
+    Shapes:    input: (batch, input_size) or (input_size,);  hx, h: (batch, hidden_size) or (hidden_size,);
+               weight_ih: (3 * hidden_size, input_size);  weight_hh: (3 * hidden_size, hidden_size);
+               bias_ih, bias_hh: (3 * hidden_size,), or None without them
+    Raises:    ShapeError for other shapes, or if d_h has not the shape of h;  DtypeError for another dtype than that
+               of the weights;  ArgumentError for sizes below 1, or a dtype that is not floating point
+    Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.GRUCell draws them
+    Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder"; m is that
+               of torch.nn, which multiplies by r after the product with w_hn
+
+    Example:
+        >>> cell, h = GRUCell(3, 4), torch.zeros(2, 4)
+        >>> for x in torch.zeros(5, 2, 3):
+        ...     h = cell(x, h)
+        >>> h.shape
+        torch.Size([2, 4])
+    """
+
+    kind = Gated
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._build(input_size, hidden_size, bias, device, dtype)
+
+
+class GRU(Recurrent):
+    """Read sequences step by step, in a state of which gates decide how much stays and how much is new.
+
+    Forward:   r_t = sigmoid(input_t @ w_ir.T + b_ir + h_(t-1) @ w_hr.T + b_hr), with h_0 = hx, or 0
+               z_t likewise with w_iz, b_iz, w_hz, b_hz;  m_t = h_(t-1) @ w_hn.T + b_hn
+               n_t = tanh(input_t @ w_in.T + b_in + r_t * m_t);  h_t = (1 - z_t) * n_t + z_t * h_(t-1)
+               y = all h_t;  h_n = the last h_t
+               The second direction reads from the last step to the first, and y has both side by side. The next layer
+               reads y of the one before; in training, dropout sets numbers of it to 0.
+    Backward:  from the last step to the first: d_h_t = d_y_t + d_h_(t+1) * z_(t+1) + f_(t+1) @ weight_hh, at the end
+               + d_h_n;  then with e_n = d_h_t * (1 - z_t) * (1 - n_t^2):
+               e_t = e_n * m_t * r_t * (1 - r_t), d_h_t * (h_(t-1) - n_t) * z_t * (1 - z_t), e_n, side by side;
+               f_t = e_t with e_n * r_t in place of e_n;  d_input_t = e_t @ weight_ih;  d_hx = d_h_0
+               d_weight_ih = sum of e_t.T @ input_t;  d_bias_ih = sum of e_t;
+               d_weight_hh = sum of f_t.T @ h_(t-1);  d_bias_hh = sum of f_t: sums over steps and batch
+    Shapes:    input: (steps, batch, input_size), or (batch, steps, input_size) with batch_first, or
+               (steps, input_size);  y: the same with directions * hidden_size;
+               hx, h_n: (num_layers * directions, batch, hidden_size), without batch where input has none;
+               weight_ih_l0 = w_ir, w_iz, w_in, one below the other: (3 * hidden_size, input_size), of later layers
+               (3 * hidden_size, directions * hidden_size);  weight_hh_l0: (3 * hidden_size, hidden_size);
+               bias_ih_l0, bias_hh_l0: (3 * hidden_size,)
+               A PackedSequence in place of input gives one in place of y, and its gradient is one, too.
+    Raises:    ShapeError for other shapes, for no step at all, or if a gradient has not the shape of its output;
+               DtypeError for another dtype than that of the weights;  ArgumentError for sizes or num_layers below 1,
+               dropout outside 0 to 1, or the saved value of a layer with other sizes
+    Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.GRU draws them
+    Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
+    Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder"; m is that
+               of torch.nn, which multiplies by r after the product with w_hn
+
+    Example:
+        >>> y, h_n = GRU(3, 4, bidirectional=True)(torch.zeros(6, 2, 3))
+        >>> y.shape, h_n.shape
+        (torch.Size([6, 2, 8]), torch.Size([2, 2, 4]))
+    """
+
+    kind = Gated
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._set(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        self._build(device, dtype)

@@ -1,0 +1,183 @@
+"""Long short-term memory: the layer and its cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mytorch.core import ArgumentError, require_whole
+from mytorch.nn.recurrent import _lstm_kernel as kernel
+from mytorch.nn.recurrent._cell import Cell
+from mytorch.nn.recurrent._layer import Recurrent
+from mytorch.nn.recurrent._unroll import State, Step
+
+
+class LongShortTerm(Step):
+    """c = f * c_before + i * g;  h = o * tanh(c), with the gates i, f, g and o in this order.
+
+    Of the gates, i, f and g act on c, and o on h, so that with d_c, which has what h gives to it, their gradients are
+    d_c and d_h times a slope each. Where there is a projection, weight_hr stands between o * tanh(c) and h.
+    """
+
+    gates = 4
+    states = ("h", "c")
+
+    def forward(self, a: Tensor, before: State) -> tuple[State, State]:
+        h_before, c_before = before
+        i, f, g, o = torch.addmm(a, h_before, self.weight_hh.t()).chunk(4, 1)
+        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        c = torch.addcmul(f * c_before, i, g)
+        tanh_c = c.tanh()
+        h = o * tanh_c
+        if self.weight_hr is not None:
+            h = F.linear(h, self.weight_hr)
+        return (h, c), (c_before, i, f, g, o, tanh_c)
+
+    def slopes(self, kept: State) -> State:
+        c_before, i, f, g, o, tanh_c = kept
+        by_c = torch.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g)], 1)
+        return by_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c), f, o * tanh_c
+
+    def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
+        (d_h, d_c), (by_c, by_h, c_by_h, f, _) = d_state, slopes
+        if self.weight_hr is not None:
+            d_h = d_h.mm(self.weight_hr)
+        d_c = torch.addcmul(d_c, d_h, c_by_h)
+        d_gates = torch.cat([(d_c.unsqueeze(1) * by_c).flatten(1), d_h * by_h], 1)
+        return d_gates, (d_gates.mm(self.weight_hh), d_c * f)
+
+    def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
+        if self.weights.weight_hr is not None:
+            *_, before_projection = slopes
+            self.weights.weight_hr.accumulate(torch.cat(tuple(d_h)).t().mm(before_projection))
+        return d_gates
+
+
+class LSTMCell(Cell):
+    """One step of long short-term memory: gates decide what its memory c keeps, what it adds, and what it shows as h.
+
+    Forward:   i = sigmoid(input @ w_ii.T + b_ii + h_0 @ w_hi.T + b_hi);  f and o likewise;  g likewise, with tanh
+               c = f * c_0 + i * g;  h = o * tanh(c), with (h_0, c_0) = hx, or 0
+               weight_ih = w_ii, w_if, w_ig, w_io, one below the other; weight_hh, bias_ih and bias_hh likewise
+    Backward:  d_cell = d_c + d_h * o * (1 - tanh(c)^2), and with e = d_cell * g * i * (1 - i),
+               d_cell * c_0 * f * (1 - f), d_cell * i * (1 - g^2), d_h * tanh(c) * o * (1 - o), side by side:
+               d_input = e @ weight_ih;  d_h_0 = e @ weight_hh;  d_c_0 = d_cell * f
+               d_weight_ih = e.T @ input;  d_weight_hh = e.T @ h_0;  d_bias_ih = d_bias_hh = sum(e) over the batch
+    Shapes:    input: (batch, input_size) or (input_size,);  hx: (h_0, c_0);  output: (h, c);
+               h_0, c_0, h, c: (batch, hidden_size) or (hidden_size,);
+               weight_ih: (4 * hidden_size, input_size);  weight_hh: (4 * hidden_size, hidden_size);
+               bias_ih, bias_hh: (4 * hidden_size,), or None without them
+    Raises:    ShapeError for other shapes, or if a gradient has not the shape of its output;  DtypeError for another
+               dtype than that of the weights;  ArgumentError for sizes below 1, a dtype that is not floating point, or
+               hx that is no tuple of two
+    Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.LSTMCell draws them
+    Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget"
+
+    Example:
+        >>> cell, state = LSTMCell(3, 4), None
+        >>> for x in torch.zeros(5, 2, 3):
+        ...     state = cell(x, state)
+        >>> h, c = state
+        >>> h.shape
+        torch.Size([2, 4])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = Cell.conformance | {"inputs": [(5, 3), ((5, 4), (5, 4))]}
+
+    kind = LongShortTerm
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._build(input_size, hidden_size, bias, device, dtype)
+
+
+class LSTM(Recurrent):
+    """Read sequences step by step, with a memory c of which gates decide what it keeps, adds and shows as h.
+
+    Forward:   i_t = sigmoid(input_t @ w_ii.T + b_ii + h_(t-1) @ w_hi.T + b_hi);  f_t and o_t likewise;
+               g_t likewise, with tanh;  c_t = f_t * c_(t-1) + i_t * g_t;  h_t = o_t * tanh(c_t)
+               with (h_0, c_0) = hx, or 0;  with proj_size, h_t = (o_t * tanh(c_t)) @ weight_hr.T
+               y = all h_t;  h_n, c_n = the last h_t and c_t
+               The second direction reads from the last step to the first, and y has both side by side. The next layer
+               reads y of the one before; in training, dropout sets numbers of it to 0.
+    Backward:  from the last step to the first: d_h_t = d_y_t + e_(t+1) @ weight_hh, at the end + d_h_n;
+               d_c_t = d_c_(t+1) * f_(t+1) + d_h_t * o_t * (1 - tanh(c_t)^2), at the end + d_c_n
+               e_t = d_c_t * g_t * i_t * (1 - i_t), d_c_t * c_(t-1) * f_t * (1 - f_t), d_c_t * i_t * (1 - g_t^2),
+               d_h_t * tanh(c_t) * o_t * (1 - o_t), side by side;  d_input_t = e_t @ weight_ih
+               d_weight_ih = sum of e_t.T @ input_t;  d_weight_hh = sum of e_t.T @ h_(t-1);
+               d_bias_ih = d_bias_hh = sum of e_t: sums over steps and batch
+               with proj_size, d_weight_hr = sum of d_h_t.T @ (o_t * tanh(c_t)), and d_h_t @ weight_hr stands for d_h_t
+    Kernel:    in float32 on the CPU aten.mkldnn_rnn_layer and its backward, where neither a projection, nor sequences
+               of different lengths, nor a compiler forbids it
+    Shapes:    input: (steps, batch, input_size), or (batch, steps, input_size) with batch_first, or
+               (steps, input_size);  y: the same with directions * (proj_size or hidden_size);  hx: (h_0, c_0);
+               output: (y, (h_n, c_n));  h_0, h_n: (num_layers * directions, batch, proj_size or hidden_size);
+               c_0, c_n: (num_layers * directions, batch, hidden_size), without batch where input has none;
+               weight_ih_l0 = w_ii, w_if, w_ig, w_io, one below the other: (4 * hidden_size, input_size), of later
+               layers (4 * hidden_size, directions * (proj_size or hidden_size));
+               weight_hh_l0: (4 * hidden_size, proj_size or hidden_size);  bias_ih_l0, bias_hh_l0: (4 * hidden_size,);
+               weight_hr_l0: (proj_size, hidden_size)
+               A PackedSequence in place of input gives one in place of y, and its gradient is one, too.
+    Raises:    ShapeError for other shapes, for no step at all, or if a gradient has not the shape of its output;
+               DtypeError for another dtype than that of the weights;  ArgumentError for sizes or num_layers below 1,
+               proj_size not below hidden_size, dropout outside 0 to 1, hx that is no tuple of two, or the saved value
+               of a layer with other sizes
+    Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.LSTM draws them
+    Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
+    Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget";
+               weight_hr: Sak et al. 2014, "Long short-term memory recurrent neural network architectures"
+
+    Example:
+        >>> y, (h_n, c_n) = LSTM(3, 4, num_layers=2, batch_first=True)(torch.zeros(2, 6, 3))
+        >>> y.shape, h_n.shape, c_n.shape
+        (torch.Size([2, 6, 4]), torch.Size([2, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    conformance: ClassVar[dict[str, Any]] = Recurrent.conformance | {"inputs": [(5, 2, 3), ((4, 2, 4), (4, 2, 4))]}
+
+    kind = LongShortTerm
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._set(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        require_whole(self, "proj_size", proj_size)
+        if proj_size >= hidden_size:
+            raise ArgumentError(
+                f"LSTM: proj_size must be below hidden_size, {hidden_size}, got {proj_size}; 0 leaves h as it is"
+            )
+        self.proj_size = proj_size
+        self._build(device, dtype)
+
+    def _unroll(self, x: Tensor, sizes: list[int], state: State, place: int) -> tuple[Tensor, State, Any]:
+        if not kernel.fits(x, sizes, self.proj_size):
+            return super()._unroll(x, sizes, state, place)
+        return kernel.forward(x, sizes, state, self._weights(place), self._is_reverse(place))
+
+    def _unroll_backward(
+        self, d_y: Tensor | None, d_state: State, flight: Any, place: int, input_grad: bool
+    ) -> tuple[Tensor | None, State]:
+        if not isinstance(flight, kernel.KernelFlight):
+            return super()._unroll_backward(d_y, d_state, flight, place, input_grad)
+        d_x, d_first = kernel.backward(d_y, d_state, flight, self._weights(place), self._is_reverse(place))
+        return d_x if input_grad else None, d_first
