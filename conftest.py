@@ -5,6 +5,7 @@ import pytest
 SLOW = (
     "mytorch-nn/tests/attention/test_multihead_attention.py::test_the_contract",
     "mytorch-nn/tests/recurrent/test_layers.py::test_the_contract",
+    "mytorch-nn/tests/transformer/test_transformer.py::test_the_contract",
     "mytorch-nn/tests/test_conformance.py",
     "mytorch-optim/tests/test_conformance.py",
     "mytorch-data/tests/test_conformance.py",

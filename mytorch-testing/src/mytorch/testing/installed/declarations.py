@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from dataclasses import dataclass, field, replace
+from inspect import isfunction
 from typing import Any
 
 import torch
@@ -60,6 +62,9 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     reason by the name of the check. What the user says comes before that. Inputs are shapes such as (5, 3), or
     tensors. An argument of a schedule that is a function is called with the optimizer: so are schedules built that
     another holds.
+    those of its parameters; what the user says comes before that. Inputs are shapes such as (5, 3), or tensors. An
+    argument of a schedule that is a function is called with the optimizer: so are schedules built that another holds.
+    One of a layer is called with nothing: so are layers built that another copies.
     Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
     needs a closure.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
@@ -170,7 +175,8 @@ def _data_sets(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declar
 
 def _factory(part: Part, value: Any, told: Told) -> Callable[[], Module]:
     def factory() -> Module:
-        module: Module = _build(part, value, told)
+        arguments = {name: entry() if isfunction(entry) else entry for name, entry in told.arguments.items()}
+        module: Module = _build(part, value, replace(told, arguments=arguments))
         return module
 
     factory()

@@ -1,0 +1,145 @@
+"""What the layers of a transformer consist of: attention and a feed-forward net, each with a way around it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    ShapeError,
+    require_dimensions,
+    require_dtype,
+    require_last_axis,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+from mytorch.nn.attention import MultiheadAttention
+from mytorch.nn.dropout import Dropout
+from mytorch.nn.linear import Linear
+from mytorch.nn.normalization import LayerNorm
+from mytorch.nn.transformer._activation import described
+
+
+class Saved(NamedTuple):
+    """What the backward of a layer needs: the shape of its output, and what each sublayer saved."""
+
+    shape: torch.Size
+    sublayers: list[Any]
+
+
+class Sublayers(Module):
+    """A layer that adds up its sublayers: x + dropout(inner(norm(x))), or norm(x + dropout(inner(x))).
+
+    The first has norm_first; then the way around is free from end to end. The first sublayer is self-attention, the
+    last one the feed-forward net linear2(dropout(activation(linear1(x)))).
+    """
+
+    d_model: int
+    norm_first: bool
+    self_attn: MultiheadAttention
+    linear1: Linear
+    dropout: Dropout
+    linear2: Linear
+    norm1: LayerNorm
+    dropout1: Dropout
+    activation: Module
+
+    def _set_sizes(self, d_model: int, nhead: int, dim_feedforward: int) -> None:
+        """Keep d_model. Raises ArgumentError for sizes that do not fit."""
+        for name, size in {"d_model": d_model, "nhead": nhead, "dim_feedforward": dim_feedforward}.items():
+            require_whole(self, name, size, 1)
+        if d_model % nhead:
+            raise ArgumentError(f"{type(self).__name__}: nhead must divide d_model, {d_model}, got {nhead}")
+        self.d_model = d_model
+
+    def arguments(self) -> dict[str, Any]:
+        return super().arguments() | {"activation": described(self.activation)}
+
+    def first_child(self) -> Module:
+        return self.norm1 if self.norm_first else self.self_attn
+
+    # The way around
+
+    def _into(self, norm: LayerNorm, x: Tensor) -> tuple[Tensor, Any]:
+        """What a sublayer is given."""
+        return norm.forward(x) if self.norm_first else (x, None)
+
+    def _out_of(self, norm: LayerNorm, dropout: Dropout, x: Tensor, y: Tensor) -> tuple[Tensor, Any]:
+        """The sum of x and what the sublayer made of it."""
+        y, by_dropout = dropout.forward(y)
+        if self.norm_first:
+            return x + y, (by_dropout, None)
+        z, by_norm = norm.forward(x + y)
+        return z, (by_dropout, by_norm)
+
+    def _back_into(self, norm: LayerNorm, dropout: Dropout, d_z: Any, saved: Any) -> tuple[Tensor, Any]:
+        """The gradients of x, as far as it went around the sublayer, and of what the sublayer made."""
+        by_dropout, by_norm = saved
+        d_sum: Any = d_z if by_norm is None else norm.backward(d_z, by_norm)
+        return d_sum, dropout.backward(d_sum, by_dropout)
+
+    def _back_out_of(self, norm: LayerNorm, d_around: Tensor, d_n: Any, saved: Any) -> Tensor | None:
+        """The gradient of x; None where the sublayer was told by `input_grad` that nobody wants it."""
+        d_x = d_n if saved is None else norm.backward(d_n, saved)
+        return None if d_x is None else d_around + d_x
+
+    def _as_torch_draws(self, a: Tensor, dropout: Dropout) -> Tensor:
+        """What attention made, with the sequence first in memory: dropout draws in that order, so torch's are ours."""
+        if not (self.self_attn.batch_first and dropout.training and dropout.p > 0 and a.dim() == 3):
+            return a
+        return a.transpose(0, 1).contiguous().transpose(0, 1)
+
+    # The sublayers that all have
+
+    def _self_attention(self, x: Tensor, **masks: Any) -> tuple[Tensor, Any]:
+        n, by_norm = self._into(self.norm1, x)
+        (a, _), by_attention = self.self_attn.forward(n, need_weights=False, **masks)
+        y, by_sum = self._out_of(self.norm1, self.dropout1, x, self._as_torch_draws(a, self.dropout1))
+        return y, (by_norm, by_attention, by_sum)
+
+    def _backward_of_self_attention(self, d_y: Tensor, saved: Any) -> Tensor | None:
+        by_norm, by_attention, by_sum = saved
+        d_x, d_a = self._back_into(self.norm1, self.dropout1, d_y, by_sum)
+        d_n = self.self_attn.backward((d_a, None), by_attention)
+        return self._back_out_of(self.norm1, d_x, d_n, by_norm)
+
+    def _feed_forward(self, x: Tensor, norm: LayerNorm, dropout: Dropout) -> tuple[Tensor, Any]:
+        n, by_norm = self._into(norm, x)
+        h, by_linear1 = self.linear1.forward(n)
+        h, by_activation = self.activation.forward(h)
+        h, by_dropout = self.dropout.forward(h)
+        h, by_linear2 = self.linear2.forward(h)
+        y, by_sum = self._out_of(norm, dropout, x, h)
+        return y, (by_norm, by_linear1, by_activation, by_dropout, by_linear2, by_sum)
+
+    def _backward_of_feed_forward(self, d_y: Tensor, saved: Any, norm: LayerNorm, dropout: Dropout) -> Any:
+        by_norm, by_linear1, by_activation, by_dropout, by_linear2, by_sum = saved
+        d_h: Any
+        d_x, d_h = self._back_into(norm, dropout, d_y, by_sum)
+        d_h = self.linear2.backward(d_h, by_linear2)
+        d_h = self.dropout.backward(d_h, by_dropout)
+        d_h = self.activation.backward(d_h, by_activation)
+        d_n = self.linear1.backward(d_h, by_linear1)
+        return self._back_out_of(norm, d_x, d_n, by_norm)
+
+    # What is refused
+
+    def _require_input(self, x: Any, name: str) -> None:
+        require_dimensions(self, x, 2, 3, name=name)
+        require_last_axis(self, x, self.d_model, name)
+        require_dtype(self, x, self.linear1.weight.value.dtype, name)
+
+    def _require_own(self, saved: Any, d_y: Any) -> None:
+        """Raise an error unless `saved` is of such a layer, and d_y has the shape of the output."""
+        require_saved(self, saved, Saved)
+        require_upstream(self, d_y, saved.shape)
+        if saved.shape[-1] != self.d_model:
+            raise ShapeError(
+                f"{type(self).__name__}: saved must be that of a layer with d_model={self.d_model}, got one of "
+                f"{saved.shape[-1]}; give each backward the saved value of its own forward"
+            )

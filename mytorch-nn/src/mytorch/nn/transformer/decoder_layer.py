@@ -1,0 +1,122 @@
+"""A layer of a transformer's decoder."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mytorch.nn.attention import MultiheadAttention
+from mytorch.nn.dropout import Dropout
+from mytorch.nn.linear import Linear
+from mytorch.nn.normalization import LayerNorm
+from mytorch.nn.transformer._activation import Activation, activation_layer
+from mytorch.nn.transformer._sublayers import Saved, Sublayers
+
+
+class TransformerDecoderLayer(Sublayers):
+    """Let the positions of a sequence look at each other, then at another sequence, the memory of what was encoded.
+
+    Forward:   x = norm1(tgt + dropout1(self_attn(tgt)));  z = norm2(x + dropout2(multihead_attn(x, memory)))
+               y = norm3(z + dropout3(feed_forward(z)))
+               with norm_first: x = tgt + dropout1(self_attn(norm1(tgt)));  z = x + dropout2(multihead_attn(norm2(x),
+               memory));  y = z + dropout3(feed_forward(norm3(z)))
+               feed_forward(x) = linear2(dropout(activation(linear1(x))))
+    Backward:  the same in reverse order, each layer by its own backward; where a sum was taken, the gradient goes both
+               ways: d_x = d_sum + (the d_x of the sublayer for d_sum);  d_memory is that of multihead_attn
+    Shapes:    tgt, y: (length, batch, d_model);  memory: (length of it, batch, d_model); with batch_first the batch
+               comes first; all without a batch axis, too;  tgt_mask: (length, length), memory_mask: (length, length
+               of memory), or with batch * nhead in front;  tgt_key_padding_mask: (batch, length);
+               memory_key_padding_mask: (batch, length of memory)
+    Masks:     as those of MultiheadAttention; with tgt_is_causal each position looks at itself and what comes before
+               it alone
+    Raises:    ShapeError and DtypeError for inputs or masks that do not fit;  ArgumentError for arguments that do not
+    Source:    Vaswani et al. 2017, "Attention is all you need";  norm_first: Xiong et al. 2020, "On layer
+               normalization in the transformer architecture"
+
+    activation is "relu", "gelu", a function of torch.nn.functional or a layer.
+
+    Example:
+        >>> layer = TransformerDecoderLayer(4, nhead=2, dim_feedforward=8, batch_first=True)
+        >>> layer(torch.randn(5, 3, 4), torch.randn(5, 7, 4), tgt_is_causal=True).shape
+        torch.Size([5, 3, 4])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"d_model": 4, "nhead": 2, "dim_feedforward": 6},
+        "inputs": [(3, 2, 4), (3, 2, 4)],
+        "tags": ("sequence_first", "fixed_dimensions"),
+    }
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._set_sizes(d_model, nhead, dim_feedforward)
+        self.norm_first = norm_first
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **place)
+        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **place)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, **place)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, **place)
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
+        self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias, **place)
+        self.dropout1, self.dropout2, self.dropout3 = Dropout(dropout), Dropout(dropout), Dropout(dropout)
+        self.activation = activation_layer(self, activation)
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        *,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+    ) -> tuple[Tensor, Saved]:
+        self._require_input(tgt, "tgt")
+        self._require_input(memory, "memory")
+        x, by_attention = self._self_attention(
+            tgt, attn_mask=tgt_mask, key_padding_mask=tgt_key_padding_mask, is_causal=tgt_is_causal
+        )
+        z, by_memory = self._attention_to_memory(
+            x, memory, attn_mask=memory_mask, key_padding_mask=memory_key_padding_mask, is_causal=memory_is_causal
+        )
+        y, by_feed_forward = self._feed_forward(z, self.norm3, self.dropout3)
+        return y, Saved(y.shape, [by_attention, by_memory, by_feed_forward])
+
+    def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor | None, Tensor] | None:
+        self._require_own(saved, d_y)
+        by_attention, by_memory, by_feed_forward = saved.sublayers
+        d_z = self._backward_of_feed_forward(d_y, by_feed_forward, self.norm3, self.dropout3)
+        d_x, d_memory = self._backward_of_attention_to_memory(d_z, by_memory)
+        d_tgt = self._backward_of_self_attention(d_x, by_attention)
+        return (d_tgt, d_memory) if self.input_grad else None
+
+    def _attention_to_memory(self, x: Tensor, memory: Tensor, **masks: Any) -> tuple[Tensor, Any]:
+        n, by_norm = self._into(self.norm2, x)
+        (a, _), by_attention = self.multihead_attn.forward(n, memory, need_weights=False, **masks)
+        z, by_sum = self._out_of(self.norm2, self.dropout2, x, self._as_torch_draws(a, self.dropout2))
+        return z, (by_norm, by_attention, by_sum)
+
+    def _backward_of_attention_to_memory(self, d_z: Tensor, saved: Any) -> tuple[Any, Tensor]:
+        by_norm, by_attention, by_sum = saved
+        d_x, d_a = self._back_into(self.norm2, self.dropout2, d_z, by_sum)
+        d_inputs: Any = self.multihead_attn.backward((d_a, None), by_attention)
+        d_n, d_memory = d_inputs
+        return self._back_out_of(self.norm2, d_x, d_n, by_norm), d_memory
