@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from dataclasses import dataclass, field, replace
+from functools import partial
 from inspect import isfunction
 from typing import Any
 
@@ -61,10 +60,7 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     those of its parameters; a layer or loss that a check fails by the nature of its mathematics has "opt_out", the
     reason by the name of the check. What the user says comes before that. Inputs are shapes such as (5, 3), or
     tensors. An argument of a schedule that is a function is called with the optimizer: so are schedules built that
-    another holds.
-    those of its parameters; what the user says comes before that. Inputs are shapes such as (5, 3), or tensors. An
-    argument of a schedule that is a function is called with the optimizer: so are schedules built that another holds.
-    One of a layer is called with nothing: so are layers built that another copies.
+    another holds. One of a layer is called with nothing: so are layers built that another copies.
     Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
     needs a closure.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
