@@ -1,5 +1,7 @@
 """From an experiment to the objects that train."""
 
+import tomllib
+
 import pytest
 import torch
 from toy_parts import Chain, Points, SquaredError
@@ -7,6 +9,7 @@ from toy_parts import Chain, Points, SquaredError
 from mytorch.core import ArgumentError, Module, metric_name
 from mytorch.experiments import ExperimentError, load_experiment
 from mytorch.experiments.file.build import build, default_dtype, threads
+from mytorch.experiments.file.load_experiment import to_toml
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.plugins import MissingRequirementError, UnknownNameError, catalogue
 
@@ -151,7 +154,48 @@ def test_a_wrong_argument_names_the_key(content, key, value, text):
 
 def test_initialization_reaches_every_layer(content):
     net = built(content, initialization={"type": "toy_constant", "value": 0.25}).setup.net
-    assert all((parameter.value == 0.25).all() for parameter in net.param())
+    for name, parameter in net.named_param():
+        assert (parameter.value == (0.25 if name.endswith("weight") else 0)).all(), name
+
+
+def test_rules_of_initialization_are_followed_one_after_the_other(content):
+    rules = [
+        {"layers": "Dense", "weight": "toy_constant", "bias": {"type": "toy_constant", "value": -1.0}},
+        {"names": "2", "weight": {"type": "toy_constant", "value": 0.25}},
+    ]
+    experiment = load_experiment(content, {"initialization": rules})
+    assert load_experiment(tomllib.loads(to_toml(experiment))) == experiment
+    values = {name: parameter.value.unique().tolist() for name, parameter in build(experiment).setup.net.named_param()}
+    assert values == {"0.weight": [0.5], "0.bias": [-1.0], "2.weight": [0.25], "2.bias": [-1.0]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ({"layers": "Conv*", "weight": "toy_constant"}, r"initialization.0: initialize: layers must match one with"),
+        ({"names": "7", "weight": "toy_constant"}, r"initialization.0: initialize: names must match .* Known: 0, 2."),
+        ({"wight": "toy_constant"}, r"initialization.0: initialize: 'wight' must match a parameter of the layers"),
+        ({"weight": {"type": "toy_constant", "valu": 1}}, r"initialization.0.weight.valu: .* Nearest: value"),
+        ({"weight": {"type": "toy_constant", "value": "1"}}, r"initialization.0.weight.value: must be a valid number"),
+        ({"weight": {"type": "toy_constant", "tensor": 1}}, r"initialization.0.weight.tensor: is filled in by the"),
+        ({"weight": {"type": "toy_constant", "value": 2.0}}, r"initialization.0: constant: value must be between -1"),
+        (
+            {"layers": "Dense"},
+            r"initialization.0: must say what draws which parameter, such as .*got nothing",
+        ),
+        ({"weight": 3}, r"initialization.0.weight: must be .*, got 3"),
+        ("toy_constant", r'initialization.0: must be a table such as \{ type = "..." \}, got .toy_constant.'),
+    ],
+)
+def test_a_rule_of_initialization_that_does_not_fit(content, rule, text):
+    with pytest.raises(ExperimentError, match=text):
+        build(load_experiment(content, {"initialization": [rule]}))
+
+
+def test_an_unknown_initialiser_of_a_rule(content):
+    with pytest.raises(UnknownNameError, match="Nearest: toy_constant") as info:
+        build(load_experiment(content, {"initialization": [{"weight": "toy_constent"}]}))
+    assert info.value.__notes__ == ["at initialization.0.weight.type of the experiment"]
 
 
 @pytest.mark.parametrize("given", [{}, {"total_steps": 5}])

@@ -244,12 +244,10 @@ class Points(DataSet):
         return self.inputs[indices], self.targets[indices]
 
 
-def constant(module: Module, generator: torch.Generator | None, value: float = 0.5) -> None:
-    """Fill the module's own parameters."""
+def constant(tensor: Tensor, value: float = 0.5) -> None:
+    """Fill a tensor."""
     require_range("constant", "value", value, -1, 1)
-    for parameter in vars(module).values():
-        if isinstance(parameter, Parameter):
-            parameter.value.fill_(value)
+    tensor.fill_(value)
 
 
 def encoded(points):

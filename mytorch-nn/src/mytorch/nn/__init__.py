@@ -59,7 +59,7 @@ from mytorch.nn.convolution import (
 from mytorch.nn.distance import CosineSimilarity, PairwiseDistance
 from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from mytorch.nn.embedding import Embedding, EmbeddingBag
-from mytorch.nn.initialize import initialize
+from mytorch.nn.init import initialize, initialize_where
 from mytorch.nn.linear import Identity, LazyLinear, Linear
 from mytorch.nn.loss import (
     AdaptiveLogSoftmaxWithLoss,
@@ -308,4 +308,5 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "initialize",
+    "initialize_where",
 ]

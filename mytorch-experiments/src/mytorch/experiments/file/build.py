@@ -28,7 +28,8 @@ from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.experiment import Experiment, Spec, Split
-from mytorch.experiments.file.parts import build_part, find, require_unset
+from mytorch.experiments.file.initialization import initialize_model
+from mytorch.experiments.file.parts import as_spec, build_part, find
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.optim import parameter_groups
 from mytorch.plugins import require
@@ -107,16 +108,7 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
         inputs, _ = fetch(data, torch.arange(min(len(data), experiment.batch_size)))
         with judging(net):
             predict(net, inputs)
-    spec = experiment.initialization
-    if spec is not None:
-        rule = find("initialization", "initializer", spec.type)
-        require_unset("initialization", spec, "module", "generator")
-        check_arguments("initialization", rule, spec.arguments, "module", "generator")
-        try:
-            for module in net.modules():
-                rule(module, None, **spec.arguments)
-        except MytorchError as error:
-            raise ExperimentError(f"initialization: {error}") from error
+    initialize_model(net, experiment.initialization)
     return net
 
 
@@ -167,7 +159,7 @@ def _build_parts(key: str, kind: str, entries: Sequence[str | Spec]) -> list[Any
 
 
 def _specs(entries: Sequence[str | Spec]) -> list[Spec]:
-    return [Spec(type=entry) if isinstance(entry, str) else entry for entry in entries]
+    return [as_spec(entry) for entry in entries]
 
 
 def build_data(experiment: Experiment) -> Parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 
 class Section(BaseModel):
@@ -42,6 +42,40 @@ class OptimizerSpec(Spec):
     """An optimizer, whose groups of parameters may have settings of their own."""
 
     groups: list[Rule] = []
+
+
+class InitializationRule(BaseModel):
+    """Which initialiser draws which parameters of which layers: every other key is the name of parameters."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, str | Spec]
+
+    layers: str = "*"
+    """A pattern of the classes of layers, such as "Conv*"."""
+    names: str = "*"
+    """A pattern of the paths of layers, such as "encoder.*"."""
+
+    @property
+    def initializers(self) -> dict[str, str | Spec]:
+        """By the name, or a pattern of names, of the parameters."""
+        return dict(self.__pydantic_extra__)
+
+    @model_validator(mode="after")
+    def _names_a_parameter(self) -> InitializationRule:
+        if not self.initializers:
+            raise ValueError('must say what draws which parameter, such as weight = "kaiming_normal", got nothing')
+        return self
+
+
+def _initialization_tag(value: object) -> str:
+    return "rules" if isinstance(value, list) else "Spec"
+
+
+Initialization = Annotated[
+    Annotated[Spec, Tag("Spec")] | Annotated[list[InitializationRule], Tag("rules")],
+    Discriminator(_initialization_tag),
+]
+"""One initialiser for the whole network, or rules that are followed one after the other."""
 
 
 class Split(Section):
@@ -120,8 +154,8 @@ class Experiment(Section):
     """Draw the decision boundary of two input columns epoch by epoch, too."""
     data: Data
     model: Spec
-    initialization: Spec | None = None
-    """How weights are drawn; as each layer does by itself if left out."""
+    initialization: Initialization | None = None
+    """How weights are drawn, by one initialiser or by rules; as each layer does by itself if left out."""
     loss: Spec
     optimizer: OptimizerSpec
     schedule: Spec | None = None

@@ -127,7 +127,7 @@ def _distinct(error: ValidationError) -> list[Any]:
     """The problems of a validation, one a place: a union reports each of its branches."""
     first: dict[tuple[Any, ...], Any] = {}
     for problem in error.errors(include_url=False):
-        place = tuple(part for part in problem["loc"] if part not in ("str", "Spec"))
+        place = tuple(part for part in problem["loc"] if part not in ("str", "Spec", "rules"))
         first.setdefault(place, {**problem, "loc": place})
     return list(first.values())
 

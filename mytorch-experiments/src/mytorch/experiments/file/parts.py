@@ -26,6 +26,11 @@ def build_part(key: str, kind: str, spec: Spec, **given: Any) -> Any:
     return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
 
 
+def as_spec(entry: str | Spec) -> Spec:
+    """A part that is given by its name alone, or as a spec."""
+    return Spec(type=entry) if isinstance(entry, str) else entry
+
+
 def require_unset(key: str, spec: Spec, *given: str) -> None:
     """Raise ExperimentError if a spec sets what the program fills in."""
     for name in given:
