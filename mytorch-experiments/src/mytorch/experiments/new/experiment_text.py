@@ -122,9 +122,9 @@ layers = [
 
 def _training(look: Look, recipe: Recipe) -> str:
     loss = "MSELoss" if look.classes is None else "CrossEntropyLoss"
-    decay = "strong, for few rows are soon learned by heart" if look.rows < FEW else "weak, for rows are many"
+    decay = "strong, since few rows are soon memorised (overfitting)" if look.rows < FEW else "weak, since there are many rows"
     smoothing = (
-        "# No row counts as wholly sure, so that the network does not learn mislabelled and odd ones by heart.\n"
+        "# No row counts as wholly sure, so that the network does not memorise mislabelled and odd ones.\n"
         f"label_smoothing = {recipe.label_smoothing}\n"
     )
     return f"""\

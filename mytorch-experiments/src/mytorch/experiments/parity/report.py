@@ -20,7 +20,7 @@ def verdict(result: SeedResult) -> str:
         f"seed {result.seed}: {'equal' if result.passed else 'DIFFERENT'}; "
         f"float64 epochs within {result.epoch_gap:.1e} (at most {EPOCH_TOLERANCE:.0e}), "
         f"float32 steps within {result.step_gap:.1e} relative (at most {STEP_TOLERANCE:.0e}); "
-        f"whole float32 run parts by {result.run_gap:.1e}, PyTorch from itself by {result.control_gap:.1e}"
+        f"whole float32 run differs by {result.run_gap:.1e}, PyTorch from itself by {result.control_gap:.1e}"
     )
 
 
@@ -52,7 +52,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
         table(comparison),
         "\n".join(f"- {verdict(result)}" for result in comparison.seeds),
         "The control is PyTorch against PyTorch with its fused update kernel: training amplifies rounding, so that "
-        "whole runs in float32 may part ways without either being wrong.",
+        "whole runs in float32 may differ without either being wrong.",
         *(f"![{caption}]({path.name})\n\n{caption}" for path, caption in figures),
     ]
     path = folder / "report.md"
