@@ -13,6 +13,7 @@ from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.explain import Explanation, explain
 from mytorch.train.fit import fit
+from mytorch.train.lr_range import LRRange, lr_range_test
 from mytorch.train.metrics.class_counts import F1, BalancedAccuracy
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.roc_auc import ROCAUC
@@ -39,6 +40,7 @@ __all__ = [
     "ErrorRate",
     "Explanation",
     "KeepBest",
+    "LRRange",
     "LateGradientError",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -54,6 +56,7 @@ __all__ = [
     "fit",
     "gradients",
     "load_model",
+    "lr_range_test",
     "observe",
     "save_model",
     "step",

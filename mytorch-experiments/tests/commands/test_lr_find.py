@@ -1,0 +1,74 @@
+"""The command that suggests a learning rate."""
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from mytorch.commands.lr_find import lr_find
+from mytorch.core import ArgumentError
+from mytorch.experiments import load_experiment
+from mytorch.experiments.figures.lr_range_figure import draw_lr_range
+from mytorch.experiments.training.find_rate import find_rate
+from mytorch.plugins import FileError
+from mytorch.train import LRRange
+
+
+@pytest.fixture
+def call(parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(lr_find, list(map(str, arguments)))
+
+
+def test_a_suggestion_and_a_figure(call, tmp_path):
+    result = call("points")
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0
+    assert " steps of points with rates from 1e-06 to 10" in lines[0]
+    assert lines[1].startswith("Suggested learning rate: ")
+    assert lines[2].startswith("Take it: mytorch train points --set optimizer.lr=")
+    assert lines[3] == "Drew lr-find.png"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["lr-find.png"]
+    with Image.open(tmp_path / "lr-find.png") as image:
+        assert image.size == (960, 600)
+    assert isinstance(call("points").exception, FileError)
+    assert call("points", "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (
+            LRRange([0.1, 0.2, 0.4], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0], True),
+            "No suggestion: the loss nowhere falls; try",
+        ),
+        (LRRange([], [], [], True), "lr-find: the loss was not finite at the first step; try a smaller --start"),
+    ],
+)
+def test_no_suggestion(call, monkeypatch, found, text):
+    experiment = load_experiment("points")
+    monkeypatch.setattr("mytorch.experiments.training.find_rate.find_rate", lambda *_, **__: (experiment, found))
+    assert text in call("points").output
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        (("--end", "0"), ArgumentError, "start and end must be rates above 0, end the larger one, got 1e-06 and 0.0"),
+        (("--steps", "2"), ArgumentError, "steps must be a whole number of at least 10, got 2"),
+        (("--output", "a.svg"), FileError, "a.svg"),
+    ],
+)
+def test_bad_input(call, options, error, text):
+    result = call("points", *options)
+    assert isinstance(result.exception, error)
+    assert text in str(result.exception)
+
+
+def test_the_schedule_has_no_part_in_it(parts):
+    _, plain = find_rate("points", {"seed": 1}, steps=20)
+    _, scheduled = find_rate("points", {"seed": 1, "schedule": {"type": "toy-parts:Ramp"}}, steps=20)
+    assert scheduled == plain
+
+
+def test_a_figure_without_a_suggestion(tmp_path):
+    assert draw_lr_range(LRRange([0.1, 0.2], [1.0, 1.0], [1.0, 1.0], False), tmp_path / "flat.png").is_file()
