@@ -30,7 +30,7 @@ from mytorch.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from mytorch.nn.attention import MultiheadAttention
+from mytorch.nn.attention import MultiheadAttention, RotaryPositionalEncoding, SinusoidalPositionalEncoding
 from mytorch.nn.container import (
     Add,
     Checkpoint,
@@ -278,9 +278,11 @@ __all__ = [
     "ReplicationPad3d",
     "Reshape",
     "Residual",
+    "RotaryPositionalEncoding",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
