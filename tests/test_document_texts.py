@@ -19,7 +19,8 @@ IMAGE_BYTES = 150_000
 
 
 def prose(page):
-    return re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text())
+    """A page without its code, in which a call such as layer[i](x) looks like a link."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text()))
 
 
 def anchors(page):
