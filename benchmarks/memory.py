@@ -49,22 +49,21 @@ def peaks(layers: int, width: int, batch_size: int) -> dict[str, int]:
     found = {}
     for name in (OURS, OURS_IN_BACKWARD, *THEIRS, THEIRS_IN_BACKWARD):
         gc.collect()  # so that nothing of the last one is freed while the next is watched
-        found[name] = _peak_within(lambda name=name: train(name))  # type: ignore[misc]
+        found[name] = peak_within(lambda name=name: train(name))  # type: ignore[misc]
     return found
 
 
-def _peak_within(work: Callable[[], None]) -> int:
+def peak_within(work: Callable[[], None]) -> int:
+    """The most bytes that tensors held within what the work has marked as the measured step."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         work()
     events = list(seen.profiler.kineto_results.events())
     marked = next(event for event in events if event.name() == MEASURED)
     changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    held = most = 0
+    most = held = sum(change for at, change in changes if at < marked.start_ns())
     for at, change in changes:
         if marked.start_ns() <= at <= marked.end_ns():
-            most = max(most, held)
-        held += change
-        if marked.start_ns() <= at <= marked.end_ns():
+            held += change
             most = max(most, held)
     return most
 

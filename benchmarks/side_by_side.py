@@ -203,11 +203,13 @@ def _time(contestant: Contestant, calls: int) -> float:
         return (time.perf_counter() - started) / calls
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options of every benchmark."""
+def arguments(description: str | None, names: str = "") -> argparse.Namespace:
+    """The options of every benchmark. `names`: what is said of names on the command line, where it takes some."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few and short rounds: shows that it works, not figures")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    if names:
+        parser.add_argument("names", nargs="*", help=names)
     return parser.parse_args()
 
 

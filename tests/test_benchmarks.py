@@ -135,6 +135,17 @@ def test_the_readme_lists_every_section_and_its_file():
     assert written == {f"| `{name}`": f"`{function.__module__}.py`" for name, function in SECTIONS.items()}
 
 
+def test_every_layer_is_measured_and_both_sides_compute_the_same():
+    from layers import build, installed
+    from side_by_side import require_same_losses
+
+    names = installed([])
+    assert {"Linear", "Conv2d", "CrossEntropyLoss"} <= set(names)
+    for name in names:
+        require_same_losses(build(name, "small"))
+    assert installed(["Linear"]) == ["Linear"]
+
+
 def test_memory_is_promised_at_every_point(monkeypatch):
     import memory_sweep
     from memory import OURS, OURS_IN_BACKWARD, THEIRS, THEIRS_IN_BACKWARD
