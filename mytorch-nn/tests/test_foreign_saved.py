@@ -1,10 +1,18 @@
-"""The saved value of a layer of the same class but of other channels: refused, and no process ends."""
+"""The saved value of another instance of the same class is refused or taken, never answered in torch's text."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from mytorch.plugins import catalogue
+
+TRIES = Path(__file__).parent / "toys" / "foreign_saved.py"
+PARTS = [
+    part.name for kind in ("layer", "loss") for part in catalogue().of_kind(kind) if part.distribution == "mytorch-nn"
+]
 CASES = {
     "InstanceNorm1d of more": ("InstanceNorm1d({}, affine=True)", 4096, 2, (2, 2, 5)),
     "InstanceNorm1d of fewer": ("InstanceNorm1d({}, affine=True)", 2, 4096, (2, 4096, 5)),
@@ -27,9 +35,27 @@ except ArgumentError as error:
 """
 
 
+def run(*arguments):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(("layer", "channels", "others", "shape"), CASES.values(), ids=CASES)
 def test_channels_of_another_layer(layer, channels, others, shape):
-    script = SCRIPT.format(own=layer.format(channels), other=layer.format(others), shape=shape)
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert f"{layer.split('(')[0]}: saved must be that of a layer with {channels} " in run.stdout
+    tried = run("-c", SCRIPT.format(own=layer.format(channels), other=layer.format(others), shape=shape))
+    assert tried.returncode == 0, tried.stderr
+    assert f"{layer.split('(')[0]}: saved must be that of a layer with {channels} " in tried.stdout
+
+
+@pytest.fixture(scope="module")
+def tried():
+    """For each part, what came of the saved values of others of its class; see toys/foreign_saved.py."""
+    process = run(TRIES)
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
+    return {line["part"]: line["faults"] for line in lines}, process
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_refuses_or_takes_what_others_of_its_class_saved(part, tried):
+    faults, process = tried
+    assert part in faults, f"the process ended before or with it: {process.returncode} {process.stderr[-500:]}"
+    assert not faults[part]

@@ -22,6 +22,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._own import require_own
 
 aten = torch.ops.aten
 
@@ -137,6 +138,8 @@ class PReLU(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
+        if self.num_parameters > 1:
+            require_own(self, "num_parameters", self.num_parameters, x.shape[1] if x.dim() > 1 else 1)
         require_upstream(self, d_y, x.shape)
         require_dtype(self, d_y, x.dtype, "d_y")
         slope = self._slope(x)

@@ -62,11 +62,17 @@ class OfScores(Loss):
     def _gradient(self, d_value: Any, scores: Tensor, target: Tensor, total: Any = None) -> Tensor:
         """The gradient of the scores; total: by what the mean is divided, if these are not all that it is taken of."""
         axis = class_axis(scores)
+        require_weight_fits(self, self.weight, scores, axis)
         if isinstance(d_value, Tensor) and d_value.dim():
             d_value = d_value.unsqueeze(axis)
         if target.is_floating_point():
             return self._of_probabilities(d_value, scores, target, axis, total).to(scores.dtype)
-        return self._of_indices(d_value, scores, target.unsqueeze(axis), axis, total)
+        try:
+            return self._of_indices(d_value, scores, target.unsqueeze(axis), axis, total)
+        except RuntimeError as error:  # another loss saved a target that only it ignores
+            if "out of bounds" in str(error):
+                raise unknown_class(self, scores, target) from error
+            raise
 
     def _weights(self, target: Tensor, counted: Tensor) -> Tensor:
         """The weight of each target's class, 0 for those that are ignored."""

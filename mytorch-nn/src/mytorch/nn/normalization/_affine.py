@@ -19,6 +19,7 @@ from mytorch.core import (
     require_floating_dtype,
     require_input,
 )
+from mytorch.nn._own import require_own
 
 
 class Affine(Module):
@@ -93,6 +94,11 @@ class OfLastAxes(Affine):
                 f"got {normalized_shape!r}"
             )
         self.normalized_shape = tuple(given)
+
+    def _require_own(self, x: Tensor) -> None:
+        """Raise ArgumentError for the x that a layer of another normalized_shape saved."""
+        last = tuple(x.shape[-len(self.normalized_shape) :])
+        require_own(self, "normalized_shape", self.normalized_shape, last)
 
     def _require_last_axes(self, x: Tensor) -> None:
         require_input(self, x)

@@ -17,6 +17,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._own import require_own
 from mytorch.nn.normalization._affine import Affine
 
 aten = torch.ops.aten
@@ -81,10 +82,12 @@ class GroupNorm(Affine):
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, Tensor, Tensor, Tensor)
         x, mean, r = saved
+        require_own(self, "num_channels", self.num_channels, x.shape[1])
         require_upstream(self, d_y, x.shape)
         require_dtype(self, d_y, x.dtype, "d_y")
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
+        require_own(self, "num_groups", self.num_groups, mean.shape[-1])
         weight, _ = self._dense_scale_and_shift()
         d_x, d_weight, d_bias = aten.native_group_norm_backward(
             _dense(d_y, x), x, mean, r, weight, *self._sizes(x), self.num_groups, self._wanted()

@@ -58,6 +58,7 @@ class LayerNorm(OfLastAxes):
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, Tensor, Tensor, Tensor)
         x, mean, r = saved
+        self._require_own(x)
         require_upstream(self, d_y, x.shape)
         require_dtype(self, d_y, x.dtype, "d_y")
         if x.numel() == 0:

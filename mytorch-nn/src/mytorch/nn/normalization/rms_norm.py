@@ -60,6 +60,7 @@ class RMSNorm(OfLastAxes):
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, Tensor, Tensor)
         x, r = saved
+        self._require_own(x)
         require_upstream(self, d_y, x.shape)
         require_dtype(self, d_y, x.dtype, "d_y")
         n, d_n = _wide(x) * r, _wide(d_y)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, require_saved, require_upstream
+from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn.pooling._window import as_line, as_plane, of_plane, require_planes, upstream_of_values
 
@@ -123,6 +124,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
     def backward(self, d_output: Any, saved: tuple[Tensor, torch.Size]) -> Tensor | None:
         require_saved(self, saved, Tensor, torch.Size)
         indices, shape = saved
+        require_own(self, "an output of", self._output_shape(shape), tuple(indices.shape))
         d_y = upstream_of_values(self, d_output, indices.shape, self.return_indices)
         if not self.input_grad:
             return None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import require_saved
+from mytorch.nn._own import require_own
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes, upstream_of_values
 
 aten = torch.ops.aten
@@ -59,6 +60,7 @@ class _MaxPool(Pooling):
     def backward(self, d_output: Any, saved: tuple[Tensor, torch.Size]) -> Tensor | None:
         require_saved(self, saved, Tensor, torch.Size)
         indices, shape = saved
+        require_own(self, "an output of", self._pooled_shape(shape, self.ceil_mode), tuple(indices.shape))
         d_y = upstream_of_values(self, d_output, indices.shape, self.return_indices)
         if not self.input_grad:
             return None
