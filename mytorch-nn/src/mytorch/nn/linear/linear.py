@@ -78,7 +78,7 @@ class Linear(Module):
         if x.dim() != 2:
             require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
             count = math.prod(x.shape[:-1])
-            rows, d_rows = x.reshape(count, self.in_features), d_y.reshape(count, self.out_features)
+            rows, d_rows = x.reshape(count, x.shape[-1]), d_y.reshape(count, self.out_features)
         elif not self.input_grad:  # nothing below looks at the columns of d_y
             require_upstream(self, d_y, (x.shape[0], self.out_features))
         try:
