@@ -55,7 +55,7 @@ class CosineSimilarity(Pair):
         axes = max(x1.dim(), x2.dim())
         require_own(self, "dim", self.dim % axes - axes, axis)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, x1.dtype, "d_y")
+        require_dtype(self, d_y, x1.dtype, "d_y", "output")
         if not self.input_grad:
             return None, None
         d_y, y = d_y.unsqueeze(axis), y.unsqueeze(axis)

@@ -12,13 +12,14 @@ from mytorch.nn.normalization.lazy_norm import (
     LazyInstanceNorm2d,
     LazyInstanceNorm3d,
 )
-from mytorch.nn.normalization.local_response_norm import LocalResponseNorm
+from mytorch.nn.normalization.local_response_norm import CrossMapLRN2d, LocalResponseNorm
 from mytorch.nn.normalization.rms_norm import RMSNorm
 
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "CrossMapLRN2d",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",

@@ -19,7 +19,53 @@ from mytorch.core import (
 )
 
 
-class LocalResponseNorm(Module):
+class _AcrossChannels(Module):
+    """A layer that divides by a power of the mean square of `size` channels, the channel itself among them."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        require_whole(self, "size", size, 1)
+        for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+            require_range(self, name, value)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        require_floating(self, x)
+        self._require_shape(x)
+        if x.numel() == 0:
+            return x, (x, x)
+        before, after = self._window()
+        base = self._average(x * x, before, after).mul_(self.alpha).add_(self.k)
+        return x / base.pow(self.beta), (x, base)
+
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> Tensor | None:
+        require_saved(self, saved, Tensor, Tensor)
+        x, base = saved
+        require_upstream(self, d_y, x.shape)
+        require_dtype(self, d_y, x.dtype, "d_y", "output")
+        if not self.input_grad or x.numel() == 0:
+            return d_y if self.input_grad else None
+        direct = d_y * base.pow(-self.beta)
+        before, after = self._window()
+        around = self._average(direct * x / base, after, before)
+        return direct.addcmul_(x, around, value=-2 * self.alpha * self.beta)
+
+    def _require_shape(self, x: Tensor) -> None:
+        """Raise ShapeError for what the layer does not take."""
+        raise NotImplementedError
+
+    def _window(self) -> tuple[int, int]:
+        """How many channels before and after each are counted."""
+        raise NotImplementedError
+
+    def _average(self, values: Tensor, before: int, after: int) -> Tensor:
+        """The sum over the channels from so many before to so many after each, divided by size."""
+        batch, channels = values.shape[:2]
+        plane = F.pad(values.reshape(batch, 1, channels, -1), (0, 0, before, after))
+        window = before + 1 + after
+        return F.avg_pool2d(plane, (window, 1), stride=1, divisor_override=self.size).view(values.shape)
+
+
+class LocalResponseNorm(_AcrossChannels):
     """Divide each number by a power of the mean square of the channels around it.
 
     Forward:   b = k + alpha * average(x * x) over the `size` channels from size // 2 before to (size - 1) // 2 after,
@@ -42,34 +88,42 @@ class LocalResponseNorm(Module):
         "tags": ("fixed_dimensions",),
     }
 
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        require_whole(self, "size", size, 1)
-        for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
-            require_range(self, name, value)
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        require_floating(self, x)
+    def _require_shape(self, x: Tensor) -> None:
         if x.dim() < 3:
             raise ShapeError(f"LocalResponseNorm: x must be (batch, channels, length, ...), got {tuple(x.shape)}")
-        if x.numel() == 0:
-            return x, (x, x)
-        base = self._average(x * x, self.size // 2, (self.size - 1) // 2).mul_(self.alpha).add_(self.k)
-        return x / base.pow(self.beta), (x, base)
 
-    def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> Tensor | None:
-        require_saved(self, saved, Tensor, Tensor)
-        x, base = saved
-        require_upstream(self, d_y, x.shape)
-        require_dtype(self, d_y, x.dtype, "d_y", "output")
-        if not self.input_grad or x.numel() == 0:
-            return d_y if self.input_grad else None
-        direct = d_y * base.pow(-self.beta)
-        around = self._average(direct * x / base, (self.size - 1) // 2, self.size // 2)
-        return direct.addcmul_(x, around, value=-2 * self.alpha * self.beta)
+    def _window(self) -> tuple[int, int]:
+        return self.size // 2, (self.size - 1) // 2
 
-    def _average(self, values: Tensor, before: int, after: int) -> Tensor:
-        """Over the channels from so many before to so many after each."""
-        batch, channels = values.shape[:2]
-        plane = F.pad(values.reshape(batch, 1, channels, -1), (0, 0, before, after))
-        return F.avg_pool2d(plane, (self.size, 1), stride=1).view(values.shape)
+
+class CrossMapLRN2d(_AcrossChannels):
+    """Divide each pixel by a power of the mean square of the channels around it, as many before as after.
+
+    Forward:   b = k + alpha / size * sum(x * x) over the channels from (size - 1) // 2 before to (size - 1) // 2
+               after, those that are there;  y = x / b ** beta; so with an odd size this is LocalResponseNorm
+    Backward:  d_x = d_y * b ** -beta - 2 * alpha * beta / size * x * sum(d_y * x * b ** (-beta - 1)) over the same
+               channels
+    Differs:   torch's CrossMapLRN2d never takes the first channel out of its running sum, and its gradient sums over
+               channels one place off: it agrees with this formula only where the windows hold all channels
+    Shapes:    x, y: (batch, channels, height, width)
+    Raises:    ShapeError for other axes, or if d_y has not the shape of y;  DtypeError for whole numbers, or if d_y
+               has not the dtype of x;  ArgumentError for size below 1, or what is not a number
+    Source:    Krizhevsky, Sutskever and Hinton 2012, "ImageNet classification with deep convolutional neural networks"
+
+    Example:
+        >>> CrossMapLRN2d(1, alpha=1.0, beta=1.0)(torch.tensor([[[[1.0, 3.0]]]]))
+        tensor([[[[0.5000, 0.3000]]]])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"size": 3, "alpha": 0.5},
+        "inputs": [(2, 4, 3, 2)],
+        "tags": ("fixed_dimensions",),
+    }
+
+    def _require_shape(self, x: Tensor) -> None:
+        if x.dim() != 4:
+            raise ShapeError(f"CrossMapLRN2d: x must be (batch, channels, height, width), got {tuple(x.shape)}")
+
+    def _window(self) -> tuple[int, int]:
+        return (self.size - 1) // 2, (self.size - 1) // 2

@@ -11,13 +11,13 @@ from mytorch.core import ArgumentError, Module, ShapeError, require_floating, re
 from mytorch.nn._spatial import Spatial
 
 
-def require_planes(owner: Module, x: Tensor, dimensions: int) -> None:
+def require_planes(owner: Module, x: Tensor, dimensions: int, name: str = "x") -> None:
     """Raise ShapeError unless x is (channels, ...) or (batch, channels, ...) and only the batch may be empty."""
-    require_floating(owner, x)
+    require_floating(owner, x, name)
     if x.dim() not in (dimensions + 1, dimensions + 2) or 0 in x.shape[x.dim() - dimensions - 1 :]:
         raise ShapeError(
-            f"{type(owner).__name__}: x must have channels and {dimensions} size{'s' * (dimensions > 1)} after them, "
-            f"none of them 0, with or without a batch in front, got {tuple(x.shape)}"
+            f"{type(owner).__name__}: {name} must have channels and {dimensions} size{'s' * (dimensions > 1)} after "
+            f"them, none of them 0, with or without a batch in front, got {tuple(x.shape)}"
         )
 
 

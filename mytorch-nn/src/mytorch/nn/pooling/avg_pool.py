@@ -14,6 +14,28 @@ from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, req
 aten = torch.ops.aten
 
 
+def average(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> Tensor:
+    """The averages of windows of `x`, which is not empty, by a kernel whose arguments `kernel` holds."""
+    pool = aten.avg_pool3d if dimensions == 3 else aten.avg_pool2d
+    return as_line(pool(as_plane(_computable(x, dimensions), dimensions), *kernel), dimensions).to(x.dtype)
+
+
+def average_backward(d_y: Tensor, shape: torch.Size, dimensions: int, kernel: tuple[Any, ...]) -> Tensor:
+    """The gradient of what `average` was given, of `shape`."""
+    if 0 in shape:
+        return d_y.new_zeros(shape)
+    back = aten.avg_pool3d_backward if dimensions == 3 else aten.avg_pool2d_backward
+    x = d_y.new_empty(shape)  # the kernels ask it for its shape only
+    d_plane, plane = (as_plane(_computable(each, dimensions), dimensions) for each in (d_y, x))
+    return as_line(back(d_plane, plane, *kernel), dimensions).to(d_y.dtype)
+
+
+def _computable(x: Tensor, dimensions: int) -> Tensor:
+    """x in a dtype that there is a kernel for: on the CPU, none averages half precision in three dimensions."""
+    half = dimensions == 3 and x.dtype in (torch.bfloat16, torch.float16) and x.device.type == "cpu"
+    return x.float() if half else x
+
+
 class _AvgPool(Pooling):
     """Take the average of each window.
 
@@ -49,26 +71,14 @@ class _AvgPool(Pooling):
         shape = self._pooled_shape(x.shape, self.ceil_mode)
         if x.numel() == 0:
             return x.new_empty(shape), x.shape
-        pool = aten.avg_pool3d if self.dimensions == 3 else aten.avg_pool2d
-        y = pool(as_plane(self._computable(x), self.dimensions), *self._kernel())
-        return as_line(y, self.dimensions).to(x.dtype), x.shape
+        return average(x, self.dimensions, self._kernel()), x.shape
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, self._pooled_shape(shape, self.ceil_mode))
         if not self.input_grad:
             return None
-        if 0 in shape:
-            return d_y.new_zeros(shape)
-        back = aten.avg_pool3d_backward if self.dimensions == 3 else aten.avg_pool2d_backward
-        x = d_y.new_empty(shape)  # the kernels ask it for its shape only
-        d_plane, plane = (as_plane(self._computable(each), self.dimensions) for each in (d_y, x))
-        return as_line(back(d_plane, plane, *self._kernel()), self.dimensions).to(d_y.dtype)
-
-    def _computable(self, x: Tensor) -> Tensor:
-        """x in a dtype that there is a kernel for: on the CPU, none averages half precision in three dimensions."""
-        half = self.dimensions == 3 and x.dtype in (torch.bfloat16, torch.float16) and x.device.type == "cpu"
-        return x.float() if half else x
+        return average_backward(d_y, shape, self.dimensions, self._kernel())
 
     def _kernel(self) -> tuple[Any, ...]:
         return (

@@ -16,6 +16,24 @@ aten = torch.ops.aten
 Output = Tensor | tuple[Tensor, Tensor]
 
 
+def largest(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    """The largest values of windows of `x`, which is not empty, and their places, by a kernel with these arguments."""
+    pool = aten.max_pool3d_with_indices if dimensions == 3 else aten.max_pool2d_with_indices
+    y, indices = pool(as_plane(x, dimensions), *kernel)
+    return as_line(y, dimensions), as_line(indices, dimensions)
+
+
+def largest_backward(
+    d_y: Tensor, indices: Tensor, shape: torch.Size, dimensions: int, kernel: tuple[Any, ...]
+) -> Tensor:
+    """The gradient of what `largest` was given, of `shape`."""
+    if 0 in shape:
+        return d_y.new_zeros(shape)
+    x = as_plane(d_y.new_empty(shape), dimensions)  # the kernels ask it for its shape only
+    back = aten.max_pool3d_with_indices_backward if dimensions == 3 else aten.max_pool2d_with_indices_backward
+    return as_line(back(as_plane(d_y, dimensions), x, *kernel, as_plane(indices, dimensions)), dimensions)
+
+
 class _MaxPool(Pooling):
     """Take the largest value of each window.
 
@@ -51,10 +69,7 @@ class _MaxPool(Pooling):
         if x.numel() == 0:
             y, indices = x.new_empty(shape), x.new_empty(shape, dtype=torch.int64)
         else:
-            pool = aten.max_pool3d_with_indices if self.dimensions == 3 else aten.max_pool2d_with_indices
-            y, indices = (
-                as_line(each, self.dimensions) for each in pool(as_plane(x, self.dimensions), *self._kernel())
-            )
+            y, indices = largest(x, self.dimensions, self._kernel())
         return ((y, indices) if self.return_indices else y), (indices, x.shape)
 
     def backward(self, d_output: Any, saved: tuple[Tensor, torch.Size]) -> Tensor | None:
@@ -64,12 +79,7 @@ class _MaxPool(Pooling):
         d_y = upstream_of_values(self, d_output, indices.shape, self.return_indices)
         if not self.input_grad:
             return None
-        if 0 in shape:
-            return d_y.new_zeros(shape)
-        x = as_plane(d_y.new_empty(shape), self.dimensions)  # the kernels ask it for its shape only
-        back = aten.max_pool3d_with_indices_backward if self.dimensions == 3 else aten.max_pool2d_with_indices_backward
-        d_plane, places = as_plane(d_y, self.dimensions), as_plane(indices, self.dimensions)
-        return as_line(back(d_plane, x, *self._kernel(), places), self.dimensions)
+        return largest_backward(d_y, indices, shape, self.dimensions, self._kernel())
 
     def _kernel(self) -> tuple[Any, ...]:
         return (

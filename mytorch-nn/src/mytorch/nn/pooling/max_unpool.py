@@ -1,0 +1,144 @@
+"""Largest values put back to where they were taken from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    DtypeError,
+    ShapeError,
+    require_dtype,
+    require_input,
+    require_saved,
+    require_upstream,
+)
+from mytorch.nn._own import require_own
+from mytorch.nn._visible import visible
+from mytorch.nn.pooling._window import Pooling, require_planes
+
+Saved = tuple[Tensor, torch.Size, torch.dtype, tuple[Any, ...]]
+
+
+def _fed(dimensions: int) -> dict[str, Any]:
+    """What the kit feeds a class: the indices of windows of two along each axis, as a MaxPool gives them."""
+    places = torch.arange(4**dimensions).reshape((4,) * dimensions)[(slice(None, None, 2),) * dimensions]
+    shape = (2, 3, *(2,) * dimensions)
+    return {
+        "arguments": {"kernel_size": 2},
+        "inputs": [shape, places.expand(shape)],
+        "tags": ("fixed_dimensions",),
+    }
+
+
+class _MaxUnpool(Pooling):
+    """Put the values that a MaxPool of the same geometry took back to their places, with zeros in all others.
+
+    Forward:   y[indices[t]] = input[t], 0 elsewhere, places counted in the flattened sizes of y
+    Backward:  d_input[t] = d_y[indices[t]]; so the derivative where no place is named twice. Of values for one place,
+               as overlapping windows give them, the last one stays, and all get the gradient of that place
+    Shapes:    input: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
+               indices: as input, int64;  y: each size (size - 1) * stride + kernel_size - 2 * padding, or output_size,
+               which differs from it by less than stride
+    Raises:    ShapeError for other axes, indices of another shape, an output_size that does not fit, or if d_y has not
+               the shape of y;  DtypeError for an input that is not floating point or indices that are not int64;
+               ArgumentError on the CPU for an index beyond y, and for arguments out of range
+
+    Example:
+        >>> y, indices = MaxPool1d(2, return_indices=True)(torch.tensor([[1.0, 3.0, 2.0, 0.0]]))
+        >>> MaxUnpool1d(2)(y, indices)
+        tensor([[0., 3., 2., 0.]])
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+    ) -> None:
+        self._set_window(kernel_size, stride, padding)
+
+    def forward(
+        self,
+        input: Tensor,  # noqa: A002
+        indices: Tensor,
+        *,
+        output_size: Sequence[int] | None = None,
+    ) -> tuple[Tensor, Saved]:
+        require_planes(self, input, self.dimensions, "input")
+        self._require_indices(indices, input)
+        lead, count = input.shape[: -self.dimensions], self.dimensions
+        shape = torch.Size((*lead, *self._sizes(input.shape[-count:], output_size)))
+        places = indices.reshape(*lead, -1) if input.numel() else indices.new_empty(*lead, 0)
+        size = math.prod(shape[-count:])
+        if visible(places) and (beyond := places[(places < 0) | (places >= size)]).numel():
+            raise ArgumentError(
+                f"{self._name}: indices must be places between 0 and {size - 1} in y of {tuple(shape)}, "
+                f"got {int(beyond[0])}"
+            )
+        y = input.new_zeros(*lead, size).scatter_(-1, places, input.reshape(places.shape))
+        return y.reshape(shape), (indices, shape, input.dtype, self._geometry())
+
+    def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor | None, None]:
+        require_saved(self, saved, Tensor, torch.Size, torch.dtype, tuple)
+        indices, shape, dtype, geometry = saved
+        require_own(self, "kernel_size, stride and padding", self._geometry(), geometry)
+        require_upstream(self, d_y, shape)
+        require_dtype(self, d_y, dtype, "d_y", "output")
+        if not self.input_grad:
+            return None, None
+        if not indices.numel():
+            return d_y.new_empty(indices.shape), None
+        lead = shape[: -self.dimensions]
+        return d_y.reshape(*lead, -1).gather(-1, indices.reshape(*lead, -1)).reshape(indices.shape), None
+
+    def _geometry(self) -> tuple[Any, ...]:
+        return self.kernel_size, self.stride, self.padding
+
+    def _require_indices(self, indices: Tensor, values: Tensor) -> None:
+        require_input(self, indices, "indices")
+        if indices.dtype is not torch.int64:
+            raise DtypeError(f"{self._name}: indices must be int64, got {indices.dtype}; convert with .long()")
+        if indices.shape != values.shape:
+            raise ShapeError(
+                f"{self._name}: indices must have the shape of input, {tuple(values.shape)}, "
+                f"got {tuple(indices.shape)}"
+            )
+
+    def _sizes(self, pooled: Sequence[int], wanted: Sequence[int] | None) -> tuple[int, ...]:
+        """The sizes of y, which are those wanted if so many can be pooled to these. Raises ShapeError."""
+        count = self.dimensions
+        sizes = [
+            (size - 1) * step + window - 2 * amount
+            for size, step, window, amount in zip(pooled, self.stride, self.kernel_size, self.padding, strict=True)
+        ]
+        if wanted is None:
+            return tuple(sizes)
+        last = tuple(wanted)[-count:]
+        near = all(abs(size - own) < step for size, own, step in zip(last, sizes, self.stride, strict=False))
+        if len(wanted) not in (count, count + 1, count + 2) or not near:
+            raise ShapeError(
+                f"{self._name}: output_size must have {count} sizes, with or without those in front of them, that "
+                f"differ from {tuple(sizes)} by less than stride, {self.stride}, got {tuple(wanted)}"
+            )
+        return last
+
+
+class MaxUnpool1d(_MaxUnpool):
+    dimensions = 1
+    conformance = _fed(1)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    dimensions = 2
+    conformance = _fed(2)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    dimensions = 3
+    conformance = _fed(3)
