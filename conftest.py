@@ -20,6 +20,7 @@ SLOW = (
     "tests/test_documents.py",
     "tests/test_fuzz.py",
     "tests/test_notebook.py",
+    "tests/test_optimizers_in_engines.py",
 )
 """Files of tests, or tests in them, from the root of the checkout: the kit, what is compiled, and whole documents."""
 

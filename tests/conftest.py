@@ -13,6 +13,12 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "mytorch-train/tests/toys"))
+
+from fixtures import interpreted
+
+__all__ = ["interpreted"]
+
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
 PAGES = itertools.count(1)  # torch.compile keeps a module by its name, so that each page needs one of its own

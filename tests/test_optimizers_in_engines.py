@@ -1,4 +1,4 @@
-"""Each optimizer of mytorch-optim in a step that is traced for the compiled engine, and in the backward pass."""
+"""Each optimizer in every engine: eager, compiled and in the backward pass, with all that a step can be asked for."""
 
 from inspect import signature
 
@@ -7,10 +7,11 @@ import torch
 from torch.utils import _pytree as pytree
 
 import mytorch.optim
-from mytorch.core import Optimizer
+from mytorch.core import ArgumentError, Optimizer
+from mytorch.data import TensorDataSet
 from mytorch.nn import Linear, MSELoss, Sequential, Tanh
-from mytorch.optim import LBFGS, Adam, Muon, OneCycleLR
-from mytorch.train import step, step_in_backward
+from mytorch.optim import LBFGS, Adam, Muon, OneCycleLR, StepLR
+from mytorch.train import fit, step, step_in_backward
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, trace
 
@@ -71,3 +72,44 @@ def test_updates_in_the_backward_pass_are_those_of_whole_steps(cls):
         step_in_backward(*other[:3], *other[3])
     torch.testing.assert_close(other[0].state_dict(), plain[0].state_dict(), rtol=0, atol=0)
     torch.testing.assert_close(other[2].state_dict(), plain[2].state_dict(), rtol=0, atol=0)
+
+
+ASKED = {"plainly": {}, "clipped": {"clip_grad_value": 0.01}, "accumulated": {"batch_size": 4, "accumulate": 2}}
+
+
+def trained(cls, **options):
+    """A run of full and smaller batches, with a rate that falls."""
+    torch.manual_seed(0)
+    net = Sequential(Linear(2, 3), Tanh(), Linear(3, 1))
+    optimizer = cls([p for p in net.param() if cls is not Muon or p.value.dim() == 2], lr=0.01)
+    data = TensorDataSet(x := torch.randn(43, 2), x.sum(1, keepdim=True))
+    options = {"batch_size": 8, "epochs": 4, "quiet": True, "schedule": StepLR(optimizer, 2)} | options
+    return fit(net, MSELoss(), optimizer, data, **options)
+
+
+@pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+def test_runs_of_every_engine_are_equal_or_refused_by_name(cls, asked, interpreted):
+    options = ASKED[asked]
+    eager = trained(cls, **options)
+    assert eager.history[-1]["train_loss"] < eager.history[0]["train_loss"]
+    compiled = trained(cls, engine="compiled", **options)
+    assert any(program.checked for program in compiled.engine.programs.values())
+    torch.testing.assert_close(compiled.net.state_dict(), eager.net.state_dict(), rtol=1e-4, atol=1e-5)
+    if "accumulate" in options:
+        whole = trained(cls, batch_size=8)
+        torch.testing.assert_close(eager.net.state_dict(), whole.net.state_dict(), rtol=1e-4, atol=1e-5)
+        with pytest.raises(ArgumentError, match="optimizer_in_backward: must be left out with accumulate"):
+            trained(cls, optimizer_in_backward=True, **options)
+        return
+    in_backward = trained(cls, optimizer_in_backward=True, **options)
+    torch.testing.assert_close(in_backward.net.state_dict(), eager.net.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore::mytorch.train.compiled.EngineWarning")
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("engine", [{}, {"engine": "compiled"}, {"optimizer_in_backward": True}], ids=str)
+def test_lbfgs_is_refused_by_name_without_a_step_of_ones_own(engine, asked, interpreted):
+    with pytest.raises(ArgumentError, match=r"LBFGS: .*closure|LBFGS: parameters must be updated all at|accumulate"):
+        trained(LBFGS, **engine, **ASKED[asked])
