@@ -60,7 +60,7 @@ from mytorch.nn.distance import CosineSimilarity, PairwiseDistance
 from mytorch.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from mytorch.nn.embedding import Embedding, EmbeddingBag
 from mytorch.nn.init import initialize, initialize_where
-from mytorch.nn.linear import Identity, LazyLinear, Linear
+from mytorch.nn.linear import Bilinear, Identity, LazyLinear, Linear
 from mytorch.nn.loss import (
     AdaptiveLogSoftmaxWithLoss,
     BCELoss,
@@ -190,6 +190,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "CTCLoss",
     "ChannelShuffle",
     "Checkpoint",

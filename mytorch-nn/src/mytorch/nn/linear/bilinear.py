@@ -1,0 +1,114 @@
+"""The bilinear layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import init
+
+from mytorch.core import (
+    Module,
+    Parameter,
+    ShapeError,
+    require_dtype,
+    require_floating_dtype,
+    require_last_axis,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
+from mytorch.nn._own import require_own
+
+
+class Bilinear(Module):
+    """Combine pairs of vectors, each number of the one with each of the other, and add a bias.
+
+    Forward:   y[k] = sum over i and j of input1[i] * weight[k, i, j] * input2[j], + bias[k]
+    Backward:  d_input1[i] = sum over k and j of d_y[k] * weight[k, i, j] * input2[j];
+               d_input2[j] = sum over k and i of d_y[k] * input1[i] * weight[k, i, j];
+               d_weight[k, i, j] = sum of d_y[k] * input1[i] * input2[j];  d_bias = sum of d_y: sums over the batch
+    Shapes:    input1: (..., in1_features);  input2: (..., in2_features);  y: (..., out_features);
+               weight: (out_features, in1_features, in2_features);  bias: (out_features,), or None without it
+    Raises:    ShapeError if a last axis is not what it must be, if the other axes of input1 and input2 differ, or if
+               d_y has not the shape of y;  DtypeError for inputs of another dtype than weight;
+               ArgumentError for sizes that are no whole numbers of at least 0, in1_features of at least 1, or a dtype
+               that is not floating point
+    Initial:   weight and bias uniform within 1 / sqrt(in1_features)
+
+    Example:
+        >>> Bilinear(2, 3, 4)(torch.zeros(5, 2), torch.zeros(5, 3)).shape
+        torch.Size([5, 4])
+    """
+
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"in1_features": 2, "in2_features": 3, "out_features": 4},
+        "inputs": [(5, 2), (5, 3)],
+    }
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        require_whole(self, "in1_features", in1_features, 1)
+        require_whole(self, "in2_features", in2_features)
+        require_whole(self, "out_features", out_features)
+        require_floating_dtype(self, dtype)
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        self.weight = Parameter(torch.empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
+        self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw new weights from torch's generator, or from the one given."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight.value, -bound, bound, generator=generator)
+        if self.bias is not None:
+            init.uniform_(self.bias.value, -bound, bound, generator=generator)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        require_last_axis(self, input1, self.in1_features, "input1")
+        require_last_axis(self, input2, self.in2_features, "input2")
+        if input1.shape[:-1] != input2.shape[:-1]:
+            raise ShapeError(
+                f"Bilinear: input2 must have the axes of input1 before the last, {tuple(input1.shape[:-1])}, "
+                f"got {tuple(input2.shape[:-1])}"
+            )
+        weight = self.weight.value
+        require_dtype(self, input1, weight.dtype, "input1")
+        require_dtype(self, input2, weight.dtype, "input2")
+        y = torch.einsum("ni,kij,nj->nk", _rows(input1), weight, _rows(input2))
+        if self.bias is not None:
+            y = y + self.bias.value
+        return y.reshape(*input1.shape[:-1], self.out_features), (input1, input2)
+
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor | None, Tensor | None]:
+        require_saved(self, saved, Tensor, Tensor)
+        input1, input2 = saved
+        sizes = (self.in1_features, self.in2_features)
+        require_own(self, "in1_features and in2_features", sizes, (input1.shape[-1], input2.shape[-1]))
+        require_upstream(self, d_y, (*input1.shape[:-1], self.out_features))
+        weight = self.weight.value
+        require_dtype(self, d_y, weight.dtype, "d_y")
+        rows1, rows2, d_rows = _rows(input1), _rows(input2), _rows(d_y)
+        outer = torch.einsum("nk,ni->nki", d_rows, rows1)
+        self.weight.accumulate(torch.einsum("nki,nj->kij", outer, rows2))
+        if self.bias is not None:
+            self.bias.accumulate(d_rows.sum(0))
+        if not self.input_grad:
+            return None, None
+        d_input1 = torch.einsum("nk,nj,kij->ni", d_rows, rows2, weight)
+        d_input2 = torch.einsum("nki,kij->nj", outer, weight)
+        return d_input1.reshape(input1.shape), d_input2.reshape(input2.shape)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """All axes but the last as one; so is none at all."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
