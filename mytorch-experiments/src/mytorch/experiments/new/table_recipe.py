@@ -13,7 +13,7 @@ from dataclasses import dataclass
 TEST = 0.2
 """The share of the rows that is held back."""
 FEW = 1000
-"""Below, a network learns the training rows by heart unless its weights are held small."""
+"""Below, a network memorises the training rows unless its weights are held small."""
 
 SAFE = 10.0
 """Rate times inputs, at most: above 14, a table of 12 columns, each 40 times with a little noise, was not learned."""
