@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,7 +81,93 @@ class Take(nn.Module):
         return x[self.index]
 
 
+class MultiheadAttention(nn.MultiheadAttention):
+    """Torch's, of which key and value may be left out"""
+
+    def forward(
+        self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None, *masks: Any, **options: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attention of the query to itself where there is no key."""
+        key = query if key is None else key
+        return super().forward(query, key, key if value is None else value, *masks, **options)
+
+
+class TransformerEncoderLayer(nn.TransformerEncoderLayer):
+    """Torch's, which may look at itself and what comes before without being told at each call"""
+
+    def __init__(self, is_causal: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_causal = is_causal
+
+    def forward(self, src: Tensor, src_mask: Tensor | None = None, *masks: Any, **options: Any) -> Tensor:
+        """With the mask that torch makes, where there is none."""
+        if self.is_causal and src_mask is None:
+            length = src.shape[-2] if self.self_attn.batch_first or src.dim() == 2 else src.shape[0]
+            src_mask = nn.Transformer.generate_square_subsequent_mask(length, src.device, src.dtype)
+            options["is_causal"] = True
+        return super().forward(src, src_mask, *masks, **options)
+
+
+class Reshape(nn.Module):
+    """y = x with all axes but the first made axes of the sizes `shape`"""
+
+    def __init__(self, shape: list[int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same numbers in another shape."""
+        return x.reshape(len(x), *self.shape)
+
+
+class Permute(nn.Module):
+    """y = x with axis dims[i] of x as axis i"""
+
+    def __init__(self, dims: list[int]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The axes in another order."""
+        return x.permute(self.dims)
+
+
+class SinusoidalPositionalEncoding(nn.Module):
+    """y = x + sines and cosines of the position"""
+
+    def __init__(self, d_model: int, batch_first: bool = False) -> None:
+        super().__init__()
+        self.d_model, self.batch_first = d_model, batch_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One row of the table for each position."""
+        axis = x.dim() - 2 if self.batch_first or x.dim() == 2 else 0
+        position, column = torch.arange(x.shape[axis]).unsqueeze(1), torch.arange(self.d_model)
+        angle = position.to(x.dtype) * torch.exp(-math.log(10000.0) * (column - column % 2).to(x.dtype) / self.d_model)
+        table = torch.where(column % 2 == 0, angle.sin(), angle.cos())
+        return x + (table if axis else table.unsqueeze(1) if x.dim() == 3 else table)
+
+
+class RotaryPositionalEncoding(nn.Module):
+    """y = x as complex numbers, each multiplied by exp(i * angle) of its position"""
+
+    def __init__(self, dim: int, base: float = 10000.0) -> None:
+        super().__init__()
+        self.dim, self.base = dim, base
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Each pair of numbers turned."""
+        rate = self.base ** (-torch.arange(0, self.dim, 2).to(x.dtype) / self.dim)
+        angle = torch.outer(torch.arange(x.shape[-2]).to(x.dtype), rate)
+        pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous())
+        return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).flatten(-2)
+
+
 TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
-    cls.__name__: cls for cls in (Add, Checkpoint, Concatenate, Parallel, Residual, Take)
+    cls.__name__: cls
+    for cls in (
+        *(Add, Checkpoint, Concatenate, MultiheadAttention, Parallel, Permute, Reshape, Residual),
+        *(RotaryPositionalEncoding, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
+    )
 }
 """By the name of the class in mytorch.nn; constructor arguments have the same names."""
