@@ -11,7 +11,18 @@ from mytorch.testing import LAYER_CHECKS
 
 ALL = 2 * (len(LAYER_CHECKS) - 5)  # without a reference, a second input and lazy sizes
 KINDS = {
-    "layer": ["Scale", "Centre", "Lookup", "Nested", "Holder", "NeedsText", "Crashes"],
+    "layer": [
+        "Scale",
+        "Centre",
+        "Lookup",
+        "Padded",
+        "Masked",
+        "ForgetsTheMask",
+        "Nested",
+        "Holder",
+        "NeedsText",
+        "Crashes",
+    ],
     "loss": ["Hinge"],
     "optimizer": ["Descent", "Matrices", "Searches"],
     "schedule": ["Line"],
@@ -53,6 +64,46 @@ def test_arguments_shapes_and_seed_can_be_told(run):
     status, said = run("acme:Scale", "--set", "size=4", "--input", "2x5x4", "--seed", "3")
     assert status == 0
     assert f"inputs: normal (2, 5, 4): {ALL} of {ALL} checks passed" in said
+
+
+def test_a_mask_is_told_by_its_name(run):
+    mask = "--option", "mask=[1.0, 0.0, 1.0, 0.5, 1.0]"
+    status, said = run("Masked", *mask)
+    assert status == 0, said
+    assert f"inputs: normal (5, 3); options: mask: {ALL - 24} of {ALL} checks passed" in said
+    assert run("ForgetsTheMask")[0] == 0  # without a mask its backward is right
+    status, said = run("ForgetsTheMask", *mask)
+    assert status == 1
+    assert "options={'mask': torch.rand((5,), dtype=torch.float64)}" in said
+
+
+def test_entries_without_a_gradient_are_told_by_the_name_of_the_parameter(run):
+    status, said = run("Padded", "--constant", "table=0")
+    assert status == 0, said
+    assert "gradient of table must match finite differences" in run("Padded")[1]
+    assert "check_layer: unknown parameter 'tabel'. Nearest: table" in run("Padded", "--constant", "tabel=0")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("Masked", "--option", "mask"), "must look like NAME=VALUE, got 'mask'"),
+        (("Masked", "--option", "mask=[[1, 2], [3]]"), "lists must be those of a tensor"),
+        (("Masked", "--option", "masc=[1, 2]"), "check: forward of Masked has no argument 'masc'. Nearest: mask"),
+        (
+            ("Descent", "--option", "mask=[1]"),
+            "options must be left out for anything but a layer or loss, got mask for",
+        ),
+        (
+            ("Hinge", "--constant", "mask=1"),
+            "constant must be left out for anything but a layer, got mask for the loss",
+        ),
+    ],
+)
+def test_options_that_do_not_fit(run, arguments, said):
+    status, told = run(*arguments)
+    assert status
+    assert said in " ".join(told.split())
 
 
 def test_every_failure_is_told_with_its_reproduction(run):
@@ -128,7 +179,7 @@ def test_a_distribution_is_checked_whole(run):
     status, said = run("acme")
     assert status == 1
     assert said.count("acme:") == sum(map(len, KINDS.values()))
-    assert said.splitlines()[-1].startswith("9 passed, 3 not checked, 2 failed")
+    assert said.splitlines()[-1].startswith("11 passed, 3 not checked, 3 failed")
 
 
 def test_mistakes(run):

@@ -68,6 +68,33 @@ class Lookup(Module):
         self.table.accumulate(d_table.index_put((index,), d_y, accumulate=True))
 
 
+class Padded(Lookup):
+    """Row 0 stands for padding."""
+
+    def backward(self, d_y, index):
+        require_upstream(self, d_y, (*index.shape, 3))
+        super().backward(d_y.where(index[..., None] != 0, 0), index)
+
+
+class Masked(Module):
+    """y = x * mask, where mask has a number for each row; without one, all rows count."""
+
+    def forward(self, x, *, mask=None):
+        require_input(self, x)
+        return x if mask is None else x * mask[..., None], (x.shape, mask)
+
+    def backward(self, d_y, saved):
+        shape, mask = saved
+        require_upstream(self, d_y, shape)
+        return d_y if mask is None else d_y * mask[..., None]
+
+
+class ForgetsTheMask(Masked):
+    def backward(self, d_y, saved):
+        require_upstream(self, d_y, saved[0])
+        return d_y
+
+
 class Nested(Module):
     def __init__(self, inner: Module) -> None:
         self.inner = inner

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from mytorch.plugins import Part, UnknownNameError, catalogue, nearest, parse_setting
+from mytorch.plugins import Part, SettingsError, UnknownNameError, catalogue, nearest, parse_setting
 
 
 def shapes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]]:
@@ -17,6 +18,28 @@ def shapes(context: click.Context, option: click.Parameter, values: tuple[str, .
         if not re.fullmatch(r"\d+(x\d+)*", value):
             raise click.BadParameter(f"must be sizes such as 5x3, got {value!r}", context, option)
     return [tuple(map(int, value.split("x"))) for value in values]
+
+
+def named_values(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """What stands after NAME=, by name: a number, a truth value, or a list."""
+    read = {}
+    for value in values:
+        try:
+            name, read_as = parse_setting(value)
+        except SettingsError:
+            raise click.BadParameter(f"must look like NAME=VALUE, got {value!r}", context, option) from None
+        read[name] = read_as
+    return read
+
+
+def with_tensors(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with each list as a tensor."""
+    from torch import as_tensor
+
+    try:
+        return {name: as_tensor(value) if isinstance(value, list) else value for name, value in options.items()}
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"lists must be those of a tensor, got {error}", param_hint="--option") from None
 
 
 def complete_name(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -42,6 +65,21 @@ def complete_name(_context: click.Context, _parameter: click.Parameter, begun: s
     metavar="SIZES",
     help="An input's shape, such as 5x3; once an input.",
 )
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    callback=named_values,
+    metavar="NAME=VALUE",
+    help="A keyword argument of forward, such as mask=[1,0,1,1,0]; a list becomes a tensor; once an argument.",
+)
+@click.option(
+    "--constant",
+    multiple=True,
+    callback=named_values,
+    metavar="NAME=INDEX",
+    help="Entries of a parameter that have no gradient, such as weight=0 for row 0; once a parameter.",
+)
 @click.option("--tag", "tags", multiple=True, help="What it is, such as mixes_batch; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random numbers.")
 @click.pass_context
@@ -50,6 +88,8 @@ def check(
     name: str,
     settings: tuple[str, ...],
     inputs: list[tuple[int, ...]],
+    options: dict[str, Any],
+    constant: dict[str, Any],
     tags: tuple[str, ...],
     seed: int,
 ) -> None:
@@ -61,12 +101,14 @@ def check(
     \b
     Example:
       mytorch check Linear --set in_features=3 --set out_features=4 --input 5x3
+      mytorch check MultiheadAttention --option need_weights=false
       mytorch check mytorch-optim
     """
     parts = named(name)
     from mytorch.testing.installed import Told, check_part
 
-    told, counts = Told(dict(map(parse_setting, settings)), inputs, tags, seed), Counter[str]()
+    told = Told(dict(map(parse_setting, settings)), inputs, tags, seed, with_tensors(options), constant)
+    counts = Counter[str]()
     for part in parts:
         outcome = check_part(part, told)
         verdict = {True: "passed", False: "failed", None: "not checked"}[outcome.passed]

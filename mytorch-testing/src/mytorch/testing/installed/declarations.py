@@ -24,10 +24,10 @@ from mytorch.core import (
     require_last_axis,
     require_upstream,
 )
-from mytorch.plugins import Part
+from mytorch.plugins import Part, UnknownNameError, nearest
 from mytorch.testing.dataset.check_dataset import declare_dataset
 from mytorch.testing.declaration import Declaration
-from mytorch.testing.inputs import drawn
+from mytorch.testing.inputs import doubled, drawn
 from mytorch.testing.layer.check_layer import declare_layer
 from mytorch.testing.loss.check_loss import declare_loss
 from mytorch.testing.module.trial import is_lazy
@@ -35,6 +35,7 @@ from mytorch.testing.optimizer.check_optimizer import declare_optimizer
 from mytorch.testing.optimizer.trial import SHAPES as SHAPES_OF_PARAMETERS
 from mytorch.testing.schedule.case import Plain
 from mytorch.testing.schedule.check_schedule import declare_schedule
+from mytorch.testing.structure import mapped
 
 CHECKED = ("layer", "loss", "optimizer", "schedule", "dataset")
 SHAPES = ((5, 3), (5, 3, 3), (5, 3, 3, 3), (3,))
@@ -44,23 +45,30 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Told:
-    """What the user, or the part itself, says: arguments of the constructor, inputs of forward, tags."""
+    """What the user, or the part itself, says.
+
+    arguments: of the constructor;  inputs, options: of forward, by position and by name, such as masks
+    constant: by the name of a parameter, the index of its entries without a gradient
+    """
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Any] = ()
     tags: Sequence[str] = ()
     seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    constant: Mapping[str, Any] = field(default_factory=dict)
 
 
 def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     """Declarations of an installed part, each with a word on how it is fed.
 
-    A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs" or "tags", and a
-    loss of several predictions with "predictions", their number, an optimizer of some parameters alone with "shapes",
-    those of its parameters; a layer or loss that a check fails by the nature of its mathematics has "opt_out", the
-    reason by the name of the check. What the user says comes before that. Inputs are shapes such as (5, 3), or
-    tensors. An argument of a schedule that is a function is called with the optimizer: so are schedules built that
-    another holds. One of a layer is called with nothing: so are layers built that another copies.
+    A part may say it itself, by an attribute `conformance` that is a dict with "arguments", "inputs", "options",
+    "constant" or "tags", and a loss of several predictions with "predictions", their number, an optimizer of some
+    parameters alone with "shapes", those of its parameters; a layer or loss that a check fails by the nature of its
+    mathematics has "opt_out", the reason by the name of the check. What the user says comes before that. Inputs are
+    shapes such as (5, 3), or tensors. An argument of a schedule that is a function is called with the optimizer: so
+    are schedules built that another holds. One of a layer is called with nothing: so are layers built that another
+    copies.
     Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
     needs a closure.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
@@ -69,6 +77,7 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     if part.kind not in CHECKED:
         raise ArgumentError(f"check: kind must be one of {', '.join(CHECKED)}, got {part.kind} {part.name!r}")
     value = part.load()
+    _require_fitting(part, told)
     told = _completed(told, value)
     build = {
         "layer": _layers,
@@ -87,22 +96,56 @@ def _completed(told: Told, value: Any) -> Told:
         tuple(told.inputs) or tuple(said.get("inputs", ())),
         tuple(told.tags) or tuple(said.get("tags", ())),
         told.seed,
+        {**said.get("options", {}), **told.options},
+        {**said.get("constant", {}), **told.constant},
     )
+
+
+def _require_fitting(part: Part, told: Told) -> None:
+    """Raise ArgumentError for what is told of a part that has no such thing."""
+    for name, given, kinds in (("options", told.options, ("layer", "loss")), ("constant", told.constant, ("layer",))):
+        if given and part.kind not in kinds:
+            raise ArgumentError(
+                f"check: {name} must be left out for anything but a {' or '.join(kinds)}, got {', '.join(given)} for "
+                f"the {part.kind} {part.name!r}"
+            )
+
+
+def _require_known(part: Part, module: Module, told: Told) -> None:
+    """Raise UnknownNameError for an option that is no keyword argument of forward."""
+    parameters = inspect.signature(module.forward).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in told.options:
+        if name not in parameters:
+            raise UnknownNameError(
+                f"check: forward of {part.name} has no argument {name!r}. {nearest(name, parameters)}"
+            )
 
 
 def _layers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
     factory = _factory(part, value, told)
     if type(factory()).forward is Module.forward:
         return
+    _require_known(part, factory(), told)
     count = _required_inputs(factory())
     tried = [told.inputs] if told.inputs else [(shape,) * count for shape in SHAPES]
-    inputs = _accepted(part, factory, tried)[0]
+    inputs = _accepted(part, factory, tried, told.options)[0]
     tags = set(told.tags)
-    if not told.tags and _refuses_another_axis(factory, inputs):
+    if not told.tags and _refuses_another_axis(factory, inputs, told.options):
         tags.add("fixed_dimensions")
     if is_lazy(factory()):
         tags.add("lazy")
-    yield _words(inputs, tags), declare_layer(factory, *inputs, seed=told.seed, tags=tags, opt_out=_opt_out(value))
+    declared = declare_layer(
+        factory,
+        *inputs,
+        options=told.options,
+        constant=told.constant,
+        seed=told.seed,
+        tags=tags,
+        opt_out=_opt_out(value),
+    )
+    yield _words(inputs, tags, told.options), declared
 
 
 def _losses(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
@@ -112,13 +155,15 @@ def _losses(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declarati
     shares = torch.rand(rows, dtype=torch.float64, generator=generator).softmax(-1)
     targets = [(rows, rows), (rows, shares), (rows, torch.randint(3, (5,), generator=generator)), (rows, rows, rows)]
     predictions = getattr(value, "conformance", {}).get("predictions", 1)
-    for inputs in _accepted(part, factory, [told.inputs] if told.inputs else targets):
+    _require_known(part, factory(), told)
+    for inputs in _accepted(part, factory, [told.inputs] if told.inputs else targets, told.options):
         yield (
-            _words(inputs, set(told.tags)),
+            _words(inputs, set(told.tags), told.options),
             declare_loss(
                 factory,
                 *inputs,
                 predictions=predictions,
+                options=told.options,
                 seed=told.seed,
                 tags=told.tags,
                 opt_out=_opt_out(value),
@@ -238,31 +283,37 @@ def _required_inputs(module: Module) -> int:
     return max(1, sum(p.kind in positional and p.default is p.empty for p in parameters))
 
 
-def _accepted(part: Part, factory: Callable[[], Module], tried: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+def _accepted(
+    part: Part, factory: Callable[[], Module], tried: Sequence[Sequence[Any]], options: Mapping[str, Any]
+) -> list[Sequence[Any]]:
     """Those of the inputs that forward takes. Raises ArgumentError, with what came of the first, if it takes none."""
-    failures = [_failure(factory, inputs) for inputs in tried]
+    failures = [_failure(factory, inputs, options) for inputs in tried]
     accepted = [inputs for inputs, failure in zip(tried, failures, strict=True) if failure is None]
     if not accepted:
         raise ArgumentError(
             f"check: {part.name} must take one of the inputs that are tried, got {failures[0]} for "
-            f"{_words(tried[0], set())}; give them: --input 5x3, or arguments that fit: --set NAME=VALUE"
+            f"{_words(tried[0], set(), options)}; give them: --input 5x3, or arguments that fit: --set NAME=VALUE"
         )
     return accepted
 
 
-def _failure(factory: Callable[[], Module], inputs: Sequence[Any]) -> str | None:
+def _failure(factory: Callable[[], Module], inputs: Sequence[Any], options: Mapping[str, Any]) -> str | None:
     with random_state(), torch.no_grad():
         try:
-            factory().to(torch.float64).forward(*drawn(tuple(inputs), 0))
+            factory().to(torch.float64).forward(*drawn(tuple(inputs), 0), **doubled(options))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
     return None
 
 
-def _refuses_another_axis(factory: Callable[[], Module], inputs: Sequence[Any]) -> bool:
+def _refuses_another_axis(factory: Callable[[], Module], inputs: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    def deeper(leaf: Any) -> Any:
+        return leaf[None] if isinstance(leaf, torch.Tensor) else leaf
+
     with random_state(), torch.no_grad():
         try:
-            factory().to(torch.float64).forward(*(value[None] for value in drawn(tuple(inputs), 0)))
+            deep = mapped(drawn(tuple(inputs), 0), deeper)
+            factory().to(torch.float64).forward(*deep, **mapped(doubled(options), deeper))
         except ShapeError:
             return True
         except Exception:
@@ -270,10 +321,11 @@ def _refuses_another_axis(factory: Callable[[], Module], inputs: Sequence[Any]) 
     return False
 
 
-def _words(inputs: Sequence[Any], tags: set[str]) -> str:
+def _words(inputs: Sequence[Any], tags: set[str], options: Mapping[str, Any]) -> str:
     shown = [f"{_kind(value)} {tuple(_shape(value))}" for value in inputs]
+    named = f"; options: {', '.join(sorted(options))}" if options else ""
     tagged = f"; tags: {', '.join(sorted(tags))}" if tags else ""
-    return f"inputs: {', '.join(shown)}{tagged}"
+    return f"inputs: {', '.join(shown)}{named}{tagged}"
 
 
 def _shape(value: Any) -> Sequence[int]:
