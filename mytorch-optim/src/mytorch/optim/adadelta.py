@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Optimizer
+from mytorch.core import ArgumentError
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_flags
 
 
-class Adadelta(Optimizer):
+class Adadelta(Elementwise):
     """Steps by the gradient times the ratio of the root mean squares of past steps and of gradients.
 
     Step:      g = d_p + weight_decay * p            (-d_p with maximize)

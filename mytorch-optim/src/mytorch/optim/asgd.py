@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Optimizer
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, descend, kept_number, lerp_, number, rate
 from mytorch.optim.checks import require_at_least_0, require_flags, require_setting
 
 
-class ASGD(Optimizer):
+class ASGD(Elementwise):
     """Stochastic gradient descent by falling steps, which keeps the average of the values beside.
 
     Step:      g = d_p + weight_decay * p            (-d_p with maximize)

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Optimizer
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
-class Lion(Optimizer):
+class Lion(Elementwise):
     """Steps by the sign of a moving mean of gradients, so that every element moves by lr; torch has no such class.
 
     Step:      p = p - lr * weight_decay * p

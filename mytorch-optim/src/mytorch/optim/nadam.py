@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Optimizer
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, descend, kept_number, number, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
-class NAdam(Optimizer):
+class NAdam(Elementwise):
     """Adam with Nesterov's momentum, which grows from about beta1 / 2 to beta1.
 
     Step:      g = d_p + weight_decay * p            (-d_p with maximize)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import Optimizer
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import Number, begun, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
-class RAdam(Optimizer):
+class RAdam(Elementwise):
     """Adam that divides by the root of the mean of squares only once that mean is worth something.
 
     Step:      g = d_p + weight_decay * p            (-d_p with maximize)

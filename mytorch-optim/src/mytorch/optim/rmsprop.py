@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Optimizer
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_flags
 
 
-class RMSprop(Optimizer):
+class RMSprop(Elementwise):
     """Steps by the gradient over the root of the moving mean of its squares.
 
     Step:      g = d_p + weight_decay * p            (-d_p with maximize)
@@ -60,13 +60,17 @@ class RMSprop(Optimizer):
         require_at_least_0(self, group, "lr", "alpha", "eps", "weight_decay", "momentum")
         require_flags(self, group, "centered", "maximize")
 
+    def kept(self, group: dict[str, Any]) -> tuple[str, ...]:
+        momentum = group["momentum"]
+        with_momentum = isinstance(momentum, Tensor) or momentum != 0
+        optional = {"grad_avg": group["centered"], "momentum_buffer": with_momentum}
+        return ("step", "square_avg", *(name for name, used in optional.items() if used))
+
     def update(
         self, values: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]
     ) -> None:
         lr, alpha, eps, momentum = rate(group), group["alpha"], group["eps"], group["momentum"]
-        with_momentum = isinstance(momentum, Tensor) or momentum != 0
-        optional = {"grad_avg": group["centered"], "momentum_buffer": with_momentum}
-        entries = dict.fromkeys(("square_avg", *(name for name, used in optional.items() if used)), 0.0)
+        entries = dict.fromkeys(self.kept(group)[1:], 0.0)
         for _, p, g, v, *others in begun(values, grads, states, group, entries):
             v.mul_(alpha).addcmul_(g, g, value=1 - alpha)
             if group["centered"]:
@@ -74,7 +78,7 @@ class RMSprop(Optimizer):
                 s = v.addcmul(a, a, value=-1).sqrt_().add_(eps)
             else:
                 s = v.sqrt().add_(eps)
-            if with_momentum:
+            if "momentum_buffer" in entries:
                 b = others[-1].mul_(momentum).addcdiv_(g, s)
                 descend(p, lr, b)
             else:

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Optimizer
+from mytorch.core import ArgumentError
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, rate
 from mytorch.optim.checks import require_at_least_0, require_flags, require_pair_of_numbers
 
 
-class Rprop(Optimizer):
+class Rprop(Elementwise):
     """Steps by the signs of the gradients alone, for whole sets of data and not for batches of them.
 
     Step:      g = d_p                               (-d_p with maximize), and for each element:

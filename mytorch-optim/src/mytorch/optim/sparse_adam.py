@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Optimizer
+from mytorch.optim._blocks import Elementwise
 from mytorch.optim._formula import begun, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags, require_real
 
 
-class SparseAdam(Optimizer):
+class SparseAdam(Elementwise):
     """Adam that leaves elements whose gradient is exactly 0 as they are, with their m and v, as for embeddings.
 
     Step:      g = d_p                               (-d_p with maximize); where g is not 0:
