@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -163,11 +164,33 @@ class RotaryPositionalEncoding(nn.Module):
         return torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle)).flatten(-2)
 
 
+def stack(cls: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """A class of torch that copies layers, built without two of its ways.
+
+    It warns where evaluation has no fast path for the arguments; and a copied decoder layer whose activation is a
+    module computes F.relu instead, which its __setstate__ puts in front of it.
+    """
+
+    def build(**options: Any) -> nn.Module:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "enable_nested_tensor is True")
+            built = cls(**options)
+        for module in built.modules():
+            if "activation" in module._modules:
+                vars(module).pop("activation", None)
+        return built
+
+    return build
+
+
 TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
-    cls.__name__: cls
-    for cls in (
-        *(Add, Checkpoint, Concatenate, MultiheadAttention, Parallel, Permute, Reshape, Residual),
-        *(RotaryPositionalEncoding, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
-    )
+    **{
+        cls.__name__: cls
+        for cls in (
+            *(Add, Checkpoint, Concatenate, MultiheadAttention, Parallel, Permute, Reshape, Residual),
+            *(RotaryPositionalEncoding, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
+        )
+    },
+    **{cls.__name__: stack(cls) for cls in (nn.Transformer, nn.TransformerDecoder, nn.TransformerEncoder)},
 }
 """By the name of the class in mytorch.nn; constructor arguments have the same names."""

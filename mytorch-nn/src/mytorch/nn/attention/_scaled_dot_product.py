@@ -67,9 +67,9 @@ def attend_backward(d_o: Tensor, saved: Attended) -> Gradients:
 
 def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module) -> tuple[Tensor, Weighed]:
     """o, with the weights in what is saved."""
-    q = q / math.sqrt(q.shape[-1])
+    q, k, v = q.contiguous() / math.sqrt(q.shape[-1]), k.contiguous(), v.contiguous()  # else each product copies them
     s = q @ k.mT
-    w = aten._safe_softmax(s if mask is None else s + mask, -1)  # which makes no NaN of keys that are all masked
+    w = s.softmax(-1) if mask is None else aten._safe_softmax(s + mask, -1)  # no NaN of keys that are all masked
     kept, by_dropout = dropout.forward(w)
     return kept @ v, Weighed(q, k, v, w, kept, by_dropout)
 
@@ -77,6 +77,7 @@ def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module)
 def weigh_backward(d_o: Tensor, d_weights: Tensor | None, saved: Weighed, dropout: Module) -> Gradients:
     """d_q, d_k and d_v; d_weights: the gradient of the weights after dropout, if they were used."""
     q, k, v, w, kept, by_dropout = saved
+    d_o = d_o.contiguous()
     d_kept = d_o @ v.mT
     if d_weights is not None:
         d_kept = d_kept + d_weights
