@@ -7,6 +7,7 @@ SLOW = (
     "mytorch-nn/tests/recurrent/test_layers.py::test_the_contract",
     "mytorch-nn/tests/transformer/test_transformer.py::test_the_contract",
     "mytorch-nn/tests/test_conformance.py",
+    "mytorch-nn/tests/test_one_graph.py",
     "mytorch-nn/tests/test_foreign_saved.py",
     "mytorch-optim/tests/test_conformance.py",
     "mytorch-data/tests/test_conformance.py",
