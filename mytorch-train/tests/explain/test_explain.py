@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, SquaredError, network
+from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, SquaredError, Table, network
 
 from mytorch.core import ArgumentError, ShapeError
-from mytorch.train import explain, gradients, step
+from mytorch.train import Batches, Setup, explain, explain_setup, gradients, step, step_in_backward
+from mytorch.train.choose_step import choose_step
 from mytorch.train.explain.recorder import Clock
 
 
@@ -129,6 +130,59 @@ def test_it_is_the_step_that_training_takes():
         f"d_{path}.{name}" for path in "025" for name in ("weight", "bias")
     ]
     assert update.summary == "SGD(lr=0.1, momentum=0.9)"
+
+
+def test_a_step_of_one_s_own_is_explained_with_each_of_its_updates():
+    net, x, t = by_hand()
+    optimizer = SGD(net.param(), 0.1)
+
+    def twice(net, loss, optimizer, inputs, targets):
+        for _ in range(2):
+            value, _ = gradients(net, loss, inputs, targets)
+            optimizer.step()
+            optimizer.zero_grad()
+        return value
+
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    found = explain(net, SquaredError(), x, t, optimizer, step=twice)
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    assert "step" not in vars(optimizer)
+    phases = [step.phase for step in found.steps]
+    assert phases == 2 * (["forward"] * 4 + ["loss"] + ["backward"] * 5 + ["update"])
+    first, second = found.of("update")
+    assert first.outputs == second.inputs
+    assert found.loss != 4  # of the second forward
+    plain = explain(net, SquaredError(), x, t, optimizer)
+    (update,) = plain.of("update")
+    assert (update.inputs, update.outputs, update.gradients) == (first.inputs, first.outputs, first.gradients)
+    assert [step.outputs for step in plain.steps[:-1]] == [step.outputs for step in found.steps[:10]]
+    with pytest.raises(ArgumentError, match=r"^explain: optimizer must be given with a step of your own"):
+        explain(net, SquaredError(), x, t, step=twice)
+    with pytest.raises(ArgumentError, match=r"^explain: step must update after the backward pass, got step_in_back"):
+        explain(net, SquaredError(), x, t, optimizer, step=step_in_backward)
+    with pytest.raises(ArgumentError, match=r"^clip_grad_norm: must be left out with a step of your own, got twice"):
+        explain(net, SquaredError(), x, t, optimizer, 1.0, step=twice)
+
+
+@pytest.mark.parametrize("options", [{}, {"clip_grad_value": 0.1}, {"optimizer_in_backward": True}, {"accumulate": 2}])
+def test_a_setup_is_explained_as_it_would_go_on(options):
+    torch.manual_seed(0)
+    net, data = network(), Table(torch.randn(10, 2), torch.randn(10, 2))
+    optimizer = SGD(net.param(), 0.1)
+    batches = Batches(data, 2, shuffle=True, seed=3, accumulate=options.get("accumulate", 1))
+    setup = Setup(net, SquaredError(), optimizer, batches, step=choose_step(optimizer, **options))
+    found = explain_setup(setup, batch=2)
+    assert found.loss == explain_setup(setup, batch=2).loss
+    assert found.title.endswith(f", batch 2 of {len(batches)}")
+    assert len(found.of("update")) == 1
+    assert len([step for step in found.of("forward") if not step.path]) == options.get("accumulate", 1)
+    steps = iter(setup.batches)
+    next(steps)
+    with torch.inference_mode():
+        value, _ = setup.take_step(*next(steps))
+    assert found.loss == pytest.approx(value.item())
+    with pytest.raises(ArgumentError, match=r"^explain: batch must be between 1 and"):
+        explain_setup(setup, batch=0)
 
 
 def test_the_time_of_writing_down_does_not_count():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mytorch.core import ArgumentError
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
@@ -16,7 +14,7 @@ from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.run import load
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE
 from mytorch.train.errors import RunError
-from mytorch.train.explain.explain import explain
+from mytorch.train.explain.explain import explain_setup
 from mytorch.train.explain.explanation import Explanation
 
 
@@ -33,14 +31,10 @@ def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None =
     else:
         built, weights = _of_experiment(path, overrides)
     setup, experiment = built.setup, built.experiment
-    bounds = experiment.clip_grad_norm, experiment.clip_grad_value
-    count = len(setup.batches)
-    if not 1 <= batch <= count:
-        raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
     with threads(experiment.threads):
-        inputs, targets = next(islice(setup.batches, batch - 1, None))
-        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, *bounds)
-    return replace(explanation, title=f"{experiment.name}: one training step, batch {batch} of {count}, {weights}")
+        explanation = explain_setup(setup, batch)
+    title = f"{experiment.name}: one training step, batch {batch} of {len(setup.batches)}, {weights}"
+    return replace(explanation, title=title)
 
 
 def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Built, str]:

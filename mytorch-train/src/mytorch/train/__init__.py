@@ -11,7 +11,7 @@ from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.completion import LateGradientError, completion
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
-from mytorch.train.explain import Explanation, explain
+from mytorch.train.explain import Explanation, explain, explain_setup
 from mytorch.train.fit import fit
 from mytorch.train.lr_range import LRRange, lr_range_test
 from mytorch.train.metrics.class_counts import F1, BalancedAccuracy
@@ -53,6 +53,7 @@ __all__ = [
     "completion",
     "evaluate",
     "explain",
+    "explain_setup",
     "fit",
     "gradients",
     "load_model",

@@ -122,7 +122,11 @@ layers = [
 
 def _training(look: Look, recipe: Recipe) -> str:
     loss = "MSELoss" if look.classes is None else "CrossEntropyLoss"
-    decay = "strong, since few rows are soon memorised (overfitting)" if look.rows < FEW else "weak, since there are many rows"
+    decay = (
+        "strong, since few rows are soon memorised (overfitting)"
+        if look.rows < FEW
+        else "weak, since there are many rows"
+    )
     smoothing = (
         "# No row counts as wholly sure, so that the network does not memorise mislabelled and odd ones.\n"
         f"label_smoothing = {recipe.label_smoothing}\n"

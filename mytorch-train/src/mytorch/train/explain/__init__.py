@@ -1,8 +1,8 @@
 """One training step, layer by layer: as data, in the terminal, in a notebook and as a page."""
 
-from mytorch.train.explain.explain import explain
+from mytorch.train.explain.explain import explain, explain_setup
 from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.numbers_of import Numbers
 from mytorch.train.explain.steps import Kept, Step
 
-__all__ = ["Explanation", "Kept", "Numbers", "Step", "explain"]
+__all__ = ["Explanation", "Kept", "Numbers", "Step", "explain", "explain_setup"]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
-from mytorch.core import Module, Optimizer, Parameter, add_path, tree
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, random_state, tree
+from mytorch.train.choose_step import choose_step, is_in_backward, is_plain
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.formula import formula_of
 from mytorch.train.explain.numbers_of import Numbers, copied
-from mytorch.train.explain.recorder import LOSS, Clock, Recorder
+from mytorch.train.explain.recorder import LOSS, Recorder
 from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.observe import intercept
+from mytorch.train.setup import Setup, TakeStep
 from mytorch.train.step import gradients
 
 
@@ -24,38 +31,97 @@ def explain(
     optimizer: Optimizer | None = None,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
+    step: Callable[..., Any] | None = None,
 ) -> Explanation:
     """What one training step on a batch does, layer by layer: formulas, shapes, numbers, memory, time, gradients.
 
     x, t: the inputs (a tuple if the model takes several) and the targets.
     optimizer: with it, the update is part of the step; with clip_grad_norm or clip_grad_value, by
         gradients that are clipped.
+    step: a step of your own, as `fit` takes one; each `optimizer.step` in it is told as an update.
     The step is taken in training mode, from gradients that are None. Afterwards model, loss, optimizer and random
     state are as before; it is taken twice, so that no time is that of a first call.
+    Raises ArgumentError for a step of your own without an optimizer, or one that updates during the backward pass.
     """
+    own = None if step is None else _chosen(step, optimizer, clip_grad_norm, clip_grad_value)
     x, t = copied(x), copied(t)
     for _ in range(2):
         with unchanged(net, loss, optimizer):
             net.train()
-            value, steps = _watched(net, loss, x, t)
-            if optimizer is not None:
-                steps = (*steps, _update(net, optimizer, clip_grad_norm, clip_grad_value))
-    return Explanation(f"One training step of {type(net).__name__}", value, steps)
+            recorder = Recorder(net, loss)
+            if own is not None:
+                value = _own(recorder, net, loss, optimizer, own, x, t)
+            else:
+                with _watched(recorder, net, loss):
+                    value, _ = gradients(net, loss, x, t)
+                if optimizer is not None:
+                    clipped = _clip(optimizer, clip_grad_norm, clip_grad_value)
+                    _update(recorder, net, optimizer, optimizer.step, clipped)
+            number = value.item()
+    return Explanation(f"One training step of {type(net).__name__}", number, recorder.steps())
 
 
-def _watched(net: Module, loss: Module, x: Any, t: Any) -> tuple[float, tuple[Step, ...]]:
-    recorder = Recorder(net, loss)
+def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
+    """The step that a `Setup` takes on a batch of its next epoch, counted from 1; the order of its batches stays.
+
+    A step that updates during the backward pass has the results of the plain one, which is explained in its place.
+    Raises ArgumentError for a batch that is not there.
+    """
+    count = len(setup.batches)
+    if not 1 <= batch <= count:
+        raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
+    order = setup.batches.generator.get_state()
+    with random_state():
+        inputs, targets = next(islice(setup.batches, batch - 1, None))
+    setup.batches.generator.set_state(order)
+    alone = (is_plain(setup.step) and setup.batches.accumulate == 1) or is_in_backward(setup.step)
+    options: dict[str, Any] = {"step": setup.step}
+    if alone:
+        options = dict(setup.step.keywords) if isinstance(setup.step, partial) else {}
+    explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, **options)
+    return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")
+
+
+def _chosen(
+    step: Callable[..., Any], optimizer: Optimizer | None, clip_grad_norm: float | None, clip_grad_value: float | None
+) -> TakeStep:
+    if optimizer is None:
+        raise ArgumentError("explain: optimizer must be given with a step of your own, which updates, got None")
+    if is_in_backward(step):
+        raise ArgumentError(
+            "explain: step must update after the backward pass, got step_in_backward, whose results are those of the "
+            "plain step; leave it out"
+        )
+    if is_plain(step):
+        return step
+    return choose_step(optimizer, clip_grad_norm, own=step, clip_grad_value=clip_grad_value)
+
+
+@contextmanager
+def _watched(recorder: Recorder, net: Module, loss: Module) -> Iterator[None]:
+    """Within this context, the recorder writes down what layers and loss do; an error names the path to the layer."""
     inside_loss = ((f"{LOSS}.{path}" if path else LOSS, module) for path, module in loss.named_modules())
     try:
         with intercept(tree.once([*net.named_modules(), *inside_loss]), recorder.around):
-            value, _ = gradients(net, loss, x, t)
+            yield
     except Exception as error:
         add_path(error, net)
         raise
-    return value.item(), recorder.steps()
 
 
-def _update(net: Module, optimizer: Optimizer, clip_grad_norm: float | None, clip_grad_value: float | None) -> Step:
+def _own(recorder: Recorder, net: Module, loss: Module, optimizer: Any, take_step: TakeStep, x: Any, t: Any) -> Any:
+    """Take a step of the user's. The optimizer is left with a `step` of its own, which `unchanged` removes."""
+    update = optimizer.step
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        return _update(recorder, net, optimizer, partial(update, *args, **kwargs))
+
+    optimizer.step = watched
+    with _watched(recorder, net, loss):
+        return take_step(net, loss, optimizer, x, t)[0]
+
+
+def _clip(optimizer: Optimizer, clip_grad_norm: float | None, clip_grad_value: float | None) -> str:
     clipped = ""
     if clip_grad_norm is not None:
         clip_gradients(optimizer, clip_grad_norm)
@@ -63,26 +129,35 @@ def _update(net: Module, optimizer: Optimizer, clip_grad_norm: float | None, cli
     if clip_grad_value is not None:
         clip_gradient_values(optimizer, clip_grad_value)
         clipped += f", each number of d clipped to {clip_grad_value:g}"
-    active = [(name, parameter) for name, parameter in net.named_param() if parameter.grad is not None]
-    followed = tuple(Numbers.of(f"d_{name}", one.grad) for name, one in active if one.grad is not None)
-    before = _values(active)
-    clock = Clock()
-    began = clock.now()
-    optimizer.step()
-    seconds = clock.now() - began
-    return Step(
-        "update",
-        "optimizer",
-        type(optimizer).__name__,
-        depth=0,
-        use=1,
-        summary=f"{optimizer!r}{clipped}",
-        formula=formula_of(type(optimizer), "update"),
-        inputs=before,
-        outputs=_values(active),
-        gradients=followed,
-        seconds=seconds,
-    )
+    return clipped
+
+
+def _update(recorder: Recorder, net: Module, optimizer: Optimizer, take: Callable[[], Any], clipped: str = "") -> Any:
+    """Call `take`, which updates, and write down what it did."""
+    with recorder.clock.stopped():
+        active = [(name, parameter) for name, parameter in net.named_param() if parameter.grad is not None]
+        followed = tuple(Numbers.of(f"d_{name}", one.grad) for name, one in active if one.grad is not None)
+        before = _values(active)
+    began = recorder.clock.now()
+    result = take()
+    seconds = recorder.clock.now() - began
+    with recorder.clock.stopped():
+        recorder.add(
+            Step(
+                "update",
+                "optimizer",
+                type(optimizer).__name__,
+                depth=0,
+                use=1,
+                summary=f"{optimizer!r}{clipped}",
+                formula=formula_of(type(optimizer), "update"),
+                inputs=before,
+                outputs=_values(active),
+                gradients=followed,
+                seconds=seconds,
+            )
+        )
+    return result
 
 
 def _values(named: list[tuple[str, Parameter]]) -> tuple[Numbers, ...]:

@@ -91,6 +91,11 @@ class Recorder:
         done = zip(self._steps, self._owners, strict=True)
         return tuple(replace(step, uses=max(1, self._uses[owner])) for step, owner in done if step is not None)
 
+    def add(self, step: Step) -> None:
+        """Write down what no layer did, such as an update."""
+        self._steps.append(step)
+        self._owners.append(0)  # of no module
+
     def around(self, _path: str, module: Module, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A forward or backward, recorded."""
         signature = inspect.signature(method)
