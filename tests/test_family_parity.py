@@ -1,7 +1,8 @@
 """Each family of layers in an experiment, beside PyTorch: equal losses in every epoch, and equal single steps.
 
 The networks of docs/networks.md, and for each family one network or more with all of its layers. What takes several
-inputs, such as a distance, cannot stand in an experiment; its own tests compare it.
+inputs, such as a distance, cannot stand in an experiment; its own tests compare it. CrossMapLRN2d is left out: torch's
+adds up other channels than its documents say.
 """
 
 import re
@@ -128,6 +129,9 @@ NETWORKS = {
     **dimensions("AvgPool", kernel_size=3, stride=2, padding=1),
     **dimensions("AdaptiveAvgPool", output_size=3),
     **dimensions("AdaptiveMaxPool", output_size=3),
+    **dimensions("LPPool", norm_type=2.0, kernel_size=2),
+    "FractionalMaxPool2d": of_images((2, 6, 6), layer("FractionalMaxPool2d", kernel_size=2, output_size=3)),
+    "FractionalMaxPool3d": of_images((2, 4, 4, 4), layer("FractionalMaxPool3d", kernel_size=2, output_ratio=0.6)),
     **dimensions("BatchNorm", num_features=4),
     **dimensions("LazyBatchNorm", momentum=0.3),
     **dimensions("InstanceNorm", num_features=4, affine=True, track_running_stats=True),
@@ -143,7 +147,9 @@ NETWORKS = {
         layer("BatchNorm1d", num_features=8),
     ),
     "normalization of channels": of_images(
-        (4, 5, 5), layer("GroupNorm", num_groups=2, num_channels=4), layer("LocalResponseNorm", size=3)
+        (4, 5, 5),
+        layer("GroupNorm", num_groups=2, num_channels=4),
+        layer("LocalResponseNorm", size=3),
     ),
     "dropout": of_numbers(*each("Dropout", "AlphaDropout", "FeatureAlphaDropout", p=0.2)),
     "rearrangement": of_images(

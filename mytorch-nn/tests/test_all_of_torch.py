@@ -18,10 +18,7 @@ NOT_HERE = {
     "ParameterList": "parameters are attributes of the module that trains them",
     "ParameterDict": "parameters are attributes of the module that trains them",
 }
-NOT_YET = {
-    *("Bilinear", "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d"),
-    *("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "TripletMarginWithDistanceLoss"),
-}
+NOT_YET = {"TripletMarginWithDistanceLoss"}
 ARGUMENTS_LEFT_OUT = {
     "inplace": "nobody writes into an input, which another forward in flight may hold",
     "size_average": "deprecated in torch: reduction says it",
