@@ -26,6 +26,8 @@ def p_norm_backward(d_length: Tensor, u: Tensor, length: Tensor, p: float) -> Te
     if math.isinf(p):
         reached = u.abs() == length
         return d_length * u.sign() * reached / reached.sum(-1, keepdim=True)
+    if p == 1:
+        return d_length * u.sign()
     finite = length.where(length != 0, torch.inf)
     if p == 2:
         return d_length * u / finite

@@ -11,7 +11,7 @@ from mytorch.core import ShapeError, require_dtype, require_range, require_saved
 from mytorch.nn._own import require_own
 from mytorch.nn.distance._pair import Pair
 
-Saved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, int]
+Saved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, torch.Size, torch.Size, int]
 
 
 class CosineSimilarity(Pair):
@@ -39,30 +39,30 @@ class CosineSimilarity(Pair):
         self.dim, self.eps = dim, eps
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Saved]:
-        shape = self._common_shape(x1, x2)
+        shape, shape1, shape2 = self._common_shape(x1, x2), x1.shape, x2.shape
         axes = len(shape)
         if not -axes <= self.dim < axes:
             raise ShapeError(f"CosineSimilarity: x1 and x2 must have an axis {self.dim}, got {tuple(shape)} of both")
         axis = self.dim % axes - axes  # from the end, where broadcasting puts no axes
-        wide1, wide2 = x1.expand(shape), x2.expand(shape)
-        n1, n2 = self._length(wide1, axis), self._length(wide2, axis)
-        y = ((wide1 / n1) * (wide2 / n2)).sum(axis)
-        return y, (x1, x2, n1, n2, y, axis)
+        x1, x2 = x1.expand(shape), x2.expand(shape)
+        n1, n2 = self._length(x1, axis), self._length(x2, axis)
+        unit1, unit2 = x1 / n1, x2 / n2
+        y = (unit1 * unit2).sum(axis)
+        return y, (unit1, unit2, n1, n2, y, shape1, shape2, axis)
 
     def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor | None, Tensor | None]:
-        require_saved(self, saved, *(Tensor,) * 5, int)
-        x1, x2, n1, n2, y, axis = saved
-        axes = max(x1.dim(), x2.dim())
+        require_saved(self, saved, *(Tensor,) * 5, torch.Size, torch.Size, int)
+        unit1, unit2, n1, n2, y, shape1, shape2, axis = saved
+        axes = unit1.dim()
         require_own(self, "dim", self.dim % axes - axes, axis)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, x1.dtype, "d_y", "output")
+        require_dtype(self, d_y, y.dtype, "d_y", "output")
         if not self.input_grad:
             return None, None
         d_y, y = d_y.unsqueeze(axis), y.unsqueeze(axis)
-        unit1, unit2 = x1 / n1, x2 / n2
-        d_x1 = (unit2 - unit1 * y.where(n1 > self.eps, 0)) * (d_y / n1)
-        d_x2 = (unit1 - unit2 * y.where(n2 > self.eps, 0)) * (d_y / n2)
-        return d_x1.sum_to_size(x1.shape), d_x2.sum_to_size(x2.shape)
+        d_x1 = unit2.addcmul(unit1, y.where(n1 > self.eps, 0), value=-1).mul_(d_y / n1)
+        d_x2 = unit1.addcmul(unit2, y.where(n2 > self.eps, 0), value=-1).mul_(d_y / n2)
+        return d_x1.sum_to_size(shape1), d_x2.sum_to_size(shape2)
 
     def _length(self, x: Tensor, axis: int) -> Tensor:
         length: Tensor = torch.linalg.vector_norm(x, dim=axis, keepdim=True)

@@ -20,6 +20,7 @@ from mytorch.core import (
     require_range,
     require_whole,
 )
+from mytorch.nn._visible import out_of_range
 
 aten = torch.ops.aten
 
@@ -107,11 +108,10 @@ class Table(Module):
 
     def _require_known(self, indices: Tensor, name: str) -> None:
         """Raise ArgumentError for an index that is no row of the table."""
-        unknown = indices[(indices < 0) | (indices >= self.num_embeddings)]
-        if unknown.numel():
+        unknown = out_of_range(indices, self.num_embeddings)
+        if unknown is not None:
             raise ArgumentError(
-                f"{self._name}: {name} must hold indices between 0 and {self.num_embeddings - 1}, "
-                f"got {int(unknown[0])}"
+                f"{self._name}: {name} must hold indices between 0 and {self.num_embeddings - 1}, got {unknown}"
             )
 
     def _shorten(self, indices: Tensor) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from mytorch.core import (
     Module,
@@ -59,10 +58,12 @@ class _AcrossChannels(Module):
 
     def _average(self, values: Tensor, before: int, after: int) -> Tensor:
         """The sum over the channels from so many before to so many after each, divided by size."""
-        batch, channels = values.shape[:2]
-        plane = F.pad(values.reshape(batch, 1, channels, -1), (0, 0, before, after))
-        window = before + 1 + after
-        return F.avg_pool2d(plane, (window, 1), stride=1, divisor_override=self.size).view(values.shape)
+        channels, total = values.shape[1], values.clone()
+        for step in range(1, min(before, channels - 1) + 1):
+            total[:, step:].add_(values[:, :-step])
+        for step in range(1, min(after, channels - 1) + 1):
+            total[:, :-step].add_(values[:, step:])
+        return total.div_(self.size)
 
 
 class LocalResponseNorm(_AcrossChannels):

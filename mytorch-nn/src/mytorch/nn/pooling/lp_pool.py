@@ -63,8 +63,8 @@ class _LPPool(Pooling):
             y = x.new_empty(shape)
             return y, (x, y, self._settings())
         if math.isinf(p):
-            y, indices = largest(x.abs().mul_(math.copysign(1, p)), self.dimensions, self._maximum())
-            return y.mul_(math.copysign(1, p)), (x, indices, self._settings())
+            y, indices = largest(x.abs() if p > 0 else x.abs().neg_(), self.dimensions, self._maximum())
+            return y if p > 0 else y.neg_(), (x, indices, self._settings())
         y = average(x.pow(p), self.dimensions, self._mean()).mul_(math.prod(self.kernel_size)).pow_(1 / p)
         return y, (x, y, self._settings())
 

@@ -19,8 +19,10 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._own import require_own
-from mytorch.nn._visible import visible
-from mytorch.nn.pooling._window import Pooling, require_planes
+from mytorch.nn._visible import out_of_range
+from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
+
+aten = torch.ops.aten
 
 Saved = tuple[Tensor, torch.Size, torch.dtype, tuple[Any, ...]]
 
@@ -31,7 +33,7 @@ def _fed(dimensions: int) -> dict[str, Any]:
     shape = (2, 3, *(2,) * dimensions)
     return {
         "arguments": {"kernel_size": 2},
-        "inputs": [shape, places.expand(shape)],
+        "inputs": [shape, places.expand(shape).contiguous()],
         "tags": ("fixed_dimensions",),
     }
 
@@ -42,6 +44,7 @@ class _MaxUnpool(Pooling):
     Forward:   y[indices[t]] = input[t], 0 elsewhere, places counted in the flattened sizes of y
     Backward:  d_input[t] = d_y[indices[t]]; so the derivative where no place is named twice. Of values for one place,
                as overlapping windows give them, the last one stays, and all get the gradient of that place
+    Kernel:    aten.max_unpool2d and its 3d form; one dimension as a plane of height 1
     Shapes:    input: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                indices: as input, int64;  y: each size (size - 1) * stride + kernel_size - 2 * padding, or output_size,
                which differs from it by less than stride
@@ -72,17 +75,21 @@ class _MaxUnpool(Pooling):
     ) -> tuple[Tensor, Saved]:
         require_planes(self, input, self.dimensions, "input")
         self._require_indices(indices, input)
-        lead, count = input.shape[: -self.dimensions], self.dimensions
-        shape = torch.Size((*lead, *self._sizes(input.shape[-count:], output_size)))
-        places = indices.reshape(*lead, -1) if input.numel() else indices.new_empty(*lead, 0)
-        size = math.prod(shape[-count:])
-        if visible(places) and (beyond := places[(places < 0) | (places >= size)]).numel():
+        count = self.dimensions
+        shape = torch.Size((*input.shape[:-count], *self._sizes(input.shape[-count:], output_size)))
+        saved = indices, shape, input.dtype, self._geometry()
+        if not input.numel():
+            return input.new_zeros(shape), saved
+        try:
+            return self._put(input, indices, shape[-count:]), saved
+        except RuntimeError:  # torch looks at each place anyway
+            size = math.prod(shape[-count:])
+            beyond = out_of_range(indices, size)
+            if beyond is None:
+                raise
             raise ArgumentError(
-                f"{self._name}: indices must be places between 0 and {size - 1} in y of {tuple(shape)}, "
-                f"got {int(beyond[0])}"
-            )
-        y = input.new_zeros(*lead, size).scatter_(-1, places, input.reshape(places.shape))
-        return y.reshape(shape), (indices, shape, input.dtype, self._geometry())
+                f"{self._name}: indices must be places between 0 and {size - 1} in y of {tuple(shape)}, got {beyond}"
+            ) from None
 
     def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor | None, None]:
         require_saved(self, saved, Tensor, torch.Size, torch.dtype, tuple)
@@ -96,6 +103,15 @@ class _MaxUnpool(Pooling):
             return d_y.new_empty(indices.shape), None
         lead = shape[: -self.dimensions]
         return d_y.reshape(*lead, -1).gather(-1, indices.reshape(*lead, -1)).reshape(indices.shape), None
+
+    def _put(self, values: Tensor, places: Tensor, sizes: torch.Size) -> Tensor:
+        y: Tensor
+        if self.dimensions == 3:
+            y = aten.max_unpool3d(values, places, sizes, self.stride, self.padding)
+            return y
+        plane, at = as_plane(values, self.dimensions), as_plane(places, self.dimensions)
+        y = aten.max_unpool2d(plane, at, of_plane(tuple(sizes), 1))
+        return as_line(y, self.dimensions)
 
     def _geometry(self) -> tuple[Any, ...]:
         return self.kernel_size, self.stride, self.padding
