@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from mytorch.commands.experiment import experiment
 from mytorch.experiments import load_experiment, train_experiment
+from mytorch.experiments.file.build import build_data
 from mytorch.experiments.new.new_experiment import new_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
 from mytorch.plugins import FileError
@@ -50,6 +51,16 @@ def houses(path, rows=120):
     write(path, header, lines)
 
 
+def test_the_three_parts_have_their_share_of_every_class(folder):
+    flowers(folder / "flowers.csv", rows=200)
+    _, path = new_experiment("flowers.csv", "kind")
+    parts = build_data(load_experiment(path))
+    assert [len(part) for part in parts] == [140, 30, 30]
+    for part in parts:
+        shares = [float((part.targets == place).sum()) / len(part) for place in range(3)]
+        assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
 def test_classes(folder):
     flowers(folder / "flowers.csv")
     look, path = new_experiment("flowers.csv", "kind")
@@ -90,7 +101,7 @@ def test_rows_without_a_target_are_left_out(folder):
     write(folder / "t.csv", ["x", "y"], [(i % 7 + 0.5, "" if i % 5 == 0 else i * 0.37) for i in range(50)])
     look, path = new_experiment("t.csv", "y")
     assert (look.rows, look.missing) == (40, "drop")
-    assert "32 rows and 8 for the test" in check_experiment(path)
+    assert "28 rows and 6 for validation and 6 for the test" in check_experiment(path)
 
 
 def test_a_table_elsewhere_is_found_from_the_file(folder):

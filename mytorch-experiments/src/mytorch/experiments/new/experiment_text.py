@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from mytorch.experiments.new.table_look import Look
-from mytorch.experiments.new.table_recipe import FEW, TEST, Recipe
+from mytorch.experiments.new.table_recipe import FEW, HELD_BACK, Recipe
 
 SHOWN = 8
 """Names that a comment or a line shows."""
@@ -67,8 +67,9 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
             'targets = "standardize"',
         ]
     lines += [
-        f"# {TEST:.0%} of the rows are never trained on and judge the model.",
-        f"split = {{ test = {TEST}, seed = 0 }}",
+        f"# {HELD_BACK:.0%} of the rows are the validation part: choose by it what to change here, or when to stop.",
+        f"# As many are the test part, which judges the model in the end and decides nothing.{_shares(look)}",
+        f"split = {{ validation = {HELD_BACK}, test = {HELD_BACK}, seed = 0 }}",
         "",
         "[data.train]",
         'type = "Table"',
@@ -80,6 +81,10 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
         *_columns(look),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shares(look: Look) -> str:
+    return "" if look.classes is None else " Each has its share of every class."
 
 
 def _columns(look: Look) -> list[str]:

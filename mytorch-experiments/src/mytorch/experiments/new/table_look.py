@@ -20,7 +20,7 @@ MANY = f"text with more than {MOST_CATEGORIES} different values"
 COUNTED = 1000
 """The reader counts different values up to here."""
 FEWEST_ROWS = 10
-"""With fewer there is nothing to hold back for the test."""
+"""With fewer there is nothing to hold back for validation and test."""
 USUAL_TARGETS = ("target", "class", "label", "y")
 
 
@@ -136,7 +136,7 @@ def _require_rows(path: Path, target: str, rows: int, classes: tuple[str, ...] |
     if rows < FEWEST_ROWS:
         raise ExperimentError(
             f"{path}: must have at least {FEWEST_ROWS} rows with a value of {target!r}, got {rows}; "
-            "some are held back for the test"
+            "some are held back for validation and test"
         )
     if classes is not None and len(classes) > rows / 2:
         raise ExperimentError(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-TEST = 0.2
-"""The share of the rows that is held back."""
+HELD_BACK = 0.15
+"""The share of the rows that is the validation part, and the share that is the test part."""
 FEW = 1000
 """Below, a network memorises the training rows unless its weights are held small."""
 
@@ -40,7 +40,7 @@ def choose_recipe(rows: int, inputs: int, task: str) -> Recipe:
     """
     few, numbers = rows < FEW, task == "regression"
     batch_size = 32 if rows < 5_000 else 64 if rows < 50_000 else 256 if rows < 500_000 else 1024
-    steps = math.ceil(round(rows * (1 - TEST)) / batch_size)
+    steps = math.ceil(round(rows * (1 - 2 * HELD_BACK)) / batch_size)
     if few:
         epochs = min(100, math.ceil((450 if numbers else 300) / steps))
     else:
