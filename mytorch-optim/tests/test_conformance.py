@@ -9,6 +9,7 @@ from torch.optim import lr_scheduler, swa_utils
 import mytorch.optim
 from mytorch.optim import (
     ASGD,
+    LAMB,
     LBFGS,
     SGD,
     SWALR,
@@ -99,6 +100,7 @@ test_muon_plain = equal_to_torch(
 )
 test_sparse_adam = declare_optimizer(lambda params: SparseAdam(params, lr=0.05))
 test_lion = declare_optimizer(lambda params: Lion(params, lr=0.05, weight_decay=0.1))
+test_lamb = declare_optimizer(lambda params: LAMB(params, lr=0.05, weight_decay=0.1))
 
 
 def schedule(ours, theirs, **arguments):
@@ -151,6 +153,7 @@ test_reduce_lr_on_plateau = declare_schedule(
 WITH_CLOSURE = {LBFGS}
 """The kit's steps have no closure: test_lbfgs.py"""
 DECLARED = {
+    LAMB,
     Adafactor,
     Muon,
     SparseAdam,

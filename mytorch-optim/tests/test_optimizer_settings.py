@@ -6,6 +6,7 @@ import torch
 from mytorch.core import ArgumentError, Parameter, StateError
 from mytorch.optim import (
     ASGD,
+    LAMB,
     Adadelta,
     Adafactor,
     Adagrad,
@@ -21,8 +22,8 @@ from mytorch.optim import (
     SparseAdam,
 )
 
-ALL = [Adafactor, SparseAdam, ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop]
-WITH_BETAS = [SparseAdam, Adam, AdamW, Adamax, Lion, NAdam, RAdam]
+ALL = [LAMB, Adafactor, SparseAdam, ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop]
+WITH_BETAS = [LAMB, SparseAdam, Adam, AdamW, Adamax, Lion, NAdam, RAdam]
 
 
 def parameter():

@@ -6,6 +6,7 @@ import torch
 from mytorch.core import Parameter
 from mytorch.optim import (
     ASGD,
+    LAMB,
     SGD,
     Adadelta,
     Adafactor,
@@ -189,3 +190,54 @@ def test_lion_goes_up_with_maximize():
     parameter.grad = torch.tensor([1.0, -1.0])
     optimizer.step()
     torch.testing.assert_close(parameter.value, torch.tensor([0.1, -0.1]))
+
+
+def lamb_by_hand(p, g, m, v, t, lr, beta1, beta2, eps, decay):
+    """Algorithm 2 of You et al., with numbers of Python's in lists."""
+    m = [beta1 * a + (1 - beta1) * b for a, b in zip(m, g, strict=True)]
+    v = [beta2 * a + (1 - beta2) * b * b for a, b in zip(v, g, strict=True)]
+    means = [(a / (1 - beta1**t), b / (1 - beta2**t)) for a, b in zip(m, v, strict=True)]
+    u = [a / (b**0.5 + eps) + decay * x for (a, b), x in zip(means, p, strict=True)]
+    length, step = (sum(x * x for x in one) ** 0.5 for one in (p, u))
+    ratio = length / step if length > 0 and step > 0 else 1.0
+    return [x - lr * ratio * y for x, y in zip(p, u, strict=True)], m, v
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+@pytest.mark.parametrize("decay", [0, 0.1])
+@pytest.mark.parametrize("start", [[1.0, -2.0, 0.5, 3.0], [0.0] * 4])
+def test_lamb_follows_its_paper(start, decay, maximize):
+    generator = torch.Generator().manual_seed(0)
+    parameter = Parameter(torch.tensor(start, dtype=torch.float64).reshape(2, 2))
+    betas, eps = (0.8, 0.95), 1e-3
+    optimizer = LAMB([parameter], lr=0.05, betas=betas, eps=eps, weight_decay=decay, maximize=maximize)
+    p, m, v = start, [0.0] * 4, [0.0] * 4
+    for t in range(1, 51):
+        parameter.grad = torch.randn(2, 2, dtype=torch.float64, generator=generator) * (t != 7)
+        g = (-parameter.grad if maximize else parameter.grad).flatten().tolist()
+        p, m, v = lamb_by_hand(p, g, m, v, t, 0.05, *betas, eps, decay)
+        optimizer.step()
+        torch.testing.assert_close(parameter.value.flatten().tolist(), p, rtol=1e-12, atol=1e-12)
+
+
+def test_lamb_without_a_gradient_or_a_value_does_not_divide_by_zero():
+    parameter = Parameter(torch.zeros(3))
+    optimizer = LAMB([parameter], lr=0.1)
+    parameter.grad = torch.zeros(3)
+    optimizer.step()
+    assert (parameter.value == 0).all()
+
+
+def test_lamb_finds_a_matrix_by_steps_in_proportion_to_it():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 3, dtype=torch.float64, generator=generator)
+    wanted = torch.randn(3, 2, dtype=torch.float64, generator=generator)
+    weight = Parameter(torch.randn(3, 2, dtype=torch.float64, generator=generator))
+    optimizer = LAMB([weight], lr=0.1)
+    for number in range(300):
+        before = weight.value.clone()
+        weight.grad = x.T @ (x @ weight.value - x @ wanted) / len(x)
+        optimizer.param_groups[0]["lr"] = lr = 0.1 * (1 - number / 300)
+        optimizer.step()
+        assert ((weight.value - before).norm() / before.norm()).item() == pytest.approx(lr)
+    torch.testing.assert_close(weight.value, wanted, rtol=0, atol=0.01)

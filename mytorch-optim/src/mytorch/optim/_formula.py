@@ -106,6 +106,11 @@ def smaller(one: Number, other: Number) -> Number:
     return other.clamp(max=one) if isinstance(other, Tensor) else min(one, other)
 
 
+def larger(one: Number, other: float) -> Number:
+    """The larger of two numbers."""
+    return one.clamp(min=other) if isinstance(one, Tensor) else max(one, other)
+
+
 def descend(p: Tensor, lr: Number, numerator: Tensor, denominator: Tensor | None = None) -> None:
     """p = p - lr * numerator / denominator; without a denominator: p - lr * numerator"""
     if isinstance(lr, Tensor):

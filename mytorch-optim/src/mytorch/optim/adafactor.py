@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, persistent
-from mytorch.optim._formula import Number, lerp_, next_steps, rate, smaller
+from mytorch.optim._formula import Number, descend, larger, lerp_, next_steps, number, rate, smaller
 from mytorch.optim.checks import (
     require_at_least_0,
     require_flags,
@@ -71,8 +71,8 @@ class Adafactor(Optimizer):
         require_setting(self, "d", group["d"], 1.0)
         eps = group["eps"]
         known = isinstance(eps, (tuple, list)) and len(eps) == 2 and eps[0] is None
-        for number in require_pair_of_numbers(self, "eps", (0.0, eps[1]) if known else eps):
-            if number < 0:
+        for value in require_pair_of_numbers(self, "eps", (0.0, eps[1]) if known else eps):
+            if value < 0:
                 raise ArgumentError(f"Adafactor: eps must be two numbers of at least 0, got {eps}")
         require_flags(self, group, "maximize")
         require_real(self, group["params"])
@@ -85,18 +85,17 @@ class Adafactor(Optimizer):
         for t, p, g, state in zip(counts, values, grads, states, strict=True):
             g = -g if group["maximize"] else g
             floor = torch.finfo(p.dtype).eps if eps1 is None else eps1
-            alpha = _rms(p).clamp(min=eps2) * smaller(lr, t**-0.5)
+            alpha = larger(_rms(p), eps2) * smaller(lr, t**-0.5)
             if group["weight_decay"] != 0:
                 p.mul_(1 - lr * group["weight_decay"])
             w = t ** group["beta2_decay"]
             v = _mean_square(state, g, w) if g.dim() < 2 else _outer_mean_square(state, g, w, floor)
             u = v.clamp(min=floor * floor).rsqrt_().mul_(g)
-            p.sub_(alpha / (_rms(u) / group["d"]).clamp(min=1) * u)
+            descend(p, alpha / larger(_rms(u) / group["d"], 1), u)
 
 
-def _rms(x: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(x)
-    return norm / math.sqrt(max(x.numel(), 1))
+def _rms(x: Tensor) -> Number:
+    return number(torch.linalg.vector_norm(x)) / math.sqrt(max(x.numel(), 1))
 
 
 def _mean_square(state: dict[str, Any], g: Tensor, w: Number) -> Tensor:
@@ -106,7 +105,8 @@ def _mean_square(state: dict[str, Any], g: Tensor, w: Number) -> Tensor:
 
 
 def _outer_mean_square(state: dict[str, Any], g: Tensor, w: Number, floor: float) -> Tensor:
-    means: Sequence[Tensor] = [g.square().mean(axis, keepdim=True) for axis in (-1, -2)]
+    squares = g.square()
+    means: Sequence[Tensor] = [squares.mean(axis, keepdim=True) for axis in (-1, -2)]
     for name, mean in zip(("row_var", "col_var"), means, strict=True):
         if name not in state:
             state[name] = persistent(torch.zeros_like(mean))
