@@ -4,11 +4,13 @@ import inspect
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 from mytorch.experiments import Experiment
+from mytorch.experiments.file.experiment import Spec
 from mytorch.plugins import HOOKS, KINDS, Callback
 from mytorch.testing import DATASET_CHECKS, LAYER_CHECKS, LOSS_CHECKS, OPTIMIZER_CHECKS, SCHEDULE_CHECKS
 
@@ -41,13 +43,20 @@ def test_every_link_leads_somewhere(page):
 
 
 def keys(model, prefix=""):
-    """Every key of an experiment with its field."""
+    """Every key of an experiment with its field; of a part, what is not said of parts as such."""
     for name, field in model.model_fields.items():
+        if name in Spec.model_fields and issubclass(model, Spec):
+            continue
         yield prefix + name, field
-        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        for option in options:
-            if isinstance(option, type) and issubclass(option, BaseModel) and option.__name__ != "Spec":
-                yield from keys(option, f"{prefix}{name}.")
+        for inner in models_in(field.annotation):
+            yield from keys(inner, f"{prefix}{name}.")
+
+
+def models_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from models_in(inner)
 
 
 def test_every_key_of_an_experiment_is_explained_with_its_default():

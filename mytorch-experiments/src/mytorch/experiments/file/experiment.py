@@ -50,10 +50,10 @@ class InitializationRule(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, str | Spec]
 
-    layers: str = "*"
-    """A pattern of the classes of layers, such as "Conv*"."""
-    names: str = "*"
-    """A pattern of the paths of layers, such as "encoder.*"."""
+    layers: str | list[str] = "*"
+    """Patterns of the classes of layers, such as "Conv*"."""
+    names: str | list[str] = "*"
+    """Patterns of the paths of layers, such as "encoder.*"."""
 
     @property
     def initializers(self) -> dict[str, str | Spec]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -65,15 +65,16 @@ def initialize_where(
     initializers: Mapping[str, str | Mapping[str, Any]],
     generator: Generator = None,
     *,
-    layers: str = "*",
-    names: str = "*",
+    layers: str | Sequence[str] = "*",
+    names: str | Sequence[str] = "*",
 ) -> None:
     """Draw new values for some parameters of some layers, and leave the others as they are.
 
     initializers: what draws which parameter: names of parameters, or patterns of them such as "weight_*", with the
         name of an initialiser, as `initialize` takes it, or a dict with it as "type" and its options beside it
-    layers, names: patterns of the classes and of the paths of layers, such as "Conv*" and "encoder.*"; a layer must
-        match both. Patterns are those of file names: * is anything, ? one character, [ab] one of these.
+    layers, names: patterns of the classes and of the paths of layers, such as "Conv*" and "encoder.*", each one or
+        several of which one must match; a layer must match both. Patterns are those of file names: * is anything,
+        ? one character, [ab] one of these.
 
     Raises ArgumentError, with nothing drawn, if a pattern matches nothing, and what `initialize` raises.
 
@@ -163,18 +164,23 @@ def _find(name: str, options: Mapping[str, Any]) -> Initializer:
     return fill
 
 
-def _chosen_layers(net: Module, layers: str, names: str) -> list[tuple[str, Module]]:
+def _chosen_layers(net: Module, layers: str | Sequence[str], names: str | Sequence[str]) -> list[tuple[str, Module]]:
     """The layers with parameters of their own that match. Raises ArgumentError if there is none."""
     holders = [(path, module) for path, module in net.named_modules() if any(own(module, Parameter))]
-    of_kind = [(path, module) for path, module in holders if fnmatchcase(type(module).__name__, layers)]
+    of_kind = [(path, module) for path, module in holders if _matches(type(module).__name__, layers)]
     if not of_kind:
         kinds = ", ".join(sorted({type(module).__name__ for _, module in holders})) or "no layer"
         raise ArgumentError(f"initialize: layers must match one with parameters, got {layers!r} for {kinds}")
-    chosen = [(path, module) for path, module in of_kind if fnmatchcase(path, names)]
+    chosen = [(path, module) for path, module in of_kind if _matches(path, names)]
     if not chosen:
         paths = [path for path, _ in of_kind]
-        raise ArgumentError(f"initialize: names must match a layer, got {names!r}. {nearest(names, paths)}")
+        first = names if isinstance(names, str) else next(iter(names), "")
+        raise ArgumentError(f"initialize: names must match a layer, got {names!r}. {nearest(first, paths)}")
     return chosen
+
+
+def _matches(text: str, patterns: str | Sequence[str]) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in ((patterns,) if isinstance(patterns, str) else patterns))
 
 
 def _require_match(pattern: str, chosen: list[tuple[str, Module]]) -> None:
