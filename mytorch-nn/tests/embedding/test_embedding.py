@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mytorch import nn
-from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.core import ArgumentError, DtypeError, ShapeError, describe, rebuild
 from mytorch.nn import Embedding, EmbeddingBag
 from mytorch.testing import check_layer
 
@@ -111,6 +111,14 @@ def test_a_table_that_is_given(layer):
     y, saved = fixed.forward(x)
     fixed.backward(torch.randn(y.shape), saved)
     assert fixed.weight.grad is None
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_a_table_that_is_given_is_part_of_the_description(freeze):
+    layer = Embedding.from_pretrained(torch.randn(4, 3), freeze, max_norm=1.0)
+    copy = rebuild(*describe(layer))
+    torch.testing.assert_close(copy.state_dict(), layer.state_dict())
+    assert copy.weight.trainable is not freeze
 
 
 @each_layer

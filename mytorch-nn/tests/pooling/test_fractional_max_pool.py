@@ -52,6 +52,14 @@ def test_given_samples_as_torch(agree, name, batch):
 
 
 @each_layer
+def test_the_meta_device(name):
+    layer, shape = getattr(nn, name)(2, 3), (2, 3, *(6,) * int(name[-2]))
+    y, saved = layer.forward(torch.empty(shape, device="meta"))
+    d_x = layer.backward(torch.empty(y.shape, device="meta"), saved)
+    assert (d_x.shape, d_x.device.type) == (shape, "meta")
+
+
+@each_layer
 def test_no_rows(name):
     layer, shape = getattr(nn, name)(2, 3), (0, 3, *(6,) * int(name[-2]))
     y, saved = layer.forward(torch.zeros(shape))

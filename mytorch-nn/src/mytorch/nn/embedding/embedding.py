@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -59,6 +59,10 @@ class Embedding(Table):
         self._refuse_sparse(sparse)
         self.scale_grad_by_freq = scale_grad_by_freq
         self._set_weight(_weight, _freeze, device, dtype)
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> Self:
+        return super().from_pretrained(embeddings, freeze, _freeze=freeze, **options)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
         self._require_indices(x, "x")

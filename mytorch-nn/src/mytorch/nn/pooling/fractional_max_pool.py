@@ -86,7 +86,7 @@ class _FractionalMaxPool(Spatial):
         d_y = upstream_of_values(self, d_output, indices.shape, self.return_indices)
         if not self.input_grad:
             return None
-        if 0 in shape:
+        if 0 in shape or d_y.is_meta:  # torch has no meta function of the 3d form
             return d_y.new_zeros(shape)
         back = aten.fractional_max_pool3d_backward if self.dimensions == 3 else aten.fractional_max_pool2d_backward
         x = d_y.new_empty(shape)  # the kernels ask it for its shape only
