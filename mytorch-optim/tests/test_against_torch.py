@@ -189,6 +189,21 @@ def test_state_goes_to_torch_and_back_half_way(name):
     exchange()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_state_takes_no_more_memory_than_torchs(name):
+    pair = Pair(name, torch.float32, {"lr": 0.01}, {}, 0)
+    for _ in range(3):
+        pair.step("ordinary", None)
+    for parameter, twin in zip(pair.parameters, pair.twins, strict=True):
+        ours, theirs = pair.ours.state[parameter], pair.theirs.state[twin]
+        assert sum(map(size_of, ours.values())) <= sum(size_of(held) for held in theirs.values() if held is not None)
+
+
+def size_of(held):
+    """Bytes; a number of Python's counts as a tensor of one number, as which SparseAdam keeps it here."""
+    return held.untyped_storage().nbytes() if isinstance(held, torch.Tensor) else 4
+
+
 REAL = {"Adafactor", "Muon", "SparseAdam"}
 
 

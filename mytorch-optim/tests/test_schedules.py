@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,22 @@ def test_one_cycle_lr_to_the_step_after_the_last(
 def test_one_cycle_lr_settings(settings: dict[str, Any]) -> None:
     steps = settings.get("total_steps", 20)
     assert_same_run(lambda kind, optimizer: kind.OneCycleLR(optimizer, [0.3, 1.0], **settings), steps)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_cycle_lr_over_300_steps(seed: int) -> None:
+    draw = random.Random(seed)
+    settings = {
+        "total_steps": draw.randint(300, 400),
+        "pct_start": draw.uniform(0.05, 0.5),
+        "anneal_strategy": draw.choice(["cos", "linear"]),
+        "three_phase": draw.choice([False, True]),
+        "div_factor": draw.uniform(1, 50),
+        "final_div_factor": draw.uniform(1, 1e5),
+        "max_momentum": draw.uniform(0.85, 1),
+        "cycle_momentum": draw.choice([False, True]),
+    }
+    assert_same_run(lambda kind, optimizer: kind.OneCycleLR(optimizer, [0.3, 1.0], **settings), 300)
 
 
 @pytest.mark.parametrize(("factor", "total_iters"), [(0.1, 1), (1 / 3, 5), (1.0, 7), (0.5, 40)])
@@ -490,3 +507,24 @@ def test_goes_on_with_an_optimizer_whose_state_was_loaded() -> None:
         resumed[1].step()
         for schedule in schedules:
             schedule.step()
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda o: ours.ExponentialLR(o, 1e200), "ExponentialLR: lr at step 2 must be finite, got .*out of range"),
+        (
+            lambda o: ours.MultiplicativeLR(o, lambda _: 1e200),
+            "MultiplicativeLR: lr at step 2 must be finite, got",
+        ),
+        (lambda o: ours.LambdaLR(o, lambda step: 10.0 ** (200 * step)), "LambdaLR: lr at step 2 must be finite, got"),
+    ],
+)
+def test_a_learning_rate_that_is_infinite_is_refused_and_the_schedule_stays(make: Any, text: str) -> None:
+    optimizer = ours.SGD([{"params": [Parameter(torch.ones(1))], "lr": lr} for lr in (0.0, 1.0)])
+    schedule = make(optimizer)
+    schedule.step()
+    before = schedule.state_dict()
+    with pytest.raises(ArgumentError, match=text):
+        schedule.step()
+    assert schedule.state_dict() == before

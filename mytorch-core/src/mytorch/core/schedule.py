@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -144,6 +145,11 @@ class Schedule:
         self.last_epoch += 1
         try:
             self.advance(metric, chained)
+        except OverflowError as error:  # which Python raises where torch has inf
+            self.last_epoch -= 1
+            raise ArgumentError(
+                f"{self._name}: lr at step {self.last_epoch + 1} must be finite, got {error}"
+            ) from error
         except ArgumentError:
             self.last_epoch -= 1
             raise
@@ -155,10 +161,23 @@ class Schedule:
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - for those that follow one
         """Apply the settings of the step that `last_epoch` has come to."""
+        settings = []
         for group, initial in zip(self.optimizer.param_groups, self.initial, strict=True):
             found = self.settings(self.last_epoch, initial)
             if chained and "lr" in found:
                 found["lr"] = self.chained_lr(initial, number(group["lr"]))
+            settings.append(found)
+        self.apply(settings)
+
+    def apply(self, settings: Sequence[Mapping[str, Any]]) -> None:
+        """Change the settings of every group; one that is a tensor is changed in place.
+
+        Raises ArgumentError, with nothing changed, for a learning rate that is not finite.
+        """
+        for found in settings:
+            if not math.isfinite(found.get("lr", 0.0)):
+                raise ArgumentError(f"{self._name}: lr at step {self.last_epoch} must be finite, got {found['lr']}")
+        for group, found in zip(self.optimizer.param_groups, settings, strict=True):
             assign(group, found)
 
     def _require_groups(self) -> None:

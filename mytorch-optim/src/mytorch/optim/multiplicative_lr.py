@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.core import Optimizer, RecursiveSchedule
-from mytorch.core.schedule import assign, number
+from mytorch.core.schedule import number
 from mytorch.optim.checks import factor_at, functions_of_groups
 
 
@@ -46,9 +46,9 @@ class MultiplicativeLR(RecursiveSchedule):
             self.advance(None, chained)
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - both go on from now
-        factors = [factor_at(self, "lr_lambda", function, self.last_epoch) for function in self.lr_lambdas]
-        for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
-            assign(group, {"lr": number(group["lr"]) * factor})
+        pairs = zip(self.optimizer.param_groups, self.lr_lambdas, strict=True)
+        step = self.last_epoch
+        self.apply([{"lr": number(group["lr"]) * factor_at(self, "lr_lambda", f, step)} for group, f in pairs])
 
     def for_torch(self) -> dict[str, Any]:
         return {**super().for_torch(), "lr_lambdas": [None] * len(self.lr_lambdas)}

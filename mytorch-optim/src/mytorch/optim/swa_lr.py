@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from mytorch.core import Optimizer, RecursiveSchedule, require_choice
-from mytorch.core.schedule import assign, number
+from mytorch.core.schedule import number
 from mytorch.optim.checks import one_a_group, require_count, require_setting
 
 
@@ -51,10 +51,12 @@ class SWALR(RecursiveSchedule):
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - both go on from now
         before, now = self._share(self.last_epoch - 1), self._share(self.last_epoch)
+        settings = []
         for group in self.optimizer.param_groups:
             lr, end = number(group["lr"]), number(group["swa_lr"])
             start = end if before == 1 else (lr - before * end) / (1 - before)
-            assign(group, {"lr": end * now + start * (1 - now)})
+            settings.append({"lr": end * now + start * (1 - now)})
+        self.apply(settings)
 
     def _share(self, step: int) -> float:
         """How much of swa_lr is in the learning rate at a step."""
