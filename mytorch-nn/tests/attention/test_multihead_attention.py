@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError
+from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError, StateError
 from mytorch.nn import MultiheadAttention
 from mytorch.testing import check_layer
 
@@ -383,3 +383,14 @@ def test_the_saved_value_of_another_layer(other):
         MultiheadAttention(6, 2).backward((y, None), saved)
     with pytest.raises(ArgumentError, match="MultiheadAttention: saved must be a Saved, as its own forward returned"):
         MultiheadAttention(6, 2).backward((y, None), y)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_a_saved_value_that_is_used_twice(need_weights):
+    layer = MultiheadAttention(6, 2)
+    (y, _), saved = layer.forward(X, need_weights=need_weights)
+    layer.backward((y, None), saved)
+    with pytest.raises(
+        StateError, match="MultiheadAttention: saved must be that of a forward that no backward has an"
+    ):
+        layer.backward((y, None), saved)

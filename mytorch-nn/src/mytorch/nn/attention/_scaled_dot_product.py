@@ -69,7 +69,8 @@ def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module)
     """o, with the weights in what is saved."""
     q, k, v = q.contiguous() / math.sqrt(q.shape[-1]), k.contiguous(), v.contiguous()  # else each product copies them
     s = q @ k.mT
-    w = s.softmax(-1) if mask is None else aten._safe_softmax(s + mask, -1)  # no NaN of keys that are all masked
+    w = s.softmax(-1) if mask is None else aten._safe_softmax(s.add_(mask), -1)  # no NaN of keys that are all masked
+    del s  # as large as w
     kept, by_dropout = dropout.forward(w)
     return kept @ v, Weighed(q, k, v, w, kept, by_dropout)
 
@@ -77,9 +78,15 @@ def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module)
 def weigh_backward(d_o: Tensor, d_weights: Tensor | None, saved: Weighed, dropout: Module) -> Gradients:
     """d_q, d_k and d_v; d_weights: the gradient of the weights after dropout, if they were used."""
     q, k, v, w, kept, by_dropout = saved
+    del saved  # so that what is not needed any more is freed
     d_o = d_o.contiguous()
+    d_v = kept.mT @ d_o
     d_kept = d_o @ v.mT
+    del kept, v, d_o
     if d_weights is not None:
-        d_kept = d_kept + d_weights
-    d_s = aten._softmax_backward_data(dropout.backward(d_kept, by_dropout), w, -1, w.dtype)
-    return (d_s @ k) / math.sqrt(q.shape[-1]), d_s.mT @ q, kept.mT @ d_o
+        d_kept.add_(d_weights)
+    d_w = dropout.backward(d_kept, by_dropout)
+    del d_kept, by_dropout
+    d_s = aten._softmax_backward_data(d_w, w, -1, w.dtype)
+    del d_w, w
+    return (d_s @ k).div_(math.sqrt(q.shape[-1])), d_s.mT @ q, d_v

@@ -15,6 +15,7 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
+    StateError,
     kind_of,
     require_dimensions,
     require_dtype,
@@ -51,15 +52,13 @@ class Source(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What a backward needs."""
+    """What a backward needs; steps: the sources, what attention saved, and out_proj, taken from the end as it goes."""
 
     layout: tuple[int | bool, ...]
     passed: int
     output_shape: torch.Size
     weights_shape: torch.Size | None
-    sources: list[Source]
-    attention: Attended | Weighed
-    by_out_proj: Any
+    steps: list[Any]
 
 
 class MultiheadAttention(Module):
@@ -188,21 +187,21 @@ class MultiheadAttention(Module):
             attn_weights = attention.kept.mean(1) if average_attn_weights else attention.kept
             attn_weights = attn_weights if query.dim() == 3 else attn_weights.squeeze(0)
         shapes = attn_output.shape, None if attn_weights is None else attn_weights.shape
-        return (attn_output, attn_weights), Saved(self._layout, passed, *shapes, sources, attention, by_out_proj)
+        return (attn_output, attn_weights), Saved(self._layout, passed, *shapes, [sources, attention, by_out_proj])
 
     def backward(
         self, d_output: tuple[Tensor | None, Tensor | None], saved: Saved
     ) -> Tensor | tuple[Tensor, ...] | None:
         self._require_own(saved)
         d_attn_output, d_weights = self._upstream(d_output, saved)
-        x, attention = saved.sources[0].x, saved.attention
-        d_rows: Any = self.out_proj.backward(d_attn_output, saved.by_out_proj)
-        d_o = self._cut(d_rows.reshape(*x.shape[:2], self.num_heads, self.head_dim))
-        if isinstance(attention, Attended):
-            gradients = attend_backward(d_o, attention)
+        d_o = self._backward_of_out_proj(d_attn_output, saved)
+        del d_attn_output
+        if isinstance(saved.steps[-1], Attended):
+            gradients = attend_backward(d_o, saved.steps.pop())
         else:
-            gradients = weigh_backward(d_o, d_weights, attention, self.dropout)
-        d_inputs = self._backward_of_projections(self._without_extra(*gradients), saved)
+            gradients = weigh_backward(d_o, d_weights, saved.steps.pop(), self.dropout)
+        del d_o
+        d_inputs = self._backward_of_projections(list(self._without_extra(*gradients)), saved)
         if not self.input_grad:
             return None
         if len(saved.output_shape) == 2:
@@ -239,14 +238,14 @@ class MultiheadAttention(Module):
             heads += [self._cut(part) for part in parts.unbind(2)]
         return heads
 
-    def _backward_of_projections(self, gradients: Gradients, saved: Saved) -> list[Tensor]:
+    def _backward_of_projections(self, gradients: list[Tensor], saved: Saved) -> list[Tensor]:
         """Accumulate the gradients of the projections; return that of each input, with a batch axis."""
         size, d_weights, d_biases = self.embed_dim, [], []
         d_inputs: list[Tensor] = []
         groups = list(pairwise(GROUPS[saved.passed]))
-        for x, start, stop in saved.sources:
+        for x, start, stop in saved.steps.pop():
             rows = x.shape[0] * x.shape[1]
-            d_y = torch.stack([self._side_by_side(d) for d in gradients[start:stop]], 2)
+            d_y = torch.stack([self._side_by_side(gradients.pop(0)) for _ in range(start, stop)], 2)
             d_y = d_y.reshape(rows, (stop - start) * size)
             d_weights.append(d_y.T.mm(x.reshape(rows, x.shape[2])))
             d_biases.append(d_y.sum(0))
@@ -289,6 +288,13 @@ class MultiheadAttention(Module):
         return [weight for weight in weights if weight is not None]
 
     # The heads
+
+    def _backward_of_out_proj(self, d_attn_output: Tensor, saved: Saved) -> Tensor:
+        """d_o, cut into heads."""
+        d_rows: Any = self.out_proj.backward(d_attn_output, saved.steps.pop())
+        if len(saved.output_shape) == 2:
+            d_rows = d_rows.unsqueeze(self._batch_axis)
+        return self._cut(d_rows.reshape(*d_rows.shape[:2], self.num_heads, self.head_dim))
 
     @property
     def _batch_axis(self) -> int:
@@ -352,6 +358,11 @@ class MultiheadAttention(Module):
                 f"MultiheadAttention: saved must be that of a layer with the same {names}, {self._layout}, got "
                 f"{saved.layout}; give each backward the saved value of its own forward"
             )
+        if len(saved.steps) != 3:
+            raise StateError(
+                "MultiheadAttention: saved must be that of a forward that no backward has answered, got one that was "
+                "used; a saved value is good for one backward: call forward again"
+            )
 
     def _require_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         dtype = self.out_proj.weight.value.dtype
@@ -381,17 +392,17 @@ class MultiheadAttention(Module):
                 "MultiheadAttention: d_output must be a tuple of two, the gradients of attn_output and attn_weights, "
                 f"got {kind_of(d_output)}; write (d_attn_output, None) where the weights were not used"
             )
-        dtype = saved.sources[0].x.dtype
+        weight = self.out_proj.weight.value
         d_attn_output, d_attn_weights = d_output
         if d_attn_output is None:
-            d_attn_output = saved.sources[0].x.new_zeros(saved.output_shape)
+            d_attn_output = weight.new_zeros(saved.output_shape)
         require_upstream(self, d_attn_output, saved.output_shape, "d_attn_output")
-        require_dtype(self, d_attn_output, dtype, "d_attn_output")
+        require_dtype(self, d_attn_output, weight.dtype, "d_attn_output")
         if d_attn_weights is None:
             return d_attn_output, None
         if saved.weights_shape is None:
             raise ArgumentError("MultiheadAttention: d_attn_weights must be None without need_weights, got a gradient")
         require_upstream(self, d_attn_weights, saved.weights_shape, "d_attn_weights")
-        require_dtype(self, d_attn_weights, dtype, "d_attn_weights")
+        require_dtype(self, d_attn_weights, weight.dtype, "d_attn_weights")
         batched = d_attn_weights if len(saved.output_shape) == 3 else d_attn_weights.unsqueeze(0)
         return d_attn_output, batched if batched.dim() == 4 else batched.unsqueeze(1) / self.num_heads

@@ -11,6 +11,7 @@ from mytorch.core import (
     ArgumentError,
     Module,
     ShapeError,
+    StateError,
     require_dimensions,
     require_dtype,
     require_last_axis,
@@ -26,10 +27,13 @@ from mytorch.nn.transformer._activation import described
 
 
 class Saved(NamedTuple):
-    """What the backward of a layer needs: the shape of its output, and what each sublayer saved."""
+    """What the backward of a layer needs: the shape of its output, and what each sublayer saved.
+
+    The lists are emptied from their ends as the backward goes, so that memory falls.
+    """
 
     shape: torch.Size
-    sublayers: list[Any]
+    sublayers: list[list[Any]]
 
 
 class Sublayers(Module):
@@ -100,13 +104,12 @@ class Sublayers(Module):
         n, by_norm = self._into(self.norm1, x)
         (a, _), by_attention = self.self_attn.forward(n, need_weights=False, **masks)
         y, by_sum = self._out_of(self.norm1, self.dropout1, x, self._as_torch_draws(a, self.dropout1))
-        return y, (by_norm, by_attention, by_sum)
+        return y, [by_norm, by_attention, by_sum]
 
     def _backward_of_self_attention(self, d_y: Tensor, saved: Any) -> Tensor | None:
-        by_norm, by_attention, by_sum = saved
-        d_x, d_a = self._back_into(self.norm1, self.dropout1, d_y, by_sum)
-        d_n = self.self_attn.backward((d_a, None), by_attention)
-        return self._back_out_of(self.norm1, d_x, d_n, by_norm)
+        d_x, d_a = self._back_into(self.norm1, self.dropout1, d_y, saved.pop())
+        d_n = self.self_attn.backward((d_a, None), saved.pop())
+        return self._back_out_of(self.norm1, d_x, d_n, saved.pop())
 
     def _feed_forward(self, x: Tensor, norm: LayerNorm, dropout: Dropout) -> tuple[Tensor, Any]:
         n, by_norm = self._into(norm, x)
@@ -115,17 +118,16 @@ class Sublayers(Module):
         h, by_dropout = self.dropout.forward(h)
         h, by_linear2 = self.linear2.forward(h)
         y, by_sum = self._out_of(norm, dropout, x, h)
-        return y, (by_norm, by_linear1, by_activation, by_dropout, by_linear2, by_sum)
+        return y, [by_norm, by_linear1, by_activation, by_dropout, by_linear2, by_sum]
 
     def _backward_of_feed_forward(self, d_y: Tensor, saved: Any, norm: LayerNorm, dropout: Dropout) -> Any:
-        by_norm, by_linear1, by_activation, by_dropout, by_linear2, by_sum = saved
         d_h: Any
-        d_x, d_h = self._back_into(norm, dropout, d_y, by_sum)
-        d_h = self.linear2.backward(d_h, by_linear2)
-        d_h = self.dropout.backward(d_h, by_dropout)
-        d_h = self.activation.backward(d_h, by_activation)
-        d_n = self.linear1.backward(d_h, by_linear1)
-        return self._back_out_of(norm, d_x, d_n, by_norm)
+        d_x, d_h = self._back_into(norm, dropout, d_y, saved.pop())
+        d_h = self.linear2.backward(d_h, saved.pop())
+        d_h = self.dropout.backward(d_h, saved.pop())
+        d_h = self.activation.backward(d_h, saved.pop())
+        d_n = self.linear1.backward(d_h, saved.pop())
+        return self._back_out_of(norm, d_x, d_n, saved.pop())
 
     # What is refused
 
@@ -142,4 +144,9 @@ class Sublayers(Module):
             raise ShapeError(
                 f"{type(self).__name__}: saved must be that of a layer with d_model={self.d_model}, got one of "
                 f"{saved.shape[-1]}; give each backward the saved value of its own forward"
+            )
+        if not saved.sublayers:
+            raise StateError(
+                f"{type(self).__name__}: saved must be that of a forward that no backward has answered, got one that "
+                "was used; a saved value is good for one backward: call forward again"
             )

@@ -102,21 +102,19 @@ class TransformerDecoderLayer(Sublayers):
 
     def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor | None, Tensor] | None:
         self._require_own(saved, d_y)
-        by_attention, by_memory, by_feed_forward = saved.sublayers
-        d_z = self._backward_of_feed_forward(d_y, by_feed_forward, self.norm3, self.dropout3)
-        d_x, d_memory = self._backward_of_attention_to_memory(d_z, by_memory)
-        d_tgt = self._backward_of_self_attention(d_x, by_attention)
+        d_z = self._backward_of_feed_forward(d_y, saved.sublayers.pop(), self.norm3, self.dropout3)
+        d_x, d_memory = self._backward_of_attention_to_memory(d_z, saved.sublayers.pop())
+        d_tgt = self._backward_of_self_attention(d_x, saved.sublayers.pop())
         return (d_tgt, d_memory) if self.input_grad else None
 
     def _attention_to_memory(self, x: Tensor, memory: Tensor, **masks: Any) -> tuple[Tensor, Any]:
         n, by_norm = self._into(self.norm2, x)
         (a, _), by_attention = self.multihead_attn.forward(n, memory, need_weights=False, **masks)
         z, by_sum = self._out_of(self.norm2, self.dropout2, x, self._as_torch_draws(a, self.dropout2))
-        return z, (by_norm, by_attention, by_sum)
+        return z, [by_norm, by_attention, by_sum]
 
     def _backward_of_attention_to_memory(self, d_z: Tensor, saved: Any) -> tuple[Any, Tensor]:
-        by_norm, by_attention, by_sum = saved
-        d_x, d_a = self._back_into(self.norm2, self.dropout2, d_z, by_sum)
-        d_inputs: Any = self.multihead_attn.backward((d_a, None), by_attention)
+        d_x, d_a = self._back_into(self.norm2, self.dropout2, d_z, saved.pop())
+        d_inputs: Any = self.multihead_attn.backward((d_a, None), saved.pop())
         d_n, d_memory = d_inputs
-        return self._back_out_of(self.norm2, d_x, d_n, by_norm), d_memory
+        return self._back_out_of(self.norm2, d_x, d_n, saved.pop()), d_memory

@@ -94,7 +94,6 @@ class TransformerEncoderLayer(Sublayers):
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         self._require_own(saved, d_y)
-        by_attention, by_feed_forward = saved.sublayers
-        d_x = self._backward_of_feed_forward(d_y, by_feed_forward, self.norm2, self.dropout2)
-        d_src = self._backward_of_self_attention(d_x, by_attention)
+        d_x = self._backward_of_feed_forward(d_y, saved.sublayers.pop(), self.norm2, self.dropout2)
+        d_src = self._backward_of_self_attention(d_x, saved.sublayers.pop())
         return d_src if self.input_grad else None
