@@ -100,12 +100,12 @@ def test_an_upstream_gradient_of_another_shape(cls, options, kind, reduction, wr
         (
             CrossEntropyLoss(),
             torch.zeros(2, 2),
-            "a tuple of 2 (Tensor, Tensor), as its own forward returned, got a Tensor",
+            "a tuple of 3 (Tensor, Tensor, torch.Tensor | None), as its own forward returned, got a Tensor",
         ),
         (
             CrossEntropyLoss(),
             (torch.zeros(2), None),
-            "a tuple of 2 (Tensor, Tensor), as its own forward returned, got a tuple",
+            "a tuple of 3 (Tensor, Tensor, torch.Tensor | None), as its own forward returned, got a tuple",
         ),
         (
             BCEWithLogitsLoss(),

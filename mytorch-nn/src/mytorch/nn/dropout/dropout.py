@@ -10,7 +10,6 @@ from mytorch.nn.dropout._noise import Random
 
 Saved = tuple[torch.Size, Tensor | None]
 _MASK = Tensor | None
-_native_dropout_backward = torch.ops.aten.native_dropout_backward.default
 
 
 class Dropout(Random):
@@ -47,16 +46,13 @@ class Dropout(Random):
 
 
 def drop(x: Tensor, p: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-    """keep * x / (1 - p), and keep. x: not empty"""
+    """keep * x / (1 - p), and keep, in the dtype of x, since Boolean ones take longer. x: not empty"""
     if p == 1:  # torch draws nothing either
-        return torch.zeros_like(x), torch.zeros_like(x, dtype=torch.bool)
-    if generator is None:
-        return torch.native_dropout(x, p, True)
-    keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
+        return torch.zeros_like(x), torch.zeros_like(x)
+    keep = torch.empty_like(x).bernoulli_(1 - p, generator=generator)
     return (x * keep).mul_(1 / (1 - p)), keep
 
 
 def drop_backward(d_y: Tensor, keep: Tensor, p: float) -> Tensor:
     """keep * d_y / (1 - p)"""
-    d_x: Tensor = _native_dropout_backward(d_y, keep, 1 / (1 - p) if p < 1 else 0.0)
-    return d_x
+    return (d_y * keep).mul_(1 / (1 - p) if p < 1 else 0.0)

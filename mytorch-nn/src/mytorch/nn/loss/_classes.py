@@ -74,6 +74,13 @@ def without(shape: torch.Size, axis: int) -> torch.Size:
     return shape[:axis] + shape[axis + 1 :]
 
 
+def arranged(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as torch's kernels of class indices take them, which know no axes behind the classes, or two."""
+    if prediction.dim() <= 2:
+        return prediction, target
+    return prediction.flatten(2).unsqueeze(2), target.flatten(1).unsqueeze(1)
+
+
 def along(weight: Tensor, prediction: Tensor, axis: int) -> Tensor:
     """A number for each class, ready to be multiplied with a prediction."""
     return weight.reshape([-1 if at == axis else 1 for at in range(prediction.dim())])

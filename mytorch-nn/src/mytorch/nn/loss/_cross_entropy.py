@@ -21,13 +21,18 @@ from mytorch.core import (
 )
 from mytorch.nn.loss._classes import (
     along,
+    arranged,
     class_axis,
     require_class_weights,
     require_weight_fits,
     unknown_class,
     without,
 )
-from mytorch.nn.loss._reduction import per_element, require_reduction
+from mytorch.nn.loss._reduction import CODES, per_element, require_reduction, upstream_tensor
+
+aten = torch.ops.aten
+Kept = tuple[Tensor, Tensor | None]
+"""The scores and None, or for class indices without smoothing their log_softmax and the sum of their weights."""
 
 
 class OfScores(Loss):
@@ -46,33 +51,67 @@ class OfScores(Loss):
         self.weight = None if weight is None else Buffer(weight)
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
 
-    def _value(self, scores: Tensor, target: Tensor, reduction: str) -> Tensor:
-        try:
-            return F.cross_entropy(
-                scores,
-                target,
-                None if self.weight is None else self.weight.value,
-                ignore_index=self.ignore_index,
-                reduction=reduction,
-                label_smoothing=self.label_smoothing,
-            )
-        except IndexError as error:  # the kernel looks at every class anyway
+    def _computed(self, scores: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Kept]:
+        """The value, and what `_gradient` needs beside the target."""
+        weight = None if self.weight is None else self.weight.value
+        by_kernel = not target.is_floating_point() and not self.label_smoothing
+        try:  # the kernel looks at every class anyway
+            if not by_kernel:
+                value = F.cross_entropy(
+                    scores,
+                    target,
+                    weight,
+                    ignore_index=self.ignore_index,
+                    reduction=reduction,
+                    label_smoothing=self.label_smoothing,
+                )
+                return value, (scores, None)
+            log_p = scores.log_softmax(class_axis(scores))
+            kernel = aten.nll_loss_forward if scores.dim() <= 2 else aten.nll_loss2d_forward
+            value, total = kernel(*arranged(log_p, target), weight, CODES[reduction], self.ignore_index)
+        except IndexError as error:
             raise unknown_class(self, scores, target) from error
+        return value.view(target.shape) if reduction == "none" else value, (log_p, total)
 
-    def _gradient(self, d_value: Any, scores: Tensor, target: Tensor, total: Any = None) -> Tensor:
-        """The gradient of the scores; total: by what the mean is divided, if these are not all that it is taken of."""
-        axis = class_axis(scores)
-        require_weight_fits(self, self.weight, scores, axis)
+    def _gradient(self, d_value: Any, kept: Kept, target: Tensor, whole: Any = None) -> Tensor:
+        """The gradient of the scores; whole: by what the mean is divided, where these are a part of its rows."""
+        values, total = kept
+        axis = class_axis(values)
+        require_weight_fits(self, self.weight, values, axis)
+        if total is not None:
+            return self._by_kernel(d_value, values, target, total, whole)
         if isinstance(d_value, Tensor) and d_value.dim():
             d_value = d_value.unsqueeze(axis)
         if target.is_floating_point():
-            return self._of_probabilities(d_value, scores, target, axis, total).to(scores.dtype)
+            return self._of_probabilities(d_value, values, target, axis, whole).to(values.dtype)
         try:
-            return self._of_indices(d_value, scores, target.unsqueeze(axis), axis, total)
+            return self._of_indices(d_value, values, target.unsqueeze(axis), axis, whole)
         except RuntimeError as error:  # another loss saved a target that only it ignores
             if "out of bounds" in str(error):
-                raise unknown_class(self, scores, target) from error
+                raise unknown_class(self, values, target) from error
             raise
+
+    def _by_kernel(self, d_value: Any, log_p: Tensor, target: Tensor, total: Tensor, whole: Any) -> Tensor:
+        """Through the negative log-likelihood of class indices, then through log_softmax."""
+        d_each = upstream_tensor(self, d_value, target.shape, log_p)
+        code = CODES[self.reduction]
+        if self.reduction == "mean":
+            if whole is not None:
+                d_each, code = (d_each / whole).to(log_p.dtype), CODES["sum"]
+            total = total.where(total != 0, torch.inf)  # 0 only if all are ignored, or if their weights are
+        x, t = arranged(log_p, target)
+        weight = None if self.weight is None else self.weight.value
+        kernel = aten.nll_loss_backward if x is log_p else aten.nll_loss2d_backward
+        try:
+            d_x = kernel(
+                d_each.view(t.shape) if d_each.dim() else d_each, x, t, weight, code, self.ignore_index, total
+            )
+        except IndexError as error:
+            raise unknown_class(self, log_p, target) from error
+        d_scores: Tensor = aten._log_softmax_backward_data(
+            d_x.view(log_p.shape), log_p, class_axis(log_p), log_p.dtype
+        )
+        return d_scores
 
     def _weights(self, target: Tensor, counted: Tensor) -> Tensor:
         """The weight of each target's class, 0 for those that are ignored."""
@@ -84,23 +123,23 @@ class OfScores(Loss):
         counted = target != self.ignore_index
         return counted.count_nonzero() if self.weight is None else self._weights(target, counted).sum()
 
-    def _of_probabilities(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, total: Any) -> Tensor:
+    def _of_probabilities(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, whole: Any) -> Tensor:
         classes, s = scores.shape[axis], self.label_smoothing
         q = target * (1 - s) + s / classes if s else target
         if self.weight is not None:
             q = q * along(self.weight.value, scores, axis)
-        count = scores.numel() // max(classes, 1) if total is None else total
+        count = scores.numel() // max(classes, 1) if whole is None else whole
         scale = per_element(self.reduction, d_value, count)
         return scores.softmax(axis).mul_(q.sum(axis, keepdim=True)).sub_(q).mul_(scale)
 
-    def _of_indices(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, total: Any) -> Tensor:
+    def _of_indices(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, whole: Any) -> Tensor:
         counted = target != self.ignore_index
         index = target.where(counted, 0)
         weight = None if self.weight is None else self.weight.value
         # the weight of each target's class: (batch, 1, ...)
         hit = counted.to(scores.dtype) if weight is None else self._weights(target, counted)
         if self.reduction == "mean":
-            total = hit.sum() if total is None else total  # 0 only if all are ignored, or if the weights are
+            total = hit.sum() if whole is None else whole  # 0 only if all are ignored, or if the weights are
             scale = d_value / (total if weight is None else total.where(total != 0, torch.inf))
         else:
             scale = d_value * torch.ones_like(hit)

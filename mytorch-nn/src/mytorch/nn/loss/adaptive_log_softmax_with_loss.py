@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from mytorch.core import (
     DtypeError,
     Module,
     ShapeError,
+    StateError,
     require_dtype,
     require_input,
     require_last_axis,
@@ -26,9 +27,9 @@ from mytorch.nn.container import ModuleList, Sequential
 from mytorch.nn.linear import Linear
 
 aten = torch.ops.aten
-Cluster = tuple[Tensor, Tensor, Tensor, Any]
-"""The rows whose target is of a cluster, their classes in it, their log-probabilities, and what its layers saved."""
-Saved = tuple[Tensor, Tensor, Tensor, Any, list[Cluster | None]]
+Part = tuple[Tensor, Tensor, Tensor, Any]
+"""Of the head or a cluster: rows, the entry that each takes, their log-probabilities, and what the layers saved."""
+Saved = tuple[Tensor, list[Part | None]]
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
@@ -96,27 +97,34 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def forward(self, input_: Tensor, target_: Tensor) -> tuple[tuple[Tensor, Tensor], Saved]:
         self._require_fitting(input_, target_)
         x, target = input_.view(-1, self.in_features), target_.view(-1)
-        scores, kept = self.head.forward(x)
-        head, entry = scores.log_softmax(1), target.unsqueeze(1).clone()
-        output, clusters = x.new_zeros(len(x)), []
+        output, entry, clusters = x.new_zeros(len(x)), target.clone(), list[Part | None]()
         for number, (low, high) in enumerate(pairwise(self.cutoffs)):
             rows = ((target >= low) & (target < high)).nonzero().squeeze(1)
-            clusters.append(self._of_cluster(number, x, rows, target[rows] - low) if len(rows) else None)
-            if (cluster := clusters[-1]) is not None:
-                output[rows] = _taken(cluster[2], cluster[1])
-                entry[rows] = self.shortlist_size + number
-        output += _taken(head, entry)
-        return (output.view(target_.shape), -output.mean()), (input_, entry, head, kept, clusters)
+            if not len(rows):
+                clusters.append(None)
+                continue
+            part = _part(self.tail[number], x[rows], rows, target[rows] - low)
+            clusters.append(part)
+            output[rows] = _taken(part)
+            entry[rows] = self.shortlist_size + number
+        head = _part(self.head, x, torch.arange(len(x), device=x.device), entry)
+        output += _taken(head)
+        return (output.view(target_.shape), -output.mean()), (input_, [head, *clusters])
 
     def backward(self, d_output: tuple[Tensor | None, Tensor | None], saved: Saved) -> tuple[Tensor | None, None]:
-        require_saved(self, saved, Tensor, Tensor, Tensor, object, list)
-        input_, entry, head, kept, clusters = saved
+        require_saved(self, saved, Tensor, list)
+        input_, parts = saved
+        if len(parts) != 1 + len(self.tail):
+            raise StateError(
+                f"AdaptiveLogSoftmaxWithLoss: saved must hold the head and {len(self.tail)} clusters, got {len(parts)}"
+                "; a saved value is good for one backward: call forward again"
+            )
         d_o = self._of_both(d_output, input_)
-        d_x = cast(Tensor, self.head.backward(_through_log_softmax(d_o, head, entry), kept))
-        for layers, cluster in zip(self.tail, clusters, strict=True):
-            if cluster is not None:
-                rows, own, log_p, kept = cluster
-                d_x = d_x.index_add(0, rows, layers.backward(_through_log_softmax(d_o[rows], log_p, own), kept))
+        d_x = torch.zeros(len(d_o), self.in_features, dtype=input_.dtype, device=input_.device)
+        for layers in reversed([self.head, *self.tail]):
+            part = parts.pop()  # gone behind its backward
+            if part is not None:
+                d_x.index_add_(0, part[0], layers.backward(_through_log_softmax(d_o, part), part[3]))
         return d_x.view(input_.shape) if self.input_grad else None, None
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -136,10 +144,6 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         rare = found >= self.shortlist_size
         found[rare] = self.log_prob(x[rare]).argmax(-1)
         return found
-
-    def _of_cluster(self, number: int, x: Tensor, rows: Tensor, own: Tensor) -> Cluster:
-        scores, kept = self.tail[number].forward(x[rows])
-        return rows, own.unsqueeze(1), scores.log_softmax(1), kept
 
     def _of_both(self, d_output: Any, input_: Tensor) -> Tensor:
         """The gradient of each row's output, of which the loss is the mean: (batch,)."""
@@ -186,13 +190,20 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             )
 
 
-def _taken(log_p: Tensor, entry: Tensor) -> Tensor:
+def _part(layers: Module, x: Tensor, rows: Tensor, entry: Tensor) -> Part:
+    scores, kept = layers.forward(x)
+    return rows, entry.unsqueeze(1), scores.log_softmax(1), kept
+
+
+def _taken(part: Part) -> Tensor:
     """One log-probability of each row."""
+    _, entry, log_p, _ = part
     return log_p.gather(1, entry).squeeze(1)
 
 
-def _through_log_softmax(d_o: Tensor, log_p: Tensor, entry: Tensor) -> Tensor:
+def _through_log_softmax(d_o: Tensor, part: Part) -> Tensor:
     """The gradient of the scores, of which one log-probability of each row was taken."""
-    d_log_p = torch.zeros_like(log_p).scatter_(1, entry, d_o.unsqueeze(1))
+    rows, entry, log_p, _ = part
+    d_log_p = torch.zeros_like(log_p).scatter_(1, entry, d_o[rows].unsqueeze(1))
     d_scores: Tensor = aten._log_softmax_backward_data(d_log_p, log_p, 1, log_p.dtype)
     return d_scores

@@ -8,6 +8,9 @@ from mytorch.core import require_d_value, require_saved
 from mytorch.nn.loss._classes import class_axis, without
 from mytorch.nn.loss._cross_entropy import OfScores
 
+_TOTAL = Tensor | None
+Saved = tuple[Tensor, Tensor, Tensor | None]
+
 
 class CrossEntropyLoss(OfScores):
     """Cross entropy of probabilities p = softmax(prediction) over the classes with the wanted ones.
@@ -19,6 +22,7 @@ class CrossEntropyLoss(OfScores):
                of nothing, NaN as in torch
     Backward:  d_prediction = d_value * (p * (sum of q over the classes) - q), divided as the value is;
                0 for the mean of nothing
+    Kernel:    aten.nll_loss_backward and aten._log_softmax_backward_data, for class indices without label_smoothing
     Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,)
                target: int64 class indices (batch, ...) or (), or probabilities in the shape of the prediction;
                value: (), for none (batch, ...)
@@ -41,16 +45,16 @@ class CrossEntropyLoss(OfScores):
     ) -> None:
         self._set(weight, ignore_index, reduction, label_smoothing)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Saved]:
         self._check(prediction, target)
-        return self._value(prediction, target, self.reduction), (prediction, target)
+        value, kept = self._computed(prediction, target, self.reduction)
+        return value, (target, *kept)
 
-    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
-        require_saved(self, saved, Tensor, Tensor)
-        prediction, target = saved
-        rows = without(prediction.shape, class_axis(prediction))
-        require_d_value(self, d_value, rows if self.reduction == "none" else ())
-        return self._gradient(d_value, prediction, target)
+    def backward(self, d_value: float | Tensor, saved: Saved) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor, _TOTAL)
+        target, values, total = saved
+        require_d_value(self, d_value, without(values.shape, class_axis(values)) if self.reduction == "none" else ())
+        return self._gradient(d_value, (values, total), target)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
         if target.is_floating_point():

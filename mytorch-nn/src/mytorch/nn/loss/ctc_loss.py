@@ -135,11 +135,12 @@ class CTCLoss(Loss):
         if len(lengths) != rows:
             raise ShapeError(f"CTCLoss: {name} must have a number for each of {rows} rows, got {len(lengths)}")
         for length in lengths:
-            require_whole(self, f"each of {name}", length)
-            if most is not None and length > most:
-                raise ArgumentError(
-                    f"CTCLoss: each of {name} must be at most the steps of log_probs, {most}, got {length}"
-                )
+            if type(length) is not int or length < 0:
+                require_whole(self, f"each of {name}", length)
+        if most is not None and max(lengths) > most:
+            raise ArgumentError(
+                f"CTCLoss: each of {name} must be at most the steps of log_probs, {most}, got {max(lengths)}"
+            )
         return list(lengths)
 
     def _require_targets(self, targets: Tensor, wanted: list[int], classes: int) -> None:
@@ -160,10 +161,17 @@ class CTCLoss(Loss):
                     f"CTCLoss: targets must be ({len(wanted)}, at least the longest of target_lengths, {max(wanted)})"
                     f", got {tuple(targets.shape)}"
                 )
-            places = torch.arange(targets.shape[1], device=targets.device)
-            counted = targets[places < torch.tensor(wanted, device=targets.device).unsqueeze(1)]
-        wrong = counted[(counted < 0) | (counted >= classes) | (counted == self.blank)]
-        if wrong.numel():
+            if min(wanted) < targets.shape[1]:
+                places = torch.arange(targets.shape[1], device=targets.device)
+                counted = targets[places < torch.tensor(wanted, device=targets.device).unsqueeze(1)]
+        if counted.numel():
+            self._require_classes(counted, classes)
+
+    def _require_classes(self, targets: Tensor, classes: int) -> None:
+        low, high = (int(bound) for bound in targets.aminmax())
+        no_blank = low > self.blank or high < self.blank or not (targets == self.blank).any()
+        if low < 0 or high >= classes or not no_blank:
+            wrong = targets[(targets < 0) | (targets >= classes) | (targets == self.blank)]
             raise ArgumentError(
                 f"CTCLoss: targets must be classes between 0 and {classes - 1} other than the blank, {self.blank}, "
                 f"got {int(wrong[0])}"

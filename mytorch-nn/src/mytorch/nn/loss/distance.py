@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.core import ArgumentError, require_range, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss
-from mytorch.nn.loss._reduction import reduce, scaled
+from mytorch.nn.loss._reduction import CODES, reduce, scaled, upstream_tensor
+
+aten = torch.ops.aten
 
 
 class L1Loss(ElementwiseLoss):
@@ -41,6 +44,7 @@ class SmoothL1Loss(ElementwiseLoss):
     Forward:   value = average of e^2 / (2 * beta) where |e| < beta, else |e| - beta / 2; e = prediction - target;
                reduction: mean, or sum, or none;  beta 0 gives |e|
     Backward:  d_prediction = d_value * e / beta, kept between -1 and 1, / count, for sum and none without the division
+    Kernel:    aten.smooth_l1_loss_backward
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ArgumentError if beta is below 0; ShapeError unless both have one shape; DtypeError unless the
                prediction is floating point and the target real
@@ -58,15 +62,21 @@ class SmoothL1Loss(ElementwiseLoss):
         require_range(self, "beta", beta, 0)
         self.beta = beta
 
-    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         target = self._pair(prediction, target)
         value = F.smooth_l1_loss(prediction, target, reduction=self.reduction, beta=float(self.beta))
-        return value, prediction - target
+        return value, (prediction, target)
 
-    def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
-        require_saved(self, difference, Tensor)
-        slope = (difference / self.beta).clamp_(-1, 1) if self.beta else difference.sign()
-        return scaled(slope, self._each(d_value, difference))
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor)
+        prediction, target = saved
+        if not self.beta:  # by which the kernel would divide
+            return scaled((prediction - target).sign_(), self._each(d_value, prediction))
+        d_each = upstream_tensor(self, d_value, prediction.shape, prediction)
+        d_prediction: Tensor = aten.smooth_l1_loss_backward(
+            d_each, prediction, target, CODES[self.reduction], float(self.beta)
+        )
+        return d_prediction
 
 
 class HuberLoss(ElementwiseLoss):
@@ -76,6 +86,7 @@ class HuberLoss(ElementwiseLoss):
                reduction: mean, or sum, or none
     Backward:  d_prediction = d_value * e, kept between -delta and delta, / count,
                for sum and none without the division
+    Kernel:    aten.huber_loss_backward
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ArgumentError unless delta is above 0; ShapeError unless both have one shape; DtypeError unless the
                prediction is floating point and the target real
@@ -95,11 +106,16 @@ class HuberLoss(ElementwiseLoss):
             raise ArgumentError(f"HuberLoss: delta must be above 0, got {delta}")
         self.delta = delta
 
-    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         target = self._pair(prediction, target)
         value = F.huber_loss(prediction, target, reduction=self.reduction, delta=float(self.delta))
-        return value, prediction - target
+        return value, (prediction, target)
 
-    def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
-        require_saved(self, difference, Tensor)
-        return scaled(difference.clamp(-self.delta, self.delta), self._each(d_value, difference))
+    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor)
+        prediction, target = saved
+        d_each = upstream_tensor(self, d_value, prediction.shape, prediction)
+        d_prediction: Tensor = aten.huber_loss_backward(
+            d_each, prediction, target, CODES[self.reduction], float(self.delta)
+        )
+        return d_prediction

@@ -20,7 +20,10 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn.linear import Linear
-from mytorch.nn.loss._cross_entropy import OfScores
+from mytorch.nn.loss._cross_entropy import Kept, OfScores
+
+Saved = tuple[Tensor, Tensor, list[Kept]]
+"""Input, target, and what the loss of the scores needs, unless that is computed again."""
 
 
 class LinearCrossEntropyLoss(OfScores):
@@ -83,37 +86,38 @@ class LinearCrossEntropyLoss(OfScores):
         self,
         input: Tensor,  # noqa: A002 - torch's name
         target: Tensor,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor | None]]:
+    ) -> tuple[Tensor, Saved]:
         self._require_fitting(input, target)
         if self.batch_chunk_size is None or input.dim() == 1:
-            scores = self._scores(input)
-            return self._value(scores, target, self.reduction), (input, target, scores)
+            value, kept = self._computed(self._scores(input), target, self.reduction)
+            return value, (input, target, [kept])
         parts = zip(input.split(self.batch_chunk_size), target.split(self.batch_chunk_size), strict=True)
         each = "none" if self.reduction == "none" else "sum"
-        values = [self._value(self._scores(rows), wanted, each) for rows, wanted in parts]
+        values = [self._computed(self._scores(rows), wanted, each)[0] for rows, wanted in parts]
         if self.reduction == "none":
-            return torch.cat(values), (input, target, None)
+            return torch.cat(values), (input, target, [])
         value = torch.stack(values).sum()
         if self.reduction == "mean":
             value = (value / self._divisor(input, target)).to(input.dtype)
-        return value, (input, target, None)
+        return value, (input, target, [])
 
-    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
-        require_saved(self, saved, Tensor, Tensor, object)
-        x, target, scores = saved
+    def backward(self, d_value: float | Tensor, saved: Saved) -> Tensor:
+        require_saved(self, saved, Tensor, Tensor, list)
+        x, target, kept = saved
         self._require_own(x)
         rows = (*x.shape[:-1], *self.out_features)
         require_d_value(self, d_value, rows if self.reduction == "none" else ())
-        if scores is not None:
-            return self._through_linear(self._gradient(d_value, scores, target), x)
+        if kept:  # popped, so that the scores are gone when the weights' gradient is computed
+            return self._through_linear(self._gradient(d_value, kept.pop(), target), x)
         size = self.batch_chunk_size or max(len(x), 1)
-        total = self._divisor(x, target) if self.reduction == "mean" else None
+        whole = self._divisor(x, target) if self.reduction == "mean" else None
+        each = "none" if self.reduction == "none" else "sum"
         d_x = torch.empty_like(x)
         for start in range(0, len(x), size):
             part = slice(start, start + size)
             d_part = d_value[part] if isinstance(d_value, Tensor) and d_value.dim() else d_value
-            d_scores = self._gradient(d_part, self._scores(x[part]), target[part], total)
-            d_x[part] = self._through_linear(d_scores, x[part])
+            _, kept_of_part = self._computed(self._scores(x[part]), target[part], each)
+            d_x[part] = self._through_linear(self._gradient(d_part, kept_of_part, target[part], whole), x[part])
         return d_x
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:

@@ -15,6 +15,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn.loss._classes import (
+    arranged,
     class_axis,
     require_class_weights,
     require_indices,
@@ -59,7 +60,7 @@ class NLLLoss(Loss):
         self._check(prediction, target)
         kernel = aten.nll_loss_forward if prediction.dim() <= 2 else aten.nll_loss2d_forward
         try:
-            value, total = kernel(*_arranged(prediction, target), *self._settings())
+            value, total = kernel(*arranged(prediction, target), *self._settings())
         except IndexError as error:  # the kernel looks at every class anyway
             raise unknown_class(self, prediction, target) from error
         return value.view(target.shape) if self.reduction == "none" else value, (prediction, target, total)
@@ -69,7 +70,7 @@ class NLLLoss(Loss):
         prediction, target, total = saved
         require_weight_fits(self, self.weight, prediction, class_axis(prediction))
         d_each = upstream_tensor(self, d_value, target.shape, prediction)
-        x, t = _arranged(prediction, target)
+        x, t = arranged(prediction, target)
         if self.reduction == "mean":
             total = total.where(total != 0, torch.inf)
         kernel = aten.nll_loss_backward if x is prediction else aten.nll_loss2d_backward
@@ -103,10 +104,3 @@ class NLLLoss(Loss):
             )
         require_weight_fits(self, self.weight, prediction, axis)
         require_indices(self, prediction, target, without(prediction.shape, axis))
-
-
-def _arranged(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both as the kernels take them, which know no further axes, or two."""
-    if prediction.dim() <= 2:
-        return prediction, target
-    return prediction.flatten(2).unsqueeze(2), target.flatten(1).unsqueeze(1)
