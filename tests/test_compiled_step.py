@@ -6,16 +6,21 @@ import pytest
 import torch
 
 from mytorch.nn import (
+    GRU,
+    LSTM,
+    RNN,
     BatchNorm1d,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     Dropout,
+    Flatten,
     Linear,
     MSELoss,
     ReLU,
     Residual,
     Sequential,
     Sigmoid,
+    Take,
     Tanh,
 )
 from mytorch.optim import SGD, OneCycleLR
@@ -78,6 +83,16 @@ def test_the_forward_pass_is_one_graph_for_any_number_of_rows():
         x = torch.randn(rows, 4)
         (found,) = graph(x)
         torch.testing.assert_close(found, net(x))
+
+
+@pytest.mark.parametrize("kind", [RNN, GRU, LSTM])
+def test_recurrent_layers_are_one_graph_for_any_number_of_rows(kind):
+    layer = kind(3, 4, num_layers=2, bidirectional=True, batch_first=True)
+    net = Sequential(layer, Take(0), Flatten(), Linear(40, 2))
+    graph, _ = trace_forward(net, [torch.zeros(61, 5, 3)])
+    for rows in (0, 1, 2, 61, 100):
+        x = torch.randn(rows, 5, 3)
+        torch.testing.assert_close(graph(x)[0], net(x))
 
 
 def test_dropout_draws_within_the_graph():

@@ -81,8 +81,7 @@ class Cell(Module):
         step = self._step(self._weights())
         slopes = step.slopes(kept)
         d_gates, d_before = step.backward(d_state, slopes)
-        d_a = step.finish(d_state[:1], d_gates, slopes)
-        step.accumulate(x, h_before, d_a, d_gates)
+        d_a = step.accumulate(x, h_before, d_state[:1], d_gates, slopes)
         d_input = d_a.mm(step.weight_ih) if self.input_grad else None
         if alone:
             d_input = None if d_input is None else d_input.squeeze(0)

@@ -14,6 +14,7 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
+    StateError,
     kind_of,
     require_dtype,
     require_floating_dtype,
@@ -122,13 +123,14 @@ class Recurrent(Module):
         require_saved(self, saved, str, Layout, list, list, bool)
         own, layout, flights, keeps, was_passed = saved
         require_own(self, self._own, own)
-        d_y, d_last = self._upstream(d_output, layout, flights[0].x)
+        self._require_unused(flights)
+        d_y, d_last = self._upstream(d_output, layout)
         d_state = _of_places(layout.sorted(d_last))
         for layer in reversed(range(self.num_layers)):
             d_x: Tensor | None = None
             for place in reversed(self._places(layer)):
                 d_part, d_state[place] = self._unroll_backward(
-                    self._columns(d_y, place), d_state[place], flights[place], place, layer > 0 or self.input_grad
+                    self._columns(d_y, place), d_state[place], flights.pop(), place, layer > 0 or self.input_grad
                 )
                 d_x = d_part if d_x is None or d_part is None else d_x + d_part
             keep = keeps[layer]
@@ -157,7 +159,16 @@ class Recurrent(Module):
         """In training, numbers between two layers set to zero, and which were kept."""
         return drop(x, self.dropout) if self.training and self.dropout and x.numel() else (x, None)
 
-    def _upstream(self, d_output: Any, layout: Layout, x: Tensor) -> tuple[Tensor | None, State]:
+    def _require_unused(self, flights: list[Any]) -> None:
+        """Raise StateError for a saved value that a backward has emptied, so that memory fell on its way."""
+        places = self.num_layers * self._directions
+        if len(flights) != places:
+            raise StateError(
+                f"{type(self).__name__}: saved must hold one value for each direction of each layer, {places}, got "
+                f"{len(flights)}; a saved value is good for one backward: call forward again"
+            )
+
+    def _upstream(self, d_output: Any, layout: Layout) -> tuple[Tensor | None, State]:
         """The gradients of y as rows and of the last state. Raises ShapeError, DtypeError."""
         names = tuple(f"d_{name}_n" for name in self.kind.states)
         if not isinstance(d_output, tuple | list) or isinstance(d_output, PackedSequence) or len(d_output) != 2:
@@ -167,10 +178,11 @@ class Recurrent(Module):
                 f"got {kind_of(d_output)}"
             )
         d_y, d_last = d_output
+        like = self.weight_ih_l0.value
         if d_y is not None:
             d_y = layout.upstream(self, d_y, self._directions * self._size)
-            require_dtype(self, d_y, x.dtype, "d_y")
-        return d_y, upstream_state(self, d_last, names, self._state_shapes(layout), x)
+            require_dtype(self, d_y, like.dtype, "d_y")
+        return d_y, upstream_state(self, d_last, names, self._state_shapes(layout), like)
 
     # Places: each direction of each layer, in the order in which states and parameters stand
 
@@ -191,7 +203,9 @@ class Recurrent(Module):
 
     def _columns(self, d_y: Tensor | None, place: int) -> Tensor | None:
         """What of the gradient of a layer's output is that of one direction."""
-        return None if d_y is None else d_y.narrow(1, place % self._directions * self._size, self._size)
+        if d_y is None or not self.bidirectional:
+            return d_y
+        return d_y.narrow(1, place % 2 * self._size, self._size)
 
     def _names(self, place: int) -> tuple[str, ...]:
         layer, direction = divmod(place, self._directions)
@@ -212,4 +226,6 @@ def _of_places(states: State) -> list[State]:
 
 def _stacked(states: list[State]) -> State:
     """The inverse of `_of_places`."""
+    if len(states) == 1:
+        return tuple(each.unsqueeze(0) for each in states[0])
     return tuple(torch.stack(each) for each in zip(*states, strict=True))

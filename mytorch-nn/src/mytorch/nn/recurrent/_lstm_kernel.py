@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from mytorch.core import ShapeError
 from mytorch.nn.recurrent._unroll import State
 from mytorch.nn.recurrent._weights import Weights
 
-aten = torch.ops.aten
+_lstm = torch.ops.aten.mkldnn_rnn_layer.default
+_lstm_backward = torch.ops.aten.mkldnn_rnn_layer_backward.default
 MODE = 2  # that of an LSTM
 
 
@@ -39,13 +41,16 @@ def fits(x: Tensor, sizes: list[int], proj_size: int) -> bool:
     )
 
 
-def _values(weights: Weights) -> list[Tensor]:
-    """The four parameters as the kernel wants them."""
-    weight_ih, weight_hh = weights.weight_ih.value.contiguous(), weights.weight_hh.value.contiguous()
-    if weights.bias_ih is None or weights.bias_hh is None:
-        bias = weight_ih.new_zeros(weight_ih.shape[0])
-        return [weight_ih, weight_hh, bias, bias]
-    return [weight_ih, weight_hh, weights.bias_ih.value.contiguous(), weights.bias_hh.value.contiguous()]
+def _values(weights: Weights, columns: int, size: int) -> list[Tensor]:
+    """The four parameters as the kernel wants them. Raises ShapeError: it would read beyond what is too short."""
+    rows, values = 4 * size, []
+    shapes = (rows, columns), (rows, size), (rows,), (rows,)
+    for name, parameter, shape in zip(Weights._fields, weights, shapes, strict=False):
+        value = weights.weight_ih.value.new_zeros(shape) if parameter is None else parameter.value
+        if value.shape != shape:
+            raise ShapeError(f"LSTM: {name} must have the shape {shape}, got {tuple(value.shape)}")
+        values.append(value.contiguous())
+    return values
 
 
 def forward(
@@ -56,10 +61,22 @@ def forward(
     h, c = (each.contiguous() for each in state)
     hidden_size, has_bias = h.shape[-1], weights.bias_ih is not None
     with torch.enable_grad():  # which records nothing here, but without it the kernel returns no workspace
-        y, h_n, c_n, workspace = aten.mkldnn_rnn_layer(
-            x, *_values(weights), h, c, reverse, [], MODE, hidden_size, 1, has_bias, False, False, True
+        y, h_n, c_n, workspace = _lstm(
+            x,
+            *_values(weights, x.shape[2], hidden_size),
+            h,
+            c,
+            reverse,
+            [],
+            MODE,
+            hidden_size,
+            1,
+            has_bias,
+            False,
+            False,
+            True,
         )
-    return y.flatten(0, 1), (h_n, c_n), KernelFlight(x, (h, c), y, (h_n, c_n), workspace)
+    return y.view(-1, hidden_size), (h_n, c_n), KernelFlight(x, (h, c), y, (h_n, c_n), workspace)
 
 
 def backward(
@@ -70,8 +87,9 @@ def backward(
     hidden_size, has_bias = h.shape[-1], weights.bias_ih is not None
     d_y = torch.zeros_like(y) if d_y is None else d_y.reshape(y.shape).contiguous()
     d_h, d_c = (each.contiguous() for each in d_state)
-    d_x, d_weight_ih, d_weight_hh, d_bias, _, d_h, d_c = aten.mkldnn_rnn_layer_backward(
-        x, *_values(weights), h, c, y, h_n, c_n, d_y, d_h, d_c,
+    values = _values(weights, x.shape[2], hidden_size)
+    d_x, d_weight_ih, d_weight_hh, d_bias, _, d_h, d_c = _lstm_backward(
+        x, *values, h, c, y, h_n, c_n, d_y, d_h, d_c,
         reverse, MODE, hidden_size, 1, has_bias, True, False, [], False, workspace,
     )  # fmt: skip
     weights.weight_ih.accumulate(d_weight_ih)
@@ -79,4 +97,4 @@ def backward(
     if weights.bias_ih is not None and weights.bias_hh is not None:
         weights.bias_ih.accumulate(d_bias)
         weights.bias_hh.accumulate(d_bias.clone())
-    return d_x.flatten(0, 1), (d_h, d_c)
+    return d_x.view(-1, x.shape[2]), (d_h, d_c)

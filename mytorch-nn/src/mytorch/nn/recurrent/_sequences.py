@@ -59,7 +59,7 @@ class Layout(NamedTuple):
         if isinstance(x, PackedSequence):
             return x.data
         if not self.alone:
-            x = (x.transpose(0, 1) if self.batch_first else x).flatten(0, 1)
+            x = (x.transpose(0, 1) if self.batch_first else x).reshape(len(self.sizes) * self.batch, x.shape[2])
         return x
 
     def sequences(self, rows: Tensor) -> Sequence:
@@ -68,7 +68,7 @@ class Layout(NamedTuple):
             return PackedSequence(rows, *self.packed[1:])
         if self.alone:
             return rows
-        x: Tensor = rows.unflatten(0, (len(self.sizes), self.batch))
+        x = rows.reshape(len(self.sizes), self.batch, rows.shape[1])
         return x.transpose(0, 1) if self.batch_first else x
 
     def sorted(self, states: State) -> State:

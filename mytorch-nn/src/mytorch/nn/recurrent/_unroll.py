@@ -25,12 +25,17 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 from torch.nn import functional as F
 
+from mytorch.core import Parameter
 from mytorch.nn.recurrent._weights import Weights
 
 State = tuple[Tensor, ...]
 """(h,), or (h, c) of an LSTM: (rows, size) each."""
+
+STRETCH = 2**19
+"""How many numbers the gates of the steps have that are read as one stretch: 2 MiB of float32, which a cache holds."""
 
 
 class Step:
@@ -71,32 +76,67 @@ class Step:
         raise NotImplementedError
 
     def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:  # noqa: ARG002 - for subclasses
-        """d_a, the gradient of what weight_ih gives, once d_h and d_gates of all steps are known."""
+        """d_a, the gradient of what weight_ih gives, once d_h and d_gates of all steps are known; may take d_gates."""
         return d_gates
 
-    def accumulate(self, x: Tensor, h_before: Tensor, d_a: Tensor, d_gates: Tensor) -> None:
-        """Add what the rows of all steps give to the gradients of the parameters, by one product each."""
-        self.weights.weight_ih.accumulate(d_a.t().mm(x))
-        self.weights.weight_hh.accumulate(d_gates.t().mm(h_before))
-        if self.weights.bias_ih is not None and self.weights.bias_hh is not None:
-            self.weights.bias_ih.accumulate(d_a.sum(0))
-            self.weights.bias_hh.accumulate(d_gates.sum(0))
+    def accumulate(self, x: Tensor, h_before: Tensor, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
+        """Add what the rows of all steps give to the gradients of the parameters, by one product each; returns d_a."""
+        _accumulate(self.weights.weight_hh, self.weights.bias_hh, d_gates, h_before)
+        d_a = self.finish(d_h, d_gates, slopes)
+        _accumulate(self.weights.weight_ih, self.weights.bias_ih, d_a, x)
+        return d_a
+
+
+def _accumulate(weight: Parameter, bias: Parameter | None, d_rows: Tensor, rows: Tensor) -> None:
+    weight.accumulate(d_rows.t().mm(rows))
+    if bias is not None:
+        bias.accumulate(d_rows.sum(0))
 
 
 class Flight(NamedTuple):
-    """What one forward keeps of one direction of one layer; lists have an entry for each step."""
+    """What one forward keeps of some steps; lists have an entry for each of them."""
 
     x: Tensor
     h_before: list[Tensor]
     kept: list[State]
 
 
-def unroll(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool) -> tuple[Tensor, State, Flight]:
+def unroll(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool) -> tuple[Tensor, State, list[Flight]]:
     """y = all h_t, the last state, and what is kept.
 
     x: (rows, features), the rows of the first step, then those of the second, and so on; y: (rows, size)
     sizes: how many rows each step has
+
+    A long sequence is read in stretches, one after the other, so that what is computed for all steps at once is so
+    for those of a stretch only, and is out of memory after it.
     """
+    stretches = _stretches(sizes, step.weight_hh.shape[0])
+    y, flights = list(x.split([sum(stretch) for stretch in stretches])), []
+    for number in _order(len(stretches), reverse):
+        y[number], state, flight = _read(step, y[number], stretches[number], state, reverse)
+        flights.append(flight)
+    return _joined(y), state, flights
+
+
+def unroll_backward(
+    step: Step, d_y: Tensor | None, d_state: State, flights: list[Flight], reverse: bool, input_grad: bool
+) -> tuple[Tensor | None, State]:
+    """d_x, None without input_grad, and the gradient of the state before the first step that was taken.
+
+    d_state: the gradient of the state after the last;  flights: emptied on the way, so that memory falls
+    """
+    rows = [flight.x.shape[0] for flight in flights]
+    d_y_of = [None] * len(rows) if d_y is None else d_y.split(rows[::-1] if reverse else rows)
+    d_x = [d_state[0]] * len(rows)
+    for number in reversed(_order(len(rows), reverse)):
+        d_x_of_these, d_state = _read_backward(step, d_y_of[number], d_state, flights.pop(), reverse, input_grad)
+        if d_x_of_these is not None:
+            d_x[number] = d_x_of_these
+    return _joined(d_x) if input_grad else None, d_state
+
+
+def _read(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool) -> tuple[Tensor, State, Flight]:
+    """One stretch, from the state before it to the state after it."""
     a = step.inputs(x).split(sizes)
     h, h_before, kept = list(a), list(a), [state] * len(a)
     for t in _order(len(sizes), reverse):
@@ -107,13 +147,10 @@ def unroll(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool)
     return torch.cat(h), state, Flight(x, h_before, kept)
 
 
-def unroll_backward(
+def _read_backward(
     step: Step, d_y: Tensor | None, d_state: State, flight: Flight, reverse: bool, input_grad: bool
 ) -> tuple[Tensor | None, State]:
-    """d_x, None without input_grad, and the gradient of the state before the first step that was taken.
-
-    d_state: the gradient of the state after the last
-    """
+    """The derivative of `_read`: gradients of its x and of the state before it, from that of the state after it."""
     sizes = [rows.shape[0] for rows in flight.h_before]
     slopes = step.slopes(tuple(map(torch.cat, zip(*flight.kept, strict=True))))
     slopes_of = list(zip(*(slope.split(sizes) for slope in slopes), strict=True))
@@ -125,10 +162,16 @@ def unroll_backward(
             d_h[t] = d_h[t] + d_y_of[t]
         d_gates_of[t], d_before = step.backward((d_h[t], *d_others), slopes_of[t])
         d_state = _with_the_others(d_before, d_state)
-    d_gates = torch.cat(d_gates_of)
-    d_a = step.finish(d_h, d_gates, slopes)
-    step.accumulate(flight.x, torch.cat(flight.h_before), d_a, d_gates)
+    d_a = step.accumulate(flight.x, torch.cat(flight.h_before), d_h, torch.cat(d_gates_of), slopes)
     return d_a.mm(step.weight_ih) if input_grad else None, d_state
+
+
+def _stretches(sizes: list[int], width: int) -> list[list[int]]:
+    """The sizes of the steps of each stretch, where a row of a step has `width` numbers in all gates."""
+    if is_compiling():  # a compiler plans memory by itself, and may leave the number of rows open
+        return [sizes]
+    steps = max(1, STRETCH // max(1, sizes[0] * width))
+    return [sizes[start : start + steps] for start in range(0, len(sizes), steps)]
 
 
 def _order(steps: int, reverse: bool) -> range:
@@ -146,3 +189,7 @@ def _with_the_others(after: State, before: State) -> State:
     if before[0].shape[0] == count:
         return after
     return tuple(torch.cat([new, old[count:]]) for new, old in zip(after, before, strict=True))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -30,15 +30,16 @@ class Gated(Step):
 
     def forward(self, a: Tensor, before: State) -> tuple[State, State]:
         (h_before,) = before
-        size = h_before.shape[1]
-        b = F.linear(h_before, self.weight_hh, self.bias_hh)
-        b_n = b[:, 2 * size :]
-        r, z = (a[:, : 2 * size] + b[:, : 2 * size]).sigmoid().chunk(2, 1)
-        n = torch.addcmul(a[:, 2 * size :], r, b_n).tanh()
-        return (torch.lerp(n, h_before, z),), (h_before, r, z, n, b_n)
+        sizes = 2 * h_before.shape[1], h_before.shape[1]
+        (a_rz, a_n), (b_rz, b_n) = a.split(sizes, 1), F.linear(h_before, self.weight_hh, self.bias_hh).split(sizes, 1)
+        rz = (a_rz + b_rz).sigmoid()
+        r, z = rz.chunk(2, 1)
+        n = torch.addcmul(a_n, r, b_n).tanh()
+        return (torch.lerp(n, h_before, z),), (h_before, rz, n, b_n)
 
     def slopes(self, kept: State) -> State:
-        h_before, r, z, n, b_n = kept
+        h_before, rz, n, b_n = kept
+        r, z = rz.chunk(2, 1)
         of_n = (1 - z) * (1 - n * n)
         of_b = torch.stack([of_n * b_n * r * (1 - r), (h_before - n) * z * (1 - z), of_n * r], 1)
         return of_b, z, of_n
@@ -50,8 +51,8 @@ class Gated(Step):
 
     def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
         *_, of_n = slopes
-        d_n = torch.cat(tuple(d_h)) * of_n
-        return torch.cat([d_gates[:, : 2 * d_n.shape[1]], d_n], 1)
+        d_gates[:, 2 * of_n.shape[1] :] = torch.cat(tuple(d_h)) * of_n
+        return d_gates
 
 
 class GRUCell(Cell):
