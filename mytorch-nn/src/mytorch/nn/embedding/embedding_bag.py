@@ -50,6 +50,7 @@ class EmbeddingBag(Table):
                divided by the count of the bag's indices with "mean"; with "max" only from the columns in which this
                row, the first of equals, is the largest; with scale_grad_by_freq divided by the count of these places;
                0 for the row padding_idx;  d_per_sample_weights = sum of d_y[bag] * weight[i]
+    Differs:   with scale_grad_by_freq, torch's kernel for the CPU divides some rows by the count of another row
     Kernel:    aten._embedding_bag_backward and aten._embedding_bag_per_sample_weights_backward
     Shapes:    input: int64 or int32, (bags, count), or (places,) with the bags one after the other, of which offsets,
                (bags,), says where each begins, with include_last_offset (bags + 1,) and where the last ends;
@@ -140,6 +141,9 @@ class EmbeddingBag(Table):
         d_weight: Tensor = aten._embedding_bag_backward(
             d_y, indices, offsets, *found, self.num_embeddings, *self._how(), weights, self._padding
         )
+        if self.scale_grad_by_freq:
+            counts = indices.new_zeros(self.num_embeddings).index_add_(0, indices, torch.ones_like(indices))
+            d_weight.div_(counts.clamp_(min=1).unsqueeze(-1))
         return d_weight
 
     def _d_per_sample_weights(self, d_y: Tensor, saved: Bags) -> Tensor:
@@ -150,8 +154,8 @@ class EmbeddingBag(Table):
         return d_weights.reshape(saved.shape)
 
     def _how(self) -> tuple[bool, int, bool]:
-        """What the kernels are told: scale_grad_by_freq, mode, and that the gradient is not sparse."""
-        return self.scale_grad_by_freq, MODES.index(self.mode), False
+        """What the kernels are told: no division by frequency, the mode, and that the gradient is not sparse."""
+        return False, MODES.index(self.mode), False
 
     def _require_bags(self, indices: Tensor, offsets: Tensor | None) -> None:
         """Raise an error unless indices and offsets describe bags."""
