@@ -254,6 +254,21 @@ def test_saved_values_that_do_not_fit(cls):
         net.backward(y, saved)
 
 
+def test_saved_values_of_another_container():
+    x = torch.randn(5, 5)
+    nets = [Add(ReLU(), Tanh()), Concatenate(ReLU(), Tanh()), Parallel(ReLU(), Tanh())]
+    for net in nets:
+        for other in nets:
+            if other is not net:
+                y, _ = net.forward(x)
+                _, saved = other.forward(x)
+                with pytest.raises(ArgumentError, match=rf"{type(net).__name__}: saved must be a pair of a list and"):
+                    net.backward(y, saved)
+    y, saved = Concatenate(Identity(), Identity()).forward(x)
+    with pytest.raises(ArgumentError, match=r"Concatenate: saved must be that of a layer with dim 0, got one with 1"):
+        Concatenate(Identity(), Identity(), dim=0).backward(y, saved)
+
+
 def test_outputs_that_do_not_fit_each_other():
     x = torch.randn(5, 3)
     both = ("forward", "__call__")
@@ -309,10 +324,10 @@ def test_bad_use_of_take():
             Take(2).forward(value)
     with pytest.raises(ArgumentError, match=r"Take: x must be a tensor, got a list; convert with"):
         Take(0).forward((x, [x]))
-    _, saved = Take(0).forward((x, (x, x)))
-    with pytest.raises(ArgumentError, match=r"Take: saved must be that of a tuple with an entry 2, got one of 2"):
-        Take(2).backward(x, saved)
-    with pytest.raises(ArgumentError, match=r"Take: saved must be a tuple, as its own forward returned"):
+    _, saved = Take(1).forward((x, (x, x)))
+    with pytest.raises(ArgumentError, match=r"Take: saved must be that of a layer with index 0, got one with 1"):
+        Take(0).backward(x, saved)
+    with pytest.raises(ArgumentError, match=r"Take: saved must be a tuple of 2 \(int, tuple\), as its own forward"):
         Take(2).backward(x, x)
     with pytest.raises(ShapeError, match=r"Take: d_y must have the shape of the output, a tuple of 2, got a Tensor"):
         Take(1).backward(x, saved)

@@ -151,6 +151,7 @@ from mytorch.nn.rearrangement import (
     PixelShuffle,
     PixelUnshuffle,
     Reshape,
+    Select,
     Unflatten,
     Unfold,
 )
@@ -298,6 +299,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "RotaryPositionalEncoding",
+    "Select",
     "Sequential",
     "SiLU",
     "Sigmoid",

@@ -133,6 +133,18 @@ class Permute(nn.Module):
         return x.permute(self.dims)
 
 
+class Select(nn.Module):
+    """y = x at place index of axis dim"""
+
+    def __init__(self, dim: int, index: int) -> None:
+        super().__init__()
+        self.dim, self.index = dim, index
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One place along an axis."""
+        return x.select(self.dim, self.index)
+
+
 class SinusoidalPositionalEncoding(nn.Module):
     """y = x + sines and cosines of the position"""
 
@@ -188,7 +200,7 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
         cls.__name__: cls
         for cls in (
             *(Add, Checkpoint, Concatenate, MultiheadAttention, Parallel, Permute, Reshape, Residual),
-            *(RotaryPositionalEncoding, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
+            *(RotaryPositionalEncoding, Select, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
         )
     },
     **{cls.__name__: stack(cls) for cls in (nn.Transformer, nn.TransformerDecoder, nn.TransformerEncoder)},

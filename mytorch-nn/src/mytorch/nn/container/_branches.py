@@ -51,10 +51,11 @@ class Branches(ModuleSequence):
         if not isinstance(x, tuple):
             require_input(self, x)
 
-    def _require_own(self, saved: Any) -> None:
+    def _require_own(self, saved: Any, kind: type) -> None:
         """Raise ArgumentError for what no forward of this class gave; StateError for what was answered already."""
         name = type(self).__name__
-        if not isinstance(saved, tuple) or len(saved) != 2 or not isinstance(saved[0], list):
+        pair = isinstance(saved, tuple) and len(saved) == 2
+        if not pair or not isinstance(saved[0], list) or type(saved[1]) is not kind:
             raise ArgumentError(
                 f"{name}: saved must be a pair of a list and more, as its own forward returned, got {kind_of(saved)}; "
                 "give each backward the saved value of its own forward"

@@ -7,6 +7,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import ShapeError, require_upstream
@@ -37,7 +38,7 @@ class Add(Branches):
         return y, (saved, y.shape)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Any:
-        self._require_own(saved)
+        self._require_own(saved, torch.Size)
         saved_by_branches, shape = saved
         require_upstream(self, d_y, shape)
         return self._backward_each([d_y] * len(self.layers), saved_by_branches)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module, ShapeError, require_upstream, require_whole
+from mytorch.nn._own import require_own
 from mytorch.nn.container._branches import Branches, Saved
 
 
@@ -44,11 +45,12 @@ class Concatenate(Branches):
     def forward(self, x: Any, *more: Any, **options: Any) -> tuple[Tensor, Saved]:
         outputs, saved = self._forward_each(x, more, options)
         y = self._join(outputs)
-        return y, (saved, (y.shape, [output.shape[self.dim] for output in outputs]))
+        return y, (saved, (self.dim, y.shape, [output.shape[self.dim] for output in outputs]))
 
     def backward(self, d_y: Tensor, saved: Saved) -> Any:
-        self._require_own(saved)
-        saved_by_branches, (shape, sizes) = saved
+        self._require_own(saved, tuple)
+        saved_by_branches, (dim, shape, sizes) = saved
+        require_own(self, "dim", self.dim, dim)
         require_upstream(self, d_y, shape)
         return self._backward_each(d_y.split(sizes, self.dim), saved_by_branches)
 

@@ -32,7 +32,7 @@ class Parallel(Branches):
         return tuple(outputs), (saved, None)
 
     def backward(self, d_y: tuple[Any, ...], saved: Saved) -> Any:
-        self._require_own(saved)
+        self._require_own(saved, type(None))
         if not isinstance(d_y, tuple) or len(d_y) != len(self.layers):
             got = f"a tuple of {len(d_y)}" if isinstance(d_y, tuple) else kind_of(d_y)
             raise ShapeError(

@@ -16,6 +16,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._own import require_own
 
 Shapes = Any
 """The shape of each tensor of a value, in tuples nested as the value is; None for one of whole numbers."""
@@ -44,23 +45,21 @@ class Take(Module):
         require_whole(self, "index", index, None)
         self.index = index
 
-    def forward(self, x: tuple[Any, ...]) -> tuple[Any, tuple[Shapes, ...]]:
+    def forward(self, x: tuple[Any, ...]) -> tuple[Any, tuple[int, tuple[Shapes, ...]]]:
         if not isinstance(x, tuple) or not -len(x) <= self.index < len(x):
             got = f"one of {len(x)}" if isinstance(x, tuple) else kind_of(x)
             raise ArgumentError(f"Take: x must be a tuple with an entry {self.index}, got {got}")
-        return x[self.index], tuple(self._shapes(entry) for entry in x)
+        return x[self.index], (self.index, tuple(self._shapes(entry) for entry in x))
 
-    def backward(self, d_y: Any, saved: tuple[Shapes, ...]) -> tuple[Any, ...] | None:
-        require_saved(self, saved, tuple)
-        if not -len(saved) <= self.index < len(saved):
-            raise ArgumentError(
-                f"Take: saved must be that of a tuple with an entry {self.index}, got one of {len(saved)}"
-            )
-        taken = self.index % len(saved)
-        self._require_like(d_y, saved[taken])
+    def backward(self, d_y: Any, saved: tuple[int, tuple[Shapes, ...]]) -> tuple[Any, ...] | None:
+        require_saved(self, saved, int, tuple)
+        index, entries = saved
+        require_own(self, "index", self.index, index)
+        taken = self.index % len(entries)
+        self._require_like(d_y, entries[taken])
         if not self.input_grad:
             return None
-        return tuple(d_y if number == taken else _nothing(shapes) for number, shapes in enumerate(saved))
+        return tuple(d_y if number == taken else _nothing(shapes) for number, shapes in enumerate(entries))
 
     def _shapes(self, value: Any) -> Shapes:
         if isinstance(value, tuple):

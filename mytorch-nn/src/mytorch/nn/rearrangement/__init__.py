@@ -3,6 +3,7 @@
 from mytorch.nn.rearrangement.fold import Fold, Unfold
 from mytorch.nn.rearrangement.permute import Permute
 from mytorch.nn.rearrangement.reshape import Flatten, Reshape, Unflatten
+from mytorch.nn.rearrangement.select import Select
 from mytorch.nn.rearrangement.shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "Reshape",
+    "Select",
     "Unflatten",
     "Unfold",
 ]
