@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mytorch import nn
-from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError
+from mytorch.core import ArgumentError, AutogradError, DtypeError, Module, Parameter, ShapeError
 
 number, positive = st.floats(-1, 1), st.floats(0.1, 2)
 flag = st.booleans()
@@ -33,9 +33,16 @@ ARGUMENTS = {
     "MarginRankingLoss": {"margin": number},
     "CosineEmbeddingLoss": {"margin": st.floats(-0.5, 0.5)},
     "TripletMarginLoss": {"margin": positive, "p": st.sampled_from([1, 1.5, 2, 3]), "swap": flag},
+    "TripletMarginWithDistanceLoss": {"margin": positive, "swap": flag},
     "GaussianNLLLoss": {"full": flag, "eps": st.sampled_from([1e-6, 0.3])},
 }
-ROWS_ONLY = ("MultiMarginLoss", "MultiLabelMarginLoss", "CosineEmbeddingLoss", "TripletMarginLoss")
+ROWS_ONLY = (
+    "MultiMarginLoss",
+    "MultiLabelMarginLoss",
+    "CosineEmbeddingLoss",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
+)
 REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 SHAPES = st.sampled_from([(3,), (4, 3), (1, 3), (0, 3), (2, 3, 3)])
 each_loss = pytest.mark.parametrize("name", ARGUMENTS)
@@ -51,7 +58,7 @@ def draw(name, shape):
     if name in ("MarginRankingLoss", "CosineEmbeddingLoss"):
         of_rows = name == "CosineEmbeddingLoss"
         return (torch.randn(shape), torch.randn(shape)), (signs(shape[:-1] if of_rows else shape),)
-    if name == "TripletMarginLoss":
+    if name in ("TripletMarginLoss", "TripletMarginWithDistanceLoss"):
         return tuple(2 * torch.randn(3, *shape)), ()
     if name == "GaussianNLLLoss":
         return (torch.randn(shape), torch.rand(shape)), (torch.randn(shape),)
@@ -236,6 +243,57 @@ def test_equal_vectors():
     compare("TripletMarginLoss", {"eps": 0.0, "margin": 9.0}, (x, x, y), (), torch.float64)
     compare("TripletMarginLoss", {"swap": True, "margin": 9.0}, (x, x, y), (), torch.float64)
     compare("CosineEmbeddingLoss", {}, (torch.zeros(2, 3), y), (signs((2,)),), torch.float64)
+
+
+class Weighted(Module):
+    """A distance with a weight for each axis: y = sum of weight * (x1 - x2)^2."""
+
+    def __init__(self):
+        self.weight = Parameter(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+
+    def forward(self, x1, x2):
+        return ((x1 - x2).square() * self.weight.value).sum(-1), x1 - x2
+
+    def backward(self, d_y, difference):
+        d_y = d_y.unsqueeze(-1)
+        self.weight.accumulate((d_y * difference.square()).reshape(-1, 3).sum(0))
+        d_x1 = 2 * d_y * self.weight.value * difference
+        return d_x1, -d_x1
+
+
+@pytest.mark.parametrize("swap", [True, False])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_distance_of_ones_own_with_a_parameter(swap, reduction):
+    ours = nn.TripletMarginWithDistanceLoss(distance_function=Weighted(), margin=2.0, swap=swap, reduction=reduction)
+    weight = ours.distance_function.weight.value.clone().requires_grad_()
+
+    def distance(x1, x2):
+        return ((x1 - x2).square() * weight).sum(-1)
+
+    twin = torch.nn.TripletMarginWithDistanceLoss(
+        distance_function=distance, margin=2.0, swap=swap, reduction=reduction
+    )
+    inputs = [torch.randn(6, 3).double() for _ in range(3)]
+    theirs = [value.clone().requires_grad_() for value in inputs]
+    expected = twin(*theirs)
+    value, saved = ours.forward(*inputs)
+    torch.testing.assert_close(value, expected.detach())
+    d_value = torch.randn_like(value)
+    expected.backward(d_value)
+    torch.testing.assert_close(ours.backward(d_value, saved), tuple(one.grad for one in theirs))
+    torch.testing.assert_close(ours.distance_function.weight.grad, weight.grad)
+
+
+def test_a_function_is_no_distance():
+    with pytest.raises(
+        ArgumentError, match=r"distance_function must be a Module of two inputs, .* got a function; wr"
+    ):
+        nn.TripletMarginWithDistanceLoss(distance_function=lambda x1, x2: x1)
+    with pytest.raises(ArgumentError, match="TripletMarginWithDistanceLoss: margin must be above 0, got 0"):
+        nn.TripletMarginWithDistanceLoss(margin=0)
+    x = torch.zeros(2, 3)
+    with pytest.raises(ShapeError, match=r"negative must have the shape of anchor, \(2, 3\), got \(1, 3\)"):
+        nn.TripletMarginWithDistanceLoss().forward(x, x, x[:1])
 
 
 @each_loss

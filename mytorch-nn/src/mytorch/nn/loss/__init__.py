@@ -14,7 +14,12 @@ from mytorch.nn.loss.multi_label_margin_loss import MultiLabelMarginLoss
 from mytorch.nn.loss.multi_label_soft_margin_loss import MultiLabelSoftMarginLoss
 from mytorch.nn.loss.multi_margin_loss import MultiMarginLoss
 from mytorch.nn.loss.nll_loss import NLLLoss
-from mytorch.nn.loss.pairs import CosineEmbeddingLoss, MarginRankingLoss, TripletMarginLoss
+from mytorch.nn.loss.pairs import (
+    CosineEmbeddingLoss,
+    MarginRankingLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
 
 __all__ = [
     "AdaptiveLogSoftmaxWithLoss",
@@ -39,4 +44,5 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMarginLoss",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]

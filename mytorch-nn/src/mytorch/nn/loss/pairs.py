@@ -11,16 +11,21 @@ from mytorch.core import (
     ArgumentError,
     DtypeError,
     Loss,
+    Module,
     ShapeError,
+    kind_of,
     require_dimensions,
     require_floating,
     require_input,
+    require_pair,
     require_range,
     require_saved,
 )
 from mytorch.nn._norm import p_norm, p_norm_backward
+from mytorch.nn.distance import PairwiseDistance
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scaled, upstream
 
+Measured = tuple[Tensor, Tensor, Tensor, Any, Any, Any]
 EPSILON = 9.999999960041972e-13  # torch's 1e-12, a float32; it keeps the cosine of vectors of length 0 finite
 
 
@@ -194,6 +199,77 @@ class TripletMarginLoss(Loss):
     def _slope(self, u: Tensor, length: Tensor, k: Tensor) -> Tensor:
         """k times the derivative of a length with respect to its vector."""
         return p_norm_backward(k, u + self.eps, length, self.p)
+
+
+class TripletMarginWithDistanceLoss(Loss):
+    """Vectors that should be nearer to their positive than to their negative example, by a distance of your own.
+
+    Forward:   near = distance(anchor, positive);  far = distance(anchor, negative), with swap the smaller of it and
+               distance(positive, negative);  value = average of max(0, margin + near - far); reduction: mean, or sum,
+               or none;  distance = distance_function, a layer of two inputs, PairwiseDistance() if there is none
+    Backward:  k = d_value / count where margin + near - far >= 0, else 0; for sum and none d_value;
+               d_near = k;  d_far = -k, with swap that of the smaller distance, half of it for each if they are equal;
+               d_anchor, d_positive, d_negative = the sums of what the distance's own backward makes of these
+    Shapes:    anchor, positive, negative: what the distance takes, the same;  value: (), for none that of a distance
+    Raises:    ArgumentError unless margin is above 0 and distance_function a Module: torch's takes any function, which
+               has no backward here;  ShapeError unless all have one shape;  DtypeError unless they are floating point,
+               all of one dtype
+
+    Example:
+        >>> loss = TripletMarginWithDistanceLoss(distance_function=PairwiseDistance(p=1.0), margin=3.0)
+        >>> loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([[5.0, 0.0]]))
+        tensor(5.0000)
+    """
+
+    outputs = "numbers"
+    conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), (5, 3), (5, 3)], "predictions": 3}
+
+    def __init__(
+        self,
+        *,
+        distance_function: Module | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        require_reduction(self, reduction)
+        require_range(self, "margin", margin, 0)
+        if not margin:
+            raise ArgumentError(f"TripletMarginWithDistanceLoss: margin must be above 0, got {margin}")
+        if not isinstance(distance_function, Module | None):
+            raise ArgumentError(
+                "TripletMarginWithDistanceLoss: distance_function must be a Module of two inputs, with a backward of "
+                f"its own, got {kind_of(distance_function)}; write one, or take PairwiseDistance or CosineSimilarity"
+            )
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
+        self.margin, self.swap, self.reduction = margin, swap, reduction
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Measured]:
+        _require_alike(self, anchor=anchor, positive=positive, negative=negative)
+        near, of_near = self._distance(anchor, positive)
+        far, of_far = self._distance(anchor, negative)
+        other, of_other = self._distance(positive, negative) if self.swap else (far, None)
+        short = self.margin + near - far.minimum(other)
+        return reduce(self.reduction, short.clamp(min=0)), (short, far, other, of_near, of_far, of_other)
+
+    def backward(self, d_value: float | Tensor, saved: Measured) -> tuple[Tensor, Tensor, Tensor]:
+        require_saved(self, saved, Tensor, Tensor, Tensor, object, object, object)
+        short, far, other, of_near, of_far, of_other = saved
+        k = scaled((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short.dtype))
+        back = self.distance_function.backward
+        share = (far < other).to(k.dtype) + (far == other) / 2 if self.swap else 1
+        d_other = back(k * (share - 1), of_other) if self.swap else (0, 0)
+        d_far, d_near = back(-k * share, of_far), back(k, of_near)
+        return d_near[0] + d_far[0], d_near[1] + d_other[0], d_far[1] + d_other[1]
+
+    def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
+        shape: torch.Size = prediction[0].shape
+        return shape[:-1].numel()
+
+    def _distance(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Any]:
+        pair = self.distance_function.forward(x1, x2)
+        require_pair(self.distance_function, pair)
+        return pair
 
 
 def _require_alike(owner: Loss, **inputs: Tensor) -> None:
