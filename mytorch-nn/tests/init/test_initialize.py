@@ -4,7 +4,18 @@ import pytest
 import torch
 
 from mytorch.core import ArgumentError, Module, Parameter, ShapeError, UninitializedError
-from mytorch.nn import BatchNorm1d, Conv2d, LazyLinear, Linear, ReLU, Sequential, initialize, initialize_where
+from mytorch.nn import (
+    BatchNorm1d,
+    Conv2d,
+    LazyLinear,
+    Linear,
+    MultiheadAttention,
+    ReLU,
+    Sequential,
+    TransformerDecoderLayer,
+    initialize,
+    initialize_where,
+)
 from mytorch.plugins import UnknownNameError
 
 INIT = torch.nn.init
@@ -62,6 +73,19 @@ def test_xavier_normal_draws_biases_too():
     narrow = layer.bias.value.clone()
     initialize(layer, "xavier_normal", torch.Generator().manual_seed(0), gain=3.0)
     torch.testing.assert_close(layer.bias.value, 3 * narrow)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: MultiheadAttention(4, 2, add_bias_kv=True), lambda: TransformerDecoderLayer(4, 2, 8)]
+)
+def test_default_of_a_layer_that_resets_what_it_holds(make):
+    """Attention sets the bias of its last projection to 0, which that would draw by itself."""
+    torch.manual_seed(1)
+    net, again = make(), make()
+    torch.manual_seed(1)
+    initialize(again, "default")
+    for name, value in net.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
 
 
 def test_default_is_what_the_constructor_draws():

@@ -53,11 +53,12 @@ def initialize(net: Module, name: str, generator: Generator = None, **options: A
     if fill is None and options:
         raise ArgumentError(f"initialize: default has no option {next(iter(options))!r}. There are none.")
     require_initialized("initialize", net.named_param())
-    for path, module in net.named_modules():
-        if fill is None:
+    if fill is None:
+        for module in _children_first(net, set()):
             _reset(module, generator)
-        else:
-            _initialize_layer(path, module, fill, generator, options)
+        return
+    for path, module in net.named_modules():
+        _initialize_layer(path, module, fill, generator, options)
 
 
 def initialize_where(
@@ -129,6 +130,15 @@ def _fill(
     except MytorchError as error:
         error.add_note(f"at parameter {path!r}")
         raise
+
+
+def _children_first(module: Module, seen: set[int]) -> Iterator[Module]:
+    """Every module once, after those that it holds: the constructor of attention draws last, too, and resets biases."""
+    seen.add(id(module))
+    for child in module.children():
+        if id(child) not in seen:
+            yield from _children_first(child, seen)
+    yield module
 
 
 def _reset(module: Module, generator: Generator) -> None:
