@@ -1,8 +1,7 @@
 """Each family of layers in an experiment, beside PyTorch: equal losses in every epoch, and equal single steps.
 
 The networks of docs/networks.md, and for each family one network or more with all of its layers. What takes several
-inputs, such as a distance, cannot stand in an experiment; its own tests compare it. CrossMapLRN2d is left out: torch's
-adds up other channels than its documents say.
+inputs, such as a distance, cannot stand in an experiment; its own tests compare it.
 """
 
 import re
@@ -150,6 +149,7 @@ NETWORKS = {
         (4, 5, 5),
         layer("GroupNorm", num_groups=2, num_channels=4),
         layer("LocalResponseNorm", size=3),
+        layer("CrossMapLRN2d", size=4, alpha=0.5),
     ),
     "dropout": of_numbers(*each("Dropout", "AlphaDropout", "FeatureAlphaDropout", p=0.2)),
     "rearrangement": of_images(

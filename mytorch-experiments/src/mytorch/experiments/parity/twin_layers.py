@@ -1,4 +1,4 @@
-"""PyTorch twins of the layers that mytorch.nn has and torch.nn has not, each as anybody would write it in PyTorch."""
+"""PyTorch twins of layers that torch.nn has not, or has with a fault, each as anybody would write it in PyTorch."""
 
 from __future__ import annotations
 
@@ -145,6 +145,20 @@ class Select(nn.Module):
         return x.select(self.dim, self.index)
 
 
+class CrossMapLRN2d(nn.Module):
+    """y = x / b ** beta, by its formula: torch's own class adds up other channels than its documents say"""
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Divided by a power of the mean square of the channels around each."""
+        half = (self.size - 1) // 2
+        squares = nn.functional.pad(x * x, (0, 0, 0, 0, half, half))
+        return x / (self.k + self.alpha / self.size * squares.unfold(1, 2 * half + 1, 1).sum(-1)) ** self.beta
+
+
 class SinusoidalPositionalEncoding(nn.Module):
     """y = x + sines and cosines of the position"""
 
@@ -199,7 +213,7 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     **{
         cls.__name__: cls
         for cls in (
-            *(Add, Checkpoint, Concatenate, MultiheadAttention, Parallel, Permute, Reshape, Residual),
+            *(Add, Checkpoint, Concatenate, CrossMapLRN2d, MultiheadAttention, Parallel, Permute, Reshape, Residual),
             *(RotaryPositionalEncoding, Select, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
         )
     },
