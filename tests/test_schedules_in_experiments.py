@@ -6,6 +6,7 @@ import math
 import pytest
 
 from mytorch.experiments import ExperimentError, load_experiment, train_experiment
+from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.build import build
 from mytorch.experiments.parity import compare
 from mytorch.experiments.training.check_experiment import check_experiment
@@ -87,6 +88,15 @@ ALONE = [
 def test_beside_pytorch(schedule):
     assert "scheduled" in check_experiment(experiment(schedule))
     assert compare(load_experiment(experiment(schedule))).passed
+
+
+def test_a_warm_up_in_front_of_a_plateau_which_pytorch_does_not_take(tmp_path):
+    content = experiment(in_front_of({"type": "ReduceLROnPlateau", "patience": 0, "threshold": 10.0}))
+    content["data"]["split"] = {"validation": 0.3}
+    run = train_experiment(content, output=tmp_path, quiet=True)
+    assert [record["lr"] for record in run.history] == pytest.approx([0.05, 0.275, 0.5, 0.05, 0.005, 0.0005])
+    with pytest.raises(ParityError, match=r"must be one that PyTorch takes, too, got SequentialLR: .*Plateau"):
+        compare(load_experiment(content))
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "NAdam"])

@@ -139,4 +139,7 @@ def twin_schedule(planned: PlannedSchedule | None, optimizer: torch.optim.Optimi
     arguments = {key: value for key, value in planned.arguments.items() if key != "monitor"}  # torch's is handed it
     if planned.held is not None:
         arguments[HELD] = [twin_schedule(piece, optimizer) for piece in planned.held]
-    return cls(optimizer=optimizer, **arguments)
+    try:
+        return cls(optimizer=optimizer, **arguments)
+    except (TypeError, ValueError) as error:  # as torch's SequentialLR takes no ReduceLROnPlateau
+        raise ParityError(f"parity: schedule must be one that PyTorch takes, too, got {name}: {error}") from error
