@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import Number, begun, rate
+from mytorch.optim._formula import Number, begun, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -67,14 +67,15 @@ class RAdam(Elementwise):
         for t, p, g, m, v in begun(values, grads, states, group, entries, decoupled):
             m.lerp_(g, 1 - beta1)
             v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-            step = m / (1 - beta1**t) * lr
+            size = lr / (1 - beta1**t)
             rho, r = _rectification(beta2, t)
             if isinstance(rho, Tensor):
-                p.sub_(step * torch.where(rho > 5, r * (1 - beta2**t) ** 0.5 / v.sqrt().add_(eps), 1.0))
+                factor = torch.where(rho > 5, r * (1 - beta2**t) ** 0.5 / v.sqrt().add_(eps), 1.0)
+                p.sub_(size * m * factor)
             elif rho > 5:
-                p.sub_(step * (r * (1 - beta2**t) ** 0.5) / v.sqrt().add_(eps))
+                descend(p, size * r * (1 - beta2**t) ** 0.5, m, v.sqrt().add_(eps))
             else:
-                p.sub_(step)
+                descend(p, size, m)
 
 
 def _rectification(beta2: float, t: Number) -> tuple[Number, Number]:
