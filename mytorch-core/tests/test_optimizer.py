@@ -509,3 +509,20 @@ def test_a_setting_may_be_a_tensor_and_repr_shows_settings() -> None:
     optimizer.step()
     assert not torch.equal(parameter.value, before)
     assert repr(Mean([parameter])) == "Mean(lr=0.1, rate=0.5)"
+
+
+@pytest.mark.parametrize(("value", "told"), [(-1.0, "at least 0, got -1.0"), ("abc", "a number, got 'abc'")])
+def test_a_setting_out_of_range_is_refused_where_it_is_written(value: Any, told: str) -> None:
+    parameters = with_gradient(2)
+    optimizer = Mean(parameters)
+    for one in (optimizer, copy.deepcopy(optimizer)):
+        with pytest.raises(ArgumentError, match=rf"^Mean: lr must be {told}"):
+            one.param_groups[0]["lr"] = value
+        assert one.param_groups[0]["lr"] == 0.1
+        one.param_groups[0]["lr"] = 0.0
+    before = parameters[0].value.clone()
+    optimizer.step()
+    torch.testing.assert_close(parameters[0].value, before, rtol=0, atol=0)
+    optimizer.param_groups[0]["lr"] = torch.tensor(0.5)  # which is not looked at, since a device may be waited for
+    optimizer.step()
+    assert not torch.equal(parameters[0].value, before)

@@ -1,6 +1,8 @@
 """What a module finds among its attributes, and what it refuses to overlook."""
 
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -75,6 +77,10 @@ class Record:
         ([Buffer(torch.zeros(1))], "list"),
         ({1: (2, Parameter(torch.zeros(1)))}, "dict"),
         ({Parameter(torch.zeros(1))}, "set"),
+        (deque([Leaf()]), "deque"),
+        (partial(Holder, Leaf()), "partial"),
+        (partial(Holder, held=[Leaf()]), "partial"),
+        (partial(Leaf()), "partial"),
     ],
     ids=str,
 )
@@ -87,7 +93,9 @@ def test_what_would_be_overlooked_raises(held: object, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "held", [[], {}, (), [1, "a"], {"a": [1]}, torch.zeros(2), Record(1), Record, "text"], ids=str
+    "held",
+    [[], {}, (), [1, "a"], {"a": [1]}, torch.zeros(2), Record(1), Record, "text", partial(Holder, 1), deque([1])],
+    ids=str,
 )
 def test_anything_else_is_left_alone(held: object) -> None:
     assert Holder(held).param() == []

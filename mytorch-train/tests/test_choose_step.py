@@ -7,7 +7,7 @@ import torch
 from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table, network
 
 from mytorch.core import ArgumentError
-from mytorch.train import NotFiniteError, fit, gradients, step, step_in_backward
+from mytorch.train import NotFiniteError, evaluate, fit, gradients, step, step_in_backward
 from mytorch.train.choose_step import choose_step, is_plain
 
 
@@ -123,6 +123,53 @@ def test_the_search_for_values_that_are_not_finite_takes_it_again():
 def test_what_does_not_go_together_with_it_is_refused(options, text):
     with pytest.raises(ArgumentError, match=text):
         train(by_hand, **options)
+
+
+@pytest.mark.parametrize(
+    ("own", "text"),
+    [
+        (lambda net, loss: None, r"^step: must be a function of \(net, .*, got <lambda>, .*: too many positional"),
+        (lambda net, loss, optimizer, inputs, targets, extra: None, r"cannot be passed: missing a required argument"),
+    ],
+)
+def test_a_step_of_another_signature_is_refused_before_the_first(own, text):
+    with pytest.raises(ArgumentError, match=text):
+        train(own)
+
+
+class Sum(Chain):
+    """Two inputs, which are added."""
+
+    def forward(self, x, other):
+        return super().forward(x + other)
+
+
+class Named(Table):
+    """A table whose inputs have a name."""
+
+    def batch_at(self, indices):
+        inputs, targets = super().batch_at(indices)
+        return {"mask": inputs}, targets
+
+
+@pytest.mark.parametrize(
+    ("net", "kind", "text"),
+    [
+        (
+            network,
+            Named,
+            r"^Chain: forward must take the inputs of a batch, got a dict of mask: missing .* 'x'; its argum",
+        ),
+        (lambda: Sum(Dense(2, 2)), Table, r"^Sum: forward must take .*, got 1 without a name: missing .* 'other'"),
+        (lambda: Sum(Dense(2, 2)), Named, r"^Sum: forward must take .*, got a dict of mask: missing .* 'x'"),
+    ],
+)
+def test_inputs_that_a_model_does_not_take_are_refused_by_its_name(net, kind, text):
+    data = kind(torch.randn(10, 2), torch.randn(10, 2))
+    with pytest.raises(ArgumentError, match=text):
+        train(None, net(), data)
+    with pytest.raises(ArgumentError, match=text):
+        evaluate(net(), SquaredError(), data)
 
 
 def test_what_cannot_be_called_is_refused():

@@ -23,7 +23,14 @@ from mytorch.core.optimizer_state import (
     walkable,
 )
 from mytorch.core.parameter import Parameter
-from mytorch.core.parameter_groups import Group, listed, loadable_settings, require_known_settings, split_names
+from mytorch.core.parameter_groups import (
+    Group,
+    Settings,
+    listed,
+    loadable_settings,
+    require_known_settings,
+    split_names,
+)
 
 _is_contiguous = Tensor.is_contiguous
 
@@ -90,7 +97,7 @@ class Optimizer:
         named = {} if names is None else {"param_names": names}
         settings = {**self.defaults, **group, "params": params, **named}
         self.check_settings(settings)
-        self.param_groups.append(settings)
+        self.param_groups.append(Settings(settings, self.check_settings))
 
     def check_settings(self, group: Group) -> None:
         """Raise ArgumentError for a setting outside its range; a subclass overrides this."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +14,24 @@ from mytorch.plugins.errors import nearest
 
 Group = dict[str, Any]
 """Settings by name, "params" (a list of parameters) and, where they were given, "param_names"."""
+
+
+class Settings(dict[str, Any]):
+    """A group that refuses a number outside its range when it is written: a step does not look at settings again.
+
+    A tensor is taken as it is, since to look at its number may wait for a device; so is what comes by `update`, as
+    from a schedule.
+    """
+
+    def __init__(self, group: Group, check: Callable[[Group], None]) -> None:
+        super().__init__(group)
+        self._check = check
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name in self and not isinstance(value, Tensor):
+            self._check({**self, name: value})
+        super().__setitem__(name, value)
+
 
 _EXECUTION = frozenset({"foreach", "fused", "capturable", "differentiable"})
 """How torch's optimizers compute what they compute: flags that say nothing about the result."""

@@ -347,4 +347,5 @@ def assign(group: dict[str, Any], settings: Mapping[str, Any]) -> None:
         if isinstance(group[name], Tensor):
             group[name].fill_(value)
         else:
-            group[name] = tuple(value) if isinstance(value, list) else value  # as JSON gives betas back
+            # By `update`, which does not look at the range again; a list is what JSON gives back of betas.
+            group.update({name: tuple(value) if isinstance(value, list) else value})

@@ -7,6 +7,7 @@ raises, since what is not found is neither trained nor saved; so does a module o
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -99,8 +100,10 @@ def _hidden_in(value: object) -> object | None:
     inside: Iterable[object] = ()
     if isinstance(value, Mapping):
         inside = (entry for pair in value.items() for entry in pair)
-    elif isinstance(value, (list, tuple, set, frozenset)):
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
         inside = value
+    elif isinstance(value, functools.partial):
+        inside = (value.func, *value.args, *value.keywords.values())
     elif is_dataclass(value) and not isinstance(value, type):
         inside = (getattr(value, field.name, None) for field in fields(value))
     return next((found for entry in inside if (found := _hidden_in(entry)) is not None), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, fetch, require_seed
+from mytorch.core import ArgumentError, Module, fetch, require_seed
 from mytorch.core.batch import Batch, as_pair
 
 GATHER_BYTES = 2**20
@@ -171,9 +172,39 @@ def call(function: Callable[..., Any], inputs: Any) -> Any:
     """What a model's `forward`, or the model, makes of a batch's inputs.
 
     A mapping is passed by name, a tuple or list one by one, anything else as it is.
+    Raises ArgumentError for inputs that the model's forward does not take, by their number or names.
     """
-    if isinstance(inputs, Tensor):
-        return function(inputs)
-    if isinstance(inputs, Mapping):
-        return function(**inputs)
-    return function(*inputs) if isinstance(inputs, (tuple, list)) else function(inputs)
+    args: Any = inputs if isinstance(inputs, (tuple, list)) else () if isinstance(inputs, Mapping) else (inputs,)
+    named: Any = inputs if isinstance(inputs, Mapping) else {}
+    try:
+        return function(*args, **named)
+    except TypeError as error:
+        require_taken(function, args, named, error)
+        raise
+
+
+def require_taken(
+    function: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any], error: TypeError
+) -> None:
+    """Raise ArgumentError if a model's forward, which failed, does not take so many inputs, or of these names."""
+    forward = function.forward if isinstance(function, Module) else function
+    if problem := misfit(forward, *args, **named):
+        owner = type(getattr(forward, "__self__", forward)).__name__
+        given = f"a dict of {', '.join(map(str, named))}" if named else f"{len(args)} without a name"
+        raise ArgumentError(
+            f"{owner}: forward must take the inputs of a batch, got {given}: {problem}; its arguments are "
+            f"{signature(forward)}"
+        ) from error
+
+
+def misfit(function: Callable[..., Any], *args: Any, **named: Any) -> str | None:
+    """Why a function cannot be called with these, by its signature; None if it can, or has none."""
+    try:
+        known = signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        known.bind(*args, **named)
+    except TypeError as error:
+        return str(error)
+    return None

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Optimizer
 from mytorch.train.accumulate import step_accumulated
-from mytorch.train.batches import count_rows
+from mytorch.train.batches import count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.mean_loss import Weight
 from mytorch.train.setup import TakeStep
@@ -98,6 +98,11 @@ def _own_step(
     if not callable(own):
         raise ArgumentError(
             f"step: must be a function of (net, loss, optimizer, inputs, targets), got {type(own).__name__}"
+        )
+    if problem := misfit(own, None, None, None, None, None):
+        raise ArgumentError(
+            f"step: must be a function of (net, loss, optimizer, inputs, targets), got {name_of(own)}, to which these "
+            f"cannot be passed: {problem}"
         )
     options = ["optimizer_in_backward"] * optimizer_in_backward + list(clipping) + ["accumulate"] * (accumulate > 1)
     if options:

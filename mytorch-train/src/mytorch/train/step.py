@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path, require_pair
-from mytorch.train.batches import call
+from mytorch.train.batches import call, require_taken
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.evaluation import require_number
 from mytorch.train.mean_loss import Weight, sums, weight_of
@@ -24,7 +24,14 @@ def gradients(
     weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
         over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
     """
-    pair = net.forward(inputs) if isinstance(inputs, Tensor) else call(net.forward, inputs)
+    if isinstance(inputs, Tensor):
+        try:
+            pair = net.forward(inputs)
+        except TypeError as error:
+            require_taken(net.forward, (inputs,), {}, error)
+            raise
+    else:
+        pair = call(net.forward, inputs)
     if type(pair) is not tuple or len(pair) != 2:
         require_pair(net, pair)
     prediction, saved = pair
