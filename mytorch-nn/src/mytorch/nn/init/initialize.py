@@ -133,7 +133,7 @@ def _fill(
 
 
 def _children_first(module: Module, seen: set[int]) -> Iterator[Module]:
-    """Every module once, after those that it holds: the constructor of attention draws last, too, and resets biases."""
+    """Every module once, after those that it holds: attention's constructor draws last, too, and sets biases to 0."""
     seen.add(id(module))
     for child in module.children():
         if id(child) not in seen:
