@@ -285,9 +285,7 @@ def test_a_distance_of_ones_own_with_a_parameter(swap, reduction):
 
 
 def test_a_function_is_no_distance():
-    with pytest.raises(
-        ArgumentError, match=r"distance_function must be a Module of two inputs, .* got a function"
-    ):
+    with pytest.raises(ArgumentError, match=r"distance_function must be a Module of two inputs, .* got a function"):
         nn.TripletMarginWithDistanceLoss(distance_function=lambda x1, x2: x1)
     with pytest.raises(ArgumentError, match="TripletMarginWithDistanceLoss: margin must be above 0, got 0"):
         nn.TripletMarginWithDistanceLoss(margin=0)

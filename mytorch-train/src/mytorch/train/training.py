@@ -6,8 +6,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import Any, Protocol
 
 import torch
 
@@ -25,12 +25,19 @@ from mytorch.train.position import position_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
-if TYPE_CHECKING:
-    from mytorch.train.callbacks.weight_average import WeightAverage
-
 Record = dict[str, float]
 PARTS = ("validation", "test")
 """The parts of the data that a model is judged on and not trained on, in the order of the history's columns."""
+
+
+class Average(Protocol):
+    """What is judged and kept in place of the trained weights, as the callbacks EMA and SWA are."""
+
+    def in_place(self, run: Training, /) -> AbstractContextManager[None]:
+        """Within this context the net has what is judged."""
+
+    def keep(self, run: Training, /) -> None:
+        """Give the net the average for good."""
 
 
 class Training:
@@ -76,7 +83,7 @@ class Training:
         self.epoch = self._position.epoch
         self.last_epoch = self.epoch + epochs
         self.history: list[Record] = []
-        self.average: WeightAverage | None = None
+        self.average: Average | None = None
         self.notes: dict[str, Any] = {}
         self.watched = [held for held in setup.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self._start = Snapshot(setup)
