@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mytorch.core import ArgumentError, Module, StateError, add_path, describe, rebuild
-from mytorch.nn import Dropout, Linear, MSELoss, ReLU, Sequential, Tanh
+from mytorch.nn import Dropout, Flatten, Identity, Linear, MSELoss, ReLU, Sequential, Tanh
 from mytorch.testing import check_layer
 
 
@@ -166,6 +166,29 @@ def test_input_grad_reaches_the_first_layer_only():
     y, saved = net.forward(torch.randn(4, 2))
     assert net.backward(y, saved) is None
     assert all(parameter.grad is not None for parameter in net.param())
+
+
+def test_layers_before_the_first_with_parameters_have_no_backward_to_do():
+    class Counted(Identity):
+        calls = 0
+
+        def backward(self, d_y, shape):
+            type(self).calls += 1
+            return super().backward(d_y, shape)
+
+    net = Sequential(Counted(), Sequential(Flatten(), Counted()), Linear(6, 3), Tanh(), Linear(3, 1))
+    x, gradients = torch.randn(4, 2, 3), []
+    for wanted in (True, False):
+        net.input_grad = wanted
+        assert [net[0].input_grad, net[1].input_grad, net[1][0].input_grad, net[2].input_grad] == [wanted] * 4
+        assert net[4].input_grad
+        net.zero_grad()
+        y, saved = net.forward(x)
+        assert (net.backward(torch.ones_like(y), saved) is None) is not wanted
+        assert saved == []
+        gradients.append([parameter.grad for parameter in net.param()])
+        assert Counted.calls == 2
+    torch.testing.assert_close(*gradients, rtol=0, atol=0)
 
 
 def test_input_grad_is_not_passed_to_a_first_layer_that_is_used_again():

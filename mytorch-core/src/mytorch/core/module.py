@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
@@ -220,7 +220,8 @@ class Module(tree.Node):
     input_grad: bool = True
     """Whether backward returns the gradient of the input. Set False on the outermost module to save the work.
 
-    It is passed on to the child that receives only the container's input, if that child is used once.
+    It is passed on to the children for whose inputs nothing else needs a gradient (`first_children`), if they are
+    used once.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -231,14 +232,25 @@ class Module(tree.Node):
 
     def _pass_on(self, wanted: bool) -> None:
         uses = Counter(id(module) for _, module in tree.walk(self))
-        module: Module | None = self
-        while module is not None and uses[id(module)] == 1:
-            vars(module)["input_grad"] = wanted
-            module = module.first_child()
+        reached: list[Module] = [self]
+        while reached:
+            module = reached.pop()
+            if uses[id(module)] == 1:
+                vars(module)["input_grad"] = wanted
+                reached += module.first_children()
 
     def first_child(self) -> Module | None:
         """The child that receives only this module's input, if there is one; containers override this."""
         return None
+
+    def first_children(self) -> Iterable[Module]:
+        """The children whose inputs need no gradient where this module's input needs none.
+
+        That is its first child. A container overrides this that has several which receive only its input, or what
+        layers without parameters made of it.
+        """
+        child = self.first_child()
+        return () if child is None else (child,)
 
     # How it was built
 

@@ -81,6 +81,9 @@ class Branches(ModuleSequence):
                 )
         return cast(list[Tensor], list(outputs))
 
+    def first_children(self) -> list[Module]:
+        return list(self.layers)
+
     def arguments(self) -> dict[str, Any]:
         return {"branches": list(self.layers)}
 

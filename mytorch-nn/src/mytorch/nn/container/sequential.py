@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 from mytorch.core import Module, StateError, kind_of, require_input, require_pair, require_upstream
@@ -57,6 +58,9 @@ class Sequential(ModuleSequence):
             require_upstream(self, d_y, saved.pop())
         for layer in reversed(self.layers):
             d_y = layer.backward(d_y, saved.pop())
+            if d_y is None and not self.input_grad:
+                saved.clear()
+                break  # the layers before have no parameters, and give nothing but the data's gradient
         return d_y if self.input_grad else None
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
@@ -67,8 +71,12 @@ class Sequential(ModuleSequence):
             more, options = (), {}
         return x
 
-    def first_child(self) -> Module | None:
-        return self.layers[0] if self.layers else None
+    def first_children(self) -> Iterator[Module]:
+        """The layers up to the first with parameters: those before it make nothing but the data's gradient."""
+        for layer in self.layers:
+            yield layer
+            if next(layer.named_param(), None) is not None:
+                return
 
     def arguments(self) -> dict[str, Any]:
         return {"layers": list(self.layers)}
