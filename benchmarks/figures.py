@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from results import Row, Section, number
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Told apart with any colour vision. Source: Okabe and Ito, Color Universal Design (2008); grey is ours."""
+from mytorch.data.palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
+
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, "#999999")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 OURS = "mytorch"
 

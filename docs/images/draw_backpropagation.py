@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
+from mytorch.data.palette import BLUE, VERMILION
 from mytorch.nn import Linear, MSELoss, ReLU, Sequential
 from mytorch.optim import SGD
 from mytorch.train import explain
 
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#999999"
-"""Of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+GREY = "#999999"
 COLUMNS = {"x": 0.0, "h": 1.9, "y": 3.7, "loss": 5.1}
 PLACES = {("x", 0): 1.0, ("x", 1): -1.0, ("h", 0): 1.0, ("h", 1): -1.0, ("y", 0): 0.0, ("loss", 0): 0.0}
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mytorch.core import DataSet, MytorchError, ShapeError
+from mytorch.data.palette import COLOURS
 from mytorch.plugins import refuse_overwrite, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Told apart with any colour vision. Source: Okabe and Ito, Color Universal Design (2008)."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 FORMATS = (".png", ".svg", ".pdf")
 

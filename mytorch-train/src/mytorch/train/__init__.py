@@ -14,6 +14,7 @@ from mytorch.train.evaluation import evaluate
 from mytorch.train.explain import Explanation, explain, explain_setup
 from mytorch.train.fit import fit
 from mytorch.train.lr_range import LRRange, lr_range_test
+from mytorch.train.mean_loss import MeanLoss
 from mytorch.train.metrics.class_counts import F1, BalancedAccuracy
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.roc_auc import ROCAUC
@@ -43,6 +44,7 @@ __all__ = [
     "LRRange",
     "LateGradientError",
     "MeanAbsoluteError",
+    "MeanLoss",
     "MeanSquaredError",
     "NotFiniteError",
     "RunError",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from mytorch.core import Module, ShapeError, random_state
+from mytorch.data.palette import COLOURS
 from mytorch.experiments.figures.figures import new_figure, save
 from mytorch.experiments.figures.plane import Plane, Points, obstacle, sample
 from mytorch.plugins import whole_file
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Told apart with any colour vision. Source: Okabe and Ito, Color Universal Design (2008)."""
 LINE = "#333333"
 FRAME_MILLISECONDS, LAST_MILLISECONDS = 100, 2000
 ANIMATION_DPI = 80

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mytorch.data.palette import BLUE, GREEN, VERMILION
 from mytorch.experiments.runs.columns import PARTS, quantity_of
 from mytorch.plugins import whole_file
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, VALIDATION, TEST = "#0072B2", "#009E73", "#D55E00"
-"""Blue, green and vermilion of the palette of Okabe and Ito, which colour-blind readers can tell apart."""
+TRAIN, VALIDATION, TEST = BLUE, GREEN, VERMILION
 COLOURS = dict(zip(PARTS, (TRAIN, VALIDATION, TEST), strict=True))
 Records = Sequence[Mapping[str, float]]
 
