@@ -3,8 +3,8 @@ import weakref
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Module, StateError, add_path, describe, rebuild
-from mytorch.nn import Dropout, Flatten, Identity, Linear, MSELoss, ReLU, Sequential, Tanh
+from mytorch.core import ArgumentError, Module, ShapeError, StateError, add_path, describe, rebuild
+from mytorch.nn import Dropout, Embedding, Flatten, Identity, Linear, MSELoss, ReLU, Sequential, Tanh
 from mytorch.testing import check_layer
 
 
@@ -189,6 +189,27 @@ def test_layers_before_the_first_with_parameters_have_no_backward_to_do():
         gradients.append([parameter.grad for parameter in net.param()])
         assert Counted.calls == 2
     torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_whole_numbers_that_are_rearranged_have_no_gradient(wanted):
+    net = Sequential(Flatten(), Identity(), Embedding(5, 3), Flatten(), Linear(18, 2))
+    net.input_grad = wanted
+    y, saved = net.forward(torch.randint(5, (4, 2, 3)))
+    assert net.backward(torch.ones_like(y), saved) is None
+    assert saved == []
+    assert all(parameter.grad is not None for parameter in net.param())
+
+
+def test_a_layer_that_returns_no_gradient_for_one_with_parameters_is_found():
+    class Forgets(Tanh):
+        def backward(self, d_y, y):
+            super().backward(d_y, y)
+
+    net = Sequential(Linear(3, 3), Forgets())
+    y, saved = net.forward(torch.randn(4, 3))
+    with pytest.raises(ShapeError, match=r"Linear: d_y must have the shape of the output, \(4, 3\), got None"):
+        net.backward(y, saved)
 
 
 def test_input_grad_is_not_passed_to_a_first_layer_that_is_used_again():

@@ -58,9 +58,9 @@ class Sequential(ModuleSequence):
             require_upstream(self, d_y, saved.pop())
         for layer in reversed(self.layers):
             d_y = layer.backward(d_y, saved.pop())
-            if d_y is None and not self.input_grad:
+            if d_y is None and self._nothing_left(saved):
                 saved.clear()
-                break  # the layers before have no parameters, and give nothing but the data's gradient
+                break
         return d_y if self.input_grad else None
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
@@ -75,11 +75,19 @@ class Sequential(ModuleSequence):
         """The layers up to the first with parameters: those before it make nothing but the data's gradient."""
         for layer in self.layers:
             yield layer
-            if next(layer.named_param(), None) is not None:
+            if not _has_no_parameters(layer):
                 return
+
+    def _nothing_left(self, saved: list[Any]) -> bool:
+        """Whether the layers that have not been answered give nothing but the data's gradient, which is none."""
+        return not self.input_grad or all(_has_no_parameters(layer) for layer in self.layers[: len(saved)])
 
     def arguments(self) -> dict[str, Any]:
         return {"layers": list(self.layers)}
 
     def _of(self, layers: list[Module]) -> Self:
         return type(self)(*layers)
+
+
+def _has_no_parameters(layer: Module) -> bool:
+    return next(layer.named_param(), None) is None
