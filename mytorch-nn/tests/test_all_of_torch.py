@@ -18,7 +18,6 @@ NOT_HERE = {
     "ParameterList": "parameters are attributes of the module that trains them",
     "ParameterDict": "parameters are attributes of the module that trains them",
 }
-NOT_YET = {"TripletMarginWithDistanceLoss"}
 ARGUMENTS_LEFT_OUT = {
     "inplace": "nobody writes into an input, which another forward in flight may hold",
     "size_average": "deprecated in torch: reduction says it",
@@ -55,8 +54,6 @@ def test_torch_has_as_many_classes_as_were_counted():
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_class_of_torch(name):
     ours, reason = getattr(nn, name, None), NOT_HERE.get(name)
-    if ours is None and name in NOT_YET:
-        return
     assert (ours is None) != (reason is None), f"{name}: here, or on the list with its reason"
     if ours is None:
         return
