@@ -19,6 +19,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._own import require_own
 
 
 def angles(length: int, dim: int, base: float, like: Tensor) -> Tensor:
@@ -113,6 +114,7 @@ class RotaryPositionalEncoding(Module):
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
         require_saved(self, shape, torch.Size)
+        require_own(self, "dim", self.dim, shape[-1])
         require_upstream(self, d_y, shape)
         return self._turned(d_y, -1) if self.input_grad else None
 

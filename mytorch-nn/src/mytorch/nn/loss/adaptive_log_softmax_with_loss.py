@@ -158,7 +158,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         if d_loss is not None:
             require_upstream(self, d_loss, (), "d_loss")
             d_o = d_o - d_loss / max(len(d_o), 1)
-        return d_o
+        return d_o.to(input_.dtype)
 
     def _require_cutoffs(self, cutoffs: Sequence[int], n_classes: int) -> None:
         for cutoff in cutoffs:
