@@ -143,6 +143,11 @@ def test_to_keeps_what_was_tied_and_works_under_inference_mode() -> None:
     assert not first.gain.value.is_inference()
 
 
+def test_to_refuses_what_is_no_device() -> None:
+    with pytest.raises(ArgumentError, match=r"^Net: device must be one that torch knows, .* got 'nowhere'"):
+        type("Net", (Module,), {})().to("nowhere")
+
+
 def test_to_refuses_integers() -> None:
     with pytest.raises(ArgumentError, match=r"Scale: dtype must be floating point, got torch\.int64"):
         Scale().to(torch.int64)

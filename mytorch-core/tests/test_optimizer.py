@@ -526,3 +526,8 @@ def test_a_setting_out_of_range_is_refused_where_it_is_written(value: Any, told:
     optimizer.param_groups[0]["lr"] = torch.tensor(0.5)  # which is not looked at, since a device may be waited for
     optimizer.step()
     assert not torch.equal(parameters[0].value, before)
+
+
+def test_a_closure_that_is_no_function_is_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"^Mean: closure must be a function that computes .*, got an int"):
+        Mean(with_gradient(2)).step(5)  # type: ignore[arg-type]

@@ -255,6 +255,14 @@ def test_an_empty_data_set_has_no_batches():
     assert list(Batches(Line(0), 4, shuffle=True)) == []
 
 
+def test_switches_are_switches_and_batches_are_no_data():
+    for name in ("shuffle", "drop_last"):
+        with pytest.raises(ArgumentError, match=rf"^Batches: {name} must be True or False, got 'no'"):
+            Batches([(1.0, 0)], 1, **{name: "no"})
+    with pytest.raises(ArgumentError, match=r"^Batches: data must be a data set, got Batches"):
+        Batches(Batches([(1.0, 0)], 1), 1)
+
+
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "4"])
 def test_the_batch_size_is_a_whole_number(size):
     with pytest.raises(ArgumentError, match=r"batch_size must be a whole number of at least 1, got "):

@@ -140,6 +140,16 @@ def require_floating_dtype(owner: object, dtype: Any) -> None:
         )
 
 
+def require_device(owner: object, device: str) -> torch.device:
+    """A device of a name such as "cuda:0". Raises ArgumentError for the name of none."""
+    try:
+        return torch.device(device)
+    except RuntimeError as error:
+        raise ArgumentError(
+            f"{_name(owner)}: device must be one that torch knows, such as cpu or cuda:0, got {device!r}"
+        ) from error
+
+
 def require_choice(owner: object, name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ArgumentError unless a named option is one of its choices."""
     if value not in choices:

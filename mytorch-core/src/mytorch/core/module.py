@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import tree
-from mytorch.core.checks import require_pair
+from mytorch.core.checks import require_device, require_pair
 from mytorch.core.construction import holds_remembered, is_complete, recall, remember
 from mytorch.core.errors import ArgumentError, DescriptionError
 from mytorch.core.parameter import Buffer, Parameter
@@ -153,6 +153,8 @@ class Module(tree.Node):
         """Move parameters, their gradients and buffers; only floating-point tensors change their dtype."""
         if isinstance(device, torch.dtype):
             device, dtype = None, device
+        if isinstance(device, str):
+            device = require_device(self, device)
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentError(f"{type(self).__name__}: dtype must be floating point, got {dtype}")
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from mytorch.core.checks import kind_of
 from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
 from mytorch.core.optimizer_state import (
     SHAPED,
@@ -112,7 +113,7 @@ class Optimizer:
         Raises ShapeError and DtypeError for a gradient that is not like its value, and ShapeError for state that has
         another shape than a value that was replaced. Where the shape is wrong, nothing of that group has changed.
         """
-        value = None if closure is None else closure()
+        value = None if closure is None else self._called(closure)
         for number, group in enumerate(self.param_groups):
             fitted = self._fitted.get(number)
             grads = None if fitted is None else fitted.gradients(group["params"])
@@ -124,6 +125,14 @@ class Optimizer:
                 self._fitted[number] = fitted
             self._update(fitted, grads, group)
         return value
+
+    def _called(self, closure: Any) -> Any:
+        """What a closure returns. Raises ArgumentError for what is no function."""
+        if not callable(closure):
+            raise ArgumentError(
+                f"{self._name}: closure must be a function that computes loss and gradients, got {kind_of(closure)}"
+            )
+        return closure()
 
     def step_only(self, parameters: Iterable[Parameter]) -> None:
         """Update those of `parameters` that `step` would update, and no others: the same for each as in a whole step.

@@ -58,6 +58,11 @@ class Batches:
         if type(accumulate) is not int or accumulate < 1:
             raise ArgumentError(f"Batches: accumulate must be a whole number of at least 1, got {accumulate!r}")
         require_seed("Batches", seed)
+        for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
+            if type(value) is not bool:
+                raise ArgumentError(f"Batches: {name} must be True or False, got {value!r}")
+        if isinstance(data, Batches):
+            raise ArgumentError("Batches: data must be a data set, got Batches; pass what they are made of")
         try:
             len(data)
         except TypeError:  # a DataLoader has `len` in any case; it fails over a stream
