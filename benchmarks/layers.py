@@ -19,7 +19,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from layer_cases import CASES, LOSSES, NOT_MEASURED, RANDOM, SIZES, fed
+from layer_cases import CASES, LOSSES, NOT_COMPARED, NOT_MEASURED, SIZES, fed
 from memory import MEASURED, peak_within
 from side_by_side import (
     Contestant,
@@ -117,7 +117,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def _compared(name: str, output: Any, d_input: Any) -> Result:
     """What both must give: the first output and gradient."""
-    if name in RANDOM:
+    if name in NOT_COMPARED:
         return 0.0
     first = next(_tensors(output)).detach()
     return (first,) if d_input is None else (first, d_input)
