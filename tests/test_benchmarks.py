@@ -146,6 +146,15 @@ def test_every_layer_is_measured_and_both_sides_compute_the_same():
     assert installed(["Linear"]) == ["Linear"]
 
 
+def test_networks_of_both_sides_give_the_same_losses():
+    import models
+    from side_by_side import require_same_losses
+
+    for name in models.NETWORKS:
+        if "ResNet" not in name:  # which takes too long
+            require_same_losses(models.build(name))
+
+
 def test_memory_is_promised_at_every_point(monkeypatch):
     import memory_sweep
     from memory import OURS, OURS_IN_BACKWARD, THEIRS, THEIRS_IN_BACKWARD

@@ -85,7 +85,8 @@ def require_signs(owner: object, target: Tensor) -> None:
 
 def require_values(owner: object, target: Tensor, low: float, name: str = "target") -> None:
     """Raise ArgumentError, on the CPU, unless every number is at least `low`."""
-    if visible(target) and (wrong := target[~(target >= low)]).numel():  # which NaN is not
+    if visible(target) and target.numel() and not target.min() >= low:  # which NaN is not
+        wrong = target[~(target >= low)]
         raise ArgumentError(f"{type(owner).__name__}: {name} must be at least {low:g}, got {wrong[0].item()}")
 
 
