@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Optimizer
-from mytorch.optim._formula import begun, counted, descend, rate
+from mytorch.optim._formula import begun, count, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_flags
 
 
@@ -70,7 +70,7 @@ class Adagrad(Optimizer):
         lr = group["lr"]
         if isinstance(lr, Tensor) and lr.device != values[0].device:
             lr = lr.item()
-        counted(held["step"])
+        count(held["step"])
         torch._fused_adagrad_(
             values,
             grads,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer
-from mytorch.optim._formula import begun, counted, descend, rate
+from mytorch.optim._formula import begun, count, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -52,7 +52,7 @@ class _AdamOrAdamW(Optimizer):
         lr, (beta1, beta2) = group["lr"], group["betas"]
         if isinstance(lr, Tensor) and lr.device != values[0].device:
             lr = lr.item()
-        counted(held["step"])
+        count(held["step"])
         kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
         kernel(
             values,
