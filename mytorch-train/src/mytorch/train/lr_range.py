@@ -21,6 +21,8 @@ from mytorch.train.snapshot import Snapshot
 START, END, STEPS = 1e-6, 10.0, 100
 SMOOTHING = 0.9
 """How much of the smoothed loss stays at each step."""
+MARGIN = 10
+"""By how much a suggested rate is below the one from which on training diverges, at least."""
 WINDOW = 0.07
 """To either side, the share of the steps through whose losses a line is laid: single batches say little."""
 
@@ -40,17 +42,19 @@ class LRRange:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the loss falls most steeply over the logarithm of the rate; None if it nowhere falls.
+        """The rate at which the loss falls most steeply over the logarithm of the rate, but at most a tenth of the one
+        at which the smoothed loss is lowest, since from there on training diverges; None if the loss nowhere falls.
 
-        The slope at a rate is that of a line through the losses around it, by least squares. Rates above that of the
-        lowest smoothed loss, where training has begun to diverge, are left out.
+        The slope at a rate is that of a line through the losses around it, by least squares.
         """
         count = len(self.rates)
         side = max(2, round(WINDOW * count))
         lowest = min(range(count), key=self.smoothed.__getitem__, default=0)
         slopes = {at: self._slope(at, side) for at in range(side, min(lowest, count - side - 1) + 1)}
         steepest = min(slopes, key=slopes.__getitem__, default=None)
-        return None if steepest is None or slopes[steepest] >= 0 else self.rates[steepest]
+        if steepest is None or slopes[steepest] >= 0:
+            return None
+        return min(self.rates[steepest], self.rates[lowest] / MARGIN)
 
     def _slope(self, at: int, side: int) -> float:
         """The slope of the losses around a step, up to a factor, since the logarithms of rates are evenly spaced."""
