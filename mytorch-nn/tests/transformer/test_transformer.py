@@ -241,6 +241,17 @@ def test_the_contract(name, norm_first):
     )
 
 
+def test_the_contract_with_dropout_and_the_batch_first():
+    """Where attention is turned round for the order in which torch draws."""
+    check_layer(
+        lambda: built(nn, "TransformerDecoderLayer", dropout=0.3, batch_first=True),
+        (2, 4, 6),
+        (2, 3, 6),
+        modes=("train",),
+        tags=("fixed_dimensions",),
+    )
+
+
 @each
 def test_shapes_and_dtypes_that_do_not_fit(name):
     net = built(nn, name)

@@ -76,34 +76,41 @@ class Sublayers(Module):
     def _out_of(self, norm: LayerNorm, dropout: Dropout, x: Tensor, y: Tensor) -> tuple[Tensor, Any]:
         """The sum of x and what the sublayer made of it."""
         y, by_dropout = dropout.forward(y)
+        return self._sum(norm, x, y, by_dropout, turned=False)
+
+    def _out_of_attention(self, norm: LayerNorm, dropout: Dropout, x: Tensor, a: Tensor) -> tuple[Tensor, Any]:
+        """The same; dropout draws with the sequence first, in which torch's attention computes, so that both agree."""
+        if not (self.self_attn.batch_first and a.dim() == 3 and dropout.training and dropout.p > 0):
+            return self._out_of(norm, dropout, x, a)
+        a, by_dropout = dropout.forward(a.transpose(0, 1).contiguous())
+        return self._sum(norm, x, a.transpose(0, 1), by_dropout, turned=True)
+
+    def _sum(self, norm: LayerNorm, x: Tensor, y: Tensor, by_dropout: Any, turned: bool) -> tuple[Tensor, Any]:
         if self.norm_first:
-            return x + y, (by_dropout, None)
+            return x + y, (by_dropout, None, turned)
         z, by_norm = norm.forward(x + y)
-        return z, (by_dropout, by_norm)
+        return z, (by_dropout, by_norm, turned)
 
     def _back_into(self, norm: LayerNorm, dropout: Dropout, d_z: Any, saved: Any) -> tuple[Tensor, Any]:
         """The gradients of x, as far as it went around the sublayer, and of what the sublayer made."""
-        by_dropout, by_norm = saved
+        by_dropout, by_norm, turned = saved
         d_sum: Any = d_z if by_norm is None else norm.backward(d_z, by_norm)
-        return d_sum, dropout.backward(d_sum, by_dropout)
+        if not turned:
+            return d_sum, dropout.backward(d_sum, by_dropout)
+        d_a: Any = dropout.backward(d_sum.transpose(0, 1), by_dropout)
+        return d_sum, d_a.transpose(0, 1)
 
     def _back_out_of(self, norm: LayerNorm, d_around: Tensor, d_n: Any, saved: Any) -> Tensor | None:
         """The gradient of x; None where the sublayer was told by `input_grad` that nobody wants it."""
         d_x = d_n if saved is None else norm.backward(d_n, saved)
         return None if d_x is None else d_around + d_x
 
-    def _as_torch_draws(self, a: Tensor, dropout: Dropout) -> Tensor:
-        """What attention made, with the sequence first in memory: dropout draws in that order, so torch's are ours."""
-        if not (self.self_attn.batch_first and dropout.training and dropout.p > 0 and a.dim() == 3):
-            return a
-        return a.transpose(0, 1).contiguous().transpose(0, 1)
-
     # The sublayers that all have
 
     def _self_attention(self, x: Tensor, **masks: Any) -> tuple[Tensor, Any]:
         n, by_norm = self._into(self.norm1, x)
         (a, _), by_attention = self.self_attn.forward(n, need_weights=False, **masks)
-        y, by_sum = self._out_of(self.norm1, self.dropout1, x, self._as_torch_draws(a, self.dropout1))
+        y, by_sum = self._out_of_attention(self.norm1, self.dropout1, x, a)
         return y, [by_norm, by_attention, by_sum]
 
     def _backward_of_self_attention(self, d_y: Tensor, saved: Any) -> Tensor | None:

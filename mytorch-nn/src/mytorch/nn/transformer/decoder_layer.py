@@ -110,7 +110,7 @@ class TransformerDecoderLayer(Sublayers):
     def _attention_to_memory(self, x: Tensor, memory: Tensor, **masks: Any) -> tuple[Tensor, Any]:
         n, by_norm = self._into(self.norm2, x)
         (a, _), by_attention = self.multihead_attn.forward(n, memory, need_weights=False, **masks)
-        z, by_sum = self._out_of(self.norm2, self.dropout2, x, self._as_torch_draws(a, self.dropout2))
+        z, by_sum = self._out_of_attention(self.norm2, self.dropout2, x, a)
         return z, [by_norm, by_attention, by_sum]
 
     def _backward_of_attention_to_memory(self, d_z: Tensor, saved: Any) -> tuple[Any, Tensor]:
