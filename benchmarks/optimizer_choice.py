@@ -112,7 +112,7 @@ PROBLEMS = {
 
 def standardised(x: Any, t: Any, seed: int) -> tuple[Any, Any]:
     """Rows to train and to judge by, with columns of mean 0 and deviation 1."""
-    x, t = torch.tensor(x).float(), torch.tensor(t)
+    x, t = torch.as_tensor(x).float(), torch.as_tensor(t)
     data = TensorDataSet((x - x.mean(0)) / x.std(0), t if t.dtype is torch.int64 else t.float())
     training, held_back = split(data, (0.7, 0.3), seed=seed)
     return training, held_back

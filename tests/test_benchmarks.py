@@ -211,3 +211,23 @@ def test_a_peer_computes_what_we_do(name, module):
 
     weights, batch = draw(REFERENCE, BATCH)
     require_same_losses({"bare": turn(bare(weights, batch)), name: getattr(peers, name)(weights, batch)})
+
+
+def test_every_kind_of_optimizer_can_be_tried_on_a_problem():
+    import optimizer_choice
+    from optimizer_choice import Problem, mlp, run, shown, standardised, state_of
+
+    from mytorch.nn import MSELoss
+    from mytorch.optim import LBFGS, SGD, Adam, Muon
+
+    def problem(seed):
+        x = torch.randn(60, 3, generator=torch.Generator().manual_seed(seed))
+        return Problem(mlp(3, 1, seed), MSELoss(), *standardised(x, x.sum(1, keepdim=True), seed), 20, 10)
+
+    for cls in (Adam, LBFGS, Muon):
+        for find in (False, True):
+            assert 0 < run(cls, problem, 0, find=find) < 1000
+    assert [state_of(cls) for cls in (SGD, Adam, Muon)] == ["0", "2", "1"]
+    assert [shown(12.34), shown(float("inf"))] == ["12.3", "diverges"]
+    page = optimizer_choice.PAGE.read_text()
+    assert page.index(optimizer_choice.BEGIN) < page.index("| `AdamW` |") < page.index(optimizer_choice.END)
