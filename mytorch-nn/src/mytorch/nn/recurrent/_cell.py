@@ -19,7 +19,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
-from mytorch.nn.recurrent._state import initial_state, require_own, upstream_state
+from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
 from mytorch.nn.recurrent._unroll import State, Step
 from mytorch.nn.recurrent._weights import Weights, draw
 
@@ -50,7 +50,7 @@ class Cell(Module):
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         weights = Weights.empty(self.kind.gates * hidden_size, input_size, hidden_size, bias, 0, device, dtype)
         self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, _ = weights
-        self._own = repr(self)
+        self._own = told(self)
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:

@@ -25,7 +25,7 @@ from mytorch.core import (
 )
 from mytorch.nn.dropout.dropout import drop, drop_backward
 from mytorch.nn.recurrent._sequences import Layout, Sequence
-from mytorch.nn.recurrent._state import initial_state, require_own, upstream_state
+from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
 from mytorch.nn.recurrent._unroll import State, Step, unroll, unroll_backward
 from mytorch.nn.recurrent._weights import Weights, draw
 
@@ -84,7 +84,7 @@ class Recurrent(Module):
     def _build(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
         """Make the parameters, in torch's order."""
         require_floating_dtype(self, dtype)
-        self._own = repr(self)
+        self._own = told(self)
         projected_from = self.hidden_size if self.proj_size else 0
         for place in range(self.num_layers * self._directions):
             columns = self.input_size if place < self._directions else self._directions * self._size

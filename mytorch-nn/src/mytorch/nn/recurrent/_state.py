@@ -63,6 +63,11 @@ def upstream_state(owner: Module, d_state: Any, names: Sequence[str], shapes: Sh
     return tuple(gradients)
 
 
+def told(owner: Module) -> str:
+    """What a saved value says of the layer that it is of: class and arguments, even where a subclass shows others."""
+    return f"{type(owner).__name__}({Module.extra_repr(owner)})"
+
+
 def require_own(owner: Module, own: str, found: str) -> None:
     """Raise ArgumentError for the saved value of another kind of layer, or of one whose weights have other sizes."""
     if own != found:
