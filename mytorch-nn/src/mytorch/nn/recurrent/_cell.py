@@ -80,14 +80,16 @@ class Cell(Module):
             d_state = tuple(each.unsqueeze(0) for each in d_state)
         step = self._step(self._weights())
         slopes = step.slopes(kept)
-        d_gates, d_before = step.backward(d_state, slopes)
+        d_gates, d_after = step.backward(d_state, slopes)
+        d_before = step.before(d_after, d_gates, slopes) if was_passed else ()
         d_a = step.accumulate(x, h_before, d_state[:1], d_gates, slopes)
         d_input = d_a.mm(step.weight_ih) if self.input_grad else None
         if alone:
             d_input = None if d_input is None else d_input.squeeze(0)
             d_before = tuple(each.squeeze(0) for each in d_before)
-        d_hx = d_before if len(d_before) > 1 else d_before[0]
-        return (d_input, d_hx) if was_passed else d_input
+        if not was_passed:
+            return d_input
+        return d_input, d_before if len(d_before) > 1 else d_before[0]
 
     def _upstream(self, d_output: Any, x: Tensor) -> State:
         shapes = self._shapes(x)

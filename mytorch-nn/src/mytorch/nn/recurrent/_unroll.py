@@ -34,8 +34,8 @@ from mytorch.nn.recurrent._weights import Weights
 State = tuple[Tensor, ...]
 """(h,), or (h, c) of an LSTM: (rows, size) each."""
 
-STRETCH = 2**19
-"""How many numbers the gates of the steps have that are read as one stretch: 2 MiB of float32, which a cache holds."""
+STRETCH, STEPS = 2**16, 8
+"""How many numbers the gates of all steps that are read as one stretch have, and how many steps these are at least."""
 
 
 class Step:
@@ -72,7 +72,11 @@ class Step:
         raise NotImplementedError
 
     def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        """d_gates, the gradient of what weight_hh gives to the gates, and the gradient of the state before."""
+        """d_gates, the gradient of what weight_hh gives to the gates, and d_state with what h gives to its rest."""
+        raise NotImplementedError
+
+    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:
+        """The gradient of the state before."""
         raise NotImplementedError
 
     def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:  # noqa: ARG002 - for subclasses
@@ -153,6 +157,7 @@ def _read_backward(
     """The derivative of `_read`: gradients of its x and of the state before it, from that of the state after it."""
     sizes = [rows.shape[0] for rows in flight.h_before]
     slopes = step.slopes(tuple(map(torch.cat, zip(*flight.kept, strict=True))))
+    flight.kept.clear()  # here and below, what is not needed any more is let go
     slopes_of = list(zip(*(slope.split(sizes) for slope in slopes), strict=True))
     d_y_of = None if d_y is None else d_y.split(sizes)
     d_h, d_gates_of = list(flight.h_before), list(flight.h_before)
@@ -160,9 +165,12 @@ def _read_backward(
         d_h[t], *d_others = _first(d_state, sizes[t])
         if d_y_of is not None:
             d_h[t] = d_h[t] + d_y_of[t]
-        d_gates_of[t], d_before = step.backward((d_h[t], *d_others), slopes_of[t])
-        d_state = _with_the_others(d_before, d_state)
-    d_a = step.accumulate(flight.x, torch.cat(flight.h_before), d_h, torch.cat(d_gates_of), slopes)
+        d_gates_of[t], d_after = step.backward((d_h[t], *d_others), slopes_of[t])
+        d_state = _with_the_others(step.before(d_after, d_gates_of[t], slopes_of[t]), d_state)
+    h_before, d_gates = torch.cat(flight.h_before), torch.cat(d_gates_of)
+    for held in (flight.h_before, d_gates_of, slopes_of):
+        held.clear()
+    d_a = step.accumulate(flight.x, h_before, d_h, d_gates, slopes)
     return d_a.mm(step.weight_ih) if input_grad else None, d_state
 
 
@@ -170,7 +178,7 @@ def _stretches(sizes: list[int], width: int) -> list[list[int]]:
     """The sizes of the steps of each stretch, where a row of a step has `width` numbers in all gates."""
     if is_compiling():  # a compiler plans memory by itself, and may leave the number of rows open
         return [sizes]
-    steps = max(1, STRETCH // max(1, sizes[0] * width))
+    steps = max(STEPS, STRETCH // max(1, sizes[0] * width))
     return [sizes[start : start + steps] for start in range(0, len(sizes), steps)]
 
 

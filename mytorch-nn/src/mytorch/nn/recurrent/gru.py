@@ -45,9 +45,12 @@ class Gated(Step):
         return of_b, z, of_n
 
     def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        (d_h,), (of_b, z, _) = d_state, slopes
-        d_b = (d_h.unsqueeze(1) * of_b).flatten(1)
-        return d_b, (torch.addmm(d_h * z, d_b, self.weight_hh),)
+        (d_h,), (of_b, *_) = d_state, slopes
+        return (d_h.unsqueeze(1) * of_b).flatten(1), d_state
+
+    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:
+        (d_h,), (_, z, _) = d_state, slopes
+        return (torch.addmm(d_h * z, d_gates, self.weight_hh),)
 
     def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
         *_, of_n = slopes

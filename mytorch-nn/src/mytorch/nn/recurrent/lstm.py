@@ -43,12 +43,15 @@ class LongShortTerm(Step):
         return by_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c), f, o * tanh_c
 
     def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        (d_h, d_c), (by_c, by_h, c_by_h, f, _) = d_state, slopes
+        (d_h, d_c), (by_c, by_h, c_by_h, *_) = d_state, slopes
         if self.weight_hr is not None:
             d_h = d_h.mm(self.weight_hr)
         d_c = torch.addcmul(d_c, d_h, c_by_h)
-        d_gates = torch.cat([(d_c.unsqueeze(1) * by_c).flatten(1), d_h * by_h], 1)
-        return d_gates, (d_gates.mm(self.weight_hh), d_c * f)
+        return torch.cat([(d_c.unsqueeze(1) * by_c).flatten(1), d_h * by_h], 1), (d_h, d_c)
+
+    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:
+        (_, d_c), (_, _, _, f, _) = d_state, slopes
+        return d_gates.mm(self.weight_hh), d_c * f
 
     def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
         if self.weights.weight_hr is not None:

@@ -31,8 +31,10 @@ class Elman(Step):
         return (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),)
 
     def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        d_s = d_state[0] * slopes[0]
-        return d_s, (d_s.mm(self.weight_hh),)
+        return d_state[0] * slopes[0], d_state
+
+    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:  # noqa: ARG002 - all is in d_gates
+        return (d_gates.mm(self.weight_hh),)
 
 
 class RNNCell(Cell):
