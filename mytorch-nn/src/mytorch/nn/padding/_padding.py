@@ -38,7 +38,7 @@ def pad_backward(d_y: Tensor, shape: torch.Size, padding: Sequence[int], mode: s
         for number in range(len(padding) // 2):
             d_y = _circular_backward(d_y, -1 - number, padding[2 * number], padding[2 * number + 1])
         return d_y
-    x = d_y.new_empty(shape)  # the kernels ask it for its shape only
+    x = d_y.new_empty(()).expand(shape)  # the kernels ask it for its shape only
     return _BACKWARD[mode, len(padding) // 2](d_y, x, list(padding))
 
 

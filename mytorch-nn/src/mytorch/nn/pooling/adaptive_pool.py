@@ -74,7 +74,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
             return None
         if 0 in shape:
             return d_y.new_zeros(shape)
-        x = as_plane(d_y.new_empty(shape), self.dimensions)  # the kernels ask it for its shape only
+        x = as_plane(d_y.new_empty(()).expand(shape), self.dimensions)  # the kernels ask it for its shape only
         back = aten._adaptive_avg_pool3d_backward if self.dimensions == 3 else aten._adaptive_avg_pool2d_backward
         return as_line(back(as_plane(d_y, self.dimensions).contiguous(), x), self.dimensions)
 
@@ -130,7 +130,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
             return None
         if 0 in shape:
             return d_y.new_zeros(shape)
-        x = as_plane(d_y.new_empty(shape), self.dimensions)
+        x = as_plane(d_y.new_empty(()).expand(shape), self.dimensions)
         back = aten.adaptive_max_pool3d_backward if self.dimensions == 3 else aten.adaptive_max_pool2d_backward
         return as_line(back(as_plane(d_y, self.dimensions), x, as_plane(indices, self.dimensions)), self.dimensions)
 

@@ -25,7 +25,7 @@ def average_backward(d_y: Tensor, shape: torch.Size, dimensions: int, kernel: tu
     if 0 in shape:
         return d_y.new_zeros(shape)
     back = aten.avg_pool3d_backward if dimensions == 3 else aten.avg_pool2d_backward
-    x = d_y.new_empty(shape)  # the kernels ask it for its shape only
+    x = d_y.new_empty(()).expand(shape)  # the kernels ask it for its shape only
     d_plane, plane = (as_plane(_computable(each, dimensions), dimensions) for each in (d_y, x))
     return as_line(back(d_plane, plane, *kernel), dimensions).to(d_y.dtype)
 

@@ -89,7 +89,7 @@ class _FractionalMaxPool(Spatial):
         if 0 in shape or d_y.is_meta:  # torch has no meta function of the 3d form
             return d_y.new_zeros(shape)
         back = aten.fractional_max_pool3d_backward if self.dimensions == 3 else aten.fractional_max_pool2d_backward
-        x = d_y.new_empty(shape)  # the kernels ask it for its shape only
+        x = d_y.new_empty(()).expand(shape)  # the kernels ask it for its shape only
         d_x: Tensor = back(d_y, x, self.kernel_size, sizes, indices)
         return d_x
 

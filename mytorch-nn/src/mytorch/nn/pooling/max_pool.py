@@ -29,7 +29,7 @@ def largest_backward(
     """The gradient of what `largest` was given, of `shape`."""
     if 0 in shape:
         return d_y.new_zeros(shape)
-    x = as_plane(d_y.new_empty(shape), dimensions)  # the kernels ask it for its shape only
+    x = as_plane(d_y.new_empty(()).expand(shape), dimensions)  # the kernels ask it for its shape only
     back = aten.max_pool3d_with_indices_backward if dimensions == 3 else aten.max_pool2d_with_indices_backward
     return as_line(back(as_plane(d_y, dimensions), x, *kernel, as_plane(indices, dimensions)), dimensions)
 
