@@ -13,6 +13,7 @@ from mytorch.core import (
     Loss,
     Module,
     ShapeError,
+    StateError,
     kind_of,
     require_dimensions,
     require_floating,
@@ -25,7 +26,7 @@ from mytorch.nn._norm import p_norm, p_norm_backward
 from mytorch.nn.distance import PairwiseDistance
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scaled, upstream
 
-Measured = tuple[Tensor, Tensor, Tensor, Any, Any, Any]
+Measured = tuple[Tensor, Tensor, Tensor, list[Any]]
 EPSILON = 9.999999960041972e-13  # torch's 1e-12, a float32; it keeps the cosine of vectors of length 0 finite
 
 
@@ -250,17 +251,28 @@ class TripletMarginWithDistanceLoss(Loss):
         far, of_far = self._distance(anchor, negative)
         other, of_other = self._distance(positive, negative) if self.swap else (far, None)
         short = self.margin + near - far.minimum(other)
-        return reduce(self.reduction, short.clamp(min=0)), (short, far, other, of_near, of_far, of_other)
+        kept = [of_near, of_far, of_other] if self.swap else [of_near, of_far]
+        return reduce(self.reduction, short.clamp(min=0)), (short, far, other, kept)
 
     def backward(self, d_value: float | Tensor, saved: Measured) -> tuple[Tensor, Tensor, Tensor]:
-        require_saved(self, saved, Tensor, Tensor, Tensor, object, object, object)
-        short, far, other, of_near, of_far, of_other = saved
+        require_saved(self, saved, Tensor, Tensor, Tensor, list)
+        short, far, other, kept = saved
+        if len(kept) != 2 + self.swap:
+            raise StateError(
+                f"TripletMarginWithDistanceLoss: saved must hold {2 + self.swap} distances, got {len(kept)}; a saved "
+                "value is good for one backward: call forward again"
+            )
         k = scaled((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short.dtype))
         back = self.distance_function.backward
         share = (far < other).to(k.dtype) + (far == other) / 2 if self.swap else 1
-        d_other = back(k * (share - 1), of_other) if self.swap else (0, 0)
-        d_far, d_near = back(-k * share, of_far), back(k, of_near)
-        return d_near[0] + d_far[0], d_near[1] + d_other[0], d_far[1] + d_other[1]
+        if self.swap:  # popped, so that what a distance kept is gone behind its backward
+            d_positive_of_other, d_negative_of_other = back(k * (share - 1), kept.pop())
+        d_anchor_of_far, d_negative = back(-k * share, kept.pop())
+        d_anchor, d_positive = back(k, kept.pop())
+        d_anchor = d_anchor + d_anchor_of_far
+        if not self.swap:
+            return d_anchor, d_positive, d_negative
+        return d_anchor, d_positive + d_positive_of_other, d_negative + d_negative_of_other
 
     def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
         shape: torch.Size = prediction[0].shape
