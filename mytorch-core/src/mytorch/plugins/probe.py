@@ -1,7 +1,8 @@
-"""Importing each part in a child process that has torch already, and seeing what the import does.
+"""Importing parts in child processes that have torch already, and seeing what each import does.
 
 Run as a program it reads a JSON list of parts and answers with one JSON line a part. It imports torch once and forks
-a child for every part, so that an exit, a patch or a crash concerns that part alone.
+a child for the parts of each distribution. A child goes on with the next part as long as the import was clean; after
+an exit, a patch, a crash or output a new one begins, so that they concern that part alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import itertools
 import json
 import os
 import signal
@@ -18,7 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
 
 from mytorch.plugins.catalogue import Part
@@ -46,7 +48,7 @@ class Finding:
 
 
 def probe(parts: list[Part], timeout: float = TIMEOUT) -> Iterator[Finding]:
-    """Import parts, each in a child process, and tell what happened, in their order.
+    """Import parts in child processes, and tell what happened, in their order.
 
     Raises PluginError on a system that cannot fork, or if the program itself ends.
     """
@@ -78,39 +80,58 @@ def main(timeout: float) -> None:
     for name in ("torch", "mytorch.core"):
         with contextlib.suppress(Exception):  # then each part that needs it tells why
             importlib.import_module(name)
-    for content in json.load(sys.stdin):
-        print(json.dumps(asdict(_timed_fairly(Part(**content), timeout))), flush=True)
+    for _, parts in itertools.groupby([Part(**content) for content in json.load(sys.stdin)], key=_distribution):
+        left = list(parts)
+        while left:
+            findings = _in_child(left, timeout)
+            for part, finding in zip(left, findings, strict=False):
+                print(json.dumps(asdict(_timed_fairly(part, finding, timeout))), flush=True)
+            left = left[len(findings) :]
 
 
-def _timed_fairly(part: Part, timeout: float) -> Finding:
+def _distribution(part: Part) -> str:
+    return part.distribution
+
+
+def _clean(finding: Finding) -> bool:
+    """Whether the process may go on with another part, which would not be blamed for what this one did."""
+    return finding.error is None and not finding.changed and not finding.output
+
+
+def _timed_fairly(part: Part, finding: Finding, timeout: float) -> Finding:
     """What an import did; a slow one is done again and the faster counts: a cold disk is not the part's fault."""
-    finding = _in_child(part, timeout)
     if finding.error is not None or finding.seconds <= SLOW:
         return finding
-    return min(finding, _in_child(part, timeout), key=lambda one: one.seconds)
+    return min(finding, *_in_child([part], timeout), key=lambda one: one.seconds)
 
 
-def _in_child(part: Part, timeout: float) -> Finding:
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile("w+") as answer:
+def _in_child(parts: list[Part], timeout: float) -> list[Finding]:
+    """What the imports of the first parts did, one after the other, up to the first that is not clean."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile("w+") as answers:
         child = os.fork()
         if not child:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
-            _answer(part, answer)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for part in parts:
+                finding = _answer(part, answers)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                if not _clean(finding) or os.fstat(output.fileno()).st_size:
+                    break
             os._exit(0)
-        ended = _wait(child, timeout)
+        ended = _wait(child, answers, timeout)
         output.seek(0)
-        answer.seek(0)
-        printed, text = output.read().decode(errors="replace"), answer.read()
-    if not text:
-        return Finding(error=ended or "ends the process", output=printed)
-    content = json.loads(text)
-    return Finding(**{**content, "changed": tuple(content["changed"]), "output": printed})
+        answers.seek(0)
+        printed = output.read().decode(errors="replace")
+        contents = [json.loads(line) for line in answers]
+    findings = [Finding(**{**content, "changed": tuple(content["changed"])}) for content in contents]
+    if len(findings) < len(parts) and all(map(_clean, findings)) and not (findings and printed):
+        findings.append(Finding(error=ended or "ends the process"))
+    findings[-1] = replace(findings[-1], output=printed)
+    return findings
 
 
-def _answer(part: Part, answer: IO[str]) -> None:
+def _answer(part: Part, answers: IO[str]) -> Finding:
     """Import the part in this process, and write down what that did."""
     before, started = torch_state(), time.perf_counter()
     error, told = None, ""
@@ -126,17 +147,21 @@ def _answer(part: Part, answer: IO[str]) -> None:
             error = f"{type(failure).__name__}: {error}"
     seconds = time.perf_counter() - started
     finding = Finding(seconds, error, told, tuple(torch_changes(before, torch_state())))
-    json.dump(asdict(finding), answer)
-    answer.flush()
+    answers.write(json.dumps(asdict(finding)) + "\n")
+    answers.flush()
+    return finding
 
 
-def _wait(child: int, timeout: float) -> str | None:
-    """Wait for a child. Why it did not end well, or None."""
-    until = time.monotonic() + timeout
+def _wait(child: int, answers: IO[str], timeout: float) -> str | None:
+    """Wait for a child that answers for a part in time. Why it did not end well, or None."""
+    until, answered = time.monotonic() + timeout, 0
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             break
+        size = os.fstat(answers.fileno()).st_size
+        if size > answered:
+            until, answered = time.monotonic() + timeout, size
         if time.monotonic() > until:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.option("--traceback", is_flag=True, help="Show the traceback of every part that is broken.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
-    """Import every part in a process of its own, and say what is wrong and how to fix it.
+    """Import every part in a child process, and say what is wrong and how to fix it.
+
+    One process takes the parts of a distribution as long as each is imported without side effects. A slow import is
+    put down to the part that comes first.
 
     Verdicts: ok, blocked (never imported), slow, duplicate (its name means another), meddling (changes torch, or
     prints, when imported), incompatible (made for another mytorch-core, never imported), broken.
