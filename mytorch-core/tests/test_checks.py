@@ -17,10 +17,12 @@ from mytorch.core import (
     allow_autograd,
     require_choice,
     require_dimensions,
+    require_flag,
     require_floating,
     require_floating_dtype,
     require_input,
     require_last_axis,
+    require_like,
     require_no_grad,
     require_pair,
     require_range,
@@ -171,3 +173,29 @@ def test_a_named_pair_is_a_pair_and_the_error_a_type_error() -> None:
     require_pair(Layer(), (None, None))
     require_pair(Layer(), namedtuple("Result", "output saved")(1, 2))
     assert issubclass(ContractError, TypeError)
+
+
+def test_an_upstream_gradient_that_is_not_floating_point() -> None:
+    with pytest.raises(DtypeError, match=r"Layer: d_y must be floating point, as the output is, got torch\.int64"):
+        require_upstream(Layer(), torch.ones(2, dtype=torch.int64), (2,))
+
+
+def test_what_meets_a_tensor_has_its_dtype_and_its_device() -> None:
+    like = torch.ones(2)
+    require_like(Layer(), torch.ones(3), like)
+    with pytest.raises(DtypeError, match=r"Layer: x must have the dtype of the parameters, torch\.float32"):
+        require_like(Layer(), torch.ones(3).double(), like)
+    text = r"Layer: mask must be on the device of the input, cpu, got meta; move it with \.to\('cpu'\), or the model"
+    with pytest.raises(ArgumentError, match=text):
+        require_like(Layer(), torch.ones(3, device="meta"), like, "mask", "input")
+
+
+@pytest.mark.parametrize("value", ["false", 1, 0, None])
+def test_a_flag_is_true_or_false(value: object) -> None:
+    with pytest.raises(ArgumentError, match="Layer: bias must be True or False, got "):
+        require_flag(Layer(), "bias", value)
+
+
+def test_a_number_is_no_tensor_of_several() -> None:
+    with pytest.raises(ArgumentError, match=r"Layer: eps must be a number, got tensor\(\[1\., 1\.\]\)"):
+        require_range(Layer(), "eps", torch.ones(2))

@@ -7,8 +7,30 @@ import numpy as np
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, ContractError, DtypeError, Module, ShapeError, StateError
-from mytorch.nn import BatchNorm1d, Dropout, Flatten, Identity, Linear, ReLU, Residual, Sequential, Sigmoid, Tanh
+from mytorch.core import ArgumentError, ContractError, DtypeError, Module, MytorchError, ShapeError, StateError
+from mytorch.nn import (
+    AdaptiveLogSoftmaxWithLoss,
+    AvgPool2d,
+    BatchNorm1d,
+    CTCLoss,
+    Dropout,
+    Embedding,
+    EmbeddingBag,
+    Flatten,
+    Identity,
+    Linear,
+    LPPool1d,
+    MaxPool1d,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+from mytorch.plugins import catalogue
+from mytorch.testing.inputs import drawn
+from mytorch.testing.installed.declarations import Told, declarations
+from mytorch.testing.structure import is_floating, mapped, tensors
 
 LAYERS = {
     "ReLU": ReLU,
@@ -80,7 +102,10 @@ def test_another_dtype_than_that_of_the_weights(make, dtype):
     with pytest.raises(DtypeError, match=rf"\w+: x must have the dtype of the parameters, torch.float32, got {dtype}"):
         layer.forward(x.to(dtype))
     y, saved = layer.forward(x)
-    with pytest.raises(DtypeError, match=rf"\w+: d_y must have the dtype of the \w+, torch.float32, got {dtype}"):
+    rule = (
+        "have the dtype of the \\w+, torch.float32" if dtype.is_floating_point else "be floating point, as the .* is"
+    )
+    with pytest.raises(DtypeError, match=rf"\w+: d_y must {rule}, got {dtype}"):
         layer.backward(torch.ones(y.shape).to(dtype), saved)
     assert all(parameter.grad is None for parameter in layer.param())
 
@@ -90,6 +115,47 @@ def test_dropout_of_whole_numbers_and_a_norm_without_weights():
         Dropout(0.4).forward(torch.ones(3, dtype=torch.int64))
     with pytest.raises(DtypeError, match=r"BatchNorm1d: x must be floating point, got torch\.int64"):
         BatchNorm1d(3, affine=False, track_running_stats=False).forward(torch.ones(5, 3, dtype=torch.int64))
+
+
+PARTS = {
+    kind: [part for part in catalogue().of_kind(kind) if part.distribution == "mytorch-nn"]
+    for kind in ("layer", "loss")
+}
+LAYER_PARTS = [part for part in PARTS["layer"] if part.name not in ("ModuleDict", "ModuleList")]  # those cannot run
+
+
+def fed(part):
+    """A part, its inputs, and the keyword arguments of its forward."""
+    _, declaration = next(iter(declarations(part, Told())))
+    factory, *inputs = declaration.check.args
+    inputs = mapped(drawn(tuple(inputs), 0), lambda leaf: leaf.float() if is_floating(leaf) else leaf)
+    return factory().float(), inputs, declaration.check.keywords.get("options") or {}
+
+
+@pytest.mark.parametrize("part", LAYER_PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64], ids=str)
+def test_an_upstream_gradient_that_is_not_floating_point(part, dtype):
+    layer, inputs, options = fed(part)
+    output, saved = layer.forward(*inputs, **options)
+    d_output = mapped(output, lambda leaf: torch.ones_like(leaf).to(dtype) if is_floating(leaf) else None)
+    with pytest.raises(DtypeError, match=rf"must .*floating point, as the output is, got {dtype}"):
+        layer.backward(d_output, saved)
+
+
+@pytest.mark.parametrize("part", [*LAYER_PARTS, *PARTS["loss"]], ids=lambda part: part.name)
+def test_inputs_on_another_device(part):
+    layer, inputs, options = fed(part)
+    if type(layer).__module__.startswith("mytorch.nn.container") or part.name == "CTCLoss":
+        return  # containers leave it to their layers; torch's CTC takes targets from the CPU on every device
+    layer.forward(*inputs, **options)  # which gives lazy ones their weights
+    places = list(tensors(inputs, ""))
+    if len(places) == 1 and not list(layer.named_state()):
+        return
+    for place in places:
+        held = iter(places)
+        moved = mapped(inputs, lambda leaf, held=held, place=place: leaf.to("meta") if next(held) == place else leaf)
+        with pytest.raises(MytorchError, match="must be on the device of "):
+            layer.forward(*moved, **options)
 
 
 SHORT = """
@@ -151,6 +217,19 @@ BAD_ARGUMENTS = {
     "Dropout: p must be a number, got True": lambda: Dropout(True),
     "Dropout: generator must be a torch.Generator or None, got 3": lambda: Dropout(generator=3),
     "Flatten: start_dim must be a whole number, got 1.5": lambda: Flatten(1.5),
+    "AdaptiveLogSoftmaxWithLoss: cutoffs must be a list of whole numbers, got None": (
+        lambda: AdaptiveLogSoftmaxWithLoss(4, 8, None)
+    ),
+    "AvgPool2d: ceil_mode must be True or False, got 'false'": lambda: AvgPool2d(2, ceil_mode="false"),
+    "AvgPool2d: count_include_pad must be True or False, got 1": lambda: AvgPool2d(2, count_include_pad=1),
+    "LPPool1d: ceil_mode must be True or False, got None": lambda: LPPool1d(2, 2, ceil_mode=None),
+    "MaxPool1d: return_indices must be True or False, got 'no'": lambda: MaxPool1d(2, return_indices="no"),
+    "Embedding: scale_grad_by_freq must be True or False, got 2": lambda: Embedding(3, 2, scale_grad_by_freq=2),
+    "EmbeddingBag: include_last_offset must be True or False, got 0": lambda: EmbeddingBag(
+        3, 2, include_last_offset=0
+    ),
+    "CTCLoss: zero_infinity must be True or False, got 'x'": lambda: CTCLoss(zero_infinity="x"),
+    "Dropout: p must be a number, got tensor([1., 1.])": lambda: Dropout(torch.ones(2)),
     "Flatten: end_dim must be a whole number, got True": lambda: Flatten(0, True),
 }
 

@@ -45,7 +45,7 @@ def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
 
 
 def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str = "d_y") -> None:
-    """Raise ShapeError unless an upstream gradient is a tensor with the shape of the output.
+    """Raise ShapeError unless an upstream gradient is a tensor with the shape of the output, DtypeError for integers.
 
     Every backward calls it first: another shape would be broadcast to a wrong gradient, and some of torch's raw
     kernels read beyond a tensor that is too short. A layer with several outputs calls it for each gradient that is
@@ -54,6 +54,8 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
     if not isinstance(d_y, Tensor) or d_y.shape != shape:
         got = tuple(d_y.shape) if isinstance(d_y, Tensor) else kind_of(d_y)
         raise ShapeError(f"{_name(owner)}: {name} must have the shape of the output, {tuple(shape)}, got {got}")
+    if not d_y.is_floating_point():
+        raise DtypeError(f"{_name(owner)}: {name} must be floating point, as the output is, got {d_y.dtype}")
 
 
 def require_saved(owner: object, saved: Any, *kinds: Any) -> None:
@@ -113,6 +115,7 @@ def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> Non
             f"{_name(owner)}: target must have the shape of the prediction, {tuple(prediction.shape)}, "
             f"got {tuple(target.shape)}{_same_count(prediction, target)}"
         )
+    require_same_device(owner, target, prediction, "target", "prediction")
 
 
 def require_floating(owner: object, x: Tensor, name: str = "x") -> None:
@@ -128,6 +131,21 @@ def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, name: str = "x",
         raise DtypeError(
             f"{_name(owner)}: {name} must have the dtype of the {of}, {dtype}, got {x.dtype}; "
             f"convert it with .to({dtype}), or the model"
+        )
+
+
+def require_like(owner: object, x: Tensor, like: Tensor, name: str = "x", of: str = "parameters") -> None:
+    """Raise DtypeError or ArgumentError unless `x` has the dtype and the device of what it meets."""
+    require_dtype(owner, x, like.dtype, name, of)
+    require_same_device(owner, x, like, name, of)
+
+
+def require_same_device(owner: object, x: Tensor, like: Tensor, name: str = "x", of: str = "parameters") -> None:
+    """Raise ArgumentError unless `x` is on the device of what it meets."""
+    if x.device != like.device:
+        raise ArgumentError(
+            f"{_name(owner)}: {name} must be on the device of the {of}, {like.device}, got {x.device}; move it with "
+            f".to({str(like.device)!r}), or the model"
         )
 
 
@@ -156,6 +174,12 @@ def require_choice(owner: object, name: str, value: object, choices: tuple[str, 
         raise ArgumentError(f"{_name(owner)}: {name} must be one of {', '.join(choices)}, got {value!r}")
 
 
+def require_flag(owner: object, name: str, value: object) -> None:
+    """Raise ArgumentError unless `value` is True or False: a text such as "false" would count as true."""
+    if not isinstance(value, bool):
+        raise ArgumentError(f"{_name(owner)}: {name} must be True or False, got {value!r}")
+
+
 def require_whole(owner: object, name: str, value: object, low: int | None = 0) -> None:
     """Raise ArgumentError unless `value` is a whole number (which True is not), of at least `low` if one is given."""
     if not isinstance(value, int) or isinstance(value, bool) or (low is not None and value < low):
@@ -167,7 +191,8 @@ def require_range(
     owner: object, name: str, value: float | Tensor, low: float = -float("inf"), high: float = float("inf")
 ) -> None:
     """Raise ArgumentError unless `value` is a number (which True is not) with low <= value <= high."""
-    if not isinstance(value, (int, float, Tensor)) or isinstance(value, bool):
+    is_number = isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1)
+    if not is_number or isinstance(value, bool):
         raise ArgumentError(f"{_name(owner)}: {name} must be a number, got {value!r}")
     if not low <= value <= high:  # which NaN is not
         rule = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"

@@ -32,8 +32,7 @@ class ReLU(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
-        if not isinstance(d_y, Tensor) or d_y.shape != y.shape:
-            require_upstream(self, d_y, y.shape)
+        require_upstream(self, d_y, y.shape)
         return _threshold_backward(d_y, y, 0) if self.input_grad else None
 
 
@@ -59,8 +58,7 @@ class Tanh(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
-        if not isinstance(d_y, Tensor) or d_y.shape != y.shape:
-            require_upstream(self, d_y, y.shape)
+        require_upstream(self, d_y, y.shape)
         return _tanh_backward(d_y, y) if self.input_grad else None
 
 
@@ -86,6 +84,5 @@ class Sigmoid(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
-        if not isinstance(d_y, Tensor) or d_y.shape != y.shape:
-            require_upstream(self, d_y, y.shape)
+        require_upstream(self, d_y, y.shape)
         return _sigmoid_backward(d_y, y) if self.input_grad else None

@@ -13,10 +13,10 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
-    require_dtype,
     require_floating,
     require_floating_dtype,
     require_input,
+    require_like,
     require_range,
     require_saved,
     require_upstream,
@@ -133,7 +133,7 @@ class PReLU(Module):
         require_input(self, x)
         if self.num_parameters > 1 and (x.dim() < 2 or x.shape[1] != self.num_parameters):
             raise ShapeError(f"PReLU: x must have {self.num_parameters} channels along axis 1, got {tuple(x.shape)}")
-        require_dtype(self, x, self.weight.value.dtype)
+        require_like(self, x, self.weight.value)
         return aten._prelu_kernel(x, self._slope(x)), x
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
@@ -141,7 +141,7 @@ class PReLU(Module):
         if self.num_parameters > 1:
             require_own(self, "num_parameters", self.num_parameters, x.shape[1] if x.dim() > 1 else 1)
         require_upstream(self, d_y, x.shape)
-        require_dtype(self, d_y, x.dtype, "d_y")
+        require_like(self, d_y, x, "d_y")
         slope = self._slope(x)
         d_x, d_slope = aten._prelu_kernel_backward(d_y, x, slope)
         self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())

@@ -11,8 +11,8 @@ from mytorch.core import (
     ArgumentError,
     Module,
     ShapeError,
-    require_dtype,
     require_floating,
+    require_like,
     require_saved,
     require_upstream,
 )
@@ -63,7 +63,7 @@ class Softmax(_AlongAxis):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, y.dtype, "d_y", "output")
+        require_like(self, d_y, y, "d_y", "output")
         return aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
@@ -90,7 +90,7 @@ class Softmin(_AlongAxis):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, y.dtype, "d_y", "output")
+        require_like(self, d_y, y, "d_y", "output")
         return -aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
@@ -117,7 +117,7 @@ class LogSoftmax(_AlongAxis):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, y.dtype, "d_y", "output")
+        require_like(self, d_y, y, "d_y", "output")
         return aten._log_softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
@@ -152,7 +152,7 @@ class Softmax2d(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, y.dtype, "d_y", "output")
+        require_like(self, d_y, y, "d_y", "output")
         return aten._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
 
 
@@ -186,5 +186,5 @@ class GLU(_AlongAxis):
         half = list(x.shape)
         half[self.dim] //= 2
         require_upstream(self, d_y, tuple(half))
-        require_dtype(self, d_y, x.dtype, "d_y", "output")
+        require_like(self, d_y, x, "d_y", "output")
         return aten.glu_backward(d_y, x, self.dim) if self.input_grad else None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import DtypeError, Module, ShapeError, require_input
+from mytorch.core import DtypeError, Module, ShapeError, require_input, require_same_device
 
 
 class Sizes(NamedTuple):
@@ -48,11 +48,11 @@ def merged_mask(
     batch, heads, queries, keys = sizes
     parts = []
     if attn_mask is not None:
-        _require_mask(owner, "attn_mask", attn_mask, (queries, keys), (batch * heads, queries, keys))
+        _require_mask(owner, "attn_mask", attn_mask, like, (queries, keys), (batch * heads, queries, keys))
         of_pairs = _as_numbers(attn_mask, like.dtype)
         parts.append(of_pairs if of_pairs.dim() == 2 else of_pairs.reshape(sizes))
     if key_padding_mask is not None:
-        _require_mask(owner, "key_padding_mask", key_padding_mask, (batch, keys) if batched else (keys,))
+        _require_mask(owner, "key_padding_mask", key_padding_mask, like, (batch, keys) if batched else (keys,))
         parts.append(_as_numbers(key_padding_mask, like.dtype).reshape(batch, 1, 1, keys))
     if is_causal:
         parts.append(causal_mask(queries, keys, like.device, like.dtype))
@@ -71,8 +71,11 @@ def _as_numbers(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros_like(mask, dtype=dtype).masked_fill(mask, float("-inf"))
 
 
-def _require_mask(owner: Module, name: str, mask: Tensor, *shapes: tuple[int, ...]) -> None:
-    """Raise ShapeError unless a mask has one of the shapes; DtypeError unless it is Boolean or floating point."""
+def _require_mask(owner: Module, name: str, mask: Tensor, like: Tensor, *shapes: tuple[int, ...]) -> None:
+    """Raise ShapeError unless a mask has one of the shapes; DtypeError unless it is Boolean or floating point.
+
+    ArgumentError on another device than `like`.
+    """
     require_input(owner, mask, name)
     if mask.dtype is not torch.bool and not mask.is_floating_point():
         raise DtypeError(
@@ -82,3 +85,4 @@ def _require_mask(owner: Module, name: str, mask: Tensor, *shapes: tuple[int, ..
     if tuple(mask.shape) not in shapes:
         rule = " or ".join(map(str, shapes))
         raise ShapeError(f"{type(owner).__name__}: {name} must have the shape {rule}, got {tuple(mask.shape)}")
+    require_same_device(owner, mask, like, name, "input")

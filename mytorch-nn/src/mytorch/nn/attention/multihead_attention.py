@@ -18,9 +18,9 @@ from mytorch.core import (
     StateError,
     kind_of,
     require_dimensions,
-    require_dtype,
     require_floating_dtype,
     require_last_axis,
+    require_like,
     require_saved,
     require_upstream,
     require_whole,
@@ -365,12 +365,12 @@ class MultiheadAttention(Module):
             )
 
     def _require_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
-        dtype = self.out_proj.weight.value.dtype
+        weight = self.out_proj.weight.value
         sizes = {"query": (query, self.embed_dim), "key": (key, self.kdim), "value": (value, self.vdim)}
         for name, (x, features) in sizes.items():
             require_dimensions(self, x, 2, 3, name=name)
             require_last_axis(self, x, features, name)
-            require_dtype(self, x, dtype, name)
+            require_like(self, x, weight, name)
         if query.dim() != key.dim() or (query.dim() == 3 and self._batch_of(query) != self._batch_of(key)):
             raise ShapeError(
                 f"MultiheadAttention: key must have the batch of query, {tuple(query.shape)} with the batch as axis "
@@ -397,12 +397,12 @@ class MultiheadAttention(Module):
         if d_attn_output is None:
             d_attn_output = weight.new_zeros(saved.output_shape)
         require_upstream(self, d_attn_output, saved.output_shape, "d_attn_output")
-        require_dtype(self, d_attn_output, weight.dtype, "d_attn_output")
+        require_like(self, d_attn_output, weight, "d_attn_output")
         if d_attn_weights is None:
             return d_attn_output, None
         if saved.weights_shape is None:
             raise ArgumentError("MultiheadAttention: d_attn_weights must be None without need_weights, got a gradient")
         require_upstream(self, d_attn_weights, saved.weights_shape, "d_attn_weights")
-        require_dtype(self, d_attn_weights, weight.dtype, "d_attn_weights")
+        require_like(self, d_attn_weights, weight, "d_attn_weights")
         batched = d_attn_weights if len(saved.output_shape) == 3 else d_attn_weights.unsqueeze(0)
         return d_attn_output, batched if batched.dim() == 4 else batched.unsqueeze(1) / self.num_heads

@@ -13,9 +13,9 @@ from mytorch.core import (
     ArgumentError,
     Parameter,
     ShapeError,
-    require_dtype,
     require_floating_dtype,
     require_input,
+    require_like,
     require_whole,
 )
 from mytorch.nn._spatial import Spatial
@@ -62,7 +62,7 @@ class Windowed(Spatial):
                 f"{self._name}: x must have {self.in_channels} channels and {axes} "
                 f"size{'s' * (axes > 1)} after them, with or without a batch in front, got {tuple(x.shape)}"
             )
-        require_dtype(self, x, self.weight.value.dtype, "x")
+        require_like(self, x, self.weight.value, "x")
 
     def _require_own(self, x: Tensor, d_y: Tensor) -> None:
         """Raise ArgumentError for a saved x of other channels, DtypeError for a d_y of another dtype than weight."""
@@ -71,7 +71,7 @@ class Windowed(Spatial):
                 f"{self._name}: saved must be that of a layer with {self.in_channels} input channels, got one of x as "
                 f"{tuple(x.shape)}; give each backward the saved value of its own forward"
             )
-        require_dtype(self, d_y, self.weight.value.dtype, "d_y")
+        require_like(self, d_y, self.weight.value, "d_y")
 
     def _with_batch(self, x: Tensor) -> Tensor:
         """x with a batch of one in front if it has no batch."""

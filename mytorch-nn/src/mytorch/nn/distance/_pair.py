@@ -5,19 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mytorch.core import DtypeError, Module, ShapeError, require_floating
+from mytorch.core import DtypeError, Module, ShapeError, require_floating, require_same_device
 
 
 class Pair(Module):
     """The base of layers of two inputs, x1 and x2, that are broadcast against each other."""
 
     def _common_shape(self, x1: Tensor, x2: Tensor) -> torch.Size:
-        """The shape of both. Raises DtypeError unless they are floating point of one dtype; ShapeError without one."""
+        """The shape of both. Raises DtypeError unless they are floating point of one dtype; ArgumentError unless on
+        one device; ShapeError without a shape."""
         require_floating(self, x1, "x1")
         require_floating(self, x2, "x2")
         name = type(self).__name__
         if x1.dtype is not x2.dtype:
             raise DtypeError(f"{name}: x2 must have the dtype of x1, {x1.dtype}, got {x2.dtype}")
+        require_same_device(self, x2, x1, "x2", "x1")
         shape, other = list(x1.shape), list(x2.shape)
         shape, other = [1] * (len(other) - len(shape)) + shape, [1] * (len(shape) - len(other)) + other
         if not shape or any(a != b and 1 not in (a, b) for a, b in zip(shape, other, strict=True)):

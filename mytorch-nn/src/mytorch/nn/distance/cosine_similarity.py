@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_dtype, require_range, require_saved, require_upstream, require_whole
+from mytorch.core import ShapeError, require_like, require_range, require_saved, require_upstream, require_whole
 from mytorch.nn._own import require_own
 from mytorch.nn.distance._pair import Pair
 
@@ -56,7 +56,7 @@ class CosineSimilarity(Pair):
         axes = unit1.dim()
         require_own(self, "dim", self.dim % axes - axes, axis)
         require_upstream(self, d_y, y.shape)
-        require_dtype(self, d_y, y.dtype, "d_y", "output")
+        require_like(self, d_y, y, "d_y", "output")
         if not self.input_grad:
             return None, None
         d_y, y = d_y.unsqueeze(axis), y.unsqueeze(axis)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_dtype, require_range, require_saved, require_upstream
+from mytorch.core import require_like, require_range, require_saved, require_upstream
 from mytorch.nn._norm import p_norm, p_norm_backward
 from mytorch.nn._own import require_own
 from mytorch.nn.distance._pair import Pair
@@ -50,7 +50,7 @@ class PairwiseDistance(Pair):
         u, length, shape1, shape2, p = saved
         require_own(self, "p", self.p, p)
         require_upstream(self, d_y, (*length.shape, 1) if self.keepdim else length.shape)
-        require_dtype(self, d_y, u.dtype, "d_y", "output")
+        require_like(self, d_y, u, "d_y", "output")
         if not self.input_grad:
             return None, None
         d_u = p_norm_backward(d_y.squeeze(-1) if self.keepdim else d_y, u, length, p)

@@ -18,6 +18,7 @@ from mytorch.core import (
     require_floating_dtype,
     require_input,
     require_range,
+    require_same_device,
     require_whole,
 )
 from mytorch.nn._visible import out_of_range
@@ -99,12 +100,13 @@ class Table(Module):
         return layer
 
     def _require_indices(self, indices: Tensor, name: str) -> None:
-        """Raise DtypeError unless a tensor holds what an index can be."""
+        """Raise DtypeError unless a tensor holds what an index can be; ArgumentError on another device."""
         require_input(self, indices, name)
         if indices.dtype not in (torch.int64, torch.int32):
             raise DtypeError(
                 f"{self._name}: {name} must hold indices, int64 or int32, got {indices.dtype}; convert with .long()"
             )
+        require_same_device(self, indices, self.weight.value, name)
 
     def _require_known(self, indices: Tensor, name: str) -> None:
         """Raise ArgumentError for an index that is no row of the table."""

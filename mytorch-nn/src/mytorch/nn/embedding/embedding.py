@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from mytorch.core import require_dtype, require_saved, require_upstream
+from mytorch.core import require_flag, require_like, require_saved, require_upstream
 from mytorch.nn._own import require_own
 from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
@@ -57,6 +57,7 @@ class Embedding(Table):
         self._set_sizes(num_embeddings, embedding_dim, padding_idx)
         self._set_limit(max_norm, norm_type)
         self._refuse_sparse(sparse)
+        require_flag(self, "scale_grad_by_freq", scale_grad_by_freq)
         self.scale_grad_by_freq = scale_grad_by_freq
         self._set_weight(_weight, _freeze, device, dtype)
 
@@ -82,7 +83,7 @@ class Embedding(Table):
         x, shape = saved
         require_own(self, "a table of", tuple(self.weight.value.shape), tuple(shape))
         require_upstream(self, d_y, (*x.shape, self.embedding_dim))
-        require_dtype(self, d_y, self.weight.value.dtype, "d_y")
+        require_like(self, d_y, self.weight.value, "d_y")
         if self.weight.trainable:
             self.weight.accumulate(
                 aten.embedding_dense_backward(d_y, x, self.num_embeddings, self._padding, self.scale_grad_by_freq)

@@ -13,8 +13,9 @@ from mytorch.core import (
     ShapeError,
     require_choice,
     require_dimensions,
-    require_dtype,
+    require_flag,
     require_input,
+    require_like,
     require_saved,
     require_upstream,
 )
@@ -94,6 +95,8 @@ class EmbeddingBag(Table):
         self._set_limit(max_norm, norm_type)
         self._refuse_sparse(sparse)
         require_choice(self, "mode", mode, MODES)
+        require_flag(self, "scale_grad_by_freq", scale_grad_by_freq)
+        require_flag(self, "include_last_offset", include_last_offset)
         if scale_grad_by_freq and mode == "max":
             raise ArgumentError("EmbeddingBag: scale_grad_by_freq must be False with mode 'max', got True")
         self.scale_grad_by_freq, self.mode = scale_grad_by_freq, mode
@@ -129,7 +132,7 @@ class EmbeddingBag(Table):
         require_own(self, "a table of", tuple(self.weight.value.shape), tuple(saved.table))
         require_own(self, "mode", self.mode, saved.mode)
         require_upstream(self, d_y, (saved.bags, self.embedding_dim))
-        require_dtype(self, d_y, self.weight.value.dtype, "d_y")
+        require_like(self, d_y, self.weight.value, "d_y")
         if self.weight.trainable:
             self.weight.accumulate(self._d_weight(d_y, saved))
         if saved.inputs < 3:
@@ -198,7 +201,7 @@ class EmbeddingBag(Table):
                 f"EmbeddingBag: per_sample_weights must have the shape of input, {tuple(indices.shape)}, "
                 f"got {tuple(weights.shape)}"
             )
-        require_dtype(self, weights, self.weight.value.dtype, "per_sample_weights")
+        require_like(self, weights, self.weight.value, "per_sample_weights")
         self._require_sum()
 
     def _require_sum(self) -> None:

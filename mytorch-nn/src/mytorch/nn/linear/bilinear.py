@@ -13,9 +13,9 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
-    require_dtype,
     require_floating_dtype,
     require_last_axis,
+    require_like,
     require_saved,
     require_upstream,
     require_whole,
@@ -82,8 +82,8 @@ class Bilinear(Module):
                 f"got {tuple(input2.shape[:-1])}"
             )
         weight = self.weight.value
-        require_dtype(self, input1, weight.dtype, "input1")
-        require_dtype(self, input2, weight.dtype, "input2")
+        require_like(self, input1, weight, "input1")
+        require_like(self, input2, weight, "input2")
         y = torch.einsum("ni,kij,nj->nk", _rows(input1), weight, _rows(input2))
         if self.bias is not None:
             y = y + self.bias.value
@@ -96,7 +96,7 @@ class Bilinear(Module):
         require_own(self, "in1_features and in2_features", sizes, (input1.shape[-1], input2.shape[-1]))
         require_upstream(self, d_y, (*input1.shape[:-1], self.out_features))
         weight = self.weight.value
-        require_dtype(self, d_y, weight.dtype, "d_y")
+        require_like(self, d_y, weight, "d_y")
         rows1, rows2, d_rows = _rows(input1), _rows(input2), _rows(d_y)
         outer = torch.einsum("nk,ni->nki", d_rows, rows1)
         self.weight.accumulate(torch.einsum("nki,nj->kij", outer, rows2))

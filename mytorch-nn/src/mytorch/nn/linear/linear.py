@@ -10,10 +10,10 @@ from torch.nn import init
 from mytorch.core import (
     Module,
     Parameter,
-    require_dtype,
     require_floating_dtype,
     require_input,
     require_last_axis,
+    require_like,
     require_saved,
     require_upstream,
     require_whole,
@@ -68,7 +68,7 @@ class Linear(Module):
             return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
         except RuntimeError:  # torch looks at shape and dtype anyway; looking twice costs each step
             require_last_axis(self, x, self.in_features)
-            require_dtype(self, x, self.weight.value.dtype)
+            require_like(self, x, self.weight.value)
             raise
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
@@ -87,7 +87,7 @@ class Linear(Module):
             d_x = d_rows.mm(self.weight.value) if self.input_grad else None
         except (RuntimeError, AttributeError):  # torch looks at shapes and dtypes anyway, as in forward
             require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
-            require_dtype(self, d_y, x.dtype, "d_y")
+            require_like(self, d_y, x, "d_y")
             raise
         self.weight.accumulate(d_weight)
         if self.bias is not None and d_bias is not None:

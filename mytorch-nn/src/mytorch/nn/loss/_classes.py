@@ -7,7 +7,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, DtypeError, ShapeError, require_floating, require_input
+from mytorch.core import (
+    ArgumentError,
+    Buffer,
+    DtypeError,
+    ShapeError,
+    require_floating,
+    require_input,
+    require_same_device,
+)
 
 
 class OfClasses(Protocol):
@@ -40,6 +48,7 @@ def require_weight_fits(owner: object, weight: Buffer | None, prediction: Tensor
             f"{name}: weight must have the dtype of the prediction, {prediction.dtype}, "
             f"got {weight.value.dtype}; convert with loss.to({prediction.dtype})"
         )
+    require_same_device(owner, weight.value, prediction, "weight", "prediction")
 
 
 def require_indices(owner: object, prediction: Tensor, target: Tensor, shape: torch.Size) -> None:
@@ -52,6 +61,7 @@ def require_indices(owner: object, prediction: Tensor, target: Tensor, shape: to
             f"{name}: target must have the shape {tuple(shape)}, a class index for each prediction of "
             f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
         )
+    require_same_device(owner, target, prediction, "target", "prediction")
 
 
 def unknown_class(owner: OfClasses, prediction: Tensor, target: Tensor) -> ArgumentError:

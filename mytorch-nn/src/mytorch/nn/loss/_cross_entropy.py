@@ -17,6 +17,7 @@ from mytorch.core import (
     require_floating,
     require_input,
     require_range,
+    require_same_device,
     require_same_shape,
 )
 from mytorch.nn.loss._classes import (
@@ -160,6 +161,7 @@ class OfScores(Loss):
         require_input(self, prediction, "prediction")
         require_input(self, target, "target")
         require_floating(self, prediction, "prediction")
+        require_same_device(self, target, prediction, "target", "prediction")
         if prediction.dim() == 0:
             raise ShapeError(f"{name}: prediction must have an axis of classes, got a tensor without axes")
         axis = class_axis(prediction)

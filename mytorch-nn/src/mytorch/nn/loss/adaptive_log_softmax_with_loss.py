@@ -15,10 +15,12 @@ from mytorch.core import (
     Module,
     ShapeError,
     StateError,
-    require_dtype,
+    kind_of,
     require_input,
     require_last_axis,
+    require_like,
     require_range,
+    require_same_device,
     require_saved,
     require_upstream,
     require_whole,
@@ -161,6 +163,10 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         return d_o.to(input_.dtype)
 
     def _require_cutoffs(self, cutoffs: Sequence[int], n_classes: int) -> None:
+        if not isinstance(cutoffs, Sequence):
+            raise ArgumentError(
+                f"AdaptiveLogSoftmaxWithLoss: cutoffs must be a list of whole numbers, got {kind_of(cutoffs)}"
+            )
         for cutoff in cutoffs:
             require_whole(self, "each of cutoffs", cutoff, 1)
         if not cutoffs or any(low >= high for low, high in pairwise([*cutoffs, n_classes])):
@@ -171,7 +177,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def _require_fitting(self, x: Tensor, target: Tensor) -> None:
         require_last_axis(self, x, self.in_features, "input_")
-        require_dtype(self, x, self.head.weight.value.dtype, "input_")
+        require_like(self, x, self.head.weight.value, "input_")
         require_input(self, target, "target_")
         if x.dim() > 2 or target.shape != x.shape[:-1]:
             raise ShapeError(
@@ -182,6 +188,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             raise DtypeError(
                 f"AdaptiveLogSoftmaxWithLoss: target_ must be int64 classes, got {target.dtype}; convert with .long()"
             )
+        require_same_device(self, target, x, "target_", "input_")
         unknown = target[(target < 0) | (target >= self.n_classes)]
         if unknown.numel():
             raise ArgumentError(

@@ -15,6 +15,7 @@ from mytorch.core import (
     kind_of,
     require_d_value,
     require_dimensions,
+    require_flag,
     require_floating,
     require_saved,
     require_whole,
@@ -71,6 +72,7 @@ class CTCLoss(Loss):
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
         require_whole(self, "blank", blank)
         require_reduction(self, reduction)
+        require_flag(self, "zero_infinity", zero_infinity)
         self.blank, self.reduction, self.zero_infinity = blank, reduction, zero_infinity
 
     def forward(

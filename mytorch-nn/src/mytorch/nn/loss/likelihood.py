@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, ShapeError, require_choice, require_floating, require_range, require_saved
+from mytorch.core import (
+    ArgumentError,
+    ShapeError,
+    require_choice,
+    require_floating,
+    require_range,
+    require_same_device,
+    require_saved,
+)
 from mytorch.nn.loss._elementwise import ElementwiseLoss
 from mytorch.nn.loss._reduction import REDUCTIONS, per_element, reduce, require_values, scaled
 
@@ -142,6 +150,7 @@ class GaussianNLLLoss(ElementwiseLoss):
     ) -> tuple[Tensor, tuple[Tensor, Tensor, torch.Size]]:
         difference = input - self._pair(input, target)
         require_floating(self, var, "var")
+        require_same_device(self, var, input, "var", "prediction")
         v = self._along(input.shape, var).clamp(min=self.eps)
         require_values(self, var, 0, "var")
         values = 0.5 * (v.log() + difference.square() / v)

@@ -14,8 +14,8 @@ from mytorch.core import (
     ShapeError,
     require_d_value,
     require_dimensions,
-    require_dtype,
     require_last_axis,
+    require_like,
     require_saved,
     require_whole,
 )
@@ -141,11 +141,11 @@ class LinearCrossEntropyLoss(OfScores):
     def _require_fitting(self, x: Tensor, target: Tensor) -> None:
         require_dimensions(self, x, 1, 2, name="input")
         require_last_axis(self, x, self.linear.in_features, name="input")
-        require_dtype(self, x, self.linear.weight.value.dtype, "input")
+        require_like(self, x, self.linear.weight.value, "input")
         if x.dim() == 1 and self.out_features:
             raise ShapeError(f"{type(self).__name__}: input must have a batch with out_features, got {tuple(x.shape)}")
         shape = (*x.shape[:-1], self.num_classes, *self.out_features)
-        self._check(torch.empty(shape, dtype=x.dtype, device="meta"), target)  # of the scores, shape and dtype count
+        self._check(x.new_empty(()).expand(shape), target)  # of the scores, the numbers do not count
         if self._of_classes_only and target.is_floating_point():
             raise ArgumentError(
                 f"{type(self).__name__}: ignore_index must be left out where the target holds probabilities, "

@@ -20,6 +20,7 @@ from mytorch.core import (
     require_input,
     require_pair,
     require_range,
+    require_same_device,
     require_saved,
 )
 from mytorch.nn._norm import p_norm, p_norm_backward
@@ -58,7 +59,7 @@ class MarginRankingLoss(Loss):
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         _require_alike(self, input1=input1, input2=input2)
-        _require_targets(self, target, input1.shape)
+        _require_targets(self, target, input1, input1.shape)
         t = real(self, target, input1.dtype)
         require_signs(self, t)
         short = self.margin - t * (input1 - input2)
@@ -105,7 +106,7 @@ class CosineEmbeddingLoss(Loss):
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         require_dimensions(self, input1, 1, 2, name="input1")
         _require_alike(self, input1=input1, input2=input2)
-        _require_targets(self, target, input1.shape[:-1])
+        _require_targets(self, target, input1, input1.shape[:-1])
         t = real(self, target, input1.dtype)
         require_signs(self, t)
         m1, m2 = input1.square().sum(-1) + EPSILON, input2.square().sum(-1) + EPSILON
@@ -285,7 +286,7 @@ class TripletMarginWithDistanceLoss(Loss):
 
 
 def _require_alike(owner: Loss, **inputs: Tensor) -> None:
-    """Raise an error unless all are floating point, of one shape and one dtype: broadcasting would hide a mistake."""
+    """Raise an error unless all are floating point, of one shape, dtype and device: broadcasting hides mistakes."""
     (first_name, first), *others = inputs.items()
     require_floating(owner, first, first_name)
     for name, value in others:
@@ -299,13 +300,15 @@ def _require_alike(owner: Loss, **inputs: Tensor) -> None:
             raise DtypeError(
                 f"{type(owner).__name__}: {name} must have the dtype of {first_name}, {first.dtype}, got {value.dtype}"
             )
+        require_same_device(owner, value, first, name, first_name)
 
 
-def _require_targets(owner: Loss, target: Tensor, shape: torch.Size) -> None:
-    """Raise ShapeError unless there is a target for each row."""
+def _require_targets(owner: Loss, target: Tensor, prediction: Tensor, shape: torch.Size) -> None:
+    """Raise ShapeError unless there is a target for each row; ArgumentError on another device."""
     require_input(owner, target, "target")
     if target.shape != shape:
         raise ShapeError(
             f"{type(owner).__name__}: target must have the shape {tuple(shape)}, one number a row, "
             f"got {tuple(target.shape)}"
         )
+    require_same_device(owner, target, prediction, "target", "prediction")

@@ -14,10 +14,10 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
-    require_dtype,
     require_floating,
     require_floating_dtype,
     require_input,
+    require_like,
 )
 from mytorch.nn._own import require_own
 
@@ -73,7 +73,7 @@ class Affine(Module):
         if self.weight is None:
             require_floating(self, x)
         else:
-            require_dtype(self, x, self.weight.value.dtype)
+            require_like(self, x, self.weight.value)
 
     @property
     def _name(self) -> str:

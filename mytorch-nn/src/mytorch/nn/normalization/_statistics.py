@@ -12,9 +12,9 @@ from mytorch.core import (
     ArgumentError,
     Buffer,
     ShapeError,
-    require_dtype,
     require_floating,
     require_input,
+    require_like,
     require_range,
     require_whole,
 )
@@ -78,7 +78,7 @@ class OfChannels(Affine, Spatial):
         if held is None:
             require_floating(self, x)
         else:
-            require_dtype(self, x, held.value.dtype)
+            require_like(self, x, held.value)
 
     def _by_running(self, x: Tensor) -> tuple[Tensor, Known]:
         """y by the running statistics, and copies of them: training may change them before this forward's backward."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from mytorch.core import Buffer, ShapeError, require_dtype, require_saved, require_upstream
+from mytorch.core import Buffer, ShapeError, require_like, require_saved, require_upstream
 from mytorch.nn.normalization._statistics import OfChannels
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
@@ -86,7 +86,7 @@ class _BatchNorm(OfChannels):
         x, mean, spread, of_batch = saved
         self._require_own(x.shape[1])
         require_upstream(self, d_y, x.shape)  # the kernel reads beyond a shorter one
-        require_dtype(self, d_y, x.dtype, "d_y")
+        require_like(self, d_y, x, "d_y")
         weight, _ = self._scale_and_shift()
         d_x, d_weight, d_bias = self._gradients(d_y, weight, (x, mean, spread), of_batch)
         self._accumulate(d_weight, d_bias)

@@ -10,8 +10,8 @@ from torch import Tensor
 from mytorch.core import (
     ArgumentError,
     ShapeError,
-    require_dtype,
     require_input,
+    require_like,
     require_range,
     require_saved,
     require_upstream,
@@ -84,7 +84,7 @@ class GroupNorm(Affine):
         x, mean, r = saved
         require_own(self, "num_channels", self.num_channels, x.shape[1])
         require_upstream(self, d_y, x.shape)
-        require_dtype(self, d_y, x.dtype, "d_y")
+        require_like(self, d_y, x, "d_y")
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
         require_own(self, "num_groups", self.num_groups, mean.shape[-1])

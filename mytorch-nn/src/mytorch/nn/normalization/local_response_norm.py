@@ -9,8 +9,8 @@ from torch import Tensor
 from mytorch.core import (
     Module,
     ShapeError,
-    require_dtype,
     require_floating,
+    require_like,
     require_range,
     require_saved,
     require_upstream,
@@ -40,7 +40,7 @@ class _AcrossChannels(Module):
         require_saved(self, saved, Tensor, Tensor)
         x, base = saved
         require_upstream(self, d_y, x.shape)
-        require_dtype(self, d_y, x.dtype, "d_y", "output")
+        require_like(self, d_y, x, "d_y", "output")
         if not self.input_grad or x.numel() == 0:
             return d_y if self.input_grad else None
         direct = d_y * base.pow(-self.beta)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_dtype, require_range, require_saved, require_upstream
+from mytorch.core import require_like, require_range, require_saved, require_upstream
 from mytorch.nn.normalization._affine import OfLastAxes
 
 Saved = tuple[Tensor, Tensor]
@@ -62,7 +62,7 @@ class RMSNorm(OfLastAxes):
         x, r = saved
         self._require_own(x)
         require_upstream(self, d_y, x.shape)
-        require_dtype(self, d_y, x.dtype, "d_y")
+        require_like(self, d_y, x, "d_y")
         n, d_n = _wide(x) * r, _wide(d_y)
         product = d_n * n
         if self.weight is not None:

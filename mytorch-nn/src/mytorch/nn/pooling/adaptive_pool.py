@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, require_saved, require_upstream
+from mytorch.core import ArgumentError, require_flag, require_saved, require_upstream
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn.pooling._window import as_line, as_plane, of_plane, require_planes, upstream_of_values
@@ -108,6 +108,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
 
     def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
         self._set_size(output_size)
+        require_flag(self, "return_indices", return_indices)
         self.return_indices = return_indices
 
     def forward(self, x: Tensor) -> tuple[Tensor | tuple[Tensor, Tensor], tuple[Tensor, torch.Size]]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, require_saved, require_upstream
+from mytorch.core import ArgumentError, require_flag, require_saved, require_upstream
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
 
 aten = torch.ops.aten
@@ -64,6 +64,8 @@ class _AvgPool(Pooling):
         count_include_pad: bool = True,
     ) -> None:
         self._set_window(kernel_size, stride, padding)
+        require_flag(self, "ceil_mode", ceil_mode)
+        require_flag(self, "count_include_pad", count_include_pad)
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
 
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, ShapeError, require_dtype, require_floating, require_saved
+from mytorch.core import ArgumentError, Buffer, ShapeError, require_flag, require_floating, require_like, require_saved
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn._visible import visible
@@ -57,6 +57,7 @@ class _FractionalMaxPool(Spatial):
         return_indices: bool = False,
         _random_samples: Tensor | None = None,
     ) -> None:
+        require_flag(self, "return_indices", return_indices)
         self.kernel_size, self.return_indices = self._per_axis("kernel_size", kernel_size, 1), return_indices
         if (output_size is None) == (output_ratio is None):
             raise ArgumentError(
@@ -129,7 +130,7 @@ class _FractionalMaxPool(Spatial):
         given = self._random_samples.value
         if given.shape != shape:
             raise ShapeError(f"{self._name}: _random_samples must be {shape} for this x, got {tuple(given.shape)}")
-        require_dtype(self, x, given.dtype)
+        require_like(self, x, given)
         if visible(given) and not ((given >= 0) & (given < 1)).all():  # which NaN is not
             raise ArgumentError(f"{self._name}: _random_samples must lie in [0, 1), got {given.flatten().tolist()}")
         return given

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, require_range, require_saved, require_upstream
+from mytorch.core import ArgumentError, require_flag, require_range, require_saved, require_upstream
 from mytorch.nn._own import require_own
 from mytorch.nn.pooling._window import Pooling, of_plane, require_planes
 from mytorch.nn.pooling.avg_pool import average, average_backward
@@ -54,6 +54,7 @@ class _LPPool(Pooling):
         if norm_type == 0:
             raise ArgumentError(f"{self._name}: norm_type must not be 0, since 1 / p is the norm's power, got 0")
         self._set_window(kernel_size, stride)
+        require_flag(self, "ceil_mode", ceil_mode)
         self.norm_type, self.ceil_mode = float(norm_type), ceil_mode
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import require_saved
+from mytorch.core import require_flag, require_saved
 from mytorch.nn._own import require_own
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes, upstream_of_values
 
@@ -61,6 +61,8 @@ class _MaxPool(Pooling):
         ceil_mode: bool = False,
     ) -> None:
         self._set_window(kernel_size, stride, padding, dilation)
+        require_flag(self, "return_indices", return_indices)
+        require_flag(self, "ceil_mode", ceil_mode)
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, x: Tensor) -> tuple[Output, tuple[Tensor, torch.Size]]:

@@ -15,6 +15,7 @@ from mytorch.core import (
     ShapeError,
     require_dtype,
     require_input,
+    require_same_device,
     require_saved,
     require_upstream,
 )
@@ -125,6 +126,7 @@ class _MaxUnpool(Pooling):
                 f"{self._name}: indices must have the shape of input, {tuple(values.shape)}, "
                 f"got {tuple(indices.shape)}"
             )
+        require_same_device(self, indices, values, "indices", "input")
 
     def _sizes(self, pooled: Sequence[int], wanted: Sequence[int] | None) -> tuple[int, ...]:
         """The sizes of y, which are those wanted if so many can be pooled to these. Raises ShapeError."""

@@ -12,9 +12,9 @@ from mytorch.core import (
     ShapeError,
     kind_of,
     require_dimensions,
-    require_dtype,
     require_floating_dtype,
     require_last_axis,
+    require_like,
     require_saved,
     require_upstream,
     require_whole,
@@ -60,7 +60,7 @@ class Cell(Module):
     def forward(self, input: Tensor, hx: Any = None) -> tuple[Any, Saved]:  # noqa: A002 - torch's name
         require_dimensions(self, input, 1, 2, name="input")
         require_last_axis(self, input, self.input_size, "input")
-        require_dtype(self, input, self.weight_ih.value.dtype, "input")
+        require_like(self, input, self.weight_ih.value, "input")
         before = initial_state(self, hx, self._shapes(input), input)
         alone = input.dim() == 1
         x = input.unsqueeze(0) if alone else input

@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from mytorch.core import (
-    ArgumentError,
     Module,
     Parameter,
     ShapeError,
     StateError,
     kind_of,
-    require_dtype,
+    require_flag,
     require_floating_dtype,
     require_last_axis,
+    require_like,
     require_range,
     require_saved,
     require_whole,
@@ -68,8 +68,7 @@ class Recurrent(Module):
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
             require_whole(self, name, size, 1)
         for name, flag in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
-            if not isinstance(flag, bool):
-                raise ArgumentError(f"{type(self).__name__}: {name} must be True or False, got {flag!r}")
+            require_flag(self, name, flag)
         require_range(self, "dropout", dropout, 0, 1)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
@@ -103,7 +102,7 @@ class Recurrent(Module):
         layout = Layout.of(self, input, self.batch_first)
         x = layout.rows(input)
         require_last_axis(self, x, self.input_size, "input")
-        require_dtype(self, x, self.weight_ih_l0.value.dtype, "input")
+        require_like(self, x, self.weight_ih_l0.value, "input")
         state = _of_places(layout.sorted(initial_state(self, hx, self._state_shapes(layout), x)))
         flights: list[Any] = [None] * len(state)
         keeps: list[Tensor | None] = []
@@ -181,7 +180,7 @@ class Recurrent(Module):
         like = self.weight_ih_l0.value
         if d_y is not None:
             d_y = layout.upstream(self, d_y, self._directions * self._size)
-            require_dtype(self, d_y, like.dtype, "d_y")
+            require_like(self, d_y, like, "d_y")
         return d_y, upstream_state(self, d_last, names, self._state_shapes(layout), like)
 
     # Places: each direction of each layer, in the order in which states and parameters stand

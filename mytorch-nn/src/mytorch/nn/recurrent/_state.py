@@ -12,8 +12,8 @@ from mytorch.core import (
     Module,
     ShapeError,
     kind_of,
-    require_dtype,
     require_input,
+    require_like,
     require_upstream,
 )
 from mytorch.nn.recurrent._unroll import State
@@ -40,7 +40,7 @@ def initial_state(owner: Module, hx: Any, shapes: Shapes, x: Tensor) -> State:
                 f"{type(owner).__name__}: {name} must have the shape {shape}, which goes with the input, "
                 f"got {tuple(each.shape)}"
             )
-        require_dtype(owner, each, x.dtype, name)
+        require_like(owner, each, x, name)
     return tuple(given)
 
 
@@ -58,7 +58,7 @@ def upstream_state(owner: Module, d_state: Any, names: Sequence[str], shapes: Sh
             gradients.append(x.new_zeros(shape))
             continue
         require_upstream(owner, each, shape, name)
-        require_dtype(owner, each, x.dtype, name)
+        require_like(owner, each, x, name)
         gradients.append(each)
     return tuple(gradients)
 

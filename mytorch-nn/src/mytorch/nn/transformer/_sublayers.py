@@ -13,8 +13,8 @@ from mytorch.core import (
     ShapeError,
     StateError,
     require_dimensions,
-    require_dtype,
     require_last_axis,
+    require_like,
     require_saved,
     require_upstream,
     require_whole,
@@ -141,7 +141,7 @@ class Sublayers(Module):
     def _require_input(self, x: Any, name: str) -> None:
         require_dimensions(self, x, 2, 3, name=name)
         require_last_axis(self, x, self.d_model, name)
-        require_dtype(self, x, self.linear1.weight.value.dtype, name)
+        require_like(self, x, self.linear1.weight.value, name)
 
     def _require_own(self, saved: Any, d_y: Any) -> None:
         """Raise an error unless `saved` is of such a layer, and d_y has the shape of the output."""
