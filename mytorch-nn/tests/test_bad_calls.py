@@ -21,6 +21,8 @@ from mytorch.nn import (
     Linear,
     LPPool1d,
     MaxPool1d,
+    MaxUnpool1d,
+    ModuleList,
     ReLU,
     Residual,
     Sequential,
@@ -230,6 +232,13 @@ BAD_ARGUMENTS = {
     ),
     "CTCLoss: zero_infinity must be True or False, got 'x'": lambda: CTCLoss(zero_infinity="x"),
     "Dropout: p must be a number, got tensor([1., 1.])": lambda: Dropout(torch.ones(2)),
+    "ModuleList: modules must be a list of Modules, got an int": lambda: ModuleList(3),
+    "MaxUnpool1d: output_size must be a tuple of whole numbers, got 5": lambda: MaxUnpool1d(2)(
+        torch.ones(1, 2), torch.tensor([[0, 3]]), output_size=5
+    ),
+    "MaxUnpool1d: output_size must be a tuple of whole numbers, got '4'": lambda: MaxUnpool1d(2)(
+        torch.ones(1, 2), torch.tensor([[0, 3]]), output_size="4"
+    ),
     "Flatten: end_dim must be a whole number, got True": lambda: Flatten(0, True),
 }
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Self
 
-from mytorch.core import Module
+from mytorch.core import ArgumentError, Module, kind_of
 from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 
 class ModuleList(ModuleSequence):
     """Hold modules so that they are found, trained and saved. It has no forward: its owner calls the children.
 
-    Raises:    ArgumentError if a child is not a Module
+    Raises:    ArgumentError unless modules is a list of Modules
 
     Example:
         >>> layers = ModuleList([Linear(2, 3), ReLU()])
@@ -22,6 +22,8 @@ class ModuleList(ModuleSequence):
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        if not isinstance(modules, Iterable | None):
+            raise ArgumentError(f"ModuleList: modules must be a list of Modules, got {kind_of(modules)}")
         self.layers = [require_module(self, child) for child in modules or ()]
 
     def arguments(self) -> dict[str, Any]:

@@ -129,7 +129,10 @@ class _MaxUnpool(Pooling):
         require_same_device(self, indices, values, "indices", "input")
 
     def _sizes(self, pooled: Sequence[int], wanted: Sequence[int] | None) -> tuple[int, ...]:
-        """The sizes of y, which are those wanted if so many can be pooled to these. Raises ShapeError."""
+        """The sizes of y, which are those wanted if so many can be pooled to these.
+
+        Raises ArgumentError for what are no whole numbers; ShapeError for sizes that do not fit.
+        """
         count = self.dimensions
         sizes = [
             (size - 1) * step + window - 2 * amount
@@ -137,6 +140,8 @@ class _MaxUnpool(Pooling):
         ]
         if wanted is None:
             return tuple(sizes)
+        if not isinstance(wanted, Sequence) or not all(isinstance(size, int) for size in wanted):
+            raise ArgumentError(f"{self._name}: output_size must be a tuple of whole numbers, got {wanted!r}")
         last = tuple(wanted)[-count:]
         near = all(abs(size - own) < step for size, own, step in zip(last, sizes, self.stride, strict=False))
         if len(wanted) not in (count, count + 1, count + 2) or not near:
