@@ -30,7 +30,7 @@ def _complete(_context: click.Context, _parameter: click.Parameter, begun: str) 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@data.command()
+@data.command(short_help="Generate a data set and write it as a table.")
 @click.argument("name", shell_complete=_complete)
 @click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of rows.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same rows.")

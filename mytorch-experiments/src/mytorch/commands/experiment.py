@@ -61,7 +61,7 @@ def check(name: str, settings: tuple[str, ...]) -> None:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@experiment.command()
+@experiment.command(short_help="Look at a table and write an experiment for it.")
 @click.argument("table", type=_FILE)
 @click.option("--target", help="The column to be predicted.  [default: a column named target, class, label or y]")
 @click.option("--output", "-o", type=_FILE, help="The experiment file to write.  [default: the table's name, .toml]")

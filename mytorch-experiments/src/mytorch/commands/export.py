@@ -17,7 +17,7 @@ def export() -> None:
     """
 
 
-@export.command()
+@export.command(short_help="Compile the training step of a run for use without Python.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--output",

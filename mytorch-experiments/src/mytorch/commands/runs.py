@@ -64,7 +64,7 @@ def list_command(folder: Path, as_json: bool) -> None:
         show_runs(found)
 
 
-@runs.command()
+@runs.command(short_help="Show what differed between two runs, and what came of it.")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mytorch.plugins.doctor import Diagnosis
 
 
-@click.command()
+@click.command(short_help="Import every part, and say what is wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of every part that is broken.")
 @click.pass_context

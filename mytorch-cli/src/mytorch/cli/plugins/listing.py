@@ -24,7 +24,7 @@ from mytorch.plugins import (
 HEADINGS = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "NEEDS CORE", "TARGET")
 
 
-@click.command("list")
+@click.command("list", short_help="List layers, losses, commands and all other parts.")
 @click.argument("kind", required=False, type=click.Choice(list(KINDS)), metavar="[KIND]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, for programs.")
 def list_parts(kind: str | None, as_json: bool) -> None:

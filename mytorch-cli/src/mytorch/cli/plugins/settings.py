@@ -18,7 +18,7 @@ from mytorch.plugins import (
 )
 
 
-@click.command()
+@click.command(short_help="Never import a distribution, or one part of it.")
 @click.argument("name")
 def block(name: str) -> None:
     """Never import NAME: a distribution, or one part of it as "distribution:name".
@@ -33,7 +33,7 @@ def block(name: str) -> None:
     click.echo(f"{entry} is blocked in {settings_file()}. Undo: mytorch plugins unblock {entry}")
 
 
-@click.command()
+@click.command(short_help="Allow again what was blocked.")
 @click.argument("name")
 def unblock(name: str) -> None:
     """Allow NAME again, which was blocked as written here.
@@ -50,7 +50,7 @@ def unblock(name: str) -> None:
     click.echo(f"{name} is allowed again.")
 
 
-@click.command()
+@click.command(short_help="Choose which of several parts of one name is taken.")
 @click.argument("name")
 def prefer(name: str) -> None:
     """Take NAME, a "distribution:name" or a distribution, where several distributions offer a name.

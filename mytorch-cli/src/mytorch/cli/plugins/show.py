@@ -6,7 +6,7 @@ from mytorch.cli.plugins.listing import blocked, rules_or_none
 from mytorch.plugins import OWN, Part, Rules, UnknownNameError, catalogue, first_docstring_line, nearest
 
 
-@click.command()
+@click.command(short_help="Show everything that is known about a part.")
 @click.argument("name")
 def show(name: str) -> None:
     """Show everything that is known about NAME, a part's name or "distribution:name", without importing it.
