@@ -50,7 +50,10 @@ def test_a_schedule_moves_on_after_what_it_counts(kind, interval):
     [
         ({"net": torch.nn.Linear(1, 1)}, r"net must be a Module of mytorch, got torch\.nn\.modules\.linear\.Linear"),
         ({"loss": torch.nn.MSELoss()}, r"loss must be a Module of mytorch, got torch\.nn\.modules\.loss\.MSELoss"),
-        ({"loss": SquaredError}, r"loss must be a Module of mytorch, got builtins\.type"),
+        (
+            {"loss": SquaredError},
+            r"loss must be a Module of mytorch, got the class SquaredError; write SquaredError\(\.\.\.\)",
+        ),
         (
             {"optimizer": torch.optim.SGD([torch.zeros(1)])},
             r"optimizer must be an Optimizer of mytorch, got torch\.optim\.sgd\.SGD",

@@ -219,6 +219,8 @@ def test_what_no_branch_can_be_and_a_container_without_any(cls):
     name = cls.__name__
     with pytest.raises(ArgumentError, match=rf"{name}: child must be a Module, got the class ReLU; write ReLU\(...\)"):
         cls(ReLU)
+    with pytest.raises(ArgumentError, match=rf"{name}: child must be a Module, got list; write {name}\(\*branches\)"):
+        cls([ReLU(), ReLU()])
     for use in (cls().forward, cls()):
         with pytest.raises(StateError, match=rf"{name}: branches must be at least one for a forward, got none"):
             use(torch.ones(2))

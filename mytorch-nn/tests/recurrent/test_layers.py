@@ -293,7 +293,7 @@ def saved_shapes(name):
 PACKED = pack_sequence([torch.randn(2, 3), torch.randn(1, 3)])
 BAD = {
     "axes": (torch.randn(3), ShapeError, r"input must have 2 or 3 axes, got 1 in \(3,\)"),
-    "features": (torch.randn(5, 2, 4), ShapeError, "last axis of input must be 3, got 4"),
+    "features": (torch.randn(5, 2, 4), ShapeError, r"last axis of input must be 3, got 4 in a tensor of \(5, 2, 4\)"),
     "no step": (torch.randn(0, 2, 3), ShapeError, r"input must have at least one step, got \(0, 2, 3\)"),
     "dtype": (torch.randn(5, 2, 3).double(), DtypeError, "input must have the dtype of the parameters"),
     "list": ([[1.0]], ArgumentError, "input must be a tensor, got a list"),

@@ -87,8 +87,11 @@ def _require_kinds(setup: Setup) -> None:
     for name, kind in (*kinds, *([] if setup.schedule is None else [("schedule", Schedule)])):
         if not isinstance(getattr(setup, name), kind):
             article = "an" if kind is Optimizer else "a"
-            given = type(getattr(setup, name))
-            told = f"{given.__module__}.{given.__qualname__}"
+            given = getattr(setup, name)
+            cls = type(given)
+            told = f"{cls.__module__}.{cls.__qualname__}"
+            if isinstance(given, type) and issubclass(given, kind):
+                told = f"the class {given.__name__}; write {given.__name__}(...)"
             raise ArgumentError(f"Setup: {name} must be {article} {kind.__name__} of mytorch, got {told}")
 
 

@@ -7,6 +7,9 @@ from typing import Any, Self, overload
 
 from mytorch.core import ArgumentError, Module
 
+LISTED = {"Sequential": "layers", "Add": "branches", "Concatenate": "branches", "Parallel": "branches"}
+"""The containers that take their children one by one, and what these are called."""
+
 
 def require_module(owner: object, child: object) -> Module:
     """Raise ArgumentError unless a container's child is a module."""
@@ -17,8 +20,8 @@ def require_module(owner: object, child: object) -> Module:
     hint = ""
     if isinstance(child, type) and issubclass(child, Module):
         hint = f"; write {child.__name__}(...)"
-    elif isinstance(child, list | tuple) and name == "Sequential":
-        hint = "; write Sequential(*layers)"
+    elif isinstance(child, list | tuple) and name in LISTED:
+        hint = f"; write {name}(*{LISTED[name]})"
     raise ArgumentError(f"{name}: child must be a Module, got {kind}{hint}")
 
 

@@ -101,7 +101,7 @@ class Recurrent(Module):
     def forward(self, input: Sequence, hx: Any = None) -> tuple[Any, Saved]:  # noqa: A002 - torch's name
         layout = Layout.of(self, input, self.batch_first)
         x = layout.rows(input)
-        require_last_axis(self, x, self.input_size, "input")
+        require_last_axis(self, input if isinstance(input, Tensor) else x, self.input_size, "input")
         require_like(self, x, self.weight_ih_l0.value, "input")
         state = _of_places(layout.sorted(initial_state(self, hx, self._state_shapes(layout), x)))
         flights: list[Any] = [None] * len(state)
