@@ -53,6 +53,15 @@ def test_higher_is_better_for_some(two):
     assert (better["test_accuracy"], better["test_error_rate"], better["test_stranger"]) == ("b", "b", None)
 
 
+def test_values_of_different_losses_are_not_compared(two):
+    a, b = two
+    file = b.path / "experiment.toml"
+    text = file.read_text()
+    file.write_text(text.replace('[loss]\ntype = "', '[loss]\ntype = "Other'))
+    better = {figure.name: figure.better for figure in compare_runs(a.path, b.path).figures}
+    assert (better["train_loss"], better["test_loss"]) == (None, None)
+
+
 def test_runs_of_parts_that_are_gone_and_of_python(two, capsys):
     a, b = two
     text = (b.path / "experiment.toml").read_text()

@@ -24,7 +24,8 @@ ABSENT = "-"
 class Figure:
     """One final number of both runs.
 
-    better: "a" or "b"; None if they are equal, or if nothing says which direction is good.
+    better: "a" or "b"; None if they are equal, if nothing says which direction is good, or for the values of
+        different losses.
     """
 
     name: str
@@ -63,6 +64,8 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     ]
     records = [_numbers(folder) for folder in (first, second)]
     directions = {**directions_of(first.path), **directions_of(second.path)}
+    if any(key.split(".")[0] == "loss" for key, _, _ in differences):
+        del directions["loss"]  # values of different losses cannot be compared
     figures = [
         _figure(name, records[0].get(name), records[1].get(name), directions)
         for name in dict.fromkeys([*records[0], *records[1]])
