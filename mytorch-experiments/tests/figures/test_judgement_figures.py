@@ -163,3 +163,16 @@ def test_a_long_name_is_cut_and_markup_is_text(capsys):
     assert "[red]a[/red]" in out
     assert f"{'x' * 17}..." in out
     assert "x" * 18 not in out
+
+
+def test_of_few_rows_points_are_larger_and_counts_whole(tmp_path, drawn):
+    (tmp_path / "figures").mkdir()
+    sizes = {}
+    for rows in (13, 1000):
+        draw_judgement(of_numbers(rows=rows), tmp_path, None, None)
+        left, right = drawn["residuals"].axes
+        sizes[rows] = left.collections[0].get_sizes()[0]
+        assert all(tick == int(tick) for tick in right.get_yticks())
+    assert sizes[13] > sizes[1000]
+    draw_judgement(of_classes(3, rows=13), tmp_path, None, None)
+    assert all(tick == int(tick) for tick in drawn["calibration"].axes[1].get_yticks())

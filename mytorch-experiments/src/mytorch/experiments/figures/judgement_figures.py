@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mytorch.experiments.figures.figures import TEST, TRAIN, new_figure, save
 from mytorch.experiments.predict.judge import Judgement
@@ -21,6 +22,8 @@ NUMBERED_CLASSES, NAMED_CLASSES = 12, 40
 """Up to so many classes the cells of a confusion matrix have numbers, and its sides names."""
 POINTS = 5000
 """More points in a picture only hide each other; then some are drawn, evenly spaced."""
+FEW = 200
+"""Up to so many rows points are larger and bars fewer, so that both are seen."""
 OUTPUTS = 6
 
 
@@ -89,7 +92,7 @@ def _calibration(confusion: Confusion, title: str) -> Figure:
     upper.legend(frameon=False)
     edges = [(number + 0.5) / BINS for number in range(BINS)]
     lower.bar(edges, rows.tolist(), width=0.9 / BINS, color=TRAIN)
-    lower.set_ylabel("rows")
+    _counts_rows(lower)
     lower.set_xlabel("confidence: the largest probability of a row")
     lower.set_xlim(0, 1)
     _plain(upper, lower)
@@ -113,10 +116,11 @@ def _residuals(residuals: Residuals, title: str) -> Figure:
 
 def _scatter(axes: Axes, true: torch.Tensor, predicted: torch.Tensor, name: str) -> None:
     drawn = torch.linspace(0, len(true) - 1, min(POINTS, len(true))).long()
+    size = 10 if len(drawn) > FEW else 30
     both = torch.cat((true, predicted))
     low, high = float(both.min()), float(both.max())
     axes.plot([low, high], [low, high], color="#555555", ls="--", lw=1, label="predicted = true")
-    axes.scatter(true[drawn].tolist(), predicted[drawn].tolist(), s=10, color=TRAIN, alpha=0.5, linewidths=0)
+    axes.scatter(true[drawn].tolist(), predicted[drawn].tolist(), s=size, color=TRAIN, alpha=0.5, linewidths=0)
     axes.set_xlabel(f"true {name}")
     axes.set_ylabel(f"predicted {name}")
     axes.legend(frameon=False)
@@ -124,12 +128,17 @@ def _scatter(axes: Axes, true: torch.Tensor, predicted: torch.Tensor, name: str)
 
 
 def _histogram(axes: Axes, residuals: torch.Tensor, name: str) -> None:
-    axes.hist(residuals.numpy(), bins=40, color=TRAIN)
+    axes.hist(residuals.numpy(), bins=40 if len(residuals) > FEW else 15, color=TRAIN)
     axes.axvline(float(residuals.mean()), color=TEST, lw=1.5, label=f"mean {float(residuals.mean()):.3g}")
     axes.set_xlabel(f"residual of {name}: true - predicted")
-    axes.set_ylabel("rows")
+    _counts_rows(axes)
     axes.legend(frameon=False)
     _plain(axes)
+
+
+def _counts_rows(axes: Axes) -> None:
+    axes.set_ylabel("rows")
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _plain(*many: Axes) -> None:
