@@ -105,3 +105,16 @@ def test_a_net_or_loss_that_returns_no_pair_is_refused(what):
 def test_a_loss_whose_value_is_no_tensor_is_refused():
     with pytest.raises(ArgumentError, match="Bare: the value to train on must be a tensor of no axes, got a float"):
         gradients(network(), Bare((1.0, None)), torch.randn(2, 2), torch.randn(2, 2))
+
+
+def test_a_loss_of_three_inputs_is_refused():
+    class Triplet(SquaredError):
+        def forward(self, anchor, positive, negative):
+            raise NotImplementedError
+
+    net = network()
+    text = (
+        "^Triplet: forward must take a prediction and a target, got one with other arguments: missing .* 'negative'; "
+    )
+    with pytest.raises(ArgumentError, match=text):
+        step(net, Triplet(), SGD(net.param()), torch.ones(4, 2), torch.ones(4, 1))
