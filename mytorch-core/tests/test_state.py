@@ -160,6 +160,14 @@ def test_values_that_are_none(text: str, value: object, strict: bool) -> None:
         torch.testing.assert_close(kept, before[name], rtol=0, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_quantized_values_are_refused() -> None:
+    net = Dense(2, 3)
+    bias = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+    with pytest.raises(StateError, match=r"bias must not be quantized, got torch.qint8; convert with .dequantize\(\)"):
+        net.load_state_dict({**net.state_dict(), "bias": bias})
+
+
 def test_a_module_on_the_meta_device_takes_no_numbers() -> None:
     net = Dense(2, 3).to("meta")
     with pytest.raises(StateError, match="weight must be on a device that keeps numbers, got a module on the meta"):

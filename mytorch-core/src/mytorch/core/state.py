@@ -86,6 +86,8 @@ def _misfits(name: str, held: Parameter | Buffer, given: object) -> list[str]:
         return [f"{name} must have shape {tuple(value.shape)}, got {tuple(given.shape)}"]
     if given.layout is not torch.strided:
         return [f"{name} must be dense, got {given.layout}; convert with .to_dense()"]
+    if given.is_quantized:
+        return [f"{name} must not be quantized, got {given.dtype}; convert with .dequantize()"]
     if given.is_complex() and not value.is_complex():
         return [f"{name} must be real, got {given.dtype}"]  # a copy would drop the imaginary part
     if given.is_meta and not value.is_meta:

@@ -11,6 +11,7 @@ from mytorch.core import (
     Module,
     require_choice,
     require_floating,
+    require_like,
     require_range,
     require_saved,
     require_upstream,
@@ -114,7 +115,7 @@ class GELU(Module):
     Backward:  d_x = d_y * (P(x) + x * p(x)) with p the derivative of P, the normal density for "none"
     Kernel:    aten.gelu_backward
     Shapes:    x, y: any
-    Raises:    ArgumentError if approximate is not "none" or "tanh"
+    Raises:    ArgumentError if approximate is not "none" or "tanh"; DtypeError if d_y has not the dtype of y
     Source:    Hendrycks and Gimpel 2016, "Gaussian error linear units"
 
     Example:
@@ -133,6 +134,7 @@ class GELU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
+        require_like(self, d_y, x, "d_y", "output")
         return aten.gelu_backward(d_y, x, approximate=self.approximate) if self.input_grad else None
 
 
