@@ -379,6 +379,8 @@ WRONG: list[tuple[Any, str]] = [
         {"state": {}, "param_groups": [{}]},
         "state must be a dict of dicts and a list of groups with 'params', got another",
     ),
+    (changed(("param_groups", 0, "params"), None), "a list of groups with 'params', got another"),
+    (changed(("param_groups", 0, "params"), 2), "a list of groups with 'params', got another"),
     (
         {"state": [], "param_groups": []},
         "state must be a dict of dicts and a list of groups with 'params', got another",
@@ -404,6 +406,11 @@ WRONG: list[tuple[Any, str]] = [
     ),
     (changed(("state", 1, "steps"), torch.ones(2)), r"state 'steps' must be one number, got a tensor of \(2,\)"),
     (changed(("state", 1, "steps"), "three"), "state 'steps' must be one number, got 'three'"),
+    (changed(("state", 1, "steps"), 3j), "state 'steps' must be one number, got 3j"),
+    (
+        changed(("state", 1, "steps"), torch.ones((), dtype=torch.complex64)),
+        r"state 'steps' must be one real number, got a tensor of torch.complex64",
+    ),
     (changed(("state", 1, "exp_avg"), torch.ones(3)), "the entries of state_entries, mean, steps, got 'exp_avg'"),
     (changed(("state", 7), {}), "state must have a dict for each parameter, got dict for 7"),
     (changed(("state", 1), [1.0]), "state must have a dict for each parameter, got list for 1"),

@@ -169,3 +169,20 @@ def test_state_of_another_optimizer_is_refused(cls):
     donor.step()
     with pytest.raises(StateError, match=f"^{cls.__name__}: state must be of {cls.__name__} for these parameters; "):
         own.load_state_dict(donor.state_dict())
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_an_entry_that_a_saved_state_lacks_begins_anew(cls):
+    held = parameter()
+    optimizer = cls([held])
+    held.grad = torch.ones_like(held.value)
+    optimizer.step()
+    entries = optimizer.state_dict()["state"][0]
+    for absent in entries:
+        state = optimizer.state_dict()
+        state["state"] = {0: {**entries, absent: None}}
+        other = cls([held])
+        other.load_state_dict(state)
+        other.step()
+        assert held.value.isfinite().all()
+        assert absent in other.state_dict()["state"][0]

@@ -456,7 +456,11 @@ def _parts(owner: str, state: Any) -> tuple[list[Mapping[str, Any]], Mapping[Any
         found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
         raise StateError(f"{owner}: state must be a dict with the keys 'state' and 'param_groups', got {found}")
     groups, held = state["param_groups"], state["state"]
-    whole = isinstance(groups, (list, tuple)) and all(isinstance(g, Mapping) and "params" in g for g in groups)
+    whole = isinstance(groups, (list, tuple)) and all(map(_is_group, groups))
     if not whole or not isinstance(held, Mapping):
         raise StateError(f"{owner}: state must be a dict of dicts and a list of groups with 'params', got another")
     return list(groups), held
+
+
+def _is_group(saved: Any) -> bool:
+    return isinstance(saved, Mapping) and isinstance(saved.get("params"), (list, tuple))

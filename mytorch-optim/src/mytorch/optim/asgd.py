@@ -61,7 +61,7 @@ class ASGD(Elementwise):
     ) -> None:
         lr, lambd, alpha, t0 = rate(group), group["lambd"], group["alpha"], group["t0"]
         for state, (t, p, g, a) in zip(states, begun(values, grads, states, group, {"ax": 0.0}), strict=True):
-            if "eta" not in state:
+            if "eta" not in state or "mu" not in state:
                 state["eta"], state["mu"] = kept_number(lr, p), kept_number(1.0, p)
             eta, mu = number(state["eta"]), number(state["mu"])
             p.mul_(1 - lambd * eta)
