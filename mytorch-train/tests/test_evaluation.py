@@ -184,3 +184,12 @@ def test_a_loss_that_is_no_number_is_refused():
 def test_it_runs_without_autograd(no_autograd):
     data = regression()
     assert evaluate(network(), SquaredError(), data)["loss"] > 0
+
+
+def test_a_loss_of_three_inputs_is_refused():
+    class Triplet(SquaredError):
+        def forward(self, anchor, positive, negative):
+            raise NotImplementedError
+
+    with pytest.raises(ArgumentError, match=r"^Triplet: forward must take a prediction and a target"):
+        evaluate(network(), Triplet(), [(torch.ones(2), torch.ones(1))])

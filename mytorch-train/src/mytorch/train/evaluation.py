@@ -10,11 +10,20 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, kind_of, metric_name
-from mytorch.train.batches import Batches, call
+from mytorch.train.batches import Batches, call, misfit
 from mytorch.train.mean_loss import MeanLoss, weight_of
 
 EVALUATION_BATCH = 8192
 """Rows a call in evaluation, where nothing is saved for a backward."""
+
+
+def require_two(loss: Module, prediction: Any, targets: Any, error: TypeError) -> None:
+    """Raise ArgumentError if a loss's forward, which failed, does not take a prediction and a target."""
+    if problem := misfit(loss.forward, prediction, targets):
+        raise ArgumentError(
+            f"{type(loss).__name__}: forward must take a prediction and a target, got one with other arguments: "
+            f"{problem}; in Python, fit takes a step of your own"
+        ) from error
 
 
 def require_number(loss: Module, value: Tensor, purpose: str) -> None:
@@ -81,7 +90,11 @@ def evaluate(
         for inputs, targets in Batches(data, batch_size):
             prediction = predict(net, inputs)
             if loss is not None:
-                value = loss(prediction, targets)
+                try:
+                    value = loss(prediction, targets)
+                except TypeError as error:
+                    require_two(loss, prediction, targets, error)
+                    raise
                 require_number(loss, value, "judge by")
                 losses.append((value, weight_of(loss, prediction, targets)))
             if in_units is not None and metrics:

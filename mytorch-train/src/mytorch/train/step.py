@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Optimizer, add_path, require_pair
-from mytorch.train.batches import call, misfit, require_taken
+from mytorch.core import Module, Optimizer, add_path, require_pair
+from mytorch.train.batches import call, require_taken
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
-from mytorch.train.evaluation import require_number
+from mytorch.train.evaluation import require_number, require_two
 from mytorch.train.mean_loss import Weight, sums, weight_of
 
 
@@ -38,7 +38,7 @@ def gradients(
     try:
         pair = loss.forward(prediction, targets)
     except TypeError as error:
-        _require_two(loss, prediction, targets, error)
+        require_two(loss, prediction, targets, error)
         raise
     if type(pair) is not tuple or len(pair) != 2:
         require_pair(loss, pair)
@@ -52,15 +52,6 @@ def gradients(
     del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
     net.backward(d_prediction.pop(), saved)
     return value, weight
-
-
-def _require_two(loss: Module, prediction: Any, targets: Any, error: TypeError) -> None:
-    """Raise ArgumentError if a loss's forward, which failed, does not take a prediction and a target."""
-    if problem := misfit(loss.forward, prediction, targets):
-        raise ArgumentError(
-            f"{type(loss).__name__}: forward must take a prediction and a target, got one with other arguments: "
-            f"{problem}; in Python, fit takes a step of your own"
-        ) from error
 
 
 def step(
