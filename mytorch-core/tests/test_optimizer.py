@@ -458,6 +458,16 @@ def test_flags_of_execution_and_options_that_are_off_are_left_out() -> None:
     assert settings == {"lr": 0.3, "rate": 0.5, "initial_lr": 0.5}
 
 
+def test_options_of_which_the_default_does_nothing_may_be_missing() -> None:
+    state = saved(2, 3)
+    optimizer = Mean(with_gradient(2, 3))
+    optimizer.defaults |= {"decay": 0, "decoupled": True, "way": None}
+    optimizer.load_state_dict(state)
+    optimizer.defaults["eps"] = 1e-8
+    with pytest.raises(StateError, match=r"^Mean: .*group 0 must have the setting 'eps'$"):
+        optimizer.load_state_dict(state)
+
+
 def test_entries_that_are_none_are_absent_as_in_older_versions_of_torch() -> None:
     optimizer = Mean(with_gradient(2, 3))
     optimizer.load_state_dict(changed(("state", 0), {"mean": None, "steps": None}))

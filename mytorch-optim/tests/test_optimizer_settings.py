@@ -186,3 +186,20 @@ def test_an_entry_that_a_saved_state_lacks_begins_anew(cls):
         other.step()
         assert held.value.isfinite().all()
         assert absent in other.state_dict()["state"][0]
+
+
+@pytest.mark.parametrize(
+    ("donor", "cls", "text"),
+    [
+        (Lion, Adam, "group 0 must have the setting 'eps'"),  # which would begin a new exp_avg_sq at the old count
+        (Lion, LAMB, "group 0 must have the setting 'eps'"),
+        (Adam, NAdam, "group 0 must have the setting 'momentum_decay'"),
+        (SparseAdam, AdamW, "group 0 must have the setting 'weight_decay'"),
+    ],
+)
+def test_state_of_a_relative_with_the_same_entries_is_refused(donor, cls, text):
+    other = donor([p := parameter()])
+    p.grad = torch.ones_like(p.value)
+    other.step()
+    with pytest.raises(StateError, match=f"^{cls.__name__}: state must be of .*{text}"):
+        cls([parameter()]).load_state_dict(other.state_dict())

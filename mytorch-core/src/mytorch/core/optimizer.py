@@ -29,6 +29,7 @@ from mytorch.core.parameter_groups import (
     Settings,
     listed,
     loadable_settings,
+    missing_settings,
     require_known_settings,
     split_names,
 )
@@ -306,7 +307,8 @@ class Optimizer:
         torch's flags of execution (foreach, fused, ...) are left out, and so are options of another version of it that
         are off. State takes the dtype and device of its parameter.
         Raises StateError, with every difference and nothing changed, for other groups, other names of parameters, a
-        state of other entries or shapes, as that of another optimizer, and for settings unknown or out of range.
+        state of other entries or shapes, as that of another optimizer, and for settings that are unknown, out of range
+        or missing, though they do something by default.
         """
         settings, states = self._loadable(state)
         for group, taken in zip(self.param_groups, settings, strict=True):
@@ -354,6 +356,7 @@ class Optimizer:
         """The settings of one group; what is wrong about them is added to `wrong`."""
         taken, refused = loadable_settings(saved, self.defaults)
         wrong += [f"group {number} has a setting {name!r} that {self._name} has not" for name in refused]
+        wrong += [f"group {number} must have the setting {name!r}" for name in missing_settings(saved, self.defaults)]
         names, others = own.get("param_names"), saved.get("param_names")
         if names is not None and others is not None and list(names) != list(others):
             mine, other = next(pair for pair in zip(names, others, strict=False) if pair[0] != pair[1])

@@ -118,3 +118,16 @@ def loadable_settings(saved: Mapping[str, Any], defaults: Mapping[str, Any]) -> 
     refused = [name for name in unknown if saved[name] is not None and saved[name] is not False]
     left_out = {"params", "param_names", *_EXECUTION, *unknown} - defaults.keys()
     return {name: value for name, value in saved.items() if name not in left_out}, refused
+
+
+def missing_settings(saved: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """The settings of an optimizer that a saved group must have and has not, as the group of another optimizer.
+
+    Flags may be missing, and so may what is None or 0 by default, as options that another version of torch does not
+    have.
+    """
+    return [name for name, value in defaults.items() if name not in saved and _needed(value)]
+
+
+def _needed(value: Any) -> bool:
+    return isinstance(value, Tensor) or not (isinstance(value, bool) or value is None or value == 0)
