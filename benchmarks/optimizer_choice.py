@@ -207,12 +207,16 @@ def shown(error: float) -> str:
     return f"{error:.1f}" if error < 1000 else "diverges"
 
 
+def optimizers() -> list[type[Optimizer]]:
+    """All, in the order of their names."""
+    parts = [getattr(mytorch.optim, name) for name in sorted(mytorch.optim.__all__)]
+    return [part for part in parts if isinstance(part, type) and issubclass(part, Optimizer)]
+
+
 def table(seeds: range) -> list[str]:
     """The lines of the table."""
-    names = [name for name in mytorch.optim.__all__ if isinstance(getattr(mytorch.optim, name), type)]
-    optimizers = [cls for name in sorted(names) if issubclass(cls := getattr(mytorch.optim, name), Optimizer)]
     lines = [f"| Optimizer | {' | '.join(PROBLEMS)} | numbers kept a weight |", "|---" * (len(PROBLEMS) + 2) + "|"]
-    for cls in optimizers:
+    for cls in optimizers():
         cells = []
         for make in PROBLEMS.values():
             errors = [[run(cls, make, seed, find=find) for seed in seeds] for find in (False, True)]
