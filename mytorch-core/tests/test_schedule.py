@@ -155,7 +155,7 @@ def test_a_state_that_does_not_fit_is_refused_with_every_difference() -> None:
         ),
         ({"last_epoch": -1}, "last_epoch must be an integer of at least 0, got -1"),
         ({"initial": []}, "initial must have 1 groups, got 0"),
-        ({"initial": [1.0]}, "initial must be a list of settings with lr, got another"),
+        ({"initial": [1.0]}, "initial must be a list of settings with a finite lr, got another"),
     ):
         with pytest.raises(StateError, match=f"^Harmonic: state must be one of Harmonic; {text}"):
             schedule.load_state_dict({**state, **changes})

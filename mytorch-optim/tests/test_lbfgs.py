@@ -161,6 +161,11 @@ def test_bad_input():
     optimizer = LBFGS([parameter])
     with pytest.raises(ArgumentError, match=r"^LBFGS: step must be given a closure .* fit\(step=...\)$"):
         optimizer.step()
+    with pytest.raises(ArgumentError, match=r"^LBFGS: step must be given a closure .*, got an int; call step"):
+        optimizer.step(3)
+    for value, kind in ((None, "None"), ("low", "a str"), (torch.ones(2), "a Tensor")):
+        with pytest.raises(ArgumentError, match=f"^LBFGS: closure must return the loss, one number, got {kind}$"):
+            optimizer.step(lambda value=value: value)
     with pytest.raises(ArgumentError, match=r"^LBFGS: parameters must be updated all at once"):
         optimizer.step_only([parameter])
     with pytest.raises(ArgumentError, match=r"^LBFGS: params must be one group, got several"):

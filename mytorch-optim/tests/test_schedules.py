@@ -351,6 +351,41 @@ def test_a_state_of_torch_that_does_not_fit_is_refused(name: str, other: Make, m
     assert schedule.state_dict() == before
 
 
+BROKEN: list[tuple[str, dict[str, Any], str]] = [
+    ("StepLR", {"initial": [{"lr": 0.1}, {"lr": "fast"}]}, "initial must be a list of settings with a finite lr, got"),
+    ("StepLR", {"initial": [{"lr": float("inf")}] * 2}, "initial must be a list of settings with a finite lr, got"),
+    ("OneCycleLR", {"initial": [{"lr": 0.1}] * 2}, "its settings give KeyError: 'max_lr'"),
+    ("OneCycleLR", {"last_epoch": 13}, "OneCycleLR: step must be at most total_steps = 12, got 13; build it for"),
+    ("SWALR", {"settings": [{"lr": 0.1}, {}]}, "settings must hold lr, and lr be finite, got"),
+    ("SWALR", {"settings": [{"lr": float("nan")}] * 2}, "settings must hold lr, and lr be finite, got"),
+    ("ReduceLROnPlateau", {"memory": {"best": "a", "bad_steps": 0, "cooldown_left": 0}}, "best of memory must be a "),
+    (
+        "ReduceLROnPlateau",
+        {"memory": {"best": None, "bad_steps": 1.5, "cooldown_left": 0}},
+        "bad_steps of memory must",
+    ),
+]
+TORCHS: list[tuple[str, dict[str, Any], str]] = [
+    ("StepLR", {"_last_lr": None}, "_last_lr must be a list of finite numbers, got None"),
+    ("StepLR", {"base_lrs": "ab"}, "base_lrs must be a list of finite numbers, got 'ab'"),
+    ("CosineAnnealingWarmRestarts", {"last_epoch": "a"}, "last_epoch must be an integer, got 'a'"),
+    ("ReduceLROnPlateau", {"best": "a"}, "best must be a number, got 'a'"),
+    ("ReduceLROnPlateau", {"num_bad_epochs": -1}, "num_bad_epochs must be an integer of at least 0, got -1"),
+]
+
+
+@pytest.mark.parametrize("case", [*BROKEN, *TORCHS], ids=str)
+def test_a_state_of_other_values_is_refused_and_nothing_changes(case: tuple[str, dict[str, Any], str]) -> None:
+    name, change, message = case
+    mine, other = optimizers()
+    schedule, twin = EXCHANGED[name](ours, mine), EXCHANGED[name](theirs, other)
+    state = (twin if case in TORCHS else schedule).state_dict()
+    before = copy.deepcopy((schedule.state_dict(), mine.state_dict()))
+    with pytest.raises(StateError, match=f"^{name}: state must be one of {name}; .*{message}"):
+        schedule.load_state_dict({**state, **change})
+    assert (schedule.state_dict(), mine.state_dict()) == before
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_changes_a_tensor_in_place(name: str) -> None:
     lr = torch.tensor(0.1, dtype=torch.float64)

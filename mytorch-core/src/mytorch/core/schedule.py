@@ -219,12 +219,19 @@ class Schedule:
         """
         if wrong := list(self.differences(state)):
             raise StateError(f"{self._name}: state must be one of {self._name}; {'; '.join(wrong)}")
-        self.restore(self.from_torch(state) if _is_torchs(state) else state)
+        before = self.state_dict()
+        try:
+            self.restore(self.from_torch(state) if _is_torchs(state) else state)
+        except (ArgumentError, ArithmeticError, LookupError, TypeError) as error:  # from the formula
+            self.restore(before)
+            told = error if isinstance(error, ArgumentError) else f"its settings give {type(error).__name__}: {error}"
+            raise StateError(f"{self._name}: state must be one of {self._name}; {told}") from error
 
     def differences(self, state: Any) -> Iterator[str]:
         """What is wrong with a state, one text each."""
         if _is_torchs(state):
-            yield from self.torch_differences(state)
+            wrong = list(_torchs_misfits(state))
+            yield from wrong or self.torch_differences(state)
             return
         keys = self.state_dict().keys() - self.for_torch().keys()
         if not isinstance(state, Mapping):
@@ -237,8 +244,8 @@ class Schedule:
         epoch, initial = state.get("last_epoch", 0), state.get("initial", self.initial)
         if type(epoch) is not int or epoch < 0:
             yield f"last_epoch must be an integer of at least 0, got {epoch!r}"
-        if not isinstance(initial, (list, tuple)) or not all(isinstance(s, Mapping) and "lr" in s for s in initial):
-            yield "initial must be a list of settings with lr, got another"
+        if not isinstance(initial, (list, tuple)) or not all(_has_finite_lr(held) for held in initial):
+            yield "initial must be a list of settings with a finite lr, got another"
         elif len(initial) != len(self.initial):
             yield f"initial must have {len(self.initial)} groups, got {len(initial)}"
 
@@ -314,11 +321,16 @@ class RecursiveSchedule(Schedule):
         yield from super().differences(state)
         if not isinstance(state, Mapping):
             return
-        memory, settings = state.get("memory", self.memory), state.get("settings", self.initial)
+        memory = state.get("memory", self.memory)
         if not isinstance(memory, Mapping) or memory.keys() != self.memory.keys():
             yield f"memory must hold {', '.join(self.memory) or 'nothing'}, got {memory!r}"
+        if "settings" not in state:
+            return  # which is told as missing, or the state is PyTorch's
+        settings = state["settings"]
         if not isinstance(settings, (list, tuple)) or len(settings) != len(self.initial):
             yield f"settings must have {len(self.initial)} groups, got {settings!r}"
+        elif not all(_has_finite_lr(held, 0.0) and held.keys() == self.driven for held in settings):
+            yield f"settings must hold {', '.join(sorted(self.driven))}, and lr be finite, got {settings!r}"
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Set the optimizer's settings as they were."""
@@ -329,6 +341,27 @@ class RecursiveSchedule(Schedule):
 
 def _is_torchs(state: Any) -> bool:
     return isinstance(state, Mapping) and "_last_lr" in state and "type" not in state
+
+
+def _torchs_misfits(state: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the numbers that every state of PyTorch's holds."""
+    for name in ("_last_lr", "base_lrs"):
+        rates = state.get(name, [])
+        if not isinstance(rates, (list, tuple)) or not all(map(_is_finite, rates)):
+            yield f"{name} must be a list of finite numbers, got {rates!r}"
+    if type(state.get("last_epoch", 0)) is not int:
+        yield f"last_epoch must be an integer, got {state['last_epoch']!r}"
+
+
+def _has_finite_lr(held: Any, otherwise: float | None = None) -> bool:
+    """Whether settings have a finite learning rate; `otherwise` stands for one that is missing."""
+    return isinstance(held, Mapping) and _is_finite(held.get("lr", otherwise))
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a finite number, or a tensor of one."""
+    one = number(value)
+    return isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one)
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Parameter, StateError
+from mytorch.core.checks import kind_of
 from mytorch.optim._formula import rate
 from mytorch.optim.checks import require_at_least_0, require_count, require_real
 from mytorch.optim.strong_wolfe import Point, strong_wolfe
@@ -116,12 +117,14 @@ class LBFGS(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Minimise the loss that `closure` computes, as far as the settings let it.
 
-        Returns what the first call of the closure returned. Raises ArgumentError without one.
+        Returns what the first call of the closure returned. Raises ArgumentError without one, and for one that returns
+        no number.
         """
-        if closure is None:
+        if not callable(closure):
             raise ArgumentError(
-                "LBFGS: step must be given a closure that computes loss and gradients, got none; call step(closure), "
-                "in training from a step of your own: fit(step=...)"
+                "LBFGS: step must be given a closure that computes loss and gradients, got "
+                f"{'none' if closure is None else kind_of(closure)}; call step(closure), in training from a step of "
+                "your own: fit(step=...)"
             )
         with torch.inference_mode(False), torch.no_grad():
             return _Run(self, closure).minimise()
@@ -165,6 +168,8 @@ class _Run:
     def evaluate(self) -> tuple[Any, float, Tensor]:
         """What the closure returns, the loss as a number, and all gradients as one vector."""
         result = self.closure()
+        if not isinstance(result, (int, float)) and not (isinstance(result, Tensor) and result.numel() == 1):
+            raise ArgumentError(f"LBFGS: closure must return the loss, one number, got {kind_of(result)}")
         self.evaluations += 1
         self.state["func_evals"] += 1
         given = [p for p in self.parameters if p.grad is not None and p.trainable]

@@ -84,6 +84,23 @@ class ReduceLROnPlateau(RecursiveSchedule):
         yield from super().torch_differences(state)
         if missing := {"best", "num_bad_epochs", "cooldown_counter"} - state.keys():
             yield f"it must be of ReduceLROnPlateau, got one without {', '.join(sorted(missing))}"
+            return
+        if not isinstance(state["best"], (int, float)):
+            yield f"best must be a number, got {state['best']!r}"
+        for name in ("num_bad_epochs", "cooldown_counter"):
+            if not _is_count(state[name]):
+                yield f"{name} must be an integer of at least 0, got {state[name]!r}"
+
+    def differences(self, state: Any) -> Iterator[str]:
+        yield from super().differences(state)
+        memory = state.get("memory") if isinstance(state, Mapping) else None
+        if not isinstance(memory, Mapping) or memory.keys() != self.memory.keys():
+            return  # which is told, or the state is PyTorch's
+        if memory["best"] is not None and not isinstance(memory["best"], (int, float)):
+            yield f"best of memory must be a number or None, got {memory['best']!r}"
+        for name in ("bad_steps", "cooldown_left"):
+            if not _is_count(memory[name]):
+                yield f"{name} of memory must be an integer of at least 0, got {memory[name]!r}"
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - both go on from now
         self.require_metric(metric)
@@ -121,3 +138,7 @@ class ReduceLROnPlateau(RecursiveSchedule):
             reduced = max(lr * self.factor, low)
             if lr - reduced > self.eps:
                 assign(group, {"lr": reduced})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
