@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "toys"))
 from agreement import agrees_with_twin
@@ -125,14 +124,3 @@ def no_autograd(monkeypatch):
 def agree():
     """That a layer agrees with its PyTorch twin in every number, in float64 and in float32, from random weights."""
     return agrees_with_twin
-
-
-settings.register_profile(
-    "mytorch",
-    deadline=None,  # machines differ
-    suppress_health_check=[HealthCheck.too_slow],
-    derandomize=True,
-    print_blob=True,
-    max_examples=25,
-)
-settings.load_profile("mytorch")
