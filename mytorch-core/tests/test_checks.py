@@ -1,5 +1,6 @@
 """The checks that layers call, and what their errors say."""
 
+import re
 from collections import namedtuple
 from typing import Any
 
@@ -16,6 +17,7 @@ from mytorch.core import (
     ShapeError,
     allow_autograd,
     require_choice,
+    require_device,
     require_dimensions,
     require_flag,
     require_floating,
@@ -111,6 +113,16 @@ def test_weights_are_floating_point(dtype: Any) -> None:
         require_floating_dtype(Layer(), dtype)
     for allowed in (None, torch.float64, torch.bfloat16):
         require_floating_dtype(Layer(), allowed)
+
+
+@pytest.mark.parametrize("device", ["cdua", "", 1.5, [0]], ids=repr)
+def test_a_device_is_one_that_torch_knows(device: Any) -> None:
+    text = f"Layer: device must be one that torch knows, such as cpu or cuda:0, got {device!r}"
+    with pytest.raises(ArgumentError, match=f"^{re.escape(text)}$"):
+        require_device(Layer(), device)
+    for allowed in ("cpu", "meta", "cuda:0", torch.device("cpu")):
+        assert require_device(Layer(), allowed) == torch.device(allowed)
+    assert require_device(Layer(), None) is None
 
 
 NO_TENSORS = [(np.zeros(2), "a NumPy array"), ([1.0], "a list"), (1.0, "a float"), (None, "None")]

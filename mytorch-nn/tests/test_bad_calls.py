@@ -1,5 +1,7 @@
 """What every layer refuses: upstream gradients of another shape, saved values of another layer, what is no tensor."""
 
+import inspect
+import re
 import subprocess
 import sys
 
@@ -19,6 +21,7 @@ from mytorch.nn import (
     Flatten,
     Identity,
     Linear,
+    LinearCrossEntropyLoss,
     LPPool1d,
     MaxPool1d,
     MaxUnpool1d,
@@ -232,6 +235,9 @@ BAD_ARGUMENTS = {
     ),
     "CTCLoss: zero_infinity must be True or False, got 'x'": lambda: CTCLoss(zero_infinity="x"),
     "Dropout: p must be a number, got tensor([1., 1.])": lambda: Dropout(torch.ones(2)),
+    "LinearCrossEntropyLoss: out_features must be a tuple of whole numbers, got 5": (
+        lambda: LinearCrossEntropyLoss(4, 3, out_features=5)
+    ),
     "ModuleList: modules must be a list of Modules, got an int": lambda: ModuleList(3),
     "MaxUnpool1d: output_size must be a tuple of whole numbers, got 5": lambda: MaxUnpool1d(2)(
         torch.ones(1, 2), torch.tensor([[0, 3]]), output_size=5
@@ -248,6 +254,17 @@ def test_arguments(text, make):
     with pytest.raises(ArgumentError) as caught:
         make()
     assert str(caught.value).startswith(text)
+
+
+PLACED = [part for kind in PARTS for part in PARTS[kind] if "device" in inspect.signature(part.load()).parameters]
+
+
+@pytest.mark.parametrize("device", ["cdua", "", 1.5, [0]], ids=repr)
+@pytest.mark.parametrize("part", PLACED, ids=lambda part: part.name)
+def test_a_device_that_torch_does_not_know(part, device):
+    text = r"ArgumentError: \w+: device must be one that torch knows, such as cpu or cuda:0, got "
+    with pytest.raises(ArgumentError, match=text + re.escape(repr(device))):
+        list(declarations(part, Told({"device": device})))
 
 
 class NoPair(Module):

@@ -158,11 +158,11 @@ def require_floating_dtype(owner: object, dtype: Any) -> None:
         )
 
 
-def require_device(owner: object, device: str) -> torch.device:
-    """A device of a name such as "cuda:0". Raises ArgumentError for the name of none."""
+def require_device(owner: object, device: Any) -> torch.device | None:
+    """The device of a name such as "cuda:0"; None for None. Raises ArgumentError for what is none."""
     try:
-        return torch.device(device)
-    except RuntimeError as error:
+        return None if device is None else torch.device(device)
+    except (RuntimeError, TypeError) as error:
         raise ArgumentError(
             f"{_name(owner)}: device must be one that torch knows, such as cpu or cuda:0, got {device!r}"
         ) from error

@@ -13,6 +13,7 @@ from mytorch.core import (
     ShapeError,
     UninitializedBuffer,
     UninitializedParameter,
+    require_device,
     require_dtype,
     require_floating,
     require_input,
@@ -41,6 +42,7 @@ class LazyChannels(LazyModule):
         """
         self.becomes(**self.arguments() | {self.channels: least, "device": "meta"})
         device, dtype = place
+        require_device(self, device)
         for name, there in parameters.items():
             setattr(self, name, UninitializedParameter(device, dtype) if there else None)
         for name, there in buffers.items():

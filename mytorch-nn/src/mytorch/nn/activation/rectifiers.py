@@ -13,6 +13,7 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
+    require_device,
     require_floating,
     require_floating_dtype,
     require_input,
@@ -119,6 +120,7 @@ class PReLU(Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         require_whole(self, "num_parameters", num_parameters, 1)
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         require_range(self, "init", init)
         self.num_parameters, self.init = num_parameters, init

@@ -17,6 +17,7 @@ from mytorch.core import (
     ShapeError,
     StateError,
     kind_of,
+    require_device,
     require_dimensions,
     require_floating_dtype,
     require_last_axis,
@@ -122,6 +123,7 @@ class MultiheadAttention(Module):
             require_whole(self, name, size, 1)
         if embed_dim % num_heads:
             raise ArgumentError(f"MultiheadAttention: num_heads must divide embed_dim, {embed_dim}, got {num_heads}")
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.add_zero_attn, self.batch_first = add_zero_attn, batch_first

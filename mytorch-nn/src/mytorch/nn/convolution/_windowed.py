@@ -13,6 +13,7 @@ from mytorch.core import (
     ArgumentError,
     Parameter,
     ShapeError,
+    require_device,
     require_floating_dtype,
     require_input,
     require_like,
@@ -41,6 +42,7 @@ class Windowed(Spatial):
     def _set_weights(
         self, shape: Sequence[int], bias: bool, device: torch.device | str | None, dtype: torch.dtype | None
     ) -> None:
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.weight = Parameter(torch.empty(*shape, device=device, dtype=dtype))
         self.bias = Parameter(torch.empty(self.out_channels, device=device, dtype=dtype)) if bias else None

@@ -14,6 +14,7 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
+    require_device,
     require_floating,
     require_floating_dtype,
     require_input,
@@ -67,6 +68,7 @@ class Table(Module):
         self, weight: Tensor | None, freeze: bool, device: torch.device | str | None, dtype: torch.dtype | None
     ) -> None:
         """Keep a given table, or draw one. Raises ShapeError for a table of other sizes."""
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         shape = (self.num_embeddings, self.embedding_dim)
         if weight is None:

@@ -13,6 +13,7 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
+    require_device,
     require_floating_dtype,
     require_last_axis,
     require_like,
@@ -60,6 +61,7 @@ class Bilinear(Module):
         require_whole(self, "in1_features", in1_features, 1)
         require_whole(self, "in2_features", in2_features)
         require_whole(self, "out_features", out_features)
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = Parameter(torch.empty(out_features, in1_features, in2_features, device=device, dtype=dtype))

@@ -10,6 +10,7 @@ from mytorch.core import (
     LazyModule,
     ShapeError,
     UninitializedParameter,
+    require_device,
     require_dtype,
     require_floating_dtype,
     require_input,
@@ -54,6 +55,7 @@ class LazyLinear(LazyModule):
         dtype: torch.dtype | None = None,
     ) -> None:
         require_whole(self, "out_features", out_features)
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.out_features = out_features
         self.weight = UninitializedParameter(device, dtype)

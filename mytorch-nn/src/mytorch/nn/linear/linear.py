@@ -10,6 +10,7 @@ from torch.nn import init
 from mytorch.core import (
     Module,
     Parameter,
+    require_device,
     require_floating_dtype,
     require_input,
     require_last_axis,
@@ -47,6 +48,7 @@ class Linear(Module):
     ) -> None:
         require_whole(self, "in_features", in_features)
         require_whole(self, "out_features", out_features)
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))

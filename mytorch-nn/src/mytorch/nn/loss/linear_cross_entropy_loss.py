@@ -73,6 +73,10 @@ class LinearCrossEntropyLoss(OfScores):
         batch_chunk_size: int | None = None,
     ) -> None:
         self._set(weight, -100 if ignore_index is None else ignore_index, reduction, label_smoothing)
+        if not isinstance(out_features, Sequence):
+            raise ArgumentError(
+                f"{type(self).__name__}: out_features must be a tuple of whole numbers, got {out_features!r}"
+            )
         for size in (num_classes, *out_features):
             require_whole(self, "num_classes and each of out_features", size, 1)
         if batch_chunk_size is not None:

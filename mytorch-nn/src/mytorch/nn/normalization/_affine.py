@@ -14,6 +14,7 @@ from mytorch.core import (
     Module,
     Parameter,
     ShapeError,
+    require_device,
     require_floating,
     require_floating_dtype,
     require_input,
@@ -36,6 +37,7 @@ class Affine(Module):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> None:
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.weight = Parameter(torch.ones(shape, device=device, dtype=dtype)) if scale else None
         self.bias = Parameter(torch.zeros(shape, device=device, dtype=dtype)) if shift else None

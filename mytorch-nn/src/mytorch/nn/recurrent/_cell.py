@@ -11,6 +11,7 @@ from mytorch.core import (
     Module,
     ShapeError,
     kind_of,
+    require_device,
     require_dimensions,
     require_floating_dtype,
     require_last_axis,
@@ -46,6 +47,7 @@ class Cell(Module):
     ) -> None:
         require_whole(self, "input_size", input_size, 1)
         require_whole(self, "hidden_size", hidden_size, 1)
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         weights = Weights.empty(self.kind.gates * hidden_size, input_size, hidden_size, bias, 0, device, dtype)

@@ -15,6 +15,7 @@ from mytorch.core import (
     ShapeError,
     StateError,
     kind_of,
+    require_device,
     require_flag,
     require_floating_dtype,
     require_last_axis,
@@ -82,6 +83,7 @@ class Recurrent(Module):
 
     def _build(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
         """Make the parameters, in torch's order."""
+        require_device(self, device)
         require_floating_dtype(self, dtype)
         self._own = told(self)
         projected_from = self.hidden_size if self.proj_size else 0
