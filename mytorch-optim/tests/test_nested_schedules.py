@@ -25,31 +25,41 @@ def optimizers(count: int = 2) -> Pair:
     return ours.SGD(groups, momentum=0.9), torch.optim.SGD(twins, momentum=0.9)
 
 
+def kinds(draw: random.Random) -> list[tuple[str, dict[str, Any]]]:
+    """Every kind of schedule with drawn settings, first those that go to a learning rate of their own."""
+    up, down = draw.uniform(0.01, 1), draw.uniform(0.1, 1)
+    mode = draw.choice(["triangular", "triangular2", "exp_range"])
+    cycle = {"step_size_up": draw.randint(1, 70), "mode": mode, "gamma": draw.uniform(0.98, 1)}
+    strategy = draw.choice(["cos", "linear"])
+    swa = {"swa_lr": draw.choice([0.05, [0.3, 0.02]]), "anneal_epochs": draw.randint(0, 60)}
+    return [
+        ("CyclicLR", {"base_lr": 0.01, "max_lr": [0.2, 0.3], **cycle}),
+        ("SWALR", {**swa, "anneal_strategy": strategy}),
+        ("ConstantLR", {"factor": draw.uniform(0.1, 1), "total_iters": draw.randint(1, 40)}),
+        ("LinearLR", {"start_factor": up, "total_iters": draw.randint(1, 60)}),
+        ("LinearLR", {"start_factor": 1.0, "end_factor": down, "total_iters": draw.randint(1, 60)}),
+        ("ExponentialLR", {"gamma": draw.uniform(0.9, 1.01)}),
+        ("StepLR", {"step_size": draw.randint(1, 50), "gamma": draw.uniform(0.3, 1)}),
+        ("MultiStepLR", {"milestones": [draw.randint(1, 250) for _ in range(3)], "gamma": draw.uniform(0.1, 1)}),
+        ("CosineAnnealingLR", {"T_max": draw.randint(2, 350), "eta_min": draw.choice([0.0, 0.02])}),
+        ("PolynomialLR", {"total_iters": draw.randint(1, 350), "power": draw.choice([0.5, 1.0, 2.0])}),
+        ("CosineAnnealingWarmRestarts", {"T_0": draw.randint(1, 60), "T_mult": draw.randint(1, 3)}),
+        ("LambdaLR", {"lr_lambda": [lambda step: 1 / (1 + step), lambda step: 0.99**step]}),
+        ("MultiplicativeLR", {"lr_lambda": lambda step: 1 - 0.1 / (1 + step)}),
+    ]
+
+
+GOALS = 2
+KINDS = [name for name, _ in kinds(random.Random(0))]
+
+
 def simple(draw: random.Random, goals: bool = True) -> Build:
     """A schedule of drawn kind and settings, to be built from our module or torch's."""
-    with_a_goal: list[tuple[str, dict[str, Any]]] = [
-        ("CyclicLR", {"base_lr": 0.01, "max_lr": [0.2, 0.3], "step_size_up": draw.randint(1, 70)}),
-        ("SWALR", {"swa_lr": draw.choice([0.05, [0.3, 0.02]]), "anneal_epochs": draw.randint(0, 60)}),
-    ]
-    name, settings = draw.choice(
-        [
-            *(with_a_goal if goals else []),
-            ("ConstantLR", {"factor": draw.uniform(0.1, 1), "total_iters": draw.randint(1, 40)}),
-            ("LinearLR", {"start_factor": draw.uniform(0.01, 1), "total_iters": draw.randint(1, 60)}),
-            (
-                "LinearLR",
-                {"start_factor": 1.0, "end_factor": draw.uniform(0.1, 1), "total_iters": draw.randint(1, 60)},
-            ),
-            ("ExponentialLR", {"gamma": draw.uniform(0.9, 1.01)}),
-            ("StepLR", {"step_size": draw.randint(1, 50), "gamma": draw.uniform(0.3, 1)}),
-            ("MultiStepLR", {"milestones": [draw.randint(1, 250) for _ in range(3)], "gamma": draw.uniform(0.1, 1)}),
-            ("CosineAnnealingLR", {"T_max": draw.randint(2, 350), "eta_min": draw.choice([0.0, 0.02])}),
-            ("PolynomialLR", {"total_iters": draw.randint(1, 350), "power": draw.choice([0.5, 1.0, 2.0])}),
-            ("CosineAnnealingWarmRestarts", {"T_0": draw.randint(1, 60), "T_mult": draw.randint(1, 3)}),
-            ("LambdaLR", {"lr_lambda": [lambda step: 1 / (1 + step), lambda step: 0.99**step]}),
-            ("MultiplicativeLR", {"lr_lambda": lambda step: 1 - 0.1 / (1 + step)}),
-        ]
-    )
+    return one_of(*draw.choice(kinds(draw)[0 if goals else GOALS :]))
+
+
+def one_of(name: str, settings: dict[str, Any]) -> Build:
+    """A schedule of this kind, to be built from our module or torch's."""
 
     def build(kind: Any, optimizer: Any) -> Any:
         schedule = getattr(kind if hasattr(kind, name) else swa_utils, name)(optimizer, **settings)
@@ -73,8 +83,12 @@ def chained(draw: random.Random, *first: Build) -> Build:
     return lambda kind, o: kind.ChainedScheduler([piece(kind, o) for piece in pieces], o)
 
 
+def alone(place: int) -> Callable[[random.Random], Build]:
+    return lambda draw: one_of(*kinds(draw)[place])
+
+
 BUILDS: dict[str, Callable[[random.Random], Build]] = {
-    "simple": simple,
+    **{f"{name} {place}": alone(place) for place, name in enumerate(KINDS)},
     "sequential": sequential,
     "chained": chained,
     "chain that begins with a sequence": lambda draw: chained(
