@@ -1,12 +1,14 @@
 """What the optimizers accept, and refuse in words; SGD's own are in test_sgd_settings.py."""
 
+import numpy as np
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Parameter, StateError
+from mytorch.core import ArgumentError, DtypeError, Parameter, StateError
 from mytorch.optim import (
     ASGD,
     LAMB,
+    SGD,
     Adadelta,
     Adafactor,
     Adagrad,
@@ -203,3 +205,19 @@ def test_state_of_a_relative_with_the_same_entries_is_refused(donor, cls, text):
     other.step()
     with pytest.raises(StateError, match=f"^{cls.__name__}: state must be of .*{text}"):
         cls([parameter()]).load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize("cls", [SGD, *ALL])
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_gradient_that_is_no_tensor_is_refused(cls, steps):
+    held = parameter()
+    optimizer = cls([held])
+    for _ in range(steps):
+        held.grad = torch.ones_like(held.value)
+        optimizer.step()
+    for wrong, kind in ((np.ones(2), "ndarray"), ([1.0, 1.0], "list")):
+        held.grad = wrong
+        with pytest.raises(
+            DtypeError, match=f"^{cls.__name__}: gradient .* must be a tensor, got {kind}$"
+        ):
+            optimizer.step()

@@ -438,7 +438,7 @@ def _contiguous(grads: list[Tensor]) -> bool:
     """Whether all are dense and contiguous."""
     try:
         return all(map(_is_contiguous, grads))
-    except RuntimeError:  # a sparse one
+    except (RuntimeError, TypeError):  # a sparse one, or what is no tensor
         return False
 
 
