@@ -217,7 +217,5 @@ def test_a_gradient_that_is_no_tensor_is_refused(cls, steps):
         optimizer.step()
     for wrong, kind in ((np.ones(2), "ndarray"), ([1.0, 1.0], "list")):
         held.grad = wrong
-        with pytest.raises(
-            DtypeError, match=f"^{cls.__name__}: gradient .* must be a tensor, got {kind}$"
-        ):
+        with pytest.raises(DtypeError, match=f"^{cls.__name__}: gradient .* must be a tensor, got {kind}$"):
             optimizer.step()
