@@ -120,6 +120,23 @@ def test_metrics_stand_under_their_names():
     assert list(result) == ["loss", "mean_absolute_error"]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "text"),
+    [
+        ([3], "a metric must be an object with reset, update and compute, got an int"),
+        ([MeanAbsoluteError], "a metric must be an object with .*, got the class MeanAbsoluteError"),
+        (MeanAbsoluteError(), r"metrics must be a list, got a MeanAbsoluteError; write \[\.\.\.\]"),
+        (
+            [MeanAbsoluteError(), MeanAbsoluteError()],
+            "metrics must have different names, got mean_absolute_error twice; give one of them another `name`",
+        ),
+    ],
+)
+def test_metrics_of_one_name_and_what_is_none_are_refused(metrics, text):
+    with pytest.raises(ArgumentError, match=f"^evaluate: {text}$"):
+        evaluate(network(), SquaredError(), regression(), metrics)
+
+
 def test_metrics_alone_and_the_metrics_are_reset():
     net, data, metric = network(), regression(), MeanAbsoluteError()
     expected = float((net(data.inputs) - data.targets).abs().mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -79,7 +80,9 @@ def evaluate(
     `update` and `compute`. A data set whose targets are scaled for the loss has `in_units`; metrics see predictions
     and targets in units.
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
+    Raises ArgumentError for what is no metric, and for two of one name.
     """
+    require_metrics("evaluate", metrics)
     if loss is not None:
         tell_outputs(metrics, loss)
     losses: list[tuple[Tensor, int | float | Tensor]] = []
@@ -103,6 +106,22 @@ def evaluate(
                 metric.update(prediction, targets)
     results = {} if loss is None else {"loss": _mean(loss, losses)}
     return results | {metric_name(metric): _number(metric) for metric in metrics}
+
+
+def require_metrics(owner: str, metrics: Sequence[Metric]) -> None:
+    """Raise ArgumentError unless metrics are a list of such, each of a name of its own: results go by names."""
+    if not isinstance(metrics, Sequence):
+        raise ArgumentError(f"{owner}: metrics must be a list, got {kind_of(metrics)}; write [...]")
+    for metric in metrics:
+        lacking = [name for name in ("reset", "update", "compute") if not callable(getattr(metric, name, None))]
+        if isinstance(metric, type) or lacking:
+            got = f"the class {metric.__name__}" if isinstance(metric, type) else kind_of(metric)
+            raise ArgumentError(f"{owner}: a metric must be an object with reset, update and compute, got {got}")
+    names = Counter(["loss", *map(metric_name, metrics)])
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ArgumentError(
+            f"{owner}: metrics must have different names, got {twice[0]} twice; give one of them another `name`"
+        )
 
 
 def _mean(loss: Module, losses: list[tuple[Tensor, int | float | Tensor]]) -> float:

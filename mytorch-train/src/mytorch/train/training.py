@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, Protocol
 
 import torch
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, kind_of, metric_name
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, metric_name
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import NotFiniteError
-from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, tell_outputs
+from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, require_metrics, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
@@ -69,7 +68,7 @@ class Training:
         engine: Engine | None = None,
     ) -> None:
         _require_counts(epochs, evaluate_every, setup.batches)
-        _require_metrics(metrics)
+        require_metrics("Training", metrics)
         self.setup, self.metrics = setup, metrics
         self.validation, self.test = validation, test
         _require_rows(self.judged)
@@ -233,21 +232,6 @@ def _require_rows(judged: dict[str, Any]) -> None:
     for part, data in judged.items():
         if not len(Batches(data, EVALUATION_BATCH)):
             raise ArgumentError(f"Training: {part} must have at least one row, got none; leave it out")
-
-
-def _require_metrics(metrics: Sequence[Metric]) -> None:
-    if not isinstance(metrics, Sequence):
-        raise ArgumentError(f"Training: metrics must be a list, got {kind_of(metrics)}; write [...]")
-    for metric in metrics:
-        lacking = [name for name in ("reset", "update", "compute") if not callable(getattr(metric, name, None))]
-        if isinstance(metric, type) or lacking:
-            got = f"the class {metric.__name__}" if isinstance(metric, type) else kind_of(metric)
-            raise ArgumentError(f"Training: a metric must be an object with reset, update and compute, got {got}")
-    names = Counter(["loss", *map(metric_name, metrics)])
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise ArgumentError(
-            f"Training: metrics must have different names, got {twice[0]} twice; give one of them another `name`"
-        )
 
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
