@@ -219,3 +219,17 @@ def test_the_input_gradient_that_was_not_wanted_is_not_shown():
     last = explain(net, SquaredError(), torch.randn(3, 2), torch.randn(3, 2)).of("backward")[-1]
     assert (last.path, last.outputs) == ("0", ())
     assert net.input_grad is False
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"net": torch.nn.Linear(2, 2)}, "net must be a Module of mytorch, got torch.nn.modules.linear.Linear"),
+        ({"loss": SquaredError}, r"loss must be a Module of mytorch, got the class SquaredError; write SquaredError"),
+        ({"optimizer": torch.ones(2)}, "optimizer must be an Optimizer of mytorch, got torch.Tensor"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(wrong, text):
+    parts = {"net": network(), "loss": SquaredError(), "x": torch.ones(3, 2), "t": torch.ones(3, 2)}
+    with pytest.raises(ArgumentError, match=f"^explain: {text}"):
+        explain(**parts | wrong)

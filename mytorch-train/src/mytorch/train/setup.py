@@ -83,16 +83,21 @@ def advance(
 
 
 def _require_kinds(setup: Setup) -> None:
-    kinds = (("net", Module), ("loss", Module), ("optimizer", Optimizer), ("batches", Batches))
-    for name, kind in (*kinds, *([] if setup.schedule is None else [("schedule", Schedule)])):
-        if not isinstance(getattr(setup, name), kind):
-            article = "an" if kind is Optimizer else "a"
-            given = getattr(setup, name)
-            cls = type(given)
-            told = f"{cls.__module__}.{cls.__qualname__}"
-            if isinstance(given, type) and issubclass(given, kind):
-                told = f"the class {given.__name__}; write {given.__name__}(...)"
-            raise ArgumentError(f"Setup: {name} must be {article} {kind.__name__} of mytorch, got {told}")
+    kinds = {"net": Module, "loss": Module, "optimizer": Optimizer, "batches": Batches}
+    for name, kind in {**kinds, **({} if setup.schedule is None else {"schedule": Schedule})}.items():
+        require_kind("Setup", name, getattr(setup, name), kind)
+
+
+def require_kind(owner: str, name: str, given: object, kind: type) -> None:
+    """Raise ArgumentError for a part of another kind, such as a class, or one of torch's."""
+    if isinstance(given, kind):
+        return
+    article = "an" if kind is Optimizer else "a"
+    cls = type(given)
+    told = f"{cls.__module__}.{cls.__qualname__}"
+    if isinstance(given, type) and issubclass(given, kind):
+        told = f"the class {given.__name__}; write {given.__name__}(...)"
+    raise ArgumentError(f"{owner}: {name} must be {article} {kind.__name__} of mytorch, got {told}")
 
 
 def _require_trained(net: Module, optimizer: Optimizer) -> None:

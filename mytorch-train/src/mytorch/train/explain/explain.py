@@ -19,7 +19,7 @@ from mytorch.train.explain.recorder import LOSS, Recorder
 from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.observe import intercept
-from mytorch.train.setup import Setup, TakeStep
+from mytorch.train.setup import Setup, TakeStep, require_kind
 from mytorch.train.step import gradients
 
 
@@ -41,8 +41,13 @@ def explain(
     step: a step of your own, as `fit` takes one; each `optimizer.step` in it is told as an update.
     The step is taken in training mode, from gradients that are None. Afterwards model, loss, optimizer and random
     state are as before; it is taken twice, so that no time is that of a first call.
-    Raises ArgumentError for a step of your own without an optimizer, or one that updates during the backward pass.
+    Raises ArgumentError for parts of another kind, for a step of your own without an optimizer, and for one that
+        updates during the backward pass.
     """
+    require_kind("explain", "net", net, Module)
+    require_kind("explain", "loss", loss, Module)
+    if optimizer is not None:
+        require_kind("explain", "optimizer", optimizer, Optimizer)
     own = None if step is None else _chosen(step, optimizer, clip_grad_norm, clip_grad_value)
     x, t = copied(x), copied(t)
     for _ in range(2):
