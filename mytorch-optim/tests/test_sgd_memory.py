@@ -100,6 +100,19 @@ for momentum in (0, 0.9):
     parameters[0].grad = torch.randn(1)
     must_fail(optimizer.step, "must have the shape of the value, (300000,), got (1,)")
 """,
+    "one number behind a velocity or a value, in place": """
+for change in (lambda p, o: o.state[p]["momentum_buffer"], lambda p, o: p.value):
+    parameters, optimizer = new(300000)
+    optimizer.step()
+    optimizer.step()
+    change(parameters[0], optimizer).data = torch.zeros(1).expand(300000)
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        assert "expand" in str(error) or "single memory location" in str(error), error
+    else:
+        raise AssertionError("went on in silence")
+""",
     "a velocity put there by hand": """
 parameters, optimizer = new(300000)
 optimizer.step()

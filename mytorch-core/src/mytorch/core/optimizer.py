@@ -193,7 +193,7 @@ class Optimizer:
         raise NotImplementedError(f"{self._name}: fused_update must be defined where fused_state names entries")
 
     def _update(self, fitted: _Fitted, grads: list[Tensor], group: Group) -> None:
-        names = self.fused_state(group) if fitted.walkable and _contiguous(grads) else None
+        names = self.fused_state(group) if fitted.walkable and _contiguous(grads, fitted.values) else None
         held = None if names is None else fitted.held(names, self.state)
         if names is not None and held is None:
             new = {p for p in fitted.parameters if not self.state[p].keys() >= {*names}}
@@ -418,6 +418,8 @@ class _Fitted:
                 for p, tensor, size in self._held[name]:
                     if state[p][name] is not tensor or tensor.numel() != size:
                         return None
+                if not _contiguous(found[name]):
+                    return None
         except KeyError:
             return None
         return found
@@ -434,12 +436,15 @@ class _Fitted:
         return True
 
 
-def _contiguous(grads: list[Tensor]) -> bool:
-    """Whether all are dense and contiguous."""
+def _contiguous(*columns: list[Tensor]) -> bool:
+    """Whether all tensors are dense and contiguous; one may have been changed in place."""
     try:
-        return all(map(_is_contiguous, grads))
+        for tensors in columns:
+            if not all(map(_is_contiguous, tensors)):
+                return False
     except (RuntimeError, TypeError):  # a sparse one, or what is no tensor
         return False
+    return True
 
 
 def _alike(value: Tensor, grad: Any) -> bool:
