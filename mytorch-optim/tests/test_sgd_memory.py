@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from mytorch.core import DtypeError, Parameter, ShapeError, StateError
-from mytorch.optim import SGD
+from mytorch.core import DtypeError, Optimizer, Parameter, ShapeError, StateError
+from mytorch.optim import SGD, Adagrad, Adam, AdamW
 
 START = """
 import torch
@@ -220,4 +220,16 @@ def test_a_value_replaced_by_whole_numbers_is_refused() -> None:
     parameters, optimizer = start((2,))
     parameters[0].value = parameters[0].grad = torch.ones(2, dtype=torch.int64)
     with pytest.raises(DtypeError, match=r"SGD: parameter 0 must be floating point to be trained, got torch\.int64"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("kind", [Adagrad, Adam, AdamW, SGD])
+def test_a_gradient_without_numbers_is_refused(kind: type[Optimizer]) -> None:
+    parameter = Parameter(torch.randn(3))
+    optimizer = kind([parameter], lr=0.1)
+    for _ in range(2):
+        parameter.grad = torch.randn(3)
+        optimizer.step()
+    parameter.grad = torch.randn(3, device="meta")
+    with pytest.raises(DtypeError, match="gradient of parameter 0 must be on the device of the value, cpu, got meta"):
         optimizer.step()

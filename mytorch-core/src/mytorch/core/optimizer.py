@@ -404,6 +404,8 @@ class _Fitted:
                 parameter, value, shape, size = next(seen)
                 if p is not parameter or p.value is not value or value.numel() != size or grad.shape != shape:
                     return None
+                if grad.is_meta:  # for which a kernel does nothing, in silence
+                    return None
                 grads.append(grad)
         except (StopIteration, AttributeError):  # another parameter, or a gradient that is no tensor
             return None
