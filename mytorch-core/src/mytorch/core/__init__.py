@@ -1,6 +1,6 @@
 """The contracts of mytorch: what a module, a loss, an optimizer, a schedule, a data set and a metric are."""
 
-from mytorch.core.batch import fetch
+from mytorch.core.batch import fetch, fetch_exact
 from mytorch.core.checks import (
     allow_autograd,
     kind_of,
@@ -86,6 +86,7 @@ __all__ = [
     "call_with",
     "describe",
     "fetch",
+    "fetch_exact",
     "kind_of",
     "metric_name",
     "persistent",

@@ -20,9 +20,24 @@ def fetch(data: Any, indices: Tensor) -> Batch:
         return as_pair(data, data.batch_at(indices))
     wanted = indices.tolist()
     if isinstance(data, Subset):  # torch's own, whose rows may come from a data set that gives them at once
-        return fetch(data.dataset, torch.tensor([data.indices[index] for index in wanted], dtype=torch.int64))
+        return fetch(data.dataset, _of_subset(data, indices))
     rows = data.__getitems__(wanted) if hasattr(data, "__getitems__") else [data[index] for index in wanted]
     return as_pair(data, default_collate(rows))
+
+
+def fetch_exact(data: Any, indices: Tensor) -> Batch:
+    """The rows at `indices` before their numbers were rounded, as far as the data set knows them; see `exact_at`."""
+    if hasattr(data, "exact_at"):
+        return as_pair(data, data.exact_at(indices))
+    if isinstance(data, Subset):
+        return fetch_exact(
+            data.dataset, torch.tensor([data.indices[at] for at in indices.tolist()], dtype=torch.int64)
+        )
+    return fetch(data, indices)
+
+
+def _of_subset(data: Any, indices: Tensor) -> Tensor:
+    return torch.tensor([data.indices[index] for index in indices.tolist()], dtype=torch.int64)
 
 
 def as_pair(data: Any, batch: Any) -> Batch:

@@ -26,6 +26,7 @@ class DataSet:
     targets: the targets of all rows as one tensor, if they lie in memory; None otherwise.
     preparation: what new rows need before the model sees them (encoding, standardisation), as JSON can hold it.
     in_units: a method; by default, targets are in their own units.
+    exact_at: a method; by default, what `batch_at` gives is all that is known.
 
     Raises RowIndexError, an IndexError, for an index that is none or outside of the rows.
 
@@ -54,6 +55,12 @@ class DataSet:
     targets: Any = None
     preparation: dict[str, Any] | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A class that changes `batch_at` alone knows nothing more exact than what it gives."""
+        super().__init_subclass__(**kwargs)
+        if "batch_at" in vars(cls) and "exact_at" not in vars(cls):
+            cls.exact_at = DataSet.exact_at  # type: ignore[method-assign]
+
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__}: __len__ must be defined")
 
@@ -64,6 +71,14 @@ class DataSet:
         One operation for all of them, such as `rows_at`, makes training fast.
         """
         raise NotImplementedError(f"{type(self).__name__}: batch_at must be defined")
+
+    def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
+        """The batch of `batch_at` before its numbers were rounded to their dtype, for whoever scales or measures.
+
+        A data set that holds float64 and gives float32 writes it, so that numbers that float32 cannot tell apart, such
+        as seconds since 1970, are standardised before they are rounded, and metrics see the targets as they are.
+        """
+        return self.batch_at(indices)
 
     def in_units(self, values: Any) -> Any:
         """Predictions or targets, as the loss sees them, in the units in which people read them."""

@@ -48,6 +48,9 @@ class Wrapped(DataSet):
     def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
         return self.data.batch_at(indices)
 
+    def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
+        return self.data.exact_at(indices)
+
     def in_units(self, values: Any) -> Any:
         return self.data.in_units(values)
 
@@ -83,3 +86,6 @@ class View(Wrapped):
 
     def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
         return self.data.batch_at(rows_at(self.indices, indices))
+
+    def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
+        return self.data.exact_at(rows_at(self.indices, indices))

@@ -5,11 +5,16 @@ from typing import Any
 
 import torch
 
-from mytorch.core import fetch
+from mytorch.core import fetch, fetch_exact
 
 
 def batches(dataset: Any, size: int = 4096) -> Iterator[tuple[Any, Any]]:
     """The inputs and targets of all rows, in order."""
-    rows = len(dataset)
-    for start in range(0, rows, size):
-        yield fetch(dataset, torch.arange(start, min(start + size, rows)))
+    for indices in torch.arange(len(dataset)).split(size):
+        yield fetch(dataset, indices)
+
+
+def exact_batches(dataset: Any, size: int = 4096) -> Iterator[tuple[Any, Any]]:
+    """The inputs and targets of all rows, in order, before their numbers were rounded to the dtype that is trained."""
+    for indices in torch.arange(len(dataset)).split(size):
+        yield fetch_exact(dataset, indices)

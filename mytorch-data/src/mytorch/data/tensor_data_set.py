@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, DtypeError, ShapeError, rows_at
+from mytorch.data.rounding import Rounded
 
 
 class TensorDataSet(DataSet):
@@ -18,7 +19,8 @@ class TensorDataSet(DataSet):
 
     inputs, targets: tensors, arrays, data frames of numbers or lists, with the rows as their first axis. Tensors are
         kept as they are. Floating-point numbers of anything else take torch's default dtype, as the weights of layers
-        do, and whole numbers among the targets become int64, as losses take classes.
+        do, and whole numbers among the targets become int64, as losses take classes. What was rounded so is kept
+        beside: standardisation and metrics see the numbers that were given.
     columns: the names of the input columns, if inputs have shape (rows, columns).
     classes: the names of the classes, in the order of the target's indices.
     preparation: what was done to the inputs and new rows need too, as JSON can hold it.
@@ -43,8 +45,8 @@ class TensorDataSet(DataSet):
         classes: Sequence[str] | None = None,
         preparation: dict[str, Any] | None = None,
     ) -> None:
-        self.inputs = _as_tensor("inputs", inputs)
-        self.targets = _as_classes(_as_tensor("targets", targets), targets)
+        self._inputs, self._targets = _as_rounded("inputs", inputs), _as_rounded("targets", targets)
+        self.inputs, self.targets = self._inputs.values, _as_classes(self._targets.values, targets)
         if len(self.inputs) != len(self.targets):
             raise ShapeError(
                 f"TensorDataSet: inputs and targets must have the same number of rows, "
@@ -64,15 +66,21 @@ class TensorDataSet(DataSet):
     def batch_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         return rows_at(self.inputs, indices), rows_at(self.targets, indices)
 
+    def exact_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        inputs, targets = self._inputs.exact(self.inputs), self._targets.exact(self.targets)
+        return rows_at(inputs, indices), rows_at(targets, indices)
 
-def _as_tensor(what: str, given: Any) -> Tensor:
+
+def _as_rounded(what: str, given: Any) -> Rounded:
+    """The numbers; those that are no tensor yet in torch's default dtype."""
     values = given if isinstance(given, Tensor) else _converted(what, given)
+    narrow = values.is_floating_point() and not isinstance(given, Tensor)
     if values.dim() == 0:
         raise ShapeError(
             f"TensorDataSet: {what} must have the rows as their first axis, got one number; "
             "one row is a list or tensor of one"
         )
-    return values
+    return Rounded(values, torch.get_default_dtype() if narrow else values.dtype)
 
 
 def _converted(what: str, values: Any) -> Tensor:
@@ -84,8 +92,7 @@ def _converted(what: str, values: Any) -> Tensor:
         )
     kind, most = array.dtype.kind, 16 if array.dtype.kind == "c" else 8
     native = np.dtype(f"{kind}{min(array.dtype.itemsize, most)}")  # torch knows no other byte order and no long double
-    copied = torch.from_numpy(np.array(array, dtype=native, order="C"))
-    return copied.to(torch.get_default_dtype()) if kind == "f" else copied
+    return torch.from_numpy(np.array(array, dtype=native, order="C"))
 
 
 def _as_array(what: str, values: Any) -> np.ndarray[Any, Any]:

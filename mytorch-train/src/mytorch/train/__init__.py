@@ -20,6 +20,7 @@ from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.roc_auc import ROCAUC
 from mytorch.train.metrics.squared_error import R2, MeanSquaredError
 from mytorch.train.observe import observe
+from mytorch.train.precision import PrecisionWarning
 from mytorch.train.setup import Setup
 from mytorch.train.step import gradients, step
 from mytorch.train.step_in_backward import step_in_backward
@@ -47,6 +48,7 @@ __all__ = [
     "MeanLoss",
     "MeanSquaredError",
     "NotFiniteError",
+    "PrecisionWarning",
     "RunError",
     "Setup",
     "Training",

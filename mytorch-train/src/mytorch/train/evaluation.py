@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, kind_of, metric_name
+from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, fetch, fetch_exact, kind_of, metric_name
 from mytorch.train.batches import Batches, call, misfit
 from mytorch.train.mean_loss import MeanLoss, weight_of
 
@@ -78,7 +78,7 @@ def evaluate(
 
     The mean is that over the whole set, whatever the batches; see MeanLoss. Metrics may be any objects with `reset`,
     `update` and `compute`. A data set whose targets are scaled for the loss has `in_units`; metrics see predictions
-    and targets in units.
+    and targets in units, and the targets before they were rounded to the model's dtype.
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     Raises ArgumentError for what is no metric, and for two of one name.
     """
@@ -86,26 +86,64 @@ def evaluate(
     if loss is not None:
         tell_outputs(metrics, loss)
     losses: list[tuple[Tensor, int | float | Tensor]] = []
-    in_units = getattr(data, "in_units", None)
     for metric in metrics:
         metric.reset()
     with judging(net):
-        for inputs, targets in Batches(data, batch_size):
+        for inputs, targets, exact in _batches(data, batch_size):
             prediction = predict(net, inputs)
             if loss is not None:
-                try:
-                    value = loss(prediction, targets)
-                except TypeError as error:
-                    require_two(loss, prediction, targets, error)
-                    raise
-                require_number(loss, value, "judge by")
-                losses.append((value, weight_of(loss, prediction, targets)))
-            if in_units is not None and metrics:
-                prediction, targets = in_units(prediction), in_units(targets)
+                losses.append(_judged(loss, prediction, targets))
+            if metrics:
+                prediction, exact = _in_units(data, prediction, exact)
             for metric in metrics:
-                metric.update(prediction, targets)
+                metric.update(prediction, exact)
     results = {} if loss is None else {"loss": _mean(loss, losses)}
     return results | {metric_name(metric): _number(metric) for metric in metrics}
+
+
+class _BesideExact:
+    """A data set whose targets come twice: as the loss takes them, and before they were rounded."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
+        inputs, targets = fetch(self.data, indices)
+        rounded = isinstance(targets, Tensor) and targets.is_floating_point()
+        return inputs, (targets, fetch_exact(self.data, indices)[1] if rounded else targets)
+
+
+def _batches(data: Any, batch_size: int) -> Iterator[tuple[Any, Any, Any]]:
+    """Inputs, targets and targets before they were rounded, a batch at a time."""
+    if not hasattr(data, "exact_at"):
+        yield from ((inputs, targets, targets) for inputs, targets in Batches(data, batch_size))
+        return
+    for inputs, (targets, exact) in Batches(_BesideExact(data), batch_size):
+        yield inputs, targets, exact
+
+
+def _judged(loss: Module, prediction: Any, targets: Any) -> tuple[Tensor, int | float | Tensor]:
+    """The loss of a batch and its weight in the mean."""
+    try:
+        value = loss(prediction, targets)
+    except TypeError as error:
+        require_two(loss, prediction, targets, error)
+        raise
+    require_number(loss, value, "judge by")
+    return value, weight_of(loss, prediction, targets)
+
+
+def _in_units(data: Any, prediction: Any, exact: Any) -> tuple[Any, Any]:
+    """Prediction and targets as metrics see them: in units, and the prediction as wide as exact targets."""
+    if (in_units := getattr(data, "in_units", None)) is not None:
+        prediction, exact = in_units(prediction), in_units(exact)
+    tensors = isinstance(prediction, Tensor) and isinstance(exact, Tensor)
+    if tensors and exact.dtype is torch.float64 and prediction.is_floating_point():
+        prediction = prediction.to(torch.float64)
+    return prediction, exact
 
 
 def require_metrics(owner: str, metrics: Sequence[Metric]) -> None:

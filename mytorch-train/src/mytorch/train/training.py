@@ -21,6 +21,7 @@ from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
 from mytorch.train.position import position_of
+from mytorch.train.precision import warn_of_merged
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
@@ -81,6 +82,8 @@ class Training:
         self._position = position_of(setup.optimizer)
         self.epoch = self._position.epoch
         self.last_epoch = self.epoch + epochs
+        if not self.epoch:
+            warn_of_merged(setup.batches.data)
         self.history: list[Record] = []
         self.average: Average | None = None
         self.notes: dict[str, Any] = {}

@@ -58,4 +58,11 @@ class EncodedTargets(Wrapped):
 
     def batch_at(self, indices: Tensor) -> tuple[Any, Tensor]:
         inputs, targets = self.data.batch_at(indices)
-        return inputs, self.encode(targets) if self.targets is None else rows_at(self.targets, indices)
+        return inputs, self._columns(indices, targets)
+
+    def exact_at(self, indices: Tensor) -> tuple[Any, Tensor]:
+        inputs, targets = self.data.exact_at(indices)
+        return inputs, self._columns(indices, targets)
+
+    def _columns(self, indices: Tensor, targets: Tensor) -> Tensor:
+        return self.encode(targets) if self.targets is None else rows_at(self.targets, indices)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError, Wrapped, require_floating
-from mytorch.data.batches import batches
+from mytorch.data.batches import exact_batches
 from mytorch.data.preparation.moments import INPUTS, Moments, RunningMoments
+from mytorch.data.rounding import dtypes_of, rounded
 
 
 class Standardize:
@@ -36,7 +37,7 @@ class Standardize:
         if rows == 0:
             raise ArgumentError("Standardize: the data set to learn from must have rows, got none")
         seen = RunningMoments()
-        for inputs, _ in batches(dataset, batch_size):
+        for inputs, _ in exact_batches(dataset, batch_size):
             require_floating("Standardize", inputs, "inputs")
             if inputs.dim() != 2:
                 raise ShapeError(f"Standardize: inputs must have shape (rows, columns), got {tuple(inputs.shape)}")
@@ -51,11 +52,15 @@ class Standardize:
 
     def apply(self, inputs: Tensor) -> Tensor:
         """The standardised inputs, computed in float64 and returned in their own dtype."""
+        return self.scale(inputs).to(inputs.dtype)
+
+    def scale(self, inputs: Tensor) -> Tensor:
+        """The standardised inputs in float64."""
         require_floating(self, inputs, "inputs")
         columns = len(self.mean)
         if inputs.dim() == 0 or inputs.shape[-1] != columns:
             raise ShapeError(f"Standardize: inputs must have {columns} columns, got {tuple(inputs.shape)}")
-        return self.moments.scale(inputs).to(inputs.dtype)
+        return self.moments.scale(inputs)
 
     @property
     def preparation(self) -> dict[str, Any]:
@@ -74,7 +79,11 @@ class Standardize:
 
 
 class Standardized(Wrapped):
-    """A data set whose inputs come standardised; new rows need the same, as its `preparation` says."""
+    """A data set whose inputs come standardised; new rows need the same, as its `preparation` says.
+
+    Numbers are scaled as exactly as the data set knows them (`exact_at`) and rounded to its dtype afterwards, so that
+    large ones that differ by little, such as seconds since 1970, stay different.
+    """
 
     def __init__(self, dataset: DataSet, standardize: Standardize) -> None:
         if dataset.preparation and INPUTS in dataset.preparation:
@@ -82,7 +91,12 @@ class Standardized(Wrapped):
         super().__init__(dataset)
         self.standardize, self.targets = standardize, dataset.targets
         self.preparation = {**(dataset.preparation or {}), **standardize.preparation}
+        self._dtypes = dtypes_of(dataset)
 
     def batch_at(self, indices: Tensor) -> tuple[Tensor, Any]:
-        inputs, targets = self.data.batch_at(indices)
-        return self.standardize.apply(inputs), targets
+        inputs, targets = self.exact_at(indices)
+        return rounded(inputs, self._dtypes[0]), rounded(targets, self._dtypes[1])
+
+    def exact_at(self, indices: Tensor) -> tuple[Tensor, Any]:
+        inputs, targets = self.data.exact_at(indices)
+        return self.standardize.scale(inputs), targets

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, DtypeError, Wrapped
-from mytorch.data.batches import batches
+from mytorch.data.batches import exact_batches
 from mytorch.data.preparation.moments import TARGETS, Moments, RunningMoments
+from mytorch.data.rounding import dtypes_of, rounded
 
 ROWS = 8192
 """Rows that are looked at together while mean and deviation are learned."""
@@ -30,14 +31,19 @@ class StandardizedTargets(Wrapped):
         super().__init__(data)
         self.moments, self.classes = moments, None
         self.preparation = {**(data.preparation or {}), TARGETS: moments.to_json()}
+        self._dtypes = dtypes_of(data)
 
     def in_units(self, values: Tensor) -> Tensor:
         """Scaled values, predicted or wanted, in the units of the targets; float64, so that nothing is rounded off."""
         return self.moments.in_units(values)
 
     def batch_at(self, indices: Tensor) -> tuple[Any, Tensor]:
-        inputs, targets = self.data.batch_at(indices)
-        return inputs, self.moments.scale(require_numbers(targets)).to(targets.dtype)
+        inputs, targets = self.exact_at(indices)
+        return rounded(inputs, self._dtypes[0]), rounded(targets, self._dtypes[1])
+
+    def exact_at(self, indices: Tensor) -> tuple[Any, Tensor]:
+        inputs, targets = self.data.exact_at(indices)
+        return inputs, self.moments.scale(require_numbers(targets))
 
 
 def learn_targets(data: Any) -> Moments:
@@ -46,7 +52,7 @@ def learn_targets(data: Any) -> Moments:
     Raises DtypeError for class indices, ArgumentError for numbers that are not finite or all equal.
     """
     seen = RunningMoments()
-    for _, targets in batches(data, ROWS):
+    for _, targets in exact_batches(data, ROWS):
         t = require_numbers(targets).reshape(len(targets), -1)
         if not t.isfinite().all():
             row = int((~t.isfinite()).any(1).nonzero()[0])

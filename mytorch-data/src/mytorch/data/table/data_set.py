@@ -35,6 +35,7 @@ class Table(DataSet):
     Classes:  a target of text, of true and false, or of at most 20 different whole numbers, each twice on average;
               `task` = "classification" or "regression" decides otherwise
     encode:   what becomes of text: "one-hot", "ordinal", or a choice for each column that is named
+    dtype:    of inputs and numbers; what it would round is kept in float64, see `DataSet.exact_at`
     missing:  what becomes of missing cells: "mean", "median" (text: the category seen most), "drop" (the row)
     dropped:  how many rows were left out for missing cells
     like:     the `preparation` of a former Table, whose columns, encodings, fills and classes this file must have
@@ -78,11 +79,12 @@ class Table(DataSet):
             source = open_table(path, recipe.reading.changed(reading))
             made = plan_like(source, recipe, self._dtype)
             gathered = gather(source, made)
-        self._raw = encode_features(recipe.features, gathered, self._dtype)
-        self.targets, gone = None, np.zeros(len(self._raw), dtype=bool)
+        self._raw = encode_features(recipe.features, gathered)
+        self._exact_targets, gone = None, np.zeros(len(self._raw), dtype=bool)
         if made.target is not None:
-            self.targets, gone = encode_target(source, recipe.target, gathered, self._dtype)
+            self._exact_targets, gone = encode_target(source, recipe.target, gathered, self._dtype)
         self.dropped = self._drop(source, gone) if recipe.missing == "drop" else 0
+        self.targets = self._rounded(self._exact_targets)
         self._describe(recipe if like is not None else learn_fills(self._raw, recipe))
 
     def _drop(self, source: Source, gone: Any) -> int:
@@ -93,7 +95,7 @@ class Table(DataSet):
             )
         if not kept.all():
             self._raw = self._raw[kept]
-            self.targets = None if self.targets is None else self.targets[kept]
+            self._exact_targets = None if self._exact_targets is None else self._exact_targets[kept]
         return len(kept) - int(kept.sum())
 
     def _describe(self, recipe: Recipe) -> None:
@@ -101,12 +103,12 @@ class Table(DataSet):
         self.columns, self.classes = recipe.columns, recipe.target.classes
         self.preparation = recipe.to_json()
         row = fill_row(recipe)
-        self._fill = torch.tensor(row, dtype=self._dtype) if row and bool(self._raw.isnan().any()) else None
+        self._fill = torch.tensor(row, dtype=self._raw.dtype) if row and bool(self._raw.isnan().any()) else None
 
     @property
     def inputs(self) -> Tensor:
         """All rows, filled in."""
-        return self._filled(self._raw)
+        return self._filled(self._raw).to(self._dtype)
 
     def learned_from(self, indices: Tensor) -> Table:
         """The same rows, in the same memory, with what is filled in learned from some of them only."""
@@ -121,5 +123,13 @@ class Table(DataSet):
         return len(self._raw)
 
     def batch_at(self, indices: Tensor) -> tuple[Tensor, Any]:
-        targets = None if self.targets is None else rows_at(self.targets, indices)
+        inputs, targets = self.exact_at(indices)
+        return inputs.to(self._dtype), self._rounded(targets)
+
+    def exact_at(self, indices: Tensor) -> tuple[Tensor, Any]:
+        targets = None if self._exact_targets is None else rows_at(self._exact_targets, indices)
         return self._filled(rows_at(self._raw, indices)), targets
+
+    def _rounded(self, targets: Tensor | None) -> Tensor | None:
+        """Numbers in the dtype that is trained; classes as they are."""
+        return targets if targets is None or not targets.is_floating_point() else targets.to(self._dtype)

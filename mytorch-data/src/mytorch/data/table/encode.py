@@ -66,12 +66,12 @@ def _order(value: str) -> tuple[int, float, str]:
     return (0, float(value), value) if is_number(value) else (1, 0.0, value)
 
 
-def encode(features: tuple[Feature, ...], gathered: Gathered, dtype: torch.dtype) -> Tensor:
+def encode(features: tuple[Feature, ...], gathered: Gathered) -> Tensor:
     """The inputs, (rows, encoded columns), with NaN where a cell is missing."""
     if not gathered.codes or not any(feature.name in gathered.codes for feature in features):
         return gathered.numbers
     width = sum(len(feature.columns) for feature in features)
-    inputs = torch.empty(len(gathered.numbers), width, dtype=dtype)
+    inputs = torch.empty(len(gathered.numbers), width, dtype=gathered.numbers.dtype)
     number = {name: at for at, name in enumerate(gathered.names)}
     at = 0
     for feature in features:

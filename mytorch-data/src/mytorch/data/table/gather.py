@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mytorch.data.rounding import compact
 from mytorch.data.table.cells import Array, Cells, is_date, is_number
 from mytorch.data.table.errors import TableError, listed, shown
 from mytorch.data.table.plan import LEAVE_OUT, Plan, no_dates
@@ -34,7 +35,10 @@ class Codes:
 
 @dataclass
 class Gathered:
-    """The columns of a file. numbers: (rows, columns that are numbers), NaN where a cell is missing."""
+    """The columns of a file.
+
+    numbers: (rows, columns that are numbers), NaN where a cell is missing; in float64 if the wanted dtype would round.
+    """
 
     numbers: Tensor
     names: list[str]
@@ -101,13 +105,13 @@ class _Gatherer:
         raise TableError(f"{self._cell(row, name)} {rule}, got {shown(value)}{'; ' + way_out if way_out else ''}")
 
     def add(self, batch: Batch) -> None:
-        """Take a batch: check its cells and keep them in the wanted dtype."""
+        """Take a batch: check its cells and keep them, in the wanted dtype if that rounds none of them."""
         rows = len(next(iter(batch.values())).codes) or len(next(iter(batch.values())).numbers)
         numbers = np.empty((rows, len(self.names)))
         for at, name in enumerate(self.names):
             numbers[:, at] = batch[name].numbers
         self._check_numbers(numbers, self.names, self.plan.dtype)
-        self.parts.append(torch.from_numpy(numbers).to(self.plan.dtype))
+        self.parts.append(compact(torch.from_numpy(numbers), self.plan.dtype))
         for name, codes in self.codes.items():
             self._check_text(name, batch[name])
             codes.add(batch[name])
@@ -167,7 +171,9 @@ class _Gatherer:
 
     def finish(self) -> Gathered:
         """Everything in one piece. Batches go as they are copied, so that memory is not held twice."""
-        numbers = torch.empty(self.rows, len(self.names), dtype=self.plan.dtype)
+        exact = any(part.dtype != self.plan.dtype for part in self.parts)
+        dtype = torch.float64 if exact else self.plan.dtype
+        numbers = torch.empty(self.rows, len(self.names), dtype=dtype)
         at = self.rows
         while self.parts:
             part = self.parts.pop()

@@ -58,7 +58,7 @@ def _classes(source: Source, name: str, classes: list[str]) -> tuple[str, ...]:
 
 
 def encode_target(source: Source, target: Target, gathered: Gathered, dtype: torch.dtype) -> tuple[Tensor, Array]:
-    """Targets, and which rows have none: class indices (rows,) or numbers (rows, 1)."""
+    """Targets, and which rows have none: class indices (rows,) or numbers (rows, 1) in float64, that fit `dtype`."""
     text = gathered.codes.get(target.name)
     if text is not None:
         codes = recode(text, target.classes or ())
@@ -67,7 +67,7 @@ def encode_target(source: Source, target: Target, gathered: Gathered, dtype: tor
     numbers, gone = gathered.target, np.isnan(gathered.target)
     if target.classes is None:
         _require_fits(source, target, numbers, dtype)
-        return torch.from_numpy(numbers).to(dtype).unsqueeze(1), gone
+        return torch.from_numpy(numbers).unsqueeze(1), gone
     return torch.from_numpy(_indices(source, target.name, target.classes, numbers, gone)), gone
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, ShapeError, fetch, rows_at
+from mytorch.core import ArgumentError, DataSet, ShapeError, fetch_exact, rows_at
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
 from mytorch.experiments.predict.kept_data import KeptData
 
@@ -52,9 +52,15 @@ class Prepared(DataSet):
         return len(self.data)
 
     def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
-        inputs, targets = fetch(self.data, torch.as_tensor(indices))
+        inputs, targets = self.exact_at(indices)
+        if isinstance(targets, Tensor) and targets.is_floating_point():
+            targets = targets.to(self._dtype)
+        return inputs.to(self._dtype) if isinstance(inputs, Tensor) else inputs, targets
+
+    def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
+        inputs, targets = fetch_exact(self.data, torch.as_tensor(indices))
         if self._targets is not None and targets is not None:
-            targets = self._targets.scale(targets).to(self._dtype)
+            targets = self._targets.scale(targets)
         return self._prepare(inputs) if isinstance(inputs, Tensor) else inputs, targets
 
     def in_units(self, values: Tensor) -> Tensor:
@@ -69,7 +75,7 @@ class Prepared(DataSet):
             )
         if self._order is not None:
             inputs = inputs[:, self._order]
-        return (inputs if self._inputs is None else self._inputs.scale(inputs)).to(self._dtype)
+        return inputs if self._inputs is None else self._inputs.scale(inputs)
 
 
 def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
