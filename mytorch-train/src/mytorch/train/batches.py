@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, Module, fetch, require_seed
+from mytorch.core import ArgumentError, Module, fetch, random_state, require_seed
 from mytorch.core.batch import Batch, as_pair
 
 GATHER_BYTES = 2**20
@@ -111,6 +111,14 @@ class Batches:
         single = self._single()
         while together := list(islice(single, self.accumulate)):
             yield self.joined(together)
+
+    def peek(self, number: int) -> Batch:
+        """What the next epoch gives as its step of this number, counted from 1; its order and randomness stay."""
+        order = self.generator.get_state()
+        with random_state():
+            found = next(islice(self, number - 1, None))
+        self.generator.set_state(order)
+        return found
 
     def joined(self, batches: Sequence[Batch]) -> Batch:
         """What these batches are for one step: lists, or the batch itself where one makes a step."""

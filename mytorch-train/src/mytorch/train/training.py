@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -53,6 +54,8 @@ class Training:
         "train_error_rate": 0.1, "validation_loss": 0.2, "validation_error_rate": 0.1}.
         `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
     average: what is judged and kept in place of the trained weights, set by callbacks such as EMA; None if nothing.
+    folder: where a Recorder keeps this run; None if none does.
+    settings: what the user chose, by dotted name, for callbacks that write it down; an experiment fills it.
     notes: what callbacks add to the run's summary, by name, as JSON can hold it.
     """
 
@@ -86,6 +89,8 @@ class Training:
             warn_of_merged(setup.batches.data)
         self.history: list[Record] = []
         self.average: Average | None = None
+        self.folder: Path | None = None
+        self.settings: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
         self.watched = [held for held in setup.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self._start = Snapshot(setup)

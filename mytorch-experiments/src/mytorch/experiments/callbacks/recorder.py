@@ -64,7 +64,7 @@ class Recorder(Callback):
         """Write what is known, so that a model that cannot be saved fails now and not after hours."""
         self.path = self._history = None
         self.folder = self._made(run)
-        self.path = self.folder.path
+        self.path = run.folder = self.folder.path
         self._history = history = HistoryFile(self.folder.path / HISTORY_FILE, ())
         _, self._arguments = describe(run.net)
         save_model(run.net, self.folder.path)

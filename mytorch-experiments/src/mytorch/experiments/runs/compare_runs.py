@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mytorch.core import metric_name
 from mytorch.experiments.file.build import build_metrics
+from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, read_toml
 from mytorch.experiments.runs.columns import quantity_of
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
@@ -56,7 +57,7 @@ class RunComparison:
 def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     """Compare two run folders. Raises RunError for a folder that is no run, or is damaged."""
     first, second = RunFolder.open(Path(a)), RunFolder.open(Path(b))
-    keys = [dict(_flat(_content(folder))) for folder in (first, second)]
+    keys = [{key: _text(value) for key, value in flat(_content(folder))} for folder in (first, second)]
     differences = [
         (key, ours, theirs)
         for key in dict.fromkeys([*keys[0], *keys[1]])
@@ -106,17 +107,8 @@ def _numbers(folder: RunFolder) -> dict[str, Any]:
     return {"epochs": summary.get("epochs"), "seconds": summary.get("seconds"), **last}
 
 
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every value that is no table, nor a list of them, by its dotted key; list entries are numbers from 0."""
-    if isinstance(value, Mapping):
-        entries = list(value.items())
-    elif isinstance(value, list) and any(isinstance(entry, (Mapping, list)) for entry in value):
-        entries = [(str(number), entry) for number, entry in enumerate(value)]
-    else:
-        yield key, json.dumps(value, ensure_ascii=False, default=str)
-        return
-    for name, entry in entries:
-        yield from _flat(entry, f"{key}.{name}" if key else str(name))
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _figure(name: str, a: Any, b: Any, directions: Mapping[str, bool]) -> Figure:

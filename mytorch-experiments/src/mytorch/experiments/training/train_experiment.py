@@ -12,6 +12,7 @@ from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.figures.plane import obstacle
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.runs.run import Run, load
 from mytorch.experiments.runs.run_folder import RunFolder
@@ -63,7 +64,7 @@ def train_experiment(
 
 def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
     """The training of what was built, not yet begun."""
-    return Training(
+    training = Training(
         built.setup,
         epochs=built.experiment.epochs,
         validation=built.parts.validation,
@@ -73,3 +74,5 @@ def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
         hooks=hooks,
         engine=make_engine(built.experiment.engine, quiet),
     )
+    training.settings = dict(flat(built.experiment.model_dump(exclude_none=True)))
+    return training

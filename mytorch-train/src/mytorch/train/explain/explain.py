@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
-from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, random_state, tree
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, tree
 from mytorch.train.choose_step import choose_step, is_in_backward, is_plain
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.explain.explanation import Explanation
@@ -75,10 +74,7 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     count = len(setup.batches)
     if not 1 <= batch <= count:
         raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
-    order = setup.batches.generator.get_state()
-    with random_state():
-        inputs, targets = next(islice(setup.batches, batch - 1, None))
-    setup.batches.generator.set_state(order)
+    inputs, targets = setup.batches.peek(batch)
     alone = (is_plain(setup.step) and setup.batches.accumulate == 1) or is_in_backward(setup.step)
     options: dict[str, Any] = {"step": setup.step}
     if alone:

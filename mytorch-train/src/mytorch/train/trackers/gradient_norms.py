@@ -1,0 +1,31 @@
+"""The norm of each parameter's gradient, measured beside a training."""
+
+from __future__ import annotations
+
+import torch
+
+from mytorch.train.choose_step import is_in_backward, is_plain
+from mytorch.train.explain.unchanged import unchanged
+from mytorch.train.setup import Setup
+from mytorch.train.step import gradients
+
+
+def gradient_norms(setup: Setup) -> dict[str, float]:
+    """The Euclidean norm of each parameter's gradient, by name, on the first batch of the next epoch.
+
+    It costs one forward and one backward, without an update. Model, loss, order of the batches and random state are
+    afterwards as before. Empty for a step of the user's own, of which nobody knows how it makes its gradients.
+    """
+    if not (is_plain(setup.step) or is_in_backward(setup.step)):
+        return {}
+    inputs, targets = setup.batches.peek(1)
+    if setup.batches.accumulate > 1:
+        inputs, targets = inputs[0], targets[0]
+    with unchanged(setup.net, setup.loss):
+        setup.net.train()
+        gradients(setup.net, setup.loss, inputs, targets)
+        named = [(name, one.grad) for name, one in setup.net.named_param() if one.grad is not None]
+        if not named:
+            return {}
+        norms = torch.stack([torch.linalg.vector_norm(gradient).float() for _, gradient in named]).tolist()
+    return {name: norm for (name, _), norm in zip(named, norms, strict=True)}

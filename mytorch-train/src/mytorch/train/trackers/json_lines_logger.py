@@ -1,0 +1,88 @@
+"""Numbers of a run as JSON, a line each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mytorch.train.trackers.tracker import Setting, Tracker, place
+
+if TYPE_CHECKING:
+    from mytorch.train.training import Training
+
+
+class JSONLinesLogger(Tracker):
+    """Write a run as JSON lines, for programs that follow it while it runs.
+
+    The first line is {"settings": {...}}, the last {"status": "finished"}. Between them each epoch has a line with the
+    numbers of the history, and {"batch": 20, "batch_loss": 0.31} stands for a step. A number that is not finite is
+    null.
+
+    path: the file; None for `metrics.jsonl` in the folder that a Recorder keeps. What was there is replaced, but for
+        the lines of a run that is resumed.
+    every: the loss of every so many steps is written as `batch_loss`; None for none.
+    gradient_norms: whether the norm of each parameter's gradient is written, measured on one batch an epoch.
+
+    Example:
+        >>> import tempfile
+        >>> from mytorch.data import Disk
+        >>> from mytorch.nn import CrossEntropyLoss, Linear
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import fit
+        >>> from mytorch.train.trackers import JSONLinesLogger
+        >>> path, net = tempfile.mktemp(suffix=".jsonl"), Linear(2, 2)
+        >>> options = {"epochs": 2, "batch_size": 20, "quiet": True, "callbacks": [JSONLinesLogger(path)]}
+        >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
+        >>> [json.loads(line).get("epoch") for line in open(path)]
+        [None, 1, 2, None]
+    """
+
+    def __init__(self, path: str | None = None, every: int | None = None, gradient_norms: bool = True) -> None:
+        super().__init__(every, gradient_norms)
+        self.path = path
+        self._file: TextIOWrapper | None = None
+
+    def begin(self, run: Training, settings: Mapping[str, Setting]) -> None:
+        """Open the file; of a run that is resumed, keep the lines up to where it goes on."""
+        path = place("JSONLinesLogger", self.path, run, "metrics.jsonl")
+        kept = _lines_until(path, run.epoch, self._steps) if run.history else []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", encoding="utf-8")
+        self._file.writelines(kept)
+        if not kept:
+            self._write({"settings": dict(settings)})
+        self._file.flush()
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Write one line."""
+        self._write({**values} if "epoch" in values else {"batch": step, **values})
+
+    def end(self, status: str) -> None:
+        """Say how the run ended, and close the file."""
+        self._write({"status": status})
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        assert self._file is not None  # since the training started
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in entry.items()}
+        self._file.write(json.dumps(finite, allow_nan=False) + "\n")
+        self._file.flush()
+
+
+def _lines_until(path: Path, epoch: int, step: int) -> list[str]:
+    """The lines of a file up to an epoch and a step; none if there is no such file, or another."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        entries = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
+    return [
+        line
+        for line, entry in zip(lines, entries, strict=True)
+        if "settings" in entry or entry.get("epoch", math.inf) <= epoch or entry.get("batch", math.inf) <= step
+    ]
