@@ -412,6 +412,9 @@ WRONG: list[tuple[Any, str]] = [
         r"state 'steps' must be one real number, got a tensor of torch.complex64",
     ),
     (changed(("state", 1, "exp_avg"), torch.ones(3)), "the entries of state_entries, mean, steps, got 'exp_avg'"),
+    (changed(("type",), "Median"), "its type must be 'Mean', got 'Median'; where both keep the same, "),
+    (changed(("type",), "M" * 99), "its type must be 'Mean', got 'MMMMMMMMMMMM...MMMMMMMMMMMMM'; where"),
+    (changed(("type",), ["Mean"]), r"its type must be 'Mean', got \['Mean'\]; where"),
     (changed(("state", 7), {}), "state must have a dict for each parameter, got dict for 7"),
     (changed(("state", 1), [1.0]), "state must have a dict for each parameter, got list for 1"),
     (changed(("param_groups", 0, "betas"), (0.9, 0.99)), "group 0 has a setting 'betas' that Mean has not"),
@@ -429,7 +432,33 @@ def test_a_state_that_does_not_fit_changes_nothing(state: Any, message: str) -> 
     before = copy.deepcopy(optimizer.state_dict())
     with pytest.raises(StateError, match=f"^Mean: .*{message}"):
         optimizer.load_state_dict(state)
-    torch.testing.assert_close(optimizer.state_dict(), before, rtol=0, atol=0)
+    after = optimizer.state_dict()
+    for part in ("state", "param_groups"):
+        torch.testing.assert_close(after[part], before[part], rtol=0, atol=0)
+
+
+class Derived(Mean):
+    """One more of the same."""
+
+
+class Stranger(Optimizer):
+    """Keeps the same as Mean."""
+
+    state_entries = Mean.state_entries
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, {"lr": 0.1, "rate": 0.5})
+
+
+def test_a_state_is_taken_from_a_class_that_it_derives_from_and_from_no_other() -> None:
+    state = saved(2, 3)
+    assert state["type"] == "Mean"
+    Derived(with_gradient(2, 3)).load_state_dict(state)
+    Stranger(with_gradient(2, 3)).load_state_dict({name: state[name] for name in ("state", "param_groups")})
+    with pytest.raises(StateError, match=r"^Stranger: state must be of Stranger .* its type must be 'Stranger', got"):
+        Stranger(with_gradient(2, 3)).load_state_dict(state)
+    with pytest.raises(StateError, match="its type must be 'Mean', got 'Derived'"):
+        Mean(with_gradient(2, 3)).load_state_dict(Derived(with_gradient(2, 3)).state_dict())
 
 
 def test_all_differences_are_told_at_once() -> None:

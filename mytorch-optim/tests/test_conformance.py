@@ -99,6 +99,8 @@ test_muon_plain = equal_to_torch(
     Muon, lr=0.05, shapes=MATRICES, nesterov=False, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
 )
 test_sparse_adam = declare_optimizer(lambda params: SparseAdam(params, lr=0.05))
+test_lbfgs = equal_to_torch(LBFGS, lr=0.1, max_iter=4)
+test_lbfgs_search = equal_to_torch(LBFGS, line_search_fn="strong_wolfe", max_iter=3, history_size=2)
 test_lion = declare_optimizer(lambda params: Lion(params, lr=0.05, weight_decay=0.1))
 test_lamb = declare_optimizer(lambda params: LAMB(params, lr=0.05, weight_decay=0.1))
 
@@ -150,10 +152,9 @@ test_reduce_lr_on_plateau = declare_schedule(
     reference=lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=1, cooldown=1),
 )
 
-WITH_CLOSURE = {LBFGS}
-"""The kit's steps have no closure: test_lbfgs.py"""
 DECLARED = {
     LAMB,
+    LBFGS,
     Adafactor,
     Muon,
     SparseAdam,
@@ -192,4 +193,4 @@ DECLARED = {
 def test_every_part_is_declared_here(group):
     own = {entry.load() for entry in entry_points(group=group) if entry.dist.name == "mytorch-optim"}
     assert own
-    assert own <= DECLARED | WITH_CLOSURE
+    assert own <= DECLARED

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mytorch.core import ArgumentError, Parameter, StateError
 from mytorch.optim import LBFGS, SGD
@@ -59,9 +61,30 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_equals_torch(settings, seed):
-    pair = Pair(seed=seed, **settings)
+@pytest.mark.parametrize("own", SETTINGS, ids=str)
+def test_equals_torch(own, seed):
+    pair = Pair(seed=seed, **own)
+    for _ in range(6):
+        pair.step()
+
+
+drawn = st.fixed_dictionaries(
+    {
+        "max_iter": st.integers(1, 8),
+        "max_eval": st.sampled_from([None, 1, 4, 30]),
+        "history_size": st.sampled_from([1, 2, 100]),
+        "tolerance_grad": st.sampled_from([0, 1e-7, 1e-2]),
+        "tolerance_change": st.sampled_from([1e-9, 1e-3]),
+    }
+)
+lengths = st.sampled_from([("strong_wolfe", 1.0), ("strong_wolfe", 0.01), (None, 0.05), (None, 1e-3), (None, 0)])
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(drawn, lengths, st.integers(0, 1000))
+def test_equals_torch_over_drawn_settings(own, length, seed):
+    line_search_fn, lr = length
+    pair = Pair(seed=seed, lr=lr, line_search_fn=line_search_fn, **own)
     for _ in range(6):
         pair.step()
 

@@ -207,6 +207,33 @@ def test_state_of_a_relative_with_the_same_entries_is_refused(donor, cls, text):
         cls([parameter()]).load_state_dict(other.state_dict())
 
 
+KEEP_THE_SAME = [Adam, AdamW, RAdam, LAMB, SparseAdam]
+
+
+@pytest.mark.parametrize("cls", KEEP_THE_SAME)
+@pytest.mark.parametrize("donor", KEEP_THE_SAME)
+def test_what_another_keeps_is_taken_without_its_name_and_settings_alone(donor, cls):
+    if donor is cls:
+        return
+    other, own = donor([p := parameter()], lr=0.5), cls([parameter()], lr=0.25)
+    p.grad = torch.full_like(p.value, 3)
+    other.step()
+    state = other.state_dict()
+    with pytest.raises(
+        StateError, match=f"its type must be '{cls.__name__}', got '{donor.__name__}'; where both keep"
+    ):
+        own.load_state_dict(state)
+    assert not own.state
+    own.load_state_dict({"state": state["state"], "param_groups": own.state_dict()["param_groups"]})
+    assert own.param_groups[0]["lr"] == 0.25
+    held = own.state[own.param_groups[0]["params"][0]]
+    torch.testing.assert_close(held["exp_avg"], other.state[p]["exp_avg"], rtol=0, atol=0)
+    if hasattr(torch.optim, donor.__name__):
+        twin = getattr(torch.optim, donor.__name__)([torch.ones(2, dtype=torch.float64)])
+        twin.load_state_dict(state)  # which does not read the name
+        assert twin.state_dict().keys() == {"state", "param_groups"}
+
+
 @pytest.mark.parametrize("cls", [SGD, *ALL])
 @pytest.mark.parametrize("steps", [0, 2])
 def test_a_gradient_that_is_no_tensor_is_refused(cls, steps):

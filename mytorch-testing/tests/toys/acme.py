@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 
 from mytorch.core import (
+    ArgumentError,
     DataSet,
     Loss,
     Module,
@@ -167,7 +168,27 @@ class Matrices(Descent):
 
 
 class Searches(Descent):
+    """Halves the step until the loss falls."""
+
     needs_closure = True
+    mixes_parameters = True
+
+    def step(self, closure=None):
+        if closure is None:
+            raise ArgumentError("Searches: step must be given a closure, got none")
+        loss = closure()
+        for group in self.param_groups:
+            moved = [
+                (p, p.value.clone(), p.grad.clone()) for p in group["params"] if p.trainable and p.grad is not None
+            ]
+            share = 1.0
+            while share > 1e-9:
+                for parameter, start, grad in moved:
+                    parameter.value.copy_(start - group["lr"] * share * grad)
+                if closure() <= loss:
+                    break
+                share /= 2
+        return loss
 
 
 class Line(Schedule):

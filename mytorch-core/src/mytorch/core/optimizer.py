@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -63,7 +64,7 @@ class Optimizer:
 
     needs_closure: ClassVar[bool] = False
     """Whether `step` must be given a closure, as where a step evaluates the loss several times. In training, such an
-    optimizer needs a step of the user's own, `fit(step=...)`; the kit does not check it."""
+    optimizer needs a step of the user's own, `fit(step=...)`."""
 
     state_entries: ClassVar[Entries] = {}
     """What `update` keeps for a parameter, by name, and of which kind it is: "value" for a tensor of the value's
@@ -291,9 +292,13 @@ class Optimizer:
                 parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """State and settings in torch's format: parameters are numbered in the order of the groups."""
+        """State and settings in torch's format: parameters are numbered in the order of the groups.
+
+        The name of the class stands beside them as "type", which torch does not read.
+        """
         places = numbers(self.param_groups)
         return {
+            "type": self._name,
             "state": {places[parameter]: dict(held) for parameter, held in self.state.items() if held},
             "param_groups": [
                 {**group, "params": [places[parameter] for parameter in group["params"]]}
@@ -304,10 +309,12 @@ class Optimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over state and settings, also those of a torch optimizer of the same kind.
 
+        A state says of which class it is, and that of a class from which this one derives is taken too. One without a
+        type, as torch's is, is taken if it fits.
         torch's flags of execution (foreach, fused, ...) are left out, and so are options of another version of it that
         are off. State takes the dtype and device of its parameter.
-        Raises StateError, with every difference and nothing changed, for other groups, other names of parameters, a
-        state of other entries or shapes, as that of another optimizer, and for settings that are unknown, out of range
+        Raises StateError, with every difference and nothing changed, for the state of another class, other groups,
+        other names of parameters, a state of other entries or shapes, and for settings that are unknown, out of range
         or missing, though they do something by default.
         """
         settings, states = self._loadable(state)
@@ -326,13 +333,23 @@ class Optimizer:
         if sizes != given:
             raise StateError(f"{self._name}: state must be for groups of {sizes} parameters, got {given}")
         both = list(zip(self.param_groups, groups, strict=True))
-        wrong: list[str] = []
+        wrong = list(self._other_type(state))
         settings = [self._loadable_settings(number, own, saved, wrong) for number, (own, saved) in enumerate(both)]
         keys = {key: p for own, saved in both for key, p in zip(saved["params"], own["params"], strict=True)}
         states = self._loadable_states(held, keys, wrong)
         if wrong:
             raise StateError(f"{self._name}: state must be of {self._name} for these parameters; {'; '.join(wrong)}")
         return settings, states
+
+    def _other_type(self, state: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with a state that names another class, though it may have the same entries."""
+        kind, known = state.get("type", self._name), {cls.__name__ for cls in type(self).__mro__}
+        if not (isinstance(kind, str) and kind in known):
+            yield (
+                f"its type must be {self._name!r}, got {reprlib.repr(kind)}; where both keep the same, "
+                "{'state': state['state'], 'param_groups': optimizer.state_dict()['param_groups']} is taken, with the "
+                "settings of this one"
+            )
 
     def _loadable_states(
         self, held: Mapping[Any, Any], keys: dict[Any, Parameter], wrong: list[str]

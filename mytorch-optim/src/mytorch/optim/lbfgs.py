@@ -52,6 +52,7 @@ class LBFGS(Optimizer):
         value = optimizer.step(closure)
     """
 
+    conformance: ClassVar = {"arguments": {"line_search_fn": "strong_wolfe"}}  # without, rounding grows in float32
     mixes_parameters: ClassVar = True
     needs_closure: ClassVar = True
     state_entries: ClassVar = {

@@ -12,11 +12,8 @@ from mytorch.testing.installed.declarations import CHECKED, Told, declarations
 from mytorch.testing.kit import require_enough
 from mytorch.testing.report import Report
 
-_NOTHING = {
-    "layer": "it has no forward of its own: check what holds it",
-    "optimizer": "its step needs a closure, which the kit has none for: test it on a loss of your own",
-}
-"""Why there is nothing to check, by the kind of the part."""
+_NOTHING = "it has no forward of its own: check what holds it"
+"""Why there is nothing to check of a layer."""
 
 
 @dataclass
@@ -40,7 +37,7 @@ def check_part(part: Part, told: Told) -> Outcome:
             _run_all(words, declaration, outcome)
         if not outcome.lines:
             outcome.passed = None
-            outcome.lines.append(_NOTHING[part.kind])
+            outcome.lines.append(_NOTHING)
     except MytorchError as error:
         outcome.passed = False
         outcome.lines.append(str(error))

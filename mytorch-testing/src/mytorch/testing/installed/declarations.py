@@ -69,8 +69,7 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
     shapes such as (5, 3), or tensors. An argument of a schedule that is a function is called with the optimizer: so
     are schedules built that another holds. One of a layer is called with nothing: so are layers built that another
     copies.
-    Yields nothing for a layer without a forward of its own, such as a list of layers, and for an optimizer whose step
-    needs a closure.
+    Yields nothing for a layer without a forward of its own, such as a list of layers.
     Raises ArgumentError, with what to tell, if it cannot be built or takes none of the inputs that are tried, and
     PluginError if it cannot be imported.
     """
@@ -183,8 +182,7 @@ def _optimizers(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Decla
         return built
 
     shapes = getattr(value, "conformance", {}).get("shapes", SHAPES_OF_PARAMETERS)
-    if factory([Parameter(torch.ones(shapes[0]))]).needs_closure:
-        return
+    factory([Parameter(torch.ones(shapes[0]))])
     yield "no reference", declare_optimizer(factory, seed=told.seed, tags=told.tags, shapes=shapes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
+from torch import Tensor
 
 from mytorch.core import ArgumentError, StateError
 from mytorch.testing.compare import same_bits
@@ -13,7 +14,7 @@ from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
 
 
 def state_foreign(case: OptimizerCase) -> None:
-    """State of another shape or of unknown entries raises StateError and changes nothing."""
+    """State of another class, another shape or of unknown entries raises StateError and changes nothing."""
     trial = OptimizerTrial(case).run(range(2))
     state = trial.optimizer.state_dict()
     unknown = copy.deepcopy(state)
@@ -24,7 +25,10 @@ def state_foreign(case: OptimizerCase) -> None:
         .optimizer.state_dict()
     )
     kept = [name for name, kind in trial.optimizer.state_entries.items() if kind in ("value", "rows", "columns")]
-    wrong = {"of unknown entries": unknown}
+    wrong = {
+        "of unknown entries": unknown,
+        "of another class": {**state, "type": f"Not{type(trial.optimizer).__name__}"},
+    }
     if any(name in held for held in other["state"].values() for name in kept):
         wrong["of another shape"] = other
     before = copy.deepcopy(state)
@@ -40,23 +44,33 @@ def state_foreign(case: OptimizerCase) -> None:
 
 
 def closure(case: OptimizerCase) -> None:
-    """step(closure) calls it, goes by the gradients that it computes, and returns what it returned."""
+    """step(closure) calls it, goes by its gradients and returns what it returned; who needs one refuses none."""
     trial = OptimizerTrial(case)
-    calls: list[int] = []
+    returned: list[Tensor] = []
 
-    def compute() -> float:
-        calls.append(len(calls))
-        trial.give_gradients(0)
-        return 0.25
+    def compute() -> Tensor:
+        returned.append(trial.give_gradients(0))
+        return returned[-1]
 
     before = trial.values
     result = trial.optimizer.step(compute)
-    if not calls:
+    if not returned:
         raise CheckError("step must call the closure that it is given, but it did not")
-    if result != 0.25:
-        raise CheckError(f"step must return what the closure returned, 0.25, got {result!r}")
+    if not any(result is value for value in returned):
+        raise CheckError(f"step must return what the closure returned, {returned[0]}, got {result!r}")
     if all(same_bits(old, new) for old, new in zip(before, trial.values, strict=True)):
         raise CheckError("step must go by the gradients that the closure computes, but nothing moved")
+    if trial.optimizer.needs_closure:
+        _require_refusal(trial)
+
+
+def _require_refusal(trial: OptimizerTrial) -> None:
+    """Raise CheckError unless a step without the closure that it needs raises an ArgumentError."""
+    try:
+        trial.optimizer.step()
+    except ArgumentError:
+        return
+    raise CheckError("a step without the closure that it needs must raise an ArgumentError, got none")
 
 
 def unknown_setting(case: OptimizerCase) -> None:

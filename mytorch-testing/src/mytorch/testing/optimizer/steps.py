@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, StateError
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
-from mytorch.testing.optimizer.trial import STEPS, OptimizerCase, OptimizerTrial, draw
+from mytorch.testing.optimizer.trial import STEPS, OptimizerCase, OptimizerTrial, draw, objective
 
 DESCENT_STEPS = 50
 LATE = 1  # which parameter gets its first gradient late, or none
@@ -21,11 +23,18 @@ def reference(case: OptimizerCase) -> None:
     theirs = [value.clone().requires_grad_() for value in trial.values]
     torch.manual_seed(case.seed)
     optimizer = case.reference(theirs)
+    curved = trial.optimizer.needs_closure
+
+    def evaluate(number: int) -> Tensor:
+        value, grads = objective([tensor.detach() for tensor in theirs], case.seed + 100 + number, curved)
+        for tensor, grad in zip(theirs, grads, strict=True):
+            tensor.grad = grad
+        return value
+
     for number in range(STEPS):
         trial.run([number])
-        for tensor, grad in zip(theirs, draw(case.seed + 100 + number, case.shapes), strict=True):
-            tensor.grad = grad
-        optimizer.step()
+        evaluate(number)
+        optimizer.step(*([partial(evaluate, number)] if curved else []))
         trial.require_values([tensor.detach() for tensor in theirs], f"equal the reference's after step {number + 1}")
 
 
@@ -34,15 +43,15 @@ def descends(case: OptimizerCase) -> None:
     trial = OptimizerTrial(case)
     targets = draw(case.seed + 1, case.shapes)
 
-    def distance() -> float:
+    def distance() -> Tensor:
+        for parameter, target in zip(trial.parameters, targets, strict=True):
+            parameter.grad = parameter.value - target
         pairs = zip(trial.parameters, targets, strict=True)
-        return float(torch.stack([(p.value - target).square().sum() / 2 for p, target in pairs]).sum())
+        return torch.stack([(p.value - target).square().sum() / 2 for p, target in pairs]).sum()
 
     before = distance()
     for _ in range(DESCENT_STEPS):
-        for parameter, target in zip(trial.parameters, targets, strict=True):
-            parameter.grad = parameter.value - target
-        trial.optimizer.step()
+        trial.step(distance)
     after = distance()
     up = "maximizes" in case.tags
     if not (after > before if up else after < before):
