@@ -24,7 +24,7 @@ def trained(take, build, optimizer=two_groups, loss=SquaredError, steps=4):
     with torch.inference_mode():
         losses = [take(net, loss, made, torch.randn(5, 3), torch.randn(5, 2)) for _ in range(steps)]
     assert all(parameter.grad is None for parameter in net.param() + loss.param())
-    return losses, net.state_dict() | loss.state_dict(), made.state_dict()
+    return losses, net.state_dict() | loss.state_dict(), made.state_dict()["state"]
 
 
 @pytest.mark.parametrize("build", NETS.values(), ids=NETS)

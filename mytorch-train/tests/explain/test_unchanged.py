@@ -37,7 +37,7 @@ def state_of(net, optimizer):
     objects = [(id(one.value), id(getattr(one, "grad", None))) for one in held]
     tensors = [one.value.clone() for one in held] + [one.grad.clone() for one in net.param() if one.grad is not None]
     attributes = [{name: id(value) for name, value in vars(module).items()} for module in modules]
-    states = copy.deepcopy(optimizer.state_dict())
+    states = {**copy.deepcopy(optimizer.state_dict()), "type": None}
     return objects, tensors, attributes, states, torch.get_rng_state(), net[4].generator.get_state()
 
 
