@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -198,7 +199,10 @@ def test_weights_and_biases_reads_back_what_was_written_offline(tmp_path, monkey
     monkeypatch.setenv("WANDB_SILENT", "true")
     training = train(Keeper(tmp_path), WandB("disk", name="first", mode="offline", path=str(tmp_path), every=5))
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    entries, settings, ended = _records(file.read_bytes())
+    deadline = time.monotonic() + 60
+    while (found := _records(file.read_bytes()))[2] is None and time.monotonic() < deadline:
+        time.sleep(0.1)  # W&B's own process writes on when `finish` has returned
+    entries, settings, ended = found
     losses = {entry["epoch"]: entry["validation_loss"] for entry in entries if "validation_loss" in entry}
     assert losses == dict(enumerate(expected(training, "validation_loss"), 1))
     assert [entry["batch"] for entry in entries if "batch_loss" in entry] == [5, 10]

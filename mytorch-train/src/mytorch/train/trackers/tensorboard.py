@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from mytorch.train.trackers.tracker import Setting, Tracker, library, place
 
 if TYPE_CHECKING:
@@ -61,12 +63,13 @@ class TensorBoard(Tracker):
 
     def figures(self, paths: Sequence[Path], step: int) -> None:
         """Write the pictures."""
-        import numpy
         from PIL import Image
 
         for path in paths:
-            with Image.open(path) as picture:
-                pixels = numpy.asarray(picture.convert("RGB"))
+            with Image.open(path) as opened:
+                picture = opened.convert("RGB")
+            numbers = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+            pixels = numbers.reshape(picture.height, picture.width, 3)
             self._writer.add_image(f"figures/{path.stem}", pixels, step, dataformats="HWC")
 
     def end(self, status: str) -> None:
