@@ -204,6 +204,25 @@ def test_momentum_of_a_cycle_in_a_sequence_is_resumed() -> None:
         again.step()
 
 
+def test_the_last_step_is_asked_of_those_that_it_comes_to() -> None:
+    optimizer, _ = optimizers()
+    first, last = (ours.OneCycleLR(optimizer, 0.1, total_steps=10) for _ in range(2))
+    schedule = ours.SequentialLR(optimizer, [first, last], milestones=[11])
+    schedule.require_step(21)  # 10 of each
+    with pytest.raises(ArgumentError, match=r"^OneCycleLR: step must be at most total_steps = 10, got 11; build it"):
+        schedule.require_step(22)
+    early = ours.SequentialLR(optimizer, [first, last], milestones=[12])
+    early.require_step(10)
+    with pytest.raises(ArgumentError, match="got 11; build it for as many steps as the run takes"):
+        early.require_step(12)
+    chain = ours.ChainedScheduler([ours.ExponentialLR(optimizer, 0.9), ours.StepLR(optimizer, 3)])
+    chain.require_step(10**9)
+    both = ours.ChainedScheduler([first, last])
+    both.require_step(10)
+    with pytest.raises(ArgumentError, match="got 11; build it for as many steps as the run takes"):
+        both.require_step(11)
+
+
 def test_a_rate_that_is_a_tensor_is_changed_in_place() -> None:
     lr = torch.tensor(0.1, dtype=torch.float64)
     optimizer = ours.SGD([Parameter(torch.ones(2))], lr)

@@ -43,6 +43,9 @@ def parameter():
         ({"lr": torch.ones(2)}, r"lr must be one number, got a tensor of \(2,\)"),
         ({"lr": "fast"}, "lr must be a number, got 'fast'"),
         ({"lr": True}, "lr must be a number, got True"),
+        ({"lr": 10**400}, r"lr must be a finite number, got 10+\.\.\.0+"),
+        ({"lr": 10**5000}, "lr must be a finite number, got a long integer"),
+        ({"lr": torch.ones((), device="meta")}, "lr must be a finite number, got a tensor on meta, which holds none"),
         ({"maximize": 1}, "maximize must be True or False, got 1"),
     ],
 )

@@ -79,6 +79,9 @@ def test_the_learning_rate_that_another_schedule_has_set_stays() -> None:
             r"step must be given the value of 'validation_loss', got none; call step\(value\), or let fit measure it",
         ),
         ("low", "the metric must be one number, got 'low'"),
+        (torch.tensor(1 + 2j), r"the metric must be one number, got tensor\(1\.\+2\.j\)"),
+        (torch.ones((), device="meta"), "the metric must be one number, got a tensor on meta"),
+        (10**400, r"the metric must be one number, got 10+\.\.\.0+"),
         (torch.ones(2), r"the metric must be one number, got tensor\(\[1\., 1\.\]\)"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch.utils.data import DataLoader
-from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, encoded, network
+from toy_parts import SGD, Chain, Dense, Line, Points, Ramp, SquaredError, encoded, network
 
 from mytorch.core import ArgumentError
 from mytorch.train import ErrorRate, fit
@@ -47,6 +47,28 @@ def test_numbers_out_of_range(options):
         ArgumentError, match="epochs must be a whole number of at least 0 and evaluate_every one of at least 1, got"
     ):
         train(**options)
+
+
+class Ends(Ramp):
+    def require_step(self, number):
+        if number > self.total_steps:
+            raise ArgumentError(f"Ends: step must be at most {self.total_steps}, got {number}")
+
+
+def test_a_schedule_that_ends_before_the_run_is_refused_before_the_first_step():
+    net, data = network(), encoded(Points(20, 0))
+    before = [parameter.value.clone() for parameter in net.param()]
+    options = {"epochs": 3, "batch_size": 6, "quiet": True}
+    optimizer = SGD(net.param(), 0.1)
+    with pytest.raises(ArgumentError, match=r"^Ends: step must be at most 11, got 12$"):
+        fit(net, SquaredError(), optimizer, data, schedule=Ends(optimizer, 11), **options)
+    torch.testing.assert_close([parameter.value for parameter in net.param()], before, rtol=0, atol=0)
+    schedule = Ends(optimizer, 15)
+    fit(net, SquaredError(), optimizer, data, schedule=schedule, **options)
+    with pytest.raises(ArgumentError, match=r"^Ends: step must be at most 15, got 16$"):
+        fit(net, SquaredError(), optimizer, data, schedule=schedule, **options | {"epochs": 1})
+    schedule.interval = "epoch"  # which are fewer
+    fit(net, SquaredError(), optimizer, data, schedule=schedule, **options)
 
 
 def test_metrics_of_one_name_are_refused():

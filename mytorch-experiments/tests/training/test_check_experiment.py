@@ -6,7 +6,8 @@ import toy_parts
 from click.testing import CliRunner
 
 from mytorch.commands.experiment import experiment
-from mytorch.experiments import ExperimentError
+from mytorch.core import ArgumentError
+from mytorch.experiments import ExperimentError, train_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
 from mytorch.plugins import MissingRequirementError, UnknownNameError
 
@@ -93,6 +94,19 @@ def test_all_parts_that_cannot_be_built_are_said_at_once(content):
 def test_a_schedule_is_checked_without_an_optimizer_to_build_it_with(content):
     told = problems(content, schedule={"type": "Ramp"}, optimizer__rate=1)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_schedule_that_ends_before_the_run(content, held):
+    cycle = {"type": "mytorch-optim:OneCycleLR", "max_lr": 0.1, "total_steps": 11, "cycle_momentum": False}
+    schedule = {"type": "mytorch-optim:ChainedScheduler", "schedulers": [cycle]} if held else cycle
+    content["schedule"] = schedule
+    text = "OneCycleLR: step must be at most total_steps = 11, got 12; build it for as many steps as the run takes, "
+    assert problems(content) == [text + "batches times epochs"]
+    with pytest.raises(ArgumentError, match=text):
+        train_experiment(content, quiet=True)
+    cycle["total_steps"] = 12
+    assert check_experiment(content).endswith("3 epochs of 4 steps")
 
 
 @pytest.mark.parametrize(

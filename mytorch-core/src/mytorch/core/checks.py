@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -191,12 +193,30 @@ def require_range(
     owner: object, name: str, value: float | Tensor, low: float = -float("inf"), high: float = float("inf")
 ) -> None:
     """Raise ArgumentError unless `value` is a number (which True is not) with low <= value <= high."""
-    is_number = isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1)
-    if not is_number or isinstance(value, bool):
-        raise ArgumentError(f"{_name(owner)}: {name} must be a number, got {value!r}")
+    if not is_number(value):
+        raise ArgumentError(f"{_name(owner)}: {name} must be a number, got {shown(value)}")
     if not low <= value <= high:  # which NaN is not
         rule = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
         raise ArgumentError(f"{_name(owner)}: {name} must be {rule}, got {value}")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a real number that a float can hold, or a tensor of one; True and False are none."""
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and not value.is_complex() and not value.is_meta
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= sys.float_info.max
+    return isinstance(value, float)
+
+
+def shown(value: object) -> str:
+    """A value as an error tells of it, cut to a sensible length."""
+    if isinstance(value, Tensor) and value.is_meta:
+        return "a tensor on meta, which holds none"
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # of an integer with more digits than Python prints
+        return "a long integer"
 
 
 def kind_of(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core.checks import kind_of
+from mytorch.core.checks import kind_of, shown
 from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
 from mytorch.core.optimizer_state import (
     SHAPED,
@@ -346,7 +345,7 @@ class Optimizer:
         kind, known = state.get("type", self._name), {cls.__name__ for cls in type(self).__mro__}
         if not (isinstance(kind, str) and kind in known):
             yield (
-                f"its type must be {self._name!r}, got {reprlib.repr(kind)}; where both keep the same, "
+                f"its type must be {self._name!r}, got {shown(kind)}; where both keep the same, "
                 "{'state': state['state'], 'param_groups': optimizer.state_dict()['param_groups']} is taken, with the "
                 "settings of this one"
             )

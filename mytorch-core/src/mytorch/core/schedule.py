@@ -98,6 +98,12 @@ class Schedule:
         """
         raise NotImplementedError(f"{self._name}: settings must be defined")
 
+    def require_step(self, number: int) -> None:
+        """Raise ArgumentError if the schedule ends before the step of this number; one that ends overrides this.
+
+        Training asks for its last step before it begins.
+        """
+
     def chained_lr(self, initial: Mapping[str, Any], lr: float) -> float:
         """The learning rate of this step where other schedules have made it `lr` since the last one.
 

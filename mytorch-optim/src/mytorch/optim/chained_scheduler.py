@@ -39,6 +39,10 @@ class ChainedScheduler(NestedSchedule):
         for schedule in self.schedulers:
             schedule.begin(chained=True)
 
+    def require_step(self, number: int) -> None:
+        for schedule in self.schedulers:
+            schedule.require_step(number)
+
     def require_metric(self, metric: float | Tensor | None) -> None:
         super().require_metric(metric)
         for schedule in self.schedulers:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Parameter, require_range
+from mytorch.core.checks import is_number, shown
 
 
 def require_count(owner: object, subject: str, value: object, low: int = 1) -> None:
@@ -24,7 +25,9 @@ def require_setting(
         if value.numel() != 1 or value.is_complex():
             raise ArgumentError(f"{name}: {subject} must be one number, got a tensor of {tuple(value.shape)}")
     elif not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise ArgumentError(f"{name}: {subject} must be a number, got {value!r}")
+        raise ArgumentError(f"{name}: {subject} must be a number, got {shown(value)}")
+    if not is_number(value):
+        raise ArgumentError(f"{name}: {subject} must be a finite number, got {shown(value)}")
     if (low, high) != (-math.inf, math.inf):
         require_range(name, subject, value, low, high)
     if not math.isfinite(value):

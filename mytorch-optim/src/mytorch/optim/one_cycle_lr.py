@@ -88,12 +88,15 @@ class OneCycleLR(Schedule):
             assign(group, {"lr": start})
             group.update(initial_lr=start, max_lr=top, min_lr=start / final_div_factor)
 
-    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, Any]:
-        if step > self.total_steps:
+    def require_step(self, number: int) -> None:
+        if number > self.total_steps:
             raise ArgumentError(
-                f"OneCycleLR: step must be at most total_steps = {self.total_steps}, got {step}; build it for as many "
-                "steps as the run takes, batches times epochs"
+                f"OneCycleLR: step must be at most total_steps = {self.total_steps}, got {number}; build it for as "
+                "many steps as the run takes, batches times epochs"
             )
+
+    def settings(self, step: int, initial: Mapping[str, Any]) -> dict[str, Any]:
+        self.require_step(step)
         piece, s = self._place(step)
         lrs = (initial["lr"], initial["max_lr"], *([initial["lr"]] if self.three_phase else []), initial["min_lr"])
         found: dict[str, Any] = {"lr": self._between(lrs[piece], lrs[piece + 1], s)}

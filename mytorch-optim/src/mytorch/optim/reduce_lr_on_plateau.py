@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, RecursiveSchedule, require_choice
+from mytorch.core.checks import is_number, shown
 from mytorch.core.schedule import assign, number
 from mytorch.optim.checks import one_a_group, require_count, require_setting
 
@@ -121,9 +122,8 @@ class ReduceLROnPlateau(RecursiveSchedule):
                 f"ReduceLROnPlateau: step must be given the value of {self.monitor!r}, got none; call step(value), or "
                 "let fit measure it: fit(validation=...), or ReduceLROnPlateau(monitor='train_loss')"
             )
-        one = metric.numel() == 1 if isinstance(metric, Tensor) else isinstance(metric, (int, float))
-        if not one:
-            raise ArgumentError(f"ReduceLROnPlateau: the metric must be one number, got {metric!r}")
+        if not is_number(metric):
+            raise ArgumentError(f"ReduceLROnPlateau: the metric must be one number, got {shown(metric)}")
 
     def _improves(self, value: float, best: float | None) -> bool:
         sign = 1 if self.mode == "max" else -1

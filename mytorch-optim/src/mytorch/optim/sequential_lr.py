@@ -17,6 +17,7 @@ class SequentialLR(NestedSchedule):
     Formula:  at step t, with m the last milestone that is at most t (0 before the first): the schedule of that piece
               at its own step t - m, from the initial learning rate
     Metric:   handed on to the schedule of the piece if it follows one
+    Resumed:  by load_state_dict; torch's last_epoch, which begins the first schedule anew, is left out
     Raises:   ArgumentError unless there is one milestone fewer than schedules, all counts and rising; for schedules of
               another optimizer, or that do not all count batches, or epochs
 
@@ -48,6 +49,13 @@ class SequentialLR(NestedSchedule):
         yield from super().torch_differences(state)
         if list(state.get("_milestones", ())) != self.milestones:
             yield f"_milestones must be {self.milestones}, got {state.get('_milestones')}"
+
+    def require_step(self, number: int) -> None:
+        starts = [0, *self.milestones]
+        lasts = [start - 1 for start in self.milestones]
+        for schedule, start, last in zip(self.schedulers, starts, [*lasts, number], strict=True):
+            if number >= start:
+                schedule.require_step(min(last, number) - start)
 
     def require_metric(self, metric: float | Tensor | None) -> None:
         super().require_metric(metric)

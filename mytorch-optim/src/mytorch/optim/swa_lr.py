@@ -19,6 +19,7 @@ class SWALR(RecursiveSchedule):
               lr(start) is the learning rate that it finds, which other schedules may have made: it goes on from
               theirs, step by step. Without anneal_epochs it is swa_lr at once
     Groups:   swa_lr may be a list with one number a group
+    Resumed:  by load_state_dict; torch's last_epoch is left out
     Raises:   ArgumentError for an argument outside its range
     Source:   Izmailov et al., Averaging weights leads to wider optima and better generalization (2018)
 

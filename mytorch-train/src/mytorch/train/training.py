@@ -80,8 +80,8 @@ class Training:
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
-        if self.schedule is not None and (monitor := self.schedule.monitor) is not None:
-            require_measured(type(self.schedule).__name__, monitor, self.measured)
+        if self.schedule is not None:
+            _require_schedule(self.schedule, epochs, len(setup.batches), self.measured)
         self._position = position_of(setup.optimizer)
         self.epoch = self._position.epoch
         self.last_epoch = self.epoch + epochs
@@ -240,6 +240,13 @@ def _require_rows(judged: dict[str, Any]) -> None:
     for part, data in judged.items():
         if not len(Batches(data, EVALUATION_BATCH)):
             raise ArgumentError(f"Training: {part} must have at least one row, got none; leave it out")
+
+
+def _require_schedule(schedule: Schedule, epochs: int, batches: int, measured: Sequence[str]) -> None:
+    """Raise ArgumentError for a schedule that ends before the run, or follows what the run does not measure."""
+    if schedule.monitor is not None:
+        require_measured(type(schedule).__name__, schedule.monitor, measured)
+    schedule.require_step(schedule.last_epoch + epochs * (batches if schedule.interval == "batch" else 1))
 
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
