@@ -10,6 +10,7 @@ SLOW = (
     "mytorch-nn/tests/test_foreign_saved.py",
     "mytorch-optim/tests/test_conformance.py",
     "mytorch-data/tests/test_conformance.py",
+    "mytorch-train/tests/checkpoint/test_resume.py::test_the_compiled_engine",
     "mytorch-train/tests/compiled/test_compiled_forward_threads.py",
     "mytorch-train/tests/compiled/test_compiled_processes.py",
     "mytorch-experiments/tests/parity/test_parity.py",

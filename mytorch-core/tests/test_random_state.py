@@ -189,3 +189,23 @@ def test_the_generators_of_gpus() -> None:
     RandomState.from_state_dict(state, Draws(own)).restore()
     again = torch.rand(3, device="cuda"), torch.rand(3, device="cuda", generator=own)
     torch.testing.assert_close(again, first, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda net: torch.rand(1),
+        lambda net: random.random(),
+        lambda net: numpy.random.rand(),
+        lambda net: torch.rand(1, generator=net.generator),
+    ],
+)
+def test_whether_a_number_was_drawn(draw):
+    net = Draws(seeded(3))
+    with random_state(net) as state:
+        torch.rand(1, generator=seeded(1))
+        assert not state.drawn()
+        draw(net)
+        assert state.drawn()
+        state.restore()
+        assert not state.drawn()

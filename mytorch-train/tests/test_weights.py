@@ -18,8 +18,7 @@ from mytorch.core import (
     describe,
 )
 from mytorch.plugins import FileError, UnknownNameError
-from mytorch.train import RunError, load_model, save_model
-from mytorch.train import weights as implementation
+from mytorch.train import RunError, load_model, save_model, sealed
 
 
 class Tied(Module):
@@ -215,11 +214,11 @@ def test_a_full_disk_or_ctrl_c_leaves_the_old_file_whole(tmp_path, monkeypatch, 
     old = net.layers[0].weight.value.clone()
     net.layers[0].weight.value += 1
 
-    def fails(tensors, path):
+    def fails(tensors, path, metadata):
         path.write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(implementation, "save_file", fails)
+    monkeypatch.setattr(sealed, "save_file", fails)
     with pytest.raises(FileError if isinstance(error, OSError) else KeyboardInterrupt) as info:
         save_model(net, tmp_path)
     if isinstance(error, OSError):

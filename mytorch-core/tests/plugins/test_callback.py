@@ -8,6 +8,7 @@ from mytorch.plugins import HOOKS, Callback, Hooks, PluginError, StopTraining, c
 
 EVENTS: dict[str, dict[str, Any]] = {
     "training_started": {"run": "run"},
+    "training_resumed": {"run": "run"},
     "batch_ended": {"run": "run", "epoch": 1, "batch": 7, "loss": 0.5},
     "epoch_trained": {"run": "run", "epoch": 1},
     "epoch_ended": {"run": "run", "epoch": 1, "record": {"train_loss": 0.5}},

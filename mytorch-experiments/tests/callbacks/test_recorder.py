@@ -13,8 +13,7 @@ from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.experiments import Recorder, RunError, load
 from mytorch.experiments.callbacks import recorder as implementation
 from mytorch.plugins import Callback, FileError, StopTraining, hookimpl
-from mytorch.train import ErrorRate, NotFiniteError, fit, load_model
-from mytorch.train import weights as weights_file
+from mytorch.train import ErrorRate, NotFiniteError, fit, load_model, sealed
 
 
 def train(folder, net=None, *, lr=0.1, callbacks=(), **options):
@@ -240,12 +239,12 @@ def test_what_json_cannot_hold_fails_before_the_first_step(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_and_names_the_file(tmp_path, monkeypatch):
-    def full(tensors, path):
+    def full(tensors, path, metadata):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     def fill(run):
-        monkeypatch.setattr(weights_file, "save_file", full)
+        monkeypatch.setattr(sealed, "save_file", full)
 
     with pytest.raises(FileError, match=r"weights.safetensors: must be writable, got No space left on device"):
         train(tmp_path, callbacks=[Act("epoch_ended", fill)])

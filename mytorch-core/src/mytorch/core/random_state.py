@@ -44,6 +44,13 @@ class RandomState:
             else:
                 self._generators[name].set_state(value)
 
+    def drawn(self) -> bool:
+        """Whether a number was drawn from any of them since, or a state was set to another one."""
+        for name, generator in self._generators.items():
+            if not torch.equal(generator.get_state(), self._values[name]):
+                return True
+        return any(_plain(value) != _plain(self._values.get(name)) for name, value in _global_states().items())
+
     def __enter__(self) -> Self:
         return self
 
@@ -86,10 +93,14 @@ def random_state(*modules: Node) -> RandomState:
     """
     generators = _generators(modules)
     values: dict[str, Any] = {name: generator.get_state() for name, generator in generators.items()}
-    values[_PYTHON] = random.getstate()
-    if (numpy := sys.modules.get("numpy.random")) is not None:
-        values[_NUMPY] = numpy.get_state(legacy=False)
-    return RandomState(generators, values)
+    return RandomState(generators, values | _global_states())
+
+
+def _global_states() -> dict[str, Any]:
+    """Those of Python's `random` and, if it was imported, of NumPy."""
+    numpy = sys.modules.get("numpy.random")
+    states: dict[str, Any] = {_PYTHON: random.getstate()}
+    return states if numpy is None else states | {_NUMPY: numpy.get_state(legacy=False)}
 
 
 def _generators(modules: tuple[Node, ...]) -> dict[str, torch.Generator]:

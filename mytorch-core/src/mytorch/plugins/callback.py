@@ -37,6 +37,10 @@ class Callback:
     The callback that was passed last is called first. Where the order matters, write `@hookimpl(tryfirst=True)` or
     `@hookimpl(trylast=True)` above the hook; a subclass that overrides it keeps the order.
 
+    A callback that remembers something from hook to hook also has `state_dict()`, which returns it as nested dicts,
+    lists, tensors, numbers and strings, and `load_state_dict(state)`. A checkpoint keeps the first; when a run is
+    resumed, the second is called after `training_started` and before `training_resumed`.
+
     must_succeed: whether what a hook raises ends the run; otherwise it is reported once, and training goes on.
     may_lag: whether `batch_ended` may be told of a batch when later ones are trained on already.
 
@@ -65,6 +69,10 @@ class Callback:
     @_hook
     def training_started(self, run: Any) -> None:
         """Training is about to begin: weights are initialised, no step has been taken."""
+
+    @_hook
+    def training_resumed(self, run: Any) -> None:
+        """The state of a checkpoint was put back, after `training_started`; `run.epoch` epochs are complete."""
 
     @_hook
     def batch_ended(self, run: Any, epoch: int, batch: int, loss: Tensor) -> None:

@@ -6,6 +6,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import pluggy
 
@@ -42,6 +43,7 @@ class Hooks:
         self._manager.add_hookspecs(Callback)
         self._must_succeed: set[int] = set()
         self._labels: dict[int, str] = {}
+        self._plugins: list[object] = []  # in the order in which they came; pluggy's is a set
         self._remedies: dict[int, str] = {}
         self._failed: set[tuple[int, str]] = set()
         self._listeners: dict[str, list[pluggy.HookImpl]] = {}
@@ -76,6 +78,7 @@ class Hooks:
         self._listeners.clear()
         try:
             registered = self._manager.register(plugin, name=name)
+            self._plugins.append(plugin)
             implemented = self._manager.get_hookcallers(plugin) or []
             if registered is None or not implemented:
                 raise PluginError(
@@ -151,6 +154,40 @@ class Hooks:
                     raise
                 self._report(implementation.plugin, hook, error)
         return stop
+
+    def state_dicts(self) -> list[tuple[str, Any]]:
+        """The name and the state of each plugin that has a `state_dict`, in the order in which they were registered.
+
+        The state is None where it could not be had, which is reported as the failure of a hook is.
+        """
+        return [(self._labels[id(plugin)], self._state_of(plugin)) for plugin in self._with_state()]
+
+    def _state_of(self, plugin: Any) -> Any:
+        try:
+            return plugin.state_dict()
+        except Exception as error:
+            if id(plugin) in self._must_succeed:
+                raise
+            self._report(plugin, "state_dict", error)
+            return None
+
+    def load_state_dicts(self, states: Iterable[tuple[str, Any]]) -> None:
+        """Give each plugin its state back. Raises PluginError unless the same ones, by name and order, have states."""
+        states, plugins = list(states), self._with_state()
+        stored, held = [name for name, _ in states], [self._labels[id(plugin)] for plugin in plugins]
+        if stored != held:
+            raise PluginError(
+                f"callbacks with a state must be those of the run that is resumed, {', '.join(stored) or 'none'}, "
+                f"got {', '.join(held) or 'none'}; pass or install the same ones in the same order"
+            )
+        for plugin, (_, state) in zip(plugins, states, strict=True):
+            if state is not None:
+                plugin.load_state_dict(state)
+
+    def _with_state(self) -> list[Any]:
+        """The plugins that have a state, in the order in which they were registered."""
+        plugins = [plugin for plugin in self._plugins if self._manager.is_registered(plugin)]
+        return [one for one in plugins if callable(getattr(one, "state_dict", None))]
 
     def _told_stop(self, plugin: object, request: StopTraining) -> str:
         reason = " ".join(str(request).split())

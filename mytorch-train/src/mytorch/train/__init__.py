@@ -7,9 +7,10 @@ from mytorch.train.callbacks.early_stopping import EarlyStopping
 from mytorch.train.callbacks.ema import EMA
 from mytorch.train.callbacks.keep_best import KeepBest
 from mytorch.train.callbacks.swa import SWA
+from mytorch.train.checkpoint.checkpoint_file import read_checkpoint
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.completion import LateGradientError, completion
-from mytorch.train.errors import NotFiniteError, RunError
+from mytorch.train.errors import Interrupted, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.explain import Explanation, explain, explain_setup
 from mytorch.train.fit import fit
@@ -41,6 +42,7 @@ __all__ = [
     "EarlyStopping",
     "ErrorRate",
     "Explanation",
+    "Interrupted",
     "KeepBest",
     "LRRange",
     "LateGradientError",
@@ -63,6 +65,7 @@ __all__ = [
     "load_model",
     "lr_range_test",
     "observe",
+    "read_checkpoint",
     "save_model",
     "step",
     "step_accumulated",

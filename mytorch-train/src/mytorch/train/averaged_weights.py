@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, Module, Parameter
+from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError
 
 
 class AveragedWeights:
@@ -49,6 +50,18 @@ class AveragedWeights:
         self.held = [held for held in dict.fromkeys(h for _, h in net.named_state()) if isinstance(held, kinds)]
         self.count = 0
         self._averages: list[Tensor] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of updates and the averages, in the order of the net's parameters (and buffers)."""
+        return {"count": self.count, "averages": list(self._averages)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there. Raises StateError, with nothing changed, for averages of another net."""
+        averages = list(state["averages"])
+        expected = [tuple(held.value.shape) for held in self.held] if state["count"] else []
+        if (found := [tuple(average.shape) for average in averages]) != expected:
+            raise StateError(f"AveragedWeights: averages must have the shapes {expected}, got {found}")
+        self.count, self._averages = state["count"], [average.clone() for average in averages]
 
     def update(self) -> None:
         """Take the weights of now into the average."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, Module, fetch, random_state, require_seed
+from mytorch.core import ArgumentError, Module, RandomState, fetch, random_state, require_seed
 from mytorch.core.batch import Batch, as_pair
 
 GATHER_BYTES = 2**20
@@ -80,12 +80,43 @@ class Batches:
                 f"{batch_size}; take a batch_size of at most {len(data)}, or drop_last=False"
             )
         self.generator = torch.Generator().manual_seed(seed)
-        self._together = 1
+        self.first = 0
+        self._epoch_random: RandomState | None = None
+        self._together: int | None = None
 
     @property
     def replayable(self) -> bool:
         """Whether setting the generator's state back brings the same batches again."""
         return not isinstance(self.data, DataLoader)
+
+    @property
+    def generators(self) -> dict[str, torch.Generator]:
+        """What decides the order of an epoch, beside torch's own generator for some DataLoaders."""
+        found = {"batches": self.generator}
+        if isinstance(self.data, DataLoader):
+            batch_sampler = getattr(self.data.batch_sampler, "sampler", None)
+            owners = {"loader": self.data, "sampler": self.data.sampler, "batch_sampler": batch_sampler}
+            held = {name: getattr(owner, "generator", None) for name, owner in owners.items()}
+            found |= {name: one for name, one in held.items() if isinstance(one, torch.Generator)}
+        return found
+
+    def order(self) -> dict[str, Tensor]:
+        """The states of the generators."""
+        return {name: generator.get_state() for name, generator in self.generators.items()}
+
+    def set_order(self, order: Mapping[str, Tensor]) -> None:
+        """Set the states of the generators back, those that there are."""
+        for name, generator in self.generators.items():
+            if name in order:
+                generator.set_state(order[name])
+
+    def begin_at(self, step: int, epoch_random: RandomState | None = None) -> None:
+        """Let the iterations to come leave out so many steps at the beginning, which were taken before.
+
+        epoch_random: the random state at the start of the epoch. A DataLoader can leave nothing out: it draws its
+            order and its rows once more from there, and then the random state is put back.
+        """
+        self.first, self._epoch_random = step, epoch_random
 
     @property
     def rows(self) -> int:
@@ -126,20 +157,44 @@ class Batches:
 
     def _single(self) -> Iterator[Batch]:
         if isinstance(self.data, DataLoader):
-            yield from (as_pair(self.data.dataset, batch) for batch in self.data)
+            yield from (as_pair(self.data.dataset, batch) for batch in self._loaded())
             return
         count, rows = len(self.data), self.rows
         order = (torch.randperm(count, generator=self.generator) if self.shuffle else torch.arange(count))[:rows]
-        at = 0
+        at = self.first * self.accumulate * self.batch_size
         while at < rows:
-            together = self._together  # one at first, to see how much memory a row takes
+            together = self._together or 1
             indices = order[at : at + together * self.batch_size]
-            batch = fetch(self.data, indices)
+            batch = self._fetched(indices)
             yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
             at += together * self.batch_size
-            inputs, targets = batch
-            share = count_bytes(inputs if targets is None else batch) / len(indices)
-            self._together = int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
+
+    def _fetched(self, indices: Tensor) -> Batch:
+        """The rows of a batch, or of several. The first tells how many may be gathered together from then on.
+
+        Not by a data set that draws random numbers for its rows: they would be drawn ahead of the step at hand.
+        """
+        if self._together is not None:
+            return fetch(self.data, indices)
+        before = random_state() if len(indices) < self.rows else None
+        inputs, targets = batch = fetch(self.data, indices)
+        share = count_bytes(inputs if targets is None else batch) / len(indices)
+        draws = before is not None and before.drawn()
+        self._together = 1 if draws else int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
+        return batch
+
+    def _loaded(self) -> Iterator[Any]:
+        """The batches of the DataLoader."""
+        if not self.first:
+            yield from self.data
+            return
+        with random_state():
+            if self._epoch_random is not None:
+                self._epoch_random.restore()
+            loaded = iter(self.data)
+            for _ in range(self.first * self.accumulate):
+                next(loaded, None)
+        yield from loaded
 
 
 def _listed(batches: Sequence[Batch]) -> Batch:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Protocol
+from collections.abc import Generator, Mapping
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -24,6 +24,19 @@ class Engine(Protocol):
         only with `promptly`.
         """
 
+    def bring_up_to_date(self) -> bool:
+        """Give the model what was trained up to the last loss; False if more was trained, or a batch drawn, already.
+
+        So a checkpoint can be taken between some losses of an epoch: always of the eager engine, and after each call
+        of a compiled step.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides how the steps to come are taken."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the steps to come as the engine would have that gave this state."""
+
 
 class Eager:
     """Layer by layer, as the formulas stand."""
@@ -35,3 +48,14 @@ class Eager:
             result = step(net, loss, optimizer, inputs, targets)
             setup.advance("batch")
             yield result
+
+    def bring_up_to_date(self) -> bool:
+        """It always is."""
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: each step is like the others."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to do."""

@@ -1,5 +1,7 @@
 """What can go wrong with a training, or with a model on disk."""
 
+import signal
+
 from mytorch.core import MytorchError
 from mytorch.plugins import FileError
 
@@ -10,3 +12,14 @@ class RunError(FileError):
 
 class NotFiniteError(MytorchError, ArithmeticError):
     """A loss or value stopped being finite; the text names epoch, batch and the layer where it first appeared."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the training to end; `signum` is its number, from which a shell's exit status follows.
+
+    It is a KeyboardInterrupt also where the signal is SIGTERM or SIGHUP, so that whoever handles Ctrl-C handles these.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"ended by {signal.Signals(signum).name}")
+        self.signum = signum

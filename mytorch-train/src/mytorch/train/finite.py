@@ -62,8 +62,8 @@ def values_finite(values: list[Tensor]) -> bool:
     return cmath.isfinite(total) or all_finite(values)  # what is finite may have an infinite sum
 
 
-def find_origin(setup: Setup, start: Snapshot, order: Tensor, batches: int) -> Origin | None:
-    """Replay up to `batches` batches of an epoch, from `start`; `order` is the state of the batches' generator then.
+def find_origin(setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batches: int) -> Origin | None:
+    """Replay an epoch up to the batch of this number, from `start`, where `order` was that of its batches.
 
     Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
     cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
@@ -71,9 +71,10 @@ def find_origin(setup: Setup, start: Snapshot, order: Tensor, batches: int) -> O
     start.restore()
     if not setup.batches.replayable:
         return None
-    setup.batches.generator.set_state(order)
+    setup.batches.set_order(order)
     good = Snapshot(setup)
-    for number, (inputs, targets) in enumerate(islice(setup.batches, batches), 1):
+    taken = setup.batches.first  # before `start`, in an epoch that was resumed
+    for number, (inputs, targets) in enumerate(islice(setup.batches, batches - taken), taken + 1):
         good.take()
         where = _checked_step(setup, inputs, targets)
         if where is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
+from mytorch.train.checkpoint.keeper import EVERY, Keeper
 from mytorch.train.choose_step import choose_step
 from mytorch.train.make_engine import make_engine
 from mytorch.train.setup import Setup
@@ -40,6 +42,10 @@ def fit(
     clip_grad_value: float | None = None,
     accumulate: int = 1,
     optimizer_in_backward: bool = False,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = EVERY,
+    resume: str | Path | None = None,
+    accept_differences: bool = False,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -65,7 +71,13 @@ def fit(
         the loss's weights, so also where batches differ in size. Schedules, `batch_ended` and engines count steps.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
         gradients take the memory of the largest layer and not of the model.
-    Raises ArgumentError for arguments out of range;
+    checkpoint: a file in which the state of the training is kept: every `checkpoint_every` seconds, after the first
+        epoch, at the end, and when Ctrl-C, SIGTERM or SIGHUP ends the training, which then happens after a batch.
+    resume: such a file, or the folder of a run, to go on from as if that training had never ended: the same to the
+        bit. Everything must be given as it was; `epochs`, which counts from where that training began, may be more.
+        The net's weights and the optimizer's state are replaced. A Recorder goes on in the run's folder.
+    accept_differences: resume also where versions, threads, data, or what else decides rounding, are others.
+    Raises RunError for what cannot be resumed; ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
     listeners = Hooks(callbacks)
@@ -88,6 +100,10 @@ def fit(
         hooks=listeners,
         engine=make_engine(engine, quiet),
     )
+    if checkpoint is not None:
+        training.checkpoint = Keeper(checkpoint, checkpoint_every)
+    if resume is not None:
+        training.resume(resume, accept_differences)
     if not quiet:
         from mytorch.train.callbacks.progress import Progress  # rich takes a tenth of torch's time to import
 

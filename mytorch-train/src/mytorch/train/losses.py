@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +27,12 @@ class Losses(Protocol):
 
     def mean(self) -> float:
         """The mean over the batches so far, as MeanLoss computes it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from sums that `state_dict` gave."""
 
 
 def losses_of(loss: Module, device: torch.device) -> Losses:
@@ -52,6 +59,14 @@ class Numbers:
     def mean(self) -> float:
         """The mean so far."""
         return self._mean.compute()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far."""
+        return self._mean.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from these sums."""
+        self._mean.load_state_dict(state)
 
 
 class Sums:
@@ -86,3 +101,13 @@ class Sums:
         weight = self._weight.item()
         mean.add(self._total.item() / (1.0 if self._sums or not weight else weight), weight)
         return mean.compute()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far, as numbers."""
+        return {"total": self._total.item(), "weight": self._weight.item(), "batches": self._batches}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from these sums; those of the processor have no count of batches."""
+        self._total.fill_(state["total"])
+        self._weight.fill_(state["weight"])
+        self._batches = state.get("batches", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -57,6 +58,14 @@ class MeanLoss:
         if weight:
             self._total += float(value) * (1.0 if self._sums else weight)
             self._weight += weight
+
+    def state_dict(self) -> dict[str, float]:
+        """The sums so far."""
+        return {"total": self._total, "weight": self._weight}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on from sums that `state_dict` gave."""
+        self._total, self._weight = state["total"], state["weight"]
 
     def compute(self) -> float:
         """The mean over all batches."""

@@ -16,6 +16,8 @@ class Snapshot:
     """Weights, buffers, optimizer, schedule and the random state, that of layers too, at the last `take`.
 
     One is taken at every epoch, into the same memory.
+
+    random: the random state then.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -25,7 +27,7 @@ class Snapshot:
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
         self._schedule: dict[str, Any] | None = None
-        self._random = random_state(*self.modules)
+        self.random = random_state(*self.modules)
 
     def take(self) -> None:
         """Copy everything."""
@@ -36,7 +38,7 @@ class Snapshot:
         else:
             self._seen, self._copies = seen, [value.clone() for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
-        self._random = random_state(*self.modules)
+        self.random = random_state(*self.modules)
 
     def restore(self) -> None:
         """Put everything back; gradients are forgotten."""
@@ -49,7 +51,7 @@ class Snapshot:
         self.optimizer.load_state_dict(self._state)
         if self.schedule is not None and self._schedule is not None:
             self.schedule.load_state_dict(self._schedule)
-        self._random.restore()
+        self.random.restore()
 
 
 def _collect(state: Any, tensors: list[Tensor]) -> Any:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Parameter, Schedule, metric_name
+from mytorch.core import (
+    ArgumentError,
+    Metric,
+    Module,
+    Optimizer,
+    Parameter,
+    RandomState,
+    Schedule,
+    metric_name,
+    random_state,
+)
 from mytorch.plugins import Hooks
 from mytorch.train.batches import Batches
+from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
+from mytorch.train.checkpoint.fingerprint import fingerprint
+from mytorch.train.checkpoint.interrupts import Interrupts
+from mytorch.train.checkpoint.keeper import Keeper
+from mytorch.train.checkpoint.resumption import Resumption
+from mytorch.train.checkpoint.state import conditions_of, load_setup_state, parts_of, setup_state
 from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.engine import Eager, Engine
-from mytorch.train.errors import NotFiniteError
+from mytorch.train.errors import Interrupted, NotFiniteError
 from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, require_metrics, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
@@ -56,6 +71,9 @@ class Training:
     average: what is judged and kept in place of the trained weights, set by callbacks such as EMA; None if nothing.
     folder: where a Recorder keeps this run; None if none does.
     settings: what the user chose, by dotted name, for callbacks that write it down; an experiment fills it.
+    checkpoint: what keeps the state of the training in a file, set by callbacks such as Recorder; None if nothing. If
+        there is one, Ctrl-C, SIGTERM and SIGHUP end the training after the batch at hand, whose state is kept.
+    resumed: the checkpoint that this training goes on from, by `resume`; None if it began anew.
     notes: what callbacks add to the run's summary, by name, as JSON can hold it.
     """
 
@@ -83,7 +101,7 @@ class Training:
         if self.schedule is not None:
             _require_schedule(self.schedule, epochs, len(setup.batches), self.measured)
         self._position = position_of(setup.optimizer)
-        self.epoch = self._position.epoch
+        self.epoch = self._first = self._position.epoch
         self.last_epoch = self.epoch + epochs
         if not self.epoch:
             warn_of_merged(setup.batches.data)
@@ -91,10 +109,15 @@ class Training:
         self.average: Average | None = None
         self.folder: Path | None = None
         self.settings: dict[str, Any] = {}
+        self.checkpoint: Keeper | None = None
+        self.resumed: Resumption | None = None
         self.notes: dict[str, Any] = {}
         self.watched = [held for held in setup.tensors if isinstance(held, Parameter) or all_finite(held.value)]
         self._start = Snapshot(setup)
-        self._order = setup.batches.generator.get_state()
+        self._order = setup.batches.order()
+        self._at: EpochSoFar | None = None
+        self._interrupts = Interrupts()
+        self._data: dict[str, str | None] | None = None
 
     @property
     def net(self) -> Module:
@@ -132,10 +155,83 @@ class Training:
         names = ["loss", *map(metric_name, self.metrics)]
         return [f"{part}_{name}" for part in ("train", *self.judged) for name in names]
 
+    def resume(self, path: str | Path, accept_differences: bool = False) -> None:
+        """Let `run` go on from a checkpoint, as if that training had never ended: the same to the bit.
+
+        The training must have been set up as that one was; `epochs` counts from where that one began, and may be more.
+        path: the file, or the folder of a run.
+        accept_differences: go on also with other versions, threads, data, metrics, and another processor, device,
+            engine or step, where numbers may differ; the differences are written into `notes`.
+        Raises RunError, before anything changes, for a file that is no checkpoint, for differences, and for a training
+        that has no epoch left.
+        """
+        self.resumed = found = Resumption.read(path)
+        found.require_same(parts_of(self.setup), self._conditions(), accept_differences)
+        self._first = self.epoch = found.state["first"]
+        self.last_epoch = self._first + self.epochs
+        found.require_epochs_left(self.last_epoch)
+
+    def state_dict(self, finished: bool = False) -> dict[str, Any]:
+        """Everything that decides how training goes on. It is complete between two batches alone, as for checkpoints.
+
+        finished: whether every epoch is done, or a callback ended the training.
+        """
+        between = self._at is None
+        return {
+            **setup_state(self.setup),
+            "first": self._first,
+            "last": self.last_epoch,
+            "epoch": self.epoch if between else self.epoch - 1,
+            "finished": finished,
+            "at": None if self._at is None else self._at.state_dict(),
+            "order": self.batches.order() if between else self._order,
+            "epoch_random": None if between or self.batches.replayable else self._start.random.state_dict(),
+            "random": random_state(self.net, self.loss).state_dict(),
+            "engine": self.engine.state_dict(),
+            "callbacks": self.hooks.state_dicts(),
+            "history": self.history,
+            "notes": self.notes,
+            "parts": parts_of(self.setup),
+            "conditions": self._conditions(),
+        }
+
+    def _conditions(self) -> dict[str, Any]:
+        if self._data is None:
+            parts = {"training": self.batches.data, **self.judged}
+            self._data = {f"{part} data": fingerprint(data) for part, data in parts.items()}
+        own = {"engine": type(self.engine).__name__.lower(), "metrics": ", ".join(map(metric_name, self.metrics))}
+        return {**conditions_of(self.setup), **own, "evaluate_every": self.evaluate_every, **self._data}
+
+    def _take_up(self) -> bool:
+        """Put the state of the checkpoint back. True if a callback asked to stop."""
+        if self.resumed is None:
+            return False
+        state = self.resumed.state
+        random = RandomState.from_state_dict(state["random"], self.net, self.loss)
+        with self.resumed.naming():
+            load_setup_state(self.setup, state)
+            self.hooks.load_state_dicts(state["callbacks"])
+        self.engine.load_state_dict(state["engine"])
+        self.batches.set_order(state["order"])
+        self.epoch, self.history, self.notes = state["epoch"], list(state["history"]), dict(state["notes"])
+        self._position.complete(self.epoch, self.batches.generator)
+        if state["at"] is not None:
+            self._at = EpochSoFar(losses_of(self.loss, self.setup.device))
+            self._at.load_state_dict(state["at"])
+            self._order = state["order"]
+            at_start = state["epoch_random"]
+            from_there = None if at_start is None else RandomState.from_state_dict(at_start, self.net, self.loss)
+            self.batches.begin_at(self._at.batch, from_there)
+        self.notes["resumed"] = [*self.notes.get("resumed", ()), self.resumed.note(self.epoch, self._at)]
+        stop = self.hooks.notify("training_resumed", run=self)
+        random.restore()
+        return stop
+
     def run(self) -> None:
         """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
 
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
+        Raises Interrupted, a KeyboardInterrupt, for a signal if there is a `checkpoint`.
         """
         input_grad = self.net.input_grad
         self.net.train()
@@ -145,9 +241,15 @@ class Training:
         try:
             with torch.inference_mode():
                 stop = self.hooks.notify("training_started", run=self)
-                while self.epoch < self.last_epoch and not stop:
-                    stop = self._epoch()
+                stop = self._take_up() or stop
+                with nullcontext() if self.checkpoint is None else self._interrupts:
+                    while self.epoch < self.last_epoch and not stop:
+                        stop = self._epoch()
+                        self._keep(stop or self.epoch == self.last_epoch)
         except BaseException as error:
+            if self.checkpoint is not None:
+                with suppress(Exception):  # what could not be written is less than what ended the training
+                    self.checkpoint.close()
             if self.average is not None and not isinstance(error, NotFiniteError):
                 self.average.keep(self)
             self.hooks.notify("training_failed", run=self, error=error)
@@ -158,18 +260,51 @@ class Training:
         if self.average is not None:
             self.average.keep(self)
         self.hooks.notify("training_ended", run=self)
+        if self._interrupts.received is not None:
+            raise Interrupted(self._interrupts.received)
+
+    def _keep(self, finished: bool) -> None:
+        """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end."""
+        keeper = self.checkpoint
+        if keeper is None:
+            return
+        if finished:
+            keeper.keep(lambda: self.state_dict(finished=True), wait=True)
+        elif self._interrupts.received is not None:
+            self._interrupt(keeper)
+        elif keeper.due() or self.epoch == self._first + 1:
+            keeper.keep(self.state_dict)
+
+    def _keep_within(self, keeper: Keeper, at: EpochSoFar, batch: int) -> None:
+        """The same after a batch, if the model is there: a compiled engine may be ahead, and comes there soon."""
+        if not self.engine.bring_up_to_date():
+            return
+        at.batch = batch
+        if self._interrupts.received is not None:
+            self._interrupt(keeper)
+        keeper.keep(self.state_dict)
+
+    def _interrupt(self, keeper: Keeper) -> None:
+        assert self._interrupts.received is not None
+        keeper.keep(self.state_dict, wait=True)
+        raise Interrupted(self._interrupts.received)
 
     def _epoch(self) -> bool:
         """Train on every batch once. True if a callback asked to stop."""
-        started = time.perf_counter()
         self.epoch += 1
         self._start.take()
-        self._order = self.batches.generator.get_state()
-        record: Record = {"epoch": self.epoch, "lr": float(self.optimizer.param_groups[0].get("lr", math.nan))}
-        record["train_loss"], stop = self._batches()
+        at = self._at
+        if at is None:
+            lr = float(self.optimizer.param_groups[0].get("lr", math.nan))
+            self._at = at = EpochSoFar(losses_of(self.loss, self.setup.device), lr)
+            self._order = self.batches.order()
+        record: Record = {"epoch": self.epoch, "lr": at.lr}
+        record["train_loss"], stop = self._batches(at)
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
-        record["seconds"] = time.perf_counter() - started
+        record["seconds"] = at.seconds
+        self._at = None
+        self.batches.begin_at(0)
         stop = self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop
         with nullcontext() if self.average is None else self.average.in_place(self):
             return self._close_epoch(record, stop)
@@ -183,12 +318,12 @@ class Training:
         self._position.complete(self.epoch, self.batches.generator)
         return self.hooks.notify("epoch_ended", run=self, epoch=self.epoch, record=record) or stop
 
-    def _batches(self) -> tuple[float, bool]:
+    def _batches(self, at: EpochSoFar) -> tuple[float, bool]:
         """Train on the epoch's batches. Returns the mean loss and whether a callback asked to stop."""
         listening, promptly = self.hooks.wants("batch_ended"), self.hooks.wants("batch_ended", promptly=True)
-        losses, number, stop = losses_of(self.loss, self.setup.device), 0, False
+        losses, number, stop, keeper = at.losses, at.batch, False, self.checkpoint
         with closing(self.engine.steps(self.setup, promptly)) as steps:
-            for number, (value, weight) in enumerate(steps, 1):
+            for number, (value, weight) in enumerate(steps, at.batch + 1):
                 if (seen := losses.add(value, weight)) is not None:
                     self._not_finite(f"the loss ({seen})", number)
                 if listening and self.hooks.notify(
@@ -196,6 +331,8 @@ class Training:
                 ):
                     stop = True
                     break
+                if keeper is not None and (keeper.due() or self._interrupts.received is not None):
+                    self._keep_within(keeper, at, number)
         if (seen := losses.look()) is not None:
             self._not_finite(f"the loss ({seen})", number)
         return losses.mean(), stop

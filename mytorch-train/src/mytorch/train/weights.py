@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mytorch.core import DescriptionError, Module, MytorchError, describe, rebuild
-from mytorch.plugins import whole_file, write_file
+from mytorch.plugins import write_file
 from mytorch.train.errors import RunError
+from mytorch.train.sealed import read_sealed, write_sealed
 
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
 _ARGUMENT = "argument:"
@@ -31,19 +30,21 @@ def save_model(net: Module, folder: str | Path) -> None:
     write_file(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
 
 
-def save_weights(net: Module, arguments: Mapping[str, Tensor], folder: Path) -> None:
-    """Write `weights.safetensors` alone. The file is whole at every moment."""
+def save_weights(
+    net: Module, arguments: Mapping[str, Tensor], folder: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write `weights.safetensors` alone. The file is whole at every moment.
+
+    metadata: texts that go with the weights.
+    """
     tensors = {f"{_ARGUMENT}{path}": value for path, value in arguments.items()}
     seen: set[int] = set()
     for name, held in net.named_state():
         if id(held) not in seen:
             seen.add(id(held))
             tensors[name] = held.value
-    with whole_file(folder / WEIGHTS_FILE) as beside:
-        try:
-            save_file({name: value.detach().clone().contiguous() for name, value in tensors.items()}, beside)
-        except SafetensorError as error:  # a full disk, among others
-            raise OSError(str(error)) from error
+    copies = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+    write_sealed(folder / WEIGHTS_FILE, copies, metadata or {})
 
 
 def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
@@ -54,7 +55,7 @@ def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = 
     """
     folder = Path(folder)
     description = read_json(folder / MODEL_FILE)
-    tensors = read_tensors(folder / WEIGHTS_FILE)
+    tensors, _ = read_sealed(folder / WEIGHTS_FILE)
     arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}
     try:
         net = rebuild(description, arguments, classes=classes)
@@ -77,16 +78,6 @@ def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = 
 
 def _kind(value: Tensor) -> str:
     return "floating point" if value.is_floating_point() else f"{value.dtype}"
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises RunError."""
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise RunError(f"{path}: this file is missing; a run folder has one as soon as training has begun") from None
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: must be a whole safetensors file, got {error}") from error
 
 
 def read_json(path: Path) -> Any:

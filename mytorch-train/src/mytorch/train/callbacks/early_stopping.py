@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import Callback, StopTraining
@@ -46,6 +46,15 @@ class EarlyStopping(Callback):
         """Begin anew."""
         self.monitor.start(run)
         self.waited = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far, and how long it has been the best."""
+        return {**self.monitor.state_dict(), "waited": self.waited}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.monitor.load_state_dict(state)
+        self.waited = state["waited"]
 
     def epoch_ended(self, epoch: int, record: Mapping[str, float]) -> None:
         """Count the evaluations without a better value. Raises StopTraining, with the reason, after too many."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -47,6 +47,15 @@ class KeepBest(Callback):
         """Begin anew."""
         self.monitor.start(run)
         self.values = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far, and the weights of its epoch."""
+        return {**self.monitor.state_dict(), "values": self.values}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.monitor.load_state_dict(state)
+        self.values = list(state["values"])
 
     def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
         """Copy the weights if they are the best so far."""

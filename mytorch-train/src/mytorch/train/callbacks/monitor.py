@@ -39,6 +39,14 @@ class Monitor:
         self.higher_is_better = metric is not None and self._direction(metric)
         self.best = self.epoch = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best": self.best, "epoch": self.epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a best value."""
+        self.best, self.epoch = state["best"], state["epoch"]
+
     def _direction(self, metric: Any) -> bool:
         higher: bool | None = getattr(metric, "higher_is_better", None)
         if higher is None:

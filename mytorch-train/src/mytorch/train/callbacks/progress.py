@@ -54,6 +54,11 @@ class Progress(Callback):
         self._live = Live(Group(self._bar, self._numbers), console=self.console)  # two lines, to fit 80 columns
         self._live.start()
 
+    def training_resumed(self, run: Training) -> None:
+        """Begin the bar where the run goes on."""
+        if self._live is not None:
+            self._bar.reset(self._task, total=run.last_epoch, completed=run.epoch)
+
     def batch_ended(self, run: Training, epoch: int, batch: int, loss: Tensor) -> None:
         """Move the bar within a long epoch."""
         if self._live is None or time.monotonic() - self._moved < BATCH_SECONDS:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -64,6 +65,15 @@ class SWA(WeightAverage):
                 f"SWA: start must leave an epoch to average, got {self.start} in a run of epochs {run.epoch + 1} to "
                 f"{run.last_epoch}"
             )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average so far, the first epoch that counts, and the statistics that belong to the average."""
+        return {**super().state_dict(), "first": self._first, "statistics": self._statistics}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        super().load_state_dict(state)
+        self._first, self._statistics = state["first"], list(state["statistics"])
 
     def epoch_trained(self, epoch: int) -> None:
         """Take the weights of this epoch into the mean."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import Callback
@@ -36,6 +36,15 @@ class WeightAverage(Callback):
             )
         run.average = self
         self.weights = AveragedWeights(run.net, self.decay, self.use_buffers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average so far."""
+        return {"weights": None if self.weights is None else self.weights.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from an average."""
+        if self.weights is not None and state["weights"] is not None:
+            self.weights.load_state_dict(state["weights"])
 
     def update(self) -> None:
         """Take the weights of now into the average."""

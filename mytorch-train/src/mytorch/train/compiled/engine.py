@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from mytorch.train.compiled.settled import settled, settled_settings
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, stacked
 from mytorch.train.compiled.warning import EngineWarning
 from mytorch.train.engine import Taken
+from mytorch.train.mean_loss import Weight
 from mytorch.train.setup import Setup
 
 SHAPES = 4
@@ -45,29 +46,67 @@ class Compiled:
         self.programs: dict[Any, Program] = {}
         self.refused = False
         self._settled: tuple[Any, ...] = ()
-        self._first: Any = None
+        self._first: str | None = None  # the kind of the first batch, in words
+        self._setup: Setup | None = None
         self._made = 0
         self._streak = 0  # of batches of one kind
         self._ahead: tuple[Carry, list[Tensor]] | None = None  # values that are newer than the model's
         self._prompt = False
+        self._at_rest = True  # nothing was trained or drawn beyond the last loss
+        self._kind: Any = None  # of the last batch
+        self._resumed: dict[
+            str, bool
+        ] = {}  # kinds, in words, that a run had compiled before; whether each was checked
+        self._resumed_kind: str | None = None
+
+    def bring_up_to_date(self) -> bool:
+        """Write the values of now into the model, if nothing was trained or drawn beyond the last loss."""
+        if self._at_rest:
+            self._write_back()
+        return self._at_rest
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which kinds of batches have a compiled step, since others are taken eagerly and round differently."""
+        if self._setup is not None and self._kind is None:  # between epochs
+            self._forget_if_changed(self._setup)
+        kinds = self._resumed | {repr(kind): program.checked for kind, program in self.programs.items()}
+        return {
+            "kinds": kinds,
+            "first": self._first,
+            "last": None if self._kind is None else repr(self._kind),
+            "streak": self._streak,
+            "made": self._made,
+            "refused": self.refused,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Compile the same steps when batches of their kinds come, before the first of them is taken."""
+        self._resumed, self._resumed_kind = dict(state["kinds"]), state["last"]
+        self._first, self._streak = state["first"], state["streak"]
+        self._made, self.refused = state["made"], state["refused"]
 
     def steps(self, setup: Setup, promptly: bool = False) -> Taken:
         """Take the steps of an epoch, a group of batches at a time."""
-        self._prompt = promptly
+        self._prompt, self._setup = promptly, setup
         self._forget_if_changed(setup)
         group: list[Batch] = []
-        kind: Any = None
+        kind, resumed, self._resumed_kind = None, self._resumed_kind, None
         try:
             for batch in setup.batches:
                 if (now := kind_of(batch)) != kind and group:
-                    yield from self._eagerly(setup, group)
+                    yield from self._ahead_of(self._eagerly(setup, group))
                     group = []
-                kind, self._streak = now, self._streak + 1 if now == kind else 1
+                follows = now == kind or (kind is None and resumed is not None and repr(now) == resumed)
+                self._kind, self._streak = now, self._streak + 1 if follows else 1
+                kind = now
                 group.append(batch)
+                if self._resumed and repr(kind) in self._resumed:
+                    self._compile_again(setup, batch, kind)
                 program = self.programs.get(kind)
                 if program is None or self.refused:
-                    yield from self._eagerly(setup, group)
+                    taken = list(self._eagerly(setup, group))
                     self._consider(setup, batch, kind)
+                    yield from self._all_but_last_ahead(taken)
                 elif len(group) == program.steps:
                     yield from self._take(setup, program, group)
                 else:
@@ -75,6 +114,7 @@ class Compiled:
                 group = []
             yield from self._eagerly(setup, group)
         finally:
+            self._kind = None
             self._write_back()
 
     # Ways to take steps
@@ -99,7 +139,7 @@ class Compiled:
             self._ahead = carry, flats
             if self._prompt or not math.isfinite(sum(losses.tolist())):
                 self._write_back()
-            yield from zip(losses.unbind(), weights.tolist(), strict=True)
+            yield from self._all_but_last_ahead(list(zip(losses.unbind(), weights.tolist(), strict=True)))
 
     def _check(self, setup: Setup, program: Program, group: list[Batch]) -> Taken:
         """Take steps both ways and go on with the eager results, whatever comes out."""
@@ -119,22 +159,37 @@ class Compiled:
             schedule.load_state_dict(at)
         taken = list(self._eagerly(setup, group))
         if self.refused:
-            yield from taken
+            yield from self._all_but_last_ahead(taken)
             return
         expected = [torch.stack([value for value, _ in taken]), stacked([weight for _, weight in taken])]
         wrong = difference([*before, *map(torch.zeros_like, expected)], found, [*carry.gather(), *expected])
         program.checked = wrong is None
         if wrong is not None:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
-        yield from taken
+        yield from self._all_but_last_ahead(taken)
+
+    def _ahead_of(self, losses: Iterator[tuple[Tensor, Weight]]) -> Taken:
+        """Losses while a batch was drawn that comes after theirs."""
+        self._at_rest = False
+        try:
+            yield from losses
+        finally:
+            self._at_rest = True
+
+    def _all_but_last_ahead(self, losses: list[tuple[Tensor, Weight]]) -> Taken:
+        """Losses of steps that were all taken already."""
+        yield from self._ahead_of(iter(losses[:-1]))
+        yield from losses[-1:]
 
     # What is compiled
 
     def _consider(self, setup: Setup, batch: Batch, kind: Any) -> None:
         """Make a program for batches of this kind if it is worth it."""
-        self._first = self._first or kind
-        worth = kind == self._first or self._streak >= STREAK
-        if self.refused or not worth or len(self.programs) >= SHAPES:
+        if self.refused:
+            return
+        self._first = self._first or repr(kind)
+        worth = repr(kind) == self._first or self._streak >= STREAK
+        if not worth or len(self.programs) + len(self._resumed) >= SHAPES:
             return
         if self._made == COMPILED:
             self._refuse(
@@ -151,6 +206,16 @@ class Compiled:
                 )
             else:
                 self.programs[kind] = self._make(setup, batch, carry)
+        except Exception as error:
+            self._refuse(reason_of(error))
+
+    def _compile_again(self, setup: Setup, batch: Batch, kind: Any) -> None:
+        """Make the program that a resumed run had for batches of this kind."""
+        checked = self._resumed.pop(repr(kind))
+        try:
+            carry = Carry(setup.net, setup.loss, setup.optimizer)
+            self.programs[kind] = self._make(setup, batch, carry)
+            self.programs[kind].checked = checked
         except Exception as error:
             self._refuse(reason_of(error))
 
@@ -175,6 +240,7 @@ class Compiled:
             return
         if self._now(setup, changing_settings(setup.optimizer, setup.schedule)) != self._settled:
             self.programs.clear()
+            self._resumed.clear()
 
     def _now(self, setup: Setup, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
         optimizer = setup.optimizer

@@ -1,0 +1,73 @@
+"""What writes the state of a training to its file, now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from mytorch.core import ArgumentError
+from mytorch.train.checkpoint.checkpoint_file import Packed
+
+EVERY = 20.0
+"""Seconds between two checkpoints, so that a killed process loses little."""
+SHARE = 0.02
+"""At most this share of the time goes into copying the state, whatever `every` says."""
+
+
+class Keeper:
+    """Writes checkpoints of one training: a copy is taken at once, and a thread writes it while training goes on.
+
+    path: the file; a later checkpoint takes its place.
+    every: seconds between two.
+    Raises ArgumentError for a time that is none.
+    """
+
+    def __init__(self, path: str | Path, every: float = EVERY) -> None:
+        if isinstance(every, bool) or not isinstance(every, (int, float)) or not 0 <= every < math.inf:
+            raise ArgumentError(f"checkpoint_every: must be a number of seconds of at least 0, got {every!r}")
+        self.path, self.every = Path(path), every
+        self._next = time.monotonic() + every
+        self._writer: Thread | None = None
+        self._failure: BaseException | None = None
+
+    def due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        return time.monotonic() >= self._next
+
+    def keep(self, state_of: Callable[[], Any], wait: bool = False) -> None:
+        """Take a copy of a state and write it.
+
+        wait: until it is written; otherwise what goes wrong is raised by the next call.
+        Raises FileError for a file that cannot be written.
+        """
+        if not wait and self._writer is not None and self._writer.is_alive():
+            return  # the disk is slower than the time between two: the next look tries again
+        self.close()
+        started = time.monotonic()
+        packed = Packed.of(state_of())
+        now = time.monotonic()
+        self._next = now + max(self.every, (now - started) / SHARE if self.every else 0.0)
+        if wait:
+            packed.write(self.path)
+            return
+        self._writer = Thread(target=self._write, args=(packed,), name="mytorch checkpoint")
+        self._writer.start()
+
+    def close(self) -> None:
+        """Wait until the last one is written. Raises what went wrong then."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.join()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _write(self, packed: Packed) -> None:
+        try:
+            packed.write(self.path)
+        except BaseException as error:  # for the training, which is told at the next call
+            self._failure = error

@@ -1,0 +1,104 @@
+"""The parts of a checkpoint: what a `Setup` holds, and under which conditions it was trained."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Buffer, Module, Parameter
+from mytorch.train.choose_step import name_of
+from mytorch.train.setup import Setup
+
+
+def setup_state(setup: Setup) -> dict[str, Any]:
+    """Everything that a training step may change, beside the random state."""
+    known = {id(held) for module in (setup.net, setup.loss) for _, held in module.named_state()}
+    trained = [held for group in setup.optimizer.param_groups for held in group["params"]]
+    return {
+        "net": _values(setup.net),
+        "loss": _values(setup.loss),
+        "others": {number: held.value for number, held in enumerate(trained) if id(held) not in known},
+        "frozen": [name for name, held in setup.net.named_param() if not held.trainable],
+        "evaluating": [number for number, module in enumerate(setup.net.modules()) if not module.training],
+        "optimizer": setup.optimizer.state_dict(),
+        "schedule": None if setup.schedule is None else setup.schedule.state_dict(),
+    }
+
+
+def load_setup_state(setup: Setup, state: Mapping[str, Any]) -> None:
+    """Put everything back. Raises StateError for a state that does not fit; of what fits, some may have changed."""
+    setup.net.load_state_dict(state["net"])
+    setup.loss.load_state_dict(state["loss"])
+    trained = [held for group in setup.optimizer.param_groups for held in group["params"]]
+    for number, value in state["others"].items():
+        trained[number].value.copy_(value)
+    frozen, evaluating = set(state["frozen"]), set(state["evaluating"])
+    for name, held in setup.net.named_param():
+        held.trainable = name not in frozen
+    for number, module in enumerate(setup.net.modules()):
+        module.training = number not in evaluating
+    setup.optimizer.zero_grad()
+    setup.optimizer.load_state_dict(state["optimizer"])
+    if setup.schedule is not None and state["schedule"] is not None:
+        setup.schedule.load_state_dict(state["schedule"])
+
+
+def _values(module: Module) -> dict[str, Tensor]:
+    """Every parameter and buffer under one of its names."""
+    seen: dict[Parameter | Buffer, str] = {}
+    for name, held in module.named_state():
+        seen.setdefault(held, name)
+    return {name: held.value for held, name in seen.items()}
+
+
+def parts_of(setup: Setup) -> dict[str, Any]:
+    """What must be the same when a training is resumed, in words and numbers."""
+    batches, schedule = setup.batches, setup.schedule
+    return {
+        "model": type(setup.net).__name__,
+        "loss": type(setup.loss).__name__,
+        "optimizer": type(setup.optimizer).__name__,
+        "schedule": None if schedule is None else type(schedule).__name__,
+        "dtype": ", ".join(sorted({str(held.value.dtype) for _, held in setup.net.named_param()})),
+        "batch_size": batches.batch_size,
+        "accumulate": batches.accumulate,
+        "shuffle": batches.shuffle,
+        "drop_last": batches.drop_last,
+        "seed": batches.generator.initial_seed(),
+    }
+
+
+def conditions_of(setup: Setup) -> dict[str, Any]:
+    """What decides rounding, and is the same unless somebody accepts a difference."""
+    return {
+        "mytorch-train": version("mytorch-train"),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        "threads": torch.get_num_threads(),
+        "device": str(setup.device),
+        "step": _described(setup.step),
+    }
+
+
+def _described(take_step: Any) -> str:
+    options = take_step.keywords if isinstance(take_step, partial) else {}
+    name = name_of(take_step.func if isinstance(take_step, partial) else take_step)
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in sorted(options.items()))})"
+
+
+def differences(stored: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Each entry that differs, in words."""
+    names = [name for name in {**stored, **found} if stored.get(name) != found.get(name)]
+    return [f"{name} must be {_shown(stored.get(name))}, got {_shown(found.get(name))}" for name in names]
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
