@@ -50,6 +50,9 @@ def test_every_hook_can_be_overridden_with_all_its_arguments() -> None:
         def training_started(self, run: Any) -> None:
             seen["training_started"] = {"run": run}
 
+        def training_resumed(self, run: Any) -> None:
+            seen["training_resumed"] = {"run": run}
+
         def batch_ended(self, run: Any, epoch: int, batch: int, loss: Any) -> None:
             seen["batch_ended"] = {"run": run, "epoch": epoch, "batch": batch, "loss": loss}
 
@@ -185,7 +188,7 @@ def test_stopping_is_told_with_the_class() -> None:
         ("on_train_batch_end", r"Nearest: batch_ended"),
         (
             "on_fit",
-            r"Known: batch_ended, epoch_ended, epoch_trained, training_ended, training_failed, training_started\.",
+            r"Known: batch_ended, epoch_ended, epoch_trained, training_ended, training_failed, training_resumed, training_started\.",
         ),
     ],
 )
