@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from mytorch.core import ArgumentError, Module, Parameter, tree
+from mytorch.core.patterns import matches
 from mytorch.plugins import nearest
 
 PARAMETERS, LAYERS = "parameters", "layers"
@@ -84,7 +84,8 @@ def _fitting(
     return {
         parameter
         for name, classes, parameter in uses
-        if (names is None or _fits(name, names)) and (layers is None or any(_fits(each, layers) for each in classes))
+        if (names is None or matches(name, names))
+        and (layers is None or any(matches(each, layers) for each in classes))
     }
 
 
@@ -99,17 +100,13 @@ def _patterns(number: int, rule: Mapping[str, Any], key: str, known: Sequence[st
             f"parameter_groups: {key} of rule {number} must be a pattern or a list of patterns, got {given!r}"
         )
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+        if not any(matches(name, pattern) for name in known):
             what = "a parameter of the net" if key == PARAMETERS else "the class of a layer with parameters"
             raise ArgumentError(
                 f"parameter_groups: {key} of rule {number} must fit {what}, got {pattern!r}. "
                 f"{nearest(pattern, dict.fromkeys(known))}"
             )
     return list(patterns)
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _told(rule: Mapping[str, Any]) -> str:

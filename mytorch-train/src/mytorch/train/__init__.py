@@ -27,6 +27,7 @@ from mytorch.train.step import gradients, step
 from mytorch.train.step_in_backward import step_in_backward
 from mytorch.train.training import Training
 from mytorch.train.update_bn import update_bn
+from mytorch.train.warm_start import WarmStart, warm_start
 from mytorch.train.weights import load_model, save_model
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "RunError",
     "Setup",
     "Training",
+    "WarmStart",
     "clip_gradient_values",
     "clip_gradients",
     "completion",
@@ -71,4 +73,5 @@ __all__ = [
     "step_accumulated",
     "step_in_backward",
     "update_bn",
+    "warm_start",
 ]

@@ -80,6 +80,12 @@ def _kind(value: Tensor) -> str:
     return "floating point" if value.is_floating_point() else f"{value.dtype}"
 
 
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The parameters and buffers in a safetensors file, by name, ours or another program's. Raises RunError."""
+    tensors, _ = read_sealed(path)
+    return {name: value for name, value in tensors.items() if not name.startswith(_ARGUMENT)}
+
+
 def read_json(path: Path) -> Any:
     """The contents of a JSON file. Raises RunError."""
     try:

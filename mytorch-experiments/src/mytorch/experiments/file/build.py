@@ -27,7 +27,7 @@ from mytorch.data.preparation.standardized_targets import StandardizedTargets, l
 from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
-from mytorch.experiments.file.experiment import Experiment, Spec, Split
+from mytorch.experiments.file.experiment import Experiment, ModelSpec, Spec, Split
 from mytorch.experiments.file.initialization import initialize_model
 from mytorch.experiments.file.parts import as_spec, build_part, find
 from mytorch.experiments.file.schedules import plan_schedule
@@ -37,6 +37,7 @@ from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.setup import Setup, TakeStep
+from mytorch.train.warm_start import WarmStart, warm_start
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Built:
     """The training part, which `setup.batches` goes through, and those to judge by."""
     metrics: list[Metric]
     callbacks: list[object]
+    started: WarmStart | None = None
+    """What the model took from another one."""
 
 
 def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Built:
@@ -63,6 +66,7 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
     torch.manual_seed(experiment.seed)
     with default_dtype(experiment.dtype):
         net = build_model(experiment, parts.training)
+        started = start_model(net, experiment.model)
         loss = build_part("loss", "loss", experiment.loss)
     batches = build_batches(experiment, parts.training)
     optimizer = build_optimizer(experiment, net)
@@ -70,7 +74,7 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
     schedule = None if planned is None else planned.build(optimizer)
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
     setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
-    return Built(experiment, setup, parts, metrics, callbacks)
+    return Built(experiment, setup, parts, metrics, callbacks, started)
 
 
 def build_batches(experiment: Experiment, data: DataSet) -> Batches:
@@ -110,6 +114,17 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
             predict(net, inputs)
     initialize_model(net, experiment.initialization)
     return net
+
+
+def start_model(net: Module, spec: ModelSpec) -> WarmStart | None:
+    """Give the model the weights that it begins with. Raises ExperimentError with the key."""
+    if spec.start is None:
+        return None
+    said = spec.start
+    try:
+        return warm_start(net, said.path, take=said.take, leave=said.leave, freeze=said.freeze)
+    except MytorchError as error:
+        raise ExperimentError(f"model.from: {error}") from error
 
 
 def build_optimizer(experiment: Experiment, net: Module) -> Optimizer:

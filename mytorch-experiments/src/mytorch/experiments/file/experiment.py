@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -25,6 +25,31 @@ class Spec(BaseModel):
     def arguments(self) -> dict[str, Any]:
         """All but the type."""
         return dict(self.model_extra or {})
+
+
+class Start(Section):
+    """Whose weights a model begins with."""
+
+    path: str
+    """The folder of a run, or a safetensors file with torch's names."""
+    take: str | list[str] = "*"
+    """Patterns of the names of weights to take."""
+    leave: str | list[str] = []
+    """Patterns of the names of weights that stay as they were drawn."""
+    freeze: str | list[str] = []
+    """Patterns of the names of parameters that are not trained."""
+
+
+class ModelSpec(Spec):
+    """A model, which may begin with the weights of another one."""
+
+    start: Annotated[Start | None, Field(alias="from")] = None
+    """Whose weights it begins with: a path, or a table that says which; None for its own."""
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _path_alone(cls, said: object) -> object:
+        return {"path": said} if isinstance(said, str) else said
 
 
 class Rule(BaseModel):
@@ -153,7 +178,7 @@ class Experiment(Section):
     animate: bool = False
     """Draw the decision boundary of two input columns epoch by epoch, too."""
     data: Data
-    model: Spec
+    model: ModelSpec
     initialization: Initialization | None = None
     """How weights are drawn, by one initialiser or by rules; as each layer does by itself if left out."""
     loss: Spec

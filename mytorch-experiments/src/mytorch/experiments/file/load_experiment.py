@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.experiment import Experiment
@@ -40,9 +41,14 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
 
 
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:
-    """Make the relative `path` of a data set absolute, so that the experiment means the same file from everywhere."""
-    data = content.get("data")
-    for spec in (data.get("train"), data.get("validation"), data.get("test")) if isinstance(data, dict) else ():
+    """Make relative paths of data sets and weights absolute, so that the experiment means the same from everywhere."""
+    data, model = content.get("data"), content.get("model")
+    places = [data.get("train"), data.get("validation"), data.get("test")] if isinstance(data, dict) else []
+    if isinstance(model, dict) and "from" in model:
+        if isinstance(model["from"], str):
+            model["from"] = {"path": model["from"]}
+        places.append(model["from"])
+    for spec in places:
         if isinstance(spec, dict) and isinstance(spec.get("path"), str) and spec["path"]:
             spec["path"] = str(Path.cwd() / folder / spec["path"])
 
@@ -112,7 +118,7 @@ def to_toml(experiment: Experiment) -> str:
     Raises ExperimentError for an argument that TOML cannot hold.
     """
     try:
-        return tomli_w.dumps(experiment.model_dump(exclude_none=True))
+        return tomli_w.dumps(experiment.model_dump(exclude_none=True, by_alias=True))
     except TypeError as error:
         raise ExperimentError(f"experiment: every value must be what TOML can hold, got {error}") from None
 
@@ -140,7 +146,9 @@ def _explain(origin: str, problem: Mapping[str, Any]) -> str:
     if problem["type"] == "missing":
         return f"{origin}: {key}: must be given"
     if problem["type"] == "model_type":
-        return f'{origin}: {key}: must be a table such as {{ type = "..." }}, got {problem["input"]!r}'
+        first = next(iter(_fields(place)), "type")
+        example = f'{first} = "..."' if first in ("type", "path") else f"{first} = ..."
+        return f"{origin}: {key}: must be a table such as {{ {example} }}, got {problem['input']!r}"
     if problem["type"] == "value_error":
         return f"{origin}: {key}: {problem['ctx']['error']}"
     rule = problem["msg"].removeprefix("Input should be ")
@@ -152,9 +160,17 @@ def _fields(place: tuple[Any, ...]) -> list[str]:
     """The keys that may stand at a place of an experiment."""
     model: type[BaseModel] = Experiment
     for part in place:
-        field = model.model_fields.get(str(part))
+        field = {_key(name, field): field for name, field in model.model_fields.items()}.get(str(part))
         if field is None:
             return []
         options = [field.annotation, *get_args(field.annotation)]
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
-    return list(model.model_fields)
+        models = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return [_key(name, field) for name, field in model.model_fields.items()]
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    """What a field is called in a file: `from` is no name in Python."""
+    return field.alias or name

@@ -22,6 +22,7 @@ from mytorch.experiments.file.build import (
     build_optimizer,
     build_step,
     default_dtype,
+    start_model,
     threads,
 )
 from mytorch.experiments.file.experiment import Experiment
@@ -69,6 +70,8 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     with default_dtype(experiment.dtype):
         with _collecting(problems):
             net = build_model(experiment, None if parts is None else parts.training)
+            if all(held.initialized for _, held in net.named_state()):
+                start_model(net, experiment.model)
         with _collecting(problems):
             loss = build_part("loss", "loss", experiment.loss)
     batches = None

@@ -16,6 +16,7 @@ from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.runs.run import Run, load
 from mytorch.experiments.runs.run_folder import RunFolder
+from mytorch.experiments.tables.start_table import show_start
 from mytorch.plugins import Hooks
 from mytorch.train.callbacks.progress import Progress
 from mytorch.train.make_engine import make_engine
@@ -57,6 +58,8 @@ def train_experiment(
         listeners.add(BoundaryFigure(folder))
         listeners.add(Recorder(folder))
         if not quiet:
+            if built.started is not None:
+                show_start(built.started)
             listeners.add(Progress())
         training.run()
     return load(folder.path)
@@ -74,5 +77,5 @@ def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
         hooks=hooks,
         engine=make_engine(built.experiment.engine, quiet),
     )
-    training.settings = dict(flat(built.experiment.model_dump(exclude_none=True)))
+    training.settings = dict(flat(built.experiment.model_dump(exclude_none=True, by_alias=True)))
     return training

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 
 from mytorch.core import ArgumentError, Module, MytorchError, Parameter, require_initialized
+from mytorch.core.patterns import matches
 from mytorch.core.tree import own
 from mytorch.nn.init.constant import constant_, ones_, zeros_
 from mytorch.nn.init.fans import xavier_normal_
@@ -177,20 +177,16 @@ def _find(name: str, options: Mapping[str, Any]) -> Initializer:
 def _chosen_layers(net: Module, layers: str | Sequence[str], names: str | Sequence[str]) -> list[tuple[str, Module]]:
     """The layers with parameters of their own that match. Raises ArgumentError if there is none."""
     holders = [(path, module) for path, module in net.named_modules() if any(own(module, Parameter))]
-    of_kind = [(path, module) for path, module in holders if _matches(type(module).__name__, layers)]
+    of_kind = [(path, module) for path, module in holders if matches(type(module).__name__, layers)]
     if not of_kind:
         kinds = ", ".join(sorted({type(module).__name__ for _, module in holders})) or "no layer"
         raise ArgumentError(f"initialize: layers must match one with parameters, got {layers!r} for {kinds}")
-    chosen = [(path, module) for path, module in of_kind if _matches(path, names)]
+    chosen = [(path, module) for path, module in of_kind if matches(path, names)]
     if not chosen:
         paths = [path for path, _ in of_kind]
         first = names if isinstance(names, str) else next(iter(names), "")
         raise ArgumentError(f"initialize: names must match a layer, got {names!r}. {nearest(first, paths)}")
     return chosen
-
-
-def _matches(text: str, patterns: str | Sequence[str]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in ((patterns,) if isinstance(patterns, str) else patterns))
 
 
 def _require_match(pattern: str, chosen: list[tuple[str, Module]]) -> None:
@@ -200,4 +196,4 @@ def _require_match(pattern: str, chosen: list[tuple[str, Module]]) -> None:
 
 
 def _matching(module: Module, pattern: str) -> Iterator[tuple[str, Parameter]]:
-    return ((name, held) for name, held in own(module, Parameter) if fnmatchcase(name, pattern))
+    return ((name, held) for name, held in own(module, Parameter) if matches(name, pattern))
