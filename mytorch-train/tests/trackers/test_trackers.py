@@ -153,6 +153,58 @@ def test_a_tracker_that_has_no_place_is_reported_once_and_training_goes_on():
     assert len(training.history) == EPOCHS
 
 
+# Resuming
+
+
+class Die(Callback):
+    """Ends a run as a crash does: in the middle of the third epoch, after a checkpoint."""
+
+    must_succeed = True
+
+    def batch_ended(self, epoch, batch) -> None:
+        if (epoch, batch) == (3, 2):
+            raise RuntimeError("crash")
+
+
+def killed_and_resumed(tmp_path, make):
+    """A run that fails in its third epoch and is resumed, and one that is not interrupted."""
+    options = {"checkpoint": tmp_path / "kept.safetensors", "checkpoint_every": 1e-9, "epochs": 4}
+    with pytest.raises(RuntimeError, match="crash"):
+        train(make(tmp_path / "one"), Die(), **options)
+    again = make(tmp_path / "one")
+    train(again, resume=tmp_path / "kept.safetensors", **options)
+    return again, train(make(tmp_path / "whole"), epochs=4)
+
+
+def test_json_lines_of_a_resumed_run_are_those_of_one_that_was_not_interrupted(tmp_path):
+    killed_and_resumed(tmp_path, lambda path: JSONLinesLogger(str(path), every=1))
+    one, whole = ((tmp_path / name).read_text().splitlines() for name in ("one", "whole"))
+    assert [timeless(line) for line in one] == [timeless(line) for line in whole]
+
+
+def timeless(line):
+    return {key: value for key, value in json.loads(line).items() if key != "seconds"}
+
+
+def test_a_table_of_a_resumed_run_has_each_epoch_once(tmp_path):
+    killed_and_resumed(tmp_path, lambda path: CSVLogger(str(path)))
+    with (tmp_path / "one").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_goes_on_with_the_run_that_was_interrupted(tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    again, whole = killed_and_resumed(tmp_path, lambda path: MLflow("disk", name=path.name, uri=uri))
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    values = {(one.step, one.value) for one in client.get_metric_history(again.run_id, "train_loss")}
+    assert sorted(values) == list(enumerate(expected(whole, "train_loss"), 1))
+    assert client.get_run(again.run_id).info.status == "FINISHED"
+    assert len(client.search_runs([client.get_experiment_by_name("disk").experiment_id])) == 2
+
+
 # The libraries
 
 

@@ -47,7 +47,7 @@ class CSVLogger(Tracker):
         path = place("CSVLogger", self.path, run, "metrics.csv")
         norms = [f"gradient_norm/{name}" for name, _ in run.net.named_param()] if self.gradient_norms else []
         self._columns = ["epoch", "lr", "seconds", *run.measured, *norms]
-        kept = _rows_until(path, run.epoch) if run.history else []
+        kept = _rows_until(path, run.epoch) if run.resumed is not None else []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8", newline="")
         writer = csv.DictWriter(self._file, self._columns, extrasaction="ignore")

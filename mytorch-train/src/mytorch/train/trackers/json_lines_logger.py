@@ -49,7 +49,7 @@ class JSONLinesLogger(Tracker):
     def begin(self, run: Training, settings: Mapping[str, Setting]) -> None:
         """Open the file; of a run that is resumed, keep the lines up to where it goes on."""
         path = place("JSONLinesLogger", self.path, run, "metrics.jsonl")
-        kept = _lines_until(path, run.epoch, self._steps) if run.history else []
+        kept = _lines_until(path, run.epoch, self._steps) if run.resumed is not None else []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8")
         self._file.writelines(kept)

@@ -49,12 +49,11 @@ class MLflow(Tracker):
         self.experiment, self.name, self.uri = experiment, name, uri
         self._library = library("MLflow", "mlflow", "mlflow")
         self._client: Any = None
-        self.run_id: str | None = None
 
     def begin(self, run: Training, settings: Mapping[str, Setting]) -> None:
         """Make a run of MLflow, or go on with that of an earlier training that is resumed."""
         self._client = self._library.MlflowClient(tracking_uri=self.uri)
-        if run.history and self.run_id is not None:
+        if self.run_id is not None:
             self._client.update_run(self.run_id, status="RUNNING")
             return
         known = self._client.get_experiment_by_name(self.experiment)

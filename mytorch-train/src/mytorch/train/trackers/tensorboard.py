@@ -47,7 +47,7 @@ class TensorBoard(Tracker):
     def begin(self, run: Training, settings: Mapping[str, Setting]) -> None:
         """Open an event file; what an earlier file says of later epochs is hidden."""
         folder = place("TensorBoard", self.path, run, "tensorboard")
-        purge = run.epoch + 1 if run.history else None
+        purge = None if run.resumed is None else run.epoch + 1
         self._writer = self._library.SummaryWriter(str(folder), purge_step=purge)
         self._settings, self._last = dict(settings), {}
         rows = [f"| {key} | {value} |" for key, value in settings.items()]

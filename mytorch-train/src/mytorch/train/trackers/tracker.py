@@ -27,6 +27,7 @@ class Tracker(Callback):
 
     every: the loss of every so many steps is written as `batch_loss`, with the number of the step; None for none.
     gradient_norms: whether norms are measured, on one batch an epoch, which costs one forward and one backward.
+    run_id: the name of the run in the program that is written to, where it has one.
     Raises ArgumentError for arguments out of range.
 
     A tracker that fails is reported once and training goes on. It comes after all other callbacks, so that it sees
@@ -42,10 +43,11 @@ class Tracker(Callback):
         require_flag(owner, "gradient_norms", gradient_norms)
         self.every, self.gradient_norms = every, gradient_norms
         self._open, self._steps = False, 0
+        self.run_id: str | None = None
         self._norms: dict[str, float] = {}
 
     def begin(self, run: Training, settings: Mapping[str, Setting]) -> None:
-        """Open what is written to. The run goes on from an earlier one if its history has lines already."""
+        """Open what is written to; of a run that is resumed, `run.resumed`, drop what is later than it."""
         raise NotImplementedError
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
@@ -61,11 +63,27 @@ class Tracker(Callback):
 
     @hookimpl(trylast=True)
     def training_started(self, run: Training) -> None:
-        """Open what is written to, and write the settings."""
-        self._open = False
-        self._steps = len(run.history) * len(run.batches)
+        """Open what is written to, and write the settings; of a run that is resumed, once its state is back."""
+        self._open, self._steps, self.run_id = False, 0, None
+        if run.resumed is None:
+            self._begin(run)
+
+    @hookimpl(trylast=True)
+    def training_resumed(self, run: Training) -> None:
+        """Open what an earlier training wrote, to go on with it."""
+        self._begin(run)
+
+    def _begin(self, run: Training) -> None:
         self.begin(run, settings_of(run))
         self._open = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the number of steps, and which run of another program this is."""
+        return {"steps": self._steps, "run_id": self.run_id}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the run of another program that was written to."""
+        self._steps, self.run_id = state["steps"], state["run_id"]
 
     @hookimpl(trylast=True)
     def batch_ended(self, loss: Tensor) -> None:

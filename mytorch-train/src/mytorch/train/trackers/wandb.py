@@ -50,19 +50,17 @@ class WandB(Tracker):
         self.project, self.name, self.mode, self.path = project, name, mode, path
         self._library = library("WandB", "wandb", "wandb")
         self._run: Any = None
-        self.run_id: str | None = None
 
     def begin(self, run: Training, settings: Mapping[str, Setting]) -> None:
         """Begin a run of W&B, or go on with that of an earlier training that is resumed."""
-        resumed = bool(run.history) and self.run_id is not None
         self._run = self._library.init(
             project=self.project,
             name=self.name or (run.folder.name if run.folder is not None else None),
             mode=self.mode,
             dir=self.path,
             config=dict(settings),
-            id=self.run_id if resumed else None,
-            resume="allow" if resumed else None,
+            id=self.run_id,
+            resume=None if self.run_id is None else "allow",
             reinit="create_new",
         )
         self.run_id = self._run.id
