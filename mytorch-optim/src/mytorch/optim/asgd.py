@@ -66,6 +66,9 @@ class ASGD(Elementwise):
             eta, mu = number(state["eta"]), number(state["mu"])
             p.mul_(1 - lambd * eta)
             descend(p, eta, g)
-            lerp_(a, p, mu)
+            if isinstance(mu, float) and mu == 1:  # until t0, and a copy need not read the average
+                a.copy_(p)
+            else:
+                lerp_(a, p, mu)
             state["eta"].fill_(lr / (1 + lambd * lr * t) ** alpha)
             state["mu"].fill_(1 / (t - t0).clamp(min=1) if isinstance(t, Tensor) else 1 / max(1, t - t0))
