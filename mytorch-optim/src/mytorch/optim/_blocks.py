@@ -9,7 +9,7 @@ from the first operation to the last. The formula is written once, and cannot te
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,7 +34,11 @@ class Elementwise(Optimizer):
 
     A subclass says in `kept` what its `update` keeps under these settings. What it keeps as numbers, such as the count
     of steps, is compared: only parameters of which they are equal are joined.
+
+    cuts: whether large tensors are cut; it costs more than it saves where the formula goes over them twice or so.
     """
+
+    cuts: ClassVar[bool] = True
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self._joints: dict[Any, _Joint] = {}
@@ -88,7 +92,7 @@ class Elementwise(Optimizer):
         most = LARGE * torch.get_num_threads()
         for place, size in enumerate(sizes):
             row = [column[place] for column in columns]
-            if size > most:
+            if self.cuts and size > most:
                 rows += zip(*(tensor.view(-1).split(most) for tensor in row), strict=True)
             elif size > SMALL or joint is None:
                 rows.append(row)

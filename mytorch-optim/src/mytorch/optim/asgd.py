@@ -35,6 +35,7 @@ class ASGD(Elementwise):
     """
 
     conformance: ClassVar = {"tags": ("keeps_lr",)}
+    cuts: ClassVar[bool] = False
     state_entries: ClassVar = {"step": "number", "eta": "number", "mu": "number", "ax": "value"}
 
     def __init__(
