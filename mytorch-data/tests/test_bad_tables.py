@@ -33,20 +33,26 @@ def refused(path: Path, target: str | None = "y", **options: Any) -> str:
         (b"x,y\n1,0\n1e308,1\n", "row 3, column 'x' must be at most 3.4e+38 in float32, got 1e+308; use dtype ="),
         (b"x,y\n1,0\n1e999,1\n", "row 3, column 'x' must be finite, got inf; an empty cell"),
         (b"x,y\n1,0\n-inf,1\n", "row 3, column 'x' must be finite, got -inf; an empty cell"),
-        (b"x,y\n1,0\nnan,1\n", "row 3, column 'x' must be given, got a missing cell; missing = \"mean\" or"),
+        (b"x,y\n1,0\nnan,1\n", "row 3, column 'x' must be given, got a missing cell ('nan'); missing = \"mean\" or"),
         (b"x,y\n1,0\n,1\n", 'missing = "drop" leaves such rows out'),
         (b"x,y\n1,0.5\n2,\n", "row 3, column 'y' must be given, got a missing target; missing = \"drop\""),
         (b"x,y\n1,1e308\n2,1.5\n", "row 2, column 'y' must fit torch.float32, got 1e+308; use dtype ="),
         (b"x,x,y\n1,2,3\n", "columns must have different names, got 'x' for columns 1, 2"),
-        (b",x,y\n1,2,3\n", "every column must have a name, got none for column 1; name it in the first line"),
+        (b",x,y\n1,2,3\n", "every column to learn from must have a name, got none for column 1; leave it out by"),
         (b"x,y\nred,0\n", "row 2, column 'x' must be a number, got 'red'; encode = \"one-hot\" or \"ordinal\" takes"),
         (b'x,y\n1,0\n\n"a\nb",0\n', "row 4, column 'x' must be a number, got 'a\\nb'"),
-        (b"x,y\n2024-01-31,0\n", "row 2, column 'x' must hold numbers or categories, got dates ('2024-01-31'); turn"),
-        (b'x,y\n"1,5",0\n', "must be a number, got '1,5'; decimal = \",\" reads decimal commas"),
+        (
+            b"x,y\n2024-01-31,0\n",
+            "row 2, column 'x' must hold numbers or categories, got dates ('2024-01-31'); date",
+        ),
+        (b'x,y\n"1,5",0\n', "must be a number, got '1,5'; decimal = \",\" reads it as a number; encode = "),
         (b"x,y\n1,0\n\n2,0,3\n", "a.csv: row 4 must have 2 cells, got 3, the first '2'"),
         (b"x,y\n1,0\n2\n", "a.csv: row 3 must have 2 cells, got 1, the first '2'"),
         (b"x,z\n1,0\n", "Table: target must name a column of"),
-        (b"x;z\n1;0\n", "got 'y'. Known: x;z. If columns are parted by something else, choose a delimiter."),
+        (
+            b"x;z\n1;0\n",
+            "by something else, choose delimiter = ';', which fits every row.",
+        ),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "must be text in utf-8, got 'utf-8' codec can't decode byte 0x89"),
         (b"x\0,y\n1,2\n", "must be a text file, got NUL bytes; is it one?"),
         ("x,y\n1,ä\n".encode("latin-1"), 'name its encoding, such as encoding = "latin-1" or "utf-16"'),
@@ -98,7 +104,11 @@ def test_where_there_is_no_table(tmp_path: Path) -> None:
     assert "iriss.csv: must be a file, got no such file. Nearest: iris.csv." in refused(tmp_path / "iriss.csv")
     assert "must be a file, got a folder; name a file in it" in refused(tmp_path)
     (tmp_path / "a.xlsx").write_bytes(b"PK")
-    assert "must end in .csv, .tsv, .txt, .parquet, .npz, got '.xlsx'" in refused(tmp_path / "a.xlsx")
+    assert "got .xlsx; save the sheet as CSV (File, Save as) and use that file" in refused(tmp_path / "a.xlsx")
+    (tmp_path / "a.doc").write_bytes(b"PK")
+    assert "must end in .csv, .tsv, .txt, .csv.gz, .tsv.gz, .txt.gz, .parquet, .npz, got '.doc'" in refused(
+        tmp_path / "a.doc"
+    )
 
 
 def test_options_name_what_is_valid(tmp_path: Path) -> None:
@@ -112,7 +122,6 @@ def test_options_name_what_is_valid(tmp_path: Path) -> None:
     assert "encoding must be one that Python knows" in refused(path, encoding="utf8x")
     assert "delimiter must be one ASCII character" in refused(path, delimiter=", ")
     assert "decimal must be '.' or ',', got ';'" in refused(path, decimal=";")
-    assert "decimal and delimiter must differ" in refused(path, decimal=",")
     assert "target must name the column to be predicted, got none. Known: age, y." in refused(path, None)
     assert "features must name a column of" in refused(path, features=["ages"])
     assert "features must be different columns without the target, got age, y" in refused(path, features=["age", "y"])

@@ -158,7 +158,7 @@ def test_what_does_not_fit_the_training_is_named(mixed: Path, tmp_path: Path, te
 
 
 def test_like_must_be_a_preparation(mixed: Path) -> None:
-    with pytest.raises(ArgumentError, match="Table: like must be the preparation of a Table, got one that lacks"):
+    with pytest.raises(ArgumentError, match=r"mixed.csv: like must be the preparation of a Table, got one that lacks"):
         Table(mixed, like={"standardize": {}})
     train = Table(mixed, "species", features=["sepal"])
     with pytest.raises(ArgumentError, match="target must be 'species', as in training, got 'zip'"):

@@ -4,7 +4,16 @@ from mytorch.data.csv_file import write_csv
 from mytorch.data.disk import Disk
 from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
 from mytorch.data.split import SplitWarning, split
-from mytorch.data.table import ColumnSummary, ReaderError, Table, TableError, TableWarning, inspect_table, new_rows
+from mytorch.data.table import (
+    ColumnSummary,
+    ReaderError,
+    Table,
+    TableError,
+    TableWarning,
+    inspect_table,
+    missing_lines,
+    new_rows,
+)
 from mytorch.data.tensor_data_set import TensorDataSet
 from mytorch.data.transforms import Parts, hold_out
 
@@ -24,6 +33,7 @@ __all__ = [
     "TensorDataSet",
     "hold_out",
     "inspect_table",
+    "missing_lines",
     "new_rows",
     "split",
     "write_csv",

@@ -71,29 +71,53 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Choice(["classification", "regression"]),
     help="Whether the target is classes or numbers.  [default: as its values look]",
 )
-@click.option("--delimiter", help="What stands between the cells of a line.  [default: ,]")
+@click.option("--delimiter", help=r"What stands between the cells of a line; \t is a tab.  [default: ,]")
 @click.option("--decimal", help="The decimal sign of numbers.  [default: .]")
+@click.option("--thousands", help="What parts thousands in numbers, such as the comma of 1,000.")
+@click.option(
+    "--unit", multiple=True, help="What stands beside numbers and does not count, such as $ or %; may be given again."
+)
 @click.option("--encoding", help="The encoding of the text.  [default: utf-8]")
+@click.option(
+    "--missing-marker",
+    multiple=True,
+    help="A text that stands for a missing cell, in place of the usual ones; may be given again.",
+)
+@click.option("--dates", is_flag=True, help="Learn from dates: by year, month, weekday and days since the first.")
+@click.option("--categories", multiple=True, help="A column of numbers that are codes; may be given again.")
 def new(
     table: Path,
     target: str | None,
     output: Path | None,
     force: bool,
     task: str | None,
-    **reading: str | None,
+    unit: tuple[str, ...],
+    missing_marker: tuple[str, ...],
+    dates: bool,
+    categories: tuple[str, ...],
+    **texts: str | None,
 ) -> None:
     """Look at a table and write an experiment that learns one of its columns.
 
     TABLE is a CSV, TSV, Parquet or NPZ file. The experiment runs as it is; comments in it say why each value was
-    chosen. Columns of dates, and text that is another in nearly every row, are left out.
+    chosen. Columns of dates, and text that differs in nearly every row, are left out.
 
     \b
     Example:
       mytorch experiment new iris.csv --target species
       mytorch experiment new prices.csv --target price --delimiter ";" --decimal , --output prices-1.toml
+      mytorch experiment new sales.csv --target sold --thousands , --unit "$" --dates --categories shop
     """
     from mytorch.experiments.new.new_experiment import found, new_experiment
 
-    given = {name: value for name, value in reading.items() if value is not None}
-    look, path = new_experiment(table, target, output, force=force, task=task, reading=given)
+    reading: dict[str, object] = {name: value for name, value in texts.items() if value is not None}
+    if reading.get("delimiter") == r"\t":
+        reading["delimiter"] = "\t"
+    if unit:
+        reading["units"] = unit
+    if missing_marker:
+        reading["missing_markers"] = missing_marker
+    look, path = new_experiment(
+        table, target, output, force=force, task=task, reading=reading, dates=dates, categories=categories
+    )
     click.echo("\n".join([*found(look), f"Wrote {path}", f"Next: mytorch train {path}"]))

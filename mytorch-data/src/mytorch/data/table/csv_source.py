@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
+from mytorch.data.table.arrow_numbers import numbers_of
 from mytorch.data.table.cells import Cells
-from mytorch.data.table.errors import TableError, shown
+from mytorch.data.table.errors import TableError, shown, told
 from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Batch, Source, pyarrow
 from mytorch.plugins import FileError
 
 BLOCK = 4 * 2**20
 """Bytes that are parsed at a time; a row must fit."""
+DELIMITERS = (",", ";", "\t", "|")
+LINES = 20
+"""Rows by which another delimiter is judged."""
 
 
 class CsvSource(Source):
-    """A text file with one row a line."""
+    """A text file with one row a line, packed by gzip or not."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
-        self.reading, self.decimal = reading, reading.decimal
-        self.delimiter = "\t" if path.suffix.lower() == ".tsv" and reading.delimiter == "," else reading.delimiter
-        self.pyarrow = pyarrow(path.suffix)
+        self.packed = path.suffix.lower() == ".gz"
+        suffix = Path(path.stem).suffix if self.packed else path.suffix
+        self.delimiter = "\t" if suffix.lower() == ".tsv" and reading.delimiter == "," else reading.delimiter
+        self.pyarrow = pyarrow(suffix)
         self._first: list[str] = []
-        super().__init__(path)
+        self._unit_of: dict[str, str] = {}
+        super().__init__(path, reading)
 
     def _names(self) -> list[str]:
         if self._before[1] == 0:
@@ -52,7 +61,7 @@ class CsvSource(Source):
             seen = 0
             for batch in reader:
                 seen += batch.num_rows
-                yield {name: self._cells(batch.column(at), name in as_text) for at, name in enumerate(columns)}
+                yield {name: self._cells(name, batch.column(at), name in as_text) for at, name in enumerate(columns)}
         if not seen:
             raise TableError(f"{self.path}: must have at least one row below the column names, got none")
 
@@ -60,9 +69,8 @@ class CsvSource(Source):
         from pyarrow import csv as arrow_csv
 
         header = self.reading.header
-        names = self.names if header else [f"f{number}" for number in range(len(self.names))]
-        physical = dict(zip(self.names, names, strict=True))
-        used = [physical[name] for name in columns]
+        known = self._written if header else {name: f"f{number}" for number, name in enumerate(self.names)}
+        used = [known[name] for name in columns]
         longest = max(BLOCK, 32 * len(self.delimiter.join(self._first).encode()))
         return arrow_csv.open_csv(
             self.path,
@@ -71,59 +79,72 @@ class CsvSource(Source):
             ),
             parse_options=arrow_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, self.pyarrow.string()), include_columns=used
+                column_types=dict.fromkeys(used, self.pyarrow.string()), include_columns=used
             ),
         )
 
-    def _cells(self, cells: Any, as_text: bool) -> Cells:
-        if not as_text and (numbers := self._numbers(cells)) is not None:
-            return Cells("number", numbers=numbers)
+    def _cells(self, name: str, cells: Any, as_text: bool) -> Cells:
+        markers = self.reading.markers(name)
+        if not as_text and (found := numbers_of(cells, self.numerals, markers)) is not None:
+            self._require_one_unit(name, found.units)
+            return Cells("number", numbers=found.numbers, gone=found.gone)
         coded = cells.dictionary_encode()
-        return Cells.of_text(np.asarray(coded.indices), coded.dictionary.to_pylist(), as_text)
+        return Cells.of_text(np.asarray(coded.indices), coded.dictionary.to_pylist(), markers, as_text)
 
-    def _numbers(self, cells: Any) -> Any:
-        """The cells as float64, or None if one is no number. Clean columns, which are most, take one cast."""
-        from pyarrow import compute
-
-        if self.decimal == ",":
-            cells = compute.replace_substring(cells, ".", "?")  # 1.234 would be read as 1.234 where it means 1234
-            cells = compute.replace_substring(cells, ",", ".")
-        try:
-            return np.asarray(compute.cast(cells, "float64"))
-        except self.pyarrow.ArrowInvalid:
-            cells = compute.utf8_trim_whitespace(cells)
-        from mytorch.data.table.cells import MISSING
-
-        gone = compute.is_in(cells, value_set=self.pyarrow.array(sorted(MISSING)))
-        cells = compute.if_else(gone, self.pyarrow.scalar(None, self.pyarrow.string()), cells)
-        if cells.null_count == len(cells):
-            return None
-        try:
-            return compute.cast(cells, "float64").to_numpy(zero_copy_only=False)
-        except self.pyarrow.ArrowInvalid:
-            return None
+    def _require_one_unit(self, name: str, units: Collection[str]) -> None:
+        """Raise TableError for a column in which amounts of several units stand."""
+        seen = sorted({*units, *([self._unit_of[name]] if name in self._unit_of else [])})
+        if len(seen) > 1:
+            raise TableError(
+                f"{self.path}: column {shown(name)} must have one unit, got {' and '.join(map(shown, seen))}; "
+                "convert its numbers to one of them first, or leave the column out of features"
+            )
+        if seen:
+            self._unit_of[name] = seen[0]
 
     # Where things are
 
-    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+    def _lines(self, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
         """Each row that is not blank, with the number of its first line as a text editor counts."""
+        with self._reading_errors(), self._text() as file:
+            lines = csv.reader(file, delimiter=delimiter or self.delimiter)
+            start = 1
+            for cells in lines:
+                if cells:
+                    yield start, cells
+                start = lines.line_num + 1
+
+    def _text(self) -> IO[str]:
         encoding = self.reading.encoding
         if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
             encoding = "utf-8-sig"
+        if self.packed:
+            return cast(IO[str], gzip.open(self.path, "rt", encoding=encoding, newline=""))
+        return self.path.open(encoding=encoding, newline="")
+
+    @contextmanager
+    def _reading_errors(self) -> Iterator[None]:
         try:
-            with self.path.open(encoding=encoding, newline="") as file:
-                lines = csv.reader(file, delimiter=self.delimiter)
-                start = 1
-                for cells in lines:
-                    if cells:
-                        yield start, cells
-                    start = lines.line_num + 1
+            yield
         except UnicodeError as error:
-            raise self._undecodable(str(error)) from None
+            raise self._undecodable(told(error)) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise TableError(f"{self.path}: must be a whole gzip file, got {told(error)}") from None
         except OSError as error:
             raise FileError(f"{self.path}: must be readable, got {error.strerror or error}") from error
         except csv.Error as error:
-            raise TableError(f"{self.path}: must be a table of text, got {error}") from None
+            raise TableError(f"{self.path}: must be a table of text, got {told(error)}") from None
+
+    def fitting_delimiter(self) -> str | None:
+        """Another delimiter that parts the first rows into equally many cells, several a row."""
+        for other in DELIMITERS:
+            try:
+                widths = {len(cells) for _, cells in islice(self._lines(other), LINES)}
+            except TableError:
+                continue
+            if other != self.delimiter and len(widths) == 1 and widths.pop() > 1:
+                return other
+        return None
 
     def row(self, index: int) -> int:
         """The number of the line, as a text editor counts."""
@@ -141,29 +162,33 @@ class CsvSource(Source):
         try:
             yield
         except UnicodeError as error:
-            raise self._undecodable(str(error)) from None
+            raise self._undecodable(told(error)) from None
         except (self.pyarrow.ArrowException, OSError, ValueError) as error:
             if isinstance(error, TableError):
                 raise
-            raise self._explain(str(error)) from None
+            raise self._explain(error) from None
 
-    def _explain(self, told: str) -> TableError:
-        if "UTF8" in told or "UTF-8" in told:
+    def _explain(self, error: Exception) -> TableError:
+        text = str(error)
+        if self.packed and isinstance(error, OSError):
+            return TableError(f"{self.path}: must be a whole gzip file, got {told(error)}")
+        if "UTF8" in text or "UTF-8" in text:
             return self._undecodable("bytes that are none")
-        if "Expected" in told:
+        if "Expected" in text:
             for line, cells in self._lines():
-                if len(cells) != len(self.names):
+                if len(cells) != self.width:
+                    other = self.fitting_delimiter()
+                    advice = "or choose another delimiter" if other is None else f"or choose delimiter = {other!r}"
                     return TableError(
-                        f"{self.path}: row {line} must have {len(self.names)} cells, got {len(cells)}, "
-                        f"the first {shown(cells[0])}; put a cell with a {self.delimiter!r} in it in quotes, "
-                        "or choose another delimiter"
+                        f"{self.path}: row {line} must have {self.width} cells, got {len(cells)}, "
+                        f"the first {shown(cells[0])}; put a cell with a {self.delimiter!r} in it in quotes, {advice}"
                     )
-        if "straddling" in told:
+        if "straddling" in text:
             return TableError(f"{self.path}: rows must be shorter than {BLOCK} bytes; is a quote left open?")
-        return TableError(f"{self.path}: must be a table of text, got {told.splitlines()[0]}")
+        return TableError(f"{self.path}: must be a table of text, got {told(error)}")
 
-    def _undecodable(self, told: str) -> TableError:
+    def _undecodable(self, text: str) -> TableError:
         return TableError(
-            f"{self.path}: must be text in {self.reading.encoding}, got {told}; "
+            f"{self.path}: must be text in {self.reading.encoding}, got {text}; "
             'if it is a text file, name its encoding, such as encoding = "latin-1" or "utf-16"'
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from mytorch.core import ArgumentError, DataSet, rows_at
 from mytorch.data.dtype import floating_dtype
 from mytorch.data.table.encode import encode as encode_features
 from mytorch.data.table.encode import learn_features
-from mytorch.data.table.errors import TableError
+from mytorch.data.table.errors import TableError, naming
 from mytorch.data.table.fill import fill_row, learn_fills
-from mytorch.data.table.gather import gather
+from mytorch.data.table.gather import Gathered, gather
 from mytorch.data.table.inspect import inspect_table
 from mytorch.data.table.open_table import open_table
+from mytorch.data.table.options import Options, require_unseen
 from mytorch.data.table.plan import plan, plan_like
-from mytorch.data.table.reading import Reading
+from mytorch.data.table.reading import MARKERS, Reading
 from mytorch.data.table.recipe import Recipe
 from mytorch.data.table.source import Source
 from mytorch.data.table.target import encode_target, learn_target
@@ -36,7 +38,15 @@ class Table(DataSet):
               `task` = "classification" or "regression" decides otherwise
     encode:   what becomes of text: "one-hot", "ordinal", or a choice for each column that is named
     dtype:    of inputs and numbers; what it would round is kept in float64, see `DataSet.exact_at`
+    unseen:   what becomes of categories that a file read with `like` has and this one lacks: "none" makes all columns
+              of a one-hot category 0, "missing" takes them for missing cells; they are refused if it is left out
     missing:  what becomes of missing cells: "mean", "median" (text: the category seen most), "drop" (the row)
+    missing_indicators: whether a column with missing cells gets another beside it, 1 where a cell was missing, else 0
+    missing_markers: the texts that stand for a missing cell, for all columns or by the names of columns
+    dates:    what becomes of dates: "parts" makes year, month, weekday and days since the first, and the hour if there
+              is one; or a list of parts
+    day_first: whether 01/02/2024 is in February, where a column leaves it open
+    thousands, units: what parts thousands, and what may stand beside numbers, such as "$"; both do not count
     dropped:  how many rows were left out for missing cells
     like:     the `preparation` of a former Table, whose columns, encodings, fills and classes this file must have
     Raises:   TableError with file, row and column, and what would accept the cell; ArgumentError for options;
@@ -53,39 +63,64 @@ class Table(DataSet):
         features: Sequence[str] | None = None,
         task: str | None = None,
         encode: str | dict[str, str] | None = None,
+        unseen: str | None = None,
         missing: str | None = None,
+        missing_indicators: bool = False,
+        missing_markers: Sequence[str] | Mapping[str, Sequence[str]] = MARKERS,
+        dates: str | Sequence[str] | None = None,
+        day_first: bool | None = None,
         delimiter: str = ",",
         decimal: str = ".",
+        thousands: str | None = None,
+        units: Sequence[str] = (),
         encoding: str = "utf-8",
         header: bool = True,
         dtype: torch.dtype | str = "float32",
         like: Mapping[str, Any] | None = None,
     ) -> None:
         self._dtype = floating_dtype("Table", dtype)
-        reading = Reading(delimiter, decimal, encoding, header)
-        if like is None:
-            source = open_table(path, reading)
-            made = plan(source, target, features, task, encode, missing, self._dtype)
-            gathered = gather(source, made)
-            found = learn_features(source, made, gathered)
-            goal = learn_target(source, made, gathered)
-            used = set(made.columns)
-            left_out = tuple(name for name in source.names if name not in used)
-            recipe = Recipe(found, goal, missing, reading, left_out)
-        else:
-            recipe = Recipe.from_json(like)
-            if target not in (None, recipe.target.name):
-                raise ArgumentError(f"Table: target must be {recipe.target.name!r}, as in training, got {target!r}")
-            source = open_table(path, recipe.reading.changed(reading))
-            made = plan_like(source, recipe, self._dtype)
-            gathered = gather(source, made)
-        self._raw = encode_features(recipe.features, gathered)
+        with naming(path):
+            reading = Reading(delimiter, decimal, encoding, header, thousands, units, missing_markers)
+            if like is None:
+                options = Options(task, encode, missing, unseen, missing_indicators, dates, day_first)
+                self._learn(open_table(path, reading), target, features, options)
+            else:
+                self._read_like(path, reading, target, unseen, Recipe.from_json(like))
+
+    def _learn(self, source: Source, target: str | None, features: Sequence[str] | None, options: Options) -> None:
+        """Read a file that decides itself what its columns become."""
+        made = plan(source, target, features, options, self._dtype)
+        gathered = gather(source, made)
+        found = learn_features(source, made, gathered)
+        goal = learn_target(source, made, gathered)
+        used = set(made.columns)
+        left_out = tuple(name for name in source.names if name not in used)
+        rows = len(gathered.numbers)
+        recipe = Recipe(found, goal, options.missing, source.reading, left_out, options.unseen, rows)
+        self._encode(source, recipe, gathered)
+        self._describe(learn_fills(self._path, self._raw, recipe))
+
+    def _read_like(
+        self, path: str | Path, reading: Reading, target: str | None, unseen: str | None, recipe: Recipe
+    ) -> None:
+        """Read a file as a former one was."""
+        if target not in (None, recipe.target.name):
+            raise ArgumentError(f"Table: target must be {recipe.target.name!r}, as in training, got {target!r}")
+        recipe = replace(recipe, unseen=unseen or recipe.unseen)
+        require_unseen(recipe.unseen, recipe.missing)
+        source = open_table(path, recipe.reading.changed(reading))
+        made = plan_like(source, recipe, self._dtype)
+        self._encode(source, recipe, gather(source, made))
+        self._describe(recipe)
+
+    def _encode(self, source: Source, recipe: Recipe, gathered: Gathered) -> None:
+        self._path = source.path
+        self._raw = encode_features(source, recipe, gathered)
         self._exact_targets, gone = None, np.zeros(len(self._raw), dtype=bool)
-        if made.target is not None:
+        if recipe.target.name in gathered.gone:
             self._exact_targets, gone = encode_target(source, recipe.target, gathered, self._dtype)
         self.dropped = self._drop(source, gone) if recipe.missing == "drop" else 0
         self.targets = self._rounded(self._exact_targets)
-        self._describe(recipe if like is not None else learn_fills(self._raw, recipe))
 
     def _drop(self, source: Source, gone: Any) -> int:
         kept = ~(self._raw.isnan().any(1) | torch.from_numpy(gone))
@@ -113,7 +148,7 @@ class Table(DataSet):
     def learned_from(self, indices: Tensor) -> Table:
         """The same rows, in the same memory, with what is filled in learned from some of them only."""
         other = copy.copy(self)
-        other._describe(learn_fills(self._raw, self._recipe, indices))
+        other._describe(learn_fills(self._path, self._raw, self._recipe, indices))
         return other
 
     def _filled(self, inputs: Tensor) -> Tensor:

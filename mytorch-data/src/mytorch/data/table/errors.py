@@ -1,10 +1,18 @@
 """What can go wrong with a table."""
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from mytorch.core import MytorchError
+from mytorch.core import ArgumentError, MytorchError
 from mytorch.plugins import PluginWarning
+
+_BARE = re.compile(r"[A-Za-z0-9_-]{1,40}")
+LONGEST = 200
+"""Letters of another library's message, or of a path, that a message repeats."""
 
 
 class TableError(MytorchError, ValueError):
@@ -16,16 +24,49 @@ class ReaderError(MytorchError, ImportError):
 
 
 class TableWarning(PluginWarning):
-    """A table holds columns that are not used; the text names them."""
+    """A table holds columns that are not used, or categories that are not known; the text names them."""
 
 
 def listed(names: Iterable[Any], most: int = 8) -> str:
-    """Names for a message, not all of them where there are many."""
-    known = [str(name) for name in names]
+    """Names for a message, not all of them where there are many, and none that is too long to be read."""
+    known = [cut(str(name)) for name in names]
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(known[:most]) + more
 
 
 def shown(value: str, most: int = 40) -> str:
-    """A cell for a message, on one line and cut if it is long."""
-    return repr(value if len(value) <= most else value[: most - 3] + "...")
+    """A cell or a name for a message, on one line and cut if it is long."""
+    return repr(cut(value, most))
+
+
+def cut(text: str, most: int = 40) -> str:
+    """A text for a message, cut if it is long."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def as_toml(value: Any) -> str:
+    """The value of an option as an experiment file has it, with long texts cut."""
+    if isinstance(value, Mapping):
+        entries = [f"{name if _BARE.fullmatch(name) else as_toml(name)} = {as_toml(of)}" for name, of in value.items()]
+        return f"{{ {', '.join(entries)} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_toml, value))}]"
+    return json.dumps(cut(value), ensure_ascii=False)
+
+
+def told(error: BaseException) -> str:
+    """The first line of another library's message, cut if it is long."""
+    lines = str(error).splitlines()
+    return cut(lines[0] if lines else type(error).__name__, LONGEST)
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Within this context, an error about an option names the file that it was given for."""
+    try:
+        yield
+    except ArgumentError as error:
+        text = str(error)
+        if str(path) in text:
+            raise
+        raise ArgumentError(f"{cut(str(path), LONGEST)}: {text.removeprefix('Table: ')}") from None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from mytorch.data.table.cells import Cells, is_date
+from mytorch.data.table.cells import Cells
+from mytorch.data.table.dates import is_date
+from mytorch.data.table.errors import naming
+from mytorch.data.table.numerals import EXACT, Numerals, other_numerals
 from mytorch.data.table.open_table import open_table
-from mytorch.data.table.reading import Reading
+from mytorch.data.table.reading import MARKERS, Reading
 from mytorch.data.table.source import Source
 
+Kind = Literal["number", "text", "date", "boolean"]
 COUNTED = 1000
 """Different values are counted up to here."""
 EXAMPLES = 5
@@ -24,23 +30,37 @@ class ColumnSummary:
 
     missing: cells without a value.  distinct: different values, counted up to 1000.  examples: the first of them.
     whole: whether all numbers are whole.  low, high: the range of numbers, else None.
+    gone: how many cells are missing, by the text that stands in them.
+    words: of a column of text in which most cells are numbers, the others, and in how many rows they stand.
+    reading: of a column of text, the options of a Table under which all its cells are numbers, if there are any.
     """
 
     name: str
-    kind: Literal["number", "text", "date", "boolean"]
+    kind: Kind
     missing: int
     distinct: int
     examples: tuple[str, ...]
     whole: bool = False
     low: float | None = None
     high: float | None = None
+    gone: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, int] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def inspect_table(
-    path: str | Path, delimiter: str = ",", decimal: str = ".", encoding: str = "utf-8", header: bool = True
+    path: str | Path,
+    delimiter: str = ",",
+    decimal: str = ".",
+    encoding: str = "utf-8",
+    header: bool = True,
+    thousands: str | None = None,
+    units: Sequence[str] = (),
+    missing_markers: Sequence[str] | Mapping[str, Sequence[str]] = MARKERS,
 ) -> list[ColumnSummary]:
-    """What each column of a table holds, in the order of the file. Raises what Table raises for a file."""
-    source = open_table(path, Reading(delimiter, decimal, encoding, header))
+    """What each column of a table that has a name holds, in the order of the file. Raises what Table raises."""
+    with naming(path):
+        source = open_table(path, Reading(delimiter, decimal, encoding, header, thousands, units, missing_markers))
     as_text: set[str] = {name for name, kind in source.kinds.items() if kind not in ("number", "boolean")}
     looked = _look(source, as_text)
     return [seen.summary(source.kinds.get(name)) for name, seen in looked.items()]
@@ -48,10 +68,10 @@ def inspect_table(
 
 def _look(source: Source, as_text: set[str]) -> dict[str, _Seen]:
     while True:
-        seen = {name: _Seen(name) for name in source.names}
+        seen = {name: _Seen(name, source.numerals) for name in source.names}
         turned: set[str] = set()
         for batch in source.batches(source.names, as_text):
-            turned |= {name for name, cells in batch.items() if cells.kind == "text" and name not in as_text}
+            turned |= {name for name, cells in batch.items() if name not in as_text and _is_text(cells)}
             for name, cells in batch.items():
                 seen[name].add(cells)
         if not turned:
@@ -59,12 +79,18 @@ def _look(source: Source, as_text: set[str]) -> dict[str, _Seen]:
         as_text |= turned
 
 
+def _is_text(cells: Cells) -> bool:
+    """Whether a column must be looked at as text: for numbers of which float64 would merge some, too."""
+    return cells.kind == "text" or bool((np.abs(cells.numbers) >= EXACT).any())
+
+
 @dataclass
 class _Seen:
     name: str
+    numerals: Numerals
     kinds: set[str] = field(default_factory=set)
-    missing: int = 0
-    values: dict[str, None] = field(default_factory=dict)
+    gone: Counter[str] = field(default_factory=Counter)
+    values: Counter[str] = field(default_factory=Counter)
     dates: bool = True
     whole: bool = True
     low: float = np.inf
@@ -72,33 +98,54 @@ class _Seen:
 
     def add(self, cells: Cells) -> None:
         self.kinds.add(cells.kind)
+        self.gone.update(cells.gone)
         if cells.kind == "text":
-            self.missing += int((cells.codes < 0).sum())
             self.dates = self.dates and all(map(is_date, cells.values))
-            self._add_values(cells.values)
+            counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.values))
+            self._count(dict(zip(cells.values, counts.tolist(), strict=True)))
             return
         numbers = cells.numbers[~np.isnan(cells.numbers)]
-        self.missing += len(cells.numbers) - len(numbers)
         if len(numbers):
-            self.low, self.high = min(self.low, numbers.min()), max(self.high, numbers.max())
-            self.whole = self.whole and bool((numbers == np.round(numbers)).all())
+            self._measure(numbers)
             if len(self.values) < COUNTED:
-                self._add_values([f"{value:.12g}" for value in dict.fromkeys(numbers.tolist())])
+                self._count({repr(value): 1 for value in dict.fromkeys(numbers.tolist())})
 
-    def _add_values(self, values: list[str]) -> None:
-        for value in values:
-            if len(self.values) >= COUNTED:
-                return
-            self.values[value] = None
+    def _measure(self, numbers: Any) -> None:
+        self.low, self.high = min(self.low, numbers.min()), max(self.high, numbers.max())
+        self.whole = self.whole and bool((numbers == np.round(numbers)).all())
+
+    def _count(self, counts: Mapping[str, int]) -> None:
+        for value, count in counts.items():
+            if len(self.values) < COUNTED or value in self.values:
+                self.values[value] += count
 
     def summary(self, stored: str | None) -> ColumnSummary:
-        distinct, examples = len(self.values), tuple(self.values)[:EXAMPLES]
-        if stored == "date" or ("text" in self.kinds and self.values and self.dates):
-            return ColumnSummary(self.name, "date", self.missing, distinct, examples)
-        if "text" in self.kinds:
-            return ColumnSummary(self.name, "text", self.missing, distinct, examples)
+        """What was seen; stored: what the format says that the column holds."""
+        text = "text" in self.kinds
+        if stored == "date" or (text and self.values and self.dates):
+            return self._summary("date", tuple(self.values))
+        if stored == "text" or (text and not self._all_numbers()):
+            return self._of_text(stored)
+        if text:  # whole numbers of which float64 would merge some
+            self.values = Counter(map(self.numerals.exact, self.values))
+            self._measure(np.array([float(self.numerals.plain(value)) for value in self.values]))
+        examples = tuple(value.removesuffix(".0") for value in self.values)
         if "boolean" in self.kinds and "number" not in self.kinds:
-            names = tuple("true" if value == "1" else "false" for value in examples)
-            return ColumnSummary(self.name, "boolean", self.missing, distinct, names)
+            return self._summary("boolean", tuple("true" if value == "1" else "false" for value in examples))
         low, high = (float(self.low), float(self.high)) if self.values else (None, None)
-        return ColumnSummary(self.name, "number", self.missing, distinct, examples, self.whole, low, high)
+        return self._summary("number", examples, whole=self.whole, low=low, high=high)
+
+    def _summary(self, kind: Kind, examples: tuple[str, ...], **others: Any) -> ColumnSummary:
+        missing, distinct = self.gone.total(), len(self.values)
+        return ColumnSummary(self.name, kind, missing, distinct, examples[:EXAMPLES], gone=self.gone, **others)
+
+    def _of_text(self, stored: str | None) -> ColumnSummary:
+        if stored is not None:
+            return self._summary("text", tuple(self.values))
+        words = {value: count for value, count in self.values.items() if not self.numerals.is_number(value)}
+        few = words if 2 * sum(words.values()) < self.values.total() else {}
+        reading = other_numerals(self.values, self.numerals)
+        return self._summary("text", tuple(self.values), words=few, reading=reading)
+
+    def _all_numbers(self) -> bool:
+        return bool(self.values) and all(map(self.numerals.is_number, self.values))

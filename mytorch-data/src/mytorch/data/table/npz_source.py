@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mytorch.data.table.cells import Array, Cells
-from mytorch.data.table.errors import TableError, listed
+from mytorch.data.table.errors import TableError, listed, shown, told
+from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Batch, Source
 
 ROWS = 65_536
@@ -21,9 +22,9 @@ _KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U": "tex
 class NpzSource(Source):
     """Arrays by name: one with one axis is a column, "x" with two becomes the columns x0, x1 and so on."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: Reading) -> None:
         self._columns: dict[str, Array] = {}
-        super().__init__(path)
+        super().__init__(path, reading)
 
     def _names(self) -> list[str]:
         names: list[str] = []
@@ -33,35 +34,42 @@ class NpzSource(Source):
             arrays = {name: file[name] for name in file.files}
         for name, array in arrays.items():
             if array.ndim not in (1, 2):
-                raise TableError(f"{self.path}: array {name!r} must have one or two axes, got shape {array.shape}")
+                raise TableError(
+                    f"{self.path}: array {shown(name)} must have one or two axes, got shape {array.shape}"
+                )
             parts = {name: array} if array.ndim == 1 else {f"{name}{at}": part for at, part in enumerate(array.T)}
             names += parts
             self._columns |= parts
         self._require_rows()
-        self.kinds = {name: _KINDS.get(part.dtype.kind, str(part.dtype)) for name, part in self._columns.items()}
+        self.kinds = {
+            name.strip(): _KINDS.get(part.dtype.kind, str(part.dtype)) for name, part in self._columns.items()
+        }
         return names
 
     def _require_rows(self) -> None:
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
-            told = listed(f"{name}: {rows}" for name, rows in lengths.items())
-            raise TableError(f"{self.path}: every array must have the same number of rows, got {told}")
+            lengths_told = listed(f"{name}: {rows}" for name, rows in lengths.items())
+            raise TableError(f"{self.path}: every array must have the same number of rows, got {lengths_told}")
         if not sum(lengths.values()):
             raise TableError(f"{self.path}: must have at least one row, got none")
 
     def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
-        rows = len(self._columns[columns[0]])
-        for at in range(0, rows, ROWS):
-            yield {name: self._cells(name, self._columns[name][at : at + ROWS], name in as_text) for name in columns}
+        arrays = {name: self._columns[self._written[name]] for name in columns}
+        for at in range(0, len(arrays[columns[0]]), ROWS):
+            yield {name: self._cells(name, array[at : at + ROWS], name in as_text) for name, array in arrays.items()}
 
     def _cells(self, name: str, part: Array, as_text: bool) -> Cells:
-        kind = self.kinds[name]
+        kind, markers = self.kinds[name], self.reading.markers(name)
         if kind in ("number", "boolean") and not as_text:
-            return Cells("boolean" if kind == "boolean" else "number", numbers=part.astype(np.float64))
+            return Cells.of_numbers(part.astype(np.float64), "boolean" if kind == "boolean" else "number", markers)
         if kind not in ("number", "boolean", "text", "date"):
-            return Cells.of_text(np.zeros(len(part), np.int32), [kind])
+            return Cells.of_text(np.zeros(len(part), np.int32), [kind], markers)
+        if part.dtype.kind == "M":
+            part = part.astype("datetime64[s]")
         values, codes = np.unique(part, return_inverse=True)
-        return Cells.of_text(codes, [str(value).lower() if kind == "boolean" else str(value) for value in values])
+        texts = [str(value).lower() if kind == "boolean" else str(value) for value in values]
+        return Cells.of_text(codes, [text if text != "NaT" else "" for text in texts], markers)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -70,5 +78,6 @@ class NpzSource(Source):
         except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             if isinstance(error, TableError):
                 raise
-            told = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TableError(f"{self.path}: must be a whole NPZ file with arrays of plain types, got {told}") from None
+            raise TableError(
+                f"{self.path}: must be a whole NPZ file with arrays of plain types, got {told(error)}"
+            ) from None

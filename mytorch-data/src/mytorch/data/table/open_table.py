@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mytorch.data.table.csv_source import CsvSource
-from mytorch.data.table.errors import TableError
+from mytorch.data.table.errors import LONGEST, TableError, cut
 from mytorch.data.table.npz_source import NpzSource
 from mytorch.data.table.parquet_source import ParquetSource
 from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Source
 from mytorch.plugins import FileError, nearest
 
-TEXT, SUFFIXES = (".csv", ".tsv", ".txt"), (".csv", ".tsv", ".txt", ".parquet", ".npz")
+TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+SUFFIXES = (*TEXT, ".parquet", ".npz")
+SHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
 def open_table(path: str | Path, reading: Reading) -> Source:
@@ -20,24 +24,43 @@ def open_table(path: str | Path, reading: Reading) -> Source:
 
     Raises FileError if there is none, TableError for what is no table, ReaderError without the library that reads it.
     """
+    require_file(path)
     path = Path(path)
-    suffix = path.suffix.lower()
-    _require_file(path)
+    suffix = table_suffix(path)
     if suffix in TEXT:
         return CsvSource(path, reading)
     if suffix == ".parquet":
-        return ParquetSource(path)
+        return ParquetSource(path, reading)
     if suffix == ".npz":
-        return NpzSource(path)
-    raise TableError(f"{path}: a table's name must end in {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'!r}")
+        return NpzSource(path, reading)
+    if suffix in SHEETS:
+        raise TableError(
+            f"{path}: must be a table that is read without a spreadsheet program, got {suffix}; "
+            "save the sheet as CSV (File, Save as) and use that file"
+        )
+    raise TableError(f"{path}: a table's name must end in {', '.join(SUFFIXES)}, got {suffix or 'no suffix'!r}")
 
 
-def _require_file(path: Path) -> None:
+def table_suffix(path: Path) -> str:
+    """What a file's name says of its format, such as ".csv", and ".csv.gz" for a packed one."""
+    last = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + last if last == ".gz" else last
+
+
+def require_file(path: str | Path) -> None:
+    """Raise FileError unless there is a file to be read: for an address, a folder, or nothing, with the nearest."""
+    if address := _ADDRESS.fullmatch(str(path)):
+        whole = cut(f"{address[1]}://{address[2]}", LONGEST)
+        raise FileError(
+            f"{whole}: must be a file of this computer, got an address; download it first, for example by: "
+            f"curl -LO {whole}"
+        )
+    path = Path(path)
     if path.is_dir():
         raise FileError(f"{path}: must be a file, got a folder; name a file in it")
     if path.is_file():
         return
     if path.exists():
         raise FileError(f"{path}: must be a file, got something else")
-    there = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
+    there = [file.name for file in path.parent.glob("*") if table_suffix(file) in SUFFIXES]
     raise FileError(f"{path}: must be a file, got no such file. {nearest(path.name, there) if there else ''}".strip())

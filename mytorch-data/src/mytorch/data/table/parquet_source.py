@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mytorch.data.table.cells import Cells
-from mytorch.data.table.errors import TableError
+from mytorch.data.table.errors import TableError, told
+from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Batch, Source, pyarrow
 
 ROWS = 65_536
@@ -20,16 +21,16 @@ ROWS = 65_536
 class ParquetSource(Source):
     """A Parquet file, which knows the types of its columns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: Reading) -> None:
         self.pyarrow = pyarrow(path.suffix)
-        super().__init__(path)
+        super().__init__(path, reading)
 
     def _names(self) -> list[str]:
         from pyarrow import parquet
 
         with self._errors(), parquet.ParquetFile(self.path) as file:
             schema = file.schema_arrow
-        self.kinds = {field.name: self._kind(field.type) for field in schema}
+        self.kinds = {field.name.strip(): self._kind(field.type) for field in schema}
         return list(schema.names)
 
     def _kind(self, dtype: Any) -> str:
@@ -49,28 +50,28 @@ class ParquetSource(Source):
 
         seen = 0
         with self._errors(), parquet.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(ROWS, columns=columns):
+            for batch in file.iter_batches(ROWS, columns=[self._written[name] for name in columns]):
                 seen += batch.num_rows
-                yield {name: self._cells(batch.column(name), name in as_text) for name in columns}
+                yield {name: self._cells(name, batch.column(self._written[name]), name in as_text) for name in columns}
         if not seen:
             raise TableError(f"{self.path}: must have at least one row, got none")
 
-    def _cells(self, cells: Any, as_text: bool) -> Cells:
+    def _cells(self, name: str, cells: Any, as_text: bool) -> Cells:
         from pyarrow import compute
 
         if self.pyarrow.types.is_dictionary(cells.type):
             cells = cells.dictionary_decode()
-        kind = self._kind(cells.type)
+        kind, markers = self._kind(cells.type), self.reading.markers(name)
         if not as_text and kind in ("number", "boolean"):
             if kind == "boolean":
                 cells = compute.cast(cells, "int8")
             numbers = compute.cast(cells, "float64", safe=False).to_numpy(zero_copy_only=False)
-            return Cells("boolean" if kind == "boolean" else "number", numbers=numbers)
+            return Cells.of_numbers(numbers, "boolean" if kind == "boolean" else "number", markers)
         if kind not in ("number", "boolean", "text", "date"):
-            return Cells.of_text(np.zeros(len(cells), np.int32), [kind])
+            return Cells.of_text(np.zeros(len(cells), np.int32), [kind], markers)
         coded = compute.cast(cells, "string").dictionary_encode()
         codes = compute.fill_null(coded.indices, -1)
-        return Cells.of_text(np.asarray(codes), coded.dictionary.to_pylist())
+        return Cells.of_text(np.asarray(codes), coded.dictionary.to_pylist(), markers)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -79,5 +80,4 @@ class ParquetSource(Source):
         except (self.pyarrow.ArrowException, OSError, ValueError) as error:
             if isinstance(error, TableError):
                 raise
-            told = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TableError(f"{self.path}: must be a whole Parquet file, got {told}") from None
+            raise TableError(f"{self.path}: must be a whole Parquet file, got {told(error)}") from None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from mytorch.core import ArgumentError
-from mytorch.data.table.cells import is_number_name
-from mytorch.data.table.errors import TableError, TableWarning, listed
+from mytorch.data.table.errors import TableError, TableWarning, listed, shown
+from mytorch.data.table.numerals import Numerals, is_number_name
+from mytorch.data.table.options import ENCODE, Encode, Options, require_option
 from mytorch.data.table.recipe import Recipe
 from mytorch.data.table.source import Source
 from mytorch.plugins import nearest
 
-ENCODE, MISSING, TASKS = ("one-hot", "ordinal"), ("mean", "median", "drop"), ("classification", "regression")
-Encode = str | Mapping[str, str] | None
 LEAVE_OUT = "or leave the column out of features"
 
 
@@ -24,21 +23,25 @@ LEAVE_OUT = "or leave the column out of features"
 class Plan:
     """What to gather.
 
+    options: what is to become of the columns.
     encode: how the columns of text that are named become numbers; `otherwise` how the others do, None for not at all.
-    as_text: columns that are read as categories; more may turn out to be.
+    as_text: columns that are read as text; more may turn out to be.
+    dates: columns of dates.
     known: for a file that must fit a former one, the categories and classes of that one.
+    exact: whether the classes are numbers too large for a float64, which are told apart by their text.
     """
 
     features: list[str]
     target: str | None
-    task: str | None
-    missing: str | None
+    options: Options
     dtype: torch.dtype
     encode: dict[str, str] = field(default_factory=dict)
     otherwise: str | None = None
     as_text: set[str] = field(default_factory=set)
+    dates: set[str] = field(default_factory=set)
     known: dict[str, tuple[str, ...]] = field(default_factory=dict)
     like: bool = False
+    exact: bool = False
 
     @property
     def columns(self) -> list[str]:
@@ -50,34 +53,21 @@ class Plan:
         return self.encode.get(name, self.otherwise)
 
 
-def require_option(subject: str, value: object, valid: Sequence[str]) -> None:
-    """Raise ArgumentError, with the nearest, unless an option is one of those that there are."""
-    if value not in valid:
-        raise ArgumentError(
-            f"Table: {subject} must be one of {', '.join(valid)}, got {value!r}. {nearest(str(value), valid)}"
-        )
-
-
 def plan(
-    source: Source,
-    target: str | None,
-    features: Sequence[str] | None,
-    task: str | None,
-    encode: Encode,
-    missing: str | None,
-    dtype: torch.dtype,
+    source: Source, target: str | None, features: Sequence[str] | None, options: Options, dtype: torch.dtype
 ) -> Plan:
     """The plan for a file to learn from. Raises ArgumentError and TableError for columns that there are not."""
     if target is None:
         raise ArgumentError(
             f"Table: target must name the column to be predicted, got none. Known: {listed(source.names, 20)}."
         )
-    if task is not None:
-        require_option("task", task, TASKS)
-    if missing is not None:
-        require_option("missing", missing, MISSING)
+    target = target.strip()
     _require_column(source, "target", target)
-    chosen = [name for name in source.names if name != target] if features is None else list(features)
+    if features is None:
+        _require_all_named(source)
+        chosen = [name for name in source.names if name != target]
+    else:
+        chosen = [name.strip() for name in features]
     known = set(source.names)
     for name in chosen:
         if name not in known:
@@ -85,17 +75,23 @@ def plan(
     if target in chosen or len(set(chosen)) < len(chosen):
         raise ArgumentError(f"Table: features must be different columns without the target, got {listed(chosen)}")
     if not chosen:
-        raise ArgumentError(f"Table: features must name at least one column, got none beside {target!r}")
-    made = Plan(chosen, target, task, missing, dtype)
-    _set_encode(made, encode)
+        advice = _parted(source)
+        raise ArgumentError(
+            f"Table: features must name at least one column, got none beside {shown(target)}{advice and '.' + advice}"
+        )
+    made = Plan(chosen, target, options, dtype)
+    _set_encode(made, options.encode)
     made.as_text |= {name for name in made.columns if source.kinds.get(name) == "text"}
+    if options.date_parts:
+        made.dates |= {name for name in chosen if source.kinds.get(name) == "date"}
+        made.as_text |= made.dates
     _require_usable(source, made)
     return made
 
 
 def plan_like(source: Source, recipe: Recipe, dtype: torch.dtype) -> Plan:
     """The plan for a file that must have the columns of a former one, in any order and with or without the target."""
-    names = [feature.name for feature in recipe.features]
+    names = list(dict.fromkeys(feature.name for feature in recipe.features))
     there = set(source.names)
     if absent := [name for name in names if name not in there]:
         raise TableError(
@@ -110,15 +106,20 @@ def plan_like(source: Source, recipe: Recipe, dtype: torch.dtype) -> Plan:
             stacklevel=4,
         )
     target = recipe.target.name if recipe.target.name in source.names else None
-    made = Plan(names, target, None, recipe.missing, dtype, like=True)
-    made.known = {feature.name: feature.categories for feature in recipe.features if feature.kind != "number"}
-    made.encode = {feature.name: feature.kind for feature in recipe.features if feature.kind != "number"}
-    if recipe.target.classes is not None:
-        made.known[recipe.target.name] = recipe.target.classes
-    made.task = "regression" if recipe.target.classes is None else "classification"
-    made.as_text = set(made.known) & set(made.columns)
-    if source.kinds.get(recipe.target.name) != "text" and all(map(is_number_name, recipe.target.classes or ())):
+    classes = recipe.target.classes
+    task = "regression" if classes is None else "classification"
+    options = Options(task, missing=recipe.missing, unseen=recipe.unseen)
+    made = Plan(names, target, options, dtype, like=True)
+    text = [feature for feature in recipe.features if feature.kind in ("one-hot", "ordinal")]
+    made.known = {feature.name: feature.categories for feature in text}
+    made.encode = {feature.name: feature.kind for feature in text}
+    if classes is not None:
+        made.known[recipe.target.name] = classes
+    made.dates = {feature.name for feature in recipe.features if feature.kind == "date"}
+    made.as_text = (set(made.known) | made.dates) & set(made.columns)
+    if source.kinds.get(recipe.target.name) != "text" and all(map(is_number_name, classes or ())):
         made.as_text.discard(recipe.target.name)  # 1.0 is the class 1
+    made.exact = target in made.as_text and all(map(Numerals().is_number, classes or ()))
     _require_usable(source, made)
     return made
 
@@ -130,41 +131,60 @@ def _set_encode(made: Plan, encode: Encode) -> None:
         require_option("encode", encode, ENCODE)
         made.otherwise = encode
         return
-    for name, choice in encode.items():
-        require_option(f"encode of {name!r}", choice, ENCODE)
+    chosen = {name.strip(): choice for name, choice in encode.items()}
+    for name, choice in chosen.items():
+        require_option(f"encode of {shown(name)}", choice, ENCODE)
         if name not in made.features:
-            raise ArgumentError(f"Table: encode must name features, got {name!r}. {nearest(name, made.features)}")
-    made.encode = dict(encode)
-    made.as_text |= set(encode)  # numbers too, such as codes of places
+            raise ArgumentError(f"Table: encode must name features, got {shown(name)}. {nearest(name, made.features)}")
+    made.encode = chosen
+    made.as_text |= set(chosen)  # numbers too, such as codes of places
+
+
+def _require_all_named(source: Source) -> None:
+    """Refuse to learn from columns without a name, unless they are left out."""
+    if source.unnamed:
+        raise TableError(
+            f"{source.path}: every column to learn from must have a name, got none for column "
+            f"{listed(source.unnamed)}; leave it out by naming the others in features, or name it in the first line "
+            "(a row number that pandas wrote is left out by to_csv(index=False))"
+        )
 
 
 def _require_column(source: Source, subject: str, name: str) -> None:
     if name not in source.names:
-        parted = "" if len(source.names) > 1 else " If columns are parted by something else, choose a delimiter."
         raise ArgumentError(
-            f"Table: {subject} must name a column of {source.path}, got {name!r}. "
-            f"{nearest(name, source.names)}{parted}"
+            f"Table: {subject} must name a column of {source.path}, got {shown(name)}. "
+            f"{nearest(name, source.names)}{_parted(source)}"
         )
+
+
+def _parted(source: Source) -> str:
+    """The advice for a file that another delimiter would part into columns."""
+    if len(source.names) > 1:
+        return ""
+    other = source.fitting_delimiter()
+    advice = "choose a delimiter" if other is None else f"choose delimiter = {other!r}, which fits every row"
+    return f" If columns are parted by something else, {advice}."
 
 
 def _require_usable(source: Source, made: Plan) -> None:
     """Refuse what the format itself calls a date or something that is no cell of a table."""
     for name in made.columns:
         kind = source.kinds.get(name, "number")
-        if kind == "date":
-            raise TableError(f"{source.path}: column {name!r} {no_dates(kind)}")
-        if kind not in ("number", "boolean", "text"):
+        if kind == "date" and name not in made.dates:
+            raise TableError(f"{source.path}: column {shown(name)} {no_dates(kind)}")
+        if kind not in ("number", "boolean", "text", "date"):
             raise TableError(
-                f"{source.path}: column {name!r} must hold numbers, booleans or text, got {kind}; "
+                f"{source.path}: column {shown(name)} must hold numbers, booleans or text, got {kind}; "
                 "leave it out of features"
             )
-        if kind == "text" and made.like and name not in made.known:
-            raise TableError(f"{source.path}: column {name!r} must hold numbers, as it did in training, got text")
+        if kind == "text" and made.like and name not in made.known and name not in made.dates:
+            raise TableError(f"{source.path}: column {shown(name)} must hold numbers, as it did in training, got text")
 
 
 def no_dates(got: str) -> str:
     """Why a date is not taken, and what to do about it."""
     return (
-        f"must hold numbers or categories, got dates ({got}); turn them into numbers first (days since a first day, "
-        f"month, weekday), {LEAVE_OUT}"
+        f'must hold numbers or categories, got dates ({got}); dates = "parts" makes year, month, weekday and days of '
+        f"a feature, {LEAVE_OUT}"
     )

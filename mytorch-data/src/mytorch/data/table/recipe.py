@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mytorch.core import ArgumentError
 from mytorch.data.table.reading import Reading
 
 KEY = "table"
-FeatureKind = Literal["number", "one-hot", "ordinal"]
+FeatureKind = Literal["number", "one-hot", "ordinal", "date", "missing"]
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the file and how it becomes one or several of the inputs.
+    """One column of the file and how it becomes one or several of the inputs; a date is a feature for each part.
 
+    categories: those of text.
+    part, first, day_first: of a date, which part of it, the day from which days are counted, and whether the day
+        stands before the month.
     fill: what stands for a missing cell: a number, or the place among the categories.
+    gone: how many cells were missing, by the text that stood in them.
     """
 
     name: str
     kind: FeatureKind
     categories: tuple[str, ...] = ()
     fill: float | None = None
+    part: str | None = None
+    first: str | None = None
+    day_first: bool | None = None
+    gone: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the input columns that it becomes."""
         if self.kind == "one-hot":
             return tuple(f"{self.name}={category}" for category in self.categories)
-        return (self.name,)
+        if self.kind == "missing":
+            return (f"{self.name} is missing",)
+        return (self.name if self.part is None else f"{self.name} {self.part}",)
 
     def to_json(self) -> dict[str, Any]:
         """As a run keeps it."""
         told: dict[str, Any] = {"name": self.name, "kind": self.kind}
-        if self.kind != "number":
+        if self.kind in ("one-hot", "ordinal"):
             told["categories"] = list(self.categories)
-        return told if self.fill is None else {**told, "fill": self.fill}
+        kept = {name: getattr(self, name) for name in ("fill", "part", "first", "day_first")}
+        told |= {name: value for name, value in kept.items() if value is not None}
+        return {**told, "gone": dict(self.gone)} if self.gone else told
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that another file with the same columns needs. left_out: columns that are known and not used."""
+    """Everything that another file with the same columns needs.
+
+    unseen: what becomes of a category that is none of the known, None if it is refused.
+    left_out: columns that are known and not used.  rows: how many the file had.
+    """
 
     features: tuple[Feature, ...]
     target: Target
     missing: str | None
     reading: Reading
     left_out: tuple[str, ...] = ()
+    unseen: str | None = None
+    rows: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,8 +99,10 @@ class Recipe:
                 "features": [feature.to_json() for feature in self.features],
                 "target": self.target.to_json(),
                 "missing": self.missing,
+                "unseen": self.unseen,
                 "reading": self.reading.to_json(),
                 "left_out": list(self.left_out),
+                "rows": self.rows,
             }
         }
 
@@ -98,6 +118,8 @@ class Recipe:
                 told["missing"],
                 Reading(**told["reading"]),
                 tuple(told.get("left_out", ())),
+                told.get("unseen"),
+                told.get("rows", 0),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ArgumentError(
@@ -105,5 +127,5 @@ class Recipe:
             ) from error
 
 
-def _feature(name: str, kind: FeatureKind, categories: list[str] = [], fill: float | None = None) -> Feature:  # noqa: B006
-    return Feature(name, kind, tuple(categories), fill)
+def _feature(name: str, kind: FeatureKind, categories: list[str] = [], **others: Any) -> Feature:  # noqa: B006
+    return Feature(name, kind, tuple(categories), **others)

@@ -9,31 +9,38 @@ from pathlib import Path
 from typing import Any
 
 from mytorch.data.table.cells import Cells
-from mytorch.data.table.errors import ReaderError, TableError, listed
+from mytorch.data.table.errors import ReaderError, TableError, listed, shown
+from mytorch.data.table.reading import Reading
 from mytorch.plugins import FileError
 
 Batch = Mapping[str, Cells]
+MOST_COLUMNS = 100_000
+"""With more, nobody reads what is said of them, and the names alone take long."""
 
 
 class Source(ABC):
     """A table in a file, read a batch of rows at a time.
 
-    names: of all columns, in the order of the file.
+    names: of all columns that have one, in the order of the file, without spaces around them.
+    unnamed: the places, from 1, of the columns without a name.
     kinds: what each column holds where the format says so: "number", "boolean", "text", "date" or what else it is.
     """
 
     kinds: Mapping[str, str]
-    decimal = "."
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reading: Reading) -> None:
+        self.path, self.reading, self.numerals = path, reading, reading.numerals
         self.kinds = {}
+        self.unnamed: list[int] = []
         self._before = _signature(path)
-        self.names = self._checked(self._names())
+        written = self._names()
+        self.width = len(written)
+        self._written = self._checked(written)
+        self.names = list(self._written)
 
     @abstractmethod
     def _names(self) -> list[str]:
-        """The names of all columns."""
+        """The names of all columns, as they are written."""
 
     @abstractmethod
     def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
@@ -42,6 +49,10 @@ class Source(ABC):
     def row(self, index: int) -> int:
         """The number under which a user finds a row, from 1."""
         return index + 1
+
+    def fitting_delimiter(self) -> str | None:
+        """Another delimiter that parts every row into equally many cells; None if there is none."""
+        return None
 
     def batches(self, columns: list[str], as_text: Collection[str] = ()) -> Iterator[Batch]:
         """The cells of some columns, batch by batch. Raises TableError if the file changes meanwhile."""
@@ -59,20 +70,35 @@ class Source(ABC):
 
     def cell(self, index: int, column: str) -> str:
         """Where a cell is, for a message."""
-        return f"{self.path}: row {self.row(index)}, column {column!r}"
+        return f"{self.path}: row {self.row(index)}, column {shown(column)}"
 
-    def _checked(self, names: list[str]) -> list[str]:
-        if unnamed := [str(number) for number, name in enumerate(names, 1) if not name.strip()]:
+    def _checked(self, written: list[str]) -> dict[str, str]:
+        """The name of each column without spaces around it, and as it is written."""
+        require_columns(self.path, len(written))
+        names = [name.strip() for name in written]
+        self.unnamed = [number for number, name in enumerate(names, 1) if not name]
+        if len(self.unnamed) == len(names):
             raise TableError(
-                f"{self.path}: every column must have a name, got none for column {listed(unnamed)}; "
-                "name it in the first line (a row number that pandas wrote is left out by to_csv(index=False))"
+                f"{self.path}: columns must have names, got none for column {listed(self.unnamed)}; "
+                "name them in the first line, or read the file with header = false"
             )
-        if twice := [name for name, count in Counter(names).items() if count > 1]:
+        if twice := [name for name, count in Counter(names).items() if count > 1 and name]:
             places = [number for number, name in enumerate(names, 1) if name == twice[0]]
+            spaces = "; spaces around a name do not count" if len({written[at - 1] for at in places}) > 1 else ""
             raise TableError(
-                f"{self.path}: columns must have different names, got {twice[0]!r} for columns {listed(places)}"
+                f"{self.path}: columns must have different names, got {shown(twice[0])} for columns "
+                f"{listed(places)}{spaces}"
             )
-        return names
+        return {name: as_written for name, as_written in zip(names, written, strict=True) if name}
+
+
+def require_columns(path: Path, count: int) -> None:
+    """Raise TableError for more columns than a table may have."""
+    if count > MOST_COLUMNS:
+        raise TableError(
+            f"{path}: must have at most {MOST_COLUMNS} columns, got {count}; keep those that matter, or swap "
+            "rows and columns"
+        )
 
 
 def _signature(path: Path) -> tuple[int, int, int]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import tomli_w
 
-from mytorch.experiments.new.table_look import Look
+from mytorch.data.table.errors import listed, shown
+from mytorch.experiments.new.table_look import Look, encode_of
 from mytorch.experiments.new.table_recipe import FEW, HELD_BACK, Recipe
 
 SHOWN = 8
@@ -77,7 +78,7 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
         f"path = {_value(_from_folder(look.path, output))}",
         f"target = {_value(look.target)}",
         f"task = {_value(look.task)}",
-        *(f"{name} = {_value(value)}" for name, value in reading.items()),
+        *(f"{name} = {_value(list(value) if isinstance(value, tuple) else value)}" for name, value in reading.items()),
         *_columns(look),
     ]
     return "\n".join(lines) + "\n"
@@ -91,12 +92,24 @@ def _columns(look: Look) -> list[str]:
     """Which columns are features and what becomes of text and missing cells."""
     lines = []
     if look.left_out:
-        lines += [f"# Left out: {comment(name)}: {reason}." for name, reason in list(look.left_out.items())[:SHOWN]]
+        lines += [
+            f"# Left out: {comment(name)}: {comment(reason)}." for name, reason in list(look.left_out.items())[:SHOWN]
+        ]
         if len(look.left_out) > SHOWN:
             lines.append(f"# Left out: {len(look.left_out) - SHOWN} more.")
         lines.append(f"features = {_value(list(look.features))}")
-    if look.text:
-        lines += [f"# A column of 0 and 1 for each value of {named(look.text)}.", 'encode = "one-hot"']
+    if encoded := [*look.text, *look.categories]:
+        lines += [
+            f"# A column of 0 and 1 for each value of {named(encoded)}.",
+            f"encode = {_value(encode_of(look.text, look.categories))}",
+            "# A value that a later table has and this one lacks is none of them: all of them are 0.",
+            'unseen = "none"',
+        ]
+    if look.dates:
+        lines += [
+            f"# Year, month, weekday and days since the first, of {named(look.dates)}.",
+            'dates = "parts"',
+        ]
     if look.missing == "drop":
         lines += [
             f"# Rows without {comment(look.target)} teach nothing; a row with any missing cell is left out.",
@@ -104,11 +117,20 @@ def _columns(look: Look) -> list[str]:
         ]
     elif look.missing:
         lines += [
-            f"# Cells are missing in {named(look.incomplete)}:",
-            "# filled with the mean of the training rows, text with its commonest value.",
+            *(f"# Missing cells: {line}." for line in missing_told(look)),
+            "# They are filled with the mean of the training rows, text with its commonest value.",
             f"missing = {_value(look.missing)}",
         ]
     return lines
+
+
+def missing_told(look: Look) -> list[str]:
+    """A line for each column with missing cells, not all where there are many: how many, and what stands in them."""
+    lines = []
+    for name, gone in list(look.gone.items())[:SHOWN]:
+        texts = [f"{shown(text) if text else 'empty'} in {count}" for text, count in gone.items()]
+        lines.append(f"{comment(name)}: {sum(gone.values())} of {look.rows} rows ({listed(texts)})")
+    return lines + ([f"{len(look.gone) - SHOWN} more columns"] if len(look.gone) > SHOWN else [])
 
 
 def _model(look: Look, recipe: Recipe) -> str:
@@ -166,8 +188,7 @@ def columns_of(look: Look) -> str:
 
 def named(names: Sequence[str]) -> str:
     """Names of a user's file, not all of them where there are many."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(comment, names[:SHOWN])) + more
+    return listed(map(comment, names), SHOWN)
 
 
 def comment(text: str) -> str:
@@ -176,7 +197,9 @@ def comment(text: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value as TOML writes it, a list on one line if it is short."""
+    """A value as TOML writes it, a table or a short list on one line."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(tomli_w.dumps({name: entry}).strip() for name, entry in value.items())} }}"
     if isinstance(value, list) and len(line := f"[{', '.join(map(_value, value))}]") < 100:
         return line
     return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")

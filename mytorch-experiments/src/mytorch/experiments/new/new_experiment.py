@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mytorch.experiments.new.experiment_text import SHOWN, columns_of, comment, named, write_experiment
-from mytorch.experiments.new.table_look import Look, look_at
+from mytorch.data.table.errors import shown
+from mytorch.data.table.open_table import require_file, table_suffix
+from mytorch.experiments.new.experiment_text import (
+    SHOWN,
+    columns_of,
+    comment,
+    missing_told,
+    named,
+    write_experiment,
+)
+from mytorch.experiments.new.table_look import Choices, Look, look_at
 from mytorch.experiments.new.table_recipe import choose_recipe
 from mytorch.plugins import refuse_overwrite, write_file
 
@@ -20,18 +30,23 @@ def new_experiment(
     force: bool = False,
     task: str | None = None,
     reading: Mapping[str, Any] | None = None,
+    dates: bool = False,
+    categories: Sequence[str] = (),
 ) -> tuple[Look, Path]:
     """Write a commented experiment that learns one column of a table from the others.
 
     output: the file; NAME.toml for the table NAME.csv if left out.
     task: "classification" or "regression"; by what the target holds if left out.
-    reading: `delimiter`, `decimal` and `encoding` of the table, where they are not the usual ones.
+    reading: options of the Table about how it is read, such as `delimiter`, where they are not the usual ones.
+    dates: whether columns of dates become features: year, month, weekday and days since the first.
+    categories: columns of numbers that are codes, of which each value becomes a column of 0 and 1.
     Returns what was found and the file. Raises ExperimentError and what the reader raises, before anything is written.
     """
+    require_file(path)
     path = Path(path)
-    output = Path(f"{path.stem}.toml" if output is None else output)
+    output = Path(f"{path.name.removesuffix(table_suffix(path))}.toml" if output is None else output)
     refuse_overwrite(output, force, suffixes=(".toml",))
-    look = look_at(path, target, task, reading or {})
+    look = look_at(path, target, Choices(task, reading or {}, dates, tuple(categories)))
     text = write_experiment(look, choose_recipe(look.rows, look.width, look.task), output, reading or {})
     refuse_overwrite(output, force, suffixes=(".toml",))
     write_file(output, text)
@@ -45,9 +60,36 @@ def found(look: Look) -> list[str]:
         f"{look.path}: {look.rows} rows, {look.task} of {comment(look.target)}: {goal}",
         f"{columns_of(look)} to learn from: {named(look.features)}",
     ]
-    if look.text:
-        lines.append(f"Text, one-hot: {named(look.text)}")
-    if look.missing:
-        done = "rows with one are left out" if look.missing == "drop" else "filled with the mean of the training rows"
-        lines.append(f"Missing cells: {done}")
-    return lines + [f"Left out: {comment(name)}: {reason}" for name, reason in list(look.left_out.items())[:SHOWN]]
+    if encoded := [*look.text, *look.categories]:
+        lines.append(f"Categories, one-hot: {named(encoded)}")
+    if look.dates:
+        lines.append(f"Dates, by year, month, weekday and days since the first: {named(look.dates)}")
+    lines += _missing(look)
+    lines += [f"Left out: {comment(name)}: {comment(reason)}" for name, reason in list(look.left_out.items())[:SHOWN]]
+    if len(look.left_out) > SHOWN:
+        lines.append(f"Left out: {len(look.left_out) - SHOWN} more columns, named in the file")
+    return lines + _offers(look)
+
+
+def _missing(look: Look) -> list[str]:
+    """What becomes of missing cells, where they are, and what to do if they are none."""
+    if not look.missing:
+        return []
+    done = "rows with one are left out" if look.missing == "drop" else "filled with the mean of the training rows"
+    lines = [f"Missing cells: {done}", *(f"  {line}" for line in missing_told(look))]
+    marked = [(name, text) for name in look.text for text in look.gone.get(name, ()) if text]
+    if marked:
+        name, text = marked[0]
+        lines.append(f"  If {shown(text)} is a value of {comment(name)}: --missing-marker '' takes empty cells alone")
+    return lines
+
+
+def _offers(look: Look) -> list[str]:
+    """What a user may know better than the numbers say."""
+    lines = []
+    if look.codes:
+        option = f"--categories {shlex.quote(comment(look.codes[0]))}"
+        lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} makes categories of one")
+    if look.ids:
+        lines.append(f"Whole numbers that differ in every row, perhaps names of rows: {named(look.ids)}")
+    return lines

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mytorch.data import Table, inspect_table
+from mytorch.data.table.errors import cut, shown
+from mytorch.data.table.open_table import open_table
+from mytorch.data.table.reading import Reading
 from mytorch.experiments.errors import ExperimentError
 from mytorch.plugins import nearest
 
@@ -21,6 +26,10 @@ COUNTED = 1000
 """The reader counts different values up to here."""
 FEWEST_ROWS = 10
 """With fewer there is nothing to hold back for validation and test."""
+FEW_CODES = 20
+"""Whole numbers with at most so many values, five rows each on average, may be codes of categories."""
+MOST_WORDS = 3
+"""Different texts in a column of numbers that are told, as they may stand for missing cells."""
 USUAL_TARGETS = ("target", "class", "label", "y")
 
 
@@ -31,6 +40,9 @@ class Look:
     features: the columns to learn from, in the order of the file.  left_out: why others are not among them.
     text: the features of text.  incomplete: the features with missing cells.
     missing: what becomes of missing cells, None if there are none.
+    gone: for each feature with missing cells, how many there are, by the text that stands in them.
+    dates: the features of dates.  categories: features of numbers that are taken for categories.
+    codes: features of few whole numbers, which may be codes.  ids: those of whole numbers that differ in every row.
     width: how many inputs the features become.  rows: those that are kept.
     classes: None for numbers.
     """
@@ -45,6 +57,11 @@ class Look:
     width: int
     rows: int
     classes: tuple[str, ...] | None
+    dates: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    gone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -52,25 +69,77 @@ class Look:
         return "regression" if self.classes is None else "classification"
 
 
-def look_at(path: Path, target: str | None, task: str | None, reading: Mapping[str, Any]) -> Look:
+@dataclass(frozen=True)
+class Choices:
+    """What a user decides beside the target.
+
+    reading: how the file is read, as options of a Table.  dates: whether features are made of dates.
+    categories: columns of numbers that are codes.
+    """
+
+    task: str | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    dates: bool = False
+    categories: tuple[str, ...] = ()
+
+
+def look_at(path: Path, target: str | None, choices: Choices) -> Look:
     """Look at a table through mytorch-data's reader.
 
     Raises ExperimentError for a target that cannot be learned, and what the reader raises for the file.
     """
-    columns = {column.name: column for column in inspect_table(path, **reading)}
+    columns = {column.name: column for column in inspect_table(path, **choices.reading)}
+    source = open_table(path, Reading(**choices.reading))
     _require_few(path, columns)
-    target = _target(path, list(columns), target)
+    target = _target(source, target)
     goal = columns.pop(target)
     _require_learnable(path, goal)
+    _require_categories(path, columns, choices.categories)
     missing = "drop" if goal.missing else "mean" if any(column.missing for column in columns.values()) else None
-    read = partial(Table, path, target, task=task, missing=missing, encode="one-hot", **reading)
-    left_out = _left_out(path, target, columns, read)
+    left_out = {f"column {number}": "it has no name in the first line" for number in source.unnamed}
+    read = partial(_read, path, target, missing, choices)
+    left_out |= _left_out(path, target, columns, read, choices)
     used = [column for name, column in columns.items() if name not in left_out]
-    whole = read(features=[column.name for column in used])
-    _require_rows(path, target, len(whole), whole.classes)
+    whole = read(used)
+    _require_rows(path, goal, len(whole), whole.classes)
     text, incomplete = _names(used, lambda column: column.kind == "text"), _names(used, lambda column: column.missing)
-    done, width = missing if incomplete or goal.missing else None, len(whole.columns)
-    return Look(path, target, _names(used), left_out, text, incomplete, done, width, len(whole), whole.classes)
+    numbers = [column for column in used if column.kind == "number" and column.name not in choices.categories]
+    return Look(
+        path,
+        target,
+        _names(used),
+        left_out,
+        text,
+        incomplete,
+        missing if incomplete or goal.missing else None,
+        len(whole.columns),
+        len(whole),
+        whole.classes,
+        _names(used, lambda column: column.kind == "date"),
+        _names(used, lambda column: column.name in [name for name in choices.categories if name in _names(used)]),
+        _names(numbers, lambda column: _may_be_codes(column, len(whole))),
+        _names(numbers, lambda column: _differs_in_every_row(column, len(whole))),
+        {column.name: column.gone for column in used if column.missing},
+    )
+
+
+def _read(path: Path, target: str, missing: str | None, choices: Choices, used: Sequence[Any]) -> Table:
+    """The table with some columns as features."""
+    return Table(
+        path,
+        target,
+        features=[column.name for column in used],
+        task=choices.task,
+        missing=missing,
+        encode=encode_of(_names(used, lambda column: column.kind == "text"), choices.categories),
+        dates="parts" if choices.dates else None,
+        **choices.reading,
+    )
+
+
+def encode_of(text: Sequence[str], categories: Sequence[str]) -> str | dict[str, str]:
+    """What a Table is told of text and of columns that are categories."""
+    return dict.fromkeys([*text, *categories], "one-hot") if categories else "one-hot"
 
 
 def _names(columns: Sequence[Any], wanted: Callable[[Any], Any] = bool) -> tuple[str, ...]:
@@ -85,31 +154,49 @@ def _require_few(path: Path, columns: Collection[str]) -> None:
         )
 
 
-def _left_out(path: Path, target: str, columns: Mapping[str, Any], read: Callable[..., Any]) -> dict[str, str]:
+def _left_out(
+    path: Path, target: str, columns: Mapping[str, Any], read: Callable[..., Any], choices: Choices
+) -> dict[str, str]:
     """The columns that are no features, and why. Raises ExperimentError if none is one."""
-    left_out = {name: reason for name, column in columns.items() if (reason := _unusable(column))}
+    left_out = {name: reason for name, column in columns.items() if (reason := _unusable(column, choices.dates))}
     usable = [column for name, column in columns.items() if name not in left_out]
     if usable:
         simplest = min(usable, key=lambda column: column.distinct if column.kind == "text" else 0)
-        rows = len(read(features=[simplest.name]))
-        left_out |= {column.name: reason for column in usable if (reason := _names_rows(column, rows))}
+        rows = len(read([simplest]))
+        told = {column.name: _names_rows(column, rows) for column in usable if column.name not in choices.categories}
+        left_out |= {name: reason for name, reason in told.items() if reason}
     if len(left_out) < len(columns):
         return {name: left_out[name] for name in columns if name in left_out}
     got = _list([f"{name} ({reason})" for name, reason in left_out.items()]) if left_out else "no other"
     raise ExperimentError(f"{path}: must have a column to learn {target!r} from, got {got}")
 
 
-def _target(path: Path, names: Sequence[str], target: str | None) -> str:
+def _target(source: Any, target: str | None) -> str:
+    path, names = source.path, source.names
+    if len(names) == 1 and (other := source.fitting_delimiter()):
+        option = "$'\\t'" if other == "\t" else f'"{other}"'
+        raise ExperimentError(
+            f"{path}: must have several columns, got one, {shown(names[0])}; --delimiter {option} fits every row"
+        )
     if target is None:
-        usual = [name for name in names if name.strip().lower() in USUAL_TARGETS]
+        usual = [name for name in names if name.lower() in USUAL_TARGETS]
         if len(usual) == 1:
-            return usual[0]
+            return str(usual[0])
         raise ExperimentError(
             f"{path}: the column to be predicted must be named with --target, got none. Columns: {_list(names)}"
         )
-    if target not in names:
-        raise ExperimentError(f"{path}: --target must be a column, got {target!r}. {_nearest(target, names)}")
-    return target
+    if target.strip() not in names:
+        raise ExperimentError(f"{path}: --target must be a column, got {shown(target)}. {_nearest(target, names)}")
+    return target.strip()
+
+
+def _require_categories(path: Path, columns: Mapping[str, Any], categories: Sequence[str]) -> None:
+    for name in categories:
+        if name not in columns:
+            raise ExperimentError(
+                f"{path}: --categories must name columns beside the target, got {shown(name)}. "
+                f"{_nearest(name, list(columns))}"
+            )
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
@@ -121,44 +208,74 @@ def _require_learnable(path: Path, goal: Any) -> None:
     """Raise ExperimentError for a target of dates, or one that is the same in every row."""
     if goal.kind == "date":
         raise ExperimentError(
-            f"{path}: --target must be classes or numbers, got dates in {goal.name!r}, such as {goal.examples[0]}; "
-            "turn them into numbers first (days since a first day, month, weekday)"
+            f"{path}: --target must be classes or numbers, got dates in {shown(goal.name)}, such as "
+            f"{cut(goal.examples[0])}; turn them into numbers first, such as days since a first day"
         )
     if goal.distinct < 2:
-        got = f"{goal.examples[0]!r} in every row" if goal.examples else "no value at all"
+        got = f"{shown(goal.examples[0])} in every row" if goal.examples else "no value at all"
         raise ExperimentError(
-            f"{path}: --target must have at least two classes or different numbers, got {got} of {goal.name!r}; "
+            f"{path}: --target must have at least two classes or different numbers, got {got} of {shown(goal.name)}; "
             "there is nothing to learn"
         )
 
 
-def _require_rows(path: Path, target: str, rows: int, classes: tuple[str, ...] | None) -> None:
+def _require_rows(path: Path, goal: Any, rows: int, classes: tuple[str, ...] | None) -> None:
     if rows < FEWEST_ROWS:
         raise ExperimentError(
-            f"{path}: must have at least {FEWEST_ROWS} rows with a value of {target!r}, got {rows}; "
+            f"{path}: must have at least {FEWEST_ROWS} rows with a value of {shown(goal.name)}, got {rows}; "
             "some are held back for validation and test"
         )
     if classes is not None and len(classes) > rows / 2:
         raise ExperimentError(
-            f"{path}: --target must have classes that come again, got {len(classes)} in {rows} rows of {target!r}; "
-            "numbers are learned with --task regression"
+            f"{path}: --target must have classes that come again, got {len(classes)} in {rows} rows of "
+            f"{shown(goal.name)}; {_no_numbers(goal) or 'numbers are learned with --task regression'}"
         )
 
 
-def _unusable(column: Any) -> str | None:
+def _unusable(column: Any, dates: bool) -> str | None:
     """Why a column can be no feature whatever the others are."""
     if column.kind == "date":
-        return "dates; turn them into numbers to use them (days since a first day, month, weekday)"
+        return None if dates else "dates; --dates uses their year, month, weekday and the days since the first"
     if column.distinct == 0:
         return "no value in any row"
+    if column.kind == "text" and (reason := _no_numbers(column)):
+        return reason
     return MANY if column.kind == "text" and column.distinct >= COUNTED else None
+
+
+def _no_numbers(column: Any) -> str | None:
+    """Why a column of text should be one of numbers, and which option makes it one."""
+    if column.reading:
+        return f"numbers written as {shown(column.examples[0])}; {_typed(column.reading)} reads them"
+    if not column.words:
+        return None
+    rows = sum(column.words.values())
+    if len(column.words) > MOST_WORDS:
+        texts = f"{len(column.words)} different texts in {rows} rows, such as {shown(next(iter(column.words)))}"
+        return f"a number column but for {texts}"
+    told = " and ".join(f"{shown(word)} in {count} row{'s' * (count > 1)}" for word, count in column.words.items())
+    markers = {"missing_markers": [*filter(None, column.gone), *column.words]}
+    return f"a number column but for {told}; {_typed(markers)} takes {'it' if rows == 1 else 'them'} for missing"
+
+
+_OPTIONS = {"units": "unit", "missing_markers": "missing-marker"}
+
+
+def _typed(reading: Mapping[str, Any]) -> str:
+    """Options of a Table as the command's, typed in a shell."""
+    lists = {name: value if isinstance(value, list) else [value] for name, value in reading.items()}
+    return " ".join(
+        f"--{_OPTIONS.get(name, name)} {shlex.quote(cut(text))}" for name, texts in lists.items() for text in texts
+    )
 
 
 def _names_rows(column: Any, rows: int) -> str | None:
     """Why a column tells rows apart, and has nothing that others could be told by."""
+    if column.distinct > rows / 2 and _ID.search(column.name) and (column.kind == "text" or column.whole):
+        return "the name of each row, as its own name says"
     if column.kind == "text":
         return (
-            "another text in nearly every row"
+            "text that differs in nearly every row"
             if column.distinct > rows / 2
             else MANY
             if column.distinct > MOST_CATEGORIES
@@ -170,6 +287,18 @@ def _names_rows(column: Any, rows: int) -> str | None:
     return "the number of the row" if counted else None
 
 
+_ID = re.compile(r"(?i:(^|[_ .-])(id|uuid|guid|key|index)$)|[a-z](Id|ID)$")
+"""Names that say of themselves that their values name rows."""
+
+
+def _may_be_codes(column: Any, rows: int) -> bool:
+    return column.whole and 2 < column.distinct <= min(FEW_CODES, rows / 5)
+
+
+def _differs_in_every_row(column: Any, rows: int) -> bool:
+    return column.whole and not column.missing and rows <= COUNTED and column.distinct >= rows
+
+
 def _list(names: Sequence[str], most: int = 20) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(cut, names[:most])) + more
