@@ -81,13 +81,13 @@ def test_numbers_from_columns_of_all_kinds(folder):
     assert look.features == ("area", "town", "garden")
     assert {name: reason.split(";")[0] for name, reason in look.left_out.items()} == {
         "number": "the number of the row",
-        "name": "another text in nearly every row",
+        "name": "text that differs in nearly every row",
         "sold": "dates",
         "empty": "no value in any row",
     }
     assert (look.text, look.incomplete, look.missing, look.width) == (("town",), ("area",), "mean", 5)
     text = path.read_text()
-    assert "# Left out: sold: dates; turn them into numbers" in text
+    assert "# Left out: sold: dates; --dates uses their year" in text
     assert "# A column of 0 and 1 for each value of town." in text
     run = train_experiment(path, quiet=True)
     last = run.summary["last"]
@@ -170,7 +170,7 @@ def test_a_usual_name_is_taken_for_the_target(folder):
         ),
         ("t.csv", "a,b\n" + "1.5,x\n2,y\n" * 3, "b", "must have at least 10 rows with a value of 'b', got 6"),
         ("t.csv", "b\n" + "x\ny\n" * 20, "b", "must have a column to learn 'b' from, got no other"),
-        ("t.csv", "a,b\n" + "2024-01-02,x\n2024-01-02,y\n" * 20, "b", "to learn 'b' from, got a (dates; turn them"),
+        ("t.csv", "a,b\n" + "2024-01-02,x\n2024-01-02,y\n" * 20, "b", "to learn 'b' from, got a (dates; --dates uses"),
         ("t.csv", "a,b\n" + "".join(f"1,n{i}\n" for i in range(30)), "b", "must have classes that come again, got 30"),
         ("t.csv", "a,b\n" + "1e308,x\n2,y\n" * 20, "b", "row 2, column 'a' must be at most 3.4e+38 in float32"),
         ("t.csv", ",".join(f"c{i}" for i in range(10_001)) + "\n" + ",".join("1" * 10_001), "c0", "at most 10000"),
@@ -221,11 +221,12 @@ def test_what_the_command_prints(folder):
     assert result.stdout.splitlines() == [
         "houses.csv: 120 rows, regression of price: numbers",
         "3 columns to learn from: area, town, garden",
-        "Text, one-hot: town",
+        "Categories, one-hot: town",
         "Missing cells: filled with the mean of the training rows",
+        "  area: 11 of 120 rows (empty in 11)",
         "Left out: number: the number of the row",
-        "Left out: name: another text in nearly every row",
-        "Left out: sold: dates; turn them into numbers to use them (days since a first day, month, weekday)",
+        "Left out: name: text that differs in nearly every row",
+        "Left out: sold: dates; --dates uses their year, month, weekday and the days since the first",
         "Left out: empty: no value in any row",
         "Wrote houses.toml",
         "Next: mytorch train houses.toml",

@@ -48,13 +48,8 @@ def table_suffix(path: Path) -> str:
 
 
 def require_file(path: str | Path) -> None:
-    """Raise FileError unless there is a file to be read: for an address, a folder, or nothing, with the nearest."""
-    if address := _ADDRESS.fullmatch(str(path)):
-        whole = cut(f"{address[1]}://{address[2]}", LONGEST)
-        raise FileError(
-            f"{whole}: must be a file of this computer, got an address; download it first, for example by: "
-            f"curl -LO {whole}"
-        )
+    """Raise FileError unless there is a file to be read: neither an address nor a folder."""
+    refuse_address(path)
     path = Path(path)
     if path.is_dir():
         raise FileError(f"{path}: must be a file, got a folder; name a file in it")
@@ -64,3 +59,18 @@ def require_file(path: str | Path) -> None:
         raise FileError(f"{path}: must be a file, got something else")
     there = [file.name for file in path.parent.glob("*") if table_suffix(file) in SUFFIXES]
     raise FileError(f"{path}: must be a file, got no such file. {nearest(path.name, there) if there else ''}".strip())
+
+
+def is_address(path: str | Path) -> bool:
+    """Whether a path is an address such as https://example.com/iris.csv."""
+    return _ADDRESS.fullmatch(str(path)) is not None
+
+
+def refuse_address(path: str | Path) -> None:
+    """Raise FileError for an address in place of a file."""
+    if found := _ADDRESS.fullmatch(str(path)):
+        whole = cut(f"{found[1]}://{found[2]}", LONGEST)  # a Path has lost a slash
+        raise FileError(
+            f"{whole}: must be a file of this computer, got an address; download it first, for example by: "
+            f"curl -LO {whole}"
+        )

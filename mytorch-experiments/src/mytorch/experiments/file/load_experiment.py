@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from mytorch.data.table.open_table import is_address
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.plugins import UnknownNameError, catalogue, nearest
@@ -49,8 +50,9 @@ def resolve_paths(content: dict[str, Any], folder: Path) -> None:
             model["from"] = {"path": model["from"]}
         places.append(model["from"])
     for spec in places:
-        if isinstance(spec, dict) and isinstance(spec.get("path"), str) and spec["path"]:
-            spec["path"] = str(Path.cwd() / folder / spec["path"])
+        path = spec.get("path") if isinstance(spec, dict) else None
+        if isinstance(spec, dict) and isinstance(path, str) and path and not is_address(path):
+            spec["path"] = str(Path.cwd() / folder / path)
 
 
 def find_experiment(source: str | Path) -> Path:

@@ -75,7 +75,10 @@ def _missing(look: Look) -> list[str]:
     """What becomes of missing cells, where they are, and what to do if they are none."""
     if not look.missing:
         return []
-    done = "rows with one are left out" if look.missing == "drop" else "filled with the mean of the training rows"
+    text = "text with its commonest value" if set(look.text) & set(look.gone) else ""
+    mean = "the mean of the training rows" if set(look.gone) - set(look.text) else ""
+    filled = f"filled with {', '.join(part for part in (mean, text) if part)}"
+    done = "rows with one are left out" if look.missing == "drop" else filled.replace("with text with", "with")
     lines = [f"Missing cells: {done}", *(f"  {line}" for line in missing_told(look))]
     marked = [(name, text) for name in look.text for text in look.gone.get(name, ()) if text]
     if marked:
@@ -91,5 +94,5 @@ def _offers(look: Look) -> list[str]:
         option = f"--categories {shlex.quote(comment(look.codes[0]))}"
         lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} makes categories of one")
     if look.ids:
-        lines.append(f"Whole numbers that differ in every row, perhaps names of rows: {named(look.ids)}")
+        lines.append(f"Whole numbers that differ in every row: {named(look.ids)}; if they name rows, leave them out")
     return lines

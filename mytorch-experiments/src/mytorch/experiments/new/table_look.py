@@ -28,6 +28,8 @@ FEWEST_ROWS = 10
 """With fewer there is nothing to hold back for validation and test."""
 FEW_CODES = 20
 """Whole numbers with at most so many values, five rows each on average, may be codes of categories."""
+TOLD = 8
+"""Columns whose reasons an error tells."""
 MOST_WORDS = 3
 """Different texts in a column of numbers that are told, as they may stand for missing cells."""
 USUAL_TARGETS = ("target", "class", "label", "y")
@@ -167,14 +169,16 @@ def _left_out(
         left_out |= {name: reason for name, reason in told.items() if reason}
     if len(left_out) < len(columns):
         return {name: left_out[name] for name in columns if name in left_out}
-    got = _list([f"{name} ({reason})" for name, reason in left_out.items()]) if left_out else "no other"
-    raise ExperimentError(f"{path}: must have a column to learn {target!r} from, got {got}")
+    told = [f"{cut(name)} ({reason})" for name, reason in list(left_out.items())[:TOLD]]
+    more = [f"{len(left_out) - TOLD} more"] if len(left_out) > TOLD else []
+    got = ", ".join([*told, *more]) or "no other"
+    raise ExperimentError(f"{path}: must have a column to learn {shown(target)} from, got {got}")
 
 
 def _target(source: Any, target: str | None) -> str:
     path, names = source.path, source.names
     if len(names) == 1 and (other := source.fitting_delimiter()):
-        option = "$'\\t'" if other == "\t" else f'"{other}"'
+        option = r"'\t'" if other == "\t" else f'"{other}"'
         raise ExperimentError(
             f"{path}: must have several columns, got one, {shown(names[0])}; --delimiter {option} fits every row"
         )

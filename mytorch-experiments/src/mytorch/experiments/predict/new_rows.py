@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import DataSet, fetch
 from mytorch.data import EncodedTargets, new_rows
+from mytorch.data.table.open_table import refuse_address
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.prepared import Inputs, Prepared
 from mytorch.train.errors import RunError
@@ -34,6 +35,7 @@ def rows_of(source: str | Path | Tensor | Any, kept: KeptData, dtype: torch.dtyp
 
 def read_rows(path: Path, kept: KeptData, dtype: torch.dtype, targets: bool) -> DataSet:
     """The rows of a file, read, encoded and standardised by what the run keeps in data.json."""
+    refuse_address(path)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise RunError(f"{path}: must be a table such as rows.csv, got {what}")

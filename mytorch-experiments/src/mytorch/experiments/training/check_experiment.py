@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import MytorchError, Parameter, describe, fetch, random_state
+from mytorch.data import missing_lines
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import (
     Built,
@@ -42,7 +43,9 @@ SHOWN = 5
 
 
 def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> str:
-    """A line that says what the experiment would train. Nothing is written and nothing is kept.
+    """A line that says what the experiment would train, and one for each column of a table with missing cells.
+
+    Nothing is written and nothing is kept.
 
     Every part is built, and one small batch goes forward, backward and through a step, metrics and the test.
     Raises ExperimentError with all that is wrong, a line each, as far as one error does not hide the others.
@@ -58,7 +61,8 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
                 _try(built)
     if problems or built is None:
         raise ExperimentError("\n".join(problems))
-    return f"{experiment.name}: {_tell(built)}"
+    filled = missing_lines(built.parts.training.preparation)
+    return "\n".join([f"{experiment.name}: {_tell(built)}", *filled])
 
 
 def _build(experiment: Experiment, problems: list[str]) -> Built | None:

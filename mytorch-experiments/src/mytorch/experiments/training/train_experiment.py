@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mytorch.data import missing_lines
 from mytorch.experiments.callbacks.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.experiments.callbacks.recorder import Recorder
 from mytorch.experiments.errors import ExperimentError
@@ -60,6 +62,8 @@ def train_experiment(
         if not quiet:
             if built.started is not None:
                 show_start(built.started)
+            for line in missing_lines(training.batches.data.preparation):
+                print(line, file=sys.stderr)
             listeners.add(Progress())
         training.run()
     return load(folder.path)
