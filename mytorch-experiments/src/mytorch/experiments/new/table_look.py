@@ -165,8 +165,8 @@ def _left_out(
     if usable:
         simplest = min(usable, key=lambda column: column.distinct if column.kind == "text" else 0)
         rows = len(read([simplest]))
-        told = {column.name: _names_rows(column, rows) for column in usable if column.name not in choices.categories}
-        left_out |= {name: reason for name, reason in told.items() if reason}
+        others = [column for column in usable if column.name not in choices.categories]
+        left_out |= {column.name: reason for column in others if (reason := _names_rows(column, rows))}
     if len(left_out) < len(columns):
         return {name: left_out[name] for name in columns if name in left_out}
     told = [f"{cut(name)} ({reason})" for name, reason in list(left_out.items())[:TOLD]]
@@ -296,11 +296,11 @@ _ID = re.compile(r"(?i:(^|[_ .-])(id|uuid|guid|key|index)$)|[a-z](Id|ID)$")
 
 
 def _may_be_codes(column: Any, rows: int) -> bool:
-    return column.whole and 2 < column.distinct <= min(FEW_CODES, rows / 5)
+    return bool(column.whole and 2 < column.distinct <= min(FEW_CODES, rows / 5))
 
 
 def _differs_in_every_row(column: Any, rows: int) -> bool:
-    return column.whole and not column.missing and rows <= COUNTED and column.distinct >= rows
+    return bool(column.whole and not column.missing and column.distinct >= rows and rows <= COUNTED)
 
 
 def _list(names: Sequence[str], most: int = 20) -> str:
