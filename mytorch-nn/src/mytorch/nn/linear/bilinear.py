@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 from torch.nn import init
 
 from mytorch.core import (
@@ -22,6 +23,9 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn._own import require_own
+
+BETWEEN = 2**16
+"""How many products of a number of input1 with an output there are at once, about."""
 
 
 class Bilinear(Module):
@@ -86,7 +90,9 @@ class Bilinear(Module):
         weight = self.weight.value
         require_like(self, input1, weight, "input1")
         require_like(self, input2, weight, "input2")
-        y = torch.einsum("ni,kij,nj->nk", _rows(input1), weight, _rows(input2))
+        rows1, rows2 = _rows(input1), _rows(input2)
+        parts = [_seen_by(rows2, some) @ rows1.unsqueeze(2) for some in weight.split(self._together(rows1))]
+        y = torch.cat(parts, 1).squeeze(2)
         if self.bias is not None:
             y = y + self.bias.value
         return y.reshape(*input1.shape[:-1], self.out_features), (input1, input2)
@@ -100,15 +106,31 @@ class Bilinear(Module):
         weight = self.weight.value
         require_like(self, d_y, weight, "d_y")
         rows1, rows2, d_rows = _rows(input1), _rows(input2), _rows(d_y)
-        outer = torch.einsum("nk,ni->nki", d_rows, rows1)
-        self.weight.accumulate(torch.einsum("nki,nj->kij", outer, rows2))
+        d_input1, d_input2, d_weight = torch.zeros_like(rows1), torch.zeros_like(rows2), []
+        together = self._together(rows1)
+        for some, d_some in zip(weight.split(together), d_rows.split(together, 1), strict=True):
+            outer = (d_some.unsqueeze(2) * rows1.unsqueeze(1)).flatten(1)
+            d_weight.append((outer.t() @ rows2).view_as(some))
+            if self.input_grad:
+                d_input1 += (d_some.unsqueeze(1) @ _seen_by(rows2, some)).squeeze(1)
+                d_input2.addmm_(outer, some.flatten(0, 1))
+        self.weight.accumulate(torch.cat(d_weight))
         if self.bias is not None:
             self.bias.accumulate(d_rows.sum(0))
         if not self.input_grad:
             return None, None
-        d_input1 = torch.einsum("nk,nj,kij->ni", d_rows, rows2, weight)
-        d_input2 = torch.einsum("nki,kij->nj", outer, weight)
         return d_input1.reshape(input1.shape), d_input2.reshape(input2.shape)
+
+    def _together(self, rows1: Tensor) -> int:
+        """How many outputs are computed at once: at most a quarter, so that their products take little memory."""
+        if is_compiling():  # a compiler plans memory by itself, and may leave the number of rows open
+            return max(1, self.out_features)
+        return max(1, min(self.out_features // 4, BETWEEN // max(1, rows1.numel())))
+
+
+def _seen_by(rows2: Tensor, weight: Tensor) -> Tensor:
+    """What some outputs give to each number of input1, weight[k, i] @ input2: (rows, outputs, in1_features)."""
+    return (rows2 @ weight.flatten(0, 1).t()).view(rows2.shape[0], *weight.shape[:2])
 
 
 def _rows(x: Tensor) -> Tensor:

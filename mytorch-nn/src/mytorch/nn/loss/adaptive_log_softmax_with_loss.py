@@ -28,7 +28,6 @@ from mytorch.core import (
 from mytorch.nn.container import ModuleList, Sequential
 from mytorch.nn.linear import Linear
 
-aten = torch.ops.aten
 Part = tuple[Tensor, Tensor, Tensor, Any]
 """Of the head or a cluster: rows, the entry that each takes, their log-probabilities, and what the layers saved."""
 Saved = tuple[Tensor, list[Part | None]]
@@ -211,6 +210,5 @@ def _taken(part: Part) -> Tensor:
 def _through_log_softmax(d_o: Tensor, part: Part) -> Tensor:
     """The gradient of the scores, of which one log-probability of each row was taken."""
     rows, entry, log_p, _ = part
-    d_log_p = torch.zeros_like(log_p).scatter_(1, entry, d_o[rows].unsqueeze(1))
-    d_scores: Tensor = aten._log_softmax_backward_data(d_log_p, log_p, 1, log_p.dtype)
-    return d_scores
+    d = d_o[rows].unsqueeze(1)
+    return log_p.exp().mul_(-d).scatter_add_(1, entry, d)

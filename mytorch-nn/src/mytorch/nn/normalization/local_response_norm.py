@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from mytorch.core import (
@@ -21,6 +22,9 @@ from mytorch.core import (
 class _AcrossChannels(Module):
     """A layer that divides by a power of the mean square of `size` channels, the channel itself among them."""
 
+    pieces: ClassVar[int] = 1
+    """In how many pieces the gradient is computed: of many, what lies between takes little memory."""
+
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         require_whole(self, "size", size, 1)
         for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
@@ -34,7 +38,7 @@ class _AcrossChannels(Module):
             return x, (x, x)
         before, after = self._window()
         base = self._average(x * x, before, after).mul_(self.alpha).add_(self.k)
-        return x / base.pow(self.beta), (x, base)
+        return base.pow(-self.beta).mul_(x), (x, base)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> Tensor | None:
         require_saved(self, saved, Tensor, Tensor)
@@ -43,10 +47,18 @@ class _AcrossChannels(Module):
         require_like(self, d_y, x, "d_y", "output")
         if not self.input_grad or x.numel() == 0:
             return d_y if self.input_grad else None
-        direct = d_y * base.pow(-self.beta)
+        d_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+        pixels = 1 + x[0, 0].numel() // self.pieces
+        for given in zip(*(each.flatten(2).split(pixels, 2) for each in (d_x, d_y, x, base)), strict=True):
+            self._write_d_x(*given)
+        return d_x
+
+    def _write_d_x(self, d_x: Tensor, d_y: Tensor, x: Tensor, base: Tensor) -> None:
+        """Of some pixels, with all their channels."""
         before, after = self._window()
-        around = self._average(direct * x / base, after, before)
-        return direct.addcmul_(x, around, value=-2 * self.alpha * self.beta)
+        direct = d_x.copy_(base).pow_(-self.beta).mul_(d_y)
+        around = self._average((direct * x).div_(base), after, before)
+        direct.addcmul_(x, around, value=-2 * self.alpha * self.beta)
 
     def _require_shape(self, x: Tensor) -> None:
         """Raise ShapeError for what the layer does not take."""
@@ -121,6 +133,7 @@ class CrossMapLRN2d(_AcrossChannels):
         "inputs": [(2, 4, 3, 2)],
         "tags": ("fixed_dimensions",),
     }
+    pieces = 32
 
     def _require_shape(self, x: Tensor) -> None:
         if x.dim() != 4:

@@ -24,7 +24,7 @@ from mytorch.nn.recurrent._state import initial_state, require_own, told, upstre
 from mytorch.nn.recurrent._unroll import State, Step
 from mytorch.nn.recurrent._weights import Weights, draw
 
-Saved = tuple[str, Tensor, Tensor, State, bool, bool]
+Saved = tuple[str, Tensor, Tensor, Tensor, State, bool, bool]
 
 
 class Cell(Module):
@@ -71,20 +71,25 @@ class Cell(Module):
         step = self._step(self._weights())
         after, kept = step.forward(step.inputs(x), before)
         state = tuple(each.squeeze(0) for each in after) if alone else after
-        return state if len(state) > 1 else state[0], (self._own, x, before[0], kept, alone, hx is not None)
+        return state if len(state) > 1 else state[0], (self._own, x, before[0], after[0], kept, alone, hx is not None)
 
     def backward(self, d_output: Any, saved: Saved) -> Any:
-        require_saved(self, saved, str, Tensor, Tensor, tuple, bool, bool)
-        own, x, h_before, kept, alone, was_passed = saved
+        require_saved(self, saved, str, Tensor, Tensor, Tensor, tuple, bool, bool)
+        own, x, h_before, h, kept, alone, was_passed = saved
         require_own(self, self._own, own)
         d_state = self._upstream(d_output, x[0] if alone else x)
         if alone:
             d_state = tuple(each.unsqueeze(0) for each in d_state)
         step = self._step(self._weights())
-        slopes = step.slopes(kept)
-        d_gates, d_after = step.backward(d_state, slopes)
-        d_before = step.before(d_after, d_gates, slopes) if was_passed else ()
-        d_a = step.accumulate(x, h_before, d_state[:1], d_gates, slopes)
+        gradients, factors = step.slopes(h, kept)
+        del saved, kept  # here and below, what is not needed any more is let go
+        d_after = step.backward(d_state, gradients, factors)
+        d_before = step.before(d_after, gradients, factors) if was_passed else ()
+        del d_after, factors
+        step.accumulate_hidden(h_before, gradients[0])
+        d_a = step.finish(gradients)
+        del gradients
+        step.accumulate_inputs(x, d_a)
         d_input = d_a.mm(step.weight_ih) if self.input_grad else None
         if alone:
             d_input = None if d_input is None else d_input.squeeze(0)

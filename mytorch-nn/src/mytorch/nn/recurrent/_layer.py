@@ -130,8 +130,9 @@ class Recurrent(Module):
         for layer in reversed(range(self.num_layers)):
             d_x: Tensor | None = None
             for place in reversed(self._places(layer)):
+                wanted = layer > 0 or self.input_grad, was_passed
                 d_part, d_state[place] = self._unroll_backward(
-                    self._columns(d_y, place), d_state[place], flights.pop(), place, layer > 0 or self.input_grad
+                    self._columns(d_y, place), d_state[place], flights.pop(), place, *wanted
                 )
                 d_x = d_part if d_x is None or d_part is None else d_x + d_part
             keep = keeps[layer]
@@ -147,11 +148,11 @@ class Recurrent(Module):
         return unroll(self._step(self._weights(place)), x, sizes, state, self._is_reverse(place))
 
     def _unroll_backward(
-        self, d_y: Tensor | None, d_state: State, flight: Any, place: int, input_grad: bool
+        self, d_y: Tensor | None, d_state: State, flight: Any, place: int, *wanted: bool
     ) -> tuple[Tensor | None, State]:
-        """Gradients of the input, None without input_grad, and of the first state of one direction of one layer."""
+        """Gradients of the input and of the first state of one direction of one layer, each if it is wanted."""
         step, reverse = self._step(self._weights(place)), self._is_reverse(place)
-        return unroll_backward(step, d_y, d_state, flight, reverse, input_grad)
+        return unroll_backward(step, d_y, d_state, flight, reverse, *wanted)
 
     def _step(self, weights: Weights) -> Step:
         return self.kind(weights)

@@ -27,7 +27,7 @@ def initial_state(owner: Module, hx: Any, shapes: Shapes, x: Tensor) -> State:
     Raises ArgumentError for what is no tensor, or no tuple of two; ShapeError; DtypeError.
     """
     if hx is None:
-        return tuple(x.new_zeros(shape) for shape in shapes)
+        return tuple(_zeros(x, shape) for shape in shapes)
     given = (hx,) if len(shapes) == 1 else hx
     if not isinstance(given, tuple | list) or len(given) != len(shapes):
         got = f"{kind_of(given)} of {len(given)}" if isinstance(given, tuple | list) else kind_of(given)
@@ -55,12 +55,17 @@ def upstream_state(owner: Module, d_state: Any, names: Sequence[str], shapes: Sh
     gradients = []
     for name, each, shape in zip(names, given, shapes, strict=True):
         if each is None:
-            gradients.append(x.new_zeros(shape))
+            gradients.append(_zeros(x, shape))
             continue
         require_upstream(owner, each, shape, name)
         require_like(owner, each, x, name)
         gradients.append(each)
     return tuple(gradients)
+
+
+def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Zeros to be read only: all are one number in memory."""
+    return like.new_zeros(()).expand(shape)
 
 
 def told(owner: Module) -> str:

@@ -20,7 +20,6 @@ same rule holds for the gradient of the state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -42,7 +41,9 @@ class Step:
     """How the state follows from the one before, and the derivative of that, for one set of weights.
 
     Forward keeps values of each step. `slopes` makes factors of them, of which the derivative consists: they do not
-    depend on the upstream gradient, so that those of all steps are computed at once, before the loop.
+    depend on the upstream gradient, so that those of all steps are computed at once, before the loop. Some of them
+    become gradients in the loop, in place, so that those of all steps lie in one tensor after it: the first is
+    d_gates, the gradient of what weight_hh gives to the gates, (rows, gates * hidden_size).
     """
 
     gates: ClassVar[int] = 1
@@ -64,31 +65,32 @@ class Step:
         return F.linear(x, self.weight_ih, both)
 
     def forward(self, a: Tensor, before: State) -> tuple[State, State]:
-        """The next state, and what is kept."""
+        """The next state, and what is kept beside it."""
         raise NotImplementedError
 
-    def slopes(self, kept: State) -> State:
-        """The factors of the derivative, for any number of rows."""
+    def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:
+        """What becomes gradients in the loop, d_gates first, and other factors; for any number of rows."""
         raise NotImplementedError
 
-    def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        """d_gates, the gradient of what weight_hh gives to the gates, and d_state with what h gives to its rest."""
+    def backward(self, d_state: State, gradients: State, factors: State) -> State:
+        """Make the gradients of a step, in place; returns d_state with what h gives to its rest."""
         raise NotImplementedError
 
-    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:
+    def before(self, d_state: State, gradients: State, factors: State) -> State:
         """The gradient of the state before."""
         raise NotImplementedError
 
-    def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:  # noqa: ARG002 - for subclasses
-        """d_a, the gradient of what weight_ih gives, once d_h and d_gates of all steps are known; may take d_gates."""
-        return d_gates
+    def finish(self, gradients: State) -> Tensor:
+        """d_a, the gradient of what weight_ih gives to the gates, once the gradients of all steps are known."""
+        return gradients[0]
 
-    def accumulate(self, x: Tensor, h_before: Tensor, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
-        """Add what the rows of all steps give to the gradients of the parameters, by one product each; returns d_a."""
+    def accumulate_hidden(self, h_before: Tensor, d_gates: Tensor) -> None:
+        """Add what the rows of all steps give to the gradients of weight_hh and bias_hh, by one product."""
         _accumulate(self.weights.weight_hh, self.weights.bias_hh, d_gates, h_before)
-        d_a = self.finish(d_h, d_gates, slopes)
+
+    def accumulate_inputs(self, x: Tensor, d_a: Tensor) -> None:
+        """The same of weight_ih and bias_ih."""
         _accumulate(self.weights.weight_ih, self.weights.bias_ih, d_a, x)
-        return d_a
 
 
 def _accumulate(weight: Parameter, bias: Parameter | None, d_rows: Tensor, rows: Tensor) -> None:
@@ -98,11 +100,15 @@ def _accumulate(weight: Parameter, bias: Parameter | None, d_rows: Tensor, rows:
 
 
 class Flight(NamedTuple):
-    """What one forward keeps of some steps; lists have an entry for each of them."""
+    """What one forward keeps of some steps: x, h after each step and the h before the first one, as rows; and of each
+    value that the step keeps, those of all steps.
+    """
 
+    sizes: list[int]
     x: Tensor
-    h_before: list[Tensor]
-    kept: list[State]
+    h: Tensor
+    first: Tensor
+    kept: list[list[Tensor]]
 
 
 def unroll(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool) -> tuple[Tensor, State, list[Flight]]:
@@ -115,17 +121,30 @@ def unroll(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool)
     for those of a stretch only, and is out of memory after it.
     """
     stretches = _stretches(sizes, step.weight_hh.shape[0])
-    y, flights = list(x.split([sum(stretch) for stretch in stretches])), []
-    for number in _order(len(stretches), reverse):
-        y[number], state, flight = _read(step, y[number], stretches[number], state, reverse)
-        flights.append(flight)
-    return _joined(y), state, flights
+    rows = [sum(stretch) for stretch in stretches]
+    x_of, order = x.split(rows), _order(len(stretches), reverse)
+    h_of, kept = list(x_of), []
+    for number in order:
+        first, *_ = state
+        h_of[number], state, kept_of_these = _read(step, x_of[number], stretches[number], state, reverse)
+        kept.append((first, kept_of_these))
+    y = _joined(h_of)
+    h_of = list(y.split(rows))  # h is in memory once
+    flights = [Flight(stretches[n], x_of[n], h_of[n], *each) for n, each in zip(order, kept, strict=True)]
+    return y, state, flights
 
 
 def unroll_backward(
-    step: Step, d_y: Tensor | None, d_state: State, flights: list[Flight], reverse: bool, input_grad: bool
+    step: Step,
+    d_y: Tensor | None,
+    d_state: State,
+    flights: list[Flight],
+    reverse: bool,
+    input_grad: bool,
+    state_grad: bool,
 ) -> tuple[Tensor | None, State]:
-    """d_x, None without input_grad, and the gradient of the state before the first step that was taken.
+    """d_x, None without input_grad, and the gradient of the state before the first step that was taken, () without
+    state_grad.
 
     d_state: the gradient of the state after the last;  flights: emptied on the way, so that memory falls
     """
@@ -133,45 +152,73 @@ def unroll_backward(
     d_y_of = [None] * len(rows) if d_y is None else d_y.split(rows[::-1] if reverse else rows)
     d_x = [d_state[0]] * len(rows)
     for number in reversed(_order(len(rows), reverse)):
-        d_x_of_these, d_state = _read_backward(step, d_y_of[number], d_state, flights.pop(), reverse, input_grad)
+        flight = flights.pop()
+        wanted = input_grad, state_grad or bool(flights)
+        d_x_of_these, d_state = _read_backward(step, d_y_of[number], d_state, flight, reverse, *wanted)
         if d_x_of_these is not None:
             d_x[number] = d_x_of_these
     return _joined(d_x) if input_grad else None, d_state
 
 
-def _read(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool) -> tuple[Tensor, State, Flight]:
-    """One stretch, from the state before it to the state after it."""
+def _read(
+    step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool
+) -> tuple[Tensor, State, list[list[Tensor]]]:
+    """One stretch, from the state before it to the state after it: h after each step, the state, and what is kept."""
     a = step.inputs(x).split(sizes)
-    h, h_before, kept = list(a), list(a), [state] * len(a)
+    h, kept = list(a), [state] * len(a)
     for t in _order(len(sizes), reverse):
-        before = _first(state, sizes[t])
-        after, kept[t] = step.forward(a[t], before)
-        h_before[t], h[t] = before[0], after[0]
+        after, kept[t] = step.forward(a[t], _first(state, sizes[t]))
+        h[t] = after[0]
         state = _with_the_others(after, state)
-    return torch.cat(h), state, Flight(x, h_before, kept)
+    return _joined(h), state, [list(each) for each in zip(*kept, strict=True)]
 
 
 def _read_backward(
-    step: Step, d_y: Tensor | None, d_state: State, flight: Flight, reverse: bool, input_grad: bool
+    step: Step, d_y: Tensor | None, d_state: State, flight: Flight, reverse: bool, input_grad: bool, state_grad: bool
 ) -> tuple[Tensor | None, State]:
     """The derivative of `_read`: gradients of its x and of the state before it, from that of the state after it."""
-    sizes = [rows.shape[0] for rows in flight.h_before]
-    slopes = step.slopes(tuple(map(torch.cat, zip(*flight.kept, strict=True))))
-    flight.kept.clear()  # here and below, what is not needed any more is let go
-    slopes_of = list(zip(*(slope.split(sizes) for slope in slopes), strict=True))
+    sizes, x, h, first, kept = flight
+    gradients, factors = step.slopes(h, tuple(map(_taken, kept)))
+    gradients_of, factors_of = _steps(gradients, sizes), _steps(factors, sizes)
     d_y_of = None if d_y is None else d_y.split(sizes)
-    d_h, d_gates_of = list(flight.h_before), list(flight.h_before)
-    for t in reversed(_order(len(sizes), reverse)):
-        d_h[t], *d_others = _first(d_state, sizes[t])
+    order = _order(len(sizes), reverse)
+    for t in reversed(order):
+        d_h, *d_others = _first(d_state, sizes[t])
         if d_y_of is not None:
-            d_h[t] = d_h[t] + d_y_of[t]
-        d_gates_of[t], d_after = step.backward((d_h[t], *d_others), slopes_of[t])
-        d_state = _with_the_others(step.before(d_after, d_gates_of[t], slopes_of[t]), d_state)
-    h_before, d_gates = torch.cat(flight.h_before), torch.cat(d_gates_of)
-    for held in (flight.h_before, d_gates_of, slopes_of):
-        held.clear()
-    d_a = step.accumulate(flight.x, h_before, d_h, d_gates, slopes)
+            d_h = d_h + d_y_of[t]
+        d_after = step.backward((d_h, *d_others), gradients_of[t], factors_of[t])
+        if t != order[0] or state_grad:
+            d_state = _with_the_others(step.before(d_after, gradients_of[t], factors_of[t]), d_state)
+        else:
+            d_state = ()
+    del d_h, d_after, factors, factors_of  # here and below, what is not needed any more is let go
+    step.accumulate_hidden(_h_before(h, first, sizes, reverse), gradients[0])
+    d_a = step.finish(gradients)
+    del gradients, gradients_of
+    step.accumulate_inputs(x, d_a)
     return d_a.mm(step.weight_ih) if input_grad else None, d_state
+
+
+def _taken(parts: list[Tensor]) -> Tensor:
+    """The parts as one, of which nothing is kept any more."""
+    whole = _joined(parts)
+    parts.clear()
+    return whole
+
+
+def _steps(rows_of_all: State, sizes: list[int]) -> list[State]:
+    """The rows of each step of several tensors."""
+    return list(zip(*(rows.split(sizes) for rows in rows_of_all), strict=True)) or [()] * len(sizes)
+
+
+def _h_before(h: Tensor, first: Tensor, sizes: list[int], reverse: bool) -> Tensor:
+    """h before each step, as rows: that of its neighbour, or the first one for the sequences that begin here."""
+    h_of = list(h.split(sizes))
+    state: State = (first,)
+    for t in _order(len(sizes), reverse):
+        after, (h_of[t],) = (h_of[t],), _first(state, sizes[t])
+        state = _with_the_others(after, state)
+    return _joined(h_of)
 
 
 def _stretches(sizes: list[int], width: int) -> list[list[int]]:

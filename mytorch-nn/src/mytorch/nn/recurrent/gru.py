@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +9,9 @@ from torch.nn import functional as F
 from mytorch.nn.recurrent._cell import Cell
 from mytorch.nn.recurrent._layer import Recurrent
 from mytorch.nn.recurrent._unroll import State, Step
+from mytorch.nn.recurrent._weights import Weights
+
+aten = torch.ops.aten
 
 
 class Gated(Step):
@@ -25,37 +26,52 @@ class Gated(Step):
 
     gates = 3
 
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(weights)
+        size = self.weight_hh.shape[1]
+        self.sizes = 2 * size, size
+        w_rz, self.w_n = self.weight_hh.split(self.sizes)
+        self.w_rz, self.b_n = w_rz.t(), None if self.bias_hh is None else self.bias_hh[2 * size :]
+
     def inputs(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight_ih, self.bias_ih)
+        """Without the bias_hh of n, which stands inside its product."""
+        if self.bias_ih is None or self.bias_hh is None:
+            return F.linear(x, self.weight_ih)
+        both = self.bias_ih.clone()
+        both[: self.sizes[0]] += self.bias_hh[: self.sizes[0]]
+        return F.linear(x, self.weight_ih, both)
 
     def forward(self, a: Tensor, before: State) -> tuple[State, State]:
         (h_before,) = before
-        sizes = 2 * h_before.shape[1], h_before.shape[1]
-        (a_rz, a_n), (b_rz, b_n) = a.split(sizes, 1), F.linear(h_before, self.weight_hh, self.bias_hh).split(sizes, 1)
-        rz = (a_rz + b_rz).sigmoid()
+        a_rz, a_n = a.split(self.sizes, 1)
+        rz = torch.addmm(a_rz, h_before, self.w_rz).sigmoid_()
         r, z = rz.chunk(2, 1)
-        n = torch.addcmul(a_n, r, b_n).tanh()
-        return (torch.lerp(n, h_before, z),), (h_before, rz, n, b_n)
+        b_n = F.linear(h_before, self.w_n, self.b_n)
+        n = torch.addcmul(a_n, r, b_n).tanh_()
+        return (torch.lerp(n, h_before, z),), (rz, n, b_n)
 
-    def slopes(self, kept: State) -> State:
-        h_before, rz, n, b_n = kept
+    def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:
+        rz, n, b_n = kept
         r, z = rz.chunk(2, 1)
-        of_n = (1 - z) * (1 - n * n)
-        of_b = torch.stack([of_n * b_n * r * (1 - r), (h_before - n) * z * (1 - z), of_n * r], 1)
-        return of_b, z, of_n
+        e = n.new_empty(len(n), 4, n.shape[1])
+        e_r, e_z, f_n, e_n = e.unbind(1)
+        aten.tanh_backward(e_z.fill_(1).sub_(z), n, grad_input=e_n)  # (1 - z) * (1 - n^2)
+        e_z.mul_(f_n.copy_(h).sub_(n))  # (1 - z) * (h - n), and h - n = (h_before - n) * z
+        aten.sigmoid_backward(e_r.copy_(e_n).mul_(b_n), r, grad_input=e_r)  # e_n * b_n * r * (1 - r)
+        f_n.copy_(e_n).mul_(r)
+        return (e[:, :3].flatten(1), e), (z,)
 
-    def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        (d_h,), (of_b, *_) = d_state, slopes
-        return (d_h.unsqueeze(1) * of_b).flatten(1), d_state
+    def backward(self, d_state: State, gradients: State, factors: State) -> State:  # noqa: ARG002 - z is for `before`
+        gradients[1].mul_(d_state[0].unsqueeze(1))
+        return d_state
 
-    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:
-        (d_h,), (_, z, _) = d_state, slopes
-        return (torch.addmm(d_h * z, d_gates, self.weight_hh),)
+    def before(self, d_state: State, gradients: State, factors: State) -> State:
+        (d_h,), (z,) = d_state, factors
+        return (torch.addmm(d_h * z, gradients[0], self.weight_hh),)
 
-    def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
-        *_, of_n = slopes
-        d_gates[:, 2 * of_n.shape[1] :] = torch.cat(tuple(d_h)) * of_n
-        return d_gates
+    def finish(self, gradients: State) -> Tensor:
+        _, e = gradients
+        return torch.cat([e[:, :2], e[:, 3:]], 1).flatten(1)
 
 
 class GRUCell(Cell):

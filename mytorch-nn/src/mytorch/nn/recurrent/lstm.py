@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +13,8 @@ from mytorch.nn.recurrent import _lstm_kernel as kernel
 from mytorch.nn.recurrent._cell import Cell
 from mytorch.nn.recurrent._layer import Recurrent
 from mytorch.nn.recurrent._unroll import State, Step
+
+aten = torch.ops.aten
 
 
 class LongShortTerm(Step):
@@ -37,27 +38,36 @@ class LongShortTerm(Step):
             h = F.linear(h, self.weight_hr)
         return (h, c), (c_before, i, f, g, o, tanh_c)
 
-    def slopes(self, kept: State) -> State:
+    def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:
         c_before, i, f, g, o, tanh_c = kept
-        by_c = torch.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g)], 1)
-        return by_c, tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c), f, o * tanh_c
+        e = i.new_empty(len(i), 4, i.shape[1])
+        e_i, e_f, e_g, e_o = e.unbind(1)
+        aten.sigmoid_backward(g, i, grad_input=e_i)  # g * i * (1 - i)
+        aten.sigmoid_backward(c_before, f, grad_input=e_f)
+        aten.tanh_backward(i, g, grad_input=e_g)  # i * (1 - g^2)
+        aten.sigmoid_backward(tanh_c, o, grad_input=e_o)
+        projected = () if self.weight_hr is None else (torch.empty_like(h), o * tanh_c)
+        return (e.flatten(1), e[:, :3], e_o, *projected), (aten.tanh_backward(o, tanh_c), f)
 
-    def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        (d_h, d_c), (by_c, by_h, c_by_h, *_) = d_state, slopes
+    def backward(self, d_state: State, gradients: State, factors: State) -> State:
+        (d_h, d_c), (_, e_of_c, e_o, *projected), (c_by_h, _) = d_state, gradients, factors
         if self.weight_hr is not None:
+            projected[0].copy_(d_h)
             d_h = d_h.mm(self.weight_hr)
         d_c = torch.addcmul(d_c, d_h, c_by_h)
-        return torch.cat([(d_c.unsqueeze(1) * by_c).flatten(1), d_h * by_h], 1), (d_h, d_c)
+        e_of_c.mul_(d_c.unsqueeze(1))
+        e_o.mul_(d_h)
+        return d_h, d_c
 
-    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:
-        (_, d_c), (_, _, _, f, _) = d_state, slopes
-        return d_gates.mm(self.weight_hh), d_c * f
+    def before(self, d_state: State, gradients: State, factors: State) -> State:
+        (_, d_c), (_, f) = d_state, factors
+        return gradients[0].mm(self.weight_hh), d_c * f
 
-    def finish(self, d_h: Sequence[Tensor], d_gates: Tensor, slopes: State) -> Tensor:
+    def finish(self, gradients: State) -> Tensor:
         if self.weights.weight_hr is not None:
-            *_, before_projection = slopes
-            self.weights.weight_hr.accumulate(torch.cat(tuple(d_h)).t().mm(before_projection))
-        return d_gates
+            *_, d_h, before_projection = gradients
+            self.weights.weight_hr.accumulate(d_h.t().mm(before_projection))
+        return gradients[0]
 
 
 class LSTMCell(Cell):
@@ -178,9 +188,9 @@ class LSTM(Recurrent):
         return kernel.forward(x, sizes, state, self._weights(place), self._is_reverse(place))
 
     def _unroll_backward(
-        self, d_y: Tensor | None, d_state: State, flight: Any, place: int, input_grad: bool
+        self, d_y: Tensor | None, d_state: State, flight: Any, place: int, *wanted: bool
     ) -> tuple[Tensor | None, State]:
         if not isinstance(flight, kernel.KernelFlight):
-            return super()._unroll_backward(d_y, d_state, flight, place, input_grad)
+            return super()._unroll_backward(d_y, d_state, flight, place, *wanted)
         d_x, d_first = kernel.backward(d_y, d_state, flight, self._weights(place), self._is_reverse(place))
-        return d_x if input_grad else None, d_first
+        return d_x if wanted[0] else None, d_first

@@ -23,18 +23,17 @@ class Elman(Step):
 
     def forward(self, a: Tensor, before: State) -> tuple[State, State]:
         s = torch.addmm(a, before[0], self.weight_hh.t())
-        h = s.tanh() if self.nonlinearity == "tanh" else s.relu()
-        return (h,), (h,)
+        return (s.tanh() if self.nonlinearity == "tanh" else s.relu(),), ()
 
-    def slopes(self, kept: State) -> State:
-        (h,) = kept
-        return (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),)
+    def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:  # noqa: ARG002 - it follows from h
+        return (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),), ()
 
-    def backward(self, d_state: State, slopes: State) -> tuple[Tensor, State]:
-        return d_state[0] * slopes[0], d_state
+    def backward(self, d_state: State, gradients: State, factors: State) -> State:  # noqa: ARG002 - there are none
+        gradients[0].mul_(d_state[0])
+        return d_state
 
-    def before(self, d_state: State, d_gates: Tensor, slopes: State) -> State:  # noqa: ARG002 - all is in d_gates
-        return (d_gates.mm(self.weight_hh),)
+    def before(self, d_state: State, gradients: State, factors: State) -> State:  # noqa: ARG002 - all is in d_gates
+        return (gradients[0].mm(self.weight_hh),)
 
 
 class RNNCell(Cell):
