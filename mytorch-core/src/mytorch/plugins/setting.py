@@ -14,8 +14,13 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise SettingsError(f"--set: must look like optimizer.lr=0.05, got {text!r}")
+    return key.strip(), toml_value(value.strip())
+
+
+def toml_value(text: str) -> Any:
+    """A value of TOML; what is none is a text, which needs no quotes on a command line."""
     try:
-        read = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
-        read = {}
-    return key.strip(), read["value"] if len(read) == 1 else value.strip()
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, thousands of brackets
+        return text
+    return read["value"] if len(read) == 1 else text

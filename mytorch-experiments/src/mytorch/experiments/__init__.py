@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mytorch.experiments.runs.compare_runs import RunComparison, compare_runs
     from mytorch.experiments.runs.run import Run, judge, load
     from mytorch.experiments.runs.runs import RunSummary, list_runs
+    from mytorch.experiments.search.search import Search, Trial, search_experiment
+    from mytorch.experiments.search.space import parse_over
     from mytorch.experiments.training.train_experiment import train_experiment
     from mytorch.train.errors import RunError
 
@@ -31,6 +33,8 @@ __getattr__, __dir__ = lazy(
         "mytorch.experiments.runs.compare_runs": ("RunComparison", "compare_runs"),
         "mytorch.experiments.runs.run": ("Run", "judge", "load"),
         "mytorch.experiments.runs.runs": ("RunSummary", "list_runs"),
+        "mytorch.experiments.search.search": ("Search", "Trial", "search_experiment"),
+        "mytorch.experiments.search.space": ("parse_over",),
         "mytorch.experiments.training.train_experiment": ("train_experiment",),
         "mytorch.train.errors": ("RunError",),
     },
@@ -47,11 +51,15 @@ __all__ = [
     "RunComparison",
     "RunError",
     "RunSummary",
+    "Search",
+    "Trial",
     "compare_runs",
     "draw_decision_boundary",
     "judge",
     "list_runs",
     "load",
     "load_experiment",
+    "parse_over",
+    "search_experiment",
     "train_experiment",
 ]

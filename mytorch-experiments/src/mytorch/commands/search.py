@@ -1,0 +1,82 @@
+"""mytorch search"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mytorch.commands.train import complete_experiment, overrides_option
+from mytorch.plugins import parse_setting
+
+if TYPE_CHECKING:
+    from mytorch.experiments.search.search import Search, Trial
+
+
+@click.command()
+@click.argument("experiment", shell_complete=complete_experiment)
+@click.option(
+    "--over",
+    multiple=True,
+    required=True,
+    metavar="KEY=WHAT",
+    help="What to try for a key: low..high, log:low..high, or values with commas; several keys get one value.",
+)
+@click.option("--trials", "-n", type=click.IntRange(min=1), default=50, show_default=True, help="How many more runs.")
+@click.option(
+    "--monitor",
+    default="validation_loss",
+    show_default=True,
+    help="The number of the history to make good, such as validation_accuracy.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder in which that of the search is made.",
+)
+@click.option("--no-pruning", is_flag=True, help="Train every trial to the end.")
+@overrides_option
+@click.option("--quiet", "-q", is_flag=True, help="Show the result alone.")
+def search(
+    experiment: str,
+    over: tuple[str, ...],
+    trials: int,
+    monitor: str,
+    output: Path,
+    no_pruning: bool,
+    settings: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Search for better settings of an experiment, by Optuna.
+
+    EXPERIMENT is a TOML file or the name of an installed experiment. Each trial is a run in the folder NAME-search;
+    the best is kept as an experiment, best.toml. The same command goes on with a search that was interrupted. Trials
+    are compared by the validation part of the data.
+
+    \b
+    Example:
+      mytorch search my.toml --over optimizer.lr=log:1e-4..1e-1 --over 'model.layers.0.out_features=8,16,32'
+      mytorch search my.toml --over batch_size=8..64 --trials 20 --monitor validation_accuracy
+    """
+    from mytorch.experiments.search.search import search_experiment
+    from mytorch.experiments.search.search_table import show_search, trial_line
+    from mytorch.experiments.search.space import parse_over
+
+    def tell(found: Search, trial: Trial) -> None:
+        click.echo(trial_line(found, trial), err=True)
+
+    found = search_experiment(
+        experiment,
+        dict(map(parse_over, over)),
+        dict(map(parse_setting, settings)),
+        trials=trials,
+        monitor=monitor,
+        output=output,
+        pruning=not no_pruning,
+        tell=None if quiet else tell,
+    )
+    show_search(found)

@@ -1,0 +1,3 @@
+"""Searching for better settings of an experiment."""
+
+__all__: list[str] = []

@@ -1,0 +1,271 @@
+"""A search for better settings of an experiment, by Optuna."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mytorch.core import ArgumentError, MytorchError
+from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.file.build import build
+from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.file.flat import flat
+from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+from mytorch.experiments.runs.run_folder import SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.runs import last_record
+from mytorch.experiments.search.space import Choice, Space
+from mytorch.experiments.search.watch import Watch
+from mytorch.experiments.training.train_experiment import start, train_experiment
+from mytorch.plugins import Hooks, MissingRequirementError, make_folder, write_file
+from mytorch.plugins.errors import one_line
+from mytorch.train.errors import RunError
+from mytorch.train.weights import read_json
+
+SEARCH_FILE, TRIALS_FILE, BEST_FILE, LOCK_FILE = "search.json", "trials.log", "best.toml", "search.lock"
+HOPELESS = 3
+"""A search whose first so many trials all fail is ended: something is wrong with all of them."""
+Over = Mapping[tuple[str, ...], Space]
+"""What is tried, by the dotted keys that get the same value."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a search.
+
+    settings: what was tried, by dotted key.
+    value: the number to make good; None for a run that failed.
+    state: "complete", "pruned", which is ended early, or "failed", with the reason.
+    run: the folder of the run, within that of the search; None for a run that never began.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    value: float | None
+    state: str
+    reason: str | None = None
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    path: the folder of the search, which holds its runs and the best experiment, `best.toml`.
+    monitor: the number of the history that was looked at, and whether higher is better.
+    """
+
+    path: Path
+    monitor: str
+    higher_is_better: bool
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials that were trained to the end, the best first."""
+        complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
+        return sorted(complete, key=lambda one: one.value or 0.0, reverse=self.higher_is_better)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial; None if none was trained to the end."""
+        return next(iter(self.ranked), None)
+
+
+def search_experiment(
+    source: str | Path | Mapping[str, Any] | Experiment,
+    over: Over,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    trials: int = 50,
+    monitor: str = "validation_loss",
+    output: str | Path = "runs",
+    pruning: bool = True,
+    tell: Callable[[Search, Trial], object] | None = None,
+) -> Search:
+    """Train an experiment `trials` more times with settings that Optuna chooses, and keep the best as a file.
+
+    The first trial is the experiment as it stands, if what is tried holds its settings. Runs are kept as runs in the
+    folder NAME-search below `output`, where a later search of the same experiment over the same settings goes on.
+    over: what is tried, by the dotted keys that get the same value, as `parse_over` reads it.
+    overrides: values by dotted key, as for `train_experiment`.
+    monitor: the number of the history to make good, of the weights that a run keeps; it is one of the test part only
+        if it is named here.
+    pruning: end a run early, after a quarter of its epochs, whose number is worse than the median of earlier runs at
+        the same epoch.
+    tell: is given the search and each trial when it has ended.
+    Raises ExperimentError for keys and settings that do not fit, for another search in the folder, and if no trial is
+        trained to the end; ArgumentError if the experiment does not measure `monitor`; MissingRequirementError without
+        Optuna; KeyboardInterrupt, after which the search can be gone on with.
+    """
+    optuna = _optuna()
+    if type(trials) is not int or trials < 1:
+        raise ArgumentError(f"search: trials must be a whole number of at least 1, got {trials!r}")
+    experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
+    higher = _higher_is_better(experiment, monitor)
+    found = Search(make_folder(Path(output) / f"{experiment.name}-search"), monitor, higher)
+    with _locked(found.path):
+        _require_same(found, experiment, over)
+        study = _study(optuna, found, experiment, over, pruning)
+        found.trials.extend(
+            _told(over, trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+        )
+        for _ in range(trials):
+            trial = _told(over, _train_one(optuna, study, found, experiment, over, pruning))
+            found.trials.append(trial)
+            _require_hope(found)
+            if found.best is trial:
+                write_file(found.path / BEST_FILE, to_toml(_with(experiment, trial.settings)))
+            if tell is not None:
+                tell(found, trial)
+    return found
+
+
+def _optuna() -> Any:
+    try:
+        optuna = importlib.import_module("optuna")
+    except ImportError as error:
+        raise MissingRequirementError(
+            "search: optuna is not installed. Install: python -m pip install './mytorch-experiments[search]'"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _higher_is_better(experiment: Experiment, monitor: str) -> bool:
+    """Whether the number is better high. The experiment is built once, so that what is wrong with it is said first."""
+    watch = Watch(monitor, lambda *_: False)
+    watch.training_started(start(build(experiment), Hooks()))
+    return watch.monitor.higher_is_better
+
+
+def _with(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
+    return load_experiment(experiment.model_dump(exclude_none=True, by_alias=True), settings)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Within this context, no other process searches in a folder. Raises RunError if one does."""
+    try:
+        with FileLock(path / LOCK_FILE).acquire(timeout=1):
+            yield
+    except Timeout:
+        raise RunError(f"{path}: must be searched by one process at a time, got another one at work") from None
+
+
+def _require_same(found: Search, experiment: Experiment, over: Over) -> None:
+    """Write down what is searched for, or raise ExperimentError if the folder holds another search."""
+    spaces = {",".join(keys): repr(space) for keys, space in over.items()}
+    said = {"experiment": to_toml(experiment), "over": spaces, "monitor": found.monitor}
+    file = found.path / SEARCH_FILE
+    if not file.is_file():
+        write_file(file, json.dumps(said, indent=2) + "\n")
+        return
+    stored = read_json(file)
+    if changed := [name for name, value in said.items() if not isinstance(stored, dict) or stored.get(name) != value]:
+        raise ExperimentError(
+            f"{file}: a search must go on with what it began with, got another {' and '.join(changed)}; "
+            "search in another folder (output, --output), or remove this one"
+        )
+
+
+def _study(optuna: Any, found: Search, experiment: Experiment, over: Over, pruning: bool) -> Any:
+    """Optuna's study in the folder, with trials that a killed process left behind told as failed."""
+    journal = optuna.storages.journal
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(journal.JournalFileBackend(str(found.path / TRIALS_FILE))),
+        study_name="search",
+        direction="maximize" if found.higher_is_better else "minimize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=experiment.epochs // 4)
+        if pruning
+        else optuna.pruners.NopPruner(),
+    )
+    trials = study.get_trials(deepcopy=False)
+    study.sampler = optuna.samplers.TPESampler(seed=(experiment.seed + len(trials)) % 2**32)
+    for trial in trials:
+        if trial.state == optuna.trial.TrialState.RUNNING:
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    if not trials and (standing := _standing(experiment, over)) is not None:
+        study.enqueue_trial(standing)
+    return study
+
+
+def _standing(experiment: Experiment, over: Over) -> dict[str, Any] | None:
+    """The settings of the experiment as it is, as Optuna keeps them; None if something else is tried."""
+    known = dict(flat(experiment.model_dump(exclude_none=True, by_alias=True)))
+    chosen = {}
+    for keys, space in over.items():
+        values = [known.get(key) for key in keys]
+        if values[0] not in space or any(value != values[0] for value in values):
+            return None
+        chosen[",".join(keys)] = space.name(values[0]) if isinstance(space, Choice) else values[0]
+    return chosen
+
+
+def _distribution(optuna: Any, space: Space) -> Any:
+    kinds = optuna.distributions
+    if isinstance(space, Choice):
+        return kinds.CategoricalDistribution([space.name(value) for value in space.values])
+    return (kinds.IntDistribution if space.whole else kinds.FloatDistribution)(space.low, space.high, log=space.log)
+
+
+def _settings(over: Over, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial tries, by dotted key."""
+    settings = {}
+    for keys, space in over.items():
+        if (name := ",".join(keys)) in params:
+            value = space.value(params[name]) if isinstance(space, Choice) else params[name]
+            settings |= dict.fromkeys(keys, value)
+    return settings
+
+
+def _train_one(optuna: Any, study: Any, found: Search, experiment: Experiment, over: Over, pruning: bool) -> Any:
+    """Train with settings that Optuna chooses. Returns its record of the trial."""
+    states = optuna.trial.TrialState
+    trial = study.ask({",".join(keys): _distribution(optuna, space) for keys, space in over.items()})
+
+    def hopeless(epoch: int, value: float) -> bool:
+        trial.report(value, epoch)
+        return pruning and bool(trial.should_prune())
+
+    watch = Watch(found.monitor, hopeless)
+    try:
+        chosen = _with(experiment, _settings(over, trial.params))
+        run = train_experiment(chosen, output=found.path, callbacks=[watch], quiet=True)
+        folder = RunFolder.open(run.path)
+        value = last_record(folder, folder.read_json(SUMMARY_FILE))[found.monitor]
+    except MytorchError as error:
+        trial.set_user_attr("reason", one_line(error)[:500])
+        return study.tell(trial, state=states.FAIL)
+    except BaseException:
+        trial.set_user_attr("reason", "interrupted")
+        study.tell(trial, state=states.FAIL)
+        raise
+    trial.set_user_attr("run", run.path.name)
+    trial.set_user_attr("value", value)
+    return study.tell(trial, state=states.PRUNED) if watch.pruned else study.tell(trial, value)
+
+
+def _told(over: Over, trial: Any) -> Trial:
+    state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
+    kept = trial.user_attrs
+    reason = kept.get("reason", "its process ended") if state == "failed" else None
+    return Trial(trial.number, _settings(over, trial.params), kept.get("value"), state, reason, kept.get("run"))
+
+
+def _require_hope(found: Search) -> None:
+    """Raise ExperimentError if every trial so far failed, and there were some."""
+    if len(found.trials) >= HOPELESS and all(trial.state == "failed" for trial in found.trials):
+        last = found.trials[-1]
+        settings = ", ".join(f"{key} = {value!r}" for key, value in last.settings.items())
+        raise ExperimentError(
+            f"search: a trial must be trained to the end, got {len(found.trials)} that failed; the last, with "
+            f"{settings}: {last.reason}"
+        )
