@@ -218,7 +218,7 @@ def _distribution(optuna: Any, space: Space) -> Any:
 
 def _settings(over: Over, params: Mapping[str, Any]) -> dict[str, Any]:
     """What a trial tries, by dotted key."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for keys, space in over.items():
         if (name := ",".join(keys)) in params:
             value = space.value(params[name]) if isinstance(space, Choice) else params[name]

@@ -72,7 +72,8 @@ def parse_space(key: str, said: str) -> Space:
     log = said.startswith("log:")
     text = said.removeprefix("log:")
     if ".." in text:
-        return _range(key, said, *text.split("..", 1), log=log)
+        low, _, high = text.partition("..")
+        return _range(key, said, low, high, log)
     if log:
         raise _misfit(key, said)
     values = toml_value(text) if text.startswith("[") else [toml_value(part.strip()) for part in text.split(",")]
