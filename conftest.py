@@ -1,8 +1,45 @@
-"""Which tests take long. One Python runs them all, the others the rest; tox.ini says what runs where."""
+"""Surroundings without the user's settings, and which tests take long; tox.ini says what runs where."""
 
+import atexit
 import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+
+READ = ("MYTORCH", "_MYTORCH", "MPL", "MATPLOTLIB", "TORCH_LOGS", "TORCHINDUCTOR_CACHE")
+"""How the names of variables begin by which a user sets what the project, or what it draws and compiles with, does."""
+OF_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "PYTHONWARNINGS")
+
+
+def clear(variables: MutableMapping[str, str], folder: Path) -> None:
+    """Hide the user's settings and caches from this process and those that it starts; `folder` stands for theirs.
+
+    pip alone keeps what it has: where packages come from is no matter of this project.
+    """
+    settings = Path(variables.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    if (pip := settings / "pip" / "pip.conf").is_file():
+        variables.setdefault("PIP_CONFIG_FILE", str(pip))
+    caches = Path(variables.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    variables.setdefault("PIP_CACHE_DIR", str(caches / "pip"))
+    for name in [name for name in variables if name.startswith(READ) or name in OF_TERMINALS]:
+        del variables[name]
+    for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+        variables[f"XDG_{name}_HOME"] = str(folder / name.lower())
+    variables["MYTORCH_CONFIG"] = str(folder / "config" / "mytorch" / "plugins.toml")
+    variables["MYTORCH_CACHE"] = str(folder / "cache" / "mytorch")
+    variables["MPLBACKEND"] = "agg"
+    with suppress(OSError):  # matplotlib's list of the fonts is nobody's choice, and takes seconds to make
+        shutil.copytree(caches / "matplotlib", folder / "cache" / "matplotlib")
+
+
+_folder = Path(tempfile.mkdtemp(prefix="mytorch-tests-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+clear(os.environ, _folder)  # now, before any test imports what reads them
 
 SLOW = (
     "mytorch-nn/tests/test_conformance.py",

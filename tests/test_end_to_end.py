@@ -211,7 +211,7 @@ def test_wrong_shapes_name_the_layer_and_both_sizes(tmp_path):
         ("optimizer.momentun=0.9", "optimizer.momentun: SGD has no argument 'momentun'. Nearest: momentum"),
         ("optimizer.lr=-1", "optimizer: SGD: lr must be at least 0, got -1"),
         ("optimizer.lr=fast", "optimizer.lr: must be"),
-        ("epochs=0", "epochs: must be greater than or equal to 1, got 0"),
+        ("epochs=0", "epochs: must be at least 1, got 0"),
         ("epoch=3", "epoch: unknown key. Nearest: epochs"),
         ("data.train.type=Disc", "'Disc' is not installed. Nearest: Disk"),
         ("loss.type=MSE", "Nearest: MSELoss"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mytorch.core import DescriptionError, Module, Parameter, describe, rebuild
+from mytorch.core import DescriptionError, Module, Parameter, describe, outline, random_state, rebuild, tie
 from mytorch.plugins import UnknownNameError
 
 
@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_named() -> None:
     name = f"{__name__}:Dense"
     with pytest.raises(DescriptionError, match="model: format must be 1, got 2"):
         rebuild({"format": 2, "model": {"type": name}})
-    with pytest.raises(DescriptionError, match=r"model: Dense cannot be built from \['size'\].*size"):
+    with pytest.raises(DescriptionError, match=r"model: Dense cannot be built from size: .*size"):
         rebuild({"format": 1, "model": {"type": name, "size": 3}})
     with pytest.raises(DescriptionError, match=r"model\.type: 'text' must be a Module, got <class 'str'>"):
         rebuild({"format": 1, "model": {"type": "text"}}, classes={"text": str})
@@ -222,3 +222,117 @@ def test_construct_sees_path_class_and_arguments() -> None:
     rebuild(describe(Stack(Dense(1, 2)))[0], construct=construct)
     assert [(path, cls) for path, cls, _ in seen] == [("model.layers.0", Dense), ("model", Stack)]
     assert seen[0][2]["out_features"] == 2
+
+
+def doubled(times: int) -> dict[str, Any]:
+    """A small description of a module that is used 2 ** times times."""
+    name, path = f"{__name__}:Stack", "model" + ".layers.0" * times
+    model: dict[str, Any] = {"type": f"{__name__}:Options", "value": 1}
+    for _ in range(times):
+        model = {"type": name, "layers": [model, {"type": "shared", "path": path}]}
+        path = path.removesuffix(".layers.0")
+    return model
+
+
+def test_modules_that_are_shared_within_shared_ones_are_refused() -> None:
+    few = rebuild({"format": 1, "model": doubled(10)})
+    assert len(list(few.named_modules())) == 11
+    assert few.param() == []
+    with pytest.raises(
+        DescriptionError, match=r"model: modules must be used at most 100,000 times in all, got 2,147,"
+    ):
+        rebuild({"format": 1, "model": doubled(30), "tied": [["a", "b"]]})
+    many: Module = Dense(1, 1)
+    for _ in range(30):
+        many = Stack(many, many)
+    assert len(list(many.named_modules())) == 31
+    assert next(name for name, _ in many.named_param()).endswith("layers.0.weight")
+    assert many.eval().training is False
+    many.input_grad = False
+    with pytest.raises(DescriptionError, match=r"used at most 100,000 times in all"):
+        describe(many)
+
+
+def test_a_model_that_is_nested_too_deeply_is_refused() -> None:
+    def nested(levels: int) -> Module:
+        net: Module = Dense(1, 1)
+        for _ in range(levels):
+            net = Stack(net)
+        return net
+
+    assert len(list(round_trip(nested(70)).named_modules())) == 71
+    with pytest.raises(DescriptionError, match=r"must be at most 150 lists and modules deep, got more") as error:
+        describe(nested(200))
+    assert len(str(error.value)) < 200
+    model: dict[str, Any] = {"type": f"{__name__}:Options", "value": 1}
+    for _ in range(300):
+        model = {"type": f"{__name__}:Stack", "layers": [model]}
+    with pytest.raises(DescriptionError, match=r"must be at most 150 lists and modules deep, got more"):
+        rebuild({"format": 1, "model": model})
+
+
+@pytest.mark.parametrize(
+    ("tied", "text"),
+    [
+        (3, "tied: must be a list of lists of names, got 3"),
+        ([3], "tied.0: must be a list of names of one parameter, got 3"),
+        ([[]], "tied.0: must be a list of names of one parameter, got []"),
+        (
+            [["first.weight", "second.wieght"]],
+            "tied.0: must hold names of parameters of the model, got 'second.wieght'",
+        ),
+        ([["first.weight", "third.weight"]], "tied.0: must hold names of parameters of the model, got 'third.weight'"),
+        (
+            [["first.training", "second.training"]],
+            "tied.0: must hold names of parameters of the model, got 'first.t",
+        ),
+        ([["first.weight", None]], "tied.0: must hold names of parameters of the model, got None"),
+    ],
+)
+def test_tied_names_must_be_those_of_parameters(tied: Any, text: str) -> None:
+    description, _ = describe(Pair(Dense(1, 1), Dense(1, 1)))
+    with pytest.raises(DescriptionError) as error:
+        rebuild({**description, "tied": tied})
+    assert str(error.value).startswith(text)
+    with pytest.raises(DescriptionError, match="tied: must hold names of parameters"):
+        tie(Dense(1, 1), ["weight", "nothing"])
+
+
+@pytest.mark.parametrize("model", [None, 3, [], "Dense", {}, {"type": 3}, {"type": ["Dense"]}, {"layers": []}])
+def test_a_model_that_is_no_module_is_refused(model: Any) -> None:
+    with pytest.raises(DescriptionError, match=r"^model: must be a module, with the name of its class as type, got "):
+        rebuild({"format": 1, "model": model})
+    with pytest.raises(DescriptionError, match=r"^model: a description must be an object"):
+        rebuild([model])  # type: ignore[arg-type]
+
+
+class Scaled(Module):
+    """One whose constructor computes with the numbers of a tensor and of its own."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.weight = Parameter(torch.full((int(rows.sum()), 2), float(torch.ones(3).sum())))
+
+
+def test_an_outline_has_shapes_and_takes_no_memory() -> None:
+    large = {"type": f"{__name__}:Dense", "in_features": 3_000_000, "out_features": 3_000_000, "dtype": None}
+    borrowed = {"type": f"{__name__}:Borrowed"}
+    borrowed["weight"] = {"type": "parameter", "shape": [3_000_000, 3_000_000], "dtype": "float64"}  # type: ignore[assignment]
+    model = {"type": f"{__name__}:Stack", "layers": [large, borrowed]}
+    with random_state() as before:
+        net = outline({"format": 1, "model": model})
+        assert before.state_dict()["cpu"].equal(random_state().state_dict()["cpu"])
+    shapes = {name: tuple(parameter.value.shape) for name, parameter in net.named_param()}
+    assert shapes == {
+        "layers.0.weight": (3_000_000, 3_000_000),
+        "layers.0.bias": (3_000_000,),
+        "layers.1.weight": (3_000_000, 3_000_000),
+    }
+    assert all(parameter.value.is_meta for parameter in net.param())
+
+
+def test_an_outline_of_what_needs_numbers_has_its_shapes_too() -> None:
+    scaled = {"type": f"{__name__}:Scaled", "rows": {"type": "tensor", "key": "a"}}
+    description = {"format": 1, "model": {"type": f"{__name__}:Stack", "layers": [scaled]}}
+    (weight,) = outline(description, {"a": torch.ones(3)}).param()
+    assert weight.value.shape == (3, 2)
+    assert weight.value.is_meta

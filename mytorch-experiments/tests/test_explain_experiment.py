@@ -82,9 +82,9 @@ def test_page(call, tmp_path):
         ),
         (["poinst"], UnknownNameError, "Nearest: points"),
         (["gone.toml"], ExperimentError, "got no such file: gone.toml"),
-        (["points", "--set", "batch_size=0"], ExperimentError, "batch_size: must be greater than or equal to 1"),
+        (["points", "--set", "batch_size=0"], ExperimentError, "batch_size: must be at least 1"),
         (["points", "--html", "gone/step.html"], FileError, "its folder must exist; create it with: mkdir -p gone"),
-        (["points", "--html", "page.html", "--set", "epochs=x"], ExperimentError, "epochs: must be a valid integer"),
+        (["points", "--html", "page.html", "--set", "epochs=x"], ExperimentError, "epochs: must be a whole number"),
     ],
 )
 def test_mistakes(call, tmp_path, arguments, error, text):

@@ -158,16 +158,16 @@ def test_a_missing_or_damaged_file(tmp_path, name, damage):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("[]", "AttributeError"),
+        ("[]", "a description must be an object with format and model, got []"),
         ("{}", "format must be 1, got None"),
         ('{"format": 2, "model": {}}', "format must be 1, got 2"),
-        ('{"format": 1}', "KeyError: 'model'"),
-        ('{"format": 1, "model": {}}', "KeyError: 'type'"),
+        ('{"format": 1}', "model: must be a module, with the name of its class as type, got None"),
+        ('{"format": 1, "model": {}}', "model: must be a module, with the name of its class as type, got {}"),
         ('{"format": 1, "model": {"type": "toy_parts:Dense"}}', "model: Dense cannot be built from"),
         ('{"format": 1, "model": {"type": "toy_parts:Dense", "in_features": -1, "out_features": 2}}', "RuntimeError"),
         (
             '{"format": 1, "model": {"type": "toy_parts:Dense", "in_features": 2, "out_features": 2}, "tied": [[]]}',
-            "IndexError",
+            "tied.0: must be a list of names of one parameter, got []",
         ),
         ('{"format": 1, "model": {"type": "toy_parts:SGD"}}', None),
         (
@@ -286,3 +286,20 @@ def test_weights_tell_a_lazy_layer_of_the_description_its_sizes(tmp_path):
 def test_a_lazy_layer_without_weights_cannot_be_saved(tmp_path):
     with pytest.raises(UninitializedError, match="run one batch through the model"):
         save_model(Chain(LazyDense(2)), tmp_path)
+
+
+def test_a_small_file_that_declares_a_large_model_takes_no_memory(tmp_path):
+    save_model(network(), tmp_path)
+    description = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(description.replace('_features": 4', '_features": 3000000000'))
+    with pytest.raises(StateError, match=r"weights.safetensors: .*0.weight must have shape \(3000000000, 2\), got"):
+        load_model(tmp_path)
+
+
+def test_an_unknown_class_is_told_with_its_file(tmp_path):
+    save_model(network(), tmp_path)
+    description = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(description.replace("toy_parts:Dense", "toy_parts:Dance"))
+    with pytest.raises(UnknownNameError) as error:
+        load_model(tmp_path)
+    assert f"in {tmp_path / 'model.json'}" in error.value.__notes__

@@ -188,7 +188,8 @@ def test_stopping_is_told_with_the_class() -> None:
         ("on_train_batch_end", r"Nearest: batch_ended"),
         (
             "on_fit",
-            r"Known: batch_ended, epoch_ended, epoch_trained, training_ended, training_failed, training_resumed, training_started\.",
+            r"Known: batch_ended, epoch_ended, epoch_trained, training_ended, training_failed, training_resumed, "
+            r"training_started\.",
         ),
     ],
 )

@@ -20,7 +20,7 @@ def test_all_that_is_missing_comes_in_one_error_with_the_command(install: Any) -
     assert str(caught.value) == (
         "requires: mytorch-absent>=0.1 is not installed; acme-absent>=2 is not installed; "
         "acme-old>=3 is required, 1.0 is installed. "
-        "Install: python -m pip install mytorch-absent acme-absent>=2 acme-old>=3"
+        "Install: python -m pip install mytorch-absent 'acme-absent>=2' 'acme-old>=3'"
     )
 
 
@@ -32,3 +32,14 @@ def test_the_projects_own_are_installed_by_path() -> None:
 def test_an_entry_must_be_a_requirement() -> None:
     with pytest.raises(ArgumentError, match=r"requires: every entry must be a requirement .*, got 'two words'"):
         require(["two words"])
+
+
+def test_an_address_is_refused() -> None:
+    with pytest.raises(
+        ArgumentError, match=r"requires: every entry must be a name with versions, got an address in 'a"
+    ):
+        require(["acme @ https://example.org/acme-1.0-py3-none-any.whl"])
+
+
+def test_what_is_meant_for_another_system_is_not_asked_for() -> None:
+    require(['acme-absent; python_version < "3"', 'mytorch-core; python_version > "3"'])

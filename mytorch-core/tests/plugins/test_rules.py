@@ -174,3 +174,11 @@ def test_what_is_not_of_its_kind_is_refused_by_name(
     install("acme-shape", {f"mytorch.{kind}": {"Gate": f"{module}:Gate"}}, {module: text})
     with pytest.raises(PluginError, match=f"'Gate' of acme-shape .*{message}.*Fix or remove it: python -m pip unins"):
         catalogue().load({"losses": "loss"}.get(kind, kind[:-1]), "Gate")
+
+
+@pytest.mark.parametrize("text", ["block = " + "[" * 3000, "block = " + "9" * 5000, "block = \x00", "[[block]]"])
+def test_a_file_that_is_no_toml_is_told_in_a_line(settings: Path, text: str) -> None:
+    settings.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(str(settings))) as error:
+        rules()
+    assert len(str(error.value)) < 700

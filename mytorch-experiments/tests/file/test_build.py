@@ -117,14 +117,14 @@ def test_an_unknown_part_names_the_nearest_and_the_key(content, key, value, name
             r"model.layers.0.out_feature: Dense has no argument .* Nearest: out_features",
         ),
         ("model.layers.2.out_features", 0, r"model.layers.2: Dense: out_features must be at least 1, got 0"),
-        ("model.layers.2.out_features", "2", r"model.layers.2.out_features: must be a valid integer, got '2'"),
-        ("model.layers.1", {"typ": "Rectify"}, r"model.layers: must be an instance of Module, got"),
+        ("model.layers.2.out_features", "2", r"model.layers.2.out_features: must be a whole number, got '2'"),
+        ("model.layers.1", {"typ": "Rectify"}, r"model.layers.1: must be a layer such as"),
         ("loss.reduce", "sum", r"loss.reduce: SquaredError has no argument 'reduce'. Nearest: reduction"),
         ("optimizer.lr", -1, r"optimizer: SGD: lr must be at least 0, got -1"),
         ("optimizer.params", [], r"optimizer.params: is filled in by the program"),
         ("data.train.seeds", 1, r"data.train.seeds: Points has no argument 'seeds'. Nearest: seed"),
         ("data.train.samples", 0, r"data.train: must have at least one row, got none"),
-        ("data.test.samples", "50", r"data.test.samples: must be a valid integer, got '50'"),
+        ("data.test.samples", "50", r"data.test.samples: must be a whole number, got '50'"),
         (
             "schedule",
             {"type": "Ramp", "steps": 3},
@@ -144,7 +144,7 @@ def test_an_unknown_part_names_the_nearest_and_the_key(content, key, value, name
         ("metrics", [{"type": "Accuracy", "top": 5}], r"metrics.0.top: Accuracy has no argument 'top'"),
         ("callbacks", [{"type": "EarlyStopping", "patienc": 5}], r"callbacks.0.patienc: .* Nearest: patience"),
         ("callbacks", [{"type": "EarlyStopping", "patience": 0}], r"callbacks.0: EarlyStopping: patience must be"),
-        ("callbacks", [{"type": "KeepBest", "monitor": 5}], r"callbacks.0.monitor: must be a valid string, got 5"),
+        ("callbacks", [{"type": "KeepBest", "monitor": 5}], r"callbacks.0.monitor: must be text in quotes, got 5"),
     ],
 )
 def test_a_wrong_argument_names_the_key(content, key, value, text):
@@ -176,7 +176,7 @@ def test_rules_of_initialization_are_followed_one_after_the_other(content):
         ({"names": "7", "weight": "toy_constant"}, r"initialization.0: initialize: names must match .* Known: 0, 2."),
         ({"wight": "toy_constant"}, r"initialization.0: initialize: 'wight' must match a parameter of the layers"),
         ({"weight": {"type": "toy_constant", "valu": 1}}, r"initialization.0.weight.valu: .* Nearest: value"),
-        ({"weight": {"type": "toy_constant", "value": "1"}}, r"initialization.0.weight.value: must be a valid number"),
+        ({"weight": {"type": "toy_constant", "value": "1"}}, r"initialization.0.weight.value: must be a number"),
         ({"weight": {"type": "toy_constant", "tensor": 1}}, r"initialization.0.weight.tensor: is filled in by the"),
         ({"weight": {"type": "toy_constant", "value": 2.0}}, r"initialization.0: constant: value must be between -1"),
         (

@@ -21,7 +21,7 @@ def test_the_key_of_an_experiment(content, tmp_path):
     torch.testing.assert_close(again.net.state_dict(), clipped.net.state_dict(), rtol=0, atol=0)
     free = train_experiment(content, output=tmp_path, quiet=True)
     assert not torch.equal(free.net.param()[0].value, clipped.net.param()[0].value)
-    with pytest.raises(ExperimentError, match="clip_grad_norm: must be greater than 0, got 0"):
+    with pytest.raises(ExperimentError, match="clip_grad_norm: must be above 0, got 0"):
         load_experiment(content | {"clip_grad_norm": 0})
 
 
@@ -61,7 +61,7 @@ def test_accumulation_is_that_of_large_batches_in_a_run_and_its_check(content, t
     assert "2 epochs of" in check_experiment(content)
     explanation = explain_experiment(run.path)
     assert ", batch 1 of " in explanation.title
-    with pytest.raises(ExperimentError, match="accumulate: must be greater than or equal to 1, got 0"):
+    with pytest.raises(ExperimentError, match="accumulate: must be at least 1, got 0"):
         load_experiment(content | {"accumulate": 0})
     with pytest.raises(ExperimentError, match="optimizer_in_backward: must be left out with accumulate, got"):
         check_experiment(content | {"optimizer_in_backward": True})

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import toy_parts
 
+from mytorch.core import MytorchError
 from mytorch.experiments import ExperimentError, load_experiment
+from mytorch.experiments.file.build import build
 from mytorch.experiments.file.load_experiment import read_toml, resolve_paths, to_toml
+from mytorch.experiments.training.check_experiment import check_experiment
 from mytorch.plugins import PluginError, UnknownNameError
 
 
@@ -76,13 +79,26 @@ def change(content, key, value):
         ("model.type", ..., r"experiment: model.type: must be given"),
         ("data.train.type", ..., r"experiment: data.train.type: must be given"),
         ("name", ..., r"experiment: name: must be given"),
-        ("epochs", "3", r"experiment: epochs: must be a valid integer, got '3'"),
-        ("epochs", 3.5, r"experiment: epochs: must be a valid integer, got 3.5"),
-        ("epochs", True, r"experiment: epochs: must be a valid integer, got True"),
-        ("epochs", 0, r"experiment: epochs: must be greater than or equal to 1, got 0"),
-        ("seed", -1, r"experiment: seed: must be greater than or equal to 0, got -1"),
-        ("seed", 2**63, r"experiment: seed: must be less than 9223372036854775808, got 9223372036854775808"),
-        ("threads", 0, r"experiment: threads: must be greater than or equal to 1, got 0"),
+        ("epochs", "many", r"experiment: epochs: must be a whole number, got 'many'$"),
+        ("epochs", "3", r"experiment: epochs: must be a whole number, got '3'; leave out the quotes$"),
+        ("epochs", 10**18, r"experiment: epochs: must be at most 1,000,000,000, got 1000000000000000000"),
+        ("batch_size", 10**10, r"experiment: batch_size: must be at most 1,000,000,000"),
+        ("accumulate", 10**10, r"experiment: accumulate: must be at most 1,000,000,000"),
+        ("evaluate_every", 10**10, r"experiment: evaluate_every: must be at most 1,000,000,000"),
+        ("threads", 100_000, r"experiment: threads: must be at most 1,024, got 100000"),
+        ("model.size", -(10**30), r"experiment: model.size: must be a number of 64 bits at most, got -1000"),
+        ("model.sizes", [[1], [2**64]], r"experiment: model.sizes.1.0: must be a number of 64 bits at most"),
+        ("name", "", r"experiment: name: must be text of at least 1 character, got ''"),
+        ("name", "x" * 101, r"experiment: name: must be text of at most 100 characters, got 'xxx"),
+        ("name", "a\x1b[31m", r"experiment: name: must be one line of text without control .*, got 'a\\x1b\[31m'"),
+        ("name", "a\nb", r"experiment: name: must be one line of text without control characters, got 'a\\nb'"),
+        ("data.targets", "one-hott", r"data.targets: must be 'as-is', .*, got 'one-hott'. Nearest: one-hot."),
+        ("epochs", 3.5, r"experiment: epochs: must be a whole number, got 3.5"),
+        ("epochs", True, r"experiment: epochs: must be a whole number, got True"),
+        ("epochs", 0, r"experiment: epochs: must be at least 1, got 0"),
+        ("seed", -1, r"experiment: seed: must be at least 0, got -1"),
+        ("seed", 2**63, r"experiment: seed: must be a number of 64 bits at most, got 9223372036854775808"),
+        ("threads", 0, r"experiment: threads: must be at least 1, got 0"),
         ("name", "", r"experiment: name: .*at least 1 character"),
         ("dtype", "float16", r"experiment: dtype: must be 'float32' or 'float64', got 'float16'"),
         (
@@ -90,17 +106,17 @@ def change(content, key, value):
             "onehot",
             r"data.targets: must be 'as-is', 'one-hot', 'binary' or 'standardize', got 'onehot'",
         ),
-        ("data.split", {"test": 1.5}, r"data.split.test: must be less than 1, got 1.5"),
-        ("data.split", {"validation": 0}, r"data.split.validation: must be greater than 0, got 0"),
+        ("data.split", {"test": 1.5}, r"data.split.test: must be below 1, got 1.5"),
+        ("data.split", {"validation": 0}, r"data.split.validation: must be above 0, got 0"),
         ("data.split", {"seed": 1}, r"data.split: must have validation, test or both, got neither"),
-        ("data.split", {"test": 0.5, "stratify": "no"}, r"data.split.stratify: must be a valid boolean, got 'no'"),
-        ("data.split", {"test": 0.5, "seed": 2**63}, r"data.split.seed: must be less than 9223372036854775808, got"),
+        ("data.split", {"test": 0.5, "stratify": "no"}, r"data.split.stratify: must be true or false, got 'no'"),
+        ("data.split", {"test": 0.5, "seed": 2**63}, r"data.split.seed: must be a number of 64 bits at most, got"),
         ("optimizer", "SGD", r'experiment: optimizer: must be a table such as \{ type = "..." \}, got \'SGD\''),
         ("data", 5, r"experiment: data: must be a table"),
-        ("metrics", "ErrorRate", r"experiment: metrics: must be a valid list, got 'ErrorRate'"),
-        ("metrics", [5], r"experiment: metrics.0: must be a valid string, got 5"),
-        ("requires", [1], r"experiment: requires.0: must be a valid string, got 1"),
-        ("optimizer.type", 5, r"experiment: optimizer.type: must be a valid string, got 5"),
+        ("metrics", "ErrorRate", r"experiment: metrics: must be a list such as \[1, 2\], got 'ErrorRate'"),
+        ("metrics", [5], r"experiment: metrics.0: must be text in quotes or a table such as .*, got 5"),
+        ("requires", [1], r"experiment: requires.0: must be text in quotes, got 1"),
+        ("optimizer.type", 5, r"experiment: optimizer.type: must be text in quotes, got 5"),
     ],
 )
 def test_errors_name_the_key_the_rule_and_the_value(content, key, value, text):
@@ -140,7 +156,7 @@ def test_every_error_at_once(content):
 def test_errors_in_a_file_name_it(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("epochs = 'x'")
-    with pytest.raises(ExperimentError, match=rf"{path}: epochs: must be a valid integer"):
+    with pytest.raises(ExperimentError, match=rf"{path}: epochs: must be a whole number"):
         load_experiment(path)
 
 
@@ -231,3 +247,36 @@ def test_a_path_of_data_is_meant_from_the_files_folder(tmp_path, monkeypatch, co
     assert given == str(tmp_path / "elsewhere" / "given.csv")
     content["data"]["train"]["path"] = "/absolute.csv"
     assert load_experiment(content).data.train.arguments["path"] == "/absolute.csv"
+
+
+def test_what_is_nested_too_deeply_is_refused(content, tmp_path):
+    nested = {"type": "Rectify"}
+    for _ in range(600):
+        nested = {"type": "Chain", "layers": [nested]}
+    with pytest.raises(ExperimentError, match=r"^experiment: model.layers.0.*: must be at most 200 lists") as error:
+        load_experiment({**content, "model": nested})
+    assert len(str(error.value)) < 200
+    path = tmp_path / "deep.toml"
+    path.write_text(f"epochs = {'[' * 3000}{']' * 3000}")
+    with pytest.raises(ExperimentError, match=rf"^{path}: must be TOML, got something else: lists or tables within"):
+        load_experiment(path)
+    path.write_text(f"epochs = {'9' * 5000}")
+    with pytest.raises(ExperimentError, match=rf"^{path}: must be TOML, got something else"):
+        load_experiment(path)
+
+
+def test_of_many_problems_the_first_are_told(content):
+    wrong = {f"key{number}": 1 for number in range(100)}
+    with pytest.raises(ExperimentError) as error:
+        load_experiment({**content, **wrong})
+    assert len(str(error.value).splitlines()) == 11
+    assert str(error.value).endswith("experiment: 90 more")
+
+
+def test_an_error_of_a_part_names_the_file(parts, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(toy_parts.experiment.read_text().replace("Rectify", "Rectyfy"))
+    for judge in (lambda source: build(load_experiment(source)), check_experiment):
+        with pytest.raises(MytorchError) as error:
+            judge(path)
+        assert f"in {path}" in error.value.__notes__

@@ -37,9 +37,9 @@ def test_a_run_and_its_parity(content, tmp_path):
         ),
         ({"layers": "Dens", "lr": 0.0}, "optimizer.groups: parameter_groups: layers of rule 0 .* Nearest: Dense"),
         ({"parameters": "*bias", "lrr": 0.0}, "optimizer.groups.0.lrr: SGD has no argument 'lrr'. Nearest: lr"),
-        ({"parameters": "*bias", "lr": "0"}, "optimizer.groups.0.lr: must be a valid number, got '0'"),
+        ({"parameters": "*bias", "lr": "0"}, "optimizer.groups.0.lr: must be a number, got '0'"),
         ({"parameters": "*bias", "lr": -1.0}, "optimizer: SGD: lr must be"),
-        ({"parameters": 1, "lr": 0.0}, "optimizer.groups.0.parameters: must be a valid"),
+        ({"parameters": 1, "lr": 0.0}, "optimizer.groups.0.parameters: must be text in quotes or a list such as"),
         ({"parameters": "*bias"}, "optimizer.groups: parameter_groups: rule 0 must have a setting"),
     ],
 )

@@ -117,7 +117,10 @@ def test_a_schedule_that_ends_before_the_run(content, held):
         ({"loss.reduction": "none"}, "SquaredError: the value to judge by must be one number"),
         ({"metrics": ["ErrorRate", "ErrorRate"]}, "metrics must have different names, got error_rate twice"),
         ({"callbacks": [{"type": "EarlyStopping", "monitor": "test_los"}]}, "monitor must be one of train_loss"),
-        ({"model.layers.1": {"type": "Shift", "shift": 1}}, "model.layers.1.shift: must be an instance of Tensor"),
+        (
+            {"model.layers.1": {"type": "Shift", "shift": 1}},
+            "layers.1.shift: must be an instance of Tensor, got 1",
+        ),
         ({"data.targets": "standardize"}, '"standardize" needs numbers, got torch.int64'),
         ({"optimizer.lr": -1}, "optimizer: SGD: lr must be"),
     ],

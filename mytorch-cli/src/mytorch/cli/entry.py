@@ -9,7 +9,7 @@ import click
 
 from mytorch.cli.failure import notes, report
 from mytorch.cli.root import mytorch
-from mytorch.plugins import MytorchWarning
+from mytorch.plugins import MytorchWarning, printable
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def take_debug(arguments: list[str]) -> tuple[list[str], bool]:
 def _warn(otherwise: Any) -> Any:
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, MytorchWarning):
-            click.echo(f"Warning: {message}", err=True)
+            click.echo(f"Warning: {printable(str(message))}", err=True)
         else:
             otherwise(message, category, *where, **more)
 

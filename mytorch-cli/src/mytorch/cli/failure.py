@@ -2,7 +2,10 @@
 
 import click
 
-from mytorch.plugins import MytorchError
+from mytorch.plugins import MytorchError, lack_of_memory, one_line, printable
+
+MOST = 4000
+"""Characters of one error that a user is shown; more would hide what matters."""
 
 
 def report(error: BaseException, debug: bool) -> int:
@@ -16,14 +19,21 @@ def report(error: BaseException, debug: bool) -> int:
 
 
 def explain(error: BaseException, debug: bool) -> list[str]:
-    """The lines that tell a user about an error."""
+    """The lines that tell a user about an error, without control characters and of sensible length."""
+    text = printable("\n".join(_told(error, debug)))
+    return (text if len(text) <= MOST else f"{text[: MOST - 60]}...\n(cut; --debug shows all of it)").split("\n")
+
+
+def _told(error: BaseException, debug: bool) -> list[str]:
     if isinstance(error, MytorchError):
         return [f"Error: {error}", *notes(error)]
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return [f"Error: {place}{error.strerror}", *notes(error)]
-    text = " ".join(str(error).split())
-    line = f"Error: unexpected {type(error).__name__}{': ' if text else ''}{text}".rstrip(".") + "."
+    if (refused := lack_of_memory(error)) is not None:
+        return [f"Error: {refused}", *notes(error)]
+    kind, text = type(error).__name__, one_line(error)
+    line = f"Error: unexpected {kind}{'' if text == kind else f': {text}'}".rstrip(".") + "."
     if not debug:
         line += " Run again with --debug for the traceback, which whoever maintains the command needs."
     return [line, *notes(error)]

@@ -13,6 +13,7 @@ from mytorch.plugins import (
     SettingsError,
     catalogue,
     rules,
+    shown,
 )
 
 
@@ -87,7 +88,7 @@ def names_of(parts: list[Part], taken: list[str]) -> list[str]:
 
 def unknown(name: str, known: list[str]) -> str:
     """Why there is no such command, and what to do about it."""
-    return f"No such command {name!r}. {catalogue().remedy('command', name, known)}"
+    return f"No such command {shown(name)}. {catalogue().remedy('command', name, known)}"
 
 
 def _load(command: StandIn, ctx: click.Context) -> click.Command:

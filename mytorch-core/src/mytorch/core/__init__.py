@@ -25,7 +25,7 @@ from mytorch.core.checks import (
     require_whole,
 )
 from mytorch.core.dataset import DataSet
-from mytorch.core.description import call_with, describe, rebuild, tie
+from mytorch.core.description import call_with, describe, outline, rebuild, tie
 from mytorch.core.errors import (
     ArgumentError,
     AutogradError,
@@ -89,6 +89,7 @@ __all__ = [
     "fetch_exact",
     "kind_of",
     "metric_name",
+    "outline",
     "persistent",
     "random_state",
     "rebuild",

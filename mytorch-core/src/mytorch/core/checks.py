@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,10 @@ import torch
 from torch import Tensor
 
 from mytorch.core.errors import ArgumentError, AutogradError, ContractError, DtypeError, ShapeError
+from mytorch.plugins import shown
+
+WIDEST = 2**63 - 1
+"""The largest whole number that torch takes."""
 
 _autograd_allowed = ContextVar("autograd_allowed", default=False)
 
@@ -155,7 +158,7 @@ def require_floating_dtype(owner: object, dtype: Any) -> None:
     """Raise ArgumentError unless a constructor's `dtype` is None or one of torch's floating-point dtypes."""
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ArgumentError(
-            f"{_name(owner)}: dtype must be floating point, since weights are trained, got {dtype!r}; "
+            f"{_name(owner)}: dtype must be floating point, since weights are trained, got {shown(dtype)}; "
             "write torch.float32, or leave it out"
         )
 
@@ -166,27 +169,33 @@ def require_device(owner: object, device: Any) -> torch.device | None:
         return None if device is None else torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ArgumentError(
-            f"{_name(owner)}: device must be one that torch knows, such as cpu or cuda:0, got {device!r}"
+            f"{_name(owner)}: device must be one that torch knows, such as cpu or cuda:0, got {shown(device)}"
         ) from error
 
 
 def require_choice(owner: object, name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ArgumentError unless a named option is one of its choices."""
     if value not in choices:
-        raise ArgumentError(f"{_name(owner)}: {name} must be one of {', '.join(choices)}, got {value!r}")
+        raise ArgumentError(f"{_name(owner)}: {name} must be one of {', '.join(choices)}, got {shown(value)}")
 
 
 def require_flag(owner: object, name: str, value: object) -> None:
     """Raise ArgumentError unless `value` is True or False: a text such as "false" would count as true."""
     if not isinstance(value, bool):
-        raise ArgumentError(f"{_name(owner)}: {name} must be True or False, got {value!r}")
+        raise ArgumentError(f"{_name(owner)}: {name} must be True or False, got {shown(value)}")
 
 
-def require_whole(owner: object, name: str, value: object, low: int | None = 0) -> None:
-    """Raise ArgumentError unless `value` is a whole number (which True is not), of at least `low` if one is given."""
+def require_whole(owner: object, name: str, value: object, low: int | None = 0, high: int = WIDEST) -> None:
+    """Raise ArgumentError unless `value` is a whole number (which True is not), of at least `low` if one is given.
+
+    high: the largest that is taken; torch counts with 64 bits.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or (low is not None and value < low):
         rule = "" if low is None else f" of at least {low}"
-        raise ArgumentError(f"{_name(owner)}: {name} must be a whole number{rule}, got {value!r}")
+        raise ArgumentError(f"{_name(owner)}: {name} must be a whole number{rule}, got {shown(value)}")
+    if not -WIDEST <= value <= high:
+        rule = f"at most {high:,}" if high < WIDEST else "64 bits at most"
+        raise ArgumentError(f"{_name(owner)}: {name} must be a whole number of {rule}, got {shown(value)}")
 
 
 def require_range(
@@ -197,7 +206,7 @@ def require_range(
         raise ArgumentError(f"{_name(owner)}: {name} must be a number, got {shown(value)}")
     if not low <= value <= high:  # which NaN is not
         rule = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
-        raise ArgumentError(f"{_name(owner)}: {name} must be {rule}, got {value}")
+        raise ArgumentError(f"{_name(owner)}: {name} must be {rule}, got {shown(value)}")
 
 
 def is_number(value: object) -> bool:
@@ -207,16 +216,6 @@ def is_number(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return abs(value) <= sys.float_info.max
     return isinstance(value, float)
-
-
-def shown(value: object) -> str:
-    """A value as an error tells of it, cut to a sensible length."""
-    if isinstance(value, Tensor) and value.is_meta:
-        return "a tensor on meta, which holds none"
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # of an integer with more digits than Python prints
-        return "a long integer"
 
 
 def kind_of(value: object) -> str:
@@ -230,7 +229,7 @@ def kind_of(value: object) -> str:
 def require_seed(owner: object, seed: object) -> None:
     """Raise ArgumentError unless `seed` is what torch's generators take."""
     if type(seed) is not int or not 0 <= seed < 2**64:
-        raise ArgumentError(f"{_name(owner)}: seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
+        raise ArgumentError(f"{_name(owner)}: seed must be a whole number from 0 to 2**64 - 1, got {shown(seed)}")
 
 
 def _name(owner: object) -> str:

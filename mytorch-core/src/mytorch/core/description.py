@@ -21,9 +21,16 @@ from mytorch.core import tree
 from mytorch.core.errors import DescriptionError
 from mytorch.core.module import Module
 from mytorch.core.parameter import Parameter
-from mytorch.plugins import MytorchError, catalogue, nearest
+from mytorch.core.random_state import random_state
+from mytorch.plugins import MytorchError, catalogue, cut, listed, nearest, one_line, shown
 
 FORMAT = 1
+DEPTH = 150
+"""Names in a path, such as the 5 of "model.layers.0.layers.1": Python's calls nest some times as deep."""
+PATH = 80
+"""Characters of a path that an error shows."""
+USES = 100_000
+"""Of modules in one model; those within a shared module count wherever it is used."""
 Construct = Callable[[str, type[Module], dict[str, Any]], Module]
 
 
@@ -32,6 +39,7 @@ def describe(net: Module, kind: str = "layer") -> tuple[dict[str, Any], dict[str
 
     Raises DescriptionError, with the path, for an argument that JSON cannot hold.
     """
+    _require_few_uses(net)
     writer = _Writer(kind)
     model = writer.module("model", net)
     groups: dict[int, list[str]] = {}
@@ -59,6 +67,7 @@ class _Writer:
         return {"type": name} | {key: self.value(f"{path}.{key}", value) for key, value in arguments.items()}
 
     def value(self, path: str, value: object) -> Any:
+        _require_shallow(path)
         match value:
             case None | bool() | int() | str():
                 return value
@@ -67,7 +76,7 @@ class _Writer:
             case Module():
                 return self.module(path, value)
             case Parameter(initialized=False):
-                raise DescriptionError(f"{path}: a parameter must have its shape to be described, got {value!r}")
+                raise DescriptionError(f"{path}: a parameter must have its shape to be described, got {shown(value)}")
             case Parameter():
                 shape, dtype = list(value.value.shape), _name_of(value.value.dtype)
                 return {"type": "parameter", "shape": shape, "dtype": dtype}
@@ -83,8 +92,23 @@ class _Writer:
             case Mapping() if all(isinstance(key, str) for key in value) and "type" not in value:
                 return {key: self.value(f"{path}.{key}", entry) for key, entry in value.items()}
         raise DescriptionError(
-            f"{path}: an argument must be something JSON can hold, a module or a tensor, got {value!r}; "
+            f"{path}: an argument must be something JSON can hold, a module or a tensor, got {shown(value)}; "
             "pass a name or numbers and let the constructor build the object"
+        )
+
+
+def _require_shallow(path: str) -> None:
+    if path.count(".") > DEPTH:
+        raise DescriptionError(f"{cut(path, PATH)}: must be at most {DEPTH} lists and modules deep, got more")
+
+
+def _require_few_uses(net: Module) -> None:
+    """Raise DescriptionError for shared modules that hold shared ones, so often that no walk would end."""
+    uses = tree.count_uses(net)
+    if uses > USES:
+        raise DescriptionError(
+            f"model: modules must be used at most {USES:,} times in all, got {uses:,}: one is shared within others "
+            "that are shared"
         )
 
 
@@ -107,23 +131,73 @@ def rebuild(
     construct: called with path, class and arguments for each module, to check arguments first.
     Raises DescriptionError with the path of what does not fit.
     """
+    if not isinstance(description, Mapping):
+        raise DescriptionError(
+            f"model: a description must be an object with format and model, got {shown(description)}"
+        )
     if description.get("format") != FORMAT:
-        raise DescriptionError(f"model: format must be {FORMAT}, got {description.get('format')!r}")
+        raise DescriptionError(f"model: format must be {FORMAT}, got {shown(description.get('format'))}")
     reader = _Reader(tensors or {}, classes or {}, construct or _construct, kind)
-    net = reader.module("model", description["model"])
-    for names in description.get("tied", ()):
-        tie(net, names)
+    net = reader.module("model", description.get("model"))
+    _require_few_uses(net)
+    groups = description.get("tied", [])
+    if not isinstance(groups, list):
+        raise DescriptionError(f"tied: must be a list of lists of names, got {shown(groups)}")
+    uses = dict(tree.walk(net)) if groups else {}
+    for place, names in enumerate(groups):
+        _tie(uses, names, f"tied.{place}")
     return net
 
 
+def outline(
+    description: Mapping[str, Any],
+    tensors: Mapping[str, Tensor] | None = None,
+    *,
+    classes: Mapping[str, type[Module]] | None = None,
+    construct: Construct | None = None,
+) -> Module:
+    """A model as `rebuild` makes it, whose parameters have shapes and dtypes but take no memory and hold no numbers.
+
+    A module whose constructor needs numbers is built with them first. The random state is left as it was.
+    """
+    build = construct or _construct
+
+    def light(path: str, cls: type[Module], arguments: dict[str, Any]) -> Module:
+        try:
+            return build(path, cls, dict(arguments))
+        except Exception:  # such as a number asked of a tensor that has none
+            with torch.device("cpu"):
+                return build(path, cls, arguments)
+
+    with random_state(), torch.device("meta"):
+        return rebuild(description, tensors, classes=classes, construct=light).to("meta")
+
+
 def tie(net: Module, names: list[str]) -> None:
-    """Let several names of a module's parameters mean the first one's Parameter."""
-    modules = dict(tree.walk(net))
-    owner, _, attribute = names[0].rpartition(".")
-    shared = getattr(modules[owner], attribute)
-    for name in names[1:]:
-        owner, _, attribute = name.rpartition(".")
-        setattr(modules[owner], attribute, shared)
+    """Let several names of a module's parameters mean the first one's Parameter.
+
+    Raises DescriptionError for what is no name of a parameter.
+    """
+    _tie(dict(tree.walk(net)), names, "tied")
+
+
+def _tie(uses: Mapping[str, Module], names: Any, at: str) -> None:
+    """uses: the modules by their paths."""
+    if not isinstance(names, list) or not names:
+        raise DescriptionError(f"{at}: must be a list of names of one parameter, got {shown(names)}")
+    places = [_place(uses, name, at) for name in names]
+    owner, attribute = places[0]
+    shared = getattr(owner, attribute)
+    for owner, attribute in places[1:]:
+        setattr(owner, attribute, shared)
+
+
+def _place(uses: Mapping[str, Module], name: Any, at: str) -> tuple[Module, str]:
+    """Where a parameter is held, by one of its names."""
+    path, _, attribute = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+    if path not in uses or not isinstance(vars(uses[path]).get(attribute), Parameter):
+        raise DescriptionError(f"{at}: must hold names of parameters of the model, got {shown(name)}")
+    return uses[path], attribute
 
 
 class _Reader:
@@ -137,7 +211,9 @@ class _Reader:
         self.tensors, self.classes, self.construct, self.kind = tensors, classes, construct, kind
         self.built: dict[str, Module] = {}
 
-    def module(self, path: str, spec: Mapping[str, Any]) -> Module:
+    def module(self, path: str, spec: Any) -> Module:
+        if not isinstance(spec, Mapping) or not isinstance(spec.get("type"), str):
+            raise DescriptionError(f"{path}: must be a module, with the name of its class as type, got {shown(spec)}")
         cls = self.find(path, spec["type"])
         arguments = {key: self.value(f"{path}.{key}", value) for key, value in spec.items() if key != "type"}
         self.built[path] = self.construct(path, cls, arguments)
@@ -152,10 +228,11 @@ class _Reader:
                 error.add_note(f"at {path}.type")
                 raise
         if not (isinstance(found, type) and issubclass(found, Module)):
-            raise DescriptionError(f"{path}.type: {name!r} must be a Module, got {found!r}")
+            raise DescriptionError(f"{path}.type: {shown(name)} must be a Module, got {shown(found)}")
         return found
 
     def value(self, path: str, value: Any) -> Any:
+        _require_shallow(path)
         if isinstance(value, list):
             return [self.value(f"{path}.{index}", entry) for index, entry in enumerate(value)]
         if not isinstance(value, Mapping):
@@ -164,13 +241,13 @@ class _Reader:
             case {"type": "shared", "path": str(earlier)}:
                 if earlier not in self.built:
                     raise DescriptionError(
-                        f"{path}.path: must be the path of a module before it, got {earlier!r}. "
+                        f"{path}.path: must be the path of a module before it, got {shown(earlier)}. "
                         f"{nearest(earlier, self.built)}"
                     )
                 return self.built[earlier]
             case {"type": "tensor", "key": key}:
                 if key not in self.tensors:
-                    raise DescriptionError(f"{path}: the tensor {key!r} is missing from the weights")
+                    raise DescriptionError(f"{path}: the tensor {shown(key)} is missing from the weights")
                 return self.tensors[key]
             case {"type": "parameter" | "dtype" | "device" | "float"}:
                 return _constant(path, value)
@@ -196,14 +273,14 @@ def _constant(path: str, spec: Mapping[str, Any]) -> Any:
             raise
         rule = {"device": "one of torch's", "float": "a number"}.get(spec["type"], "one that torch can make")
         given = spec.get("name", spec.get("value", spec.get("shape")))
-        raise DescriptionError(f"{path}: {spec['type']} must be {rule}, got {given!r}") from error
-    raise DescriptionError(f"{path}: {spec['type']} must have its own keys, got {dict(spec)}")
+        raise DescriptionError(f"{path}: {spec['type']} must be {rule}, got {shown(given)}") from error
+    raise DescriptionError(f"{path}: {spec['type']} must have its own keys, got {shown(dict(spec))}")
 
 
 def _dtype(path: str, name: str) -> torch.dtype:
     found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype):
-        raise DescriptionError(f"{path}: dtype must be one of torch's, got {name!r}")
+        raise DescriptionError(f"{path}: dtype must be one of torch's, got {shown(name)}")
     return found
 
 
@@ -229,5 +306,6 @@ def _construct(path: str, cls: type[Module], arguments: dict[str, Any]) -> Modul
     try:
         module: Module = call_with(cls, arguments)
     except TypeError as error:
-        raise DescriptionError(f"{path}: {cls.__name__} cannot be built from {sorted(arguments)}: {error}") from error
+        given = listed(sorted(arguments))
+        raise DescriptionError(f"{path}: {cls.__name__} cannot be built from {given}: {one_line(error)}") from error
     return module

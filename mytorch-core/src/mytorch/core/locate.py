@@ -5,6 +5,9 @@ from __future__ import annotations
 from mytorch.core import tree
 from mytorch.core.module import Module
 
+SHOWN = 5
+"""Paths of a shared layer that a note names."""
+
 
 def add_path(error: BaseException, net: Module) -> None:
     """Add a note to an error that came out of `net`: the path to the layer that raised it.
@@ -29,7 +32,8 @@ def add_path(error: BaseException, net: Module) -> None:
             culprit = first
         traceback = traceback.tb_next
     if culprit is not None and (named := [path for path in paths[id(culprit)] if path]):
-        where = " or ".join(repr(path) for path in named)
+        more = f" or {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+        where = " or ".join(map(repr, named[:SHOWN])) + more
         note = f"in layer {where} ({type(culprit).__name__}) of {type(net).__name__}"
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)

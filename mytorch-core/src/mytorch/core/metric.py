@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.core.errors import ArgumentError
+from mytorch.plugins import shown
 
 
 class _ClassName:
@@ -79,6 +80,6 @@ def metric_name(metric: Any) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or {"/", "\\"} & set(name):
         raise ArgumentError(
             f"{type(metric).__name__}: name must be text such as 'error_rate', on one line and without slashes, "
-            f"got {name!r}"
+            f"got {shown(name)}"
         )
     return name

@@ -82,7 +82,7 @@ class Module(tree.Node):
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module as "" and everything below it, each once."""
-        return tree.once(tree.walk(self))
+        return tree.walk_once(self)
 
     def modules(self) -> Iterator[Module]:
         """This module and everything below it, each once."""
@@ -90,7 +90,7 @@ class Module(tree.Node):
 
     def named_param(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once, own ones first, then the children's, as torch orders them."""
-        return tree.once(tree.named_uses(self, Parameter))
+        return tree.named_once(self, Parameter)
 
     def param(self) -> list[Parameter]:
         """Every parameter once."""
@@ -98,7 +98,7 @@ class Module(tree.Node):
 
     def named_buffer(self) -> Iterator[tuple[str, Buffer]]:
         """Every buffer once."""
-        return tree.once(tree.named_uses(self, Buffer))
+        return tree.named_once(self, Buffer)
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """`named_param` under torch's name; with `recurse=False` only this module's own."""
@@ -117,7 +117,7 @@ class Module(tree.Node):
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def _named(self, kind: type[Any], prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
-        named = tree.once(tree.named_uses(self, kind) if recurse else tree.own(self, kind))
+        named = tree.named_once(self, kind) if recurse else tree.once(tree.own(self, kind))
         return ((f"{prefix}.{name}" if prefix else name, held) for name, held in named)
 
     def apply(self, fn: Callable[[Module], object]) -> Self:
@@ -233,7 +233,8 @@ class Module(tree.Node):
             super().__setattr__(name, value)
 
     def _pass_on(self, wanted: bool) -> None:
-        uses = Counter(id(module) for _, module in tree.walk(self))
+        uses = Counter(id(child) for module in self.modules() for _, child in module.named_children())
+        uses[id(self)] = 1
         reached: list[Module] = [self]
         while reached:
             module = reached.pop()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core.checks import kind_of, shown
+from mytorch.core.checks import kind_of
 from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
 from mytorch.core.optimizer_state import (
     SHAPED,
@@ -33,6 +33,7 @@ from mytorch.core.parameter_groups import (
     require_known_settings,
     split_names,
 )
+from mytorch.plugins import shown
 
 _is_contiguous = Tensor.is_contiguous
 
@@ -90,7 +91,9 @@ class Optimizer:
         Raises ArgumentError for what is no parameter, or one twice, and for a setting that is unknown or out of range.
         """
         if not isinstance(group, dict) or "params" not in group:
-            raise ArgumentError(f"{self._name}: a parameter group must be a dict with the key 'params', got {group!r}")
+            raise ArgumentError(
+                f"{self._name}: a parameter group must be a dict with the key 'params', got {shown(group)}"
+            )
         params, names = split_names(self._name, listed(self._name, group["params"]))
         require_known_settings(self._name, group, self.defaults)
         known = {parameter for other in self.param_groups for parameter in other["params"]}
@@ -376,7 +379,7 @@ class Optimizer:
         names, others = own.get("param_names"), saved.get("param_names")
         if names is not None and others is not None and list(names) != list(others):
             mine, other = next(pair for pair in zip(names, others, strict=False) if pair[0] != pair[1])
-            wrong.append(f"group {number} must have its parameters in the same order, got {other!r} for {mine!r}")
+            wrong.append(f"group {number} must have its parameters in the same order, got {shown(other)} for {mine!r}")
         try:
             self.check_settings({**own, **taken})
         except (ArgumentError, TypeError) as error:

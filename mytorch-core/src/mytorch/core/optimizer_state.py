@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core.parameter import Parameter
+from mytorch.plugins import shown
 
 Entry = Literal["value", "rows", "columns", "number", "other"]
 """What an entry of the state is: a tensor of the value's shape, or of that with 1 for the last axis ("rows") or for
@@ -67,7 +68,7 @@ def misfits(state: Mapping[str, Any], entries: Entries, value: Tensor) -> Iterat
     """Every difference between a loaded state and what a parameter with this value would have."""
     for name, held in state.items():
         if name not in entries:
-            yield f"state must have the entries of state_entries, {', '.join(entries) or 'none'}, got {name!r}"
+            yield f"state must have the entries of state_entries, {', '.join(entries) or 'none'}, got {shown(name)}"
         elif problem := misfit(held, entries[name], value):
             yield f"state {name!r} {problem}"
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from mytorch.core.errors import ArgumentError
 from mytorch.core.module import Module
 from mytorch.core.parameter import Parameter
+from mytorch.plugins import shown
 from mytorch.plugins.errors import nearest
 
 Group = dict[str, Any]
@@ -104,7 +105,8 @@ def require_known_settings(owner: str, group: Group, defaults: Mapping[str, Any]
     if unknown := unknown_settings(group, defaults):
         name = unknown[0]
         raise ArgumentError(
-            f"{owner}: a parameter group must hold settings of {owner}, got {name!r}. {nearest(str(name), defaults)}"
+            f"{owner}: a parameter group must hold settings of {owner}, "
+            f"got {shown(name)}. {nearest(str(name), defaults)}"
         )
 
 

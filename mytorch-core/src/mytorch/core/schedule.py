@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core.errors import ArgumentError, StateError
 from mytorch.core.optimizer import Optimizer
+from mytorch.plugins import shown
 
 
 class Schedule:
@@ -45,9 +46,9 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise ArgumentError(f"{self._name}: optimizer must be an Optimizer, got {optimizer!r}")
+            raise ArgumentError(f"{self._name}: optimizer must be an Optimizer, got {shown(optimizer)}")
         if type(last_epoch) is not int or last_epoch < -1:
-            raise ArgumentError(f"{self._name}: last_epoch must be an integer of at least -1, got {last_epoch!r}")
+            raise ArgumentError(f"{self._name}: last_epoch must be an integer of at least -1, got {shown(last_epoch)}")
         self.optimizer = optimizer
         groups = enumerate(optimizer.param_groups)
         self.initial = [{**self._initial(group, last_epoch), "group": place} for place, group in groups]
@@ -62,7 +63,7 @@ class Schedule:
         """The settings of a group before the first schedule."""
         if "lr" not in group:
             raise ArgumentError(
-                f"{self._name}: optimizer must have a learning rate to schedule, got {self.optimizer!r}"
+                f"{self._name}: optimizer must have a learning rate to schedule, got {shown(self.optimizer)}"
             )
         if last_epoch == -1:
             group.setdefault("initial_lr", number(group["lr"]))
@@ -163,7 +164,9 @@ class Schedule:
     def require_metric(self, metric: float | Tensor | None) -> None:
         """Raise ArgumentError unless the next step can do with this value of `monitor`."""
         if metric is not None and self.monitor is None:
-            raise ArgumentError(f"{self._name}: step must be given no metric, since it follows none, got {metric!r}")
+            raise ArgumentError(
+                f"{self._name}: step must be given no metric, since it follows none, got {shown(metric)}"
+            )
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - for those that follow one
         """Apply the settings of the step that `last_epoch` has come to."""
@@ -244,12 +247,12 @@ class Schedule:
             yield f"it must be a dict, got {type(state).__name__}"
             return
         if state.get("type") != self._name:
-            yield f"type must be {self._name!r}, got {state.get('type')!r}"
+            yield f"type must be {self._name!r}, got {shown(state.get('type'))}"
         if missing := sorted(keys - state.keys()):
             yield f"missing: {', '.join(missing)}"
         epoch, initial = state.get("last_epoch", 0), state.get("initial", self.initial)
         if type(epoch) is not int or epoch < 0:
-            yield f"last_epoch must be an integer of at least 0, got {epoch!r}"
+            yield f"last_epoch must be an integer of at least 0, got {shown(epoch)}"
         if not isinstance(initial, (list, tuple)) or not all(_has_finite_lr(held) for held in initial):
             yield "initial must be a list of settings with a finite lr, got another"
         elif len(initial) != len(self.initial):
@@ -267,7 +270,7 @@ class Schedule:
         for name, value in vars(self).items():
             other = state.get(name, value)
             if name != "last_epoch" and isinstance(value, (int, float, str)) and other != value:
-                yield f"{name} must be {value!r}, got {other!r}"
+                yield f"{name} must be {value!r}, got {shown(other)}"
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a state without differences."""
@@ -329,14 +332,14 @@ class RecursiveSchedule(Schedule):
             return
         memory = state.get("memory", self.memory)
         if not isinstance(memory, Mapping) or memory.keys() != self.memory.keys():
-            yield f"memory must hold {', '.join(self.memory) or 'nothing'}, got {memory!r}"
+            yield f"memory must hold {', '.join(self.memory) or 'nothing'}, got {shown(memory)}"
         if "settings" not in state:
             return  # which is told as missing, or the state is PyTorch's
         settings = state["settings"]
         if not isinstance(settings, (list, tuple)) or len(settings) != len(self.initial):
-            yield f"settings must have {len(self.initial)} groups, got {settings!r}"
+            yield f"settings must have {len(self.initial)} groups, got {shown(settings)}"
         elif not all(_has_finite_lr(held, 0.0) and held.keys() == self.driven for held in settings):
-            yield f"settings must hold {', '.join(sorted(self.driven))}, and lr be finite, got {settings!r}"
+            yield f"settings must hold {', '.join(sorted(self.driven))}, and lr be finite, got {shown(settings)}"
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Set the optimizer's settings as they were."""
@@ -354,9 +357,9 @@ def _torchs_misfits(state: Mapping[str, Any]) -> Iterator[str]:
     for name in ("_last_lr", "base_lrs"):
         rates = state.get(name, [])
         if not isinstance(rates, (list, tuple)) or not all(map(_is_finite, rates)):
-            yield f"{name} must be a list of finite numbers, got {rates!r}"
+            yield f"{name} must be a list of finite numbers, got {shown(rates)}"
     if type(state.get("last_epoch", 0)) is not int:
-        yield f"last_epoch must be an integer, got {state['last_epoch']!r}"
+        yield f"last_epoch must be an integer, got {shown(state['last_epoch'])}"
 
 
 def _has_finite_lr(held: Any, otherwise: float | None = None) -> bool:

@@ -132,9 +132,38 @@ def walk(module: Any, prefix: str = "", above: tuple[int, ...] = ()) -> Iterator
         yield from walk(child, f"{prefix}.{name}" if prefix else name, above)
 
 
+def walk_once(module: Any, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Every module once, under the first of its paths; a shared one is not walked through again."""
+    seen = set() if seen is None else seen
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    yield prefix, module
+    for name, child in module.named_children():
+        yield from walk_once(child, f"{prefix}.{name}" if prefix else name, seen)
+
+
+def count_uses(module: Any, counted: dict[int, int] | None = None) -> int:
+    """How many steps `walk` takes: the uses of every module, without taking them. A cycle counts where it closes."""
+    counted = {} if counted is None else counted
+    if id(module) not in counted:
+        counted[id(module)] = 0  # while its children are counted
+        counted[id(module)] = 1 + sum(count_uses(child, counted) for _, child in module.named_children())
+    return counted[id(module)]
+
+
 def named_uses(module: Node, *kinds: type[Any]) -> Iterator[tuple[str, Any]]:
     """Every parameter or buffer under every one of its names, kind by kind in each module."""
-    for path, owner in walk(module):
+    return _held_by(walk(module), kinds)
+
+
+def named_once(module: Node, *kinds: type[Any]) -> Iterator[tuple[str, Any]]:
+    """Every parameter or buffer under the first of its names, kind by kind in each module."""
+    return once(_held_by(walk_once(module), kinds))
+
+
+def _held_by(owners: Iterable[tuple[str, Any]], kinds: Iterable[type[Any]]) -> Iterator[tuple[str, Any]]:
+    for path, owner in owners:
         for kind in kinds:
             yield from ((f"{path}.{name}" if path else name, tensor) for name, tensor in own(owner, kind))
 

@@ -19,11 +19,14 @@ from mytorch.plugins.errors import (
 from mytorch.plugins.files import make_folder, refuse_overwrite, whole_file, write_file
 from mytorch.plugins.hooks import Hooks, StopTraining
 from mytorch.plugins.kinds import KINDS
+from mytorch.plugins.memory import lack_of_memory, memory, require_memory
 from mytorch.plugins.requirements import require
 from mytorch.plugins.rules import Rule, Rules, read_settings, rules, settings_file
 from mytorch.plugins.setting import parse_setting
+from mytorch.plugins.shown import cut, listed, one_line, printable, shown
 from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
+from mytorch.plugins.toml import parse_toml
 
 __all__ = [
     "HOOKS",
@@ -48,18 +51,27 @@ __all__ = [
     "StopTraining",
     "UnknownNameError",
     "catalogue",
+    "cut",
     "find_source",
     "first_docstring_line",
     "hookimpl",
     "install_command",
+    "lack_of_memory",
+    "listed",
     "make_folder",
+    "memory",
     "nearest",
+    "one_line",
     "parse_setting",
+    "parse_toml",
+    "printable",
     "read_settings",
     "refuse_overwrite",
     "require",
+    "require_memory",
     "rules",
     "settings_file",
+    "shown",
     "strict",
     "ways_out",
     "whole_file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from mytorch.plugins.errors import (
     PluginWarning,
     UnknownNameError,
     nearest,
-    one_line,
 )
 from mytorch.plugins.kinds import COME_WITH, KINDS, wrong_kind
 from mytorch.plugins.rules import VARIABLES, rules
+from mytorch.plugins.shown import one_line, shown
 from mytorch.plugins.source import definition, find_source
 from mytorch.plugins.strict import strict
 
@@ -126,7 +127,7 @@ class Catalogue:
     def of_kind(self, kind: str) -> list[Part]:
         """Every part of a kind, sorted by name."""
         if kind not in KINDS:
-            raise UnknownNameError(f"plugins: unknown kind {kind!r}. {nearest(kind, KINDS)}")
+            raise UnknownNameError(f"plugins: unknown kind {shown(kind)}. {nearest(kind, KINDS)}")
         return [part for part in self._parts if part.kind == kind]
 
     def find(self, kind: str, name: str) -> Part:
@@ -147,7 +148,7 @@ class Catalogue:
             found = [part for part in found if part.distribution == canonicalize_name(distribution)]
         if not found:
             known = [part.reference if distribution else part.name for part in offered]
-            raise UnknownNameError(f"{kind}: {name!r} is not installed. {self.remedy(kind, name, known)}")
+            raise UnknownNameError(f"{kind}: {shown(name)} is not installed. {self.remedy(kind, name, known)}")
         usable = [part for part in found if part.blocked() is None]
         if len(usable) < 2:
             return (usable or found)[0], None
@@ -155,7 +156,7 @@ class Catalogue:
             return own[0], "this project's own parts come first"
         if preferred := rules().preferred(usable):
             return preferred[0], f"preferred by {preferred[1]}"
-        raise DuplicateError(f"{kind}: {name!r} is offered by several distributions; {ways_out(usable)}")
+        raise DuplicateError(f"{kind}: {shown(name)} is offered by several distributions; {ways_out(usable)}")
 
     def remedy(self, kind: str, name: str, known: Collection[str]) -> str:
         """What to write instead of an unknown name, or to install: this project's distributions may be absent."""
@@ -220,9 +221,9 @@ _announced: set[Part] = set()
 def ways_out(parts: list[Part]) -> str:
     """What to do where several distributions offer a name."""
     first = parts[0].reference
-    shown = " or ".join(repr(part.reference) for part in parts[:3])
+    references = " or ".join(repr(part.reference) for part in parts[:3])
     more = f" or one of {len(parts) - 3} more" if len(parts) > 3 else ""
-    return f"write {shown}{more}, or choose one for good: mytorch plugins prefer {first}"
+    return f"write {references}{more}, or choose one for good: mytorch plugins prefer {first}"
 
 
 def install_command(*names: str) -> str:
@@ -233,7 +234,7 @@ def install_command(*names: str) -> str:
     """
     needed = [other for name in names for other in NEEDS.get(name, ()) if not _installed(other)]
     where = [f"./{name}" if name in OWN else name for name in dict.fromkeys([*needed, *names])]
-    return f"python -m pip install {' '.join(where)}"
+    return f"python -m pip install {shlex.join(where)}"
 
 
 def _installed(name: str) -> bool:
@@ -270,7 +271,7 @@ def _warn_of_unreadable(distribution: Distribution, error: Exception) -> None:
     where = getattr(distribution, "_path", None) or "a distribution"
     message = (
         f"{where} is left out: its metadata must have a Name and entry points like 'Name = package:attribute', "
-        f"got what cannot be read ({type(error).__name__}: {error}). Install it again or remove it"
+        f"got what cannot be read ({type(error).__name__}: {one_line(error)}). Install it again or remove it"
     )
     if strict():
         raise PluginError(message) from error

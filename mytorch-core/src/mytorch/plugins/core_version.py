@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from importlib.metadata import version
 
+from mytorch.plugins.shown import shown
+
 _CORE = re.compile(r"mytorch[-_.]+core(?![-_.\w])\s*(?:\[[^]]*\])?\s*\(?([^;)]*)", re.IGNORECASE)
 
 
@@ -46,5 +48,5 @@ def core_mismatch(requirement: str | None) -> str | None:
     except InvalidSpecifier:
         if requirement.startswith("@"):  # a path or an address: whoever installed it knows
             return None
-        return f"asks for mytorch-core {requirement!r}, which is no range of versions; {installed} is installed"
+        return f"asks for mytorch-core {shown(requirement)}, which is no range of versions; {installed} is installed"
     return None if fits else f"needs mytorch-core {requirement}, {installed} is installed"

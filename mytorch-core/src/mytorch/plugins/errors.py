@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-SHOWN = 30  # names that a sentence lists: more are not read
+from mytorch.plugins.shown import listed
 
 
 class MytorchError(Exception):
@@ -50,15 +50,6 @@ class MissingRequirementError(MytorchError, ImportError):
     """A distribution that is needed is absent or too old; the text has the command that installs it."""
 
 
-def one_line(error: BaseException) -> str:
-    """The text of an error without its line breaks; its type if it has no text."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # a stranger's error may fail even here
-        text = ""
-    return text or type(error).__name__
-
-
 def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
     """The known names, three at most, that a mistyped one may mean; likeness: 1 takes the same letters only, 0 all."""
     names = sorted(set(known))
@@ -72,6 +63,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that points from a mistyped name to the known ones: "Nearest: a, b.", or what there is."""
     names = sorted(set(known))
     if close := closest(name, names):
-        return f"Nearest: {', '.join(close)}."
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"Known: {', '.join(names[:SHOWN])}{more}." if names else "There are none."
+        return f"Nearest: {listed(close)}."
+    return f"Known: {listed(names)}." if names else "There are none."

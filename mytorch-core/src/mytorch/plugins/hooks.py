@@ -12,7 +12,8 @@ import pluggy
 
 from mytorch.plugins.callback import HOOKS, Callback
 from mytorch.plugins.catalogue import Part, catalogue
-from mytorch.plugins.errors import PluginError, PluginWarning, nearest, one_line
+from mytorch.plugins.errors import PluginError, PluginWarning, nearest
+from mytorch.plugins.shown import one_line
 from mytorch.plugins.strict import strict
 
 

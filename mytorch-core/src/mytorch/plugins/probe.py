@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
 
 from mytorch.plugins.catalogue import Part
-from mytorch.plugins.errors import PluginError, one_line
+from mytorch.plugins.errors import PluginError
 from mytorch.plugins.hooks import Hooks
+from mytorch.plugins.shown import one_line
 from mytorch.plugins.torch_state import torch_changes, torch_state
 
 TIMEOUT = 60.0  # seconds after which an import that does not end is given up

@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from mytorch.plugins.catalogue import install_command
 from mytorch.plugins.errors import ArgumentError, MissingRequirementError
+from mytorch.plugins.shown import one_line, shown
 
 
 def require(requirements: Iterable[str]) -> None:
@@ -21,8 +22,16 @@ def require(requirements: Iterable[str]) -> None:
             requirement = Requirement(line)
         except InvalidRequirement as error:
             raise ArgumentError(
-                f"requires: every entry must be a requirement such as 'mytorch-nn>=0.1', got {line!r} ({error})"
+                f"requires: every entry must be a requirement such as 'mytorch-nn>=0.1', got {shown(line)} "
+                f"({one_line(error)})"
             ) from None
+        if requirement.url:
+            raise ArgumentError(
+                f"requires: every entry must be a name with versions, got an address in {shown(line)}; "
+                f"write {requirement.name!r}, and say elsewhere where it comes from"
+            )
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:

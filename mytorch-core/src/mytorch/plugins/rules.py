@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Protocol, TypeVar
 
 from mytorch.plugins.core_version import canonicalize_name
 from mytorch.plugins.errors import SettingsError
+from mytorch.plugins.shown import one_line, shown
+from mytorch.plugins.toml import parse_toml
 
 VARIABLES = {name: f"MYTORCH_{name.upper()}_PLUGINS" for name in ("block", "only", "prefer")}
 
@@ -114,16 +115,16 @@ def _rules(given: tuple[str, ...], path: Path) -> Rules:
 def read_settings(path: Path) -> dict[str, list[str]]:
     """The lists `block`, `only` and `prefer` of a file; empty ones if there is no file."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         content = {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: must be a TOML file, got {error}; fix or remove it") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: must be a TOML file, got {one_line(error)}; fix or remove it") from None
     for key, entries in content.items():
         if key not in VARIABLES:
             raise SettingsError(f"{path}: {key}: must be one of {', '.join(VARIABLES)}; fix or remove it")
         if not isinstance(entries, list) or not all(isinstance(entry, str) and entry.strip() for entry in entries):
             raise SettingsError(
-                f'{path}: {key}: must be a list of "distribution" or "distribution:Name", got {entries!r}'
+                f'{path}: {key}: must be a list of "distribution" or "distribution:Name", got {shown(entries)}'
             )
     return {name: content.get(name, []) for name in VARIABLES}

@@ -1,9 +1,10 @@
 """What users write after `--set`."""
 
-import tomllib
 from typing import Any
 
 from mytorch.plugins.errors import SettingsError
+from mytorch.plugins.shown import shown
+from mytorch.plugins.toml import parse_toml
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -13,14 +14,14 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise SettingsError(f"--set: must look like optimizer.lr=0.05, got {text!r}")
+        raise SettingsError(f"--set: must look like optimizer.lr=0.05, got {shown(text)}")
     return key.strip(), toml_value(value.strip())
 
 
 def toml_value(text: str) -> Any:
     """A value of TOML; what is none is a text, which needs no quotes on a command line."""
     try:
-        read = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, thousands of brackets
+        read = parse_toml(f"value = {text}")
+    except ValueError:
         return text
     return read["value"] if len(read) == 1 else text

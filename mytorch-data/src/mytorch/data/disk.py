@@ -6,8 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, require_seed, rows_at
+from mytorch.core import DataSet, require_seed, require_whole, rows_at
 from mytorch.data.dtype import floating_dtype
+from mytorch.plugins import require_memory
+
+BYTES = 40
+"""Of memory that a point takes while it is drawn."""
 
 
 class Disk(DataSet):
@@ -27,8 +31,8 @@ class Disk(DataSet):
     radius = 1 / math.sqrt(2 * math.pi)
 
     def __init__(self, samples: int = 1000, seed: int = 0, dtype: torch.dtype | str = "float32") -> None:
-        if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
-            raise ArgumentError(f"Disk: samples must be a whole number of at least 1, got {samples!r}")
+        require_whole("Disk", "samples", samples, 1)
+        require_memory("Disk", "samples", BYTES * samples, "take fewer samples")
         require_seed("Disk", seed)
         generator = torch.Generator().manual_seed(seed)
         points = torch.rand(samples, 2, generator=generator, dtype=torch.float64)

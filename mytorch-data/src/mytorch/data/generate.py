@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mytorch.core import ArgumentError, DataSet
-from mytorch.plugins import OWN, catalogue
+from mytorch.plugins import OWN, catalogue, shown
 
 Constructor = Callable[..., Any]
 
@@ -22,7 +22,7 @@ def generator(name: str) -> Constructor:
         bare = min(alike, key=lambda part: part.distribution not in OWN).name  # a bare name is the project's first
     found: Any = catalogue().load("dataset", f"{distribution}{colon}{bare}")
     if not callable(found):
-        raise ArgumentError(f"generate: {name!r} must be a DataSet, got {found!r}")
+        raise ArgumentError(f"generate: {name!r} must be a DataSet, got {shown(found)}")
     missing = {"samples", "seed"} - set(inspect.signature(found).parameters)
     if missing:
         raise ArgumentError(

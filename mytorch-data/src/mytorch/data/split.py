@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, View, require_seed
 from mytorch.data.batches import batches
-from mytorch.plugins import MytorchWarning
+from mytorch.plugins import MytorchWarning, shown
 
 NAMES = {3: ("the training part", "the validation part", "the test part")}
 SHOWN = 10
@@ -39,7 +39,7 @@ def split(
     Warns with SplitWarning of classes without a row in a part.
     """
     if not isinstance(shares, Iterable):
-        raise ArgumentError(f"split: shares must be several numbers, such as (0.7, 0.15, 0.15), got {shares!r}")
+        raise ArgumentError(f"split: shares must be several numbers, such as (0.7, 0.15, 0.15), got {shown(shares)}")
     sizes = _sizes(list(shares), len(data))
     names = NAMES.get(len(sizes)) or [f"part {number}" for number in range(1, len(sizes) + 1)]
     return divide(data, sizes, seed, stratify, names)

@@ -9,6 +9,7 @@ from mytorch.core import ArgumentError, DataSet, View
 from mytorch.data.preparation import Standardize, Standardized
 from mytorch.data.split import divide
 from mytorch.data.table import Table
+from mytorch.plugins import shown
 
 
 class Parts(NamedTuple):
@@ -60,7 +61,7 @@ def _count(name: str, share: float | int, rows: int) -> int:
     whole = type(share) is int
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < (rows if whole else 1):
         raise ArgumentError(
-            f"hold_out: {name} must be a share between 0 and 1 or a number of rows below {rows}, got {share!r}"
+            f"hold_out: {name} must be a share between 0 and 1 or a number of rows below {rows}, got {shown(share)}"
         )
     return int(share) if whole else rows - round(rows * (1 - share))
 

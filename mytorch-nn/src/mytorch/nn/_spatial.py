@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from mytorch.core import ArgumentError, Module
+from mytorch.plugins import shown
 
 
 class Spatial(Module):
@@ -30,7 +31,7 @@ class Spatial(Module):
         ):
             several = f", or {count} of them" if count > 1 else ""
             raise ArgumentError(
-                f"{self._name}: {name} must be a whole number of at least {least}{several}, got {value!r}"
+                f"{self._name}: {name} must be a whole number of at least {least}{several}, got {shown(value)}"
             )
         return tuple(given)
 

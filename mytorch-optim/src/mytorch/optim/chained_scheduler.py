@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Schedule
 from mytorch.optim.nested_schedule import NestedSchedule, two_schedules
+from mytorch.plugins import shown
 
 
 class ChainedScheduler(NestedSchedule):
@@ -28,7 +29,9 @@ class ChainedScheduler(NestedSchedule):
         if optimizer is None:
             first = schedulers[0] if isinstance(schedulers, (list, tuple)) and schedulers else None
             if not isinstance(first, Schedule):
-                raise ArgumentError(f"ChainedScheduler: schedulers must be a list of schedules, got {schedulers!r}")
+                raise ArgumentError(
+                    f"ChainedScheduler: schedulers must be a list of schedules, got {shown(schedulers)}"
+                )
             optimizer = first.optimizer
         super().__init__(optimizer, schedulers)
 

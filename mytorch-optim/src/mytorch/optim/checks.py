@@ -7,13 +7,16 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Parameter, require_range
-from mytorch.core.checks import is_number, shown
+from mytorch.core.checks import is_number
+from mytorch.plugins import shown
 
 
 def require_count(owner: object, subject: str, value: object, low: int = 1) -> None:
     """Raise ArgumentError unless `value` is an integer of at least `low`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise ArgumentError(f"{type(owner).__name__}: {subject} must be an integer of at least {low}, got {value!r}")
+        raise ArgumentError(
+            f"{type(owner).__name__}: {subject} must be an integer of at least {low}, got {shown(value)}"
+        )
 
 
 def require_setting(
@@ -49,7 +52,7 @@ def require_flags(owner: object, group: Mapping[str, Any], *names: str) -> None:
 def require_flag(owner: object, subject: str, value: object) -> None:
     """Raise ArgumentError unless `value` is True or False."""
     if not isinstance(value, bool):
-        raise ArgumentError(f"{type(owner).__name__}: {subject} must be True or False, got {value!r}")
+        raise ArgumentError(f"{type(owner).__name__}: {subject} must be True or False, got {shown(value)}")
 
 
 def require_real(owner: object, parameters: Iterable[Parameter]) -> None:
@@ -70,7 +73,7 @@ def require_betas(owner: object, betas: object) -> None:
 def require_pair_of_numbers(owner: object, subject: str, pair: object) -> tuple[float, float]:
     """The two numbers. Raises ArgumentError for anything else, and for numbers that are not finite."""
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise ArgumentError(f"{type(owner).__name__}: {subject} must be two numbers, got {pair!r}")
+        raise ArgumentError(f"{type(owner).__name__}: {subject} must be two numbers, got {shown(pair)}")
     for place, value in enumerate(pair):
         if isinstance(value, Tensor):
             raise ArgumentError(f"{type(owner).__name__}: {subject}[{place}] must be a number, got a tensor")
@@ -81,7 +84,7 @@ def require_pair_of_numbers(owner: object, subject: str, pair: object) -> tuple[
 def require_counts(owner: object, subject: str, values: Iterable[int], low: int = 1) -> list[int]:
     """The values as a list. Raises ArgumentError unless they are integers of at least `low`."""
     if isinstance(values, (str, Tensor)) or not isinstance(values, Iterable):
-        raise ArgumentError(f"{type(owner).__name__}: {subject} must be a list of integers, got {values!r}")
+        raise ArgumentError(f"{type(owner).__name__}: {subject} must be a list of integers, got {shown(values)}")
     found = list(values)
     for place, value in enumerate(found):
         require_count(owner, f"{subject}[{place}]", value, low)
@@ -113,11 +116,13 @@ def functions_of_groups(
 ) -> list[Callable[[int], float]]:
     """A function of the step for each group of the optimizer. Raises ArgumentError for what is none."""
     if not isinstance(optimizer, Optimizer):
-        raise ArgumentError(f"{type(owner).__name__}: optimizer must be an Optimizer, got {optimizer!r}")
+        raise ArgumentError(f"{type(owner).__name__}: optimizer must be an Optimizer, got {shown(optimizer)}")
     found = one_a_group(owner, subject, value, optimizer, "function")
     for function in found:
         if not callable(function):
-            raise ArgumentError(f"{type(owner).__name__}: {subject} must be a function of the step, got {function!r}")
+            raise ArgumentError(
+                f"{type(owner).__name__}: {subject} must be a function of the step, got {shown(function)}"
+            )
     return found
 
 

@@ -8,6 +8,7 @@ from mytorch.core import ArgumentError, Optimizer, Schedule, require_choice
 from mytorch.core.schedule import assign
 from mytorch.optim._momentum import momentum_setting, start_momentum
 from mytorch.optim.checks import factor_at, one_a_group, require_count, require_flag, require_setting
+from mytorch.plugins import shown
 
 
 class CyclicLR(Schedule):
@@ -59,7 +60,7 @@ class CyclicLR(Schedule):
         require_setting(self, "gamma", gamma, 0.0)
         require_flag(self, "cycle_momentum", cycle_momentum)
         if scale_fn is not None and not callable(scale_fn):
-            raise ArgumentError(f"CyclicLR: scale_fn must be a function, got {scale_fn!r}")
+            raise ArgumentError(f"CyclicLR: scale_fn must be a function, got {shown(scale_fn)}")
         self.total_size, self.step_ratio = (
             step_size_up + step_size_down,
             step_size_up / (step_size_up + step_size_down),

@@ -13,6 +13,7 @@ from mytorch.core.checks import kind_of
 from mytorch.optim._formula import rate
 from mytorch.optim.checks import require_at_least_0, require_count, require_real
 from mytorch.optim.strong_wolfe import Point, strong_wolfe
+from mytorch.plugins import shown
 
 FLAT, LISTS = ("d", "prev_flat_grad"), ("old_dirs", "old_stps", "ro")
 
@@ -95,7 +96,7 @@ class LBFGS(Optimizer):
             require_count(self, name, group[name])
         if group["line_search_fn"] not in (None, "strong_wolfe"):
             raise ArgumentError(
-                f"LBFGS: line_search_fn must be None or 'strong_wolfe', got {group['line_search_fn']!r}"
+                f"LBFGS: line_search_fn must be None or 'strong_wolfe', got {shown(group['line_search_fn'])}"
             )
         require_real(self, group["params"])
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Optimizer, persistent
 from mytorch.optim._formula import descend, rate
 from mytorch.optim.checks import require_at_least_0, require_count, require_flags, require_real, require_setting
+from mytorch.plugins import shown
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the polynomial that brings singular values near 1 in five rounds, from Jordan's page."""
@@ -66,12 +67,12 @@ class Muon(Optimizer):
             raise ArgumentError(f"Muon: ns_steps must be below 100, got {group['ns_steps']}")
         coefficients = group["ns_coefficients"]
         if not isinstance(coefficients, (tuple, list)) or len(coefficients) != 3:
-            raise ArgumentError(f"Muon: ns_coefficients must be three numbers, got {coefficients!r}")
+            raise ArgumentError(f"Muon: ns_coefficients must be three numbers, got {shown(coefficients)}")
         for place, number in enumerate(coefficients):
             require_setting(self, f"ns_coefficients[{place}]", number)
         if group["adjust_lr_fn"] not in (None, "original", "match_rms_adamw"):
             raise ArgumentError(
-                f"Muon: adjust_lr_fn must be None, 'original' or 'match_rms_adamw', got {group['adjust_lr_fn']!r}"
+                f"Muon: adjust_lr_fn must be None, 'original' or 'match_rms_adamw', got {shown(group['adjust_lr_fn'])}"
             )
         require_real(self, group["params"])
         for parameter in group["params"]:

@@ -8,6 +8,7 @@ from typing import Any
 from mytorch.core import ArgumentError, Optimizer, RecursiveSchedule, Schedule
 from mytorch.optim.constant_lr import ConstantLR
 from mytorch.optim.exponential_lr import ExponentialLR
+from mytorch.plugins import shown
 
 
 class NestedSchedule(RecursiveSchedule):
@@ -19,7 +20,7 @@ class NestedSchedule(RecursiveSchedule):
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule]) -> None:
         if not isinstance(schedulers, (list, tuple)) or not schedulers:
-            raise ArgumentError(f"{self._name}: schedulers must be a list of at least one, got {schedulers!r}")
+            raise ArgumentError(f"{self._name}: schedulers must be a list of at least one, got {shown(schedulers)}")
         for place, schedule in enumerate(schedulers):
             self._require_own(place, schedule, optimizer)
         if len(set(map(id, schedulers))) < len(schedulers):
@@ -32,7 +33,7 @@ class NestedSchedule(RecursiveSchedule):
 
     def _require_own(self, place: int, schedule: Schedule, optimizer: Optimizer) -> None:
         if not isinstance(schedule, Schedule):
-            raise ArgumentError(f"{self._name}: schedulers must hold schedules, got {schedule!r} at {place}")
+            raise ArgumentError(f"{self._name}: schedulers must hold schedules, got {shown(schedule)} at {place}")
         if schedule.optimizer is not optimizer:
             kind = type(schedule).__name__
             raise ArgumentError(
@@ -68,7 +69,7 @@ class NestedSchedule(RecursiveSchedule):
         yield from super().differences(state)
         held = state.get("_schedulers") if isinstance(state, Mapping) else None
         if not isinstance(held, (list, tuple)):
-            yield f"_schedulers must be a list of states, got {held!r}"
+            yield f"_schedulers must be a list of states, got {shown(held)}"
             return
         if len(held) != len(self.schedulers):
             yield f"_schedulers must be {len(self.schedulers)}, got {len(held)}"

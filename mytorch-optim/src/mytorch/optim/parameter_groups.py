@@ -7,7 +7,7 @@ from typing import Any
 
 from mytorch.core import ArgumentError, Module, Parameter, tree
 from mytorch.core.patterns import matches
-from mytorch.plugins import nearest
+from mytorch.plugins import nearest, shown
 
 PARAMETERS, LAYERS = "parameters", "layers"
 """What a rule is found by; every other key is a setting."""
@@ -76,9 +76,11 @@ def _fitting(
 ) -> set[Parameter]:
     """The parameters that a rule fits."""
     if not isinstance(rule, Mapping) or not rule.keys() & {PARAMETERS, LAYERS}:
-        raise ArgumentError(f"parameter_groups: rule {number} must have parameters, layers or both, got {rule!r}")
+        raise ArgumentError(f"parameter_groups: rule {number} must have parameters, layers or both, got {shown(rule)}")
     if not rule.keys() - {PARAMETERS, LAYERS}:
-        raise ArgumentError(f"parameter_groups: rule {number} must have a setting such as weight_decay, got {rule!r}")
+        raise ArgumentError(
+            f"parameter_groups: rule {number} must have a setting such as weight_decay, got {shown(rule)}"
+        )
     names = _patterns(number, rule, PARAMETERS, [name for name, _, _ in uses])
     layers = _patterns(number, rule, LAYERS, [name for _, classes, _ in uses for name in classes])
     return {
@@ -97,13 +99,13 @@ def _patterns(number: int, rule: Mapping[str, Any], key: str, known: Sequence[st
     patterns = [given] if isinstance(given, str) else given
     if not isinstance(patterns, list | tuple) or not patterns or not all(isinstance(each, str) for each in patterns):
         raise ArgumentError(
-            f"parameter_groups: {key} of rule {number} must be a pattern or a list of patterns, got {given!r}"
+            f"parameter_groups: {key} of rule {number} must be a pattern or a list of patterns, got {shown(given)}"
         )
     for pattern in patterns:
         if not any(matches(name, pattern) for name in known):
             what = "a parameter of the net" if key == PARAMETERS else "the class of a layer with parameters"
             raise ArgumentError(
-                f"parameter_groups: {key} of rule {number} must fit {what}, got {pattern!r}. "
+                f"parameter_groups: {key} of rule {number} must fit {what}, got {shown(pattern)}. "
                 f"{nearest(pattern, dict.fromkeys(known))}"
             )
     return list(patterns)

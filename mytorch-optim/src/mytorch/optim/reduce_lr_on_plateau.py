@@ -7,9 +7,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, RecursiveSchedule, require_choice
-from mytorch.core.checks import is_number, shown
+from mytorch.core.checks import is_number
 from mytorch.core.schedule import assign, number
 from mytorch.optim.checks import one_a_group, require_count, require_setting
+from mytorch.plugins import shown
 
 
 class ReduceLROnPlateau(RecursiveSchedule):
@@ -53,7 +54,7 @@ class ReduceLROnPlateau(RecursiveSchedule):
         require_setting(self, "threshold", threshold)
         require_setting(self, "eps", eps, 0.0)
         if not isinstance(monitor, str) or not monitor:
-            raise ArgumentError(f"ReduceLROnPlateau: monitor must be a name in the history, got {monitor!r}")
+            raise ArgumentError(f"ReduceLROnPlateau: monitor must be a name in the history, got {shown(monitor)}")
         self.mode, self.factor, self.patience, self.cooldown = mode, factor, patience, cooldown
         self.threshold, self.threshold_mode, self.eps, self.monitor = threshold, threshold_mode, eps, monitor
         super().__init__(optimizer)
@@ -87,10 +88,10 @@ class ReduceLROnPlateau(RecursiveSchedule):
             yield f"it must be of ReduceLROnPlateau, got one without {', '.join(sorted(missing))}"
             return
         if not isinstance(state["best"], (int, float)):
-            yield f"best must be a number, got {state['best']!r}"
+            yield f"best must be a number, got {shown(state['best'])}"
         for name in ("num_bad_epochs", "cooldown_counter"):
             if not _is_count(state[name]):
-                yield f"{name} must be an integer of at least 0, got {state[name]!r}"
+                yield f"{name} must be an integer of at least 0, got {shown(state[name])}"
 
     def differences(self, state: Any) -> Iterator[str]:
         yield from super().differences(state)
@@ -98,10 +99,10 @@ class ReduceLROnPlateau(RecursiveSchedule):
         if not isinstance(memory, Mapping) or memory.keys() != self.memory.keys():
             return  # which is told, or the state is PyTorch's
         if memory["best"] is not None and not isinstance(memory["best"], (int, float)):
-            yield f"best of memory must be a number or None, got {memory['best']!r}"
+            yield f"best of memory must be a number or None, got {shown(memory['best'])}"
         for name in ("bad_steps", "cooldown_left"):
             if not _is_count(memory[name]):
-                yield f"{name} of memory must be an integer of at least 0, got {memory[name]!r}"
+                yield f"{name} of memory must be an integer of at least 0, got {shown(memory[name])}"
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - both go on from now
         self.require_metric(metric)

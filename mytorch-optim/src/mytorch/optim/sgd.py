@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, persistent
 from mytorch.optim.checks import require_setting
+from mytorch.plugins import shown
 
 VELOCITY = "momentum_buffer"  # torch's name, so that state dicts exchange
 
@@ -51,7 +52,7 @@ class SGD(Optimizer):
         require_setting(self, "dampening", group["dampening"])
         for name in ("nesterov", "maximize"):
             if not isinstance(group[name], bool):
-                raise ArgumentError(f"SGD: {name} must be True or False, got {group[name]!r}")
+                raise ArgumentError(f"SGD: {name} must be True or False, got {shown(group[name])}")
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ArgumentError(
                 "SGD: nesterov must come with momentum above 0 and dampening 0, "

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError
+from mytorch.plugins import shown
 
 
 class AveragedWeights:
@@ -44,7 +45,9 @@ class AveragedWeights:
 
     def __init__(self, net: Module, decay: float | None = None, use_buffers: bool = False) -> None:
         if decay is not None and not (type(decay) in (int, float) and 0 <= decay <= 1):
-            raise ArgumentError(f"AveragedWeights: decay must be a number between 0 and 1, or None, got {decay!r}")
+            raise ArgumentError(
+                f"AveragedWeights: decay must be a number between 0 and 1, or None, got {shown(decay)}"
+            )
         self.net, self.decay, self.use_buffers = net, decay, use_buffers
         kinds = (Parameter, Buffer) if use_buffers else Parameter
         self.held = [held for held in dict.fromkeys(h for _, h in net.named_state()) if isinstance(held, kinds)]

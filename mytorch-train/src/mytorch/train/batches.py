@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mytorch.core import ArgumentError, Module, RandomState, fetch, random_state, require_seed
 from mytorch.core.batch import Batch, as_pair
+from mytorch.plugins import shown
 
 GATHER_BYTES = 2**20
 """Small batches are gathered by one indexing operation up to this size, since each costs as much as a layer."""
@@ -54,13 +55,13 @@ class Batches:
         accumulate: int = 1,
     ) -> None:
         if type(batch_size) is not int or batch_size < 1:
-            raise ArgumentError(f"Batches: batch_size must be a whole number of at least 1, got {batch_size!r}")
+            raise ArgumentError(f"Batches: batch_size must be a whole number of at least 1, got {shown(batch_size)}")
         if type(accumulate) is not int or accumulate < 1:
-            raise ArgumentError(f"Batches: accumulate must be a whole number of at least 1, got {accumulate!r}")
+            raise ArgumentError(f"Batches: accumulate must be a whole number of at least 1, got {shown(accumulate)}")
         require_seed("Batches", seed)
         for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
             if type(value) is not bool:
-                raise ArgumentError(f"Batches: {name} must be True or False, got {value!r}")
+                raise ArgumentError(f"Batches: {name} must be True or False, got {shown(value)}")
         if isinstance(data, Batches):
             raise ArgumentError("Batches: data must be a data set, got Batches; pass what they are made of")
         try:

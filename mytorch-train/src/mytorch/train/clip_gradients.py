@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer
+from mytorch.plugins import shown
 
 
 def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
@@ -52,4 +53,4 @@ def gradients_of(optimizer: Optimizer) -> list[Tensor]:
 def require_bound(name: str, bound: Any) -> None:
     """Raise ArgumentError unless gradients can be brought within `bound`; infinity changes none."""
     if not (type(bound) in (int, float) and bound > 0):
-        raise ArgumentError(f"{name} must be a number above 0, got {bound!r}")
+        raise ArgumentError(f"{name} must be a number above 0, got {shown(bound)}")

@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
-from mytorch.plugins import Hooks
+from mytorch.plugins import Hooks, shown
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.keeper import EVERY, Keeper
 from mytorch.train.choose_step import choose_step
@@ -121,7 +121,9 @@ def batches_of(
         own = {"batch_size": None, "shuffle": True, "drop_last": False}
         for name, value in given.items():
             if value is not own[name]:
-                raise ArgumentError(f"fit: {name} must be left out for a DataLoader, which has its own, got {value!r}")
+                raise ArgumentError(
+                    f"fit: {name} must be left out for a DataLoader, which has its own, got {shown(value)}"
+                )
         return Batches(data, 1, seed=seed, accumulate=accumulate)  # the loader's batches are taken as they are
     if batch_size is None:
         raise ArgumentError(

@@ -13,6 +13,7 @@ import torch
 
 from mytorch.core import ArgumentError, Module, Optimizer
 from mytorch.core.batch import Batch
+from mytorch.plugins import shown
 from mytorch.train.choose_step import choose_step
 from mytorch.train.fit import batches_of
 from mytorch.train.setup import Setup
@@ -140,10 +141,10 @@ def _require_range(setup: Setup, start: Any, end: Any, steps: Any) -> None:
     numbers = all(type(rate) in (int, float) and math.isfinite(rate) for rate in (start, end))
     if not numbers or not 0 < start < end:
         raise ArgumentError(
-            f"lr_range_test: start and end must be rates above 0, end the larger one, got {start!r} and {end!r}"
+            f"lr_range_test: start and end must be rates above 0, end the larger one, got {shown(start)} and {end!r}"
         )
     if type(steps) is not int or steps < 10:
-        raise ArgumentError(f"lr_range_test: steps must be a whole number of at least 10, got {steps!r}")
+        raise ArgumentError(f"lr_range_test: steps must be a whole number of at least 10, got {shown(steps)}")
     optimizer = setup.optimizer
     if any("lr" not in group for group in optimizer.param_groups):
         raise ArgumentError(f"lr_range_test: optimizer must have a setting lr, got {type(optimizer).__name__}")

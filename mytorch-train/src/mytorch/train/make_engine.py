@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from mytorch.core import ArgumentError
-from mytorch.plugins import nearest
+from mytorch.plugins import nearest, shown
 from mytorch.train.engine import Eager, Engine
 
 ENGINES = ("eager", "compiled")
@@ -25,7 +25,7 @@ def require_engine(name: str) -> None:
     """Raise ArgumentError unless there is an engine of this name."""
     if name not in ENGINES:
         raise ArgumentError(
-            f"engine: must be one of {', '.join(ENGINES)}, got {name!r}. {nearest(str(name), ENGINES)}"
+            f"engine: must be one of {', '.join(ENGINES)}, got {shown(name)}. {nearest(str(name), ENGINES)}"
         )
 
 

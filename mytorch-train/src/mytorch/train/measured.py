@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mytorch.core import ArgumentError
+from mytorch.plugins import shown
 
 
 def require_measured(owner: str, name: Any, measured: Sequence[str]) -> None:
@@ -22,4 +23,4 @@ def require_measured(owner: str, name: Any, measured: Sequence[str]) -> None:
         way_out = f"; give the run a {part} part, {part}=..."
         if (other := f"test_{quantity}") in measured:
             way_out += f', or say monitor="{other}"'
-    raise ArgumentError(f"{owner}: monitor must be one of {', '.join(measured)}, got {name!r}{way_out}")
+    raise ArgumentError(f"{owner}: monitor must be one of {', '.join(measured)}, got {shown(name)}{way_out}")

@@ -21,7 +21,7 @@ from mytorch.core import (
     metric_name,
     random_state,
 )
-from mytorch.plugins import Hooks
+from mytorch.plugins import Hooks, shown
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
 from mytorch.train.checkpoint.fingerprint import fingerprint
@@ -366,7 +366,7 @@ def _require_counts(epochs: int, evaluate_every: int, batches: Batches) -> None:
     if not type(epochs) is type(evaluate_every) is int or epochs < 0 or evaluate_every < 1:
         raise ArgumentError(
             "Training: epochs must be a whole number of at least 0 and evaluate_every one of at least 1, "
-            f"got {epochs!r} and {evaluate_every!r}"
+            f"got {shown(epochs)} and {evaluate_every!r}"
         )
     if epochs and not len(batches):
         raise ArgumentError("Training: data must have at least one batch, got none")

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import DescriptionError, Module, MytorchError, describe, rebuild
-from mytorch.plugins import write_file
+from mytorch.core import DescriptionError, Module, MytorchError, StateError, describe, outline, rebuild
+from mytorch.plugins import one_line, write_file
 from mytorch.train.errors import RunError
 from mytorch.train.sealed import read_sealed, write_sealed
 
@@ -57,14 +57,16 @@ def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = 
     description = read_json(folder / MODEL_FILE)
     tensors, _ = read_sealed(folder / WEIGHTS_FILE)
     arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}
+    state: dict[str, Tensor] = {name: value for name, value in tensors.items() if not name.startswith(_ARGUMENT)}
     try:
+        _require_same_shapes(outline(description, arguments, classes=classes), state, folder / WEIGHTS_FILE)
         net = rebuild(description, arguments, classes=classes)
     except Exception as error:  # a damaged description can fail anywhere
         if isinstance(error, MytorchError) and not isinstance(error, DescriptionError):
+            error.add_note(f"in {folder / MODEL_FILE}")
             raise
-        reason = str(error) if isinstance(error, DescriptionError) else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, DescriptionError) else f"{type(error).__name__}: {one_line(error)}"
         raise RunError(f"{folder / MODEL_FILE}: must describe a model that can be built here, got {reason}") from error
-    state: dict[str, Tensor] = {name: value for name, value in tensors.items() if not name.startswith(_ARGUMENT)}
     stored = {id(held): state[name] for name, held in net.named_state() if name in state}
     for name, held in net.named_state():
         if id(held) in stored:
@@ -74,6 +76,14 @@ def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = 
             held.convert(partial(Tensor.to, dtype=value.dtype))
     net.load_state_dict(state)
     return net
+
+
+def _require_same_shapes(model: Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise StateError unless the weights fit a model, before any memory is taken for it."""
+    try:
+        model.load_state_dict({name: value.to("meta") for name, value in state.items()})
+    except StateError as error:
+        raise StateError(f"{path}: {error}") from None
 
 
 def _kind(value: Tensor) -> str:
@@ -93,4 +103,4 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise RunError(f"{path}: this file is missing; is {path.parent} a run folder?") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: must be a whole JSON file, got {error}") from error
+        raise RunError(f"{path}: must be a whole JSON file, got {one_line(error)}") from error

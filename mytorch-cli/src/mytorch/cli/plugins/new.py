@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from mytorch.plugins import KINDS, ArgumentError, FileError, MissingRequirementError, catalogue
+from mytorch.plugins import KINDS, ArgumentError, FileError, MissingRequirementError, catalogue, shown
 
 OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "command", "hook")
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -97,11 +97,12 @@ def import_name_of(name: str) -> str:
     """The name to import a distribution by. Raises ArgumentError if it cannot have one of its own."""
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name):
         raise ArgumentError(
-            f"plugins new: the name must be lower-case words with - between them, such as acme-swish, got {name!r}"
+            "plugins new: the name must be lower-case words with - between them, such as acme-swish, "
+            f"got {shown(name)}"
         )
     if name.startswith(("mytorch", "test")):
         raise ArgumentError(
-            f"plugins new: the name must not begin with mytorch or test, got {name!r}; "
+            f"plugins new: the name must not begin with mytorch or test, got {shown(name)}; "
             f"give another, such as acme-{name}"
         )
     import_name, class_name = name.replace("-", "_"), class_name_of(name)
@@ -112,7 +113,7 @@ def import_name_of(name: str) -> str:
         or importlib.util.find_spec(import_name) is not None
     ):
         raise ArgumentError(
-            f"plugins new: the name must not be taken, got {name!r}, which Python, an installed module or the "
+            f"plugins new: the name must not be taken, got {shown(name)}, which Python, an installed module or the "
             f"templates use already; give another, such as acme-{name}"
         )
     return import_name

@@ -13,6 +13,7 @@ from mytorch.plugins import (
     nearest,
     read_settings,
     settings_file,
+    shown,
     ways_out,
     write_file,
 )
@@ -45,7 +46,7 @@ def unblock(name: str) -> None:
     path = settings_file()
     entries = read_settings(path)["block"]
     if name not in entries:
-        raise UnknownNameError(f"plugins unblock: {name!r} is not blocked in {path}. {nearest(name, entries)}")
+        raise UnknownNameError(f"plugins unblock: {shown(name)} is not blocked in {path}. {nearest(name, entries)}")
     _edit("block", lambda held: held.remove(name))
     click.echo(f"{name} is allowed again.")
 
@@ -71,14 +72,14 @@ def entry_of(name: str) -> str:
     if ":" in name or any(part.distribution == name for part in parts):
         known = {part.reference for part in parts} | {part.distribution for part in parts}
         if name not in known:
-            click.echo(f"Warning: {name!r} is not installed. {nearest(name, known)}", err=True)
+            click.echo(f"Warning: {shown(name)} is not installed. {nearest(name, known)}", err=True)
         return name
     same = [part for part in parts if part.name == name]
     if len({part.reference for part in same}) > 1:
-        raise DuplicateError(f"plugins: {name!r} is offered by several distributions; {ways_out(same)}")
+        raise DuplicateError(f"plugins: {shown(name)} is offered by several distributions; {ways_out(same)}")
     if not same:
         known = {part.name for part in parts} | {part.distribution for part in parts}
-        click.echo(f"Warning: {name!r} is not installed. {nearest(name, known)}", err=True)
+        click.echo(f"Warning: {shown(name)} is not installed. {nearest(name, known)}", err=True)
     return same[0].reference if same else name
 
 

@@ -3,7 +3,7 @@
 import click
 
 from mytorch.cli.plugins.listing import blocked, rules_or_none
-from mytorch.plugins import OWN, Part, Rules, UnknownNameError, catalogue, first_docstring_line, nearest
+from mytorch.plugins import OWN, Part, Rules, UnknownNameError, catalogue, first_docstring_line, nearest, shown
 
 
 @click.command(short_help="Show everything that is known about a part.")
@@ -19,7 +19,7 @@ def show(name: str) -> None:
     parts = [part for part in catalogue() if name in (part.name, part.reference)]
     if not parts:
         known = [part.reference if ":" in name else part.name for part in catalogue()]
-        raise UnknownNameError(f"plugins: {name!r} is not installed. {nearest(name, known)}")
+        raise UnknownNameError(f"plugins: {shown(name)} is not installed. {nearest(name, known)}")
     said = rules_or_none()
     click.echo("\n\n".join(described(part, said) for part in parts))
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, ShapeError
+from mytorch.plugins import shown
 
 INPUTS, TARGETS = "standardize", "standardize_targets"
 """Under which names `preparation` keeps those of inputs and of targets."""
@@ -31,7 +32,7 @@ class Moments:
         try:
             return cls(*(torch.tensor(kept[key], dtype=torch.float64).reshape(-1) for key in ("mean", "std")))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArgumentError(f"preparation: {name} must hold 'mean' and 'std', got {kept!r}") from error
+            raise ArgumentError(f"preparation: {name} must hold 'mean' and 'std', got {shown(kept)}") from error
 
     def to_json(self) -> dict[str, list[float]]:
         """As a preparation keeps it under a name."""

@@ -12,7 +12,8 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from mytorch.core import MytorchError, call_with
 from mytorch.experiments.errors import ExperimentError
-from mytorch.plugins import nearest
+from mytorch.experiments.file.wording import rule_of, way_out
+from mytorch.plugins import lack_of_memory, nearest, one_line, shown
 
 Factory = Callable[..., Any]
 
@@ -29,7 +30,8 @@ def construct(path: str, factory: Factory, arguments: Mapping[str, Any], *given:
     except MytorchError as error:
         raise ExperimentError(f"{path}: {error}") from error
     except Exception as error:  # a negative size is a RuntimeError of torch, and a stranger's code may raise anything
-        raise ExperimentError(f"{path}: {_name(factory)} does not take these arguments: {error}") from error
+        reason = lack_of_memory(error) or one_line(error)
+        raise ExperimentError(f"{path}: {_name(factory)} does not take these arguments: {reason}") from error
 
 
 def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *given: str) -> None:
@@ -77,9 +79,11 @@ def _functions(key: str, value: Any) -> Any:
     try:
         found = resolve_name(value) if ":" in value else None
     except Exception as error:  # whatever importing a stranger's module may raise
-        why = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {one_line(error)}"
     if not callable(found):
-        raise ExperimentError(f"{key}: must be an installed function as 'package.module:name', got {value!r} ({why})")
+        raise ExperimentError(
+            f"{key}: must be an installed function as 'package.module:name', got {shown(value)} ({why})"
+        )
     return found
 
 
@@ -102,10 +106,10 @@ def _check_type(key: str, hint: Any, value: Any) -> None:
     try:
         adapter.validate_python(tuple(value) if isinstance(value, list) and _wants_tuple(hint) else value)
     except ValidationError as error:
-        rules = dict.fromkeys(
-            problem["msg"].removeprefix("Input should be ") for problem in error.errors(include_url=False)
-        )
-        raise ExperimentError(f"{key}: must be {' or '.join(rules)}, got {value!r}") from None
+        problems = error.errors(include_url=False)
+        first, rules = problems[0], " or ".join(dict.fromkeys(map(rule_of, problems)))
+        at = ".".join([key, *(str(part) for part in first["loc"] if isinstance(part, int))])
+        raise ExperimentError(f"{at}: must be {rules}, got {shown(first['input'])}{way_out(first)}") from None
 
 
 def _wants_tuple(hint: Any) -> bool:

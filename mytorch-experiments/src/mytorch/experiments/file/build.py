@@ -19,6 +19,7 @@ from mytorch.core import (
     Optimizer,
     fetch,
     metric_name,
+    outline,
     rebuild,
 )
 from mytorch.core.description import FORMAT
@@ -32,7 +33,7 @@ from mytorch.experiments.file.initialization import initialize_model
 from mytorch.experiments.file.parts import as_spec, build_part, find
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.optim import parameter_groups
-from mytorch.plugins import require
+from mytorch.plugins import require, require_memory
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
 from mytorch.train.evaluation import judging, predict
@@ -61,6 +62,22 @@ def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Bui
     step: a training step of the caller's own, as `fit` takes it.
     Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
     """
+    with naming_file(experiment):
+        return _build(experiment, step)
+
+
+@contextmanager
+def naming_file(experiment: Experiment) -> Iterator[None]:
+    """Within this context, an error of the project gets a note that names the experiment's file."""
+    try:
+        yield
+    except MytorchError as error:
+        if experiment.origin is not None and experiment.origin not in str(error):
+            error.add_note(f"in {experiment.origin}")
+        raise
+
+
+def _build(experiment: Experiment, step: Callable[..., Any] | None) -> Built:
     require(experiment.requires)
     parts = build_data(experiment)
     torch.manual_seed(experiment.seed)
@@ -105,6 +122,7 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
     data: None if there is none; lazy layers then stay without weights, and the model without its initialization.
     """
     description = {"format": FORMAT, "model": {"type": experiment.model.type, **experiment.model.arguments}}
+    _require_memory(outline(description, construct=construct))
     net = rebuild(description, construct=construct)
     if not all(held.initialized for _, held in net.named_state()):
         if data is None:
@@ -125,6 +143,13 @@ def start_model(net: Module, spec: ModelSpec) -> WarmStart | None:
         return warm_start(net, said.path, take=said.take, leave=said.leave, freeze=said.freeze)
     except MytorchError as error:
         raise ExperimentError(f"model.from: {error}") from error
+
+
+def _require_memory(net: Module) -> None:
+    """Raise ArgumentError if the weights and their gradients are more than there is room for."""
+    held = {id(one): one.value for _, one in net.named_state() if one.initialized}
+    needed = 2 * sum(value.numel() * value.element_size() for value in held.values())
+    require_memory("model", "weights and gradients", needed, "make its layers smaller")
 
 
 def build_optimizer(experiment: Experiment, net: Module) -> Optimizer:

@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from mytorch.plugins import printable, shown
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
+"""Of epochs, batches or rows: at most a billion, since more would not end."""
+
+
+def _one_line(name: str) -> str:
+    if printable(name) != name or len(name.splitlines()) != 1:
+        raise ValueError(f"must be one line of text without control characters, got {shown(name)}")
+    return name
 
 
 class Section(BaseModel):
@@ -145,32 +166,32 @@ class Data(Section):
 class Experiment(Section):
     """Everything that decides a run."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
     description: str = ""
     requires: list[str] = []
     """Distributions that must be installed, such as "mytorch-nn>=0.1"; checked before anything is imported."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Decides the initial weights, the order of the batches and dropout."""
     dtype: Literal["float32", "float64"] = "float32"
-    threads: Annotated[int, Field(ge=1)] | None = None
-    """Threads of tensor operations; as torch decides if left out."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Threads of tensor operations; as torch decides if left out. Asked for too many, a system ends the process."""
     engine: Literal["eager", "compiled"] = "eager"
     """Layer by layer, or several steps in one call of machine code."""
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     """Gradients are scaled down together where the norm over all of them is above it."""
     clip_grad_value: Annotated[float, Field(gt=0)] | None = None
     """Every number of the gradients is brought within it, above and below 0."""
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Count = 1
     """So many batches make one step, as one large batch would."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
+    epochs: Count
+    batch_size: Count
     shuffle: bool = True
     """Whether each epoch has an order of its own."""
     drop_last: bool = False
     """Leave the rows out that would make a smaller batch at the end of an epoch."""
-    evaluate_every: Annotated[int, Field(ge=1)] = 1
+    evaluate_every: Count = 1
     """Metrics and the test are taken after every so many epochs, and after the last."""
     metrics: list[str | Spec] = []
     callbacks: list[str | Spec] = []
@@ -184,3 +205,13 @@ class Experiment(Section):
     loss: Spec
     optimizer: OptimizerSpec
     schedule: Spec | None = None
+
+    _origin: str | None = PrivateAttr(None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Experiment) and self.model_dump() == other.model_dump()  # wherever they were read
+
+    @property
+    def origin(self) -> str | None:
+        """The file that says all this; None if it is none."""
+        return self._origin

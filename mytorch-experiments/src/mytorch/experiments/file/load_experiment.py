@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,12 +10,18 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from mytorch.core.checks import WIDEST
 from mytorch.data.table.open_table import is_address
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.experiment import Experiment
-from mytorch.plugins import UnknownNameError, catalogue, nearest
+from mytorch.experiments.file.wording import rule_of, way_out
+from mytorch.plugins import UnknownNameError, catalogue, cut, nearest, one_line, parse_toml, shown
 
 Overrides = Mapping[str, Any]
+PROBLEMS = 10
+"""Lines of an error: more are not read at once."""
+DEPTH = 200
+"""Lists and tables within each other."""
 
 
 def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides | None = None) -> Experiment:
@@ -26,6 +31,7 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
     Raises ExperimentError with the key, what was expected and what came; UnknownNameError for an unknown name.
     """
     if isinstance(source, Mapping):
+        _require_plain("experiment", source)
         origin, content = "experiment", _copy(source)
     else:
         path = find_experiment(source)
@@ -34,11 +40,37 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
         resolve_paths(content, path.parent)
     for key, value in (overrides or {}).items():
         override(content, key, value)
+    _require_plain(origin, content)
     resolve_paths(content, Path())  # what was given here is meant from here
     try:
-        return Experiment.model_validate(content)
+        experiment = Experiment.model_validate(content)
+        experiment._origin = None if isinstance(source, Mapping) else origin
+        return experiment
     except ValidationError as error:
-        raise ExperimentError("\n".join(_explain(origin, problem) for problem in _distinct(error))) from None
+        lines = [_explain(origin, problems) for problems in _places(error)]
+        more = [f"{origin}: {len(lines) - PROBLEMS} more"] if len(lines) > PROBLEMS else []
+        raise ExperimentError("\n".join([*lines[:PROBLEMS], *more])) from None
+
+
+def _require_plain(origin: str, content: Mapping[str, Any], place: tuple[str, ...] = ()) -> None:
+    """Raise ExperimentError for what nobody means: lists deep in lists, numbers of more than 64 bits, other keys."""
+    if len(place) > DEPTH:
+        raise ExperimentError(f"{origin}: {_dotted(place)}: must be at most {DEPTH} lists and tables deep, got more")
+    for key, value in content.items():
+        here = (*place, str(key))
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        if isinstance(value, Mapping):
+            _require_plain(origin, value, here)
+        elif isinstance(value, int) and not -WIDEST <= value <= WIDEST:
+            raise ExperimentError(
+                f"{origin}: {_dotted(here)}: must be a number of 64 bits at most, got {shown(value)}"
+            )
+
+
+def _dotted(place: tuple[object, ...]) -> str:
+    """A place of an experiment as errors name it."""
+    return cut(".".join(map(str, place)), 80) or "the file"
 
 
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:
@@ -72,16 +104,16 @@ def find_experiment(source: str | Path) -> Path:
         error.add_note(f"There is no file {str(path)!r} either; an experiment file ends in .toml.")
         raise
     if not isinstance(found, Path) or not found.is_file():
-        raise ExperimentError(f"experiment {source}: must be the path of a TOML file, got {found!r}")
+        raise ExperimentError(f"experiment {source}: must be the path of a TOML file, got {shown(found)}")
     return found
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The contents of a TOML file. Raises ExperimentError with the line that cannot be read."""
     try:
-        return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{path}: must be TOML, got something else: {error}") from None
+        return parse_toml(read_text(path))
+    except ValueError as error:
+        raise ExperimentError(f"{path}: must be TOML, got something else: {one_line(error)}") from None
 
 
 def read_text(path: Path) -> str:
@@ -89,7 +121,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {error}") from None
+        raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {one_line(error)}") from None
 
 
 def override(content: dict[str, Any], key: str, value: Any) -> None:
@@ -100,7 +132,7 @@ def override(content: dict[str, Any], key: str, value: Any) -> None:
         place = place.setdefault(name, {}) if isinstance(place, dict) else _entry(place, name, key)
         if not isinstance(place, (dict, list)):
             above = ".".join(parents[: depth + 1])
-            raise ExperimentError(f"--set {key}: {above} must be a table or list, got {place!r}")
+            raise ExperimentError(f"--set {key}: {above} must be a table or list, got {shown(place)}")
     if isinstance(place, list):
         _entry(place, last, key)
         place[int(last)] = value
@@ -110,7 +142,7 @@ def override(content: dict[str, Any], key: str, value: Any) -> None:
 
 def _entry(place: list[Any], index: str, key: str) -> Any:
     if not index.isdecimal() or int(index) >= len(place):
-        raise ExperimentError(f"--set {key}: index must be a number below {len(place)}, got {index!r}")
+        raise ExperimentError(f"--set {key}: index must be a number below {len(place)}, got {shown(index)}")
     return place[int(index)]
 
 
@@ -122,7 +154,7 @@ def to_toml(experiment: Experiment) -> str:
     try:
         return tomli_w.dumps(experiment.model_dump(exclude_none=True, by_alias=True))
     except TypeError as error:
-        raise ExperimentError(f"experiment: every value must be what TOML can hold, got {error}") from None
+        raise ExperimentError(f"experiment: every value must be what TOML can hold, got {one_line(error)}") from None
 
 
 def _copy(value: Any) -> Any:
@@ -131,18 +163,25 @@ def _copy(value: Any) -> Any:
     return [_copy(entry) for entry in value] if isinstance(value, list) else value
 
 
-def _distinct(error: ValidationError) -> list[Any]:
-    """The problems of a validation, one a place: a union reports each of its branches."""
-    first: dict[tuple[Any, ...], Any] = {}
+def _places(error: ValidationError) -> list[list[Any]]:
+    """The problems of a validation by the place that they are at: a union has one for each of its branches."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
     for problem in error.errors(include_url=False):
-        place = tuple(part for part in problem["loc"] if part not in ("str", "Spec", "rules"))
-        first.setdefault(place, {**problem, "loc": place})
-    return list(first.values())
+        place = tuple(part for part in problem["loc"] if not _is_branch(part))
+        found.setdefault(place, []).append({**problem, "loc": place})
+    return list(found.values())
 
 
-def _explain(origin: str, problem: Mapping[str, Any]) -> str:
+def _is_branch(part: int | str) -> bool:
+    """Whether a step on the way to a problem is no key but a branch of a union, such as str or list[str]."""
+    return part in ("str", "Spec", "rules") or str(part).endswith("]")
+
+
+def _explain(origin: str, problems: Sequence[Mapping[str, Any]]) -> str:
+    """A line about all that is wrong at one place."""
+    problem = problems[0]
     place = problem["loc"]
-    key = ".".join(str(part) for part in place) or "the file"
+    key = _dotted(place)
     if problem["type"] == "extra_forbidden":
         return f"{origin}: {key}: unknown key. {nearest(str(place[-1]), _fields(place[:-1]))}"
     if problem["type"] == "missing":
@@ -150,12 +189,11 @@ def _explain(origin: str, problem: Mapping[str, Any]) -> str:
     if problem["type"] == "model_type":
         first = next(iter(_fields(place)), "type")
         example = f'{first} = "..."' if first in ("type", "path") else f"{first} = ..."
-        return f"{origin}: {key}: must be a table such as {{ {example} }}, got {problem['input']!r}"
+        return f"{origin}: {key}: must be a table such as {{ {example} }}, got {shown(problem['input'])}"
     if problem["type"] == "value_error":
         return f"{origin}: {key}: {problem['ctx']['error']}"
-    rule = problem["msg"].removeprefix("Input should be ")
-    rule = rule if rule.startswith("must") else f"must be {rule}"
-    return f"{origin}: {key}: {rule}, got {problem['input']!r}"
+    rules = " or ".join(dict.fromkeys(map(rule_of, problems)))
+    return f"{origin}: {key}: must be {rules}, got {shown(problem['input'])}{way_out(problem)}"
 
 
 def _fields(place: tuple[Any, ...]) -> list[str]:

@@ -13,6 +13,7 @@ from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct, load_functions
 from mytorch.experiments.file.experiment import Experiment, Spec
 from mytorch.experiments.file.parts import find, require_unset
+from mytorch.plugins import shown
 from mytorch.train.setup import Interval
 
 HELD = "schedulers"
@@ -103,7 +104,7 @@ def _plan(key: str, spec: Spec, length: _Length, interval: Interval | None = Non
 
 def _interval(key: str, value: Any) -> Interval | None:
     if value not in (None, "batch", "epoch"):
-        raise ExperimentError(f"{key}.interval: must be 'batch' or 'epoch', got {value!r}")
+        raise ExperimentError(f"{key}.interval: must be 'batch' or 'epoch', got {shown(value)}")
     found: Interval | None = value
     return found
 
@@ -111,11 +112,11 @@ def _interval(key: str, value: Any) -> Interval | None:
 def _specs(key: str, entries: Any) -> list[Spec]:
     """Schedules by name, or as tables with a type."""
     if not isinstance(entries, list):
-        raise ExperimentError(f"{key}: must be a list of schedules, got {entries!r}")
+        raise ExperimentError(f"{key}: must be a list of schedules, got {shown(entries)}")
     found = []
     for place, entry in enumerate(entries):
         try:
             found.append(Spec(type=entry) if isinstance(entry, str) else Spec.model_validate(entry))
         except ValidationError:
-            raise ExperimentError(f"{key}.{place}: must be a table with a type, got {entry!r}") from None
+            raise ExperimentError(f"{key}.{place}: must be a table with a type, got {shown(entry)}") from None
     return found

@@ -13,6 +13,7 @@ from mytorch.core import Module, Optimizer, Parameter, Schedule, call_with
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.schedules import HELD, PlannedSchedule
 from mytorch.experiments.parity.twin_layers import TWIN_LAYERS
+from mytorch.plugins import shown
 
 
 def twin_of(net: Module) -> nn.Module:
@@ -47,7 +48,9 @@ class _Builder:
         if own_way is not None:
             twin = own_way()
             if not isinstance(twin, nn.Module):
-                raise ParityError(f"{_at(path, module)}: torch_twin() must return a torch.nn.Module, got {twin!r}")
+                raise ParityError(
+                    f"{_at(path, module)}: torch_twin() must return a torch.nn.Module, got {shown(twin)}"
+                )
             return twin
         name = type(module).__name__
         cls = TWIN_LAYERS.get(name) or getattr(nn, name, None)
@@ -94,10 +97,10 @@ def _tie(net: Module, twin: nn.Module) -> None:
         try:
             holder = twin.get_submodule(owner)
         except AttributeError:
-            raise ParityError(f"parity: the twin must have a submodule {owner!r}, got {twin!r}") from None
+            raise ParityError(f"parity: the twin must have a submodule {owner!r}, got {shown(twin)}") from None
         parameter = getattr(holder, attribute, None)
         if not isinstance(parameter, nn.Parameter):
-            raise ParityError(f"parity: the twin must have a parameter {name!r}, got {parameter!r}")
+            raise ParityError(f"parity: the twin must have a parameter {name!r}, got {shown(parameter)}")
         setattr(holder, attribute, first.setdefault(id(held), parameter))
         first[id(held)].requires_grad_(held.trainable)
 

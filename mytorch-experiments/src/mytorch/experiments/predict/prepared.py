@@ -11,6 +11,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, DataSet, ShapeError, fetch_exact, rows_at
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
 from mytorch.experiments.predict.kept_data import KeptData
+from mytorch.plugins import shown
 
 
 class Inputs(DataSet):
@@ -85,5 +86,7 @@ def _order(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
     if missing := [name for name in wanted if name not in given]:
         raise ArgumentError(f"predict: rows must have the column {missing[0]!r}, got {', '.join(given)}")
     if extra := [name for name in given if name not in wanted]:
-        raise ArgumentError(f"predict: rows must have the columns {', '.join(wanted)} alone, got {extra[0]!r} too")
+        raise ArgumentError(
+            f"predict: rows must have the columns {', '.join(wanted)} alone, got {shown(extra[0])} too"
+        )
     return [given.index(name) for name in wanted]

@@ -24,6 +24,7 @@ from mytorch.experiments.predict.new_rows import rows_of, rows_to_judge
 from mytorch.experiments.predict.outputs import outputs_by
 from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.plugins import shown
 from mytorch.train.errors import RunError
 from mytorch.train.evaluation import EVALUATION_BATCH
 from mytorch.train.make_engine import say
@@ -156,7 +157,7 @@ def load(path: str | Path, classes: Mapping[str, type[Module]] | None = None) ->
     summary, data = _table(folder, SUMMARY_FILE), _table(folder, DATA_FILE)
     for key in DATA_KINDS.keys() & data.keys():
         if not isinstance(data[key], DATA_KINDS[key]):
-            raise RunError(f"{folder.path / DATA_FILE}: {key} must be as a run wrote it, got {data[key]!r}")
+            raise RunError(f"{folder.path / DATA_FILE}: {key} must be as a run wrote it, got {shown(data[key])}")
     return Run(folder.path, net, experiment, folder.history(), summary, data)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mytorch.plugins import FileError, make_folder, write_file
+from mytorch.plugins import FileError, make_folder, one_line, write_file
 from mytorch.train.errors import RunError
 from mytorch.train.weights import read_json
 
@@ -67,7 +67,7 @@ class RunFolder:
         try:
             text = json.dumps(plain(content), indent=2, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise FileError(f"{path}: contents must be what JSON can hold, got {error}") from error
+            raise FileError(f"{path}: contents must be what JSON can hold, got {one_line(error)}") from error
         write_file(path, text + "\n")
 
     def read_json(self, name: str) -> Any:
@@ -83,12 +83,16 @@ class RunFolder:
         except FileNotFoundError:
             return []
         except (OSError, ValueError, AttributeError, csv.Error) as error:
-            raise RunError(f"{path}: must be a history that a run wrote, got {error}") from error
+            raise RunError(f"{path}: must be a history that a run wrote, got {one_line(error)}") from error
 
     @property
     def figures(self) -> Path:
-        """The folder of the figures, made when it is first asked for."""
-        return make_folder(self.path / FIGURES)
+        """The folder of the figures, made when it is first asked for. Raises FileError if a link leads out of it."""
+        folder = make_folder(self.path / FIGURES)
+        for path in (folder, *folder.iterdir()):
+            if path.is_symlink():
+                raise FileError(f"{path}: must be of the run's own, got a link to {path.readlink()}; remove the link")
+        return folder
 
 
 def plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mytorch.experiments.runs.columns import PARTS
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.plugins import one_line
 from mytorch.train.errors import RunError
 from mytorch.train.weights import MODEL_FILE
 
@@ -53,7 +54,7 @@ def list_runs(folder: str | Path) -> list[RunSummary]:
     try:
         found = [path for path in folder.iterdir() if any((path / mark).is_file() for mark in marks)]
     except OSError as error:
-        raise RunError(f"{folder}: must be a folder that can be read, got {error}") from error
+        raise RunError(f"{folder}: must be a folder that can be read, got {one_line(error)}") from error
     return sorted(map(summarise, found), key=lambda run: (run.when, run.path.name), reverse=True)
 
 

@@ -23,6 +23,7 @@ from mytorch.experiments.file.build import (
     build_optimizer,
     build_step,
     default_dtype,
+    naming_file,
     start_model,
     threads,
 )
@@ -31,7 +32,7 @@ from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.file.parts import build_part
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.training.train_experiment import start
-from mytorch.plugins import Hooks, require
+from mytorch.plugins import Hooks, lack_of_memory, one_line, require
 from mytorch.train.callbacks.monitor import Monitor
 from mytorch.train.evaluation import evaluate, predict
 from mytorch.train.setup import Setup
@@ -51,6 +52,11 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
     Raises ExperimentError with all that is wrong, a line each, as far as one error does not hide the others.
     """
     experiment = load_experiment(source, overrides)
+    with naming_file(experiment):
+        return _check(experiment)
+
+
+def _check(experiment: Experiment) -> str:
     require(experiment.requires)
     problems: list[str] = []
     with threads(experiment.threads), random_state():
@@ -179,7 +185,8 @@ def _collecting(problems: list[str]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a stranger's part may raise anything
-        text = str(error) if isinstance(error, MytorchError) else f"unexpected {type(error).__name__}: {error}"
+        unexpected = f"unexpected {type(error).__name__}: {one_line(error)}"
+        text = str(error) if isinstance(error, MytorchError) else lack_of_memory(error) or unexpected
         problems.append("\n".join([text, *(f"  {note}" for note in getattr(error, "__notes__", ()))]))
 
 

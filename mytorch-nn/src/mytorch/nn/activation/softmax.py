@@ -16,6 +16,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 
@@ -34,7 +35,7 @@ class _AlongAxis(Module):
     def __init__(self, dim: int | None = None) -> None:
         if type(dim) is not int:
             raise ArgumentError(
-                f"{type(self).__name__}: dim must be a whole number, the axis whose numbers share, got {dim!r}; "
+                f"{type(self).__name__}: dim must be a whole number, the axis whose numbers share, got {shown(dim)}; "
                 "write dim=-1 for the last axis"
             )
         self.dim = dim

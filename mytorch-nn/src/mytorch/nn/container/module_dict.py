@@ -7,6 +7,7 @@ from typing import Any
 
 from mytorch.core import ArgumentError, Module
 from mytorch.nn.container._sequence import require_module
+from mytorch.plugins import shown
 
 
 class ModuleDict(Module, MutableMapping[str, Module]):
@@ -48,7 +49,7 @@ class ModuleDict(Module, MutableMapping[str, Module]):
 
     def __setitem__(self, key: str, child: Module) -> None:
         if not isinstance(key, str) or not key or "." in key:
-            raise ArgumentError(f"ModuleDict: name must be a string without dots and not empty, got {key!r}")
+            raise ArgumentError(f"ModuleDict: name must be a string without dots and not empty, got {shown(key)}")
         self.entries[key] = require_module(self, child)
 
     def __delitem__(self, key: str) -> None:

@@ -14,6 +14,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.plugins import shown
 
 Saved = tuple[torch.Size, Tensor | None]
 _NOISE = Tensor | None
@@ -26,7 +27,7 @@ class Random(Module):
         require_range(self, "p", p, 0, 1)
         if not isinstance(generator, torch.Generator | None):
             raise ArgumentError(
-                f"{type(self).__name__}: generator must be a torch.Generator or None, got {generator!r}"
+                f"{type(self).__name__}: generator must be a torch.Generator or None, got {shown(generator)}"
             )
         self.p, self.generator = p, generator
 

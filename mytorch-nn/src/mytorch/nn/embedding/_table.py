@@ -23,6 +23,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn._visible import out_of_range
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 
@@ -60,7 +61,8 @@ class Table(Module):
         """Raise ArgumentError if sparse gradients are asked for."""
         if sparse:
             raise ArgumentError(
-                f"{self._name}: sparse must be False, since the gradients of this project are dense, got {sparse!r}; "
+                f"{self._name}: sparse must be False, since the gradients of this project are dense, "
+                f"got {shown(sparse)}; "
                 "leave it out: mytorch.optim.SparseAdam updates only the rows whose gradient is not 0"
             )
 

@@ -22,6 +22,7 @@ from mytorch.core import (
 from mytorch.nn._own import require_own
 from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 MODES = ("sum", "mean", "max")
@@ -207,7 +208,7 @@ class EmbeddingBag(Table):
     def _require_sum(self) -> None:
         if self.mode != "sum":
             raise ArgumentError(
-                f"EmbeddingBag: mode must be 'sum' for per_sample_weights, which weight a sum, got {self.mode!r}"
+                f"EmbeddingBag: mode must be 'sum' for per_sample_weights, which weight a sum, got {shown(self.mode)}"
             )
 
 

@@ -15,7 +15,7 @@ from mytorch.core.tree import own
 from mytorch.nn.init.constant import constant_, ones_, zeros_
 from mytorch.nn.init.fans import xavier_normal_
 from mytorch.nn.init.spread import normal_
-from mytorch.plugins import catalogue, nearest
+from mytorch.plugins import catalogue, nearest, shown
 
 Generator = torch.Generator | None
 Initializer = Callable[..., Any]
@@ -156,7 +156,7 @@ def _parse(said: str | Mapping[str, Any]) -> tuple[Initializer, dict[str, Any]]:
     options = dict(said) if isinstance(said, Mapping) else {}
     name = options.pop("type", None)
     if not isinstance(name, str):
-        raise ArgumentError(f"initialize: initializer must be a name, or a dict with a type, got {said!r}")
+        raise ArgumentError(f"initialize: initializer must be a name, or a dict with a type, got {shown(said)}")
     return _find(name, options), options
 
 
@@ -180,12 +180,12 @@ def _chosen_layers(net: Module, layers: str | Sequence[str], names: str | Sequen
     of_kind = [(path, module) for path, module in holders if matches(type(module).__name__, layers)]
     if not of_kind:
         kinds = ", ".join(sorted({type(module).__name__ for _, module in holders})) or "no layer"
-        raise ArgumentError(f"initialize: layers must match one with parameters, got {layers!r} for {kinds}")
+        raise ArgumentError(f"initialize: layers must match one with parameters, got {shown(layers)} for {kinds}")
     chosen = [(path, module) for path, module in of_kind if matches(path, names)]
     if not chosen:
         paths = [path for path, _ in of_kind]
         first = names if isinstance(names, str) else next(iter(names), "")
-        raise ArgumentError(f"initialize: names must match a layer, got {names!r}. {nearest(first, paths)}")
+        raise ArgumentError(f"initialize: names must match a layer, got {shown(names)}. {nearest(first, paths)}")
     return chosen
 
 

@@ -30,6 +30,7 @@ from mytorch.nn.loss._classes import (
     without,
 )
 from mytorch.nn.loss._reduction import CODES, per_element, require_reduction, upstream_tensor
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 Kept = tuple[Tensor, Tensor | None]
@@ -46,7 +47,9 @@ class OfScores(Loss):
         require_reduction(self, reduction)
         require_range(self, "label_smoothing", label_smoothing, 0, 1)
         if type(ignore_index) is not int:
-            raise ArgumentError(f"{type(self).__name__}: ignore_index must be a whole number, got {ignore_index!r}")
+            raise ArgumentError(
+                f"{type(self).__name__}: ignore_index must be a whole number, got {shown(ignore_index)}"
+            )
         if weight is not None:
             require_class_weights(self, weight)
         self.weight = None if weight is None else Buffer(weight)

@@ -21,6 +21,7 @@ from mytorch.core import (
 )
 from mytorch.nn.linear import Linear
 from mytorch.nn.loss._cross_entropy import Kept, OfScores
+from mytorch.plugins import shown
 
 Saved = tuple[Tensor, Tensor, list[Kept]]
 """Input, target, and what the loss of the scores needs, unless that is computed again."""
@@ -75,7 +76,7 @@ class LinearCrossEntropyLoss(OfScores):
         self._set(weight, -100 if ignore_index is None else ignore_index, reduction, label_smoothing)
         if not isinstance(out_features, Sequence):
             raise ArgumentError(
-                f"{type(self).__name__}: out_features must be a tuple of whole numbers, got {out_features!r}"
+                f"{type(self).__name__}: out_features must be a tuple of whole numbers, got {shown(out_features)}"
             )
         for size in (num_classes, *out_features):
             require_whole(self, "num_classes and each of out_features", size, 1)

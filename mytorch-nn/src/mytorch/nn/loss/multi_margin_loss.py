@@ -21,6 +21,7 @@ from mytorch.core import (
 from mytorch.nn._visible import visible
 from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
 from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 
@@ -51,7 +52,7 @@ class MultiMarginLoss(Loss):
         require_reduction(self, reduction)
         require_range(self, "margin", margin)
         if p not in (1, 2) or isinstance(p, bool):
-            raise ArgumentError(f"MultiMarginLoss: p must be 1 or 2, got {p!r}")
+            raise ArgumentError(f"MultiMarginLoss: p must be 1 or 2, got {shown(p)}")
         if weight is not None:
             require_class_weights(self, weight)
         self.weight = None if weight is None else Buffer(weight)

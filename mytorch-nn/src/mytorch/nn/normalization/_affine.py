@@ -21,6 +21,7 @@ from mytorch.core import (
     require_like,
 )
 from mytorch.nn._own import require_own
+from mytorch.plugins import shown
 
 
 class Affine(Module):
@@ -93,7 +94,7 @@ class OfLastAxes(Affine):
         if not (isinstance(given, Sequence) and given and all(type(size) is int and size > 0 for size in given)):
             raise ArgumentError(
                 f"{self._name}: normalized_shape must be a whole number of at least 1, or several, "
-                f"got {normalized_shape!r}"
+                f"got {shown(normalized_shape)}"
             )
         self.normalized_shape = tuple(given)
 

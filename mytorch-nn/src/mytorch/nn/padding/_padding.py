@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mytorch.core import ArgumentError, Module, ShapeError, require_input, require_saved, require_upstream
 from mytorch.nn._spatial import Spatial
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 _BACKWARD: dict[tuple[str, int], Callable[..., Tensor]] = {
@@ -83,7 +84,7 @@ def amounts(owner: Module, padding: int | Sequence[int], count: int) -> tuple[in
     given = (padding,) * count if type(padding) is int else padding
     if not isinstance(given, Sequence) or len(given) != count or any(type(amount) is not int for amount in given):
         raise ArgumentError(
-            f"{type(owner).__name__}: padding must be a whole number or {count} of them, got {padding!r}"
+            f"{type(owner).__name__}: padding must be a whole number or {count} of them, got {shown(padding)}"
         )
     return tuple(given)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mytorch.core import ArgumentError
 from mytorch.nn.padding._padding import Padding
+from mytorch.plugins import shown
 
 
 class _ConstantPad(Padding):
@@ -29,7 +30,7 @@ class _ConstantPad(Padding):
     def __init__(self, padding: int | Sequence[int], value: float) -> None:
         super().__init__(padding)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ArgumentError(f"{type(self).__name__}: value must be a number, got {value!r}")
+            raise ArgumentError(f"{type(self).__name__}: value must be a number, got {shown(value)}")
         self.value = value
 
 

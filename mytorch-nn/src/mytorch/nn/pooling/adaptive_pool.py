@@ -12,6 +12,7 @@ from mytorch.core import ArgumentError, require_flag, require_saved, require_ups
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn.pooling._window import as_line, as_plane, of_plane, require_planes, upstream_of_values
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 
@@ -25,7 +26,7 @@ class _AdaptivePool(Spatial):
         if not (isinstance(given, Sequence) and fits and len(given) == count):
             raise ArgumentError(
                 f"{self._name}: output_size must be {count} whole number{'s' * (count > 1)} above 0, or None "
-                f"for the size of x, got {output_size!r}"
+                f"for the size of x, got {shown(output_size)}"
             )
         self.output_size = tuple(given)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, require_flag, require_saved, require_upstream
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 
@@ -110,7 +111,7 @@ class _AvgPoolWithDivisor(_AvgPool):
         super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
         if divisor_override is not None and (type(divisor_override) is not int or divisor_override == 0):
             raise ArgumentError(
-                f"{self._name}: divisor_override must be a whole number other than 0, got {divisor_override!r}"
+                f"{self._name}: divisor_override must be a whole number other than 0, got {shown(divisor_override)}"
             )
         self.divisor_override = divisor_override
 

@@ -13,6 +13,7 @@ from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn._visible import visible
 from mytorch.nn.pooling._window import require_planes, upstream_of_values
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 Output = Tensor | tuple[Tensor, Tensor]
@@ -61,7 +62,7 @@ class _FractionalMaxPool(Spatial):
         self.kernel_size, self.return_indices = self._per_axis("kernel_size", kernel_size, 1), return_indices
         if (output_size is None) == (output_ratio is None):
             raise ArgumentError(
-                f"{self._name}: output_size or output_ratio must be given, and not both, got {output_size!r} and "
+                f"{self._name}: output_size or output_ratio must be given, and not both, got {shown(output_size)} and "
                 f"{output_ratio!r}"
             )
         self.output_size = None if output_size is None else self._per_axis("output_size", output_size, 1)
@@ -101,7 +102,7 @@ class _FractionalMaxPool(Spatial):
         if len(given) != count or not all(isinstance(ratio, float) and 0 < ratio < 1 for ratio in given):
             raise ArgumentError(
                 f"{self._name}: output_ratio must be a number between 0 and 1, without these, or {count} of them, "
-                f"got {output_ratio!r}"
+                f"got {shown(output_ratio)}"
             )
         return tuple(given)
 

@@ -22,6 +22,7 @@ from mytorch.core import (
 from mytorch.nn._own import require_own
 from mytorch.nn._visible import out_of_range
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 
@@ -141,7 +142,7 @@ class _MaxUnpool(Pooling):
         if wanted is None:
             return tuple(sizes)
         if not isinstance(wanted, Sequence) or not all(isinstance(size, int) for size in wanted):
-            raise ArgumentError(f"{self._name}: output_size must be a tuple of whole numbers, got {wanted!r}")
+            raise ArgumentError(f"{self._name}: output_size must be a tuple of whole numbers, got {shown(wanted)}")
         last = tuple(wanted)[-count:]
         near = all(abs(size - own) < step for size, own, step in zip(last, sizes, self.stride, strict=False))
         if len(wanted) not in (count, count + 1, count + 2) or not near:

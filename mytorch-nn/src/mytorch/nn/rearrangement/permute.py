@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, ShapeError, require_input, require_saved, require_upstream
 from mytorch.nn._own import require_own
+from mytorch.plugins import shown
 
 
 class Permute(Module):
@@ -35,7 +36,7 @@ class Permute(Module):
     def __init__(self, dims: Sequence[int]) -> None:
         whole = isinstance(dims, Sequence) and all(type(axis) is int for axis in dims)
         if not whole or sorted(axis + len(dims) * (axis < 0) for axis in dims) != list(range(len(dims))):
-            raise ArgumentError(f"Permute: dims must name each axis once, such as (0, 2, 1), got {dims!r}")
+            raise ArgumentError(f"Permute: dims must name each axis once, such as (0, 2, 1), got {shown(dims)}")
         self.dims = tuple(axis % len(dims) for axis in dims)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[torch.Size, tuple[int, ...]]]:

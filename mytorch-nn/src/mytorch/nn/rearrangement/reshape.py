@@ -18,6 +18,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.plugins import shown
 
 
 class _Reshaped(Module):
@@ -142,7 +143,7 @@ def _sizes(owner: Module, name: str, sizes: Any) -> tuple[int, ...]:
     if not fits or list(sizes).count(-1) > 1:
         raise ArgumentError(
             f"{type(owner).__name__}: {name} must be a sequence of whole numbers of at least 0, of which one may be "
-            f"-1, got {sizes!r}"
+            f"-1, got {shown(sizes)}"
         )
     return tuple(sizes)
 

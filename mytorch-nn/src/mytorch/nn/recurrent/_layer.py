@@ -24,6 +24,7 @@ from mytorch.core import (
     require_saved,
     require_whole,
 )
+from mytorch.nn._depth import MOST_LAYERS
 from mytorch.nn.dropout.dropout import drop, drop_backward
 from mytorch.nn.recurrent._sequences import Layout, Sequence
 from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
@@ -66,8 +67,9 @@ class Recurrent(Module):
         bidirectional: bool,
     ) -> None:
         """Keep the settings. Raises ArgumentError."""
-        for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             require_whole(self, name, size, 1)
+        require_whole(self, "num_layers", num_layers, 1, MOST_LAYERS)
         for name, flag in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
             require_flag(self, name, flag)
         require_range(self, "dropout", dropout, 0, 1)

@@ -18,6 +18,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._own import require_own
+from mytorch.plugins import shown
 
 aten = torch.ops.aten
 KERNELS: dict[tuple[str, int], tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
@@ -49,7 +50,7 @@ class _Resampled(Module):
         name = type(self).__name__
         if (size is None) == (scale_factor is None):
             raise ArgumentError(
-                f"{name}: size or scale_factor must be given, and not both, got {size!r} and {scale_factor!r}"
+                f"{name}: size or scale_factor must be given, and not both, got {shown(size)} and {scale_factor!r}"
             )
         for what, value, kinds, rule in (
             ("size", size, (int,), "whole numbers of at least 1"),
@@ -57,7 +58,7 @@ class _Resampled(Module):
         ):
             entries = value if isinstance(value, Sequence) else () if value is None else (value,)
             if not all(type(entry) in kinds and 0 < entry < float("inf") for entry in entries):
-                raise ArgumentError(f"{name}: {what} must be one or several {rule}, got {value!r}")
+                raise ArgumentError(f"{name}: {what} must be one or several {rule}, got {shown(value)}")
         self.size = tuple(size) if isinstance(size, Sequence) else size
         self.scale_factor = tuple(scale_factor) if isinstance(scale_factor, Sequence) else scale_factor
 
@@ -160,7 +161,7 @@ class Upsample(_Resampled):
         if align_corners is not None and mode.startswith("nearest"):
             raise ArgumentError(
                 f"Upsample: align_corners must be None in mode {mode!r}, which does not interpolate, "
-                f"got {align_corners!r}"
+                f"got {shown(align_corners)}"
             )
         if recompute_scale_factor and size is not None:
             raise ArgumentError("Upsample: recompute_scale_factor must be None or False where size is given, got True")

@@ -28,6 +28,7 @@ from mytorch.nn.activation import (
     Tanh,
     Tanhshrink,
 )
+from mytorch.plugins import shown
 
 Activation = str | Callable[[Tensor], Tensor] | Module
 
@@ -66,7 +67,7 @@ def activation_layer(owner: Module, activation: Activation) -> Module:
         return LAYERS[name]()
     raise ArgumentError(
         f"{type(owner).__name__}: activation must be 'relu', 'gelu', a layer such as SiLU(), or a function of "
-        f"torch.nn.functional whose layer has no arguments, got {activation!r}"
+        f"torch.nn.functional whose layer has no arguments, got {shown(activation)}"
     )
 
 

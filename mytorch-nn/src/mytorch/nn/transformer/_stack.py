@@ -17,6 +17,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._depth import MOST_LAYERS
 from mytorch.nn.container import ModuleList
 from mytorch.nn.container._sequence import require_module
 
@@ -36,7 +37,7 @@ class Stack(Module):
     norm: Module | None
 
     def _set_layers(self, layer: Module, num_layers: int, norm: Module | None) -> None:
-        require_whole(self, "num_layers", num_layers, 1)
+        require_whole(self, "num_layers", num_layers, 1, MOST_LAYERS)
         require_module(self, layer)
         self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
         self.norm = None if norm is None else require_module(self, norm)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mytorch.core import ArgumentError
-from mytorch.plugins import Callback, StopTraining
+from mytorch.plugins import Callback, StopTraining, shown
 from mytorch.train.callbacks.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class EarlyStopping(Callback):
 
     def __init__(self, monitor: str = "validation_loss", patience: int = 10, min_delta: float = 0.0) -> None:
         if type(patience) is not int or patience < 1:
-            raise ArgumentError(f"EarlyStopping: patience must be a whole number of at least 1, got {patience!r}")
+            raise ArgumentError(f"EarlyStopping: patience must be a whole number of at least 1, got {shown(patience)}")
         self.monitor, self.patience, self.waited = Monitor(self, monitor, min_delta), patience, 0
 
     def training_started(self, run: Training) -> None:

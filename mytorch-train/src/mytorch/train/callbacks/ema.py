@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mytorch.core import ArgumentError
+from mytorch.plugins import shown
 from mytorch.train.callbacks.weight_average import WeightAverage
 
 
@@ -32,7 +33,7 @@ class EMA(WeightAverage):
 
     def __init__(self, decay: float = 0.999, use_buffers: bool = False) -> None:
         if type(decay) not in (int, float) or not 0 <= decay <= 1:
-            raise ArgumentError(f"EMA: decay must be a number between 0 and 1, got {decay!r}")
+            raise ArgumentError(f"EMA: decay must be a number between 0 and 1, got {shown(decay)}")
         super().__init__(decay, use_buffers)
 
     def batch_ended(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mytorch.core import ArgumentError, metric_name
+from mytorch.plugins import shown
 from mytorch.train.measured import require_measured
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ class Monitor:
     def __init__(self, owner: object, name: str, min_delta: float = 0.0) -> None:
         self.owner, self.name, self.min_delta = type(owner).__name__, name, min_delta
         if not isinstance(name, str):
-            raise ArgumentError(f'{self.owner}: monitor must be a name such as "validation_loss", got {name!r}')
+            raise ArgumentError(f'{self.owner}: monitor must be a name such as "validation_loss", got {shown(name)}')
         if isinstance(min_delta, bool) or not isinstance(min_delta, int | float) or not 0 <= min_delta < math.inf:
-            raise ArgumentError(f"{self.owner}: min_delta must be a number of at least 0, got {min_delta!r}")
+            raise ArgumentError(f"{self.owner}: min_delta must be a number of at least 0, got {shown(min_delta)}")
         self.best: float | None = None
         self.epoch: int | None = None
 
@@ -51,7 +52,7 @@ class Monitor:
         higher: bool | None = getattr(metric, "higher_is_better", None)
         if higher is None:
             raise ArgumentError(
-                f"{self.owner}: monitor must be a metric that says whether higher is better, got {self.name!r}; "
+                f"{self.owner}: monitor must be a metric that says whether higher is better, got {shown(self.name)}; "
                 f"set higher_is_better to True or False on its metric, {type(metric).__name__}"
             )
         return higher

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from mytorch.core import ArgumentError
+from mytorch.plugins import shown
 from mytorch.train.batches import Batches
 from mytorch.train.callbacks.weight_average import WeightAverage
 from mytorch.train.update_bn import update_bn
@@ -47,7 +48,7 @@ class SWA(WeightAverage):
         if not (share or number):
             raise ArgumentError(
                 "SWA: start must be a share of the epochs of at least 0.0 and below 1.0, or the number of an epoch of "
-                f"at least 1, got {start!r}"
+                f"at least 1, got {shown(start)}"
             )
         super().__init__(None, use_buffers)
         self.start = start

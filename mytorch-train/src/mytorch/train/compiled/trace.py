@@ -17,6 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule, random_state
+from mytorch.plugins import shown
 from mytorch.train.compiled.carry import Carry, Slot
 from mytorch.train.mean_loss import Weight
 from mytorch.train.setup import TakeStep
@@ -103,7 +104,7 @@ class Recipe:
                 if not (isinstance(was, Tensor) if isinstance(value, Tensor) else value == was):
                     raise TraceError(
                         f"{type(optimizer).__name__}: state {name!r} must be a tensor from the first step on, "
-                        f"got {value!r} after {was!r}; keep a count as a 0-dim tensor"
+                        f"got {shown(value)} after {was!r}; keep a count as a 0-dim tensor"
                     )
 
 
@@ -144,7 +145,7 @@ def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[
             if not isinstance(group[name], (int, float, Tensor)):
                 raise TraceError(
                     f"{type(optimizer).__name__}: setting {name!r} must be one number where a schedule changes it, "
-                    f"got {group[name]!r}; leave momentum as it is with cycle_momentum=False"
+                    f"got {shown(group[name])}; leave momentum as it is with cycle_momentum=False"
                 )
         found += [(number, name) for name in sorted(names)]
     return tuple(found)
