@@ -23,8 +23,7 @@ from mytorch.experiments.runs.runs import last_record
 from mytorch.experiments.search.space import Choice, Space
 from mytorch.experiments.search.watch import Watch
 from mytorch.experiments.training.train_experiment import start, train_experiment
-from mytorch.plugins import Hooks, MissingRequirementError, make_folder, write_file
-from mytorch.plugins.errors import one_line
+from mytorch.plugins import Hooks, MissingRequirementError, make_folder, one_line, write_file
 from mytorch.train.errors import RunError
 from mytorch.train.weights import read_json
 
