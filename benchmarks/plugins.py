@@ -13,8 +13,8 @@ from commands import MYTORCH, in_turn
 from results import Row, Section
 from side_by_side import Target
 
-LIMIT = 500
-NUMBERS = (0, 10, 50, 100)
+LIMIT = 600
+NUMBERS = (0, 10, 50, 100, 500)
 COMMANDS = {"mytorch --help": ["--help"], "mytorch plugins list": ["plugins", "list"]}
 METADATA = "Metadata-Version: 2.1\nName: acme-{0}\nVersion: 1.0\nRequires-Dist: mytorch-core>=0.1,<0.2\n"
 ENTRIES = "".join(

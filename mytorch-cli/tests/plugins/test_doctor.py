@@ -10,7 +10,7 @@ LAYER = "class Gate:\n    forward = backward = param = None\n"
 BAD = {
     "raises": ("raise RuntimeError('no luck')", "broken", "RuntimeError: no luck"),
     "exits": ("import sys; sys.exit(3)", "broken", "SystemExit: 3"),
-    "hard": ("import os; os._exit(7)", "broken", "ends the process with status 7"),
+    "hard": ("import os; os._exit(7)", "broken", "SystemExit: os._exit(7)"),
     "killed": ("import os; os.kill(os.getpid(), 9)", "broken", "ends the process by the signal SIGKILL"),
     "empty": ("", "broken", "AttributeError"),
     "type": ("Gate = 3", "broken", "must be a class such as a subclass of mytorch.core.Module, got a int"),
@@ -27,7 +27,6 @@ BAD = {
         "meddling",
         "torch.get_default_dtype() when imported",
     ),
-    "slow": ("import time; time.sleep(0.8)\n" + LAYER, "slow", "s to import, torch not counted"),
     "cold": (
         "import time; from pathlib import Path\nwarm = Path(__file__).with_name('warm')\n"
         "time.sleep(0 if warm.exists() else 0.8)\nwarm.touch()\n" + LAYER,
@@ -35,6 +34,7 @@ BAD = {
         "",
     ),
     "good": (LAYER, "ok", ""),
+    "speaks": ("raise RuntimeError('\\x1b[31mred')", "broken", r"RuntimeError: \x1b[31mred"),
 }
 
 
@@ -47,6 +47,8 @@ def install(site, name, text, **more):
 def zoo(site):
     for name, (text, _, _) in BAD.items():
         install(site, name, text)
+    install(site, "slow", "import time; time.sleep(0.8)\n" + LAYER)
+    site.distribution("acme-typo", layer={"Gate": "acme_good:Gate"})
     site.module("acme_two_a", LAYER)
     site.module("acme_two_b", LAYER)
     site.distribution("acme-two-a", layers={"Twice": "acme_two_a:Gate"})
@@ -75,6 +77,11 @@ def test_every_plugin_gets_its_verdict_and_the_blame(mytorch, zoo):
     for name, (_, verdict, reason) in BAD.items():
         one = parts[f"acme-{name}:Gate{name}"]
         assert (one["verdict"], reason in one["reason"]) == (verdict, True), one
+    (typo,) = json.loads(done.stdout)["foreign"]
+    assert typo == "acme-typo: entry points must be in a known group, got 'mytorch.layer'. Nearest: mytorch.layers"
+    slow = parts["acme-slow:Gateslow"]
+    assert slow["seconds"] > 0.7
+    assert slow["verdict"] in ("ok", "slow"), "that depends on how long torch takes"
     assert all(one["verdict"] in ("ok", "slow") for name, one in parts.items() if name.startswith("mytorch-"))
     assert parts["acme-two-a:Twice"]["verdict"] == parts["acme-two-b:Twice"]["verdict"] == "duplicate"
     assert parts["acme-two-b:Twice"]["remedy"] == "mytorch plugins prefer acme-two-b:Twice"
@@ -115,3 +122,28 @@ def test_a_foreign_package_that_hides_the_parts_is_named(mytorch, site):
     (site.folder / "other-1.5.dist-info" / "RECORD").write_text("mytorch/__init__.py,,\n")
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert "of other hides parts of mytorch. python -m pip uninstall other" in said
+
+
+def test_unreadable_metadata_of_any_package_is_named_before_anything_else(mytorch, site):
+    info = site.folder / "innocent-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: innocent\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_bytes(b"[console_scripts]\nx = \xff:main\n")
+    site.command("breaks", "from importlib.metadata import entry_points; entry_points()")
+    for arguments in (["plugins", "doctor"], ["breaks"]):
+        done = mytorch(*arguments)
+        assert done.returncode == 1
+        assert f"{info / 'entry_points.txt'} must hold lines like" in done.stderr
+        assert "Install that distribution again or remove it" in done.stderr
+        assert not done.stdout
+
+
+def test_no_advice_blocks_what_belongs_to_the_project():
+    from mytorch.plugins import Catalogue, Part
+    from mytorch.plugins.doctor import diagnose
+    from mytorch.plugins.probe import Finding
+
+    ours = Part("command", "train", "mytorch-experiments", "0.1.0", "mytorch.commands.train:train", ">=0.1,<0.2")
+    for finding in (Finding(seconds=9.0), Finding(output="x"), Finding(changed=("torch.relu",)), Finding(error="no")):
+        (one,) = diagnose(Catalogue([ours]), lambda parts, found=finding: iter([found]))
+        assert one.remedy.endswith("install --force-reinstall ./mytorch-experiments")

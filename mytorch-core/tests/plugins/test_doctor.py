@@ -27,6 +27,9 @@ def verdicts(*parts: Part, finding: Finding | None = None) -> dict[str, Diagnosi
     [
         (Finding(), "ok"),
         (Finding(seconds=0.51), "slow"),
+        (Finding(seconds=0.51, torch=1.2), "slow"),
+        (Finding(seconds=0.51, torch=3.0), "ok"),
+        (Finding(seconds=1.1, torch=3.0), "slow"),
         (Finding(output="hello"), "meddling"),
         (Finding(changed=("torch.relu",), seconds=9.0), "meddling"),
         (Finding(error="no", changed=("torch.relu",)), "broken"),

@@ -202,7 +202,9 @@ def test_installed_plugins_are_loaded_modules_and_classes_alike(install: Any) ->
     assert acme_hooks.SEEN == [7, -3]
 
 
-@pytest.mark.parametrize("source", ["raise ValueError('broken')", "import sys; sys.exit('broken')"])
+@pytest.mark.parametrize(
+    "source", ["raise ValueError('broken')", "import sys; sys.exit('broken')", "import os; os._exit('broken')"]
+)
 def test_an_installed_plugin_that_breaks_is_left_out_and_the_others_work(install: Any, source: str) -> None:
     broken, good = f"acme_breaks_{len(source)}", f"acme_works_{len(source)}"
     install("acme-breaks", {"mytorch.hooks": {"bad": broken}}, {broken: source})

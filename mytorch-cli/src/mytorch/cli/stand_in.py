@@ -2,14 +2,15 @@
 
 import click
 
-from mytorch.plugins import Part, catalogue, first_docstring_line
+from mytorch.plugins import Part, catalogue, first_docstring_line, printable
 
 
 class StandIn(click.Command):
     """Name and short help of a command, read without executing its code."""
 
     def __init__(self, name: str, part: Part) -> None:
-        super().__init__(name, help=first_docstring_line(part.target) or f"(a command of {part.distribution})")
+        told = printable(first_docstring_line(part.target))
+        super().__init__(name, help=told or f"(a command of {part.distribution})")
         self.part = part
 
     def load(self) -> click.Command:

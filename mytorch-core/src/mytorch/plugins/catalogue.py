@@ -7,7 +7,14 @@ import shlex
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, version
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageMetadata,
+    PackageNotFoundError,
+    distributions,
+    version,
+)
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +28,7 @@ from mytorch.plugins.errors import (
     UnknownNameError,
     nearest,
 )
+from mytorch.plugins.exits import no_exit
 from mytorch.plugins.kinds import COME_WITH, KINDS, wrong_kind
 from mytorch.plugins.rules import VARIABLES, rules
 from mytorch.plugins.shown import one_line, shown
@@ -87,7 +95,8 @@ class Part:
         if reason := self.incompatibility():
             raise PluginError(reason)
         try:
-            value = EntryPoint(self.name, self.target, KINDS[self.kind]).load()
+            with no_exit():
+                value = EntryPoint(self.name, self.target, KINDS[self.kind]).load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may raise anything, SystemExit among it
@@ -120,6 +129,11 @@ class Catalogue:
 
     def __init__(self, parts: list[Part]) -> None:
         self._parts = sorted(set(parts))
+        self._of_kind: dict[str, list[Part]] = {}
+        self._named: dict[tuple[str, str], list[Part]] = {}
+        for part in self._parts:
+            self._of_kind.setdefault(part.kind, []).append(part)
+            self._named.setdefault((part.kind, part.name), []).append(part)
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts)
@@ -128,7 +142,7 @@ class Catalogue:
         """Every part of a kind, sorted by name."""
         if kind not in KINDS:
             raise UnknownNameError(f"plugins: unknown kind {shown(kind)}. {nearest(kind, KINDS)}")
-        return [part for part in self._parts if part.kind == kind]
+        return list(self._of_kind.get(kind, ()))
 
     def find(self, kind: str, name: str) -> Part:
         """The part that `name` or "distribution:name" means.
@@ -141,13 +155,12 @@ class Catalogue:
 
     def _choose(self, kind: str, name: str) -> tuple[Part, str | None]:
         """The part, and why it was taken before others of that name; None if there are no others."""
-        offered = self.of_kind(kind)
         distribution, _, bare = name.rpartition(":")
-        found = [part for part in offered if part.name == bare]
+        found = self._named.get((kind, bare), [])
         if distribution:
             found = [part for part in found if part.distribution == canonicalize_name(distribution)]
         if not found:
-            known = [part.reference if distribution else part.name for part in offered]
+            known = [part.reference if distribution else part.name for part in self.of_kind(kind)]
             raise UnknownNameError(f"{kind}: {shown(name)} is not installed. {self.remedy(kind, name, known)}")
         usable = [part for part in found if part.blocked() is None]
         if len(usable) < 2:
@@ -191,7 +204,7 @@ class Catalogue:
         """Every part that its bare name could mean, this one among them. No name chooses a hook: all are used."""
         if part.kind == "hook":
             return [part]
-        return [other for other in self._parts if (other.kind, other.name) == (part.kind, part.name)]
+        return list(self._named.get((part.kind, part.name), ()))
 
     def reference_of(self, kind: str, value: object) -> str | None:
         """The unambiguous name under which a class is offered, or None if no entry point leads to it.
@@ -254,13 +267,14 @@ def catalogue() -> Catalogue:
         try:
             if "[mytorch." not in (distribution.read_text("entry_points.txt") or ""):
                 continue  # before the metadata is parsed, which costs most
-            (given,) = distribution.metadata.get_all("Name") or ("",)
+            metadata = distribution.metadata  # parsed at each look
+            (given,) = metadata.get_all("Name") or ("",)
             if not given:
                 raise ValueError("it has no Name")
             name = canonicalize_name(given)
             if name not in seen:  # the first on sys.path is the one that would be imported
                 seen.add(name)
-                parts += list(_parts(distribution, name))
+                parts += list(_parts(distribution, name, metadata))
         except Exception as error:
             _warn_of_unreadable(distribution, error)
     return Catalogue(parts)
@@ -278,9 +292,9 @@ def _warn_of_unreadable(distribution: Distribution, error: Exception) -> None:
     warnings.warn(message, PluginWarning, stacklevel=3)
 
 
-def _parts(distribution: Distribution, name: str) -> Iterator[Part]:
+def _parts(distribution: Distribution, name: str, metadata: PackageMetadata) -> Iterator[Part]:
     kinds = {group: kind for kind, group in KINDS.items()}
-    requirement = core_requirement(distribution.requires or ())
+    requirement = core_requirement(metadata.get_all("Requires-Dist") or distribution.requires or ())
     for entry in distribution.entry_points:
         if entry.group in kinds:
-            yield Part(kinds[entry.group], entry.name, name, distribution.version, entry.value, requirement)
+            yield Part(kinds[entry.group], entry.name, name, metadata["Version"], entry.value, requirement)

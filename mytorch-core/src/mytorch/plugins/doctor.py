@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
 
-from mytorch.plugins.catalogue import OWN, Catalogue, Part
+from mytorch.plugins.catalogue import OWN, Catalogue, Part, install_command
 from mytorch.plugins.core_version import core_mismatch
-from mytorch.plugins.errors import DuplicateError
-from mytorch.plugins.probe import SLOW, Finding, probe
+from mytorch.plugins.errors import DuplicateError, closest
+from mytorch.plugins.kinds import KINDS
+from mytorch.plugins.probe import Finding, probe
+from mytorch.plugins.shown import one_line, printable
 
 SHOWN = 80  # characters of what a part prints
 SEVERITY = {"ok": 0, "blocked": 0, "slow": 1, "duplicate": 1, "meddling": 2, "incompatible": 2, "broken": 2}
@@ -70,7 +72,9 @@ def _examined(diagnosis: Diagnosis, finding: Finding, offers: Catalogue) -> Diag
     part = diagnosis.part
     verdict, reason = _verdict(part, finding, offers)
     remedy = "" if verdict == "ok" else part.remedy
-    if verdict == "duplicate" and not any(other.distribution in OWN for other in offers.same_name(part)):
+    if part.distribution in OWN and verdict != "ok":
+        remedy = install_command("--force-reinstall", part.distribution)
+    elif verdict == "duplicate" and not any(other.distribution in OWN for other in offers.same_name(part)):
         remedy = f"mytorch plugins prefer {part.reference}"
     elif verdict in ("duplicate", "meddling", "slow"):
         remedy = f"mytorch plugins block {part.reference}"
@@ -93,8 +97,8 @@ def _verdict(part: Part, finding: Finding, offers: Catalogue) -> tuple[str, str]
         return "meddling", f"prints when imported: {finding.output.strip()[:SHOWN]!r}"
     if shared := _shared(part, offers):
         return "duplicate", shared
-    if finding.seconds > SLOW:
-        return "slow", f"takes {finding.seconds:.1f} s to import, torch not counted"
+    if finding.seconds > finding.limit:
+        return "slow", f"takes {finding.seconds:.1f} s to import, torch not counted, which took {finding.torch:.1f} s"
     return "ok", ""
 
 
@@ -108,6 +112,34 @@ def _shared(part: Part, offers: Catalogue) -> str:
     except DuplicateError:
         return f"the name {part.name!r} is also {', '.join(others)}, and means none of them until you choose"
     return "" if meant == part.reference else f"the name {part.name!r} means {meant}; this one is {part.reference!r}"
+
+
+def unreadable_metadata() -> list[str]:
+    """A line for each distribution whose entry points cannot be read: import torch reads those of all, and fails."""
+    lines = []
+    for distribution in distributions():
+        try:
+            _ = distribution.entry_points
+        except Exception as error:
+            where = Path(getattr(distribution, "_path", "a distribution")) / "entry_points.txt"
+            lines.append(
+                f"{where} must hold lines like 'name = package:attribute', got what cannot be read "
+                f"({type(error).__name__}: {one_line(error)}); nothing that reads the entry points of all works, "
+                "torch among it. Install that distribution again or remove it"
+            )
+    return lines
+
+
+def misspelt_groups() -> list[str]:
+    """A line for each group of entry points that looks like one of mytorch's and is none: nobody reads it."""
+    lines = []
+    for distribution in distributions():
+        groups = {entry.group for entry in distribution.entry_points}
+        for group in sorted(groups - set(KINDS.values())):
+            if group.lower().startswith("mytorch") and (close := closest(group, KINDS.values())):
+                owner = distribution.metadata["Name"]
+                lines.append(f"{owner}: entry points must be in a known group, got {group!r}. Nearest: {close[0]}")
+    return [printable(line) for line in lines]
 
 
 def foreign_packages() -> list[str]:

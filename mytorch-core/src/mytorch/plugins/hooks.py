@@ -13,6 +13,7 @@ import pluggy
 from mytorch.plugins.callback import HOOKS, Callback
 from mytorch.plugins.catalogue import Part, catalogue
 from mytorch.plugins.errors import PluginError, PluginWarning, nearest
+from mytorch.plugins.exits import no_exit
 from mytorch.plugins.shown import one_line
 from mytorch.plugins.strict import strict
 
@@ -107,7 +108,8 @@ class Hooks:
     def _add_installed(self, part: Part) -> None:
         try:
             plugin = part.load()
-            plugin = plugin() if inspect.isclass(plugin) else plugin
+            with no_exit():
+                plugin = plugin() if inspect.isclass(plugin) else plugin
             self.register(plugin, part.reference, part.label)
         except KeyboardInterrupt:
             raise

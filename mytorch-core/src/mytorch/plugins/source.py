@@ -41,17 +41,23 @@ def _find(name: str, path: list[str] | None) -> ModuleSpec | None:
 
 def definition(target: str) -> str:
     """Where "package.module:attribute" is written: the target itself, or what its module imports it from."""
+    return _defined(target)[0]
+
+
+def _defined(target: str) -> tuple[str, list[ast.stmt]]:
+    """Where a target is written, and the statements of that module."""
     for _ in range(STEPS):
-        further = _imported_from(target)
+        module, _, attribute = target.partition(":")
+        statements = _statements(module)
+        further = _imported_from(module, attribute, statements)
         if further is None:
             break
         target = further
-    return target
+    return target, statements
 
 
-def _imported_from(target: str) -> str | None:
-    module, _, attribute = target.partition(":")
-    for node in _statements(module):
+def _imported_from(module: str, attribute: str, statements: list[ast.stmt]) -> str | None:
+    for node in statements:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == attribute:
@@ -72,8 +78,9 @@ def _absolute(node: ast.ImportFrom, module: str) -> str:
 
 def first_docstring_line(target: str) -> str:
     """The first docstring line of "package.module:attribute", read from the source; "" if there is none."""
-    module, _, attribute = definition(target).partition(":")
-    for node in _statements(module):
+    written, statements = _defined(target)
+    attribute = written.partition(":")[2]
+    for node in statements:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == attribute:
             return (ast.get_docstring(node) or "").strip().partition("\n")[0]
     return ""

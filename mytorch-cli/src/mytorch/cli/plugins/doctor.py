@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mytorch.plugins import catalogue
+from mytorch.plugins import PluginError, catalogue, printable
 
 if TYPE_CHECKING:
     from mytorch.plugins.doctor import Diagnosis
@@ -28,6 +28,9 @@ def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
     Verdicts: ok, blocked (never imported), slow, duplicate (its name means another), meddling (changes torch, or
     prints, when imported), incompatible (made for another mytorch-core, never imported), broken.
 
+    Told, too, are packages whose metadata cannot be read, before anything is imported, and misspelt groups of entry
+    points, which nobody reads.
+
     The exit status is 0 if all is well, 1 if something is slow or duplicate, 2 if something is worse.
 
     \b
@@ -35,13 +38,15 @@ def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
       mytorch plugins doctor
       mytorch plugins doctor --json
     """
-    from mytorch.plugins.doctor import SEVERITY, diagnose, foreign_packages
+    from mytorch.plugins.doctor import SEVERITY, diagnose, foreign_packages, misspelt_groups, unreadable_metadata
 
-    foreign, found = foreign_packages(), []
+    if unreadable := unreadable_metadata():
+        raise PluginError("plugins: the metadata of every package must be readable\n" + "\n".join(unreadable))
+    foreign, found = [*foreign_packages(), *misspelt_groups()], []
     for diagnosis in diagnose(catalogue()):
         found.append(diagnosis)
         if not as_json:
-            click.echo("\n".join(described(diagnosis, traceback)))
+            click.echo(printable("\n".join(described(diagnosis, traceback))))
     if as_json:
         click.echo(json.dumps({"foreign": foreign, "parts": [asdict(diagnosis) for diagnosis in found]}, indent=2))
     else:

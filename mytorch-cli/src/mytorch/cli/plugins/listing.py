@@ -16,6 +16,7 @@ from mytorch.plugins import (
     Rules,
     SettingsError,
     catalogue,
+    printable,
     rules,
     strict,
     ways_out,
@@ -39,7 +40,8 @@ def list_parts(kind: str | None, as_json: bool) -> None:
     """
     parts = [part for of_kind in ([kind] if kind else KINDS) for part in catalogue().of_kind(of_kind)]
     said = rules_or_none()
-    click.echo(json.dumps([as_data(part, said) for part in parts], indent=2) if as_json else table(parts, said))
+    as_text = json.dumps([as_data(part, said) for part in parts], indent=2) if as_json else table(parts, said)
+    click.echo(printable(as_text))
     for problem in problems(parts, said):
         if strict():
             raise PluginError(problem)

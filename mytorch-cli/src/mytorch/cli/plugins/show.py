@@ -3,7 +3,17 @@
 import click
 
 from mytorch.cli.plugins.listing import blocked, rules_or_none
-from mytorch.plugins import OWN, Part, Rules, UnknownNameError, catalogue, first_docstring_line, nearest, shown
+from mytorch.plugins import (
+    OWN,
+    Part,
+    Rules,
+    UnknownNameError,
+    catalogue,
+    first_docstring_line,
+    nearest,
+    printable,
+    shown,
+)
 
 
 @click.command(short_help="Show everything that is known about a part.")
@@ -21,7 +31,7 @@ def show(name: str) -> None:
         known = [part.reference if ":" in name else part.name for part in catalogue()]
         raise UnknownNameError(f"plugins: {shown(name)} is not installed. {nearest(name, known)}")
     said = rules_or_none()
-    click.echo("\n\n".join(described(part, said) for part in parts))
+    click.echo(printable("\n\n".join(described(part, said) for part in parts)))
 
 
 def described(part: Part, said: Rules) -> str:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mytorch.plugins import printable
+
 WIDE = 10_000
 """Columns where there is no terminal: programs that read a table want a row a line."""
 WORDS = 11
@@ -23,7 +25,7 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int
         side: Literal["left", "right"] = "left" if number < left else "right"
         table.add_column(Text(heading), justify=side, overflow="fold", no_wrap=not words, min_width=words * WORDS)
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: what stands in square brackets is no markup
+        table.add_row(*(Text(printable(cell)) for cell in row))  # Text: what stands in square brackets is no markup
     terminal = Console(highlight=False)
     wide = Console(highlight=False, width=WIDE)
     if terminal.is_terminal:
