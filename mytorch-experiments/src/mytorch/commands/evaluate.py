@@ -7,6 +7,13 @@ from pathlib import Path
 
 import click
 
+device_option = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Where the model computes: cpu, cuda, cuda:1, mps, or auto for the accelerator, if there is one.",
+)
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -16,8 +23,9 @@ import click
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the figures.  [default: figures, in the run's own]",
 )
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; one that is not finite is null.")
-def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool) -> None:
+def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, device: str) -> None:
     """Judge a run on the test data of its experiment, or on a table.
 
     RUN is the folder that `mytorch train` made. Without test data, the validation or training data is taken. For
@@ -34,7 +42,7 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool) 
     from mytorch.experiments.runs.run_folder import plain
     from mytorch.experiments.tables.judgement_table import show_judgement
 
-    loaded = load(run)
+    loaded = load(run, device=device)
     judgement = judge(loaded, data)
     if as_json:
         click.echo(json.dumps(plain(judgement.as_data())))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from mytorch.commands.evaluate import device_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -25,8 +27,9 @@ import click
     show_default=True,
     help="compiled takes each batch in one call of machine code, for many small batches.",
 )
+@device_option
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
-def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, force: bool) -> None:
+def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, device: str, force: bool) -> None:
     """Predict the rows of a table with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
@@ -40,5 +43,5 @@ def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, f
     from mytorch.experiments import load
     from mytorch.experiments.runs.write_predictions import write_predictions
 
-    count = write_predictions(load(run), rows, output, force, batch_size, engine)
+    count = write_predictions(load(run, device=device), rows, output, force, batch_size, engine)
     click.echo(f"Wrote {count} predictions to {output}")

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Module, RandomState, fetch, random_state, require_seed
 from mytorch.core.batch import Batch, as_pair
 from mytorch.plugins import shown
+from mytorch.train.device import move
 
 GATHER_BYTES = 2**20
 """Small batches are gathered by one indexing operation up to this size, since each costs as much as a layer."""
@@ -31,6 +32,8 @@ class Batches:
     drop_last: leave the rows out that would make a smaller batch at the end.
     accumulate: so many batches make one step. Above 1 they come together, as a list of inputs and one of targets,
         which `step_accumulated` takes; the last lists of an epoch may be shorter, and the length counts steps.
+    device: where batches go when they have been gathered; None leaves them where the data set has them. A `Setup` sets
+        it to where the net is.
     Raises ArgumentError for a batch size or seed that is none, and if `drop_last` leaves no batch.
 
     Example:
@@ -81,6 +84,7 @@ class Batches:
                 f"{batch_size}; take a batch_size of at most {len(data)}, or drop_last=False"
             )
         self.generator = torch.Generator().manual_seed(seed)
+        self.device: torch.device | None = None
         self.first = 0
         self._epoch_random: RandomState | None = None
         self._together: int | None = None
@@ -158,7 +162,7 @@ class Batches:
 
     def _single(self) -> Iterator[Batch]:
         if isinstance(self.data, DataLoader):
-            yield from (as_pair(self.data.dataset, batch) for batch in self._loaded())
+            yield from (self._moved(as_pair(self.data.dataset, batch)) for batch in self._loaded())
             return
         count, rows = len(self.data), self.rows
         order = (torch.randperm(count, generator=self.generator) if self.shuffle else torch.arange(count))[:rows]
@@ -166,7 +170,7 @@ class Batches:
         while at < rows:
             together = self._together or 1
             indices = order[at : at + together * self.batch_size]
-            batch = self._fetched(indices)
+            batch = self._moved(self._fetched(indices))
             yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
             at += together * self.batch_size
 
@@ -183,6 +187,9 @@ class Batches:
         draws = before is not None and before.drawn()
         self._together = 1 if draws else int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
         return batch
+
+    def _moved(self, batch: Batch) -> Batch:
+        return batch if self.device is None else move(batch, self.device)
 
     def _loaded(self) -> Iterator[Any]:
         """The batches of the DataLoader."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, fetch, fetch_exact, kind_of, metric_name
 from mytorch.train.batches import Batches, call, misfit
+from mytorch.train.device import CPU, device_of, move
 from mytorch.train.mean_loss import MeanLoss, weight_of
 
 EVALUATION_BATCH = 8192
@@ -88,13 +89,14 @@ def evaluate(
     losses: list[tuple[Tensor, int | float | Tensor]] = []
     for metric in metrics:
         metric.reset()
+    place = device_of(net)
     with judging(net):
         for inputs, targets, exact in _batches(data, batch_size):
-            prediction = predict(net, inputs)
+            prediction = predict(net, move(inputs, place))
             if loss is not None:
-                losses.append(_judged(loss, prediction, targets))
-            if metrics:
-                prediction, exact = _in_units(data, prediction, exact)
+                losses.append(_judged(loss, prediction, move(targets, place)))
+            if metrics:  # on the processor, where numbers can be as wide as the targets were
+                prediction, exact = _in_units(data, move(prediction, CPU), move(exact, CPU))
             for metric in metrics:
                 metric.update(prediction, exact)
     results = {} if loss is None else {"loss": _mean(loss, losses)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
@@ -13,6 +14,7 @@ from mytorch.plugins import Hooks, shown
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.keeper import EVERY, Keeper
 from mytorch.train.choose_step import choose_step
+from mytorch.train.device import choose_device
 from mytorch.train.make_engine import make_engine
 from mytorch.train.setup import Setup
 from mytorch.train.training import Training
@@ -36,6 +38,7 @@ def fit(
     evaluate_every: int = 1,
     callbacks: Iterable[object] = (),
     quiet: bool = False,
+    device: str | torch.device | None = None,
     engine: str = "eager",
     step: Callable[..., Any] | None = None,
     clip_grad_norm: float | None = None,
@@ -61,6 +64,8 @@ def fit(
     shuffle, drop_last: whether each epoch has an order of its own, and leaves out a smaller last batch.
     callbacks: what takes part in this run, such as EarlyStopping, beside the plugins that are installed: objects of
         `mytorch.plugins.Callback`, or plain plugins.
+    device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the accelerator, if there is one; None leaves the net where
+        it is. Net and loss are moved there for good, batches when their turn comes.
     engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
     step: a step of your own in place of `mytorch.train.step`: it is given (net, loss, optimizer, inputs, targets),
         does all of the step, and returns the loss, or the loss and its weight in the mean over the epoch's batches;
@@ -81,6 +86,10 @@ def fit(
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
     listeners = Hooks(callbacks)
+    if device is not None:
+        place = choose_device("fit", device)
+        net.to(place)
+        loss.to(place)
     batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate)
     take_step = choose_step(
         optimizer,

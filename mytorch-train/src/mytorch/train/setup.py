@@ -50,6 +50,7 @@ class Setup:
         _require_driven(self.optimizer, self.schedule)
         _require_lists(self.batches, self.step)
         object.__setattr__(self, "tensors", list(dict.fromkeys(held for _, held in self.net.named_state())))
+        self.batches.device = None if self.device.type == "cpu" else self.device
 
     @property
     def device(self) -> torch.device:

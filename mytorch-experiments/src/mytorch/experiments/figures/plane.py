@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from mytorch.core import Module, fetch, random_state
 from mytorch.data.preparation import INPUTS, EncodedTargets, Moments
+from mytorch.train.device import device_of, move
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.metrics.metrics import class_indices
 
@@ -68,7 +69,7 @@ class Plane:
         y, x = torch.meshgrid(*reversed(self.axes()), indexing="ij")
         grid = (torch.stack((x, y), dim=-1).reshape(-1, 2) - self.mean) / self.std
         with random_state(), judging(net):
-            scores = predict(net, grid.to(self.row)).cpu().double().reshape(len(grid), -1)
+            scores = predict(net, move(grid.to(self.row), device_of(net))).cpu().double().reshape(len(grid), -1)
         if scores.shape[1] == 1:
             scores = torch.cat((torch.zeros_like(scores), scores), dim=1)
         best, places = scores.topk(2, dim=1)
@@ -90,7 +91,7 @@ def obstacle(net: Module, data: Any) -> str | None:
         named = getattr(data, "classes", None) is not None or isinstance(data, EncodedTargets)
         if not isinstance(targets, Tensor) or targets.dim() > 2 or (targets.is_floating_point() and not named):
             return "targets that are numbers"
-        scores = predict(net, inputs)
+        scores = predict(net, move(inputs, device_of(net)))
     if not isinstance(scores, Tensor) or not scores.is_floating_point() or scores.dim() not in (1, 2):
         return "predictions that are no scores of classes"
     return None

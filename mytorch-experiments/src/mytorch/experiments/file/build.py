@@ -36,6 +36,7 @@ from mytorch.optim import parameter_groups
 from mytorch.plugins import require, require_memory
 from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
+from mytorch.train.device import choose_device
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.setup import Setup, TakeStep
 from mytorch.train.warm_start import WarmStart, warm_start
@@ -85,6 +86,7 @@ def _build(experiment: Experiment, step: Callable[..., Any] | None) -> Built:
         net = build_model(experiment, parts.training)
         started = start_model(net, experiment.model)
         loss = build_part("loss", "loss", experiment.loss)
+    place_parts(experiment, net, loss)
     batches = build_batches(experiment, parts.training)
     optimizer = build_optimizer(experiment, net)
     planned = plan_schedule(experiment, len(batches))
@@ -132,6 +134,13 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
             predict(net, inputs)
     initialize_model(net, experiment.initialization)
     return net
+
+
+def place_parts(experiment: Experiment, net: Module, loss: Module) -> None:
+    """Move model and loss to the experiment's device. Raises ArgumentError for one that is not there."""
+    device = choose_device("experiment", experiment.device)
+    net.to(device)
+    loss.to(device)
 
 
 def start_model(net: Module, spec: ModelSpec) -> WarmStart | None:

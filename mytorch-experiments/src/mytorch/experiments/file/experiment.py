@@ -173,6 +173,8 @@ class Experiment(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Decides the initial weights, the order of the batches and dropout."""
     dtype: Literal["float32", "float64"] = "float32"
+    device: Annotated[str, Field(min_length=1)] = "cpu"
+    """Where the model is trained: "cpu", "cuda", "cuda:1", "mps", or "auto" for what there is."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads of tensor operations; as torch decides if left out. Asked for too many, a system ends the process."""
     engine: Literal["eager", "compiled"] = "eager"

@@ -92,8 +92,13 @@ def compare(
 ) -> Comparison:
     """Compare an experiment with its PyTorch twin, for `runs` seeds from the experiment's on.
 
-    Raises ParityError if there is no twin.
+    Raises ParityError if there is no twin, and for another device than the cpu.
     """
+    if experiment.device not in ("cpu", "auto"):
+        raise ParityError(
+            f"parity: device must be cpu, where both compute in one order, got {experiment.device!r}; "
+            "write --set device=cpu"
+        )
     with threads(experiment.threads):
         comparison = Comparison(experiment, _build(experiment, experiment.seed, "float32"))
         for seed in range(experiment.seed, experiment.seed + runs):
@@ -119,7 +124,7 @@ def compare_seed(experiment: Experiment, seed: int) -> SeedResult:
 
 
 def _build(experiment: Experiment, seed: int, dtype: str) -> Built:
-    return build(experiment.model_copy(update={"seed": seed, "dtype": dtype}))
+    return build(experiment.model_copy(update={"seed": seed, "dtype": dtype, "device": "cpu"}))
 
 
 def summarise(values: list[float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import torch
 
 from mytorch.core import Module
 from mytorch.train.batches import call
+from mytorch.train.device import CPU, device_of, move
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.make_engine import require_engine
 
@@ -27,8 +28,11 @@ def outputs_by(net: Module, engine: str, compiled: Callable[[], CompiledForward]
     """
     require_engine(engine)
     if engine == "eager":
+        place = device_of(net)
         with judging(net):
-            yield partial(predict, net)
+            yield (
+                partial(predict, net) if place == CPU else lambda inputs: move(predict(net, move(inputs, place)), CPU)
+            )
     else:  # which knows no other mode than evaluation
         forward = compiled()
         with torch.inference_mode():

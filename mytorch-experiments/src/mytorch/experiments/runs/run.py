@@ -26,6 +26,7 @@ from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.plugins import shown
 from mytorch.train.errors import RunError
+from mytorch.train.device import choose_device, device_of
 from mytorch.train.evaluation import EVALUATION_BATCH
 from mytorch.train.make_engine import say
 from mytorch.train.weights import load_model
@@ -141,19 +142,23 @@ def judge(run: Run, source: str | Path | Any = None) -> Judgement:
             encoded = getattr(torch, experiment.dtype)
             data, what = rows_to_judge(source, run.kept, run.dtype, experiment.data.targets, encoded)
         loss, metrics = build_part("loss", "loss", experiment.loss), build_metrics(experiment)
+        loss.to(device_of(run.net))
         return measure(run.net, loss, metrics, data, run.head, what, run.kept.target)
 
 
-def load(path: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Run:
+def load(
+    path: str | Path, classes: Mapping[str, type[Module]] | None = None, device: str | torch.device = "cpu"
+) -> Run:
     """A run from its folder.
 
     classes: classes of your own by name, for layers that no installed distribution offers.
+    device: where its model goes, such as "cuda", or "auto" for the accelerator, if there is one.
     Raises RunError for a folder that is no run or a damaged file, StateError for weights that do not fit.
     """
     folder = RunFolder.open(Path(path))
     file = folder.path / EXPERIMENT_FILE
     experiment = load_experiment(file) if file.is_file() else None
-    net = load_model(folder.path, classes).eval()
+    net = load_model(folder.path, classes).eval().to(choose_device("load", device))
     summary, data = _table(folder, SUMMARY_FILE), _table(folder, DATA_FILE)
     for key in DATA_KINDS.keys() & data.keys():
         if not isinstance(data[key], DATA_KINDS[key]):

@@ -24,6 +24,7 @@ from mytorch.experiments.file.build import (
     build_step,
     default_dtype,
     naming_file,
+    place_parts,
     start_model,
     threads,
 )
@@ -34,6 +35,7 @@ from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.training.train_experiment import start
 from mytorch.plugins import Hooks, lack_of_memory, one_line, require
 from mytorch.train.callbacks.monitor import Monitor
+from mytorch.train.device import move
 from mytorch.train.evaluation import evaluate, predict
 from mytorch.train.setup import Setup
 
@@ -84,6 +86,9 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
                 start_model(net, experiment.model)
         with _collecting(problems):
             loss = build_part("loss", "loss", experiment.loss)
+        with _collecting(problems):
+            if net is not None and loss is not None:
+                place_parts(experiment, net, loss)
     batches = None
     if parts is not None:
         with _collecting(problems):
@@ -120,7 +125,7 @@ def _try(built: Built) -> None:
     for callback in built.callbacks:
         if isinstance(monitor := getattr(callback, "monitor", None), Monitor):
             monitor.start(training)
-    inputs, targets = fetch(data, torch.arange(min(ROWS, experiment.batch_size, len(data))))
+    inputs, targets = move(fetch(data, torch.arange(min(ROWS, experiment.batch_size, len(data)))), setup.device)
     with torch.inference_mode():
         _require_outputs(setup, predict(net.eval(), inputs))
     evaluate(net, setup.loss, _Batch(data, inputs, targets), built.metrics)
@@ -146,7 +151,8 @@ def _try_last_batch(setup: Setup, tried: int) -> None:
         return
     try:
         with torch.inference_mode():
-            setup.take_step(*setup.batches.joined([fetch(setup.batches.data, torch.arange(rows))]))
+            batch = move(fetch(setup.batches.data, torch.arange(rows)), setup.device)
+            setup.take_step(*setup.batches.joined([batch]))
     except MytorchError as error:
         error.add_note(
             f"in the last batch of an epoch, of {rows} row{'s' * (rows > 1)}; drop_last = true leaves it out"

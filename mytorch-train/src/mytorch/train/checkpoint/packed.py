@@ -59,7 +59,7 @@ def _packed_tensor(value: Tensor, place: str, tensors: dict[str, Tensor]) -> Any
     name = place.lstrip(".") or "tensor"
     if name in tensors:
         name = f"{name}#{len(tensors)}"
-    copy = value.detach().clone(memory_format=torch.contiguous_format)
+    copy = value.to("cpu", copy=True, memory_format=torch.contiguous_format).detach()
     tensors[name] = torch.view_as_real(copy.resolve_conj()) if copy.is_complex() else copy
     return {COMPLEX if copy.is_complex() else TENSOR: name}
 

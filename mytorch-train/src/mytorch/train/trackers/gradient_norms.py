@@ -27,5 +27,5 @@ def gradient_norms(setup: Setup) -> dict[str, float]:
         named = [(name, one.grad) for name, one in setup.net.named_param() if one.grad is not None]
         if not named:
             return {}
-        norms = torch.stack([torch.linalg.vector_norm(gradient).float() for _, gradient in named]).tolist()
+        norms = torch.stack([torch.linalg.vector_norm(gradient).float() for _, gradient in named]).cpu().tolist()
     return {name: norm for (name, _), norm in zip(named, norms, strict=True)}

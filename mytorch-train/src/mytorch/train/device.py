@@ -1,0 +1,55 @@
+"""Where a model is trained: on the processor or on an accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, require_device
+
+CPU = torch.device("cpu")
+
+
+def choose_device(owner: str, name: str | torch.device) -> torch.device:
+    """The device of a name such as "cpu", "cuda", "cuda:1" or "mps"; for "auto" the accelerator, if there is one.
+
+    Raises ArgumentError for a name that torch does not know, and for a device that this machine, or this build of
+    torch, does not have.
+    """
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or CPU
+    device = require_device(owner, name)
+    if device is None or device.type == "meta":
+        raise ArgumentError(f"{owner}: device must be one that holds numbers, such as cpu, cuda or auto, got {name!r}")
+    try:
+        torch.zeros((), device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        found = torch.accelerator.current_accelerator(check_available=True)
+        there = "cpu" if found is None else f"cpu and {found.type}"
+        raise ArgumentError(
+            f"{owner}: device must be one that this machine and this build of torch have, {there}, got {str(name)!r}; "
+            'device = "auto" takes what there is'
+        ) from error
+    return device
+
+
+def device_of(net: Module) -> torch.device:
+    """Where the first parameter or buffer of a model is; the processor for a model without any."""
+    return next((held.value.device for _, held in net.named_state()), CPU)
+
+
+def move(value: Any, device: torch.device) -> Any:
+    """A tensor, or every tensor in dicts, tuples and lists, on a device; anything else as it is.
+
+    Nobody waits for what goes to an accelerator. What comes to the processor is there when this returns.
+    """
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=device.type != "cpu")
+    if isinstance(value, Mapping):
+        return {name: move(entry, device) for name, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(move(entry, device) for entry in value)
+    return value
