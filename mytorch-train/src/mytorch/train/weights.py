@@ -43,7 +43,7 @@ def save_weights(
         if id(held) not in seen:
             seen.add(id(held))
             tensors[name] = held.value
-    copies = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+    copies = {name: value.to("cpu", copy=True).detach().contiguous() for name, value in tensors.items()}
     write_sealed(folder / WEIGHTS_FILE, copies, metadata or {})
 
 

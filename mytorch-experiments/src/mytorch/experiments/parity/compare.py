@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.parity.contestant import Contestant, Ours

@@ -25,8 +25,8 @@ from mytorch.experiments.predict.outputs import outputs_by
 from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.plugins import shown
-from mytorch.train.errors import RunError
 from mytorch.train.device import choose_device, device_of
+from mytorch.train.errors import RunError
 from mytorch.train.evaluation import EVALUATION_BATCH
 from mytorch.train.make_engine import say
 from mytorch.train.weights import load_model

@@ -1,0 +1,50 @@
+"""An experiment on an accelerator, by a stand-in for one: training, figures, judging, predicting."""
+
+import pytest
+import standin
+import torch
+
+from mytorch.core import ArgumentError
+from mytorch.experiments import ExperimentError, ParityError, judge, load, load_experiment, train_experiment
+from mytorch.experiments.parity.compare import compare
+from mytorch.experiments.training.check_experiment import check_experiment
+from mytorch.train.device import device_of
+
+SHORT = {"epochs": 2, "data.train.samples": 100, "data.test.samples": 60, "batch_size": 20}
+
+
+@pytest.fixture
+def there(tmp_path):
+    return train_experiment("disk-tuned", {**SHORT, "device": "standin"}, output=tmp_path / "there", quiet=True)
+
+
+def test_an_experiment_trained_there_is_that_of_the_processor(there, tmp_path):
+    here = train_experiment("disk-tuned", SHORT, output=tmp_path / "here", quiet=True)
+    for ours, theirs in zip(here.history, there.history, strict=True):
+        assert ours["test_loss"] == pytest.approx(theirs["test_loss"], rel=1e-4)
+    assert (there.path / "figures" / "decision_boundary.png").is_file()
+    assert load_experiment(there.path / "experiment.toml").device == "standin"
+
+
+def test_a_run_is_judged_and_predicts_on_either(there):
+    here, moved = load(there.path), load(there.path, device="standin")
+    assert device_of(here.net).type == "cpu"
+    assert device_of(moved.net).type == "standin"
+    assert judge(here).results == pytest.approx(judge(moved).results, rel=1e-5)
+    points = torch.rand(7, 2)
+    assert torch.allclose(here.predict(points).probabilities, moved.predict(points).probabilities, atol=1e-5)
+
+
+def test_check_tries_a_step_there():
+    standin.reads.clear()
+    assert "disk-tuned" in check_experiment("disk-tuned", {**SHORT, "device": "standin"})
+    assert standin.reads
+
+
+def test_a_device_that_is_not_there_is_refused(there):
+    with pytest.raises(ExperimentError, match="device must be one that torch knows"):
+        check_experiment("disk-tuned", {"device": "gpu"})
+    with pytest.raises(ArgumentError, match="device must be one that torch knows, such as cpu or cuda:0, got 'gpu'"):
+        load(there.path, device="gpu")
+    with pytest.raises(ParityError, match="device must be cpu, where both compute in one order, got 'standin'"):
+        compare(load_experiment("disk", {"device": "standin"}))
