@@ -37,8 +37,9 @@ def choose_device(owner: str, name: str | torch.device) -> torch.device:
 
 
 def device_of(net: Module) -> torch.device:
-    """Where the first parameter or buffer of a model is; the processor for a model without any."""
-    return next((held.value.device for _, held in net.named_state()), CPU)
+    """Where the first parameter of a model is, ours or its twin of PyTorch; the processor for a model without any."""
+    first: Any = next(iter(net.parameters()), None)
+    return CPU if first is None else getattr(first, "value", first).device
 
 
 def move(value: Any, device: torch.device) -> Any:
