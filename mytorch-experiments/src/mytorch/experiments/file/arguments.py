@@ -5,12 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
+import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from torch import Tensor
 
 from mytorch.core import MytorchError, call_with
+from mytorch.data.table.errors import shown
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.wording import rule_of, way_out
 from mytorch.plugins import lack_of_memory, nearest, one_line, shown
@@ -24,6 +28,7 @@ def construct(path: str, factory: Factory, arguments: Mapping[str, Any], *given:
     given: arguments that the program fills in and no experiment may set.
     Raises ExperimentError that starts with the key: unknown or missing argument, wrong type, value out of range.
     """
+    arguments = load_tensors(path, factory, arguments)
     check_arguments(path, factory, arguments, *given)
     try:
         return call_with(factory, arguments)
@@ -58,6 +63,34 @@ def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
         if required and name not in arguments:
             raise ExperimentError(f"{path}.{name}: must be given for {_name(factory)}")
+
+
+def load_tensors(path: str, factory: Factory, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, with tensors of torch's default dtype for lists where the constructor takes tensors.
+
+    Raises ExperimentError for anything else that stands for a tensor in a file.
+    """
+    return {
+        name: _tensor(f"{path}.{name}", value) if takes_tensor(factory, name) else value
+        for name, value in arguments.items()
+    }
+
+
+def takes_tensor(factory: Factory, name: str) -> bool:
+    """Whether an argument of a class or function is a tensor, or a tensor or None."""
+    hint = _hints(factory).get(name)
+    return hint is Tensor or set(get_args(hint)) == {Tensor, NoneType}
+
+
+def _tensor(key: str, value: Any) -> Tensor | None:
+    if value is None or isinstance(value, Tensor):
+        return value
+    try:
+        if isinstance(value, list):
+            return torch.tensor(value, dtype=torch.get_default_dtype())
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise ExperimentError(f"{key}: must be a list of numbers such as [1.0, 50.0], got {shown(str(value))}")
 
 
 def load_functions(path: str, factory: Factory, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from mytorch.data.preparation.standardized_targets import StandardizedTargets, l
 from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
+from mytorch.experiments.file.balance import balance
 from mytorch.experiments.file.experiment import Experiment, ModelSpec, Spec, Split
 from mytorch.experiments.file.initialization import initialize_model
 from mytorch.experiments.file.parts import as_spec, build_part, find
@@ -81,6 +82,7 @@ def naming_file(experiment: Experiment) -> Iterator[None]:
 def _build(experiment: Experiment, step: Callable[..., Any] | None) -> Built:
     require(experiment.requires)
     parts = build_data(experiment)
+    experiment = balance(experiment, parts.training)
     torch.manual_seed(experiment.seed)
     with default_dtype(experiment.dtype):
         net = build_model(experiment, parts.training)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mytorch.core import MytorchError, Parameter, describe, fetch, random_state
 from mytorch.data import missing_lines
 from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.file.balance import BALANCED, balance, told_weights
 from mytorch.experiments.file.build import (
     Built,
     build_batches,
@@ -79,13 +80,15 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     metrics, callbacks = [], []
     with _collecting(problems):
         parts = build_data(experiment)
+        experiment = balance(experiment, parts.training)
     with default_dtype(experiment.dtype):
         with _collecting(problems):
             net = build_model(experiment, None if parts is None else parts.training)
             if all(held.initialized for _, held in net.named_state()):
                 start_model(net, experiment.model)
         with _collecting(problems):
-            loss = build_part("loss", "loss", experiment.loss)
+            if parts is not None or BALANCED not in experiment.loss.arguments.values():
+                loss = build_part("loss", "loss", experiment.loss)
         with _collecting(problems):
             if net is not None and loss is not None:
                 place_parts(experiment, net, loss)
@@ -211,6 +214,7 @@ def _tell(built: Built) -> str:
             rows,
             *([f"{len(columns)} columns"] if columns else []),
             wanted,
+            *told_weights(experiment, classes),
             f"{parameters} parameters",
             f"{experiment.epochs} epochs of {steps} steps",
         ]

@@ -47,7 +47,8 @@ def train_experiment(
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     with threads(experiment.threads):
         listeners = Hooks(callbacks, trace=trace_hooks)
-        built, text = build(experiment, step), to_toml(experiment)
+        built = build(experiment, step)
+        text = to_toml(built.experiment)
         for callback in built.callbacks:
             listeners.add(callback)
         training = start(built, listeners, quiet)
