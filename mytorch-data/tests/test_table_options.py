@@ -1,7 +1,9 @@
 """Options of a table for what real files hold: markers, units, dates, unseen categories, headers with spaces."""
 
 import gzip
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 
 from mytorch.core import MytorchError
 from mytorch.data import Table, TableError, TableWarning, inspect_table, missing_lines, new_rows
+from mytorch.data.table import memory
 from mytorch.data.transforms import hold_out
 
 pa = pytest.importorskip("pyarrow")
@@ -346,3 +349,54 @@ def test_no_message_is_long(tmp_path: Path) -> None:
     for at, (text, options) in enumerate(cases):
         told = refused(write(tmp_path / f"{at}.csv", text), **options)
         assert len(told) < 2000, f"case {at}"
+
+
+# What a file declares
+
+
+def test_what_a_header_declares_is_judged_before_memory_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyarrow import parquet
+
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1_000_000), y=np.zeros(1_000_000))
+    parquet.write_table(pa.table({"x": np.zeros(1_000_000), "y": np.zeros(1_000_000)}), tmp_path / "a.parquet")
+    monkeypatch.setattr("mytorch.data.table.memory.free_memory", lambda: 15_000_000)
+    for name in ("a.npz", "a.parquet"):
+        told = refused(tmp_path / name)
+        assert "must fit into memory, got 1000000 rows of 2 columns, which take 0.0 GiB where" in told
+        assert "read fewer columns by features, or fewer rows" in told
+
+
+def test_a_header_that_declares_more_than_there_is(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as file:
+        file.writestr("x.npy", header_of(500_000_000) + bytes(80))
+        file.writestr("y.npy", header_of(10) + bytes(80))
+    told = refused(tmp_path / "b.npz")
+    assert "array 'x' must be whole, got 208 bytes where its shape (500000000,) needs 4000000000" in told
+
+
+def header_of(rows: int) -> bytes:
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(written, {"descr": "<f8", "fortran_order": False, "shape": (rows,)})
+    return written.getvalue()
+
+
+def test_more_columns_than_anybody_looks_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import parquet
+
+    for module in ("source", "parquet_source"):
+        monkeypatch.setattr(f"mytorch.data.table.{module}.MOST_COLUMNS", 100)
+    names = [f"x{at}" for at in range(101)]
+    parquet.write_table(pa.table({name: [1.0, 2.0] for name in names}), tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 101)))
+    write(tmp_path / "a.csv", ",".join(names) + "\n" + ",".join("1" * 101) + "\n")
+    for name in ("a.parquet", "a.npz", "a.csv"):
+        assert f"{name}: must have at most 100 columns" in refused(tmp_path / name, "x0")
+
+
+def test_what_is_free_is_known_or_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert memory.free_memory() is None or memory.free_memory() > 0
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "gone")
+    assert memory.free_memory() is None
+    memory.require_memory(tmp_path, 10**12, 10**6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -11,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from mytorch.data.table.cells import Array, Cells
-from mytorch.data.table.errors import TableError, listed, shown, told
+from mytorch.data.table.errors import TableError, cut, listed, shown, told
+from mytorch.data.table.memory import require_memory
 from mytorch.data.table.reading import Reading
-from mytorch.data.table.source import Batch, Source
+from mytorch.data.table.source import Batch, Source, require_columns
 
 ROWS = 65_536
+_DAMAGED = (zipfile.BadZipFile, zlib.error)
 _KINDS = {"b": "boolean", "i": "number", "u": "number", "f": "number", "U": "text", "M": "date", "m": "date"}
 
 
@@ -28,6 +31,7 @@ class NpzSource(Source):
 
     def _names(self) -> list[str]:
         names: list[str] = []
+        self._require_size()
         with self._errors(), self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise TableError(f"{self.path}: must be an NPZ file with named arrays, got a single array")
@@ -45,6 +49,22 @@ class NpzSource(Source):
             name.strip(): _KINDS.get(part.dtype.kind, str(part.dtype)) for name, part in self._columns.items()
         }
         return names
+
+    def _require_size(self) -> None:
+        """Judge the headers of the arrays: what they declare must be in the file, and fit into memory."""
+        rows = columns = stored = 0
+        with self._errors(), zipfile.ZipFile(self.path) as packed:
+            for member in packed.infolist():
+                shape, size = _declared(packed, member)
+                if size > member.file_size:
+                    raise TableError(
+                        f"{self.path}: array {shown(member.filename.removesuffix('.npy'))} must be whole, "
+                        f"got {member.file_size} bytes where its shape {cut(str(shape))} needs {size}"
+                    )
+                rows, stored = max(rows, *shape[:1], 0), stored + size
+                columns += shape[1] if len(shape) > 1 else 1
+        require_columns(self.path, columns)
+        require_memory(self.path, rows, columns, stored)
 
     def _require_rows(self) -> None:
         lengths = {name: len(column) for name, column in self._columns.items()}
@@ -75,9 +95,19 @@ class NpzSource(Source):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, *_DAMAGED) as error:
             if isinstance(error, TableError):
                 raise
             raise TableError(
                 f"{self.path}: must be a whole NPZ file with arrays of plain types, got {told(error)}"
             ) from None
+
+
+def _declared(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], int]:
+    """The shape of an array and its bytes, as its header has them; nothing for what is no array."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with packed.open(member) as file:
+        if (read := readers.get(np.lib.format.read_magic(file))) is None:  # types that are not plain
+            return (), 0
+        shape, _, dtype = read(file)
+        return shape, math.prod(shape) * dtype.itemsize

@@ -11,8 +11,9 @@ import numpy as np
 
 from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import TableError, told
+from mytorch.data.table.memory import require_memory
 from mytorch.data.table.reading import Reading
-from mytorch.data.table.source import Batch, Source, pyarrow
+from mytorch.data.table.source import MOST_COLUMNS, Batch, Source, pyarrow
 
 ROWS = 65_536
 """Rows that are read at a time."""
@@ -26,12 +27,16 @@ class ParquetSource(Source):
         super().__init__(path, reading)
 
     def _names(self) -> list[str]:
-        from pyarrow import parquet
-
-        with self._errors(), parquet.ParquetFile(self.path) as file:
-            schema = file.schema_arrow
+        with self._errors(), self._open() as file:
+            schema, self._rows = file.schema_arrow, file.metadata.num_rows
         self.kinds = {field.name.strip(): self._kind(field.type) for field in schema}
         return list(schema.names)
+
+    def _open(self) -> Any:
+        """The file, unless its header lists more columns than a table may have."""
+        from pyarrow import parquet
+
+        return parquet.ParquetFile(self.path, thrift_container_size_limit=MOST_COLUMNS + 1)
 
     def _kind(self, dtype: Any) -> str:
         types = self.pyarrow.types
@@ -46,10 +51,9 @@ class ParquetSource(Source):
         return "date" if types.is_temporal(dtype) else str(dtype)
 
     def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
-        from pyarrow import parquet
-
+        require_memory(self.path, self._rows, len(columns))
         seen = 0
-        with self._errors(), parquet.ParquetFile(self.path) as file:
+        with self._errors(), self._open() as file:
             for batch in file.iter_batches(ROWS, columns=[self._written[name] for name in columns]):
                 seen += batch.num_rows
                 yield {name: self._cells(name, batch.column(self._written[name]), name in as_text) for name in columns}
@@ -80,4 +84,9 @@ class ParquetSource(Source):
         except (self.pyarrow.ArrowException, OSError, ValueError) as error:
             if isinstance(error, TableError):
                 raise
+            if "size limit" in str(error):
+                raise TableError(
+                    f"{self.path}: must have at most {MOST_COLUMNS} columns and groups of rows, got more; "
+                    "keep those that matter"
+                ) from None
             raise TableError(f"{self.path}: must be a whole Parquet file, got {told(error)}") from None
