@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import torch
 
 from mytorch.core import MytorchError
 from mytorch.data import Table, TableError, TableWarning, inspect_table, missing_lines, new_rows
-from mytorch.data.table import memory
 from mytorch.data.transforms import hold_out
 
 pa = pytest.importorskip("pyarrow")
@@ -361,10 +361,10 @@ def test_what_a_header_declares_is_judged_before_memory_is_taken(
 
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1_000_000), y=np.zeros(1_000_000))
     parquet.write_table(pa.table({"x": np.zeros(1_000_000), "y": np.zeros(1_000_000)}), tmp_path / "a.parquet")
-    monkeypatch.setattr("mytorch.data.table.memory.free_memory", lambda: 15_000_000)
+    monkeypatch.setattr(sys.modules["mytorch.plugins.memory"], "memory", lambda: 15_000_000)
     for name in ("a.npz", "a.parquet"):
         told = refused(tmp_path / name)
-        assert "must fit into memory, got 1000000 rows of 2 columns, which take 0.0 GiB where" in told
+        assert f"{name}: 1000000 rows of 2 columns must fit into the memory of this machine, 15.0 MB, got" in told
         assert "read fewer columns by features, or fewer rows" in told
 
 
@@ -393,10 +393,3 @@ def test_more_columns_than_anybody_looks_at(tmp_path: Path, monkeypatch: pytest.
     write(tmp_path / "a.csv", ",".join(names) + "\n" + ",".join("1" * 101) + "\n")
     for name in ("a.parquet", "a.npz", "a.csv"):
         assert f"{name}: must have at most 100 columns" in refused(tmp_path / name, "x0")
-
-
-def test_what_is_free_is_known_or_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert memory.free_memory() is None or memory.free_memory() > 0
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "gone")
-    assert memory.free_memory() is None
-    memory.require_memory(tmp_path, 10**12, 10**6)

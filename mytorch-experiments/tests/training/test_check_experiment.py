@@ -119,7 +119,7 @@ def test_a_schedule_that_ends_before_the_run(content, held):
         ({"callbacks": [{"type": "EarlyStopping", "monitor": "test_los"}]}, "monitor must be one of train_loss"),
         (
             {"model.layers.1": {"type": "Shift", "shift": 1}},
-            "layers.1.shift: must be an instance of Tensor, got 1",
+            "layers.1.shift: must be a list of numbers such as [1.0, 50.0], got 1",
         ),
         ({"data.targets": "standardize"}, '"standardize" needs numbers, got torch.int64'),
         ({"optimizer.lr": -1}, "optimizer: SGD: lr must be"),

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mytorch import plugins
 from mytorch.core import ArgumentError, MytorchError
 from mytorch.plugins import PluginWarning
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,40}")
+SHORT = 40
+"""Letters of a cell or a name that a message repeats."""
 LONGEST = 200
 """Letters of another library's message, or of a path, that a message repeats."""
 
@@ -29,19 +32,17 @@ class TableWarning(PluginWarning):
 
 def listed(names: Iterable[Any], most: int = 8) -> str:
     """Names for a message, not all of them where there are many, and none that is too long to be read."""
-    known = [cut(str(name)) for name in names]
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + more
+    return plugins.listed([cut(str(name)) for name in names], most)
 
 
-def shown(value: str, most: int = 40) -> str:
-    """A cell or a name for a message, on one line and cut if it is long."""
-    return repr(cut(value, most))
+def shown(value: object) -> str:
+    """A cell or a name for a message."""
+    return plugins.shown(value, SHORT)
 
 
-def cut(text: str, most: int = 40) -> str:
-    """A text for a message, cut if it is long."""
-    return text if len(text) <= most else text[: most - 3] + "..."
+def cut(text: str) -> str:
+    """A text for a message, without quotes."""
+    return plugins.cut(text, SHORT)
 
 
 def as_toml(value: Any) -> str:
@@ -56,8 +57,7 @@ def as_toml(value: Any) -> str:
 
 def told(error: BaseException) -> str:
     """The first line of another library's message, cut if it is long."""
-    lines = str(error).splitlines()
-    return cut(lines[0] if lines else type(error).__name__, LONGEST)
+    return plugins.cut((str(error).splitlines() or [type(error).__name__])[0], LONGEST)
 
 
 @contextmanager
@@ -69,4 +69,4 @@ def naming(path: str | Path) -> Iterator[None]:
         text = str(error)
         if str(path) in text:
             raise
-        raise ArgumentError(f"{cut(str(path), LONGEST)}: {text.removeprefix('Table: ')}") from None
+        raise ArgumentError(f"{plugins.cut(str(path), LONGEST)}: {text.removeprefix('Table: ')}") from None

@@ -13,7 +13,6 @@ import numpy as np
 
 from mytorch.data.table.cells import Array, Cells
 from mytorch.data.table.errors import TableError, cut, listed, shown, told
-from mytorch.data.table.memory import require_memory
 from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Batch, Source, require_columns
 
@@ -64,7 +63,7 @@ class NpzSource(Source):
                 rows, stored = max(rows, *shape[:1], 0), stored + size
                 columns += shape[1] if len(shape) > 1 else 1
         require_columns(self.path, columns)
-        require_memory(self.path, rows, columns, stored)
+        self.require_fits(rows, columns, stored)
 
     def _require_rows(self) -> None:
         lengths = {name: len(column) for name, column in self._columns.items()}

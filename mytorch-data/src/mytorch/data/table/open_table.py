@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 from mytorch.data.table.csv_source import CsvSource
-from mytorch.data.table.errors import LONGEST, TableError, cut
+from mytorch.data.table.errors import LONGEST, TableError
 from mytorch.data.table.npz_source import NpzSource
 from mytorch.data.table.parquet_source import ParquetSource
 from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import Source
-from mytorch.plugins import FileError, nearest
+from mytorch.plugins import FileError, cut, nearest
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 SUFFIXES = (*TEXT, ".parquet", ".npz")

@@ -11,7 +11,6 @@ import numpy as np
 
 from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import TableError, told
-from mytorch.data.table.memory import require_memory
 from mytorch.data.table.reading import Reading
 from mytorch.data.table.source import MOST_COLUMNS, Batch, Source, pyarrow
 
@@ -51,7 +50,7 @@ class ParquetSource(Source):
         return "date" if types.is_temporal(dtype) else str(dtype)
 
     def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
-        require_memory(self.path, self._rows, len(columns))
+        self.require_fits(self._rows, len(columns))
         seen = 0
         with self._errors(), self._open() as file:
             for batch in file.iter_batches(ROWS, columns=[self._written[name] for name in columns]):

@@ -11,9 +11,11 @@ from typing import Any
 from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import ReaderError, TableError, listed, shown
 from mytorch.data.table.reading import Reading
-from mytorch.plugins import FileError
+from mytorch.plugins import FileError, require_memory
 
 Batch = Mapping[str, Cells]
+NUMBER = 8
+"""Bytes of a number."""
 MOST_COLUMNS = 100_000
 """With more, nobody reads what is said of them, and the names alone take long."""
 
@@ -67,6 +69,11 @@ class Source(ABC):
         """Raise TableError if the file is not the one that was opened."""
         if _signature(self.path) != self._before:
             raise TableError(f"{self.path}: must stay as it is while it is read, got a change; read it again")
+
+    def require_fits(self, rows: int, columns: int, stored: int = 0) -> None:
+        """Raise ArgumentError unless so many numbers, and the bytes as they are stored, fit into memory."""
+        remedy = "read fewer columns by features, or fewer rows"
+        require_memory(str(self.path), f"{rows} rows of {columns} columns", rows * columns * NUMBER + stored, remedy)
 
     def cell(self, index: int, column: str) -> str:
         """Where a cell is, for a message."""

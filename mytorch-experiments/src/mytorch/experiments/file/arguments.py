@@ -14,7 +14,6 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from torch import Tensor
 
 from mytorch.core import MytorchError, call_with
-from mytorch.data.table.errors import shown
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.wording import rule_of, way_out
 from mytorch.plugins import lack_of_memory, nearest, one_line, shown
@@ -90,7 +89,7 @@ def _tensor(key: str, value: Any) -> Tensor | None:
             return torch.tensor(value, dtype=torch.get_default_dtype())
     except (TypeError, ValueError, RuntimeError):
         pass
-    raise ExperimentError(f"{key}: must be a list of numbers such as [1.0, 50.0], got {shown(str(value))}")
+    raise ExperimentError(f"{key}: must be a list of numbers such as [1.0, 50.0], got {shown(value)}")
 
 
 def load_functions(path: str, factory: Factory, arguments: Mapping[str, Any]) -> dict[str, Any]:

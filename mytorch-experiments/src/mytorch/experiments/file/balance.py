@@ -9,11 +9,11 @@ from torch import Tensor
 
 from mytorch.core import DataSet
 from mytorch.data.batches import batches
-from mytorch.data.table.errors import cut, shown
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import takes_tensor
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.parts import find
+from mytorch.plugins import listed, shown
 
 BALANCED = "balanced"
 SHOWN = 5
@@ -39,9 +39,8 @@ def told_weights(experiment: Experiment, classes: Sequence[str] | None) -> list[
     weight, positive = (experiment.loss.arguments.get(name) for name in ("weight", "pos_weight"))
     lines = []
     if isinstance(weight, list) and classes and len(weight) == len(classes):
-        pairs = [f"{cut(name)} {number:.4g}" for name, number in zip(classes, weight, strict=True)]
-        more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
-        lines.append(f"weights {', '.join(pairs[:SHOWN])}{more}")
+        pairs = [f"{name} {number:.4g}" for name, number in zip(classes, weight, strict=True)]
+        lines.append(f"weights {listed(pairs, SHOWN)}")
     if isinstance(positive, list) and len(positive) == 1:
         lines.append(f"weight of class 1 {positive[0]:.4g}")
     return lines
