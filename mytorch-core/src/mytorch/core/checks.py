@@ -112,15 +112,17 @@ def require_dimensions(owner: object, x: Tensor, *allowed: int, name: str = "x")
 
 def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> None:
     """Raise ShapeError unless prediction and target are tensors of one shape: broadcasting would hide a mistake."""
-    for name, tensor in (("prediction", prediction), ("target", target)):
-        if not isinstance(tensor, Tensor) or tensor.requires_grad:
-            require_input(owner, tensor, name)
+    if not isinstance(prediction, Tensor) or prediction.requires_grad:
+        require_input(owner, prediction, "prediction")
+    if not isinstance(target, Tensor) or target.requires_grad:
+        require_input(owner, target, "target")
     if prediction.shape != target.shape:
         raise ShapeError(
             f"{_name(owner)}: target must have the shape of the prediction, {tuple(prediction.shape)}, "
             f"got {tuple(target.shape)}{_same_count(prediction, target)}"
         )
-    require_same_device(owner, target, prediction, "target", "prediction")
+    if target.device != prediction.device:
+        require_same_device(owner, target, prediction, "target", "prediction")
 
 
 def require_floating(owner: object, x: Tensor, name: str = "x") -> None:

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.compiler import is_compiling
 
+from mytorch.core._fitted_parameters import FittedParameters, require_fitting, require_gradients
+from mytorch.core._optimizer_loading import Loading
 from mytorch.core.checks import kind_of
-from mytorch.core.errors import ArgumentError, DtypeError, ShapeError, StateError
-from mytorch.core.optimizer_state import (
-    SHAPED,
-    Entries,
-    State,
-    copied,
-    countable,
-    misfit,
-    misfits,
-    move,
-    numbers,
-    walkable,
-)
+from mytorch.core.errors import ArgumentError, StateError
+from mytorch.core.optimizer_state import Entries, State, copied, move
 from mytorch.core.parameter import Parameter
 from mytorch.core.parameter_groups import (
     Group,
     Settings,
     listed,
-    loadable_settings,
-    missing_settings,
+    numbers,
     require_known_settings,
     split_names,
 )
 from mytorch.plugins import shown
-
-_is_contiguous = Tensor.is_contiguous
 
 
 class Optimizer:
@@ -76,7 +63,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: defaultdict[Parameter, State] = defaultdict(dict)
-        self._fitted: dict[int, _Fitted] = {}  # by the place of the group, what it was at the last step
+        self._fitted: dict[int, FittedParameters] = {}  # by the place of the group, what it was at the last step
         entries = listed(self._name, params)
         for group in entries if any(isinstance(entry, dict) for entry in entries) else [{"params": entries}]:
             self.add_param_group(group)
@@ -195,8 +182,8 @@ class Optimizer:
         """
         raise NotImplementedError(f"{self._name}: fused_update must be defined where fused_state names entries")
 
-    def _update(self, fitted: _Fitted, grads: list[Tensor], group: Group) -> None:
-        names = self.fused_state(group) if fitted.walkable and _contiguous(grads, fitted.values) else None
+    def _update(self, fitted: FittedParameters, grads: list[Tensor], group: Group) -> None:
+        names = self.fused_state(group) if fitted.may_walk(grads) else None
         held = None if names is None else fitted.held(names, self.state)
         if names is not None and held is None:
             new = {p for p in fitted.parameters if not self.state[p].keys() >= {*names}}
@@ -217,17 +204,17 @@ class Optimizer:
             self._require_gradients(fitted.parameters)  # of another dtype, which the kernel refuses itself
             raise
 
-    def _begin(self, new: set[Parameter], fitted: _Fitted, group: Group) -> None:
+    def _begin(self, new: set[Parameter], fitted: FittedParameters, group: Group) -> None:
         """Update where some parameters, or all, see their first step."""
         self._require_gradients(fitted.parameters)
-        first = _Fitted([p for p in fitted.parameters if p in new])
+        first = FittedParameters([p for p in fitted.parameters if p in new])
         self.update(first.values, first.grads, [self.state[p] for p in first.parameters], group)
         later = [p for p in fitted.parameters if p not in new]
         if later:
-            rest = _Fitted(later)
+            rest = FittedParameters(later)
             self._update(rest, rest.grads, group)
 
-    def _fit(self, parameters: list[Parameter]) -> tuple[_Fitted, list[Tensor]]:
+    def _fit(self, parameters: list[Parameter]) -> tuple[FittedParameters, list[Tensor]]:
         """Parameters that are to be updated, and their gradients: checked, with state that fits their values.
 
         State is converted where a value has moved to another dtype or device.
@@ -235,57 +222,15 @@ class Optimizer:
         for values that are no floating-point numbers; the error of the first gradient that is not like its value.
         """
         for parameter in parameters:
-            self._require_fitting_state(parameter)
+            require_fitting(self._name, self.param_groups, self.state_entries, parameter, self.state[parameter])
         for parameter in parameters:
             move(self.state[parameter], self.state_entries, parameter.value)
         self._require_gradients(parameters)
-        fitted = _Fitted(parameters)
+        fitted = FittedParameters(parameters)
         return fitted, fitted.grads
 
-    def _require_fitting_state(self, parameter: Parameter) -> None:
-        if not parameter.value.is_floating_point() and not parameter.value.is_complex():
-            raise DtypeError(
-                f"{self._name}: {self._described(parameter)} must be floating point to be trained, got "
-                f"{parameter.value.dtype}; convert its value with .float()"
-            )
-        for name, held in self.state[parameter].items():
-            kind = self.state_entries.get(name)
-            if kind in SHAPED and (problem := misfit(held, kind, parameter.value)):
-                raise ShapeError(
-                    f"{self._name}: state {name!r} of {self._described(parameter)} {problem}; where a value was "
-                    "replaced by one of another shape, start anew with optimizer.state.pop(parameter)"
-                )
-
     def _require_gradients(self, parameters: list[Parameter]) -> None:
-        """Raise the error of the first gradient that is not like its value."""
-        for p in parameters:
-            value, grad = p.value, p.grad
-            if _alike(value, grad):
-                continue  # without a description, for which all parameters are looked through
-            what = f"{self._name}: gradient of {self._described(p)}"
-            if not isinstance(grad, Tensor):
-                raise DtypeError(f"{what} must be a tensor, got {type(grad).__name__}")
-            if grad.shape != value.shape:
-                raise ShapeError(
-                    f"{what} must have the shape of the value, {tuple(value.shape)}, got {tuple(grad.shape)}"
-                )
-            if grad.dtype is not value.dtype or grad.layout is not value.layout:
-                raise DtypeError(
-                    f"{what} must be as the value is, {value.dtype} and {value.layout}, got {grad.dtype} and "
-                    f"{grad.layout}; convert it, or the model"
-                )
-            raise DtypeError(
-                f"{what} must be on the device of the value, {value.device}, got {grad.device}; move the model "
-                "before the forward"
-            )
-
-    def _described(self, parameter: Parameter) -> str:
-        """How an error names a parameter."""
-        for group in self.param_groups:
-            for place, other in enumerate(group["params"]):
-                if other is parameter and "param_names" in group:
-                    return f"parameter {group['param_names'][place]!r}"
-        return f"parameter {numbers(self.param_groups)[parameter]}"
+        require_gradients(self._name, self.param_groups, parameters)
 
     def zero_grad(self) -> None:
         """Set every gradient to None."""
@@ -319,7 +264,9 @@ class Optimizer:
         other names of parameters, a state of other entries or shapes, and for settings that are unknown, out of range
         or missing, though they do something by default.
         """
-        settings, states = self._loadable(state)
+        names = tuple(cls.__name__ for cls in type(self).__mro__)
+        loading = Loading(names, self.param_groups, self.defaults, self.state_entries, self.check_settings)
+        settings, states = loading.read(state)
         for group, taken in zip(self.param_groups, settings, strict=True):
             group.update({name: copied(value) for name, value in taken.items()})
         self.state.clear()
@@ -328,168 +275,8 @@ class Optimizer:
             self.state[parameter] = {name: copied(value) for name, value in held.items()}
             move(self.state[parameter], self.state_entries, parameter.value)
 
-    def _loadable(self, state: Mapping[str, Any]) -> tuple[list[Group], dict[Parameter, State]]:
-        """The settings of each group and the state of each parameter, checked."""
-        groups, held = _parts(self._name, state)
-        sizes, given = [len(g["params"]) for g in self.param_groups], [len(g["params"]) for g in groups]
-        if sizes != given:
-            raise StateError(f"{self._name}: state must be for groups of {sizes} parameters, got {given}")
-        both = list(zip(self.param_groups, groups, strict=True))
-        wrong = list(self._other_type(state))
-        settings = [self._loadable_settings(number, own, saved, wrong) for number, (own, saved) in enumerate(both)]
-        keys = {key: p for own, saved in both for key, p in zip(saved["params"], own["params"], strict=True)}
-        states = self._loadable_states(held, keys, wrong)
-        if wrong:
-            raise StateError(f"{self._name}: state must be of {self._name} for these parameters; {'; '.join(wrong)}")
-        return settings, states
-
-    def _other_type(self, state: Mapping[str, Any]) -> Iterator[str]:
-        """What is wrong with a state that names another class, though it may have the same entries."""
-        kind, known = state.get("type", self._name), {cls.__name__ for cls in type(self).__mro__}
-        if not (isinstance(kind, str) and kind in known):
-            yield (
-                f"its type must be {self._name!r}, got {shown(kind)}; where both keep the same, "
-                "{'state': state['state'], 'param_groups': optimizer.state_dict()['param_groups']} is taken, with the "
-                "settings of this one"
-            )
-
-    def _loadable_states(
-        self, held: Mapping[Any, Any], keys: dict[Any, Parameter], wrong: list[str]
-    ) -> dict[Parameter, State]:
-        """The state of each parameter; what is wrong about it is added to `wrong`."""
-        states: dict[Parameter, State] = {}
-        found: dict[str, list[str]] = {}  # the parameters of each difference
-        for key, entries in held.items():
-            if key not in keys or not isinstance(entries, Mapping):
-                wrong.append(f"state must have a dict for each parameter, got {type(entries).__name__} for {key!r}")
-                continue
-            kept = {name: value for name, value in entries.items() if value is not None}
-            for difference in misfits(kept, self.state_entries, keys[key].value):
-                found.setdefault(difference, []).append(self._described(keys[key]))
-            if kept:
-                states[keys[key]] = kept
-        wrong += [f"{difference} ({', '.join(where)})" for difference, where in found.items()]
-        return states
-
-    def _loadable_settings(self, number: int, own: Group, saved: Mapping[str, Any], wrong: list[str]) -> Group:
-        """The settings of one group; what is wrong about them is added to `wrong`."""
-        taken, refused = loadable_settings(saved, self.defaults)
-        wrong += [f"group {number} has a setting {name!r} that {self._name} has not" for name in refused]
-        wrong += [f"group {number} must have the setting {name!r}" for name in missing_settings(saved, self.defaults)]
-        names, others = own.get("param_names"), saved.get("param_names")
-        if names is not None and others is not None and list(names) != list(others):
-            mine, other = next(pair for pair in zip(names, others, strict=False) if pair[0] != pair[1])
-            wrong.append(f"group {number} must have its parameters in the same order, got {shown(other)} for {mine!r}")
-        try:
-            self.check_settings({**own, **taken})
-        except (ArgumentError, TypeError) as error:
-            wrong.append(f"group {number}: {error}")
-        return taken
-
     def __repr__(self) -> str:
         hidden = {"params", "param_names"}
         groups = [{k: v for k, v in group.items() if k not in hidden} for group in self.param_groups]
         settings = "; ".join(", ".join(f"{k}={v!r}" for k, v in group.items()) for group in groups)
         return f"{self._name}({settings})"
-
-
-class _Fitted:
-    """Parameters that were found to have state and gradients which fit their values, and what is known since then.
-
-    All is looked at again at each step, in as few operations as there can be: tensors may be replaced, or resized in
-    place, and a kernel that walks through memory checks nothing.
-    """
-
-    def __init__(self, parameters: list[Parameter]) -> None:
-        self.parameters = parameters
-        self.values = [p.value for p in parameters]
-        self.walkable = not is_compiling() and walkable(self.values)
-        self._seen = [(p, value, value.shape, value.numel()) for p, value in zip(parameters, self.values, strict=True)]
-        self._columns: dict[str, list[Tensor]] = {}
-        self._held: dict[str, list[tuple[Parameter, Tensor, int]]] = {}
-
-    @property
-    def grads(self) -> list[Tensor]:
-        return [p.grad for p in self.parameters if p.grad is not None]  # as all have
-
-    def gradients(self, parameters: list[Parameter]) -> list[Tensor] | None:
-        """The gradients of those of `parameters` that are trained, if these are as they were seen; else None."""
-        grads, seen = [], iter(self._seen)
-        try:
-            for p in parameters:
-                grad = p.grad
-                if grad is None or not p.trainable:
-                    continue
-                parameter, value, shape, size = next(seen)
-                if p is not parameter or p.value is not value or value.numel() != size or grad.shape != shape:
-                    return None
-                if grad.is_meta:  # for which a kernel does nothing, in silence
-                    return None
-                grads.append(grad)
-        except (StopIteration, AttributeError):  # another parameter, or a gradient that is no tensor
-            return None
-        return grads if next(seen, None) is None else None
-
-    def held(self, names: tuple[str, ...], state: Mapping[Parameter, State]) -> dict[str, list[Tensor]] | None:
-        """The entries of the state that a kernel may walk through, if they are as `hold` has seen them; else None."""
-        found = {}
-        try:
-            for name in names:
-                found[name] = self._columns[name]
-                for p, tensor, size in self._held[name]:
-                    if state[p][name] is not tensor or tensor.numel() != size:
-                        return None
-                if not _contiguous(found[name]):
-                    return None
-        except KeyError:
-            return None
-        return found
-
-    def hold(self, names: tuple[str, ...], state: Mapping[Parameter, State], entries: Entries) -> bool:
-        """Look at the entries of the state, which all parameters have: whether a kernel may walk through them."""
-        for name in names:
-            column = [state[p][name] for p in self.parameters]
-            counts = entries.get(name) == "number"
-            if not (countable(self.values, column) if counts else walkable(self.values, [column])):
-                return False
-            self._columns[name] = column
-            self._held[name] = [(p, tensor, tensor.numel()) for p, tensor in zip(self.parameters, column, strict=True)]
-        return True
-
-
-def _contiguous(*columns: list[Tensor]) -> bool:
-    """Whether all tensors are dense and contiguous; one may have been changed in place."""
-    try:
-        for tensors in columns:
-            if not all(map(_is_contiguous, tensors)):
-                return False
-    except (RuntimeError, TypeError):  # a sparse one, or what is no tensor
-        return False
-    return True
-
-
-def _alike(value: Tensor, grad: Any) -> bool:
-    """Whether a gradient is as its value is."""
-    return (
-        isinstance(grad, Tensor)
-        and grad.shape == value.shape
-        and grad.dtype is value.dtype
-        and grad.layout is value.layout
-        and grad.device == value.device
-    )
-
-
-def _parts(owner: str, state: Any) -> tuple[list[Mapping[str, Any]], Mapping[Any, Any]]:
-    """Groups and state of a state dict. Raises StateError if it is none."""
-    if not isinstance(state, Mapping) or not {"state", "param_groups"} <= state.keys():
-        found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
-        raise StateError(f"{owner}: state must be a dict with the keys 'state' and 'param_groups', got {found}")
-    groups, held = state["param_groups"], state["state"]
-    whole = isinstance(groups, (list, tuple)) and all(map(_is_group, groups))
-    if not whole or not isinstance(held, Mapping):
-        raise StateError(f"{owner}: state must be a dict of dicts and a list of groups with 'params', got another")
-    return list(groups), held
-
-
-def _is_group(saved: Any) -> bool:
-    return isinstance(saved, Mapping) and isinstance(saved.get("params"), (list, tuple))

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mytorch.core.parameter import Parameter
 from mytorch.plugins import shown
 
 Entry = Literal["value", "rows", "columns", "number", "other"]
@@ -78,12 +77,6 @@ def move(state: State, entries: Entries, value: Tensor) -> None:
     for name, held in state.items():
         if entries.get(name) in SHAPED and (held.dtype is not value.dtype or held.device != value.device):
             state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
-
-
-def numbers(groups: Sequence[Mapping[str, Any]]) -> dict[Parameter, int]:
-    """The number of each parameter in the order of the groups, as state dicts name it."""
-    order = [parameter for group in groups for parameter in group["params"]]
-    return {parameter: number for number, parameter in enumerate(order)}
 
 
 def walkable(values: Sequence[Tensor], columns: Iterator[Sequence[Tensor]] | Sequence[Sequence[Tensor]] = ()) -> bool:

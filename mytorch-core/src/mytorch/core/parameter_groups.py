@@ -89,6 +89,21 @@ def _kind(value: Any) -> str:
     return f"{cls.__module__}.{cls.__name__}" if cls.__module__.startswith("torch") else cls.__name__
 
 
+def numbers(groups: list[Group]) -> dict[Parameter, int]:
+    """The number of each parameter in the order of the groups, as state dicts name it."""
+    order = [parameter for group in groups for parameter in group["params"]]
+    return {parameter: number for number, parameter in enumerate(order)}
+
+
+def described(groups: list[Group], parameter: Parameter) -> str:
+    """How an error names a parameter of these groups."""
+    for group in groups:
+        for place, other in enumerate(group["params"]):
+            if other is parameter and "param_names" in group:
+                return f"parameter {group['param_names'][place]!r}"
+    return f"parameter {numbers(groups)[parameter]}"
+
+
 def unknown_settings(names: Iterable[str], defaults: Mapping[str, Any]) -> list[str]:
     """Those of `names` that an optimizer with these settings does not know.
 
