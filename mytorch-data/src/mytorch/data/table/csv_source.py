@@ -63,7 +63,7 @@ class CsvSource(Source):
                 seen += batch.num_rows
                 yield {name: self._cells(name, batch.column(at), name in as_text) for at, name in enumerate(columns)}
         if not seen:
-            raise TableError(f"{self.path}: must have at least one row below the column names, got none")
+            raise self._without_rows()
 
     def _open(self, columns: list[str]) -> Any:
         from pyarrow import csv as arrow_csv
@@ -127,7 +127,7 @@ class CsvSource(Source):
         try:
             yield
         except UnicodeError as error:
-            raise self._undecodable(told(error)) from None
+            raise self._undecodable(_bytes_of(error)) from None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise TableError(f"{self.path}: must be a whole gzip file, got {told(error)}") from None
         except OSError as error:
@@ -162,7 +162,7 @@ class CsvSource(Source):
         try:
             yield
         except UnicodeError as error:
-            raise self._undecodable(told(error)) from None
+            raise self._undecodable(_bytes_of(error)) from None
         except (self.pyarrow.ArrowException, OSError, ValueError) as error:
             if isinstance(error, TableError):
                 raise
@@ -183,12 +183,24 @@ class CsvSource(Source):
                         f"{self.path}: row {line} must have {self.width} cells, got {len(cells)}, "
                         f"the first {shown(cells[0])}; put a cell with a {self.delimiter!r} in it in quotes, {advice}"
                     )
+        if "Empty CSV" in text:
+            return self._without_rows()
         if "straddling" in text:
             return TableError(f"{self.path}: rows must be shorter than {BLOCK} bytes; is a quote left open?")
         return TableError(f"{self.path}: must be a table of text, got {told(error)}")
+
+    def _without_rows(self) -> TableError:
+        return TableError(f"{self.path}: must have at least one row below the column names, got none")
 
     def _undecodable(self, text: str) -> TableError:
         return TableError(
             f"{self.path}: must be text in {self.reading.encoding}, got {text}; "
             'if it is a text file, name its encoding, such as encoding = "latin-1" or "utf-16"'
         )
+
+
+def _bytes_of(error: UnicodeError) -> str:
+    """What could not be decoded."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"the byte 0x{error.object[error.start]:02x}, which means nothing there"
+    return told(error)

@@ -78,7 +78,11 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
         f"path = {_value(_from_folder(look.path, output))}",
         f"target = {_value(look.target)}",
         f"task = {_value(look.task)}",
-        *(f"{name} = {_value(list(value) if isinstance(value, tuple) else value)}" for name, value in reading.items()),
+        *(
+            f"{name} = {_value(list(value) if isinstance(value, tuple) else value)}"
+            for name, value in reading.items()
+            if value is not None
+        ),
         *_columns(look),
     ]
     return "\n".join(lines) + "\n"

@@ -118,7 +118,7 @@ def look_at(path: Path, target: str | None, choices: Choices) -> Look:
         len(whole),
         whole.classes,
         _names(used, lambda column: column.kind == "date"),
-        _names(used, lambda column: column.name in [name for name in choices.categories if name in _names(used)]),
+        _names(used, lambda column: column.name in choices.categories),
         _names(numbers, lambda column: _may_be_codes(column, len(whole))),
         _names(numbers, lambda column: _differs_in_every_row(column, len(whole))),
         {column.name: column.gone for column in used if column.missing},
@@ -127,13 +127,14 @@ def look_at(path: Path, target: str | None, choices: Choices) -> Look:
 
 def _read(path: Path, target: str, missing: str | None, choices: Choices, used: Sequence[Any]) -> Table:
     """The table with some columns as features."""
+    categories = _names(used, lambda column: column.name in choices.categories)
     return Table(
         path,
         target,
         features=[column.name for column in used],
         task=choices.task,
         missing=missing,
-        encode=encode_of(_names(used, lambda column: column.kind == "text"), choices.categories),
+        encode=encode_of(_names(used, lambda column: column.kind == "text"), categories),
         dates="parts" if choices.dates else None,
         **choices.reading,
     )
