@@ -43,6 +43,7 @@ clear(os.environ, _folder)  # now, before any test imports what reads them
 
 SLOW = (
     "mytorch-nn/tests/test_conformance.py",
+    "mytorch-nn/tests/test_arguments.py",
     "mytorch-nn/tests/test_one_graph.py",
     "mytorch-nn/tests/test_foreign_saved.py",
     "mytorch-optim/tests/test_conformance.py",

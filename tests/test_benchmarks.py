@@ -232,3 +232,10 @@ def test_every_kind_of_optimizer_can_be_tried_on_a_problem():
     page = optimizer_choice.PAGE.read_text()
     table = page.partition(optimizer_choice.BEGIN)[2].partition(optimizer_choice.END)[0]
     assert re.findall(r"^\| `(\w+)`", table, re.M) == [cls.__name__ for cls in optimizers()]
+
+
+@pytest.mark.parametrize("name", ["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"])
+def test_a_layer_takes_no_more_memory_than_that_of_torch(name):
+    from layers import peaks_here
+
+    assert peaks_here([(name, "small")])[name, "small"] <= 1

@@ -267,6 +267,22 @@ def test_a_device_that_torch_does_not_know(part, device):
         list(declarations(part, Told({"device": device})))
 
 
+@pytest.mark.parametrize("part", [*PARTS["layer"], *PARTS["loss"]], ids=lambda part: part.name)
+def test_flags_are_true_or_false(part):
+    parameters = inspect.signature(part.load()).parameters.values()
+    flags = [each.name for each in parameters if each.annotation in ("bool", "bool | None")]
+    for name in flags:
+        with pytest.raises(ArgumentError, match=f"{part.name}: {name} must be True or False, got 'no'"):
+            list(declarations(part, Told({name: "no"})))
+
+
+@pytest.mark.parametrize("part", [*PARTS["layer"], *PARTS["loss"]], ids=lambda part: part.name)
+def test_an_unknown_argument_is_told_by_the_name_of_the_class(part):
+    owner = rf"({part.name}|Module)\."  # a layer without arguments has no constructor of its own
+    with pytest.raises(TypeError, match=owner + r"__init__\(\) got an unexpected keyword argument 'unheard_of'"):
+        part.load()(unheard_of=1)
+
+
 class NoPair(Module):
     """Two rows, which would be taken for output and saved value."""
 

@@ -99,9 +99,13 @@ def test_a_window_that_is_too_large(name):
             {"kernel_size": 3, "divisor_override": 0},
             "divisor_override must be a whole number other",
         ),
-        ("AdaptiveAvgPool2d", {"output_size": (1, 2, 3)}, "output_size must be 2 whole numbers above 0, or None"),
-        ("AdaptiveMaxPool1d", {"output_size": 0}, "output_size must be 1 whole number above 0, or None"),
-        ("AdaptiveMaxPool1d", {"output_size": True}, "output_size must be 1 whole number above 0, or None"),
+        (
+            "AdaptiveAvgPool2d",
+            {"output_size": (1, 2, 3)},
+            "output_size must be 2 whole numbers of at least 0, or None",
+        ),
+        ("AdaptiveMaxPool1d", {"output_size": -1}, "output_size must be 1 whole number of at least 0, or None"),
+        ("AdaptiveMaxPool1d", {"output_size": True}, "output_size must be 1 whole number of at least 0, or None"),
     ],
 )
 def test_arguments_that_do_not_fit(name, options, text):
@@ -129,3 +133,12 @@ def test_an_upstream_gradient_without_the_place_of_the_indices(name):
     for d_output in (torch.randn_like(y), None, (torch.randn_like(y),), (None, None)):
         with pytest.raises(ShapeError, match=f"{name}: d_y must have the shape of the output"):
             layer.backward(d_output, saved)
+
+
+@pytest.mark.parametrize("name", [f"Adaptive{kind}Pool{count}d" for kind in ("Avg", "Max") for count in (1, 2, 3)])
+def test_an_output_of_size_0(name):
+    count = int(name[-2])
+    layer, x = getattr(nn, name)(0), torch.randn(2, 3, *(4,) * count)
+    y, saved = layer.forward(x)
+    assert y.shape == getattr(torch.nn, name)(0)(x).shape
+    assert torch.equal(layer.backward(y, saved), torch.zeros_like(x))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, SquaredError, Table, network
 
-from mytorch.core import ArgumentError, ShapeError
+from mytorch.core import ArgumentError, Module, ShapeError
 from mytorch.train import Batches, Setup, explain, explain_setup, gradients, step, step_in_backward
 from mytorch.train.choose_step import choose_step
 from mytorch.train.explain.recorder import Clock
@@ -76,6 +76,27 @@ def test_what_is_kept_is_counted_once():
     assert explain(net, SquaredError(), x, t).saved_bytes == 8 + 8 + 4
     part = torch.randn(100, 2)[:1]  # as a batch may be of a larger tensor
     assert explain(net, SquaredError(), part, t).saved_bytes == 8 + 8 + 4
+
+
+class Again(Module):
+    """Keeps its input, and takes the forward of what it holds once more in the backward pass."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x), x
+
+    def backward(self, d_y, x):
+        return self.inner.backward(d_y, self.inner.forward(x)[1])
+
+
+def test_what_is_let_go_or_taken_within_the_backward_pass_is_not_counted():
+    x, t = torch.randn(5, 2), torch.randn(5, 1)
+    kept = explain(Chain(Dense(2, 3), Rectify(), Dense(3, 1)), SquaredError(), x, t).saved_bytes
+    assert kept == 4 * 5 * (2 + 3 + 1)
+    found = explain(Again(Chain(Dense(2, 3), Rectify(), Dense(3, 1))), SquaredError(), x, t)
+    assert found.saved_bytes == 4 * 5 * (2 + 1)
 
 
 def test_several_inputs_have_a_gradient_each():

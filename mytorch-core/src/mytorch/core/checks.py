@@ -187,6 +187,12 @@ def require_flag(owner: object, name: str, value: object) -> None:
         raise ArgumentError(f"{_name(owner)}: {name} must be True or False, got {shown(value)}")
 
 
+def require_flags(owner: object, **flags: object) -> None:
+    """The same for several, by their names."""
+    for name, value in flags.items():
+        require_flag(owner, name, value)
+
+
 def require_whole(owner: object, name: str, value: object, low: int | None = 0, high: int = WIDEST) -> None:
     """Raise ArgumentError unless `value` is a whole number (which True is not), of at least `low` if one is given.
 

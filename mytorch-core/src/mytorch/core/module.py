@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FunctionType
 from typing import Any, Self
 
 import torch
@@ -20,6 +21,18 @@ from mytorch.core.uninitialized import require_initialized
 
 PLAIN = (int, float, str, tuple)
 """Types whose values are compared with a default; others, such as tensors, need not say whether they are equal."""
+
+
+def _name_constructor(cls: type[Module]) -> None:
+    """Give a class the constructor of its private base under its own name, by which Python refuses arguments."""
+    init = cls.__init__
+    if not isinstance(init, FunctionType) or "__init__" in vars(cls):
+        return
+    if init.__qualname__.startswith("_") or init.__module__.rpartition(".")[2].startswith("_"):
+        own = FunctionType(init.__code__, init.__globals__, init.__name__, init.__defaults__, init.__closure__)
+        own.__kwdefaults__, own.__annotations__ = init.__kwdefaults__, init.__annotations__
+        own.__doc__, own.__qualname__ = init.__doc__, f"{cls.__qualname__}.__init__"
+        cls.__init__ = own  # type: ignore[method-assign]
 
 
 class Module(tree.Node):
@@ -48,6 +61,7 @@ class Module(tree.Node):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _name_constructor(cls)
         signature = inspect.signature(cls.__init__)  # `__new__` takes anything, so the signature is told here
         cls.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=list(signature.parameters.values())[1:], return_annotation=cls

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from mytorch.core import Module, require_floating, require_range, require_saved, require_upstream
 
 aten = torch.ops.aten
+FLOAT_MAX = torch.finfo(torch.float32).max
 
 
 class Hardsigmoid(Module):
@@ -123,7 +124,7 @@ class Softshrink(Module):
     """
 
     def __init__(self, lambd: float = 0.5) -> None:
-        require_range(self, "lambd", lambd, 0)
+        require_range(self, "lambd", lambd, 0, FLOAT_MAX)
         self.lambd = lambd
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

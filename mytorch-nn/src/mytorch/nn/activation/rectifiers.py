@@ -26,6 +26,7 @@ from mytorch.core import (
 from mytorch.nn._own import require_own
 
 aten = torch.ops.aten
+FLOAT_MAX = torch.finfo(torch.float32).max
 
 
 class LeakyReLU(Module):
@@ -75,8 +76,8 @@ class RReLU(Module):
     """
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3) -> None:
-        require_range(self, "lower", lower)
-        require_range(self, "upper", upper, lower)
+        require_range(self, "lower", lower, -FLOAT_MAX)
+        require_range(self, "upper", upper, lower, FLOAT_MAX)
         self.lower, self.upper = lower, upper
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,9 +19,11 @@ from mytorch.core import (
     kind_of,
     require_device,
     require_dimensions,
+    require_flags,
     require_floating_dtype,
     require_last_axis,
     require_like,
+    require_range,
     require_saved,
     require_upstream,
     require_whole,
@@ -117,12 +119,14 @@ class MultiheadAttention(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias, add_bias_kv=add_bias_kv, add_zero_attn=add_zero_attn, batch_first=batch_first)
         self.kdim, self.vdim = embed_dim if kdim is None else kdim, embed_dim if vdim is None else vdim
         sizes = {"embed_dim": embed_dim, "num_heads": num_heads, "kdim": self.kdim, "vdim": self.vdim}
         for name, size in sizes.items():
             require_whole(self, name, size, 1)
         if embed_dim % num_heads:
             raise ArgumentError(f"MultiheadAttention: num_heads must divide embed_dim, {embed_dim}, got {num_heads}")
+        require_range(self, "dropout", dropout, 0, 1)
         require_device(self, device)
         require_floating_dtype(self, dtype)
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads

@@ -12,6 +12,7 @@ from mytorch.core import (
     Module,
     ShapeError,
     require_dimensions,
+    require_flags,
     require_floating,
     require_last_axis,
     require_range,
@@ -55,6 +56,7 @@ class SinusoidalPositionalEncoding(Module):
     }
 
     def __init__(self, d_model: int, batch_first: bool = False) -> None:
+        require_flags(self, batch_first=batch_first)
         require_whole(self, "d_model", d_model, 1)
         self.d_model, self.batch_first = d_model, batch_first
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, ShapeError, require_choice, require_saved, require_upstream
+from mytorch.core import ArgumentError, ShapeError, require_choice, require_flags, require_saved, require_upstream
 from mytorch.nn.convolution._windowed import Windowed
 from mytorch.nn.padding._padding import pad, pad_backward, require_paddable
 
@@ -54,6 +54,7 @@ class _Convolution(Windowed):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         self._set_channels(in_channels, out_channels, groups)
         require_choice(self, "padding_mode", padding_mode, tuple(MODES))
         self.kernel_size = self._per_axis("kernel_size", kernel_size, 1)

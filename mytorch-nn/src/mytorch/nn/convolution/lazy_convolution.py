@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mytorch.core import require_flags
 from mytorch.nn._lazy_channels import LazyChannels
 from mytorch.nn.convolution.convolution import Conv1d, Conv2d, Conv3d
 from mytorch.nn.convolution.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -65,6 +66,7 @@ class _LazyConvolution(_LazyWindowed):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         self.groups = groups
         self._set_weights(groups, bias, device, dtype)
 
@@ -118,6 +120,7 @@ class _LazyTransposedConvolution(_LazyWindowed):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         self._set_weights(groups, bias, device, dtype)
 
     def _channels_of(self, weight: Tensor) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, ShapeError, require_choice, require_saved, require_upstream
+from mytorch.core import ArgumentError, ShapeError, require_choice, require_flags, require_saved, require_upstream
 from mytorch.nn.convolution._windowed import Windowed
 
 aten = torch.ops.aten
@@ -53,6 +53,7 @@ class _TransposedConvolution(Windowed):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         self._set_channels(in_channels, out_channels, groups)
         require_choice(self, "padding_mode", padding_mode, ("zeros",))
         self.padding_mode = padding_mode

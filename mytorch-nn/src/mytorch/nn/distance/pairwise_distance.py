@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_like, require_range, require_saved, require_upstream
+from mytorch.core import require_flags, require_like, require_range, require_saved, require_upstream
 from mytorch.nn._norm import p_norm, p_norm_backward
 from mytorch.nn._own import require_own
 from mytorch.nn.distance._pair import Pair
@@ -35,6 +35,7 @@ class PairwiseDistance(Pair):
     conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), (5, 3)]}
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        require_flags(self, keepdim=keepdim)
         require_range(self, "p", p)
         require_range(self, "eps", eps)
         self.p, self.eps, self.keepdim = float(p), eps, keepdim

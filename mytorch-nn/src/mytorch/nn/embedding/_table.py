@@ -15,6 +15,7 @@ from mytorch.core import (
     Parameter,
     ShapeError,
     require_device,
+    require_flag,
     require_floating,
     require_floating_dtype,
     require_input,
@@ -59,6 +60,7 @@ class Table(Module):
 
     def _refuse_sparse(self, sparse: bool) -> None:
         """Raise ArgumentError if sparse gradients are asked for."""
+        require_flag(self, "sparse", sparse)
         if sparse:
             raise ArgumentError(
                 f"{self._name}: sparse must be False, since the gradients of this project are dense, "

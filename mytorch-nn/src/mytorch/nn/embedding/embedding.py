@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flag, require_like, require_saved, require_upstream
+from mytorch.core import require_flag, require_flags, require_like, require_saved, require_upstream
 from mytorch.nn._own import require_own
 from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
@@ -54,6 +54,7 @@ class Embedding(Table):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, _freeze=_freeze)
         self._set_sizes(num_embeddings, embedding_dim, padding_idx)
         self._set_limit(max_norm, norm_type)
         self._refuse_sparse(sparse)
@@ -74,7 +75,7 @@ class Embedding(Table):
             self._shorten(x)
         try:
             return aten.embedding(weight, x, self._padding), (x, weight.shape)
-        except IndexError:  # torch looks at each index anyway
+        except (IndexError, RuntimeError):  # torch looks at each index anyway
             self._require_known(x, "x")
             raise
 

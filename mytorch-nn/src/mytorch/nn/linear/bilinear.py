@@ -15,6 +15,7 @@ from mytorch.core import (
     Parameter,
     ShapeError,
     require_device,
+    require_flags,
     require_floating_dtype,
     require_last_axis,
     require_like,
@@ -62,6 +63,7 @@ class Bilinear(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         require_whole(self, "in1_features", in1_features, 1)
         require_whole(self, "in2_features", in2_features)
         require_whole(self, "out_features", out_features)

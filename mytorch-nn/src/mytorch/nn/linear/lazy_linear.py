@@ -12,6 +12,7 @@ from mytorch.core import (
     UninitializedParameter,
     require_device,
     require_dtype,
+    require_flags,
     require_floating_dtype,
     require_input,
     require_whole,
@@ -54,6 +55,7 @@ class LazyLinear(LazyModule):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         require_whole(self, "out_features", out_features)
         require_device(self, device)
         require_floating_dtype(self, dtype)

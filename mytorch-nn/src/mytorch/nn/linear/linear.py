@@ -11,6 +11,7 @@ from mytorch.core import (
     Module,
     Parameter,
     require_device,
+    require_flags,
     require_floating_dtype,
     require_input,
     require_last_axis,
@@ -46,6 +47,7 @@ class Linear(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         require_whole(self, "in_features", in_features)
         require_whole(self, "out_features", out_features)
         require_device(self, device)

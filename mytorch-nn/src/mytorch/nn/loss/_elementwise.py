@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mytorch.core import Buffer, Loss, ShapeError, require_floating, require_same_shape
+from mytorch.core import Buffer, Loss, ShapeError, require_floating, require_input, require_same_shape
 from mytorch.nn.loss._reduction import real, require_reduction, upstream
 
 
@@ -27,6 +27,14 @@ class ElementwiseLoss(Loss):
     def _each(self, d_value: float | Tensor, prediction: Tensor) -> float | Tensor:
         """The upstream gradient of each element."""
         return upstream(self, d_value, prediction.shape, prediction.dtype)
+
+
+def held_weight(owner: object, name: str, weight: Tensor | None) -> Buffer | None:
+    """The weights of elements as a buffer. Raises ArgumentError for what is no tensor."""
+    if weight is None:
+        return None
+    require_input(owner, weight, name)
+    return Buffer(weight)
 
 
 def fitting_weight(owner: object, name: str, held: Buffer | None, prediction: Tensor) -> Tensor | None:

@@ -16,6 +16,7 @@ from mytorch.core import (
     ShapeError,
     StateError,
     kind_of,
+    require_flags,
     require_input,
     require_last_axis,
     require_like,
@@ -80,6 +81,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, head_bias=head_bias)
         require_whole(self, "in_features", in_features, 1)
         require_whole(self, "n_classes", n_classes, 1)
         self._require_cutoffs(cutoffs, n_classes)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, Buffer, require_floating, require_saved
-from mytorch.nn.loss._elementwise import ElementwiseLoss, fitting_weight
+from mytorch.core import ArgumentError, require_floating, require_saved
+from mytorch.nn.loss._elementwise import ElementwiseLoss, fitting_weight, held_weight
 
 
 class BCELoss(ElementwiseLoss):
@@ -37,7 +37,7 @@ class BCELoss(ElementwiseLoss):
 
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.weight = None if weight is None else Buffer(weight)
+        self.weight = held_weight(self, "weight", weight)
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         t = self._pair(prediction, target)

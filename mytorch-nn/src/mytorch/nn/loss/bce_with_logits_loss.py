@@ -6,14 +6,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.core import (
-    Buffer,
     Loss,
     require_d_value,
     require_floating,
     require_same_shape,
     require_saved,
 )
-from mytorch.nn.loss._elementwise import fitting_weight
+from mytorch.nn.loss._elementwise import fitting_weight, held_weight
 from mytorch.nn.loss._reduction import per_element, require_reduction
 
 
@@ -40,8 +39,8 @@ class BCEWithLogitsLoss(Loss):
     ) -> None:
         require_reduction(self, reduction)
         self.reduction = reduction
-        self.weight = None if weight is None else Buffer(weight)
-        self.pos_weight = None if pos_weight is None else Buffer(pos_weight)
+        self.weight = held_weight(self, "weight", weight)
+        self.pos_weight = held_weight(self, "pos_weight", pos_weight)
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         require_same_shape(self, prediction, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mytorch.core import require_d_value, require_saved
+from mytorch.core import ArgumentError, require_d_value, require_saved
 from mytorch.nn.loss._classes import class_axis, without
 from mytorch.nn.loss._cross_entropy import OfScores
 
@@ -47,6 +47,11 @@ class CrossEntropyLoss(OfScores):
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Saved]:
         self._check(prediction, target)
+        if self.ignore_index >= 0 and target.is_floating_point():
+            raise ArgumentError(
+                "CrossEntropyLoss: ignore_index must be below 0 where the target holds probabilities, of which none "
+                f"is ignored, got {self.ignore_index}"
+            )
         value, kept = self._computed(prediction, target, self.reduction)
         return value, (target, *kept)
 

@@ -13,6 +13,7 @@ from mytorch.core import (
     ArgumentError,
     ShapeError,
     require_choice,
+    require_flags,
     require_floating,
     require_range,
     require_same_device,
@@ -42,6 +43,7 @@ class KLDivLoss(ElementwiseLoss):
     conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), torch.linspace(0.1, 1, 15).reshape(5, 3)]}
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        require_flags(self, log_target=log_target)
         require_choice(self, "reduction", reduction, (*REDUCTIONS, "batchmean"))
         self.reduction, self.log_target = reduction, log_target
 
@@ -90,6 +92,7 @@ class PoissonNLLLoss(ElementwiseLoss):
     conformance: ClassVar[dict[str, Any]] = {"inputs": [(5, 3), torch.arange(15.0).reshape(5, 3)]}
 
     def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
+        require_flags(self, log_input=log_input, full=full)
         super().__init__(reduction)
         require_range(self, "eps", eps, 0)
         self.log_input, self.full, self.eps = log_input, full, eps
@@ -136,6 +139,7 @@ class GaussianNLLLoss(ElementwiseLoss):
     }
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        require_flags(self, full=full)
         super().__init__(reduction)
         require_range(self, "eps", eps, 0)
         if not eps:

@@ -14,6 +14,7 @@ from mytorch.core import (
     ShapeError,
     require_d_value,
     require_dimensions,
+    require_flags,
     require_last_axis,
     require_like,
     require_saved,
@@ -73,7 +74,9 @@ class LinearCrossEntropyLoss(OfScores):
         label_smoothing: float = 0.0,
         batch_chunk_size: int | None = None,
     ) -> None:
+        require_flags(self, bias=bias)
         self._set(weight, -100 if ignore_index is None else ignore_index, reduction, label_smoothing)
+        require_whole(self, "in_features", in_features)
         if not isinstance(out_features, Sequence):
             raise ArgumentError(
                 f"{type(self).__name__}: out_features must be a tuple of whole numbers, got {shown(out_features)}"

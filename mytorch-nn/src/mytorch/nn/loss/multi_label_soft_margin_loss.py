@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import Buffer, Loss, ShapeError, require_floating, require_same_shape, require_saved
-from mytorch.nn.loss._elementwise import fitting_weight
+from mytorch.core import Loss, ShapeError, require_floating, require_same_shape, require_saved
+from mytorch.nn.loss._elementwise import fitting_weight, held_weight
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, scaled, upstream
 
 
@@ -34,7 +34,7 @@ class MultiLabelSoftMarginLoss(Loss):
     def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
         require_reduction(self, reduction)
         self.reduction = reduction
-        self.weight = None if weight is None else Buffer(weight)
+        self.weight = held_weight(self, "weight", weight)
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         require_same_shape(self, prediction, target)

@@ -51,7 +51,7 @@ class MultiMarginLoss(Loss):
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, reduction: str = "mean") -> None:
         require_reduction(self, reduction)
         require_range(self, "margin", margin)
-        if p not in (1, 2) or isinstance(p, bool):
+        if type(p) is not int or p not in (1, 2):
             raise ArgumentError(f"MultiMarginLoss: p must be 1 or 2, got {shown(p)}")
         if weight is not None:
             require_class_weights(self, weight)

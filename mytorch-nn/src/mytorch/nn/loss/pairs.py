@@ -16,6 +16,7 @@ from mytorch.core import (
     StateError,
     kind_of,
     require_dimensions,
+    require_flags,
     require_floating,
     require_input,
     require_pair,
@@ -154,6 +155,7 @@ class TripletMarginLoss(Loss):
     def __init__(
         self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
     ) -> None:
+        require_flags(self, swap=swap)
         require_reduction(self, reduction)
         require_range(self, "margin", margin, 0)
         if not margin:
@@ -234,6 +236,7 @@ class TripletMarginWithDistanceLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
     ) -> None:
+        require_flags(self, swap=swap)
         require_reduction(self, reduction)
         require_range(self, "margin", margin, 0)
         if not margin:

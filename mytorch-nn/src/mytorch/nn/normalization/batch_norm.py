@@ -7,7 +7,15 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from mytorch.core import Buffer, ShapeError, require_like, require_saved, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    Buffer,
+    ShapeError,
+    require_flags,
+    require_like,
+    require_saved,
+    require_upstream,
+)
 from mytorch.nn.normalization._statistics import OfChannels
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
@@ -55,6 +63,7 @@ class _BatchNorm(OfChannels):
         *,
         bias: bool = True,
     ) -> None:
+        require_flags(self, affine=affine, track_running_stats=track_running_stats, bias=bias)
         self._set_channels(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
@@ -66,6 +75,8 @@ class _BatchNorm(OfChannels):
                 f"{self._name}: x must have more than one value per channel in training mode, "
                 f"got {tuple(x.shape)}; use a larger batch, drop_last for an epoch's last batch, or eval()"
             )
+        if of_batch and not self.eps:
+            raise ArgumentError(f"{self._name}: eps must be above 0 in training mode, got {self.eps}")
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.value.add_(1)
         if x.numel() == 0:

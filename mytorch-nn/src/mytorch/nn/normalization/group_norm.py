@@ -10,6 +10,7 @@ from torch import Tensor
 from mytorch.core import (
     ArgumentError,
     ShapeError,
+    require_flags,
     require_input,
     require_like,
     require_range,
@@ -61,6 +62,7 @@ class GroupNorm(Affine):
         *,
         bias: bool = True,
     ) -> None:
+        require_flags(self, affine=affine, bias=bias)
         require_whole(self, "num_groups", num_groups, 1)
         require_whole(self, "num_channels", num_channels, 1)
         require_range(self, "eps", eps, 0)

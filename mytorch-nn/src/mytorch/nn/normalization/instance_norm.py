@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_like, require_saved, require_upstream
+from mytorch.core import ShapeError, require_flags, require_like, require_saved, require_upstream
 from mytorch.nn.normalization._statistics import OfChannels
 
 Saved = tuple[torch.Size, Tensor, Tensor, Tensor, bool]
@@ -52,6 +52,7 @@ class _InstanceNorm(OfChannels):
         *,
         bias: bool = True,
     ) -> None:
+        require_flags(self, affine=affine, track_running_stats=track_running_stats, bias=bias)
         self._set_channels(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:

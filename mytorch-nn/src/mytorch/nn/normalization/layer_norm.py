@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_like, require_range, require_saved, require_upstream
+from mytorch.core import require_flags, require_like, require_range, require_saved, require_upstream
 from mytorch.nn.normalization._affine import OfLastAxes
 
 aten = torch.ops.aten
@@ -45,6 +45,7 @@ class LayerNorm(OfLastAxes):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, elementwise_affine=elementwise_affine, bias=bias)
         self._set_shape(normalized_shape)
         require_range(self, "eps", eps, 0)
         self.eps, self.elementwise_affine = eps, elementwise_affine

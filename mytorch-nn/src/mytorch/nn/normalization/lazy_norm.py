@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mytorch.core import require_flags
 from mytorch.nn._lazy_channels import LazyChannels
 from mytorch.nn.normalization.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from mytorch.nn.normalization.instance_norm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
@@ -31,6 +32,7 @@ class _LazyNorm(LazyChannels):
         *,
         bias: bool = True,
     ) -> None:
+        require_flags(self, affine=affine, track_running_stats=track_running_stats, bias=bias)
         parameters = {"weight": affine, "bias": affine and bias}
         self._set_lazy((device, dtype), 1, parameters, dict.fromkeys(RUNNING, track_running_stats))
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_like, require_range, require_saved, require_upstream
+from mytorch.core import require_flags, require_like, require_range, require_saved, require_upstream
 from mytorch.nn.normalization._affine import OfLastAxes
 
 Saved = tuple[Tensor, Tensor]
@@ -42,6 +42,7 @@ class RMSNorm(OfLastAxes):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, elementwise_affine=elementwise_affine)
         self._set_shape(normalized_shape)
         if eps is not None:
             require_range(self, "eps", eps, 0)

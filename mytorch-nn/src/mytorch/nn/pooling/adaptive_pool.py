@@ -22,10 +22,10 @@ class _AdaptivePool(Spatial):
         """Keep the sizes of y, None for that of x. Raises ArgumentError."""
         count = self.dimensions
         given = (output_size,) * count if output_size is None or type(output_size) is int else output_size
-        fits = isinstance(given, Sequence) and all(size is None or (type(size) is int and size > 0) for size in given)
+        fits = isinstance(given, Sequence) and all(size is None or (type(size) is int and size >= 0) for size in given)
         if not (isinstance(given, Sequence) and fits and len(given) == count):
             raise ArgumentError(
-                f"{self._name}: output_size must be {count} whole number{'s' * (count > 1)} above 0, or None "
+                f"{self._name}: output_size must be {count} whole number{'s' * (count > 1)} of at least 0, or None "
                 f"for the size of x, got {shown(output_size)}"
             )
         self.output_size = tuple(given)
@@ -49,7 +49,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
     Kernel:    aten._adaptive_avg_pool2d_backward and its 3d form; one dimension as a plane of height 1
     Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                y: the same with output_size, where None keeps the size of x
-    Raises:    ShapeError for other axes; ArgumentError for an output_size that is not above 0
+    Raises:    ShapeError for other axes; ArgumentError for an output_size below 0
 
     Example:
         >>> AdaptiveAvgPool1d(2)(torch.tensor([[1.0, 3.0, 2.0]]))
@@ -62,7 +62,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         require_planes(self, x, self.dimensions)
         shape = self._output_shape(x.shape)
-        if x.numel() == 0:
+        if x.numel() == 0 or 0 in shape:
             return x.new_empty(shape), x.shape
         pool = aten._adaptive_avg_pool3d if self.dimensions == 3 else aten._adaptive_avg_pool2d
         y = pool(as_plane(x, self.dimensions), of_plane(self._sizes(x.shape), 1))
@@ -73,7 +73,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
         require_upstream(self, d_y, self._output_shape(shape))
         if not self.input_grad:
             return None
-        if 0 in shape:
+        if 0 in shape or d_y.numel() == 0:
             return d_y.new_zeros(shape)
         x = as_plane(d_y.new_empty(()).expand(shape), self.dimensions)  # the kernels ask it for its shape only
         back = aten._adaptive_avg_pool3d_backward if self.dimensions == 3 else aten._adaptive_avg_pool2d_backward
@@ -100,7 +100,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
     Kernel:    aten.adaptive_max_pool2d_backward and its 3d form; one dimension as a plane of height 1
     Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                y: the same with output_size;  indices, with return_indices: as y, int64, places in the flattened sizes
-    Raises:    ShapeError for other axes; ArgumentError for an output_size that is not above 0
+    Raises:    ShapeError for other axes; ArgumentError for an output_size below 0
 
     Example:
         >>> AdaptiveMaxPool1d(2)(torch.tensor([[1.0, 3.0, 2.0]]))
@@ -115,7 +115,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
     def forward(self, x: Tensor) -> tuple[Tensor | tuple[Tensor, Tensor], tuple[Tensor, torch.Size]]:
         require_planes(self, x, self.dimensions)
         shape = self._output_shape(x.shape)
-        if x.numel() == 0:
+        if x.numel() == 0 or 0 in shape:
             y, indices = x.new_empty(shape), x.new_empty(shape, dtype=torch.int64)
         else:
             pool = aten.adaptive_max_pool3d if self.dimensions == 3 else aten.adaptive_max_pool2d
@@ -130,7 +130,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
         d_y = upstream_of_values(self, d_output, indices.shape, self.return_indices)
         if not self.input_grad:
             return None
-        if 0 in shape:
+        if 0 in shape or d_y.numel() == 0:
             return d_y.new_zeros(shape)
         x = as_plane(d_y.new_empty(()).expand(shape), self.dimensions)
         back = aten.adaptive_max_pool3d_backward if self.dimensions == 3 else aten.adaptive_max_pool2d_backward

@@ -13,6 +13,7 @@ from mytorch.core import (
     kind_of,
     require_device,
     require_dimensions,
+    require_flag,
     require_floating_dtype,
     require_last_axis,
     require_like,
@@ -47,6 +48,7 @@ class Cell(Module):
     ) -> None:
         require_whole(self, "input_size", input_size, 1)
         require_whole(self, "hidden_size", hidden_size, 1)
+        require_flag(self, "bias", bias)
         require_device(self, device)
         require_floating_dtype(self, dtype)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias

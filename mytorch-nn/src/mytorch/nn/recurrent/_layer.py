@@ -16,7 +16,7 @@ from mytorch.core import (
     StateError,
     kind_of,
     require_device,
-    require_flag,
+    require_flags,
     require_floating_dtype,
     require_last_axis,
     require_like,
@@ -70,8 +70,7 @@ class Recurrent(Module):
         for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
             require_whole(self, name, size, 1)
         require_whole(self, "num_layers", num_layers, 1, MOST_LAYERS)
-        for name, flag in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
-            require_flag(self, name, flag)
+        require_flags(self, bias=bias, batch_first=batch_first, bidirectional=bidirectional)
         require_range(self, "dropout", dropout, 0, 1)
         if dropout > 0 and num_layers == 1:
             warnings.warn(

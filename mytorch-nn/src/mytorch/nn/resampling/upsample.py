@@ -13,6 +13,7 @@ from mytorch.core import (
     Module,
     ShapeError,
     require_choice,
+    require_flags,
     require_floating,
     require_saved,
     require_upstream,
@@ -157,6 +158,8 @@ class Upsample(_Resampled):
         recompute_scale_factor: bool | None = None,
     ) -> None:
         require_choice(self, "mode", mode, MODES)
+        given = {"align_corners": align_corners, "recompute_scale_factor": recompute_scale_factor}
+        require_flags(self, **{name: flag for name, flag in given.items() if flag is not None})
         self._set_size(size, scale_factor)
         if align_corners is not None and mode.startswith("nearest"):
             raise ArgumentError(

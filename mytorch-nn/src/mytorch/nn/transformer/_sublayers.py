@@ -15,6 +15,7 @@ from mytorch.core import (
     require_dimensions,
     require_last_axis,
     require_like,
+    require_range,
     require_saved,
     require_upstream,
     require_whole,
@@ -53,8 +54,12 @@ class Sublayers(Module):
     dropout1: Dropout
     activation: Module
 
-    def _set_sizes(self, d_model: int, nhead: int, dim_feedforward: int) -> None:
-        """Keep d_model. Raises ArgumentError for sizes that do not fit."""
+    def _set_sizes(
+        self, d_model: int, nhead: int, dim_feedforward: int, dropout: float, layer_norm_eps: float
+    ) -> None:
+        """Keep d_model. Raises ArgumentError for sizes that do not fit, and for numbers out of range."""
+        require_range(self, "dropout", dropout, 0, 1)
+        require_range(self, "layer_norm_eps", layer_norm_eps, 0)
         for name, size in {"d_model": d_model, "nhead": nhead, "dim_feedforward": dim_feedforward}.items():
             require_whole(self, name, size, 1)
         if d_model % nhead:

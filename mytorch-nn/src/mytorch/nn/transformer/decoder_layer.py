@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mytorch.core import require_flags
 from mytorch.nn.attention import MultiheadAttention
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
@@ -63,7 +64,8 @@ class TransformerDecoderLayer(Sublayers):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self._set_sizes(d_model, nhead, dim_feedforward)
+        require_flags(self, batch_first=batch_first, norm_first=norm_first, bias=bias)
+        self._set_sizes(d_model, nhead, dim_feedforward, dropout, layer_norm_eps)
         self.norm_first = norm_first
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **place)

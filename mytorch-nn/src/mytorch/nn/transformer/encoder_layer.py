@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mytorch.core import require_flags
 from mytorch.nn.attention import MultiheadAttention
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
@@ -62,7 +63,8 @@ class TransformerEncoderLayer(Sublayers):
         *,
         is_causal: bool = False,
     ) -> None:
-        self._set_sizes(d_model, nhead, dim_feedforward)
+        require_flags(self, batch_first=batch_first, norm_first=norm_first, bias=bias, is_causal=is_causal)
+        self._set_sizes(d_model, nhead, dim_feedforward, dropout, layer_norm_eps)
         self.norm_first, self.is_causal = norm_first, is_causal
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, **place)

@@ -12,8 +12,10 @@ from mytorch.core import (
     Module,
     ShapeError,
     require_dimensions,
+    require_flags,
     require_last_axis,
     require_pair,
+    require_range,
     require_saved,
     require_upstream,
     require_whole,
@@ -95,7 +97,10 @@ class Transformer(Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        require_flags(self, batch_first=batch_first, norm_first=norm_first, bias=bias)
         require_whole(self, "d_model", d_model, 1)
+        require_range(self, "dropout", dropout, 0, 1)
+        require_range(self, "layer_norm_eps", layer_norm_eps, 0)
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
         sizes = d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias
         place: dict[str, Any] = {"device": device, "dtype": dtype}

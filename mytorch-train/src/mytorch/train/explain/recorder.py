@@ -70,6 +70,10 @@ class Call:
     inner: list[Any] = field(default_factory=list)
     """What the calls inside returned, without saved values."""
     children: Counter[int] = field(default_factory=Counter)
+    place: int = 0
+    """Where its step stands among all."""
+    saved: dict[int, set[int]] = field(default_factory=dict)
+    """The storages that each forward inside has saved, by its place among the steps."""
 
 
 class Recorder:
@@ -84,7 +88,8 @@ class Recorder:
         self._uses: Counter[int] = Counter()
         self._waiting: dict[int, list[Forward]] = {}
         state = [held.value for module in (net, loss) for _, held in module.named_state()]
-        self._storages = {_storage(value) for value in state}
+        self._of_net = {_storage(value) for value in state}
+        self._storages = set(self._of_net)
 
     def steps(self) -> tuple[Step, ...]:
         """All that was recorded."""
@@ -105,7 +110,7 @@ class Recorder:
             with self.clock.stopped():
                 given = list(signature.bind(*args, **kwargs).arguments.items())
                 call = begin(module, given, list(signature.bind_partial(*args).arguments))
-                place = len(self._steps)
+                call.place = place = len(self._steps)
                 self._steps.append(None)
                 self._owners.append(id(module))
                 self._open.append(call)
@@ -128,6 +133,7 @@ class Recorder:
 
     def _end_forward(self, call: Call, given: Inputs, result: tuple[Any, Any]) -> Step:
         output, saved = result
+        self._let_go(call, saved)
         backward = list(inspect.signature(type(call.module).backward).parameters)[1:]
         d_output, saved_name = backward if len(backward) == 2 else ("d_output", "saved")
         self._waiting.setdefault(id(call.module), []).append(Forward(saved, call.path, call.use, call.names))
@@ -139,6 +145,17 @@ class Recorder:
             saved=tuple(self._kept(saved_name, saved, contains=bool(call.inner))),
             passes_on=self._passes_on(call, output),
         )
+
+    def _let_go(self, call: Call, saved: Any) -> None:
+        """Write down that forwards inside keep nothing whose saved values are not among those of the call around."""
+        held = {_storage(value) for _, value in tensors_in("", saved)}
+        for place, storages in call.saved.items():
+            step = self._steps[place]
+            if held and step is not None and held.isdisjoint(storages):
+                self._steps[place] = replace(step, saved=())
+                self._storages -= storages - self._of_net
+        if self._open:
+            self._open[-1].saved |= {call.place: held, **call.saved}
 
     def _backward(self, module: Module, given: Inputs, _positional: list[str]) -> Call:
         forward = self._answered(module, given[-1][1])
@@ -200,7 +217,8 @@ class Recorder:
             new = storage not in self._storages
             self._storages.add(storage)
             if new or not contains:
-                counted = value.untyped_storage().nbytes() if new else 0
+                lasts = new and all(call.phase != "backward" for call in self._open)
+                counted = value.untyped_storage().nbytes() if lasts else 0
                 yield Kept(inner, tuple(value.shape), dtype_of(value), counted)
 
 

@@ -19,7 +19,9 @@ class Kept:
     shape: tuple[int, ...]
     dtype: str
     counted: int
-    """The bytes that it adds to memory: 0 if it is a parameter or buffer, or saved before."""
+    """The bytes that it adds to memory until the backward pass: 0 if it is a parameter or buffer, or saved before, or
+    saved within the backward pass.
+    """
 
 
 @dataclass(frozen=True)
