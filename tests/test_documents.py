@@ -165,10 +165,10 @@ def run_mytorch(arguments, shop, fails):
 
 def latest(argument, shop):
     """The newest run of the page where it names one by an invented date."""
-    name = re.fullmatch(r"(runs/[\w-]+)-\d{8}-\d{6}", argument)
+    name = re.fullmatch(r"(.*=)?(runs/[\w-]+)-\d{8}-\d{6}", argument)
     if not name:
         return argument
-    return str(max(shop.folder.glob(f"{name[1]}-2*"), key=lambda run: run.stat().st_mtime_ns))
+    return (name[1] or "") + str(max(shop.folder.glob(f"{name[2]}-2*"), key=lambda run: run.stat().st_mtime_ns))
 
 
 def call(command, shop, fails):

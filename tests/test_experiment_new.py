@@ -72,7 +72,7 @@ def test_classes(folder):
     assert str(path) == "flowers.toml"
     assert "classes large, middle, small" in check_experiment(path)
     run = train_experiment(path, quiet=True)
-    assert run.summary["last"]["test_accuracy"] > 0.95
+    assert run.summary["test"]["accuracy"] > 0.95
 
 
 def test_numbers_from_columns_of_all_kinds(folder):
@@ -90,10 +90,10 @@ def test_numbers_from_columns_of_all_kinds(folder):
     assert "# Left out: sold: dates; --dates uses their year" in text
     assert "# A column of 0 and 1 for each value of town." in text
     run = train_experiment(path, quiet=True)
-    last = run.summary["last"]
-    assert last["test_r2"] > 0.75
-    assert last["test_mean_absolute_error"] > 1000  # in units
-    assert last["test_loss"] < 1  # in deviations
+    last = run.summary["test"]
+    assert last["r2"] > 0.75
+    assert last["mean_absolute_error"] > 1000  # in units
+    assert last["loss"] < 1  # in deviations
     assert {"table", "standardize", "standardize_targets"} <= set(run.data["preparation"])
 
 

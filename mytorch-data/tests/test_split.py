@@ -126,16 +126,31 @@ def test_a_class_without_a_row_in_a_part_is_told() -> None:
         parts = split(data, (0.7, 0.15, 0.15))
     assert [str(warning.message).splitlines() for warning in caught] == [
         [
-            "split: class 'lone' has no row in the validation part and the test part; it has 1 in all",
-            "split: class 'twin' has no row in the test part; it has 2 in all",
+            "split: class 'lone' has only 1 row in the training part, no row in the validation part, no row in the "
+            "test part; it has 1 in all",
+            "split: class 'twin' has only 1 row in the training part, only 1 row in the validation part, no row in "
+            "the test part; it has 2 in all",
         ]
     ]
     assert caught[0].filename == __file__
     assert [counts(part, 3)[1:] for part in parts] == [[1, 1], [0, 1], [0, 0]]
 
 
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_a_class_with_fewer_than_five_rows_in_a_part_is_told(count: int) -> None:
+    data = of_classes(50, 2 * count, names=("common", "rare"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        split(data, (0.5, 0.5))
+    told = [str(warning.message).split(";")[0] for warning in caught]
+    assert told == (["split: class 'rare' has only 4 rows in part 1, only 4 rows in part 2"] if count < 5 else [])
+
+
 def test_many_missing_classes_are_not_all_named() -> None:
-    with pytest.warns(SplitWarning, match=r"(?s)split: class 9 has no row in part 2; .*split: and 20 more classes$"):
+    with pytest.warns(
+        SplitWarning,
+        match=r"(?s)split: class 9 has only 1 row in part 1, no row in part 2; .*split: and 20 more classes$",
+    ):
         split(of_classes(*[1] * 30), (15, 15))
 
 

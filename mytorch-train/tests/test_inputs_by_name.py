@@ -60,11 +60,19 @@ def test_gradients_and_predictions_are_those_of_the_arguments():
 def test_it_trains_and_is_judged(masked, engine):
     net, data = Masked(), Rows(masked=masked)
     training = fit(
-        net, SquaredError(), SGD(net.param(), 0.1), data, epochs=40, batch_size=8, test=data, quiet=True, engine=engine
+        net,
+        SquaredError(),
+        SGD(net.param(), 0.1),
+        data,
+        epochs=40,
+        batch_size=8,
+        validation=data,
+        quiet=True,
+        engine=engine,
     )
-    assert training.history[-1]["test_loss"] < 0.01 * training.history[0]["test_loss"]
+    assert training.history[-1]["validation_loss"] < 0.01 * training.history[0]["validation_loss"]
     judged = evaluate(net, SquaredError(), data, batch_size=5)["loss"]
-    assert judged == pytest.approx(training.history[-1]["test_loss"])
+    assert judged == pytest.approx(training.history[-1]["validation_loss"])
 
 
 def test_rows_of_it_are_collated_for_a_data_loader_too():

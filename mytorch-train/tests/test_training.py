@@ -22,9 +22,9 @@ from toy_parts import (
     network,
 )
 
-from mytorch.core import ArgumentError, RecursiveSchedule, ShapeError
-from mytorch.plugins import PluginError, PluginWarning, StopTraining, hookimpl
-from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError, evaluate, fit, step
+from mytorch.core import ArgumentError, DataSet, RecursiveSchedule, ShapeError
+from mytorch.plugins import Callback, PluginError, PluginWarning, StopTraining, hookimpl
+from mytorch.train import Accuracy, ErrorRate, KeepBest, MeanAbsoluteError, evaluate, fit, step
 
 
 def points(rows=100, seed=0):
@@ -76,7 +76,7 @@ class Spy:
 def test_training_learns_without_autograd(no_autograd):
     training = train(epochs=20, metrics=[ErrorRate()], test=points(50, 1), lr=0.3)
     assert training.history[-1]["train_loss"] < 0.5 * training.history[0]["train_loss"]
-    assert training.history[-1]["test_error_rate"] < 0.1
+    assert training.test_results["error_rate"] < 0.1
 
 
 def test_the_result_is_that_of_steps_by_hand():
@@ -107,10 +107,10 @@ def test_one_seed_one_result():
 
 
 def test_the_history_has_its_columns():
-    training = train(metrics=[ErrorRate(), MeanAbsoluteError()], test=points(50, 1))
+    training = train(metrics=[ErrorRate(), MeanAbsoluteError()], validation=points(50, 1))
     judged = ["error_rate", "mean_absolute_error"]
-    columns = ["epoch", "lr", "train_loss", "seconds", *(f"train_{name}" for name in judged), "test_loss"]
-    columns += [f"test_{name}" for name in judged]
+    columns = ["epoch", "lr", "train_loss", "seconds", *(f"train_{name}" for name in judged), "validation_loss"]
+    columns += [f"validation_{name}" for name in judged]
     for epoch, record in enumerate(training.history, 1):
         assert list(record) == columns
         assert record["epoch"] == epoch
@@ -127,13 +127,50 @@ def test_each_part_has_its_columns_and_is_judged_in_evaluation_mode():
         evaluate_every=2,
     )
     names = ["loss", "error_rate"]
-    expected = ["train_error_rate", *(f"{part}_{name}" for part in ("validation", "test") for name in names)]
+    expected = ["train_error_rate", *(f"validation_{name}" for name in names)]
     assert list(training.history[1])[4:] == expected
-    assert training.measured == ["train_loss", *expected]
+    assert training.columns == ["train_loss", *expected]
+    assert training.measured == ["train_loss", *expected, *(f"test_{name}" for name in names)]
     assert list(training.history[0]) == ["epoch", "lr", "train_loss", "seconds"]
-    for part, data in (("validation", points(60, 2)), ("test", points(50, 1))):
-        judged = evaluate(training.net, SquaredError(), data, [ErrorRate()])
-        assert {name: training.history[1][f"{part}_{name}"] for name in names} == judged
+    judged = {
+        part: evaluate(training.net, SquaredError(), points(60 - 10 * (part == "test"), seed), [ErrorRate()])
+        for part, seed in (("validation", 2), ("test", 1))
+    }
+    assert {name: training.history[1][f"validation_{name}"] for name in names} == judged["validation"]
+    assert training.test_results == judged["test"]
+
+
+class Counted(DataSet):
+    """Counts how often its rows are asked for."""
+
+    def __init__(self, data):
+        self.data, self.times = data, 0
+
+    def __len__(self):
+        return len(self.data)
+
+    def batch_at(self, indices):
+        self.times += 1
+        return self.data.batch_at(indices)
+
+
+def test_the_test_part_is_judged_once_with_the_weights_that_are_kept():
+    test, keep = Counted(points(50, 1)), KeepBest("train_loss")
+    asked = []
+
+    class Look(Callback):
+        def epoch_ended(self):
+            asked.append(test.times)
+
+    training = train(epochs=4, test=test, callbacks=[keep, Look()], metrics=[ErrorRate()])
+    assert asked == [0] * 4
+    assert training.test_results == evaluate(training.net, SquaredError(), points(50, 1), [ErrorRate()])
+
+
+def test_the_test_part_is_judged_every_epoch_for_who_watches_it_by_name():
+    training = train(epochs=3, test=points(50, 1), callbacks=[KeepBest("test_loss")])
+    losses = [record["test_loss"] for record in training.history]
+    assert training.test_results["loss"] == pytest.approx(min(losses))
 
 
 def test_without_test_and_metrics_there_is_the_training_loss_alone():
@@ -151,8 +188,8 @@ def test_the_training_loss_is_the_mean_a_row_with_an_uneven_last_batch():
 
 
 def test_evaluate_every_and_always_after_the_last_epoch():
-    history = train(epochs=5, evaluate_every=2, test=points(50, 1)).history
-    assert [record["epoch"] for record in history if "test_loss" in record] == [2, 4, 5]
+    history = train(epochs=5, evaluate_every=2, validation=points(50, 1)).history
+    assert [record["epoch"] for record in history if "validation_loss" in record] == [2, 4, 5]
 
 
 def test_hooks_are_told_in_order():
@@ -263,13 +300,13 @@ def test_the_order_of_the_rows_may_be_kept():
 )
 def test_a_hook_can_stop_the_training(at, epochs, last):
     spy = Spy(StopTraining(), at)
-    training = train(callbacks=[spy], epochs=9, test=points(50, 1), evaluate_every=5)
+    training = train(callbacks=[spy], epochs=9, validation=points(50, 1), evaluate_every=5)
     assert len(training.history) == epochs
     assert spy.calls[-len(last) - 1 :] == [*last, ("ended",)]
     if epochs:
         assert math.isfinite(training.history[-1]["train_loss"])
     if at[0] == "batch":
-        assert "test_loss" in training.history[-1]
+        assert "validation_loss" in training.history[-1]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), SystemExit(3)])
@@ -381,8 +418,8 @@ def test_weights_can_be_trained_on_by_hand_afterwards():
     [(Rows, 32), (lambda data: DataLoader(Rows(data), batch_size=32, shuffle=True), None)],
 )
 def test_other_data_sets(wrap, batch_size):
-    history = train(data=wrap(points()), batch_size=batch_size, test=wrap(points(50, 1)), metrics=[Accuracy()]).history
-    assert history[-1]["test_accuracy"] >= 0
+    given = {"batch_size": batch_size, "test": wrap(points(50, 1)), "metrics": [Accuracy()]}
+    assert train(data=wrap(points()), **given).test_results["accuracy"] >= 0
 
 
 def test_several_inputs():

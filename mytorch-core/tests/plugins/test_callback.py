@@ -12,6 +12,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "batch_ended": {"run": "run", "epoch": 1, "batch": 7, "loss": 0.5},
     "epoch_trained": {"run": "run", "epoch": 1},
     "epoch_ended": {"run": "run", "epoch": 1, "record": {"train_loss": 0.5}},
+    "training_closing": {"run": "run"},
     "training_ended": {"run": "run"},
     "training_failed": {"run": "run", "error": None},
 }
@@ -188,8 +189,8 @@ def test_stopping_is_told_with_the_class() -> None:
         ("on_train_batch_end", r"Nearest: batch_ended"),
         (
             "on_fit",
-            r"Known: batch_ended, epoch_ended, epoch_trained, training_ended, training_failed, training_resumed, "
-            r"training_started\.",
+            r"Known: batch_ended, epoch_ended, epoch_trained, training_closing, training_ended, training_failed, "
+            r"training_resumed, training_started\.",
         ),
     ],
 )

@@ -123,9 +123,9 @@ def test_everything_is_written_as_it_happens(tmp_path):
 
 
 def test_every_column_from_the_first_line(tmp_path):
-    train(tmp_path, evaluate_every=2, test=EncodedTargets(Points(20, 1), "one-hot", torch.float32))
+    train(tmp_path, evaluate_every=2, validation=EncodedTargets(Points(20, 1), "one-hot", torch.float32))
     lines = (only(tmp_path) / "history.csv").read_text().splitlines()
-    assert lines[0] == "epoch,lr,seconds,train_loss,train_error_rate,test_loss,test_error_rate"
+    assert lines[0] == "epoch,lr,seconds,train_loss,train_error_rate,validation_loss,validation_error_rate"
     assert lines[1].endswith(",,,")
     assert list(load(only(tmp_path)).history[0]) == ["epoch", "lr", "seconds", "train_loss"]
 
@@ -252,7 +252,7 @@ def test_a_full_disk_ends_the_run_and_names_the_file(tmp_path, monkeypatch):
     load_model(only(tmp_path))
 
 
-def test_a_loss_of_the_test_that_is_not_finite_does_not_end_the_run(tmp_path):
+def test_a_loss_of_the_validation_that_is_not_finite_does_not_end_the_run(tmp_path):
     class Blind(SquaredError):
         def __call__(self, prediction, target):
             return super().__call__(prediction, target) * math.inf
@@ -264,14 +264,14 @@ def test_a_loss_of_the_test_that_is_not_finite_does_not_end_the_run(tmp_path):
         Blind(),
         SGD(net.param()),
         data,
-        test=data,
+        validation=data,
         epochs=2,
         batch_size=8,
         callbacks=[Recorder(tmp_path)],
         quiet=True,
     )
-    assert read(tmp_path)["last"]["test_loss"] is None
-    assert load(only(tmp_path)).history[-1]["test_loss"] == math.inf
+    assert read(tmp_path)["last"]["validation_loss"] is None
+    assert load(only(tmp_path)).history[-1]["validation_loss"] == math.inf
 
 
 def test_no_epochs(tmp_path):

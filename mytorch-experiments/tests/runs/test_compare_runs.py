@@ -17,6 +17,7 @@ from mytorch.experiments.tables.runs_table import show_comparison
 def two(content, tmp_path):
     """Two runs of which the second takes longer steps, has a longer net, and one more metric."""
     train = {"output": tmp_path / "runs", "quiet": True}
+    content["data"]["validation"] = dict(content["data"]["test"])
     a = train_experiment(content, **train)
     content["model"]["layers"] = [*content["model"]["layers"], {"type": "Rectify"}]
     content["metrics"] = ["ErrorRate", "Accuracy"]
@@ -37,7 +38,10 @@ def test_what_differed(two):
     assert list(figures)[:2] == ["epochs", "seconds"]
     assert (figures["epochs"].a, figures["epochs"].better) == (3, None)
     for name in ("train_loss", "test_loss", "test_error_rate"):
-        ours, theirs = a.history[-1][name], b.history[-1][name]
+        ours, theirs = (
+            run.history[-1][name] if name == "train_loss" else run.summary["test"][name.removeprefix("test_")]
+            for run in two
+        )
         assert (figures[name].a, figures[name].b) == (ours, theirs)
         assert figures[name].better == ("a" if ours < theirs else "b" if theirs < ours else None)
     assert (figures["test_accuracy"].a, figures["test_accuracy"].better) == (None, None)
@@ -47,8 +51,8 @@ def test_higher_is_better_for_some(two):
     a, b = two
     for run, accuracy in ((a, 0.5), (b, 0.75)):
         summary = run.path / "summary.json"
-        last = {"test_accuracy": accuracy, "test_error_rate": 1 - accuracy, "test_stranger": accuracy}
-        summary.write_text(json.dumps({**json.loads(summary.read_text()), "last": last}))
+        last = {"accuracy": accuracy, "error_rate": 1 - accuracy, "stranger": accuracy}
+        summary.write_text(json.dumps({**json.loads(summary.read_text()), "last": {}, "test": last}))
     better = {figure.name: figure.better for figure in compare_runs(a.path, b.path).figures}
     assert (better["test_accuracy"], better["test_error_rate"], better["test_stranger"]) == ("b", "b", None)
 
@@ -111,10 +115,10 @@ def test_both_curves_stand_in_one_figure(two, tmp_path, monkeypatch):
     loss, error_rate = drawn[0].axes
     assert (loss.get_title(), error_rate.get_title()) == ("Loss", "Error rate")
     labels = [text.get_text() for text in loss.get_legend().get_texts()]
-    assert labels == ["A, test", "A, train", "B, test", "B, train"]
-    assert list(loss.lines[0].get_ydata()) == [record["test_loss"] for record in two[0].history]
+    assert labels == ["A, validation", "A, train", "B, validation", "B, train"]
+    assert list(loss.lines[0].get_ydata()) == [record["validation_loss"] for record in two[0].history]
     assert {line.get_color() for line in loss.lines} == {"#0072B2", "#D55E00"}
-    assert {line.get_linestyle() for line in loss.lines} == {"-", ":"}
+    assert {line.get_linestyle() for line in loss.lines} == {"--", ":"}
 
 
 def test_curves_that_were_never_taken(two, tmp_path):

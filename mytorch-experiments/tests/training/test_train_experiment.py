@@ -37,9 +37,7 @@ def test_a_run(parts, tmp_path, no_autograd):
     again = load(str(done.path))
     torch.testing.assert_close(again.net.state_dict(), done.net.state_dict(), rtol=0, atol=0)
     judged = again.evaluate()
-    assert judged == pytest.approx(
-        {name.removeprefix("test_"): value for name, value in done.history[-1].items() if name.startswith("test_")}
-    )
+    assert judged == pytest.approx(done.summary["test"])
 
 
 def test_one_experiment_one_result(content, tmp_path):
@@ -59,7 +57,7 @@ def test_a_run_can_be_run_again_from_its_own_file(content, tmp_path):
 def test_an_experiment_object_and_float64(content, tmp_path):
     done = run(load_experiment(content, {"dtype": "float64"}), tmp_path)
     assert done.net.param()[0].value.dtype == torch.float64
-    assert done.evaluate()["loss"] == pytest.approx(done.history[-1]["test_loss"], rel=1e-12)
+    assert done.evaluate()["loss"] == pytest.approx(done.summary["test"]["loss"], rel=1e-12)
 
 
 def test_without_test_data_the_training_data_judges(content, tmp_path):
@@ -73,12 +71,11 @@ def test_validation_stands_beside_the_test_and_selects(content, tmp_path):
     content["data"]["split"] = {"validation": 0.2, "test": 0.1, "seed": 4}
     run = train_experiment(content | {"callbacks": ["KeepBest"]}, output=tmp_path, quiet=True)
     columns = (run.path / "history.csv").read_text().splitlines()[0].split(",")
-    names = [f"{part}_{name}" for part in ("train", "validation", "test") for name in ("loss", "error_rate")]
-    assert [column for column in columns if column in names] == names
+    names = [f"{part}_{name}" for part in ("train", "validation") for name in ("loss", "error_rate")]
+    assert columns[3:] == names
     assert run.summary["best"]["monitor"] == "validation_loss"
     assert run.summary["best"]["value"] == min(record["validation_loss"] for record in run.history)
-    best = run.history[run.summary["best"]["epoch"] - 1]
-    assert run.evaluate() == {name: pytest.approx(best[f"test_{name}"]) for name in ("loss", "error_rate")}
+    assert run.evaluate() == pytest.approx(run.summary["test"])
     content["data"]["split"].pop("test")
     run = train_experiment(content | {"callbacks": ["KeepBest"]}, output=tmp_path, quiet=True)
     assert run.evaluate()["loss"] == pytest.approx(run.summary["best"]["value"])
@@ -142,14 +139,16 @@ def test_ctrl_c(content, tmp_path):
     assert info.value.__notes__ == [f"What was trained so far lies in {path}"]
     interrupted = load(path)
     assert (interrupted.summary["status"], len(interrupted.history)) == ("interrupted", 2)
-    assert interrupted.evaluate()["loss"] == pytest.approx(interrupted.history[-1]["test_loss"])
+    assert interrupted.summary["test"] is None  # it was not judged, since training might go on
+    assert interrupted.evaluate()["loss"] > 0
 
 
 def test_the_summary_for_the_terminal(content, tmp_path):
     done = run(content, tmp_path)
-    numbers, kept, next_step = run_summary(done).splitlines()
+    numbers, tested, kept, next_step = run_summary(done).splitlines()
     assert numbers.startswith("3 epochs in ")
-    assert "test error rate" in numbers
+    assert "train error rate" in numbers
+    assert tested.startswith("test, judged once with the weights that are kept: loss ")
     figures = ", ".join(f"figures/{name}.png" for name in ("decision_boundary", "error_rate", "loss"))
     files = f"experiment.toml, history.csv, weights.safetensors, {figures}"
     assert kept == f"Run kept in {done.path} ({files})"

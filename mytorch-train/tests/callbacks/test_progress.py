@@ -28,20 +28,23 @@ def is_closed(text):
 
 
 def test_plain_lines():
-    lines = shown(False, test=Line(4), epochs=10).splitlines()
+    *lines, tested = shown(False, validation=Line(4), test=Line(4), epochs=10).splitlines()
     assert len(lines) == 10
     number = r"\d\.\d+(e-\d+)?"
     assert re.fullmatch(
         rf"epoch  1/10  train loss {number}  train mean absolute error {number}  "
-        rf"test loss {number}  test mean absolute error {number}",
+        rf"validation loss {number}  validation mean absolute error {number}",
         lines[0],
+    )
+    assert re.fullmatch(
+        rf"test, judged once with the weights that are kept: loss {number}  mean absolute error {number}", tested
     )
     assert lines[-1].startswith("epoch 10/10  ")
 
 
 def test_plain_lines_are_not_wrapped_and_hold_no_colours():
     text = shown(False, test=Line(4), width=20)
-    assert len(text.splitlines()) == 3
+    assert len(text.splitlines()) == 4
     assert "\x1b" not in text
 
 

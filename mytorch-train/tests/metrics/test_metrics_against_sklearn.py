@@ -17,6 +17,8 @@ from mytorch.train import (
     ErrorRate,
     MeanAbsoluteError,
     MeanSquaredError,
+    Precision,
+    Recall,
 )
 
 judge = pytest.importorskip("sklearn.metrics", reason="scikit-learn is in requirements-test.txt")
@@ -74,6 +76,8 @@ def test_classes(rows, classes):
         ErrorRate: judge.zero_one_loss(wanted, predicted),
         BalancedAccuracy: judge.balanced_accuracy_score(wanted, predicted),
         F1: judge.f1_score(wanted, predicted, **binary, zero_division=np.nan),
+        Precision: judge.precision_score(wanted, predicted, **binary, zero_division=0),
+        Recall: judge.recall_score(wanted, predicted, **binary, zero_division=0),
     }
     for cls, value in expected.items():
         for prediction, given in forms(scores, target):

@@ -45,13 +45,13 @@ def train(
     schedule = Ramp(made, total_steps=5 * epochs) if scheduled else None
     options = {"epochs": epochs, "batch_size": batch_size, "schedule": schedule, "callbacks": callbacks, "quiet": True}
     data = data or table()
-    return fit(net, SquaredError(), made, data, test=table(20), engine=engine, **options)
+    return fit(net, SquaredError(), made, data, validation=table(20), engine=engine, **options)
 
 
 def require_equal(run, eager):
     assert len(run.history) == len(eager.history)
     for mine, other in zip(run.history, eager.history, strict=True):
-        for name in ("epoch", "lr", "train_loss", "test_loss"):
+        for name in ("epoch", "lr", "train_loss", "validation_loss"):
             assert mine[name] == pytest.approx(other[name], rel=0, abs=1e-10), name
     require_equal_state(run, eager)
 

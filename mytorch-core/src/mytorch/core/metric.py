@@ -28,6 +28,7 @@ class Metric:
     outputs: how the predictions that it sees are read, a word of `mytorch.core.Loss`; whoever evaluates a model with a
         loss sets it.
     higher_is_better: which direction is good.
+    undefined: when `compute` gives NaN, for the error of whoever needs a number, such as "all rows are of one class".
 
     Example:
         >>> import torch
@@ -50,6 +51,7 @@ class Metric:
     name: str = _ClassName()  # type: ignore[assignment]
     outputs: str = "scores"
     higher_is_better: ClassVar[bool] = True
+    undefined: ClassVar[str] = ""
 
     def reset(self) -> None:
         """Forget everything seen."""

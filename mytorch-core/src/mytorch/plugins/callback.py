@@ -87,8 +87,12 @@ class Callback:
         """An epoch is complete and evaluated; `record` is its line of the history."""
 
     @_hook
+    def training_closing(self, run: Any) -> None:
+        """The last epoch is over. Whoever replaces the weights does so now: then the test part is judged, once."""
+
+    @_hook
     def training_ended(self, run: Any) -> None:
-        """Every epoch is done, or a callback raised StopTraining."""
+        """Every epoch is done, or a callback raised StopTraining; `run.test_results` is what the test part says."""
 
     @_hook
     def training_failed(self, run: Any, error: BaseException) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +16,13 @@ from mytorch.plugins import MytorchWarning, shown
 
 NAMES = {3: ("the training part", "the validation part", "the test part")}
 SHOWN = 10
-"""Missing classes that a warning names."""
+"""Rare classes that a warning names."""
+FEWEST = 5
+"""With fewer rows of a class in a part, what is learned or told of it there is chance."""
 
 
 class SplitWarning(MytorchWarning):
-    """A class has no row in some part of a split."""
+    """A class has no row, or fewer than five, in some part of the data."""
 
 
 def split(
@@ -36,7 +38,7 @@ def split(
         whole rows allow, and the first part a row of each class. The classes are looked up in `data.targets`; for a
         data set with `classes` that does not hold its targets in memory, in the rows, which are all read once.
     Raises ArgumentError if shares do not add up, or a part would be empty.
-    Warns with SplitWarning of classes without a row in a part.
+    Warns with SplitWarning of classes without a row, or with fewer than five, in a part.
     """
     if not isinstance(shares, Iterable):
         raise ArgumentError(f"split: shares must be several numbers, such as (0.7, 0.15, 0.15), got {shown(shares)}")
@@ -45,8 +47,10 @@ def split(
     return divide(data, sizes, seed, stratify, names)
 
 
-def divide(data: DataSet, sizes: list[int], seed: int, stratify: bool, names: Sequence[str]) -> tuple[View, ...]:
-    """Parts of so many rows each, as `split` makes them; `names` is what messages call them."""
+def divide(
+    data: DataSet, sizes: list[int], seed: int, stratify: bool, names: Sequence[str] | None = None
+) -> tuple[View, ...]:
+    """Parts of so many rows each, as `split` makes them; `names` is what a warning of rare classes calls them."""
     require_seed("split", seed)
     if min(sizes) < 1:
         raise ArgumentError(f"split: every part must get at least one row, got {sizes} of {len(data)} rows")
@@ -57,7 +61,8 @@ def divide(data: DataSet, sizes: list[int], seed: int, stratify: bool, names: Se
     part_of = torch.empty(len(data), dtype=torch.int64)
     part_of[_evenly(classes[order])] = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
     parts = [order[part_of == number] for number in range(len(sizes))]
-    _warn_of_missing(classes, parts, data.classes, names)
+    if names is not None:
+        _warn_of_rare({name: classes[part] for name, part in zip(names, parts, strict=True)}, data.classes)
     return tuple(View(data, part) for part in parts)
 
 
@@ -110,16 +115,27 @@ def _evenly(classes: Tensor) -> Tensor:
     return order
 
 
-def _warn_of_missing(
-    classes: Tensor, parts: Sequence[Tensor], names: Sequence[str] | None, told: Sequence[str]
-) -> None:
-    """Warn with a line for each class that has no row in some part."""
+def warn_of_rare(parts: Mapping[str, DataSet]) -> None:
+    """Warn with a line for each class that has no row, or fewer than five, in a part whose targets lie in memory."""
+    held = {name: part for name, part in parts.items() if isinstance(part.targets, Tensor)}
+    found = {name: class_indices(part) for name, part in held.items()}
+    classes = {name: values for name, values in found.items() if values is not None}
+    _warn_of_rare(classes, next((part.classes for part in held.values()), None))
+
+
+def _warn_of_rare(parts: Mapping[str, Tensor], names: Sequence[str] | None) -> None:
+    """The same for the class of each row of the parts."""
     lines = []
-    for value, count in zip(*(found.tolist() for found in classes.unique(return_counts=True)), strict=True):
-        without = [name for name, part in zip(told, parts, strict=True) if not bool((classes[part] == value).any())]
-        if without:
+    for value in torch.cat([*parts.values(), torch.empty(0, dtype=torch.int64)]).unique().tolist():
+        counts = {part: int((classes == value).sum()) for part, classes in parts.items()}
+        few = [f"{_rows(count)} in {part}" for part, count in counts.items() if count < FEWEST]
+        if few:
             name = names[value] if names is not None and 0 <= value < len(names) else value
-            lines.append(f"split: class {name!r} has no row in {' and '.join(without)}; it has {count} in all")
+            lines.append(f"split: class {name!r} has {', '.join(few)}; it has {sum(counts.values())} in all")
     if lines:
         more = [f"split: and {len(lines) - SHOWN} more classes"] if len(lines) > SHOWN else []
         warnings.warn("\n".join([*lines[:SHOWN], *more]), SplitWarning, stacklevel=4)
+
+
+def _rows(count: int) -> str:
+    return f"only {count} row{'s' * (count > 1)}" if count else "no row"

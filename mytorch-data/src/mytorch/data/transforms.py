@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, View
 from mytorch.data.preparation import Standardize, Standardized
-from mytorch.data.split import divide
+from mytorch.data.split import divide, warn_of_rare
 from mytorch.data.table import Table
 from mytorch.plugins import shown
 
@@ -30,15 +34,44 @@ def hold_out(
     test: float | int | None = None,
     seed: int = 0,
     stratify: bool = True,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> Parts:
     """Hold rows back for the validation and the test part; the training part is the rest.
 
     validation, test: a share of the rows between 0 and 1, or a number of rows; None makes no such part.
     seed, stratify: as in `split`. The test part is the same with and without a validation part, unless classes are
         stratified.
+    folds, fold: the test part is the `fold`-th, from 1, of so many equal parts; `validation` is then of the others.
+        With each fold in turn, every row is in the test part once.
     What a Table fills in is learned from the training part.
     Raises ArgumentError if nothing is left for the training part.
     """
+    if folds is None and fold is None:
+        parts = _held_out(data, validation, test, seed, stratify)
+    else:
+        rest, tested = _fold(data, test, seed, stratify, folds, fold)
+        parts = {"training": rest.indices, "test": tested.indices}
+        if validation is not None:
+            held = _held_out(rest, validation, None, seed, stratify, told=False)
+            parts |= {name: rest.indices[indices] for name, indices in held.items()}
+    if isinstance(data, Table):
+        data = data.learned_from(parts["training"])
+    views = {name: View(data, indices) for name, indices in parts.items()}
+    if folds is not None and stratify:
+        warn_of_rare({f"the {name} part": view for name, view in views.items()})
+    return Parts(**views)
+
+
+def _held_out(
+    data: DataSet,
+    validation: float | int | None,
+    test: float | int | None,
+    seed: int,
+    stratify: bool,
+    told: bool = True,
+) -> dict[str, Tensor]:
+    """The rows of each part by its name. told: whether to warn of rare classes."""
     rows = len(data)
     held = {
         name: _count(name, share, rows)
@@ -47,13 +80,26 @@ def hold_out(
     }
     if sum(held.values()) >= rows:
         raise ArgumentError(f"hold_out: rows must be left to train on, got {held} of {rows} rows held back")
-    sizes = [rows - sum(held.values()), *held.values()]
-    told = [f"the {name} part" for name in ("training", *held)]
-    kept, *others = divide(data, sizes, seed, stratify, told)
-    if isinstance(data, Table):
-        data = data.learned_from(kept.indices)
-    views = dict(zip(held, (View(data, part.indices) for part in others), strict=True))
-    return Parts(View(data, kept.indices), **views)
+    names = [f"the {name} part" for name in ("training", *held)] if told else None
+    parts = divide(data, [rows - sum(held.values()), *held.values()], seed, stratify, names)
+    return {name: part.indices for name, part in zip(("training", *held), parts, strict=True)}
+
+
+def _fold(data: DataSet, test: Any, seed: int, stratify: bool, folds: Any, fold: Any) -> tuple[View, View]:
+    """All rows but a fold's, and those of the fold."""
+    rows = len(data)
+    if test is not None or type(folds) is not int or not 2 <= folds <= rows:
+        raise ArgumentError(
+            f"hold_out: folds must be a whole number from 2 to the {rows} rows, without test, got {folds!r} and "
+            f"test={test!r}"
+        )
+    if type(fold) is not int or not 1 <= fold <= folds:
+        raise ArgumentError(f"hold_out: fold must be a whole number from 1 to {folds}, got {fold!r}")
+    ends = [rows * number // folds for number in range(folds + 1)]
+    sizes = [end - start for start, end in pairwise(ends)]
+    parts = [part.indices for part in divide(data, sizes, seed, stratify)]
+    tested = parts.pop(fold - 1)
+    return View(data, torch.cat(parts)), View(data, tested)
 
 
 def _count(name: str, share: float | int, rows: int) -> int:

@@ -42,10 +42,21 @@ overrides_option = click.option(
     type=click.Choice(["eager", "compiled"]),
     help="Override the experiment's engine: compiled takes several steps in one call of machine code.",
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Train once for each of so many parts of the rows, judge on that part, and show mean and deviation.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
 @click.option("--trace-hooks", is_flag=True, help="Print each call of a hook: which, whose, how long, what it raised.")
 def train(
-    experiment: str, settings: tuple[str, ...], output: Path, engine: str | None, quiet: bool, trace_hooks: bool
+    experiment: str,
+    settings: tuple[str, ...],
+    output: Path,
+    engine: str | None,
+    folds: int | None,
+    quiet: bool,
+    trace_hooks: bool,
 ) -> None:
     """Train an experiment and keep the run.
 
@@ -57,16 +68,18 @@ def train(
       mytorch train disk
       mytorch train disk --set optimizer.lr=0.05 --set epochs=50
       mytorch train my-experiment.toml --output results --engine compiled
+      mytorch train my-table.toml --folds 5
     """
-    from mytorch.experiments import train_experiment
-    from mytorch.experiments.tables.report import run_summary
+    from mytorch.experiments import train_experiment, train_folds
+    from mytorch.experiments.tables.report import folds_summary, run_summary
 
-    run = train_experiment(
-        experiment,
-        dict(map(parse_setting, settings)) | ({} if engine is None else {"engine": engine}),
-        output=output,
-        quiet=quiet,
-        trace_hooks=partial(click.echo, err=True) if trace_hooks else None,
-    )
-    if not quiet:
-        click.echo(run_summary(run))
+    overrides = dict(map(parse_setting, settings)) | ({} if engine is None else {"engine": engine})
+    trace = partial(click.echo, err=True) if trace_hooks else None
+    if folds is None:
+        run = train_experiment(experiment, overrides, output=output, quiet=quiet, trace_hooks=trace)
+        told = "" if quiet else run_summary(run)
+    else:
+        found = train_folds(experiment, overrides, folds=folds, output=output, quiet=quiet, trace_hooks=trace)
+        told = "" if quiet else folds_summary(found)
+    if told:
+        click.echo(told)

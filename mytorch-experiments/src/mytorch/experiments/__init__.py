@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from mytorch.experiments.predict.head import Predictions
     from mytorch.experiments.predict.judge import Judgement
     from mytorch.experiments.runs.compare_runs import RunComparison, compare_runs
+    from mytorch.experiments.runs.folds import Folds
     from mytorch.experiments.runs.run import Run, judge, load
     from mytorch.experiments.runs.runs import RunSummary, list_runs
     from mytorch.experiments.search.search import Search, Trial, search_experiment
     from mytorch.experiments.search.space import parse_over
     from mytorch.experiments.training.train_experiment import train_experiment
+    from mytorch.experiments.training.train_folds import train_folds
     from mytorch.train.errors import RunError
 
 __getattr__, __dir__ = lazy(
@@ -31,11 +33,13 @@ __getattr__, __dir__ = lazy(
         "mytorch.experiments.predict.head": ("Predictions",),
         "mytorch.experiments.predict.judge": ("Judgement",),
         "mytorch.experiments.runs.compare_runs": ("RunComparison", "compare_runs"),
+        "mytorch.experiments.runs.folds": ("Folds",),
         "mytorch.experiments.runs.run": ("Run", "judge", "load"),
         "mytorch.experiments.runs.runs": ("RunSummary", "list_runs"),
         "mytorch.experiments.search.search": ("Search", "Trial", "search_experiment"),
         "mytorch.experiments.search.space": ("parse_over",),
         "mytorch.experiments.training.train_experiment": ("train_experiment",),
+        "mytorch.experiments.training.train_folds": ("train_folds",),
         "mytorch.train.errors": ("RunError",),
     },
 )
@@ -43,6 +47,7 @@ __getattr__, __dir__ = lazy(
 __all__ = [
     "Experiment",
     "ExperimentError",
+    "Folds",
     "Judgement",
     "ParityError",
     "Predictions",
@@ -62,4 +67,5 @@ __all__ = [
     "parse_over",
     "search_experiment",
     "train_experiment",
+    "train_folds",
 ]

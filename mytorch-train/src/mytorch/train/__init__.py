@@ -16,10 +16,13 @@ from mytorch.train.explain import Explanation, explain, explain_setup
 from mytorch.train.fit import fit
 from mytorch.train.lr_range import LRRange, lr_range_test
 from mytorch.train.mean_loss import MeanLoss
-from mytorch.train.metrics.class_counts import F1, BalancedAccuracy
+from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, Precision, Recall
+from mytorch.train.metrics.log_loss import LogLoss
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
+from mytorch.train.metrics.multilabel import ExactMatch, HammingLoss, MultilabelF1
 from mytorch.train.metrics.roc_auc import ROCAUC
-from mytorch.train.metrics.squared_error import R2, MeanSquaredError
+from mytorch.train.metrics.squared_error import R2, MeanSquaredError, RootMeanSquaredError
+from mytorch.train.metrics.top_k import TopKAccuracy
 from mytorch.train.observe import observe
 from mytorch.train.precision import PrecisionWarning
 from mytorch.train.setup import Setup
@@ -42,18 +45,26 @@ __all__ = [
     "Batches",
     "EarlyStopping",
     "ErrorRate",
+    "ExactMatch",
     "Explanation",
+    "HammingLoss",
     "Interrupted",
     "KeepBest",
     "LRRange",
     "LateGradientError",
+    "LogLoss",
     "MeanAbsoluteError",
     "MeanLoss",
     "MeanSquaredError",
+    "MultilabelF1",
     "NotFiniteError",
+    "Precision",
     "PrecisionWarning",
+    "Recall",
+    "RootMeanSquaredError",
     "RunError",
     "Setup",
+    "TopKAccuracy",
     "Training",
     "WarmStart",
     "clip_gradient_values",

@@ -57,8 +57,9 @@ def fit(
     times gives the weights and the history of n epochs, to the bit. A new optimizer starts anew.
 
     data, validation, test: data sets, such as mytorch.data.Disk, or anything that torch's DataLoader takes, or a
-        DataLoader. The last two are judged every `evaluate_every` epochs and after the last one; what selects, such as
-        EarlyStopping, looks at the validation part unless it is told otherwise.
+        DataLoader. The validation part is judged every `evaluate_every` epochs and after the last one, and what
+        selects, such as EarlyStopping, looks there unless it is told otherwise; the test part is judged once, at the
+        end: `test_results` of the training.
     batch_size: rows a step; for anything but a DataLoader, which has its own.
     seed: decides the order of the batches; dropout and the like draw from torch's own generator.
     shuffle, drop_last: whether each epoch has an order of its own, and leaves out a smaller last batch.

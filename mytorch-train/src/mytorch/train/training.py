@@ -64,10 +64,13 @@ class Training:
 
     setup: what is trained; `net`, `loss`, `optimizer`, `schedule` and `batches` are its parts.
     epochs: how many more epochs are trained; `epoch` is the number of the one at hand, `last_epoch` that of the last.
-    validation, test: data sets to judge by; callbacks that select look at the validation part unless told otherwise.
+    validation, test: data sets to judge by: after epochs, and once at the end. Callbacks that select look at the
+        validation part unless told otherwise.
     history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
         "train_error_rate": 0.1, "validation_loss": 0.2, "validation_error_rate": 0.1}.
         `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
+    test_results: loss and metrics of the test part, {"loss": 0.2, "error_rate": 0.1}, taken once, at the end, with the
+        weights that are kept; None before. The history has them only where something watches one of them (`watch`).
     average: what is judged and kept in place of the trained weights, set by callbacks such as EMA; None if nothing.
     folder: where a Recorder keeps this run; None if none does.
     settings: what the user chose, by dotted name, for callbacks that write it down; an experiment fills it.
@@ -93,13 +96,17 @@ class Training:
         require_metrics("Training", metrics)
         self.setup, self.metrics = setup, metrics
         self.validation, self.test = validation, test
+        self.test_results: Record | None = None
+        self._watches_test = False
         _require_rows(self.judged)
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
         if self.schedule is not None:
-            _require_schedule(self.schedule, epochs, len(setup.batches), self.measured)
+            if (monitor := self.schedule.monitor) is not None:
+                self.watch(type(self.schedule).__name__, monitor)
+            _require_length(self.schedule, epochs, len(setup.batches))
         self._position = position_of(setup.optimizer)
         self.epoch = self._first = self._position.epoch
         self.last_epoch = self.epoch + epochs
@@ -151,9 +158,25 @@ class Training:
 
     @property
     def measured(self) -> list[str]:
-        """What a record can hold beside epoch, lr and seconds, in the order of the history's columns."""
+        """What can be watched, in the order of the history's columns."""
+        return self._columns(list(self.judged))
+
+    @property
+    def columns(self) -> list[str]:
+        """What a record can hold beside epoch, lr and seconds, in order."""
+        return self._columns([part for part in self.judged if part != "test" or self._watches_test])
+
+    def _columns(self, parts: Sequence[str]) -> list[str]:
         names = ["loss", *map(metric_name, self.metrics)]
-        return [f"{part}_{name}" for part in ("train", *self.judged) for name in names]
+        return [f"{part}_{name}" for part in ("train", *parts) for name in names]
+
+    def watch(self, owner: str, name: str) -> None:
+        """Have a number in the record of each epoch that is evaluated; one of the test part is not, unless watched.
+
+        owner: who watches it, for the error. Raises ArgumentError if it is not measured.
+        """
+        require_measured(owner, name, self.measured)
+        self._watches_test |= name.startswith("test_")
 
     def resume(self, path: str | Path, accept_differences: bool = False) -> None:
         """Let `run` go on from a checkpoint, as if that training had never ended: the same to the bit.
@@ -246,6 +269,7 @@ class Training:
                     while self.epoch < self.last_epoch and not stop:
                         stop = self._epoch()
                         self._keep(stop or self.epoch == self.last_epoch)
+            self._close()
         except BaseException as error:
             if self.checkpoint is not None:
                 with suppress(Exception):  # what could not be written is less than what ended the training
@@ -257,11 +281,17 @@ class Training:
         finally:
             self.net.zero_grad()
             self.net.input_grad = input_grad
-        if self.average is not None:
-            self.average.keep(self)
         self.hooks.notify("training_ended", run=self)
         if self._interrupts.received is not None:
             raise Interrupted(self._interrupts.received)
+
+    def _close(self) -> None:
+        """Choose the weights that are kept, and judge them on the test part."""
+        if self.average is not None:
+            self.average.keep(self)
+        self.hooks.notify("training_closing", run=self)
+        if self.test is not None:
+            self.test_results = evaluate(self.net, self.loss, self.test, self.metrics)
 
     def _keep(self, finished: bool) -> None:
         """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end."""
@@ -344,6 +374,8 @@ class Training:
             seen = self.batches.data
             results |= {f"train_{name}": value for name, value in evaluate(self.net, None, seen, self.metrics).items()}
         for part, data in self.judged.items():
+            if part == "test" and not self._watches_test:
+                continue
             judged = evaluate(self.net, self.loss, data, self.metrics)
             results |= {f"{part}_{name}": value for name, value in judged.items()}
         return results
@@ -379,10 +411,8 @@ def _require_rows(judged: dict[str, Any]) -> None:
             raise ArgumentError(f"Training: {part} must have at least one row, got none; leave it out")
 
 
-def _require_schedule(schedule: Schedule, epochs: int, batches: int, measured: Sequence[str]) -> None:
-    """Raise ArgumentError for a schedule that ends before the run, or follows what the run does not measure."""
-    if schedule.monitor is not None:
-        require_measured(type(schedule).__name__, schedule.monitor, measured)
+def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
+    """Raise ArgumentError for a schedule that ends before the run."""
     schedule.require_step(schedule.last_epoch + epochs * (batches if schedule.interval == "batch" else 1))
 
 

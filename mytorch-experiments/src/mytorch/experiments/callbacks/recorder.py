@@ -65,12 +65,11 @@ class Recorder(Callback):
         self.path = self._history = None
         self.folder = self._made(run)
         self.path = run.folder = self.folder.path
-        self._history = history = HistoryFile(self.folder.path / HISTORY_FILE, ())
+        self._history = HistoryFile(self.folder.path / HISTORY_FILE, ())
         _, self._arguments = describe(run.net)
         save_model(run.net, self.folder.path)
         self._saved = time.monotonic()
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
-        history.columns = ["epoch", "lr", "seconds", *run.measured]
         self._summarise(run, "running")
 
     def _made(self, run: Training) -> RunFolder:
@@ -86,6 +85,7 @@ class Recorder(Callback):
     def epoch_ended(self, run: Training, record: Mapping[str, float]) -> None:
         """Add a line to the history and, now and then, keep the weights."""
         assert self._history is not None  # since the training started
+        self._history.columns = ["epoch", "lr", "seconds", *run.columns]
         self._history.add(record)
         if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
             save_weights(run.net, self._arguments, self.folder.path)
@@ -127,6 +127,7 @@ class Recorder(Callback):
             "epochs_planned": run.epochs,
             "seconds": sum(record["seconds"] for record in run.history),
             "last": run.history[-1] if run.history else None,
+            "test": run.test_results,
             "loss": type(run.loss).__name__,
             "outputs": getattr(run.loss, "outputs", "scores"),
             "optimizer": repr(run.optimizer),

@@ -25,6 +25,7 @@ from mytorch.core import (
 from mytorch.core.description import FORMAT
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
+from mytorch.data.split import warn_of_rare
 from mytorch.data.transforms import Parts, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
@@ -223,6 +224,9 @@ def build_data(experiment: Experiment) -> Parts:
         if spec is not None:
             like = parts.training.preparation
             parts = parts._replace(**{part: build_data_set(f"data.{part}", spec, experiment.dtype, like=like)})
+    if data.validation is not None or data.test is not None:
+        named = zip(("training", "validation", "test"), parts, strict=True)
+        warn_of_rare({f"the {name} part": part for name, part in named if part is not None})
     if data.standardize:
         parts = standardize(parts)
     if data.targets == "as-is":

@@ -134,10 +134,18 @@ class Split(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     stratify: bool = True
     """Whether each part gets its share of every class."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """The test part is one of so many equal parts of the rows, and each of them in turn with train --folds."""
+    fold: Annotated[int, Field(ge=1)] | None = None
+    """Which of the folds it is, from 1."""
 
     @model_validator(mode="after")
     def _holds_something_back(self) -> Split:
-        if self.validation is None and self.test is None:
+        if (self.folds is None) != (self.fold is None) or (self.fold or 0) > (self.folds or 0):
+            raise ValueError(f"must have fold from 1 to folds, or neither, got {self.fold} and {self.folds}")
+        if self.folds is not None and self.test is not None:
+            raise ValueError("must have either test or fold and folds, got both")
+        if self.validation is None and self.test is None and self.folds is None:
             raise ValueError("must have validation, test or both, got neither")
         return self
 
@@ -160,6 +168,8 @@ class Data(Section):
         for part in ("validation", "test"):
             if getattr(self, part) is not None and getattr(self.split, part, None) is not None:
                 raise ValueError(f"must have either {part} or split.{part}, got both")
+        if self.test is not None and self.split is not None and self.split.folds is not None:
+            raise ValueError("must have either test or split.folds, got both")
         return self
 
 

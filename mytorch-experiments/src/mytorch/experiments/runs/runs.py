@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mytorch.experiments.runs.columns import PARTS
+from mytorch.experiments.runs.folds import FOLDS_FILE, Folds
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.plugins import one_line
 from mytorch.train.errors import RunError
@@ -26,6 +27,8 @@ class RunSummary:
     when: its start, by its name; of a folder with another name, when its model was first written.
     status: running, finished, interrupted, failed, or damaged; then `reason` says what is wrong.
     judged_on: "test", "validation" or "train", which `figures` are of: the last loss and metrics by name.
+    folds: how many folds a cross-validation has, of which `figures` are the means and `deviations` the standard
+        deviations; None for a single run.
     """
 
     path: Path
@@ -36,6 +39,8 @@ class RunSummary:
     seconds: float | None = None
     judged_on: str | None = None
     figures: dict[str, float | None] = field(default_factory=dict)
+    folds: int | None = None
+    deviations: dict[str, float] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         """The run as JSON holds it."""
@@ -50,7 +55,7 @@ def list_runs(folder: str | Path) -> list[RunSummary]:
         raise RunError(f"{folder}: must be a folder that holds runs, got no folder; make one with: mytorch train disk")
     if (folder / SUMMARY_FILE).is_file():
         raise RunError(f"{folder}: must be a folder that holds runs, got a run; list its parent {folder.parent}")
-    marks = (SUMMARY_FILE, EXPERIMENT_FILE, MODEL_FILE)
+    marks = (SUMMARY_FILE, EXPERIMENT_FILE, MODEL_FILE, FOLDS_FILE)
     try:
         found = [path for path in folder.iterdir() if any((path / mark).is_file() for mark in marks)]
     except OSError as error:
@@ -62,6 +67,8 @@ def summarise(path: Path) -> RunSummary:
     """What a run came to, as far as its folder tells."""
     when = started(path)
     try:
+        if (path / FOLDS_FILE).is_file():
+            return _summary_of_folds(Folds.read(path), when)
         folder = RunFolder.open(path)
         summary = folder.read_json(SUMMARY_FILE)
         if not isinstance(summary, dict) or not isinstance(summary.get("status"), str):
@@ -74,11 +81,31 @@ def summarise(path: Path) -> RunSummary:
     return RunSummary(path, when, summary["status"], summary.get("reason"), epochs, seconds, part, figures)
 
 
+def _summary_of_folds(folds: Folds, when: datetime) -> RunSummary:
+    spreads = folds.spreads
+    return RunSummary(
+        folds.path,
+        when,
+        folds.status,
+        seconds=folds.seconds,
+        judged_on="test" if spreads else None,
+        figures={name: spread.mean for name, spread in spreads.items()},
+        folds=folds.folds,
+        deviations={name: spread.deviation for name, spread in spreads.items()},
+    )
+
+
 def last_record(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The last known value of each column of the history; if a callback kept the weights of an epoch, those of it."""
-    last, best = summary.get("last") or {}, summary.get("best")
-    if not isinstance(last, dict):
-        raise RunError(f"{folder.path / SUMMARY_FILE}: last must be an object, got {type(last).__name__}")
+    """The last known value of each column of the history; if a callback kept the weights of an epoch, those of it.
+
+    What the test part said of the kept weights stands beside them, under the names `test_loss` and so on.
+    """
+    tested = _object(folder, summary, "test")
+    return _last_record(folder, summary) | {f"test_{name}": value for name, value in tested.items()}
+
+
+def _last_record(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
+    last, best = _object(folder, summary, "last"), summary.get("best")
     if isinstance(best, dict):
         return next((dict(line) for line in folder.history() if line.get("epoch") == best.get("epoch")), last)
     record: dict[str, Any] = {}
@@ -86,6 +113,13 @@ def last_record(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]
         for line in folder.history():
             record |= line
     return record | last
+
+
+def _object(folder: RunFolder, summary: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = summary.get(name) or {}
+    if not isinstance(found, dict):
+        raise RunError(f"{folder.path / SUMMARY_FILE}: {name} must be an object, got {type(found).__name__}")
+    return found
 
 
 def figures_of(record: Mapping[str, Any]) -> tuple[str | None, dict[str, float | None]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from mytorch.experiments.runs.folds import Folds
 from mytorch.experiments.runs.run import Run
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, HISTORY_FILE
-from mytorch.train.callbacks.progress import numbers_of
+from mytorch.train.callbacks.progress import numbers_of, test_line
 from mytorch.train.weights import WEIGHTS_FILE
 
 FILES = (EXPERIMENT_FILE, HISTORY_FILE, WEIGHTS_FILE)
@@ -22,10 +23,25 @@ def run_summary(run: Run) -> str:
         [
             f"{epochs} epochs in {seconds:.3g} s{numbers}",
             *best_epoch(run),
+            *_tested(run),
             f"Run kept in {run.path} ({files})",
             f"Judge it again: mytorch evaluate {run.path}",
         ]
     )
+
+
+def folds_summary(folds: Folds) -> str:
+    """Mean and deviation of each number over the folds, and where their runs lie."""
+    spreads = folds.spreads
+    width = max(map(len, spreads), default=0)
+    lines = [f"{name.replace('_', ' '):<{width}}  {spread}" for name, spread in spreads.items()]
+    told = f"{folds.folds} folds in {folds.seconds:.3g} s; mean ± deviation over their test parts:"
+    return "\n".join([told, *lines, f"Runs kept in {folds.path} ({', '.join(folds.runs)})"])
+
+
+def _tested(run: Run) -> list[str]:
+    results = run.summary.get("test")
+    return [test_line(results)] if results else []
 
 
 def best_epoch(run: Run) -> list[str]:

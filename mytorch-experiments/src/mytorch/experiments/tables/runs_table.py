@@ -12,7 +12,7 @@ BETTER = "*"
 
 
 def show_runs(runs: list[RunSummary]) -> None:
-    """Print a line a run, and what is wrong with those that are damaged. What is of training data is marked so."""
+    """Print a line a run, and what is wrong with those that are damaged. What is not of test data is marked so."""
     names = dict.fromkeys(name for run in runs for name in run.figures)
     headings = ["run", "when", "status", "epochs", "seconds", *(name.replace("_", " ") for name in names)]
     show_table(headings, (_row(run, list(names)) for run in runs), left=3)
@@ -22,10 +22,17 @@ def show_runs(runs: list[RunSummary]) -> None:
 
 
 def _row(run: RunSummary, names: list[str]) -> list[str]:
-    mark = " (train)" if run.judged_on == "train" else ""
-    figures = (number(run.figures[name]) + mark if name in run.figures else "-" for name in names)
+    mark = "" if run.judged_on in ("test", None) else f" ({run.judged_on})"
+    figures = (_figure(run, name) + mark if name in run.figures else "-" for name in names)
     when = f"{run.when:%Y-%m-%d %H:%M}"
-    return [run.path.name, when, run.status, number(run.epochs), number(run.seconds), *figures]
+    epochs = number(run.epochs) if run.folds is None else f"{run.folds} folds"
+    return [run.path.name, when, run.status, epochs, number(run.seconds), *figures]
+
+
+def _figure(run: RunSummary, name: str) -> str:
+    """A number, with its deviation over the folds of a cross-validation."""
+    spread = f" ± {run.deviations[name]:.2g}" if name in run.deviations else ""
+    return number(run.figures[name]) + spread
 
 
 def show_comparison(comparison: RunComparison) -> None:

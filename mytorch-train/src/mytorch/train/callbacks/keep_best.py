@@ -63,14 +63,13 @@ class KeepBest(Callback):
             self.values = [held.value.clone() for held in run.setup.tensors]
             run.notes["best"] = {"epoch": epoch, "monitor": self.monitor.name, "value": self.monitor.best}
 
-    @hookimpl(tryfirst=True)  # the recorder saves what is there then
-    def training_ended(self, run: Training) -> None:
+    def training_closing(self, run: Training) -> None:
         """Put the best weights back."""
         for held, value in zip(run.setup.tensors, self.values, strict=False):
             held.value.copy_(value)
         self.values = []
 
-    @hookimpl(tryfirst=True)
+    @hookimpl(tryfirst=True)  # the recorder saves what is there then
     def training_failed(self, run: Training) -> None:
         """Put the best weights back, after Ctrl-C too."""
-        self.training_ended(run)
+        self.training_closing(run)

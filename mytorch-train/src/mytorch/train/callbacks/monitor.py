@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mytorch.core import ArgumentError, metric_name
 from mytorch.plugins import shown
-from mytorch.train.measured import require_measured
 
 if TYPE_CHECKING:
     from mytorch.train.training import Training
@@ -34,7 +33,7 @@ class Monitor:
 
     def start(self, run: Training) -> None:
         """Forget what another run brought. Raises ArgumentError if this one does not measure the number."""
-        require_measured(self.owner, self.name, run.measured)
+        run.watch(self.owner, self.name)
         quantity = self.name.partition("_")[2]
         metric = next((metric for metric in run.metrics if metric_name(metric) == quantity), None)
         self.higher_is_better = metric is not None and self._direction(metric)

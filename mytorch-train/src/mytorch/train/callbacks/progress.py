@@ -79,6 +79,8 @@ class Progress(Callback):
     def training_ended(self, run: Training) -> None:
         """Close the bar, and say why the run ended early if it did."""
         self._close()
+        if run.test_results is not None:
+            self.console.print(test_line(run.test_results), highlight=False, soft_wrap=True)
         if run.hooks.stopped is not None:
             self.console.print(run.hooks.stopped, highlight=False, markup=False, soft_wrap=True)
 
@@ -100,3 +102,9 @@ def numbers_of(record: Mapping[str, float]) -> str:
     """The loss and metrics of a record in one line."""
     shown = [(name, value) for name, value in record.items() if name.startswith(("train_", "validation_", "test_"))]
     return "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown)
+
+
+def test_line(results: Mapping[str, float]) -> str:
+    """What the test part says, in one line."""
+    numbers = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items())
+    return f"test, judged once with the weights that are kept: {numbers}"

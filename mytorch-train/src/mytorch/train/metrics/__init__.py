@@ -1,9 +1,12 @@
-"""Metrics of classes and of numbers."""
+"""Metrics of classes, of labels and of numbers."""
 
-from mytorch.train.metrics.class_counts import F1, BalancedAccuracy
+from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, Precision, Recall
+from mytorch.train.metrics.log_loss import LogLoss
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
+from mytorch.train.metrics.multilabel import ExactMatch, HammingLoss, MultilabelF1
 from mytorch.train.metrics.roc_auc import ROCAUC
-from mytorch.train.metrics.squared_error import R2, MeanSquaredError
+from mytorch.train.metrics.squared_error import R2, MeanSquaredError, RootMeanSquaredError
+from mytorch.train.metrics.top_k import TopKAccuracy
 
 __all__ = [
     "F1",
@@ -12,6 +15,14 @@ __all__ = [
     "Accuracy",
     "BalancedAccuracy",
     "ErrorRate",
+    "ExactMatch",
+    "HammingLoss",
+    "LogLoss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "MultilabelF1",
+    "Precision",
+    "Recall",
+    "RootMeanSquaredError",
+    "TopKAccuracy",
 ]

@@ -56,12 +56,43 @@ class BalancedAccuracy(ClassCounts):
     Predictions and targets are as Accuracy takes them.
     """
 
+    undefined = "there are no rows"
+
     def compute(self) -> float:
         occurs = self.wanted > 0
         return float((self.right[occurs].double() / self.wanted[occurs]).mean())
 
 
-class F1(ClassCounts):
+class PerClass(ClassCounts):
+    """What Precision, Recall and F1 share: one score a class, and which of them counts.
+
+    average: None for the score of class 1 if there are two classes, else the mean over the classes; "macro" for the
+        mean even if there are two, "weighted" for that by their wanted rows.
+    Raises ArgumentError for another average.
+    """
+
+    undefined = "no row is of the class, and none is taken for it"
+
+    def __init__(self, average: str | None = None) -> None:
+        if average is not None:
+            require_choice(self, "average", average, ("macro", "weighted"))
+        self.average = average
+        super().__init__()
+
+    def scores(self) -> Tensor:
+        """The score of each class, NaN where it is not defined."""
+        raise NotImplementedError(f"{type(self).__name__}: scores must be defined")
+
+    def compute(self) -> float:
+        scores = self.scores()
+        if self.average is None and len(scores) == 2:
+            return float(scores[1])
+        counted = ~scores.isnan()
+        weights = self.wanted[counted].double() if self.average == "weighted" else torch.ones_like(scores[counted])
+        return float((scores[counted] * weights).sum() / weights.sum())
+
+
+class F1(PerClass):
     """The harmonic mean of precision and recall: of class 1 if there are two classes, else the mean over the classes.
 
     Formula: F1_c = 2 right_c / (wanted_c + predicted_c); classes that are neither wanted nor predicted do not count,
@@ -71,17 +102,36 @@ class F1(ClassCounts):
     Raises ArgumentError for another average.
     """
 
-    def __init__(self, average: str | None = None) -> None:
-        if average is not None:
-            require_choice(self, "average", average, ("macro", "weighted"))
-        self.average = average
-        super().__init__()
+    def scores(self) -> Tensor:
+        return 2 * self.right / (self.wanted + self.predicted).double()
 
-    def compute(self) -> float:
-        either = (self.wanted + self.predicted).double()
-        scores = 2 * self.right / either
-        if self.average is None and len(scores) == 2:
-            return float(scores[1])
-        counted = either > 0
-        weights = self.wanted[counted].double() if self.average == "weighted" else torch.ones_like(scores[counted])
-        return float((scores[counted] * weights).sum() / weights.sum())
+
+class Precision(PerClass):
+    """The share of the rows taken for a class that are of it: of class 1 if there are two, else the mean over classes.
+
+    Formula: right_c / predicted_c; 0 for a class that is wanted and never predicted; one that is neither does not
+        count, and the value is NaN if none is left.
+    average: as of F1. Predictions and targets are as Accuracy takes them.
+    Raises ArgumentError for another average.
+    """
+
+    def scores(self) -> Tensor:
+        return _shares(self.right, self.predicted, self.wanted)
+
+
+class Recall(PerClass):
+    """The share of the rows of a class that are taken for it: of class 1 if there are two, else the mean over classes.
+
+    Formula: right_c / wanted_c; 0 for a class that is predicted and never wanted; one that is neither does not count,
+        and the value is NaN if none is left.
+    average: as of F1. Predictions and targets are as Accuracy takes them.
+    Raises ArgumentError for another average.
+    """
+
+    def scores(self) -> Tensor:
+        return _shares(self.right, self.wanted, self.predicted)
+
+
+def _shares(right: Tensor, of: Tensor, other: Tensor) -> Tensor:
+    """right / of; 0 where only the other is there, NaN where neither is."""
+    return torch.where((of == 0) & (other > 0), 0.0, right / of.double())

@@ -7,7 +7,10 @@ puts scores outside of [0, 1] through a sigmoid that loses ranks (off by 1e-3), 
 import torch
 from torch import Tensor
 
-from mytorch.core import Metric, ShapeError, require_same_shape
+from mytorch.core import ArgumentError, Metric, ShapeError, require_same_shape
+
+ONE = 0.01
+"""How far the probabilities of a target may be from adding up to 1, which float16 does not do exactly."""
 
 
 def class_indices(values: Tensor, columns: int, threshold: float) -> Tensor:
@@ -18,7 +21,9 @@ def class_indices(values: Tensor, columns: int, threshold: float) -> Tensor:
 
 
 def class_pairs(metric: Metric, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The predicted and the wanted class of each row, as Accuracy explains. Raises ShapeError."""
+    """The predicted and the wanted class of each row, as Accuracy explains. Raises ShapeError, ArgumentError."""
+    if target.dim() > 1 and target.is_floating_point() and target.shape[1] > 1:
+        _require_one_class(metric, target)
     columns = prediction.shape[1] if prediction.dim() > 1 else 1
     threshold = 0.5 if metric.outputs == "numbers" else 0.0  # numbers are near the 0 and 1 of the target
     predicted, wanted = class_indices(prediction, columns, threshold), class_indices(target, columns, 0.5)
@@ -30,14 +35,28 @@ def class_pairs(metric: Metric, prediction: Tensor, target: Tensor) -> tuple[Ten
     return predicted, wanted
 
 
+def _require_one_class(metric: Metric, target: Tensor) -> None:
+    """Raise ArgumentError unless every row of targets is one-hot, or probabilities of classes."""
+    total = target.sum(1)
+    wrong = (total - 1).abs() > ONE
+    if bool(wrong.any()):
+        raise ArgumentError(
+            f"{type(metric).__name__}: targets must be one class a row, got a row whose {target.shape[1]} columns add "
+            f"up to {total[wrong][0].item():.4g}; "
+            "ExactMatch, HammingLoss and MultilabelF1 are for several labels a row"
+        )
+
+
 class Accuracy(Metric):
     """The share of rows whose class is right.
 
     Predictions: scores (batch, classes, ...) as CrossEntropyLoss takes them, the largest wins;
         or logits (batch, 1) or (batch,), class 1 where positive; after a loss of "numbers", where above 1/2.
     Targets: class indices (batch, ...), or one-hot rows or probabilities of the predictions' shape.
-    Raises ShapeError if there is not one target a row.
+    Raises ShapeError if there is not one target a row, ArgumentError for several labels a row.
     """
+
+    undefined = "there are no rows"
 
     def __init__(self) -> None:
         self.reset()
@@ -68,6 +87,7 @@ class MeanAbsoluteError(Metric):
     """The mean of |prediction - target| over all elements, in the units of the target."""
 
     higher_is_better = False
+    undefined = "there are no rows, or a prediction or target is not finite"
 
     def __init__(self) -> None:
         self.reset()

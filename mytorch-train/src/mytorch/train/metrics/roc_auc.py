@@ -21,6 +21,8 @@ class ROCAUC(Metric):
     Source: Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982)
     """
 
+    undefined = "all rows are of one class, or an output is not finite"
+
     def __init__(self) -> None:
         self.reset()
 

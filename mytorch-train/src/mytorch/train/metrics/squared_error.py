@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ class MeanSquaredError(Metric):
     """The mean of (prediction - target)^2 over all elements, in the squared units of the target."""
 
     higher_is_better = False
+    undefined = "there are no rows, or a prediction or target is not finite"
 
     def __init__(self) -> None:
         self.reset()
@@ -29,6 +32,13 @@ class MeanSquaredError(Metric):
         return float(self.total) / self.elements if self.elements else float("nan")
 
 
+class RootMeanSquaredError(MeanSquaredError):
+    """The square root of the mean of (prediction - target)^2 over all elements, in the units of the target."""
+
+    def compute(self) -> float:
+        return math.sqrt(super().compute())
+
+
 class R2(Metric):
     """The share of the targets' variance that the predictions explain; 0 is as good as the targets' mean.
 
@@ -37,6 +47,8 @@ class R2(Metric):
     Source of the sum over batches: Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing
         Sample Variances (1979)
     """
+
+    undefined = "the targets of all rows are equal, or a prediction or target is not finite"
 
     def __init__(self) -> None:
         self.reset()

@@ -46,7 +46,7 @@ class CSVLogger(Tracker):
         """Open the file; of a run that is resumed, keep the rows up to where it goes on."""
         path = place("CSVLogger", self.path, run, "metrics.csv")
         norms = [f"gradient_norm/{name}" for name, _ in run.net.named_param()] if self.gradient_norms else []
-        self._columns = ["epoch", "lr", "seconds", *run.measured, *norms]
+        self._columns = ["epoch", "lr", "seconds", *run.columns, *norms]
         kept = _rows_until(path, run.epoch) if run.resumed is not None else []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("w", encoding="utf-8", newline="")
@@ -60,6 +60,9 @@ class CSVLogger(Tracker):
         assert self._file is not None  # since the training started
         csv.DictWriter(self._file, self._columns, extrasaction="ignore").writerow(values)
         self._file.flush()
+
+    def tested(self, values: Mapping[str, float], step: int) -> None:
+        """Leave out what is taken once; the summary of the run's folder has it."""
 
     def end(self, status: str) -> None:  # noqa: ARG002 - a table has no place for it
         """Close the file."""

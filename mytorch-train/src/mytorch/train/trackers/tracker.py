@@ -54,6 +54,10 @@ class Tracker(Callback):
         """Write the numbers of an epoch, or the loss of a step."""
         raise NotImplementedError
 
+    def tested(self, values: Mapping[str, float], step: int) -> None:
+        """Write what the test part says of the weights that are kept."""
+        self.scalars(values, step)
+
     def figures(self, paths: Sequence[Path], step: int) -> None:
         """Write the pictures of the run's folder; a subclass that cannot show any leaves this out."""
 
@@ -106,7 +110,9 @@ class Tracker(Callback):
 
     @hookimpl(trylast=True)
     def training_ended(self, run: Training) -> None:
-        """Write the figures and close."""
+        """Write what the test part says and the figures, and close."""
+        if self._open and run.test_results is not None:
+            self.tested({f"test_{name}": value for name, value in run.test_results.items()}, run.epoch)
         self._close(run, "finished")
 
     @hookimpl(trylast=True)

@@ -1,0 +1,59 @@
+"""Cross-validation: an experiment once for each fold of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mytorch.core import ArgumentError
+from mytorch.experiments.file.experiment import Experiment, Split
+from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.runs.folds import Folds
+from mytorch.experiments.runs.run_folder import RunFolder
+from mytorch.experiments.training.train_experiment import train_experiment
+
+
+def train_folds(
+    source: str | Path | Mapping[str, Any] | Experiment,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    folds: int = 5,
+    output: str | Path = "runs",
+    quiet: bool = False,
+    trace_hooks: Callable[[str], object] | None = None,
+) -> Folds:
+    """Train an experiment once for each of so many folds: the fold is the test part, the other rows are trained on.
+
+    The rows are those of `data.train`; a test part of the experiment's own is left alone. A share for validation is
+    taken from the rows that are not in the fold. Classes have their share of every fold, and what is learned from the
+    rows, such as standardisation, is learned anew each time.
+    The runs lie in one new folder below `output`, whose summary is `folds.json`.
+    Raises ArgumentError for less than two folds, and what `train_experiment` raises.
+    """
+    if type(folds) is not int or folds < 2:
+        raise ArgumentError(f"train_folds: folds must be a whole number of at least 2, got {folds!r}")
+    experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
+    parts = [_with_fold(experiment, folds, fold) for fold in range(1, folds + 1)]
+    found = Folds(RunFolder.create(Path(output), f"{experiment.name}-folds").path, folds)
+    try:
+        for part in parts:
+            found.write()
+            run = train_experiment(part, output=found.path, quiet=quiet, trace_hooks=trace_hooks)
+            found.runs.append(run.path.name)
+            found.results.append(run.summary["test"])
+            found.seconds += run.summary["seconds"]
+        found.status = "finished"
+    except BaseException as error:
+        found.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        raise
+    finally:
+        found.write()
+    return found
+
+
+def _with_fold(experiment: Experiment, folds: int, fold: int) -> Experiment:
+    split = experiment.data.split or Split(folds=folds, fold=fold)
+    split = split.model_copy(update={"test": None, "folds": folds, "fold": fold})
+    data = experiment.data.model_copy(update={"test": None, "split": split})
+    return experiment.model_copy(update={"name": f"fold-{fold}", "data": data})
