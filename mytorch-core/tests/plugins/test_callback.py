@@ -63,6 +63,9 @@ def test_every_hook_can_be_overridden_with_all_its_arguments() -> None:
         def epoch_ended(self, run: Any, epoch: int, record: Any) -> None:
             seen["epoch_ended"] = {"run": run, "epoch": epoch, "record": record}
 
+        def training_closing(self, run: Any) -> None:
+            seen["training_closing"] = {"run": run}
+
         def training_ended(self, run: Any) -> None:
             seen["training_ended"] = {"run": run}
 

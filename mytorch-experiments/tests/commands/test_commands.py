@@ -38,19 +38,23 @@ def test_train_and_evaluate(call, tmp_path):
     (folder,) = (tmp_path / "runs").iterdir()
     lines = result.stdout.splitlines()
     assert lines[0].startswith("2 epochs in ")
-    assert f"Run kept in runs/{folder.name} (experiment.toml, " in lines[1]
-    assert lines[2] == f"Judge it again: mytorch evaluate runs/{folder.name}"
-    assert [line.split("  ")[0] for line in result.stderr.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert f"Run kept in runs/{folder.name} (experiment.toml, " in lines[2]
+    assert lines[3] == f"Judge it again: mytorch evaluate runs/{folder.name}"
+    told = [line.split("  ")[0] for line in result.stderr.splitlines()]
+    assert told[:2] == ["epoch 1/2", "epoch 2/2"]
+    assert told[2].startswith("test, judged once with the weights that are kept: loss ")
     assert "lr = 0.05" in (folder / "experiment.toml").read_text()
 
     result = call(evaluate, folder)
     lines = result.stdout.splitlines()
-    assert [line.rpartition("  ")[0].strip() for line in lines[:2]] == ["loss", "error rate"]
-    assert lines[3] == "50 rows of test data"
+    assert lines[0].split() == ["network", "linear", "model", "majority", "class"]
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["loss", "error rate"]
+    assert lines[4] == "50 rows of test data"
     drawn = [f"runs/{folder.name}/figures/{name}.png" for name in ("confusion", "calibration")]
     assert lines[-1] == f"Drew {', '.join(str(tmp_path / path) for path in drawn)}"
     result = call(evaluate, folder, "--json")
-    assert list(json.loads(result.stdout)) == ["loss", "error_rate", "calibration_error", "confusion", "rows"]
+    names = ["loss", "error_rate", "calibration_error", "confusion", "baselines", "rows"]
+    assert list(json.loads(result.stdout)) == names
     assert (result.stderr, result.exit_code) == ("", 0)
 
 
@@ -58,7 +62,7 @@ def test_json_of_numbers_that_are_not_finite(call, tmp_path, monkeypatch):
     call(train, "points", "--set", "epochs=1", "--quiet")
     (folder,) = (tmp_path / "runs").iterdir()
     found = Judgement({"loss": math.nan, "error_rate": 0.5}, 3, "test data", None, None, 0)
-    monkeypatch.setattr("mytorch.experiments.runs.run.judge", lambda *_: found)
+    monkeypatch.setattr("mytorch.experiments.runs.run.judge", lambda *_, **__: found)
     assert json.loads(call(evaluate, folder, "--json").stdout, parse_constant=pytest.fail) == {
         "loss": None,
         "error_rate": 0.5,
@@ -129,7 +133,7 @@ def test_runs(call, trained, tmp_path):
 
 def test_a_running_run_s_numbers_are_json(call, trained):
     summary = json.loads((trained / "summary.json").read_text())
-    (trained / "summary.json").write_text(json.dumps({**summary, "status": "running", "last": None}))
+    (trained / "summary.json").write_text(json.dumps({**summary, "status": "running", "last": None, "test": None}))
     (trained / "history.csv").write_text("epoch,train_loss\n1,nan\n")
     (listed,) = json.loads(call(runs, "--json").stdout, parse_constant=pytest.fail)
     assert listed["figures"] == {"loss": None}

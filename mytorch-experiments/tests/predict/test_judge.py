@@ -36,9 +36,7 @@ def of_numbers(content, reader, tmp_path):
 def test_the_test_data_is_judged(run):
     judgement = judge(run)
     assert judgement.results == run.evaluate()
-    assert judgement.results == pytest.approx(
-        {name: run.history[-1][f"test_{name}"] for name in ("loss", "error_rate")}
-    )
+    assert judgement.results == pytest.approx(run.summary["test"])
     assert (judgement.rows, judgement.source, judgement.skipped, judgement.residuals) == (50, "test data", 0, None)
     data = Points(50, seed=1)
     predicted = run.net(data.inputs).argmax(1)

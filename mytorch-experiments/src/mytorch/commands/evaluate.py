@@ -29,7 +29,9 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, 
     """Judge a run on the test data of its experiment, or on a table.
 
     RUN is the folder that `mytorch train` made. Without test data, the validation or training data is taken. For
-    classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals.
+    classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Beside the
+    network stand a linear model and the commonest class or the mean, learned from the same training rows: what a
+    network is worth is by how much it is better. A result that is no number is an error.
 
     \b
     Example:
@@ -43,7 +45,7 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, 
     from mytorch.experiments.tables.judgement_table import show_judgement
 
     loaded = load(run, device=device)
-    judgement = judge(loaded, data)
+    judgement = judge(loaded, data, beside=True)
     if as_json:
         click.echo(json.dumps(plain(judgement.as_data())))
     else:
@@ -51,3 +53,4 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, 
     drawn = draw_judgement(judgement, loaded.path, figures, data)
     if drawn and not as_json:
         click.echo(f"Drew {', '.join(map(str, drawn))}")
+    judgement.require_defined(str(run))

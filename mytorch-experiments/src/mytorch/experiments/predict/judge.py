@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mytorch.core import DataSet, Metric, Module, metric_name
 from mytorch.experiments.predict.head import Head
 from mytorch.experiments.predict.judgement import Confusion, Judge, Residuals
+from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import evaluate
+
+NO_LOSS = "an output or target is not finite, or every target is ignored"
+UNKNOWN = "an output is not finite, or the metric is not defined for these rows"
 
 
 @dataclass
@@ -20,6 +25,9 @@ class Judgement:
     rows, source: how many rows, and which.
     confusion: of a model that tells classes; residuals: of one that gives numbers; both None if its output is neither.
     skipped: rows that count in `results` alone, since their output or target is not finite or no class.
+    baselines: what a linear model and a constant, learned from the training rows, come to on the same rows; {} unless
+        they were asked for.
+    undefined: of each result that is NaN, the likely cause.
     """
 
     results: dict[str, float]
@@ -28,6 +36,8 @@ class Judgement:
     confusion: Confusion | None
     residuals: Residuals | None
     skipped: int
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         """Everything as JSON holds it: `results`, and beside them what is known of classes or numbers."""
@@ -37,7 +47,18 @@ class Judgement:
             found["confusion"] = {"classes": list(self.confusion.classes), "counts": self.confusion.counts.tolist()}
         if self.residuals is not None:
             found["residuals"] = self.residuals.statistics()
+        if self.baselines:
+            found["baselines"] = self.baselines
         return found | {"rows": self.rows}
+
+    def require_defined(self, owner: str) -> None:
+        """Raise NotFiniteError if a result is NaN, with the likely cause."""
+        if self.undefined:
+            told = ", ".join(f"{name}: {cause}" for name, cause in self.undefined.items())
+            raise NotFiniteError(
+                f"{owner}: every result must be a number, got nan for {self.rows} rows of {self.source} ({told}); "
+                "judge it on other rows, or leave the metric out"
+            )
 
 
 def measure(
@@ -50,4 +71,8 @@ def measure(
     gathered = Judge(head, target)
     results = evaluate(net, loss, data, [*metrics, gathered])
     results.pop(metric_name(gathered))
-    return Judgement(results, len(data), source, gathered.confusion, gathered.residuals, gathered.skipped)
+    causes = {"loss": NO_LOSS} | {metric_name(metric): getattr(metric, "undefined", "") for metric in metrics}
+    undefined = {name: causes[name] or UNKNOWN for name, value in results.items() if math.isnan(value)}
+    return Judgement(
+        results, len(data), source, gathered.confusion, gathered.residuals, gathered.skipped, undefined=undefined
+    )

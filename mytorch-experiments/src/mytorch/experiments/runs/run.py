@@ -17,6 +17,7 @@ from mytorch.experiments.file.build import build_data, build_metrics, default_dt
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.file.parts import build_part
+from mytorch.experiments.predict.baselines import baselines
 from mytorch.experiments.predict.head import Head, Predictions, head_for
 from mytorch.experiments.predict.judge import Judgement, measure
 from mytorch.experiments.predict.kept_data import KeptData
@@ -25,9 +26,9 @@ from mytorch.experiments.predict.outputs import outputs_by
 from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.plugins import shown
-from mytorch.train.device import choose_device, device_of
+from mytorch.train.device import CPU, choose_device, device_of
 from mytorch.train.errors import RunError
-from mytorch.train.evaluation import EVALUATION_BATCH
+from mytorch.train.evaluation import EVALUATION_BATCH, evaluate
 from mytorch.train.make_engine import say
 from mytorch.train.weights import load_model
 
@@ -117,10 +118,11 @@ class Run:
         return self._compiled
 
 
-def judge(run: Run, source: str | Path | Any = None) -> Judgement:
+def judge(run: Run, source: str | Path | Any = None, *, beside: bool = False) -> Judgement:
     """Judge a run on the test part of its data (without one, on validation or training), or on other rows.
 
     source: a file, read with what the run keeps, or a data set with targets.
+    beside: whether a linear model and a constant are learned from the training rows and judged on the same rows.
     Raises RunError for a run without an experiment, or for rows without targets.
     """
     experiment = run.experiment
@@ -130,8 +132,9 @@ def judge(run: Run, source: str | Path | Any = None) -> Judgement:
             "use mytorch.train.evaluate(run.net, loss, data, metrics)"
         )
     with threads(experiment.threads), default_dtype(experiment.dtype):
+        parts = build_data(experiment) if source is None or beside else None
         if source is None:
-            parts = build_data(experiment)
+            assert parts is not None
             judged = (
                 ("test data", parts.test),
                 ("validation data", parts.validation),
@@ -143,7 +146,13 @@ def judge(run: Run, source: str | Path | Any = None) -> Judgement:
             data, what = rows_to_judge(source, run.kept, run.dtype, experiment.data.targets, encoded)
         loss, metrics = build_part("loss", "loss", experiment.loss), build_metrics(experiment)
         loss.to(device_of(run.net))
-        return measure(run.net, loss, metrics, data, run.head, what, run.kept.target)
+        judgement = measure(run.net, loss, metrics, data, run.head, what, run.kept.target)
+        if beside and parts is not None:
+            loss.to(CPU)
+            constant = "mean" if run.head.kind == "numbers" else "majority class"
+            for name, net in baselines(run.net, loss, parts.training, constant).items():
+                judgement.baselines[name] = evaluate(net, loss, data, metrics)
+        return judgement
 
 
 def load(

@@ -14,10 +14,13 @@ NAME_LENGTH = 20
 
 
 def show_judgement(judgement: Judgement) -> None:
-    """Print loss and metrics, and what there is to say of classes or numbers."""
-    width = max(map(len, judgement.results))
-    for name, value in judgement.results.items():
-        click.echo(f"{name.replace('_', ' '):<{width}}  {value:.6g}")
+    """Print loss and metrics, those of the baselines beside them, and what there is to say of classes or numbers."""
+    columns = {"network": judgement.results, **judgement.baselines}
+    rows = [
+        [name.replace("_", " "), *(f"{results[name]:.6g}" for results in columns.values())]
+        for name in judgement.results
+    ]
+    show_table(["", *columns], rows)
     click.echo(f"\n{judgement.rows} rows of {judgement.source}")
     if judgement.skipped:
         click.echo(f"{judgement.skipped} of them are judged no further: output or target is not finite, or no class")

@@ -1,0 +1,109 @@
+"""A linear model and a constant beside a network."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from mytorch.commands.evaluate import evaluate as command
+from mytorch.core import Metric
+from mytorch.data import TensorDataSet
+from mytorch.experiments import load
+from mytorch.experiments.predict.baselines import baselines
+from mytorch.experiments.runs.run import judge
+from mytorch.nn import BCEWithLogitsLoss, CrossEntropyLoss, Embedding, Linear, MSELoss
+from mytorch.train import NotFiniteError, evaluate
+
+
+def drawn(rows=120, columns=4, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    x = 3 * torch.randn(rows, columns, generator=draw) + torch.tensor([0.0, 5.0, -2.0, 10.0])
+    return x, x @ torch.randn(columns, 3, generator=draw) + torch.randn(rows, 3, generator=draw)
+
+
+def scaled(x):
+    return ((x - x.mean(0)) / x.std(0, correction=0)).numpy()
+
+
+def test_the_linear_model_of_classes_is_logistic_regression():
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is in requirements-test.txt")
+    x, scores = drawn()
+    classes = (scores - scores.mean(0)).argmax(1)
+    found = baselines(Linear(4, 3), CrossEntropyLoss(), TensorDataSet(x, classes), "majority class")
+    assert list(found) == ["linear model", "majority class"]
+    twin = linear.LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(scaled(x), classes)
+    expected = torch.from_numpy(twin.predict_proba(scaled(x))).double()
+    torch.testing.assert_close(found["linear model"](x).softmax(1).double(), expected, rtol=0, atol=2e-3)
+    shares = torch.bincount(classes, minlength=3) / len(classes)
+    torch.testing.assert_close(found["majority class"](x).softmax(1), shares.expand(len(x), 3), rtol=0, atol=1e-3)
+
+
+def test_the_linear_model_of_numbers_is_nearly_least_squares():
+    x, scores = drawn()
+    targets = scores[:, :1]
+    found = baselines(Linear(4, 1), MSELoss(), TensorDataSet(x, targets), "mean")
+    wide = torch.cat((x, torch.ones(len(x), 1)), 1)
+    best = wide @ torch.linalg.lstsq(wide, targets).solution
+    assert float((found["linear model"](x) - best).abs().max()) < 0.05 * float(targets.std())
+    torch.testing.assert_close(found["mean"](x), targets.mean().expand(len(x), 1), rtol=0, atol=1e-4)
+
+
+def test_one_logit_and_rows_of_several_axes():
+    x, scores = drawn()
+    wanted = (scores[:, :1] > 0).float()
+    data = TensorDataSet(x.reshape(-1, 2, 2), wanted)
+    found = baselines(found_net(), BCEWithLogitsLoss(), data, "majority class")
+    losses = {name: evaluate(net, BCEWithLogitsLoss(), data)["loss"] for name, net in found.items()}
+    assert losses["linear model"] < losses["majority class"] <= 0.7
+
+
+def found_net():
+    from mytorch.nn import Flatten, Sequential
+
+    return Sequential(Flatten(), Linear(4, 1))
+
+
+def test_none_where_inputs_are_no_numbers():
+    data = TensorDataSet(torch.arange(6).reshape(3, 2), torch.zeros(3, 2, 2))
+    assert baselines(Embedding(6, 2), MSELoss(), data, "mean") == {}
+
+
+def test_evaluate_shows_them_beside_the_network(run):
+    judgement = judge(run, beside=True)
+    assert list(judgement.baselines) == ["linear model", "majority class"]
+    assert judge(run).baselines == {}
+    assert judgement.results == run.evaluate()
+    for results in judgement.baselines.values():
+        assert list(results) == list(judgement.results)
+    told = CliRunner().invoke(command, [str(run.path)])
+    assert told.output.splitlines()[0].split("  ")[-2:] == ["linear model", "majority class"]
+    found = json.loads(CliRunner().invoke(command, [str(run.path), "--json"]).output)
+    assert found["baselines"] == {name: pytest.approx(told) for name, told in judgement.baselines.items()}
+
+
+class Never(Metric):
+    undefined = "it never is"
+
+    def reset(self):
+        pass
+
+    def update(self, prediction, target):
+        pass
+
+    def compute(self):
+        return float("nan")
+
+
+def test_a_result_that_is_no_number_is_an_error_of_evaluate(run, monkeypatch):
+    monkeypatch.setattr("mytorch.experiments.runs.run.build_metrics", lambda _: [Never()])
+    told = (
+        r"every result must be a number, got nan for \d+ rows of test data \(never: it never is\); judge it on other"
+    )
+    for options in ([], ["--json"]):
+        result = CliRunner().invoke(command, [str(run.path), *options])
+        assert result.exit_code == 1
+        with pytest.raises(NotFiniteError, match=told):
+            raise result.exception
+    judgement = judge(load(run.path))
+    assert judgement.undefined == {"never": "it never is"}
