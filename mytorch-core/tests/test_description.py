@@ -7,7 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from mytorch.core import DescriptionError, Module, Parameter, describe, outline, random_state, rebuild, tie
+from mytorch.core import (
+    ArgumentError,
+    DescriptionError,
+    Module,
+    Parameter,
+    describe,
+    outline,
+    random_state,
+    rebuild,
+    tie,
+)
 from mytorch.plugins import UnknownNameError
 
 
@@ -336,3 +346,12 @@ def test_an_outline_of_what_needs_numbers_has_its_shapes_too() -> None:
     (weight,) = outline(description, {"a": torch.ones(3)}).param()
     assert weight.value.shape == (3, 2)
     assert weight.value.is_meta
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [(None, "None"), (torch.nn.Linear(2, 3), "torch.nn.modules.linear.Linear"), (Module, "the class Module; write")],
+)
+def test_what_is_no_module_is_refused(given, got):
+    with pytest.raises(ArgumentError, match=rf"^describe: net must be a Module of mytorch, got {got}"):
+        describe(given)

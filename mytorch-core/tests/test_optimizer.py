@@ -406,6 +406,11 @@ WRONG: list[tuple[Any, str]] = [
     ),
     (changed(("state", 1, "steps"), torch.ones(2)), r"state 'steps' must be one number, got a tensor of \(2,\)"),
     (changed(("state", 1, "steps"), "three"), "state 'steps' must be one number, got 'three'"),
+    (changed(("state", 1, "steps"), True), "state 'steps' must be one number, got True"),
+    (
+        changed(("state", 1, "steps"), torch.tensor(True)),
+        r"state 'steps' must be one real number, got a tensor of torch.bool",
+    ),
     (changed(("state", 1, "steps"), 3j), "state 'steps' must be one number, got 3j"),
     (
         changed(("state", 1, "steps"), torch.ones((), dtype=torch.complex64)),

@@ -59,7 +59,7 @@ def test_works_with_a_dataloader() -> None:
     [
         ({"samples": 0}, "Disk: samples must be a whole number of at least 1, got 0"),
         ({"samples": 2.5}, r"Disk: samples must be a whole number of at least 1, got 2\.5"),
-        ({"seed": -1}, r"Disk: seed must be a whole number from 0 to 2\*\*64 - 1, got -1"),
+        ({"seed": -1}, r"Disk: seed must be a whole number from 0 to 2\*\*63 - 1, got -1"),
         ({"dtype": "int64"}, "Disk: dtype must be one of float32, float64, float16, bfloat16, got 'int64'"),
         ({"dtype": torch.int32}, "Disk: dtype must be one of .* got 'int32'"),
     ],

@@ -206,3 +206,30 @@ def test_vectors_of_another_length_are_refused_and_nothing_changes():
     with pytest.raises(StateError, match=r"^LBFGS: state must have vectors of 7 numbers, .* got a tensor of \(12,\)$"):
         optimizer.load_state_dict(pair.ours.state_dict())
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("old_dirs", True, "state 'old_dirs' must be a list, got a bool"),
+        ("old_stps", None, "state after an iteration must have 'old_stps', got none"),
+        ("d", None, "state after an iteration must have 'd', got none"),
+        ("ro", [], r"state must have old_dirs, old_stps, ro of one length, got \[\d, \d, 0\]"),
+        ("ro", [True] * 3, "state 'ro' must be one number, got True"),
+        ("n_iter", True, "state 'n_iter' must be one number, got True"),
+    ],
+)
+def test_a_history_that_no_iteration_leaves_is_refused_and_nothing_changes(name, value, told):
+    parameter = Parameter(torch.tensor([1.0, -2.0]))
+    optimizer = LBFGS([parameter], lr=0.1, max_iter=4)
+
+    def closure():
+        parameter.grad = 2 * parameter.value * torch.tensor([1.0, 3.0])
+        return (parameter.value**2 * torch.tensor([1.0, 3.0])).sum()
+
+    optimizer.step(closure)
+    state, kept = optimizer.state_dict(), optimizer.state[parameter]
+    state["state"][0] = {**state["state"][0], name: value}
+    with pytest.raises(StateError, match=rf"^LBFGS: .*{told}"):
+        optimizer.load_state_dict(state)
+    assert optimizer.state[parameter] is kept

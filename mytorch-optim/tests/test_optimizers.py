@@ -241,3 +241,26 @@ def test_lamb_finds_a_matrix_by_steps_in_proportion_to_it():
         optimizer.step()
         assert ((weight.value - before).norm() / before.norm()).item() == pytest.approx(lr)
     torch.testing.assert_close(weight.value, wanted, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("make", [NAdam, ASGD])
+@pytest.mark.parametrize("changed", [float, lambda held: held.reshape(1), lambda held: held.double()])
+def test_a_number_of_the_state_may_be_a_plain_one(make, changed):
+    torch.manual_seed(0)
+    start, grads = torch.randn(3), torch.randn(4, 3)
+    ends = []
+    for change in (lambda held: held, changed):
+        parameter = Parameter(start.clone())
+        optimizer = make([parameter])
+        for number, grad in enumerate(grads):
+            if number == 2:
+                state = optimizer.state_dict()
+                entries = state["state"][0]
+                for name, kind in make.state_entries.items():
+                    if kind == "number":
+                        entries[name] = change(entries[name])
+                optimizer.load_state_dict(state)
+            parameter.grad = grad.clone()
+            optimizer.step()
+        ends.append(parameter.value)
+    torch.testing.assert_close(ends[0], ends[1])

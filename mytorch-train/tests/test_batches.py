@@ -239,9 +239,9 @@ def test_dropping_the_last_batch_must_leave_one():
     assert list(Batches(Line(0), 4, drop_last=True)) == []
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, True, 1.0, None])
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64, True, 1.0, None])
 def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(ArgumentError, match=r"Batches: seed must be a whole number from 0 to 2\*\*64 - 1, got "):
+    with pytest.raises(ArgumentError, match=r"Batches: seed must be a whole number from 0 to 2\*\*63 - 1, got "):
         Batches(Line(), 2, seed=seed)
 
 

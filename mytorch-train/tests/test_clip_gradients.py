@@ -192,3 +192,10 @@ def test_an_explanation_tells_of_clipped_values():
     assert update.summary.endswith(", each number of d clipped to 0.001")
     found = [numbers.norm for numbers in update.outputs]
     assert found == pytest.approx([float(parameter.value.norm()) for parameter in twin.param()], rel=1e-6)
+
+
+@pytest.mark.parametrize("clip", [clip_gradients, clip_gradient_values])
+def test_what_is_no_optimizer_is_refused(clip):
+    for given, got in ((None, "None"), ([], "builtins.list"), (SGD, "the class SGD; write SGD")):
+        with pytest.raises(ArgumentError, match=rf"^{clip.__name__}: optimizer must be an Optimizer .*, got {got}"):
+            clip(given, 1.0)

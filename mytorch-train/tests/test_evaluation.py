@@ -210,3 +210,11 @@ def test_a_loss_of_three_inputs_is_refused():
 
     with pytest.raises(ArgumentError, match=r"^Triplet: forward must take a prediction and a target"):
         evaluate(network(), Triplet(), [(torch.ones(2), torch.ones(1))])
+
+
+@pytest.mark.parametrize(
+    ("net", "got"), [(None, "None"), (3, "builtins.int"), (Dense, "the class Dense; write Dense")]
+)
+def test_what_is_no_model_is_refused(net, got):
+    with pytest.raises(ArgumentError, match=rf"^evaluate: net must be a Module of mytorch, got {got}"):
+        evaluate(net, SquaredError(), regression())

@@ -35,7 +35,7 @@ def test_only_a_loader_brings_its_batch_size():
             train(Chain(Dense(1, 1)), DataLoader(Line(8), batch_size=4), batch_size=None, **{name: value})
 
 
-@pytest.mark.parametrize("seed", [2**64, -1, True, 0.5, None])
+@pytest.mark.parametrize("seed", [2**63, 2**64, -1, True, 0.5, None])
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(ArgumentError, match=r"seed must be"):
         train(Chain(Dense(1, 1)), Line(4), seed=seed)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, SquaredError, Table, network
 
-from mytorch.core import ArgumentError, Module, ShapeError
+from mytorch.core import ArgumentError, Loss, Module, ShapeError
 from mytorch.train import Batches, Setup, explain, explain_setup, gradients, step, step_in_backward
 from mytorch.train.choose_step import choose_step
 from mytorch.train.explain.recorder import Clock
@@ -254,3 +254,13 @@ def test_parts_of_another_kind_are_refused(wrong, text):
     parts = {"net": network(), "loss": SquaredError(), "x": torch.ones(3, 2), "t": torch.ones(3, 2)}
     with pytest.raises(ArgumentError, match=f"^explain: {text}"):
         explain(**parts | wrong)
+
+
+def test_a_loss_of_three_inputs_is_refused():
+    class Triplet(Loss):
+        def forward(self, anchor, positive, negative):
+            raise NotImplementedError
+
+    net = Dense(2, 2)
+    with pytest.raises(ArgumentError, match=r"^Triplet: forward must take a prediction and a target"):
+        explain(net, Triplet(), torch.ones(3, 2), torch.ones(3, 2))

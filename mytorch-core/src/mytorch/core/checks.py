@@ -175,6 +175,17 @@ def require_device(owner: object, device: Any) -> torch.device | None:
         ) from error
 
 
+def require_kind(owner: object, name: str, given: object, kind: type) -> None:
+    """Raise ArgumentError for a part of another kind, such as a class, or one of torch's."""
+    if isinstance(given, kind):
+        return
+    got = "None" if given is None else f"{type(given).__module__}.{type(given).__qualname__}"
+    if isinstance(given, type) and issubclass(given, kind):
+        got = f"the class {given.__name__}; write {given.__name__}(...)"
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    raise ArgumentError(f"{_name(owner)}: {name} must be {article} {kind.__name__} of mytorch, got {got}")
+
+
 def require_choice(owner: object, name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ArgumentError unless a named option is one of its choices."""
     if value not in choices:
@@ -235,9 +246,9 @@ def kind_of(value: object) -> str:
 
 
 def require_seed(owner: object, seed: object) -> None:
-    """Raise ArgumentError unless `seed` is what torch's generators take."""
-    if type(seed) is not int or not 0 <= seed < 2**64:
-        raise ArgumentError(f"{_name(owner)}: seed must be a whole number from 0 to 2**64 - 1, got {shown(seed)}")
+    """Raise ArgumentError unless `seed` is what torch's generators take and experiment files can hold."""
+    if type(seed) is not int or not 0 <= seed <= WIDEST:
+        raise ArgumentError(f"{_name(owner)}: seed must be a whole number from 0 to 2**63 - 1, got {shown(seed)}")
 
 
 def _name(owner: object) -> str:

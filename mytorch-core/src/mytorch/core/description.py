@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import tree
+from mytorch.core.checks import require_kind
 from mytorch.core.errors import DescriptionError
 from mytorch.core.module import Module
 from mytorch.core.parameter import Parameter
@@ -37,8 +38,9 @@ Construct = Callable[[str, type[Module], dict[str, Any]], Module]
 def describe(net: Module, kind: str = "layer") -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The description of a module, and the tensors among its arguments by the keys it names.
 
-    Raises DescriptionError, with the path, for an argument that JSON cannot hold.
+    Raises DescriptionError, with the path, for an argument that JSON cannot hold; ArgumentError for what is no Module.
     """
+    require_kind("describe", "net", net, Module)
     _require_few_uses(net)
     writer = _Writer(kind)
     model = writer.module("model", net)

@@ -264,9 +264,7 @@ class Optimizer:
         other names of parameters, a state of other entries or shapes, and for settings that are unknown, out of range
         or missing, though they do something by default.
         """
-        names = tuple(cls.__name__ for cls in type(self).__mro__)
-        loading = Loading(names, self.param_groups, self.defaults, self.state_entries, self.check_settings)
-        settings, states = loading.read(state)
+        settings, states = self._loadable(state)
         for group, taken in zip(self.param_groups, settings, strict=True):
             group.update({name: copied(value) for name, value in taken.items()})
         self.state.clear()
@@ -274,6 +272,11 @@ class Optimizer:
         for parameter, held in states.items():
             self.state[parameter] = {name: copied(value) for name, value in held.items()}
             move(self.state[parameter], self.state_entries, parameter.value)
+
+    def _loadable(self, state: Mapping[str, Any]) -> tuple[list[Group], dict[Parameter, State]]:
+        """The settings of each group and the state of each parameter, checked."""
+        names = tuple(cls.__name__ for cls in type(self).__mro__)
+        return Loading(names, self.param_groups, self.defaults, self.state_entries, self.check_settings).read(state)
 
     def __repr__(self) -> str:
         hidden = {"params", "param_names"}

@@ -40,9 +40,9 @@ def misfit(held: Any, kind: Entry, value: Tensor) -> str | None:
     if isinstance(held, Tensor) and (held.layout is not torch.strided or held.is_meta != value.is_meta):
         return f"must be a dense tensor with numbers, got one of {held.layout} on {held.device}"
     if kind == "number":
-        if isinstance(held, Tensor) and held.is_complex():
+        if isinstance(held, Tensor) and (held.is_complex() or held.dtype is torch.bool):
             return f"must be one real number, got a tensor of {held.dtype}"
-        one = held.numel() == 1 if isinstance(held, Tensor) else isinstance(held, (int, float))
+        one = held.numel() == 1 if isinstance(held, Tensor) else type(held) in (int, float)
         return None if one else f"must be one number, got {_described(held)}"
     if kind != "value" and value.dim() < 2:
         return f"must belong to a value with two axes or more, got one of {tuple(value.shape)}"

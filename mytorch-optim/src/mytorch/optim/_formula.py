@@ -88,6 +88,14 @@ def kept_number(value: Number, p: Tensor) -> Tensor:
     return persistent(torch.zeros((), dtype=torch.float32, device=p.device).add_(value))
 
 
+def held_number(state: dict[str, Any], name: str, start: Number, p: Tensor) -> Tensor:
+    """An entry that is one number, begun at `start`; a plain number, as a state may hold, becomes a tensor first."""
+    held = state.get(name, start)
+    if not (isinstance(held, Tensor) and held.is_floating_point() and name in state):
+        held = state[name] = kept_number(held.reshape(()) if isinstance(held, Tensor) else held, p)
+    return held
+
+
 def number(held: Tensor) -> Number:
     """What formulas compute with: a number of Python's where reading it waits for nothing; in float64 in any case."""
     if is_compiling() or held.device.type != "cpu":

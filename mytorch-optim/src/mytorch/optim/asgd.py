@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import begun, descend, kept_number, lerp_, number, rate
+from mytorch.optim._formula import begun, descend, held_number, lerp_, number, rate
 from mytorch.optim.checks import require_at_least_0, require_flags, require_setting
 
 
@@ -62,9 +62,8 @@ class ASGD(Elementwise):
     ) -> None:
         lr, lambd, alpha, t0 = rate(group), group["lambd"], group["alpha"], group["t0"]
         for state, (t, p, g, a) in zip(states, begun(values, grads, states, group, {"ax": 0.0}), strict=True):
-            if "eta" not in state or "mu" not in state:
-                state["eta"], state["mu"] = kept_number(lr, p), kept_number(1.0, p)
-            eta, mu = number(state["eta"]), number(state["mu"])
+            eta = number(held_number(state, "eta", lr, p))
+            mu = number(held_number(state, "mu", 1.0, p))
             p.mul_(1 - lambd * eta)
             descend(p, eta, g)
             if isinstance(mu, float) and mu == 1:  # until t0, and a copy need not read the average

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, Parameter, StateError
 from mytorch.core.checks import kind_of
+from mytorch.core.optimizer_state import misfit
 from mytorch.optim._formula import rate
 from mytorch.optim.checks import require_at_least_0, require_count, require_real
 from mytorch.optim.strong_wolfe import Point, strong_wolfe
@@ -106,6 +107,7 @@ class LBFGS(Optimizer):
         size = sum(p.value.numel() for p in self.param_groups[0]["params"])
         for held in states.values():
             vectors = [held[name] for name in FLAT if name in held]
+            _require_history(held)
             vectors += [vector for name in ("old_dirs", "old_stps") for vector in held.get(name, [])]
             for vector in vectors:
                 if not isinstance(vector, Tensor) or vector.shape != (size,):
@@ -242,3 +244,18 @@ class _Run:
 
 def _largest(x: Tensor) -> float:
     return x.abs().max().item() if x.numel() else 0.0
+
+
+def _require_history(held: Mapping[str, Any]) -> None:
+    """Raise StateError unless what an iteration leaves is all there: three lists of one length, `ro` of numbers."""
+    if held.get("n_iter") and (missing := [name for name in ("d", "H_diag", *LISTS) if name not in held]):
+        raise StateError(f"LBFGS: state after an iteration must have {missing[0]!r}, got none")
+    for name in LISTS:
+        if not isinstance(held.get(name, []), (list, tuple)):
+            raise StateError(f"LBFGS: state {name!r} must be a list, got {kind_of(held[name])}")
+    lengths = [len(held.get(name, [])) for name in LISTS]
+    if len(set(lengths)) > 1:
+        raise StateError(f"LBFGS: state must have {', '.join(LISTS)} of one length, got {lengths}")
+    for number in held.get("ro", []):
+        if problem := misfit(number, "number", number):
+            raise StateError(f"LBFGS: state 'ro' {problem}")

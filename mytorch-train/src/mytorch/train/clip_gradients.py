@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Optimizer
+from mytorch.core import ArgumentError, Optimizer, require_kind
 from mytorch.plugins import shown
 
 
@@ -17,8 +17,9 @@ def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
     Formula:  norm = sqrt(sum of d^2 over all gradients);  d = d * min(1, max_norm / (norm + 1e-6))
     Source:   Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", in the form of
               torch.nn.utils.clip_grad_norm_
-    Raises:   ArgumentError unless max_norm is a number above 0
+    Raises:   ArgumentError for what is no optimizer, and unless max_norm is a number above 0
     """
+    require_kind("clip_gradients", "optimizer", optimizer, Optimizer)
     require_bound("clip_gradients: max_norm", max_norm)
     if grads := gradients_of(optimizer):
         traced = torch.compiler.is_compiling()  # machine code comes of the formula only
@@ -31,8 +32,9 @@ def clip_gradient_values(optimizer: Optimizer, max_value: float) -> None:
     """Bring every number of the gradients that the optimizer would use into the range from -max_value to max_value.
 
     Formula:  d = max(-max_value, min(d, max_value)), as torch.nn.utils.clip_grad_value_
-    Raises:   ArgumentError unless max_value is a number above 0
+    Raises:   ArgumentError for what is no optimizer, and unless max_value is a number above 0
     """
+    require_kind("clip_gradient_values", "optimizer", optimizer, Optimizer)
     require_bound("clip_gradient_values: max_value", max_value)
     clip_values(gradients_of(optimizer), max_value)
 

@@ -10,7 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Loss, Metric, Module, add_path, fetch, fetch_exact, kind_of, metric_name
+from mytorch.core import (
+    ArgumentError,
+    Loss,
+    Metric,
+    Module,
+    add_path,
+    fetch,
+    fetch_exact,
+    kind_of,
+    metric_name,
+    require_kind,
+)
 from mytorch.train.batches import Batches, call, misfit
 from mytorch.train.device import CPU, device_of, move
 from mytorch.train.mean_loss import MeanLoss, weight_of
@@ -81,8 +92,10 @@ def evaluate(
     `update` and `compute`. A data set whose targets are scaled for the loss has `in_units`; metrics see predictions
     and targets in units, and the targets before they were rounded to the model's dtype.
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
-    Raises ArgumentError for what is no metric, and for two of one name.
+    Raises ArgumentError for what is no model, for what is no metric, and for two metrics of one name.
     """
+    if isinstance(net, type) or not callable(getattr(net, "modules", None)):  # parity judges PyTorch's, which have it
+        require_kind("evaluate", "net", net, Module)
     require_metrics("evaluate", metrics)
     if loss is not None:
         tell_outputs(metrics, loss)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from mytorch.core import Module
@@ -48,6 +49,7 @@ def intercept(named: Iterable[tuple[str, Module]], around: Around) -> Iterator[N
 
 
 def _then(method: Method, watch: Watch, path: str, module: Module, *, first: bool) -> Method:
+    @wraps(method)  # so that its signature is still known
     def watched(*args: Any, **kwargs: Any) -> Any:
         result = method(*args, **kwargs)
         watch(path, module, result[0] if first else result)

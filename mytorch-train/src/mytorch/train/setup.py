@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter, Schedule
+from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter, Schedule, require_kind
 from mytorch.train.accumulate import accumulates
 from mytorch.train.batches import Batches
 from mytorch.train.mean_loss import Weight
@@ -87,18 +87,6 @@ def _require_kinds(setup: Setup) -> None:
     kinds = {"net": Module, "loss": Module, "optimizer": Optimizer, "batches": Batches}
     for name, kind in {**kinds, **({} if setup.schedule is None else {"schedule": Schedule})}.items():
         require_kind("Setup", name, getattr(setup, name), kind)
-
-
-def require_kind(owner: str, name: str, given: object, kind: type) -> None:
-    """Raise ArgumentError for a part of another kind, such as a class, or one of torch's."""
-    if isinstance(given, kind):
-        return
-    article = "an" if kind is Optimizer else "a"
-    cls = type(given)
-    told = f"{cls.__module__}.{cls.__qualname__}"
-    if isinstance(given, type) and issubclass(given, kind):
-        told = f"the class {given.__name__}; write {given.__name__}(...)"
-    raise ArgumentError(f"{owner}: {name} must be {article} {kind.__name__} of mytorch, got {told}")
 
 
 def _require_trained(net: Module, optimizer: Optimizer) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError
+from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError, require_kind
 from mytorch.core.patterns import matches
 from mytorch.plugins import nearest
 from mytorch.train.errors import RunError
-from mytorch.train.setup import require_kind
 from mytorch.train.weights import WEIGHTS_FILE, read_state
 
 Patterns = str | Sequence[str]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, tree
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, require_kind, tree
 from mytorch.train.choose_step import choose_step, is_in_backward, is_plain
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.explain.explanation import Explanation
@@ -18,7 +18,7 @@ from mytorch.train.explain.recorder import LOSS, Recorder
 from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.observe import intercept
-from mytorch.train.setup import Setup, TakeStep, require_kind
+from mytorch.train.setup import Setup, TakeStep
 from mytorch.train.step import gradients
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any
 
 import torch
@@ -106,6 +107,7 @@ class Recorder:
         signature = inspect.signature(method)
         begin, end = (self._forward, self._end_forward) if name == "forward" else (self._backward, self._end_backward)
 
+        @wraps(method)  # so that its signature is still known
         def recorded(*args: Any, **kwargs: Any) -> Any:
             with self.clock.stopped():
                 given = list(signature.bind(*args, **kwargs).arguments.items())
