@@ -19,9 +19,10 @@ from mytorch.experiments.new.new_experiment import new_experiment
 from mytorch.plugins import PluginWarning
 
 pa = pytest.importorskip("pyarrow")
+openpyxl = pytest.importorskip("openpyxl")
 INPUTS, PARTS = 1500, 6
 LONGEST, SECONDS = 4000, 20.0
-SUFFIXES = (".csv", ".csv", ".csv", ".csv", ".tsv", ".txt", ".csv.gz", ".parquet", ".npz")
+SUFFIXES = (".csv", ".csv", ".csv", ".csv", ".tsv", ".txt", ".csv.gz", ".parquet", ".npz", ".xlsx")
 
 CELLS = [
     "",
@@ -104,10 +105,8 @@ def as_text(draw, names, columns, usual):
     return text.encode(draw.choice([*["utf-8"] * 10, "latin-1", "utf-16"]), "replace")
 
 
-def content_of(draw, suffix):
-    """The bytes of a file, whole or damaged."""
-    names, columns = columns_of(draw)
-    spoil(draw, names, columns)
+def written_as(draw, suffix, names, columns):
+    """The bytes of a file of some format."""
     if suffix == ".parquet":
         from pyarrow import parquet
 
@@ -121,9 +120,23 @@ def content_of(draw, suffix):
         arrays |= draw.choice([{}, {"z": np.zeros((len(columns[0]), 2))}, {"z": np.zeros(3, complex)}])
         np.savez(written, **{name or "empty": array for name, array in arrays.items() if name != "file"})
         content = written.getvalue()
+    elif suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        for line in [names, *zip(*columns, strict=True)]:
+            book.active.append([draw.choice([cell.replace("\0", ""), len(cell)]) for cell in line])
+        written = io.BytesIO()
+        book.save(written)
+        content = written.getvalue()
     else:
         content = as_text(draw, names, columns, "\t" if suffix == ".tsv" else ",")
-    content = gzip.compress(content) if suffix.endswith(".gz") else content
+    return gzip.compress(content) if suffix.endswith(".gz") else content
+
+
+def content_of(draw, suffix):
+    """The bytes of a file, whole or damaged."""
+    names, columns = columns_of(draw)
+    spoil(draw, names, columns)
+    content = written_as(draw, suffix, names, columns)
     return damaged(draw, content) if draw.random() < 0.2 else content
 
 

@@ -104,10 +104,10 @@ def test_where_there_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "iris.csv").write_text("x,y\n1,2\n")
     assert "iriss.csv: must be a file, got no such file. Nearest: iris.csv." in refused(tmp_path / "iriss.csv")
     assert "must be a file, got a folder; name a file in it" in refused(tmp_path)
-    (tmp_path / "a.xlsx").write_bytes(b"PK")
-    assert "got .xlsx; save the sheet as CSV (File, Save as) and use that file" in refused(tmp_path / "a.xlsx")
+    (tmp_path / "a.ods").write_bytes(b"PK")
+    assert "a spreadsheet must be saved as .xlsx or .csv to be read, got .ods" in refused(tmp_path / "a.ods")
     (tmp_path / "a.doc").write_bytes(b"PK")
-    assert "must end in .csv, .tsv, .txt, .csv.gz, .tsv.gz, .txt.gz, .parquet, .npz, got '.doc'" in refused(
+    assert "must end in .csv, .tsv, .txt, .csv.gz, .tsv.gz, .txt.gz, .parquet, .npz, .xlsx, got '.doc'" in refused(
         tmp_path / "a.doc"
     )
 

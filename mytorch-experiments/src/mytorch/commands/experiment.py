@@ -78,6 +78,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--unit", multiple=True, help="What stands beside numbers and does not count, such as $ or %; may be given again."
 )
 @click.option("--encoding", help="The encoding of the text.  [default: utf-8]")
+@click.option("--sheet", help="The sheet of an Excel file.  [default: the only one]")
 @click.option(
     "--missing-marker",
     multiple=True,
@@ -99,8 +100,8 @@ def new(
 ) -> None:
     """Look at a table and write an experiment that learns one of its columns.
 
-    TABLE is a CSV, TSV, Parquet or NPZ file. The experiment runs as it is; comments in it say why each value was
-    chosen. Columns of dates, and text that differs in nearly every row, are left out.
+    TABLE is a CSV, TSV, Parquet, NPZ or Excel file. The experiment runs as it is; comments in it say why each value
+    was chosen. Columns of dates, and text that differs in nearly every row, are left out.
 
     \b
     Example:

@@ -30,7 +30,7 @@ from mytorch.data.table.target import encode_target, learn_target
 
 
 class Table(DataSet):
-    """The rows of a CSV, TSV, Parquet or NPZ file: feature columns and a target of classes or numbers.
+    """The rows of a CSV, TSV, Parquet, NPZ or Excel file: feature columns and a target of classes or numbers.
 
     Shapes:   inputs: (rows, encoded columns) of dtype;
               targets: (rows,), int64, for classes; (rows, 1) of dtype for numbers; with `like`, None in a file without
@@ -50,7 +50,7 @@ class Table(DataSet):
     dropped:  how many rows were left out for missing cells
     like:     the `preparation` of a former Table, whose columns, encodings, fills and classes this file must have
     Raises:   TableError with file, row and column, and what would accept the cell; ArgumentError for options;
-              FileError if there is no such file; ReaderError without pyarrow
+              FileError if there is no such file; ReaderError without pyarrow or openpyxl
     """
 
     inspect = staticmethod(inspect_table)
@@ -75,12 +75,13 @@ class Table(DataSet):
         units: Sequence[str] = (),
         encoding: str = "utf-8",
         header: bool = True,
+        sheet: str | None = None,
         dtype: torch.dtype | str = "float32",
         like: Mapping[str, Any] | None = None,
     ) -> None:
         self._dtype = floating_dtype("Table", dtype)
         with naming(path):
-            reading = Reading(delimiter, decimal, encoding, header, thousands, units, missing_markers)
+            reading = Reading(delimiter, decimal, encoding, header, thousands, units, missing_markers, sheet)
             if like is None:
                 options = Options(task, encode, missing, unseen, missing_indicators, dates, day_first)
                 self._learn(open_table(path, reading), target, features, options)

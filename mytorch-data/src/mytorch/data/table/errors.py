@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mytorch import plugins
 from mytorch.core import ArgumentError, MytorchError
 from mytorch.plugins import PluginWarning
+from mytorch.plugins import cut as cut_to
+from mytorch.plugins import listed as list_names
+from mytorch.plugins import shown as show_in
 
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 SHORT = 40
@@ -32,17 +34,17 @@ class TableWarning(PluginWarning):
 
 def listed(names: Iterable[Any], most: int = 8) -> str:
     """Names for a message, not all of them where there are many, and none that is too long to be read."""
-    return plugins.listed([cut(str(name)) for name in names], most)
+    return list_names([cut(str(name)) for name in names], most)
 
 
 def shown(value: object) -> str:
     """A cell or a name for a message."""
-    return plugins.shown(value, SHORT)
+    return show_in(value, SHORT)
 
 
 def cut(text: str) -> str:
     """A text for a message, without quotes."""
-    return plugins.cut(text, SHORT)
+    return cut_to(text, SHORT)
 
 
 def as_toml(value: Any) -> str:
@@ -57,7 +59,7 @@ def as_toml(value: Any) -> str:
 
 def told(error: BaseException) -> str:
     """The first line of another library's message, cut if it is long."""
-    return plugins.cut((str(error).splitlines() or [type(error).__name__])[0], LONGEST)
+    return cut_to((str(error).splitlines() or [type(error).__name__])[0], LONGEST)
 
 
 @contextmanager
@@ -69,4 +71,4 @@ def naming(path: str | Path) -> Iterator[None]:
         text = str(error)
         if str(path) in text:
             raise
-        raise ArgumentError(f"{plugins.cut(str(path), LONGEST)}: {text.removeprefix('Table: ')}") from None
+        raise ArgumentError(f"{cut_to(str(path), LONGEST)}: {text.removeprefix('Table: ')}") from None

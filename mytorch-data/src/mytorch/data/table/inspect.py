@@ -57,10 +57,12 @@ def inspect_table(
     thousands: str | None = None,
     units: Sequence[str] = (),
     missing_markers: Sequence[str] | Mapping[str, Sequence[str]] = MARKERS,
+    sheet: str | None = None,
 ) -> list[ColumnSummary]:
     """What each column of a table that has a name holds, in the order of the file. Raises what Table raises."""
     with naming(path):
-        source = open_table(path, Reading(delimiter, decimal, encoding, header, thousands, units, missing_markers))
+        reading = Reading(delimiter, decimal, encoding, header, thousands, units, missing_markers, sheet)
+        source = open_table(path, reading)
     as_text: set[str] = {name for name, kind in source.kinds.items() if kind not in ("number", "boolean")}
     looked = _look(source, as_text)
     return [seen.summary(source.kinds.get(name)) for name, seen in looked.items()]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mytorch.data.table.csv_source import CsvSource
 from mytorch.data.table.errors import LONGEST, TableError
+from mytorch.data.table.excel_source import ExcelSource
 from mytorch.data.table.npz_source import NpzSource
 from mytorch.data.table.parquet_source import ParquetSource
 from mytorch.data.table.reading import Reading
@@ -14,8 +15,8 @@ from mytorch.data.table.source import Source
 from mytorch.plugins import FileError, cut, nearest
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-SUFFIXES = (*TEXT, ".parquet", ".npz")
-SHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+SUFFIXES = (*TEXT, ".parquet", ".npz", ".xlsx")
+SHEETS = (".xls", ".xlsm", ".xlsb", ".ods")
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
@@ -33,11 +34,10 @@ def open_table(path: str | Path, reading: Reading) -> Source:
         return ParquetSource(path, reading)
     if suffix == ".npz":
         return NpzSource(path, reading)
+    if suffix == ".xlsx":
+        return ExcelSource(path, reading)
     if suffix in SHEETS:
-        raise TableError(
-            f"{path}: must be a table that is read without a spreadsheet program, got {suffix}; "
-            "save the sheet as CSV (File, Save as) and use that file"
-        )
+        raise TableError(f"{path}: a spreadsheet must be saved as .xlsx or .csv to be read, got {suffix}")
     raise TableError(f"{path}: a table's name must end in {', '.join(SUFFIXES)}, got {suffix or 'no suffix'!r}")
 
 

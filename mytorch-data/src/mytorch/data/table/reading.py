@@ -30,6 +30,7 @@ class Reading:
     thousands: str | None = None
     units: Sequence[str] = ()
     missing_markers: Sequence[str] | Mapping[str, Sequence[str]] = MARKERS
+    sheet: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for what no reader could use."""
