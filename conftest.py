@@ -59,6 +59,7 @@ SLOW = (
     "tests/test_documents.py",
     "tests/test_family_parity.py",
     "tests/test_fuzz.py",
+    "tests/test_fuzz_files.py",
     "tests/test_fuzz_tables.py",
     "tests/test_notebook.py",
     "tests/test_optimizers_in_engines.py",

@@ -88,6 +88,7 @@ def change(content, key, value):
         ("threads", 100_000, r"experiment: threads: must be at most 1,024, got 100000"),
         ("model.size", -(10**30), r"experiment: model.size: must be a number of 64 bits at most, got -1000"),
         ("model.sizes", [[1], [2**64]], r"experiment: model.sizes.1.0: must be a number of 64 bits at most"),
+        ("k" * 5000, 1, r"experiment: k+\.\.\.k+: a key must have at most 200 characters, got more"),
         ("name", "", r"experiment: name: must be text of at least 1 character, got ''"),
         ("name", "x" * 101, r"experiment: name: must be text of at most 100 characters, got 'xxx"),
         ("name", "a\x1b[31m", r"experiment: name: must be one line of text without control .*, got 'a\\x1b\[31m'"),

@@ -133,3 +133,15 @@ def test_figures_that_cannot_be_made(folder):
     (folder.path / "figures").write_text("")
     with pytest.raises(FileError, match="figures: must be a folder that can be written, got File exists"):
         _ = folder.figures
+
+
+def test_a_link_among_the_figures_is_not_followed(tmp_path):
+    folder = RunFolder.create(tmp_path / "runs", "disk")
+    (outside := tmp_path / "outside").mkdir()
+    (folder.path / "figures").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(FileError, match=r"figures: must be of the run's own, got a link to .*outside; remove"):
+        _ = folder.figures
+    (folder.path / "figures").unlink()
+    (folder.figures / "loss.png").symlink_to(tmp_path / "precious.txt")
+    with pytest.raises(FileError, match=r"loss.png: must be of the run's own, got a link to .*precious.txt; remove"):
+        _ = folder.figures

@@ -7,6 +7,9 @@ from mytorch.plugins.catalogue import install_command
 from mytorch.plugins.errors import ArgumentError, MissingRequirementError
 from mytorch.plugins.shown import one_line, shown
 
+LONGEST = 200
+"""Characters of a requirement."""
+
 
 def require(requirements: Iterable[str]) -> None:
     """Check that distributions such as "mytorch-nn" or "mytorch-optim>=0.1" are installed.
@@ -18,6 +21,8 @@ def require(requirements: Iterable[str]) -> None:
 
     missing, reasons = [], []
     for line in requirements:
+        if len(line) > LONGEST:
+            raise ArgumentError(f"requires: every entry must have at most {LONGEST} characters, got {shown(line)}")
         try:
             requirement = Requirement(line)
         except InvalidRequirement as error:

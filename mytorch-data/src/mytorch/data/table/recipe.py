@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mytorch.core import ArgumentError
 from mytorch.data.table.reading import Reading
+from mytorch.plugins import one_line, shown
 
 KEY = "table"
 FeatureKind = Literal["number", "one-hot", "ordinal", "date", "missing"]
@@ -114,18 +115,48 @@ class Recipe:
             target = told["target"]
             return cls(
                 tuple(_feature(**feature) for feature in told["features"]),
-                Target(target["name"], tuple(target["classes"]) if target["kind"] == "classes" else None),
-                told["missing"],
+                Target(_text(target["name"]), _texts(target["classes"]) if target["kind"] == "classes" else None),
+                _option(told["missing"]),
                 Reading(**told["reading"]),
-                tuple(told.get("left_out", ())),
-                told.get("unseen"),
-                told.get("rows", 0),
+                _texts(told.get("left_out", [])),
+                _option(told.get("unseen")),
+                _number(told.get("rows", 0)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ArgumentError(
-                f"Table: like must be the preparation of a Table, got one that lacks or misstates {error}"
+                f"Table: like must be the preparation of a Table, got one that lacks or misstates {one_line(error)}"
             ) from error
 
 
 def _feature(name: str, kind: FeatureKind, categories: list[str] = [], **others: Any) -> Feature:  # noqa: B006
-    return Feature(name, kind, tuple(categories), **others)
+    if kind not in get_args(FeatureKind):
+        raise TypeError(f"the kind of a column: {shown(kind)}")
+    for option in ("part", "first"):
+        _option(others.get(option))
+    if others.get("fill") is not None:
+        _number(others["fill"])
+    if not isinstance(others.get("gone", {}), Mapping):
+        raise TypeError(f"what was missing: {shown(others['gone'])}")
+    return Feature(_text(name), kind, _texts(categories), **others)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text: {shown(value)}")
+    return value
+
+
+def _option(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"a list of texts: {shown(values)}")
+    return tuple(map(_text, values))
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"a number: {shown(value)}")
+    return value

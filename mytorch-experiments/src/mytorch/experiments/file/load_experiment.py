@@ -18,6 +18,8 @@ from mytorch.experiments.file.wording import rule_of, way_out
 from mytorch.plugins import UnknownNameError, catalogue, cut, nearest, one_line, parse_toml, shown
 
 Overrides = Mapping[str, Any]
+LONGEST = 200
+"""Characters of a key."""
 PROBLEMS = 10
 """Lines of an error: more are not read at once."""
 DEPTH = 200
@@ -58,6 +60,8 @@ def _require_plain(origin: str, content: Mapping[str, Any], place: tuple[str, ..
         raise ExperimentError(f"{origin}: {_dotted(place)}: must be at most {DEPTH} lists and tables deep, got more")
     for key, value in content.items():
         here = (*place, str(key))
+        if len(str(key)) > LONGEST:
+            raise ExperimentError(f"{origin}: {_dotted(here)}: a key must have at most {LONGEST} characters, got more")
         if isinstance(value, list):
             value = dict(enumerate(value))
         if isinstance(value, Mapping):

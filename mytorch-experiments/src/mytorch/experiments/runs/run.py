@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mytorch.core import DataSet, Module
-from mytorch.experiments.file.build import build_data, build_metrics, default_dtype, threads
+from mytorch.core import DataSet, Module, MytorchError
+from mytorch.experiments.file.build import build_data, build_metrics, default_dtype, naming_file, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.file.parts import build_part
@@ -99,7 +99,12 @@ class Run:
 
     def rows_of(self, source: str | Path | Tensor | Any) -> DataSet:
         """Rows as its model takes them, without their targets; as for `predict`."""
-        return rows_of(source, self.kept, self.dtype, targets=False)
+        try:
+            return rows_of(source, self.kept, self.dtype, targets=False)
+        except MytorchError as error:
+            if str(self.path) not in str(error):
+                error.add_note(f"by what {self.path} was trained on")
+            raise
 
     @contextmanager
     def outputs_by(self, engine: str) -> Iterator[Callable[[Any], Any]]:
@@ -131,7 +136,7 @@ def judge(run: Run, source: str | Path | Any = None, *, beside: bool = False) ->
             f"{run.path}: must have an {EXPERIMENT_FILE} to be evaluated, got a run trained from Python; "
             "use mytorch.train.evaluate(run.net, loss, data, metrics)"
         )
-    with threads(experiment.threads), default_dtype(experiment.dtype):
+    with naming_file(experiment), threads(experiment.threads), default_dtype(experiment.dtype):
         parts = build_data(experiment) if source is None or beside else None
         if source is None:
             assert parts is not None
@@ -172,6 +177,9 @@ def load(
     for key in DATA_KINDS.keys() & data.keys():
         if not isinstance(data[key], DATA_KINDS[key]):
             raise RunError(f"{folder.path / DATA_FILE}: {key} must be as a run wrote it, got {shown(data[key])}")
+    columns = data.get("columns", [])
+    if not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
+        raise RunError(f"{folder.path / DATA_FILE}: columns must be different names, got {shown(columns)}")
     return Run(folder.path, net, experiment, folder.history(), summary, data)
 
 

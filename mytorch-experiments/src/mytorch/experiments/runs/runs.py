@@ -12,7 +12,7 @@ from typing import Any
 from mytorch.experiments.runs.columns import PARTS
 from mytorch.experiments.runs.folds import FOLDS_FILE, Folds
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
-from mytorch.plugins import one_line
+from mytorch.plugins import cut, one_line, shown
 from mytorch.train.errors import RunError
 from mytorch.train.weights import MODEL_FILE
 
@@ -119,6 +119,10 @@ def _object(folder: RunFolder, summary: Mapping[str, Any], name: str) -> dict[st
     found = summary.get(name) or {}
     if not isinstance(found, dict):
         raise RunError(f"{folder.path / SUMMARY_FILE}: {name} must be an object, got {type(found).__name__}")
+    for key, value in found.items():
+        if value is not None and not isinstance(value, (int, float)):
+            at = f"{name}.{cut(key, 80)}"
+            raise RunError(f"{folder.path / SUMMARY_FILE}: {at} must be a number, got {shown(value)}")
     return found
 
 
