@@ -300,6 +300,9 @@ def test_large_numbers_that_are_many_are_numbers(tmp_path: Path) -> None:
     table = Table(path, "y")
     assert table.classes is None
     assert table.targets[2].item() == pytest.approx(3e20)
+    path = write(tmp_path / "b.csv", "x,y\n" + "".join(f"{at}e20,{at}\n" for at in range(1, 2000)))
+    column = inspect_table(path)[0]
+    assert (column.kind, column.low, column.high, column.distinct) == ("number", 1e20, 1.999e23, 1000)
 
 
 # Files

@@ -94,6 +94,7 @@ class _Seen:
     gone: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
     dates: bool = True
+    numbers: bool = True
     whole: bool = True
     low: float = np.inf
     high: float = -np.inf
@@ -103,6 +104,9 @@ class _Seen:
         self.gone.update(cells.gone)
         if cells.kind == "text":
             self.dates = self.dates and all(map(is_date, cells.values))
+            self.numbers = self.numbers and all(map(self.numerals.is_number, cells.values))
+            if self.numbers and cells.values:
+                self._measure(np.array([float(self.numerals.plain(value)) for value in cells.values]))
             counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.values))
             self._count(dict(zip(cells.values, counts.tolist(), strict=True)))
             return
@@ -126,11 +130,10 @@ class _Seen:
         text = "text" in self.kinds
         if stored == "date" or (text and self.values and self.dates):
             return self._summary("date", tuple(self.values))
-        if stored == "text" or (text and not self._all_numbers()):
+        if stored == "text" or (text and not (self.values and self.numbers)):
             return self._of_text(stored)
         if text:  # whole numbers of which float64 would merge some
             self.values = Counter(map(self.numerals.exact, self.values))
-            self._measure(np.array([float(self.numerals.plain(value)) for value in self.values]))
         examples = tuple(value.removesuffix(".0") for value in self.values)
         if "boolean" in self.kinds and "number" not in self.kinds:
             return self._summary("boolean", tuple("true" if value == "1" else "false" for value in examples))
@@ -148,6 +151,3 @@ class _Seen:
         few = words if 2 * sum(words.values()) < self.values.total() else {}
         reading = other_numerals(self.values, self.numerals)
         return self._summary("text", tuple(self.values), words=few, reading=reading)
-
-    def _all_numbers(self) -> bool:
-        return bool(self.values) and all(map(self.numerals.is_number, self.values))
