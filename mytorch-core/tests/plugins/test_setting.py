@@ -31,3 +31,32 @@ def test_a_setting_without_key_or_value(text):
 
 def test_a_setting_is_one_value():
     assert parse_setting("description=1\nseed=3") == ("description", "1\nseed=3")
+
+
+@pytest.mark.parametrize(
+    ("value", "spelt"),
+    [
+        (".01", "0.01"),
+        ("-.5", "-0.5"),
+        ("1.", "1.0"),
+        ("007", "7"),
+        ("Infinity", "inf"),
+        ("True", "true"),
+        ("False", "false"),
+    ],
+)
+def test_the_spelling_of_another_language(value, spelt):
+    with pytest.raises(SettingsError, match=rf"--set lr: must be a value as TOML writes it, {spelt}, got {value};"):
+        parse_setting(f"lr={value}")
+    assert parse_setting(f'lr="{value}"') == ("lr", value)
+
+
+@pytest.mark.parametrize("value", ["[Accuracy]", '["Accuracy"', "{type=Adam}", '"half', "[1, .5]"])
+def test_a_list_or_table_that_is_not_finished(value):
+    with pytest.raises(SettingsError, match="--set metrics: must be a list, table or text as TOML writes it, got "):
+        parse_setting(f"metrics={value}")
+
+
+@pytest.mark.parametrize("value", ["None", "1,5", "2026-13-40", "a b", "acme:Adam", "../rows.csv", "true-class"])
+def test_what_may_well_be_text(value):
+    assert parse_setting(f"name={value}") == ("name", value)

@@ -180,6 +180,34 @@ def test_a_folder_and_a_missing_file(tmp_path):
             load_experiment(source)
 
 
+@pytest.mark.parametrize("name", ["iris.csv", "IRIS.CSV", "iris.2024.csv.gz", "iris.parquet"])
+def test_a_table_is_told_what_makes_an_experiment_of_it(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ExperimentError) as info:
+        load_experiment(path)
+    assert str(info.value) == (
+        f"experiment: must be a TOML file or the name of an installed one, got the table {path}; write an experiment "
+        f"that learns one of its columns with: mytorch experiment new {path}"
+    )
+
+
+def test_another_type_that_does_not_take_what_the_file_set_for_the_first(content):
+    content["optimizer"] |= {"momentum": 0.9, "nesterov": True}
+    with pytest.raises(ExperimentError) as info:
+        build(load_experiment(content, {"optimizer.type": "mytorch-optim:Adam"}))
+    assert str(info.value).startswith("optimizer.momentum: Adam has no argument 'momentum', nor 'nesterov'. Known: ")
+    assert info.value.__notes__ == [
+        "The table has the settings of toy-parts:SGD, which --set optimizer.type=mytorch-optim:Adam left there; "
+        "replace it whole: --set 'optimizer={type = \"mytorch-optim:Adam\"}'"
+    ]
+    whole = load_experiment(content, {"optimizer": {"type": "mytorch-optim:Adam"}})
+    assert type(build(whole).setup.optimizer).__name__ == "Adam"
+    with pytest.raises(ExperimentError) as info:
+        build(load_experiment(content, {"optimizer.rate": 1.0}))
+    assert not hasattr(info.value, "__notes__")
+
+
 def test_a_folder_does_not_hide_an_installed_experiment(parts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "points").mkdir()

@@ -92,12 +92,14 @@ def test_a_number_that_the_run_does_not_measure_ends_it_before_the_first_step():
     with pytest.raises(
         ArgumentError,
         match=r"EarlyStopping: monitor must be one of train_loss, train_told, got 'validation_loss'; "
-        r"give the run a validation part, validation=\.\.\.$",
+        r"give the run a validation part, validation=\.\.\. of fit or data\.split\.validation of an experiment$",
     ):
         train(EarlyStopping())
-    with pytest.raises(ArgumentError, match=r'a validation part, validation=\.\.\., or say monitor="test_loss"$'):
+    with pytest.raises(
+        ArgumentError, match=r'a validation part, validation=\.\.\. of fit .*, or say monitor="test_loss"$'
+    ):
         train(EarlyStopping(), test=Line(4))
-    with pytest.raises(ArgumentError, match=r"got 'test_told'; give the run a test part, test=\.\.\.$"):
+    with pytest.raises(ArgumentError, match=r"got 'test_told'; give the run a test part, test=\.\.\. of fit or"):
         train(EarlyStopping("test_told"))
     with pytest.raises(ArgumentError, match=r"one of train_loss, train_told, test_loss, test_told, got 'told'$"):
         train(EarlyStopping("told"), test=Line(4))

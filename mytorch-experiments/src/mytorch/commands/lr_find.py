@@ -9,12 +9,14 @@ import click
 from mytorch.commands.train import complete_experiment, overrides_option
 from mytorch.plugins import parse_setting, refuse_overwrite
 
+_RATE = click.FloatRange(min=0.0, min_open=True)
+
 
 @click.command("lr-find")
 @click.argument("experiment", shell_complete=complete_experiment)
-@click.option("--start", type=float, default=1e-6, show_default=True, help="The rate of the first step.")
-@click.option("--end", type=float, default=10.0, show_default=True, help="The rate of the last step.")
-@click.option("--steps", type=int, default=100, show_default=True, help="How many steps.")
+@click.option("--start", type=_RATE, default=1e-6, show_default=True, help="The rate of the first step.")
+@click.option("--end", type=_RATE, default=10.0, show_default=True, help="The rate of the last step.")
+@click.option("--steps", type=click.IntRange(10), default=100, show_default=True, help="How many steps.")
 @click.option(
     "--output",
     "-o",
@@ -42,6 +44,8 @@ def lr_find(
     from mytorch.experiments.figures.lr_range_figure import draw_lr_range
     from mytorch.experiments.training.find_rate import find_rate
 
+    if end <= start:
+        raise click.BadParameter(f"{end:g} must be above --start, {start:g}", param_hint="--end")
     refuse_overwrite(output, force, suffixes=(".png",))
     tried, found = find_rate(experiment, dict(map(parse_setting, settings)), start=start, end=end, steps=steps)
     if not found.rates:

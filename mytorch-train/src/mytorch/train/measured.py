@@ -20,7 +20,7 @@ def require_measured(owner: str, name: Any, measured: Sequence[str]) -> None:
     part, _, quantity = str(name).partition("_")
     way_out = ""
     if part in ("validation", "test") and not any(each.startswith(f"{part}_") for each in measured):
-        way_out = f"; give the run a {part} part, {part}=..."
+        way_out = f"; give the run a {part} part, {part}=... of fit or data.split.{part} of an experiment"
         if (other := f"test_{quantity}") in measured:
             way_out += f', or say monitor="{other}"'
     raise ArgumentError(f"{owner}: monitor must be one of {', '.join(measured)}, got {shown(name)}{way_out}")

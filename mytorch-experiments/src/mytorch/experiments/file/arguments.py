@@ -16,7 +16,7 @@ from torch import Tensor
 from mytorch.core import MytorchError, call_with
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.wording import rule_of, way_out
-from mytorch.plugins import lack_of_memory, nearest, one_line, shown
+from mytorch.plugins import cut, lack_of_memory, listed, nearest, one_line, shown
 
 Factory = Callable[..., Any]
 
@@ -47,21 +47,30 @@ def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *
         for name, parameter in parameters.items()
         if parameter.kind is not parameter.VAR_KEYWORD and name not in given
     ]
-    hints = _hints(factory)
+    hints, unknown = _hints(factory), []
     for name, value in arguments.items():
         if name in settable:
             variadic = parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
             hint = hints.get(name, Any)
             _check_type(f"{path}.{name}", list.__class_getitem__(hint) if variadic else hint, value)
         elif not takes_any and name not in given:
-            raise ExperimentError(
-                f"{path}.{name}: {_name(factory)} has no argument {name!r}. {nearest(name, settable)}"
-            )
+            unknown.append(name)
+    if unknown:
+        raise ExperimentError(_misfit(path, factory, unknown, settable))
     for name in settable:
         parameter = parameters[name]
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
         if required and name not in arguments:
             raise ExperimentError(f"{path}.{name}: must be given for {_name(factory)}")
+
+
+def _misfit(path: str, factory: Factory, unknown: list[str], settable: list[str]) -> str:
+    """That a constructor has no such arguments, with the names near the first."""
+    first, *others = unknown
+    more = f", nor {listed([shown(name) for name in others])}" if others else ""
+    return (
+        f"{path}.{cut(first, 80)}: {_name(factory)} has no argument {shown(first)}{more}. {nearest(first, settable)}"
+    )
 
 
 def load_tensors(path: str, factory: Factory, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Spec(BaseModel):
 
     type: str
     """The name of an installed part, or "distribution:Name"."""
+    _replaced: str | None = PrivateAttr(None)
+    """The type of the file, if an override gave another and left the file's other settings."""
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from mytorch.core.checks import WIDEST
 from mytorch.data.table.open_table import is_address
 from mytorch.experiments.errors import ExperimentError
-from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.file.experiment import Experiment, Spec
 from mytorch.experiments.file.wording import rule_of, way_out
 from mytorch.plugins import UnknownNameError, catalogue, cut, nearest, one_line, parse_toml, shown
 
@@ -24,6 +24,8 @@ PROBLEMS = 10
 """Lines of an error: more are not read at once."""
 DEPTH = 200
 """Lists and tables within each other."""
+TABLES = (".csv", ".csv.gz", ".tsv", ".parquet", ".npz", ".xlsx", ".xls")
+"""Endings of files that hold rows and no experiment."""
 
 
 def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides | None = None) -> Experiment:
@@ -40,18 +42,21 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
         origin, content = str(path), read_toml(path)
         content.setdefault("name", path.stem)
         resolve_paths(content, path.parent)
+    before = _types(content)
     for key, value in (overrides or {}).items():
         override(content, key, value)
     _require_plain(origin, content)
     resolve_paths(content, Path())  # what was given here is meant from here
     try:
         experiment = Experiment.model_validate(content)
-        experiment._origin = None if isinstance(source, Mapping) else origin
-        return experiment
     except ValidationError as error:
         lines = [_explain(origin, problems) for problems in _places(error)]
         more = [f"{origin}: {len(lines) - PROBLEMS} more"] if len(lines) > PROBLEMS else []
         raise ExperimentError("\n".join([*lines[:PROBLEMS], *more])) from None
+    experiment._origin = None if isinstance(source, Mapping) else origin
+    for name in before:
+        _note_replaced(name, getattr(experiment, name), before[name], overrides or {})
+    return experiment
 
 
 def _require_plain(origin: str, content: Mapping[str, Any], place: tuple[str, ...] = ()) -> None:
@@ -77,6 +82,23 @@ def _dotted(place: tuple[object, ...]) -> str:
     return cut(".".join(map(str, place)), 80) or "the file"
 
 
+def _types(content: Mapping[str, Any]) -> dict[str, str]:
+    """The types that a file gives its parts, before anything is overridden."""
+    tables = {name: content.get(name) for name in ("loss", "optimizer", "schedule")}
+    return {
+        name: table["type"]
+        for name, table in tables.items()
+        if isinstance(table, Mapping) and isinstance(table.get("type"), str)
+    }
+
+
+def _note_replaced(name: str, spec: Spec, before: str, overrides: Overrides) -> None:
+    """Note in a part that an override gave it another type and left it settings that were meant for the former."""
+    left = {f"{name}.{argument}" for argument in spec.arguments} - overrides.keys()
+    if f"{name}.type" in overrides and spec.type != before and left:
+        spec._replaced = before
+
+
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:
     """Make relative paths of data sets and weights absolute, so that the experiment means the same from everywhere."""
     data, model = content.get("data"), content.get("model")
@@ -95,6 +117,11 @@ def find_experiment(source: str | Path) -> Path:
     """The file that a path or the name of an installed experiment means."""
     path = Path(source)
     if path.is_file():
+        if "".join(path.suffixes[-2:]).lower().endswith(TABLES):
+            raise ExperimentError(
+                f"experiment: must be a TOML file or the name of an installed one, got the table {path}; write an "
+                f"experiment that learns one of its columns with: mytorch experiment new {path}"
+            )
         return path
     what = "a folder" if path.is_dir() else "no such file"
     misfit = f"experiment: must be a TOML file or the name of an installed one, got {what}: {path}"

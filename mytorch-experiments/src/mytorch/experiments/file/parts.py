@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mytorch.core import MytorchError
@@ -23,7 +25,22 @@ def find(key: str, kind: str, name: str) -> Any:
 def build_part(key: str, kind: str, spec: Spec, **given: Any) -> Any:
     """A part from its spec; `given` are arguments that the program fills in."""
     require_unset(key, spec, *given)
-    return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
+    with told_of_replaced(key, spec):
+        return construct(key, find(key, kind, spec.type), {**spec.arguments, **given}, *given)
+
+
+@contextmanager
+def told_of_replaced(key: str, spec: Spec) -> Iterator[None]:
+    """Within this context, an error says that a part has the settings of the one that an override replaced."""
+    try:
+        yield
+    except ExperimentError as error:
+        if spec._replaced is not None:
+            error.add_note(
+                f"The table has the settings of {spec._replaced}, which --set {key}.type={spec.type} left there; "
+                f"replace it whole: --set '{key}={{type = \"{spec.type}\"}}'"
+            )
+        raise
 
 
 def as_spec(entry: str | Spec) -> Spec:
