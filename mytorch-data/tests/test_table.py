@@ -20,6 +20,7 @@ from mytorch.data import (
     inspect_table,
     new_rows,
 )
+from mytorch.data.table import cells_of
 from mytorch.data.transforms import Parts, hold_out, standardize
 
 pa = pytest.importorskip("pyarrow")
@@ -231,3 +232,23 @@ def test_looking_at_the_columns(tmp_path: Path) -> None:
     assert (date.kind, date.missing) == ("date", 1)
     assert (boolean.kind, boolean.examples) == ("boolean", ("true", "false"))
     assert (empty.missing, empty.distinct) == (3, 0)
+
+
+def test_cells_as_text(mixed: Path, tmp_path: Path) -> None:
+    preparation = Table(mixed, "species", encode="one-hot", missing="mean").preparation
+    names, cells = cells_of(mixed, None, preparation)
+    assert names == ["sepal", "color", "zip", "age", "species"]
+    assert [row[:4] for row in cells][-1] == ["4", " green", "20095", "NA"]
+    names, cells = cells_of(mixed, ["age", "sepal"], preparation)
+    assert list(cells) == [["3", "1.5"], ["", "2.5"], ["5", "-1"], ["NA", "4"]]
+    indexed = write(tmp_path / "indexed.csv", ",sepal , color,zip,age,species\n0,1,red,10115,3,setosa\n")
+    names, cells = cells_of(indexed, None, preparation)
+    assert (names, list(cells)) == (
+        ["sepal", "color", "zip", "age", "species"],
+        [["1", "red", "10115", "3", "setosa"]],
+    )
+    np.savez(tmp_path / "a.npz", x=np.array([1.5, 2]), c=np.array(["a", "b"]), y=np.array([1, 2]))
+    preparation = Table(tmp_path / "a.npz", "y", encode="one-hot").preparation
+    assert list(cells_of(tmp_path / "a.npz", ["c", "x"], preparation)[1]) == [["a", "1.5"], ["b", "2.0"]]
+    with pytest.raises(TableError, match=r"a.npz: must have the columns to keep, got none named 'C'. Nearest: c."):
+        cells_of(tmp_path / "a.npz", ["C"], preparation)

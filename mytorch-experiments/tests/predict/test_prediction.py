@@ -10,7 +10,10 @@ from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
 from toy_rows import INPUTS, ROWS
 
 from mytorch.core import ArgumentError, ShapeError
+from mytorch.data import TableError
+from mytorch.data.preparation import Moments
 from mytorch.experiments import Recorder, RunError, load, train_experiment
+from mytorch.experiments.predict.head import Head
 from mytorch.experiments.predict.new_rows import without_target
 from mytorch.experiments.predict.prediction import predict_batches
 from mytorch.experiments.runs.write_predictions import write_predictions
@@ -48,7 +51,52 @@ def test_what_is_written(run, rows, tmp_path):
     assert header == ["prediction", "probability_below", "probability_above"]
     predictions = run.predict(rows)
     assert [line[0] for line in lines] == list(predictions.labels)
-    assert [list(map(float, line[1:])) for line in lines] == predictions.probabilities.tolist()
+    written = torch.tensor([list(map(float, line[1:])) for line in lines], dtype=torch.float64)
+    assert torch.equal(written.float(), predictions.probabilities.float())
+    assert all(len(cell.lstrip("0.").split("e")[0]) <= 9 for line in lines for cell in line[1:])
+
+
+def test_numbers_far_from_zero_keep_the_digits_in_which_they_differ():
+    outputs = torch.tensor([[0.1], [0.1000001]])
+    head = Head("numbers", moments=Moments(torch.tensor([1e9]).double(), torch.tensor([2.0]).double()))
+    assert head.read(outputs).digits == 17
+    close = Head("numbers", moments=Moments(torch.tensor([3e3]).double(), torch.tensor([2.0]).double()))
+    assert close.read(outputs).digits == 13
+    assert [Head("numbers").read(outputs.to(dtype)).digits for dtype in (torch.float32, torch.float64)] == [9, 17]
+
+
+def test_columns_that_are_kept_stand_in_front_as_they_are(run, tmp_path):
+    path, output = tmp_path / "people.csv", tmp_path / "out.csv"
+    path.write_text('y,name,x,note\n0.50,"Müller, A.",1.25,NA\n\n-1, b ,-2,\n')
+    run = rewrite(run, preparation=keeps_out(run, "name", "note"))
+    write_predictions(run, path, output, keep=["name", "y"], batch_size=1)
+    header, *lines = table_of(output)
+    assert header == ["name", "y", "prediction", "probability_below", "probability_above"]
+    assert [line[:2] for line in lines] == [["Müller, A.", "0.50"], [" b ", "-1"]]
+    assert [line[2] for line in lines] == list(run.predict(INPUTS[:2]).labels)
+    write_predictions(run, path, output, force=True, keep=None)
+    assert [line[:4] for line in table_of(output)] == [
+        ["y", "name", "x", "note"],
+        ["0.50", "Müller, A.", "1.25", "NA"],
+        ["-1", " b ", "-2", ""],
+    ]
+
+
+def test_columns_that_cannot_be_kept(run, rows, tmp_path):
+    with pytest.raises(TableError, match=r"rows.csv: must have the columns to keep, got none named 'z'. Known: x, y."):
+        write_predictions(run, rows, tmp_path / "out.csv", keep=["x", "z"])
+    path = tmp_path / "again.csv"
+    path.write_text("x,y,prediction\n1,2,3\n")
+    run = rewrite(run, preparation=keeps_out(run, "prediction"))
+    with pytest.raises(RunError, match=r"columns must have different names, got 'prediction' among those to keep"):
+        write_predictions(run, path, tmp_path / "out.csv", keep=None)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def keeps_out(run, *names):
+    """What a run keeps of a table with columns that it does not learn from."""
+    table = run.kept.for_tables["table"]
+    return {"table": {**table, "left_out": list(names)}}
 
 
 def test_stored_standardisation_reaches_every_source_once(run, rows):
@@ -76,7 +124,7 @@ def test_numbers_come_in_their_units(content, tmp_path, parts):
     torch.testing.assert_close(run.predict(INPUTS).values, run.net(INPUTS).double() * 5 + 100)
     write_predictions(run, path, tmp_path / "out.csv")
     assert table_of(tmp_path / "out.csv")[0] == ["prediction"]
-    assert float(table_of(tmp_path / "out.csv")[2][0]) == run.predict(path).values[1].item()
+    assert float(table_of(tmp_path / "out.csv")[2][0]) == pytest.approx(run.predict(path).values[1].item(), rel=1e-10)
 
 
 def test_several_numbers(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError
@@ -49,8 +50,15 @@ def _is_named(dataset: DataSet, targets: Tensor) -> bool:
 
 
 def _rows(dataset: DataSet, inputs: Tensor, targets: Tensor) -> Iterator[list[Any]]:
-    values = targets.tolist()
+    values = _written(targets)
     if dataset.classes is not None and _is_named(dataset, targets[0]):
-        values = [dataset.classes[index] for index in values]
-    for row, value in zip(inputs.tolist(), values, strict=True):
+        values = [dataset.classes[index] for index in targets.tolist()]
+    for row, value in zip(_written(inputs), values, strict=True):
         yield [*row, *(value if isinstance(value, list) else [value])]
+
+
+def _written(values: Tensor) -> Any:
+    """Numbers as the fewest digits that their dtype reads as the same numbers again."""
+    return (
+        values.tolist() if values.dtype not in (torch.float32, torch.float16) else values.numpy().astype(str).tolist()
+    )

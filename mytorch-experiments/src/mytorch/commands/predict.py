@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import click
@@ -28,8 +29,15 @@ from mytorch.commands.evaluate import device_option
     help="compiled takes each batch in one call of machine code, for many small batches.",
 )
 @device_option
+@click.option(
+    "--keep",
+    metavar="COLUMNS|all",
+    help="Write these columns of INPUT, with commas between, or all, in front of the predictions.",
+)
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
-def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, device: str, force: bool) -> None:
+def predict(
+    run: Path, rows: Path, output: Path, batch_size: int, engine: str, device: str, keep: str | None, force: bool
+) -> None:
     """Predict the rows of a table with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
@@ -39,9 +47,11 @@ def predict(run: Path, rows: Path, output: Path, batch_size: int, engine: str, d
     \b
     Example:
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv
+      mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv --keep id,name
     """
     from mytorch.experiments import load
     from mytorch.experiments.runs.write_predictions import write_predictions
 
-    count = write_predictions(load(run, device=device), rows, output, force, batch_size, engine)
+    kept = None if keep == "all" else next(csv.reader([keep or ""]), [])
+    count = write_predictions(load(run, device=device), rows, output, force, batch_size, engine, kept)
     click.echo(f"Wrote {count} predictions to {output}")

@@ -4,7 +4,7 @@ from mytorch.data.table.data_set import Table
 from mytorch.data.table.errors import ReaderError, TableError, TableWarning
 from mytorch.data.table.fill import missing_lines
 from mytorch.data.table.inspect import ColumnSummary, inspect_table
-from mytorch.data.table.new_rows import new_rows
+from mytorch.data.table.new_rows import cells_of, new_rows
 
 __all__ = [
     "ColumnSummary",
@@ -12,6 +12,7 @@ __all__ = [
     "Table",
     "TableError",
     "TableWarning",
+    "cells_of",
     "inspect_table",
     "missing_lines",
     "new_rows",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from mytorch.core import DataSet
 from mytorch.data.preparation import INPUTS, Standardize, Standardized
 from mytorch.data.table.data_set import Table
 from mytorch.data.table.errors import TableError
+from mytorch.data.table.open_table import open_table
+from mytorch.data.table.recipe import Recipe
+from mytorch.plugins import nearest
 
 
 def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype | str = "float32") -> DataSet:
@@ -30,3 +33,21 @@ def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtyp
     if INPUTS not in preparation:
         return table
     return Standardized(table, Standardize.from_preparation(preparation))
+
+
+def cells_of(
+    path: str | Path, columns: Sequence[str] | None, preparation: Mapping[str, Any]
+) -> tuple[list[str], Iterator[list[str]]]:
+    """The names of columns of a file, and their cells as text, a row at a time, in the order of `new_rows`.
+
+    columns: which, in this order; all of the file if None.
+    Raises TableError for a column that is not there, and what Table raises.
+    """
+    source = open_table(path, Recipe.from_json(preparation).reading)
+    for name in columns or ():
+        if name not in source.names:
+            raise TableError(
+                f"{path}: must have the columns to keep, got none named {name!r}. {nearest(name, source.names)}"
+            )
+    names = list(source.names if columns is None else columns)
+    return names, source.texts(names)

@@ -48,6 +48,13 @@ class Source(ABC):
     def _batches(self, columns: list[str], as_text: Collection[str]) -> Iterator[Batch]:
         """The cells of some columns; those in `as_text` come as text whatever they hold."""
 
+    def texts(self, columns: list[str]) -> Iterator[list[str]]:
+        """The cells of some columns as text, a row at a time; one without a value is empty."""
+        for batch in self.batches(columns, columns):
+            values = [[*batch[name].values, ""] for name in columns]  # the last is that of code -1
+            for row in zip(*(batch[name].codes.tolist() for name in columns), strict=True):
+                yield [known[code] for known, code in zip(values, row, strict=True)]
+
     def row(self, index: int) -> int:
         """The number under which a user finds a row, from 1."""
         return index + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import OUTPUTS, ShapeError, require_choice
+from mytorch.data.dtype import digits_of
 from mytorch.data.preparation.moments import TARGETS, Moments
 
 Kind = Literal["softmax", "log-softmax", "sigmoid", "scores", "one-hot", "numbers"]
@@ -27,12 +29,14 @@ class Predictions:
     values: (rows, outputs), float64, in the units of the target; None for classes.
     classes: the names of the columns of `probabilities`; () for numbers.
     indices: the column of each row's class, int64; None for numbers.
+    digits: how many significant digits the model's dtype tells apart; more are rounding.
     """
 
     probabilities: Tensor | None = None
     values: Tensor | None = None
     classes: tuple[str, ...] = ()
     indices: Tensor | None = None
+    digits: int = 17
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -71,10 +75,20 @@ class Head:
             got = f"a tensor of {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
             raise ShapeError(f"predict: the model's output must be one tensor of (rows, columns), got {got}")
         columns = outputs.detach().to(torch.float64, copy=True).reshape(len(outputs), -1)
+        digits = digits_of(outputs.dtype)
         if self.kind == "numbers":
-            return Predictions(values=columns if self.moments is None else self.moments.in_units(columns))
+            values = columns if self.moments is None else self.moments.in_units(columns)
+            return Predictions(values=values, digits=min(17, digits + self._leading))
         probabilities, indices = self._judge(columns)
-        return Predictions(probabilities, None, self._names(probabilities.shape[1]), indices)
+        return Predictions(probabilities, None, self._names(probabilities.shape[1]), indices, digits)
+
+    @property
+    def _leading(self) -> int:
+        """How many digits in front are those of a mean that is far from 0, and tell no two values apart."""
+        if self.moments is None:
+            return 0
+        ratio = float((self.moments.mean.abs() / self.moments.std).max())
+        return math.ceil(math.log10(ratio)) if 1 < ratio < math.inf else 0
 
     def _judge(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """The probabilities of a batch and the index of each row's class."""

@@ -50,6 +50,7 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         _joined([part.values for part in parts]),
         parts[0].classes,
         _joined([part.indices for part in parts]),
+        parts[0].digits,
     )
 
 

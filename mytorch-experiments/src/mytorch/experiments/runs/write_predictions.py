@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from mytorch.data.table import cells_of
 from mytorch.experiments.predict.prediction import predict_batches
 from mytorch.experiments.predict.predictions_file import write_csv
 from mytorch.experiments.runs.run import Run
@@ -19,9 +21,11 @@ def write_predictions(
     force: bool = False,
     batch_size: int = EVALUATION_BATCH,
     engine: str = "eager",
+    keep: Sequence[str] | None = (),
 ) -> int:
     """Write what a run says of a file's rows as CSV, whole or not at all, and return the number of rows.
 
+    keep: columns of the file that are written in front of the predictions; all of them if None.
     Raises FileError if `output` exists (unless `force`), cannot be written, or is `source`; RunError without rows.
     """
     refuse_overwrite(output, force, suffixes=(".csv",))
@@ -32,4 +36,5 @@ def write_predictions(
         first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
         if first is None:
             raise RunError(f"{source}: must have at least one row, got none")
-        return write_csv(output, first, batches)
+        kept = None if keep is not None and not keep else cells_of(source, keep, run.kept.for_tables)
+        return write_csv(output, first, batches, kept)
