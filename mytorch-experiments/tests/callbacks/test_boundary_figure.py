@@ -84,7 +84,7 @@ def test_an_experiment_that_asks_for_an_animation(content, tmp_path):
     assert figures(run.path) == ["decision_boundary.gif", "decision_boundary.png", "error_rate.png", "loss.png"]
     with Image.open(run.path / "figures" / "decision_boundary.gif") as picture:
         assert picture.n_frames == 6  # before the first epoch, after each, and what is kept
-    assert "figures/decision_boundary.gif, figures/decision_boundary.png, figures/error" in run_summary(run)
+    assert "figures: decision_boundary.gif, decision_boundary.png, error_rate.png" in run_summary(run)
 
 
 def test_an_animation_changes_nothing_in_the_run(content, tmp_path):

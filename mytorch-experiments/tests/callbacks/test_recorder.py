@@ -12,6 +12,7 @@ from mytorch.core import ArgumentError, DescriptionError
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.experiments import Recorder, RunError, load
 from mytorch.experiments.callbacks import recorder as implementation
+from mytorch.experiments.figures.attempt import FigureWarning
 from mytorch.plugins import Callback, FileError, StopTraining, hookimpl
 from mytorch.train import ErrorRate, NotFiniteError, fit, load_model, sealed
 
@@ -188,10 +189,24 @@ def test_ctrl_c_while_the_end_is_written(tmp_path, monkeypatch):
     torch.testing.assert_close(run.net.state_dict(), net.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("part", ["draw_quantity", "new_figure", "save"])
+def test_a_figure_that_fails_ends_no_run(tmp_path, monkeypatch, part):
+    def fail(*_, **__):
+        raise ValueError("a formula\nthat is none")
+
+    monkeypatch.setattr(f"mytorch.experiments.figures.figures.{part}", fail)
+    with pytest.warns(
+        FigureWarning, match=r"the figures of the history could not be drawn \(ValueError: a formula that"
+    ):
+        train(tmp_path)
+    assert (read(tmp_path)["status"], read(tmp_path)["epochs"]) == ("finished", 3)
+    load_model(only(tmp_path))
+
+
 def test_a_failure_says_why(tmp_path):
     with pytest.raises(NotFiniteError) as info:
         train(tmp_path, lr=1e30)
-    assert info.value.__notes__ == [f"What was trained so far lies in {only(tmp_path)}"]
+    assert info.value.__notes__ == [f"No epoch was completed; the run lies in {only(tmp_path)}"]
     summary = read(tmp_path)
     assert summary["status"] == "failed"
     assert summary["reason"].startswith("NotFiniteError: training: every value must stay finite")
@@ -205,7 +220,7 @@ def test_a_failure_that_is_no_fault_of_ours(tmp_path):
 
     with pytest.raises(RuntimeError, match="no memory") as info:
         train(tmp_path, Chain(Broken(2, 2)))
-    assert f"What was trained so far lies in {only(tmp_path)}" in info.value.__notes__
+    assert f"No epoch was completed; the run lies in {only(tmp_path)}" in info.value.__notes__
     assert read(tmp_path)["reason"] == "RuntimeError: no memory"
 
 

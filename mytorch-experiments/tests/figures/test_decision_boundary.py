@@ -58,10 +58,33 @@ def test_title_axes_and_legend(figure):
     axes = figure(Dense(2, 2), train, test=test)
     assert axes.get_title().startswith("Decision boundary: test error rate 0.")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["below", "above", "test"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()][:3] == ["below", "above", "test"]
     axes = figure(Stripes(4), stripes(4))
     assert axes.get_title() == "Decision boundary: train error rate 0"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [f"class {index}" for index in range(4)]
+
+
+def test_points_of_another_class_are_crossed_out(figure):
+    class Half(Module):
+        def forward(self, x):
+            return torch.stack((0.5 - x[:, 0], x[:, 0] - 0.5), 1), None
+
+    def points(*xs):
+        return Table(torch.tensor([[x, 0.5] for x in xs]), torch.tensor([0] * len(xs)))
+
+    axes = figure(Half(), points(0.1, 0.9, 0.2), test=points(0.3, 0.8, 0.7), title="disk-1")
+    assert axes.get_legend().get_texts()[-1].get_text() == "wrong (3)"
+    (crosses,) = (drawn for drawn in axes.collections if drawn.get_label() == "wrong (3)")
+    torch.testing.assert_close(torch.tensor(crosses.get_offsets()[:, 0]).float(), torch.tensor([0.9, 0.8, 0.7]))
+    assert axes.figure.get_suptitle() == "disk-1"
+    axes = figure(Half(), points(0.1, 0.2))
+    assert not any(text.get_text().startswith("wrong") for text in axes.get_legend().get_texts())
+
+
+def test_axes_are_equal_unless_the_columns_are_of_other_units(figure):
+    assert figure(Dense(2, 2), Points(50)).get_aspect() == 1
+    wide = Table(torch.randn(50, 2) * torch.tensor([1000.0, 1.0]), torch.arange(50) % 2)
+    assert figure(Dense(2, 2), wide).get_aspect() == "auto"
 
 
 def test_one_class_everywhere(figure):

@@ -1,5 +1,6 @@
 """Figures of a run."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -7,8 +8,12 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from toy_parts import Dense, Points
 
-from mytorch.experiments.figures.figures import draw_history, draw_quantity, finish, new_figure, plot_series
+from mytorch.data.plot import plot_points
+from mytorch.experiments import draw_decision_boundary
+from mytorch.experiments.figures.attempt import FigureWarning, attempt
+from mytorch.experiments.figures.figures import draw_history, draw_quantity, finish, new_figure, plot_series, save
 from mytorch.plugins import FileError
 
 HISTORY = [
@@ -51,6 +56,70 @@ def test_training_and_test_stand_in_one_picture(monkeypatch, tmp_path):
     assert [list(line.get_xdata()) for line in axes.lines] == [[1, 3], [1, 3]]
     assert [list(line.get_ydata()) for line in axes.lines] == [[0.2, 0.1], [0.3, 0.2]]
     assert axes.get_ylim()[0] == 0
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are written."""
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: (figures.append(figure), path.touch()))
+    return figures
+
+
+def test_the_runs_name_stands_above_and_the_axis_ends_with_the_last_epoch(drawn, tmp_path):
+    for last in (1, 7, 25, 26, 100, 343):
+        history = [{"epoch": epoch, "train_loss": 1 / epoch} for epoch in range(1, last + 1)]
+        draw_history(history, tmp_path, "disk-20260101-120000")
+        (axes,) = drawn[-1].axes
+        assert drawn[-1].get_suptitle() == "disk-20260101-120000"
+        ticks = axes.get_xticks().tolist()
+        assert ticks[-1] == last
+        assert len(ticks) <= 9
+        assert all(tick == int(tick) for tick in ticks)
+        gaps = [after - before for before, after in itertools.pairwise(ticks)]
+        assert all(gap >= (last - 1) / 12 for gap in gaps)
+
+
+def test_the_axis_begins_at_zero_only_where_the_values_come_near(drawn, tmp_path):
+    for values, begins in (([0.3, 0.1], True), ([0.99, 0.95], False), ([-0.5, 0.3], False)):
+        draw_history([{"epoch": at, "train_loss": value} for at, value in enumerate(values, 1)], tmp_path)
+        assert (drawn[-1].axes[0].get_ylim()[0] == 0) == begins
+
+
+NAMES = ["$10-$20", "a_b^c", r"\alpha\$", "100 %", "日本 \N{GRINNING FACE}", "$", "<b>", "{x}", "$\\frac{1}$"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_text_is_drawn_as_it_stands(tmp_path, name):
+    figure, axes = new_figure()
+    axes.set_title(name)
+    axes.set_xticks([0, 1], [name, name])
+    axes.plot([0, 1], label=name)
+    axes.legend()
+    figure.suptitle(name)
+    save(figure, tmp_path / "x.png")
+    assert imread(tmp_path / "x.png").min() < 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_a_data_set_too(tmp_path, name):
+    data = Points(20)
+    data.classes, data.columns = (name, f"{name} too"), (name, "y")
+    plot_points(data, tmp_path / "points.png")
+    draw_decision_boundary(Dense(2, 2), data, tmp_path / "boundary.png", test=data, title=name)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_attempt_tells_in_a_line_what_was_not_drawn():
+    with (
+        pytest.warns(FigureWarning, match=r"^the figure x could not be drawn \(ValueError: no way\); everything else"),
+        attempt("the figure x"),
+    ):
+        raise ValueError("no\nway")
+    with pytest.raises(FileError), attempt("the figure x", FileError):
+        raise FileError("full")
+    with pytest.raises(KeyboardInterrupt), attempt("the figure x"):
+        raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

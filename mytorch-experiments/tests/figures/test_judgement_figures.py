@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 
-from mytorch.experiments.figures.judgement_figures import draw_judgement
+from mytorch.experiments.figures.attempt import FigureWarning
+from mytorch.experiments.figures.judgement_figures import draw_judgement, likely_shares
 from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import Confusion, Residuals
 from mytorch.experiments.tables.judgement_table import mistakes, show_judgement
@@ -88,9 +90,48 @@ def test_calibration_shows_what_is_counted(tmp_path, drawn):
     upper, lower = drawn["calibration"].axes
     confusion = judgement.confusion
     filled = confusion.rows > 0
-    assert list(upper.lines[1].get_xdata()) == (confusion.confidence[filled] / confusion.rows[filled]).tolist()
-    assert list(upper.lines[1].get_ydata()) == (confusion.right[filled] / confusion.rows[filled]).tolist()
+    (dots,) = (each for each in upper.collections if each.get_label().startswith("this model"))
+    sums = torch.stack((confusion.confidence, confusion.right), 1)[filled]
+    assert dots.get_offsets().tolist() == (sums / confusion.rows[filled, None]).tolist()
     assert [bar.get_height() for bar in lower.patches] == confusion.rows.tolist()
+
+
+def test_the_interval_of_a_share():
+    low, high = likely_shares(torch.tensor([0.5, 1.0, 0.0]).double(), torch.tensor([10.0, 20.0, 5.0]).double())
+    torch.testing.assert_close(low, torch.tensor([0.2366, 0.8389, 0.0]).double(), atol=5e-5, rtol=0)  # by statsmodels
+    torch.testing.assert_close(high, torch.tensor([0.7634, 1.0, 0.4345]).double(), atol=5e-5, rtol=0)
+
+
+def test_dots_of_the_calibration_are_larger_for_more_rows(tmp_path, drawn):
+    (tmp_path / "figures").mkdir()
+    judgement = of_classes(3)
+    judgement.confusion.rows = torch.tensor([0.0] * 7 + [1, 10, 100]).double()
+    judgement.confusion.right = judgement.confusion.rows * 0.5
+    judgement.confusion.confidence = judgement.confusion.rows * 0.9
+    draw_judgement(judgement, tmp_path, None, None)
+    upper = drawn["calibration"].axes[0]
+    (dots,) = (each for each in upper.collections if each.get_label().startswith("this model"))
+    small, middle, large = dots.get_sizes()
+    assert small < middle < large
+    lengths = [float(np.diff(segment[:, 1])[0]) for segment in upper.collections[0].get_segments()]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_bars_of_residuals_are_as_many_as_the_rows_bear(tmp_path, drawn):
+    (tmp_path / "figures").mkdir()
+    bars = []
+    for rows in (13, 200, 5000, 400_000):
+        draw_judgement(of_numbers(rows=rows), tmp_path, None, None)
+        bars.append(len(drawn["residuals"].axes[1].patches))
+    assert bars == sorted(bars)
+    assert bars[0] < 10 < bars[2] <= bars[3] <= 60
+
+
+def test_a_figure_that_fails_is_told_and_the_others_are_drawn(tmp_path, monkeypatch):
+    (tmp_path / "figures").mkdir()
+    monkeypatch.setattr("mytorch.experiments.figures.judgement_figures._confusion", lambda *_: 1 / 0)
+    with pytest.warns(FigureWarning, match=r"the figure confusion could not be drawn \(ZeroDivisionError: "):
+        assert [path.name for path in draw_judgement(of_classes(3), tmp_path, None, None)] == ["calibration.png"]
 
 
 def test_residuals_of_several_outputs_and_many_rows(tmp_path, drawn):

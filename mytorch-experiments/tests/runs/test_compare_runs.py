@@ -114,7 +114,9 @@ def test_both_curves_stand_in_one_figure(two, tmp_path, monkeypatch):
     draw_comparison(comparison, tmp_path / "compare.png")
     loss, error_rate = drawn[0].axes
     assert (loss.get_title(), error_rate.get_title()) == ("Loss", "Error rate")
-    labels = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert (loss.get_legend(), error_rate.get_legend()) == (None, None)
+    (legend,) = drawn[0].legends
+    labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["A, validation", "A, train", "B, validation", "B, train"]
     assert list(loss.lines[0].get_ydata()) == [record["validation_loss"] for record in two[0].history]
     assert {line.get_color() for line in loss.lines} == {"#0072B2", "#D55E00"}

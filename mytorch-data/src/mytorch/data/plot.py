@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mytorch.core import DataSet, MytorchError, ShapeError
+from mytorch.data.as_written import as_written
 from mytorch.data.palette import COLOURS
 from mytorch.plugins import refuse_overwrite, whole_file
 
@@ -35,7 +36,7 @@ def plot_points(dataset: DataSet, path: str | Path, title: str | None = None, fo
     path = Path(path)
     require_plot(path, force)
     figure = _draw(dataset, title)
-    with whole_file(path) as beside:
+    with whole_file(path) as beside, as_written(figure):
         figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight", facecolor="white")
     return path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.decision_boundary import Frame, animate_decision_boundary, draw_decision_boundary
 from mytorch.experiments.figures.plane import Plane, obstacle
 from mytorch.experiments.runs.run_folder import RunFolder
@@ -27,9 +28,12 @@ class BoundaryFigure(Callback):
 
     def training_ended(self, run: Training) -> None:
         """Draw the boundary of the weights that are kept."""
-        data = run.batches.data
-        if run.history and obstacle(run.net, data) is None:
-            draw_decision_boundary(run.net, data, self.folder.figures / "decision_boundary.png", test=run.test)
+        data, name = run.batches.data, self.folder.path.name
+        title = f"{name}, weights of epoch {kept_epoch(run)}" if run.history else name
+        with attempt("the decision boundary"):
+            if run.history and obstacle(run.net, data) is None:
+                path = self.folder.figures / "decision_boundary.png"
+                draw_decision_boundary(run.net, data, path, test=run.test, title=title)
 
     def training_failed(self, run: Training) -> None:
         """Draw the boundary of what was trained so far."""
@@ -63,14 +67,21 @@ class BoundaryAnimation(Callback):
         """Add the weights that are kept, and draw."""
         if self.plane is None or not run.history:
             return
-        kept = run.notes.get("best", {}).get("epoch", run.epoch)
+        kept = kept_epoch(run)
         record = next(record for record in reversed(run.history) if record["epoch"] <= kept)
-        self.frames.append((f"{_title(kept, record)} (kept)", self.plane.margins(run.net)))
-        animate_decision_boundary(self.plane, self.frames, self.folder.figures / "decision_boundary.gif")
+        with attempt("the animation of the decision boundary"):
+            self.frames.append((f"{_title(kept, record)} (kept)", self.plane.margins(run.net)))
+            animate_decision_boundary(self.plane, self.frames, self.folder.figures / "decision_boundary.gif")
 
     def training_failed(self, run: Training) -> None:
         """Draw what there is."""
         self.training_ended(run)
+
+
+def kept_epoch(run: Training) -> int:
+    """Of which epoch the weights are that a run keeps: the best, if a callback chose it, or the last."""
+    epoch: int = run.notes.get("best", {}).get("epoch", run.epoch)
+    return epoch
 
 
 def _title(epoch: int, record: Mapping[str, float]) -> str:

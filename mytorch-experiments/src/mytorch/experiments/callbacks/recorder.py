@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mytorch.core import describe
 from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure
+from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import draw_history
 from mytorch.experiments.runs.history_file import HistoryFile
 from mytorch.experiments.runs.run_folder import DATA_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
@@ -106,14 +107,16 @@ class Recorder(Callback):
         interrupted = isinstance(error, KeyboardInterrupt)
         reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
         self._finish(run, "interrupted" if interrupted else "failed", reason)
-        error.add_note(f"What was trained so far lies in {self.folder.path}")
+        kept = "What was trained so far" if run.history else "No epoch was completed; the run"
+        error.add_note(f"{kept} lies in {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
         try:
             save_weights(run.net, self._arguments, self.folder.path)
             self._summarise(run, status, reason)
             if run.history:
-                draw_history(run.history, self.folder.figures)
+                with attempt("the figures of the history"):
+                    draw_history(run.history, self.folder.figures, self.folder.path.name)
         finally:
             if self._history is not None:
                 self._history.close()

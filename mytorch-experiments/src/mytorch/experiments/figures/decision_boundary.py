@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import Module, ShapeError, random_state
+from mytorch.data.as_written import as_written
 from mytorch.data.palette import COLOURS
 from mytorch.experiments.figures.figures import new_figure, save
 from mytorch.experiments.figures.plane import Plane, Points, obstacle, sample
+from mytorch.experiments.tables.judgement_table import short
 from mytorch.plugins import whole_file
 from mytorch.train.evaluation import evaluate
 from mytorch.train.metrics.metrics import ErrorRate
@@ -25,16 +28,20 @@ if TYPE_CHECKING:
 LINE = "#333333"
 FRAME_MILLISECONDS, LAST_MILLISECONDS = 100, 2000
 ANIMATION_DPI = 80
+MOST_DRAWN_OUT = 4
+"""Axes are equal unless one is so many times as long as the other: its column is then of another unit."""
 Frame = tuple[str, Tensor]
 """A title and the margins of the classes, as Plane gives them."""
 
 
-def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: Any = None) -> Path:
-    """Draw, over the plane of two input columns, which class a net predicts, and the points of the data.
+def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: Any = None, title: str = "") -> Path:
+    """Draw, over the plane of two input columns, which class a net predicts, and the points of the data, among them
+    those that it takes for another class.
 
     data: the training rows, two columns and classes. If its `preparation` says that columns were standardised, the
         figure is in their own units.
     test: other rows, whose error rate the title then has.
+    title: what stands above, such as the name of a run.
     Raises ShapeError if there is no such plane, RunError if the figure cannot be written.
     """
     if found := obstacle(net, data):
@@ -44,7 +51,11 @@ def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: An
         wrong = evaluate(net, None, judged, [ErrorRate()])["error_rate"]
     figure, axes = _points_alone(plane, None if test is None else sample(test))
     _shade(axes, plane, plane.margins(net))
+    _mark_wrong(axes, [sample(part, net) for part in (data, test) if part is not None])
     axes.set_title(f"Decision boundary: {'train' if test is None else 'test'} error rate {wrong:.4g}")
+    _legend(axes)
+    if title:
+        figure.suptitle(title, fontsize="small")
     return save(figure, Path(path))
 
 
@@ -68,10 +79,12 @@ def _images(plane: Plane, frames: Sequence[Frame]) -> Iterator[Image]:
     figure, axes = _points_alone(plane, None)
     figure.set_dpi(ANIMATION_DPI)
     canvas = FigureCanvasAgg(figure)
+    _legend(axes)
     for title, margins in frames:
         axes.set_title(title)
         shades = _shade(axes, plane, margins)
-        canvas.draw()  # type: ignore[no-untyped-call]
+        with as_written(figure):
+            canvas.draw()  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # found once: it takes as long as the drawing, and the frames would shake
         pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
         yield frombuffer("RGBA", canvas.get_width_height(), pixels).convert("RGB")
@@ -95,7 +108,7 @@ def _shade(axes: Axes, plane: Plane, margins: Tensor) -> list[ContourSet]:
 
 def _points_alone(plane: Plane, test: Points | None) -> tuple[Figure, Axes]:
     """A figure with the training points by class, and the test points with a dark edge."""
-    figure, axes = new_figure(6.4, 4.4)
+    figure, axes = new_figure(6.8, 4.8)
     _scatter(axes, plane.points, "none", plane.classes)
     if test is not None:
         _scatter(axes, test, LINE)
@@ -104,16 +117,30 @@ def _points_alone(plane: Plane, test: Points | None) -> tuple[Figure, Axes]:
     axes.set_ylabel(plane.names[1])
     axes.set_xlim(float(plane.low[0]), float(plane.high[0]))
     axes.set_ylim(float(plane.low[1]), float(plane.high[1]))
+    width, height = (plane.high - plane.low).tolist()
+    if max(width, height) <= MOST_DRAWN_OUT * min(width, height):
+        axes.set_aspect("equal")  # a disk is drawn as one
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, borderaxespad=0.0)
     return figure, axes
+
+
+def _mark_wrong(axes: Axes, many: Sequence[Points]) -> None:
+    """Cross the points out that are taken for another class."""
+    wrong = torch.cat([points.wrong for points in many])
+    if len(wrong):
+        x, y = wrong.T
+        axes.scatter(x, y, s=30, marker="x", color="black", linewidths=1.2, zorder=3, label=f"wrong ({len(wrong)})")
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, borderaxespad=0.0)
 
 
 def _scatter(axes: Axes, points: Points, edge: str, names: Sequence[str] | None = ()) -> None:
     """The points of each class; `names` of the classes, or None for their numbers, stand in the legend."""
     size = max(5.0, min(30.0, 8_000 / len(points.classes)))
     for index in points.classes.unique().tolist():
-        label = f"class {index}" if names is None else names[index] if index < len(names) else None
+        label = f"class {index}" if names is None else short(names[index]) if index < len(names) else None
         style: dict[str, Any] = {"color": COLOURS[index % 8], "edgecolors": edge, "linewidths": 0.7, "label": label}
         x, y = points.places[points.classes == index].T
         axes.scatter(x, y, s=size, zorder=2, **style)

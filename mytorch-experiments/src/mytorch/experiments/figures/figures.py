@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mytorch.data.as_written import as_written
 from mytorch.data.palette import BLUE, GREEN, VERMILION
 from mytorch.experiments.runs.columns import PARTS, quantity_of
 from mytorch.plugins import whole_file
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION, TEST = BLUE, GREEN, VERMILION
 COLOURS = dict(zip(PARTS, (TRAIN, VALIDATION, TEST), strict=True))
+MARKED = 50
+"""Points of a longer line are not marked: they would touch."""
 Records = Sequence[Mapping[str, float]]
 
 
-def draw_history(history: Records, folder: Path) -> list[Path]:
-    """Draw `loss.png` and one figure a metric, over epochs, every part of the data in one picture."""
-    return [draw_quantity(history, quantity, folder / f"{quantity}.png") for quantity in quantities_of(history)]
+def draw_history(history: Records, folder: Path, run: str = "") -> list[Path]:
+    """Draw `loss.png` and one figure a metric, over epochs, every part of the data in one picture.
+
+    run: the run's name, which stands above.
+    """
+    paths = {quantity: folder / f"{quantity}.png" for quantity in quantities_of(history)}
+    return [draw_quantity(history, quantity, path, run) for quantity, path in paths.items()]
 
 
 def quantities_of(history: Records) -> list[str]:
@@ -31,13 +38,17 @@ def quantities_of(history: Records) -> list[str]:
     return [quantity for quantity in found if quantity is not None]
 
 
-def draw_quantity(history: Records, quantity: str, path: Path) -> Path:
-    """Draw one quantity of a history over epochs."""
+def draw_quantity(history: Records, quantity: str, path: Path, run: str = "") -> Path:
+    """Draw one quantity of a history over epochs. run: the run's name, which stands above."""
     figure, axes = new_figure()
     for part, colour in COLOURS.items():
         plot_series(axes, history, f"{part}_{quantity}", label=part, color=colour)
     title = quantity.replace("_", " ")
     finish(axes, title, title)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+    if run:
+        figure.suptitle(run, fontsize="small")
     return save(figure, path)
 
 
@@ -65,26 +76,37 @@ def plot_series(
     points = [(record["epoch"], record[name]) for record in history if math.isfinite(record.get(name, math.nan))]
     if points:
         epochs, values = zip(*points, strict=True)
+        marker = marker if len(points) <= MARKED else ""
         axes.plot(epochs, values, marker=marker, ms=3, ls=line, lw=width, color=color, alpha=alpha, label=label)
 
 
 def finish(axes: Axes, title: str, ylabel: str) -> None:
-    """Label a figure over epochs."""
-    from matplotlib.ticker import MaxNLocator
-
+    """Label a figure over epochs, whose axis ends with the last. It begins with 0 where the values come near to it."""
     axes.set_title(title[:1].upper() + title[1:])
     axes.set_xlabel("epoch")
     axes.set_ylabel(ylabel)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    _end_with_the_last_epoch(axes)
+    low, high = axes.dataLim.intervaly
+    if 0 < low < high / 2:
+        axes.set_ylim(bottom=0.0)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False)
+
+
+def _end_with_the_last_epoch(axes: Axes) -> None:
+    """Tick whole epochs, the last among them; a tick so near to it that the numbers would touch is left out."""
+    from matplotlib.ticker import MaxNLocator
+
+    first, last = axes.dataLim.intervalx
+    if not math.isfinite(last):
+        return
+    between = MaxNLocator(6, integer=True, min_n_ticks=1).tick_values(first, last)
+    near = (last - first) / 12
+    axes.set_xticks([tick for tick in between if first <= tick < last - near] + [last])
 
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure. Raises FileError."""
-    with whole_file(path) as beside:
+    with whole_file(path) as beside, as_written(figure):
         figure.savefig(beside, dpi=150, format="png")
     return path

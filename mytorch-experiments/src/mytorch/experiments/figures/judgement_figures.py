@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import TEST, TRAIN, new_figure, save
 from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import BINS, Confusion, Residuals
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.experiments.tables.judgement_table import short
-from mytorch.plugins import make_folder
+from mytorch.plugins import FileError, make_folder
 
 NUMBERED_CLASSES, NAMED_CLASSES = 12, 40
 """Up to so many classes the cells of a confusion matrix have numbers, and its sides names."""
@@ -25,6 +29,10 @@ POINTS = 5000
 FEW = 200
 """Up to so many rows points are larger and bars fewer, so that both are seen."""
 OUTPUTS = 6
+SMALLEST, LARGEST = 10, 120
+"""The areas of a dot for hardly any rows, and for the most."""
+DOTS = "this model: larger for more rows, with the 95 % interval"
+MOST_BARS = 60
 
 
 def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: Path | None) -> list[Path]:
@@ -33,21 +41,24 @@ def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: P
     folder: where; the run's own figures if None. There, in a folder that may hold those of other runs, the names begin
         with the run's.
     data: the file that was judged, whose name then stands in those of the figures, beside the test data's.
-    Raises RunError.
+    A figure that cannot be drawn is told in a line, and left out. Raises FileError.
     """
     behind = "" if data is None else f"-{re.sub(r'[^A-Za-z0-9._-]+', '-', data.stem)}"
     before = "" if folder is None else f"{run.resolve().name}-"
     title = f"{run.resolve().name}, {judgement.rows} rows of {judgement.source if data is None else data.name}"
-    figures: dict[str, Figure] = {}
+    makers: dict[str, Callable[[], Figure]] = {}
     if judgement.confusion is not None:
-        figures["confusion"] = _confusion(judgement.confusion, title)
-        figures["calibration"] = _calibration(judgement.confusion, title)
+        makers["confusion"] = partial(_confusion, judgement.confusion, title)
+        makers["calibration"] = partial(_calibration, judgement.confusion, title)
     if judgement.residuals is not None:
-        figures["residuals"] = _residuals(judgement.residuals, title)
-    if not figures:
+        makers["residuals"] = partial(_residuals, judgement.residuals, title)
+    if not makers:
         return []
-    place = RunFolder(run).figures if folder is None else make_folder(folder)
-    return [save(figure, place / f"{before}{name}{behind}.png") for name, figure in figures.items()]
+    place, drawn = RunFolder(run).figures if folder is None else make_folder(folder), []
+    for name, make in makers.items():
+        with attempt(f"the figure {name}", FileError):
+            drawn.append(save(make(), place / f"{before}{name}{behind}.png"))
+    return drawn
 
 
 def _confusion(confusion: Confusion, title: str) -> Figure:
@@ -83,13 +94,17 @@ def _calibration(confusion: Confusion, title: str) -> Figure:
     filled = rows > 0
     confidence, right = (sums[filled] / rows[filled] for sums in (confusion.confidence, confusion.right))
     upper.plot([0, 1], [0, 1], color="#555555", ls="--", lw=1, label="perfectly calibrated")
-    upper.plot(
-        confidence.tolist(), right.tolist(), color=TRAIN, marker="o", ms=5, lw=1.5, label="this model", clip_on=False
+    low, high = likely_shares(right, rows[filled])
+    errors = [(right - low).tolist(), (high - right).tolist()]
+    upper.errorbar(confidence.tolist(), right.tolist(), errors, fmt="none", ecolor=TRAIN, elinewidth=1, capsize=3)
+    sizes = SMALLEST + (LARGEST - SMALLEST) * rows[filled] / rows.max()
+    upper.scatter(
+        confidence.tolist(), right.tolist(), s=sizes.tolist(), color=TRAIN, zorder=3, clip_on=False, label=DOTS
     )
     upper.set_ylim(-0.02, 1.02)
     upper.set_ylabel("share that is right")
     upper.set_title(f"Calibration: expected error {confusion.calibration_error:.3g}")
-    upper.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     edges = [(number + 0.5) / BINS for number in range(BINS)]
     lower.bar(edges, rows.tolist(), width=0.9 / BINS, color=TRAIN)
     _counts_rows(lower)
@@ -98,6 +113,17 @@ def _calibration(confusion: Confusion, title: str) -> Figure:
     _plain(upper, lower)
     figure.suptitle(title, fontsize="small")
     return figure
+
+
+def likely_shares(share: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ends of the 95 % interval of shares that were taken of so many rows each.
+
+    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference (1927)
+    """
+    z2 = 1.959964**2
+    middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
+    half = (z2 * share * (1 - share) / rows + (z2 / (2 * rows)) ** 2).sqrt() / (1 + z2 / rows)
+    return torch.minimum(middle - half, share), torch.maximum(middle + half, share)
 
 
 def _residuals(residuals: Residuals, title: str) -> Figure:
@@ -121,16 +147,19 @@ def _scatter(axes: Axes, true: torch.Tensor, predicted: torch.Tensor, name: str)
     low, high = float(both.min()), float(both.max())
     axes.plot([low, high], [low, high], color="#555555", ls="--", lw=1, label="predicted = true")
     axes.scatter(true[drawn].tolist(), predicted[drawn].tolist(), s=size, color=TRAIN, alpha=0.5, linewidths=0)
-    axes.set_xlabel(f"true {name}")
-    axes.set_ylabel(f"predicted {name}")
-    axes.legend(frameon=False)
+    axes.set_xlabel(f"true {short(name)}")
+    axes.set_ylabel(f"predicted {short(name)}")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(frameon=False, loc="upper left")
     _plain(axes)
 
 
 def _histogram(axes: Axes, residuals: torch.Tensor, name: str) -> None:
-    axes.hist(residuals.numpy(), bins=40 if len(residuals) > FEW else 15, color=TRAIN)
+    edges = np.histogram_bin_edges(residuals.numpy(), "auto")
+    axes.hist(residuals.numpy(), bins=min(MOST_BARS, len(edges) - 1), color=TRAIN)
     axes.axvline(float(residuals.mean()), color=TEST, lw=1.5, label=f"mean {float(residuals.mean()):.3g}")
-    axes.set_xlabel(f"residual of {name}: true - predicted")
+    axes.axvline(0.0, color="#555555", lw=1, ls="--")
+    axes.set_xlabel(f"residual of {short(name)}: true - predicted")
     _counts_rows(axes)
     axes.legend(frameon=False)
     _plain(axes)

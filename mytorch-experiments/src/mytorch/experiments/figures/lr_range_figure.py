@@ -16,6 +16,7 @@ def draw_lr_range(found: LRRange, path: Path, title: str = "") -> Path:
     if found.suggestion is not None:
         axes.axvline(found.suggestion, color=TEST, lw=1.2, ls="--", label=f"suggested: {found.suggestion:.2g}")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     if found.smoothed:
         low, high = min(found.smoothed), max(found.smoothed)
         axes.set_ylim(low - 0.1 * (high - low) - 1e-9, high + 0.1 * (high - low) + 1e-9)

@@ -23,10 +23,20 @@ POINTS = 1000
 
 @dataclass(frozen=True)
 class Points:
-    """Rows of a data set. places: (rows, 2) in the units of the columns, float64;  classes: (rows,), int64."""
+    """Rows of a data set.
+
+    places: (rows, 2) in the units of the columns, float64;  classes: (rows,), int64;
+    predicted: what a net takes them for, (rows,), int64; None of points that no net was asked about.
+    """
 
     places: Tensor
     classes: Tensor
+    predicted: Tensor | None = None
+
+    @property
+    def wrong(self) -> Tensor:
+        """The places of those that are taken for another class, (wrong, 2)."""
+        return self.places[:0] if self.predicted is None else self.places[self.predicted != self.classes]
 
 
 @dataclass(frozen=True)
@@ -105,11 +115,19 @@ def scales(data: Any) -> tuple[Tensor, Tensor]:
     return moments.mean, moments.std
 
 
-def sample(data: Any) -> Points:
-    """Rows of a data set, evenly spaced, with their columns in their own units."""
+def sample(data: Any, net: Module | None = None) -> Points:
+    """Rows of a data set, evenly spaced, with their columns in their own units.
+
+    net: what is asked which class they are of; nothing if None.
+    """
     rows = torch.linspace(0, len(data) - 1, min(len(data), POINTS), dtype=torch.float64).round().long()
     mean, std = scales(data)
     with random_state():
         inputs, targets = fetch(data, rows)
     classes = class_indices(targets, targets.shape[1] if targets.dim() > 1 else 1, 0.5)
-    return Points(inputs.cpu().double() * std + mean, classes.reshape(-1).cpu())
+    predicted = None
+    if net is not None:
+        with random_state(), judging(net):
+            scores = predict(net, move(inputs, device_of(net))).reshape(len(inputs), -1)
+        predicted = class_indices(scores.cpu(), scores.shape[1], 0.0).reshape(-1)
+    return Points(inputs.cpu().double() * std + mean, classes.reshape(-1).cpu(), predicted)

@@ -15,7 +15,7 @@ LINES = (("test", "-", "o"), ("validation", "--", "s"), ("train", ":", ""))
 
 
 def draw_comparison(comparison: RunComparison, path: Path) -> Path:
-    """Draw loss and each metric that both runs have, a pair of axes each. Raises RunError."""
+    """Draw loss and each metric that both runs have, a pair of axes each, with one legend. Raises RunError."""
     ours, theirs = map(quantities_of, comparison.histories)
     common = [quantity for quantity in ours if quantity in theirs] or ["loss"]
     columns = min(COLUMNS, len(common))
@@ -31,5 +31,7 @@ def draw_comparison(comparison: RunComparison, path: Path) -> Path:
         finish(place, title, title)
     for place in axes[len(common) :]:
         place.remove()
-    figure.suptitle("A: {}    B: {}".format(*comparison.names), fontsize="medium")
+    figure.suptitle("A: {}\nB: {}".format(*comparison.names), fontsize="medium")
+    lines = {label: line for place in axes for line, label in zip(*place.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=2, frameon=False)
     return save(figure, path)

@@ -93,6 +93,7 @@ def _draw(comparison: Comparison, quantity: str, title: str, path: Path) -> Path
         plot_series(axes, torchs, name, label=f"PyTorch, {part}", color=colour, marker="", width=6, alpha=0.3)
         plot_series(axes, ours, name, label=f"mytorch, {part}", color=colour)
     finish(axes, f"{comparison.experiment.name}: {title}{_over(comparison)}", title)
+    axes.legend(frameon=False)
     return save(figure, path)
 
 
