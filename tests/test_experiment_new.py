@@ -6,6 +6,7 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
+from mytorch.commands.evaluate import evaluate
 from mytorch.commands.experiment import experiment
 from mytorch.experiments import load_experiment, train_experiment
 from mytorch.experiments.file.build import build_data
@@ -59,6 +60,19 @@ def test_the_three_parts_have_their_share_of_every_class(folder):
     for part in parts:
         shares = [float((part.targets == place).sum()) / len(part) for place in range(3)]
         assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_classes_and_columns_with_signs_that_begin_formulas(folder):
+    draw, names = random.Random(0), ("$10-$20", "$10_to_$20", r"under \$10^2", "日本")
+    rows = [(draw.gauss(i % 4, 0.3), draw.gauss(0, 1), names[i % 4]) for i in range(80)]
+    write(folder / "prices.csv", ["$x_1", "y^2", "class"], rows)
+    _, path = new_experiment("prices.csv", "class")
+    run = train_experiment(path, {"epochs": 3}, quiet=True)
+    assert run.summary["status"] == "finished"
+    assert (run.path / "figures/decision_boundary.png").is_file()
+    result = CliRunner().invoke(evaluate, [str(run.path)])
+    assert result.exit_code == 0, result.exception
+    assert result.output.splitlines()[-1].startswith("Drew confusion.png, calibration.png in ")
 
 
 def test_classes(folder):

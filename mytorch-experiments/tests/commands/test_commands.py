@@ -38,11 +38,11 @@ def test_train_and_evaluate(call, tmp_path):
     (folder,) = (tmp_path / "runs").iterdir()
     lines = result.stdout.splitlines()
     assert lines[0].startswith("2 epochs in ")
-    assert f"Run kept in runs/{folder.name} (experiment.toml, " in lines[2]
+    assert lines[1] == f"Run kept in runs/{folder.name}"
     assert lines[3] == f"Judge it again: mytorch evaluate runs/{folder.name}"
-    told = [line.split("  ")[0] for line in result.stderr.splitlines()]
-    assert told[:2] == ["epoch 1/2", "epoch 2/2"]
-    assert told[2].startswith("test, judged once with the weights that are kept: loss ")
+    told = [line.split("  ")[0].strip() for line in result.stderr.splitlines()]
+    assert told[:7] == ["layer", "0", "1", "2", "in all", "epoch 1/2", "epoch 2/2"]
+    assert told[7].startswith("test, judged once with the weights that are kept: loss ")
     assert "lr = 0.05" in (folder / "experiment.toml").read_text()
 
     result = call(evaluate, folder)
@@ -50,8 +50,7 @@ def test_train_and_evaluate(call, tmp_path):
     assert lines[0].split() == ["network", "linear", "model", "majority", "class"]
     assert [line.split("  ")[0] for line in lines[1:3]] == ["loss", "error rate"]
     assert lines[4] == "50 rows of test data"
-    drawn = [f"runs/{folder.name}/figures/{name}.png" for name in ("confusion", "calibration")]
-    assert lines[-1] == f"Drew {', '.join(str(tmp_path / path) for path in drawn)}"
+    assert lines[-1] == f"Drew confusion.png, calibration.png in {folder / 'figures'}"
     result = call(evaluate, folder, "--json")
     names = ["loss", "error_rate", "calibration_error", "confusion", "baselines", "rows"]
     assert list(json.loads(result.stdout)) == names
@@ -104,6 +103,15 @@ def test_predict(call, trained, tmp_path):
         call(predict, trained, "rows.csv", "--output", "out.csv").exception
     )
     assert call(predict, trained, "rows.csv", "--output", "out.csv", "--force").exit_code == 0
+
+
+@pytest.mark.filterwarnings("ignore::mytorch.data.TableWarning")  # the model does not use the kept column
+def test_predict_keeps_columns(call, trained, tmp_path):
+    (tmp_path / "named.csv").write_text('x,y,"last, first"\n1.50,2,"A, B"\n')
+    assert call(predict, trained, "named.csv", "-o", "out.csv", "--keep", '"last, first",x').exit_code == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith('"A, B",1.50,')
+    assert call(predict, trained, "named.csv", "-o", "out.csv", "--keep", "all", "--force").exit_code == 0
+    assert (tmp_path / "out.csv").read_text().startswith('x,y,"last, first",prediction,')
 
 
 def test_predict_with_what_is_no_run_or_not_whole(call, trained, tmp_path):

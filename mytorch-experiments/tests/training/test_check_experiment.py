@@ -46,6 +46,55 @@ def test_a_last_batch_of_one_row_that_a_layer_cannot_train_on(content):
     assert check_experiment(content, {"batch_size": 15}).endswith("3 epochs of 4 steps")
 
 
+@pytest.mark.parametrize(
+    ("callbacks", "text"),
+    [
+        (["mytorch-train:EMA", "mytorch-train:SWA"], "EMA: must be the only average of weights in a run"),
+        ([{"type": "mytorch-train:SWA", "start": 30}], "SWA: start must leave an epoch to average, got 30"),
+    ],
+)
+def test_what_a_callback_refuses_when_a_training_starts(content, callbacks, text):
+    assert problems(content | {"callbacks": callbacks})[0].startswith(text)
+
+
+def test_an_animation_of_what_is_no_plane(content):
+    content |= {"data": {"train": {"type": "Line", "rows": 9}}, "metrics": [], "animate": True}
+    content["model"] = {"type": "Dense", "in_features": 1, "out_features": 1}
+    assert problems(content)[0].startswith("animate: must be left out unless data have two columns and classes")
+
+
+def test_a_target_far_down_that_the_loss_refuses(content, monkeypatch):
+    content |= {"loss": {"type": "mytorch-nn:CrossEntropyLoss"}, "metrics": []}
+    content["data"]["targets"] = "as-is"
+    content["data"]["test"]["samples"] = 70
+    check_experiment(content)
+    monkeypatch.setattr(toy_parts.Points, "__init__", spoilt(toy_parts.Points.__init__, targets=5))
+    told = problems(content)
+    assert told[0].startswith("CrossEntropyLoss: ")
+    assert told[1:] == ["  in rows 1 to 70 of the test data"]
+
+
+def test_an_input_far_down_that_is_not_finite(content, monkeypatch):
+    content["data"]["test"]["samples"] = 70
+    monkeypatch.setattr(toy_parts.Points, "__init__", spoilt(toy_parts.Points.__init__, inputs=torch.nan))
+    assert problems(content) == [
+        "data: every input must be finite, got one that is not in row 61",
+        "  in rows 1 to 70 of the test data",
+    ]
+
+
+def spoilt(init, **values):
+    """A constructor of data sets whose row 60, of 70, has another value."""
+
+    def changed(self, *arguments, **options):
+        init(self, *arguments, **options)
+        for name, value in values.items():
+            if len(self) == 70:
+                getattr(self, name)[60] = value
+
+    return changed
+
+
 def test_numbers_without_a_test(content):
     content["data"] = {"train": {"type": "Line", "rows": 1}}
     content["model"] = {"type": "Dense", "in_features": 1, "out_features": 1}
@@ -170,6 +219,10 @@ def call(parts, tmp_path, monkeypatch):
 def test_the_command_check(call):
     result = call("check", "points", "--set", "epochs=2")
     assert (result.exit_code, result.stdout[:8]) == (0, "points: ")
+    lines = [line.split() for line in result.stdout.splitlines()[1:]]
+    assert lines[0] == ["layer", "class", "output", "parameters"]
+    assert lines[1] == ["0", "Dense", "(32,", "4)", "12"]
+    assert lines[-1] == ["in", "all", "22"]
     result = call("check", "points", "--set", "loss.type=SquareError")
     assert result.exit_code == 1
     assert "Nearest: SquaredError" in str(result.exception)

@@ -1,6 +1,7 @@
 """An experiment from start to finish."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -118,11 +119,26 @@ def test_what_toml_cannot_hold_writes_nothing(content, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "callbacks",
+    [["mytorch-train:EMA", "mytorch-train:SWA"], [{"type": "mytorch-train:KeepBest", "monitor": "test_los"}]],
+)
+def test_what_a_callback_refuses_at_the_start_leaves_no_folder(content, tmp_path, callbacks):
+    with pytest.raises(ArgumentError):
+        run(content | {"callbacks": callbacks}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_averaging_callbacks_are_told_of_a_start_twice_and_average_one_run(content, tmp_path):
+    done = run(content | {"callbacks": [{"type": "mytorch-train:EMA", "decay": 0.5}]}, tmp_path)
+    assert done.summary["average"] == {"of": "EMA", "updates": 12}
+
+
 def test_an_error_says_where_the_run_lies(content, tmp_path):
     with pytest.raises(NotFiniteError) as info:
         run(content, tmp_path, {"optimizer.lr": 1e30})
     (path,) = (tmp_path / "runs").iterdir()
-    assert info.value.__notes__ == [f"What was trained so far lies in {path}"]
+    assert info.value.__notes__ == [f"No epoch was completed; the run lies in {path}"]
     assert load(path).summary["status"] == "failed"
 
 
@@ -145,13 +161,10 @@ def test_ctrl_c(content, tmp_path):
 
 def test_the_summary_for_the_terminal(content, tmp_path):
     done = run(content, tmp_path)
-    numbers, tested, kept, next_step = run_summary(done).splitlines()
-    assert numbers.startswith("3 epochs in ")
-    assert "train error rate" in numbers
-    assert tested.startswith("test, judged once with the weights that are kept: loss ")
-    figures = ", ".join(f"figures/{name}.png" for name in ("decision_boundary", "error_rate", "loss"))
-    files = f"experiment.toml, history.csv, weights.safetensors, {figures}"
-    assert kept == f"Run kept in {done.path} ({files})"
+    time, kept, figures, next_step = run_summary(done).splitlines()
+    assert re.fullmatch(r"3 epochs in \d\S* s", time)
+    assert kept == f"Run kept in {done.path}"
+    assert figures == "Figures in its folder figures: decision_boundary.png, error_rate.png, loss.png"
     assert next_step == f"Judge it again: mytorch evaluate {done.path}"
 
 
@@ -163,7 +176,7 @@ def test_the_summary_of_a_run_that_was_stopped_at_once(content, tmp_path):
 
     text = run_summary(run(content, tmp_path, callbacks=[Stop()]))
     assert text.startswith("0 of 3 epochs in 0 s\n")
-    assert "(experiment.toml, weights.safetensors)" in text
+    assert "Figures" not in text
 
 
 def test_an_installed_hook_takes_part_and_a_broken_one_is_left_out(content, parts, tmp_path, monkeypatch):

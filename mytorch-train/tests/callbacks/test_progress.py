@@ -5,11 +5,12 @@ import re
 
 import pytest
 from rich.console import Console
+from rich.progress import ProgressSample, Task, TaskID
 from toy_parts import SGD, Chain, Dense, Line, SquaredError
 
 from mytorch.plugins import StopTraining, hookimpl
 from mytorch.train import MeanAbsoluteError, fit
-from mytorch.train.callbacks.progress import Progress
+from mytorch.train.callbacks.progress import Progress, Times, duration
 
 
 def shown(terminal, *, epochs=3, callbacks=(), error=None, width=150, **options):
@@ -55,11 +56,56 @@ def test_there_are_about_fifty_lines_at_most_and_the_last_is_there(epochs):
     assert lines[-1].startswith(f"epoch {epochs}/{epochs} ")
 
 
+@pytest.mark.parametrize(
+    ("epochs", "every", "told"), [(7, 3, [3, 6, 7]), (4, 1, [1, 2, 3, 4]), (300, 4, [*range(8, 300, 8), 300])]
+)
+def test_the_lines_are_of_epochs_that_were_evaluated(epochs, every, told):
+    lines = shown(False, epochs=epochs, evaluate_every=every, validation=Line(4)).splitlines()
+    assert [int(line.split()[1].split("/")[0]) for line in lines] == told
+    assert all("validation mean absolute error" in line for line in lines)
+
+
+class Stop:
+    @hookimpl
+    def epoch_ended(self, epoch):
+        if epoch == 4:
+            raise StopTraining("enough")
+
+
+def test_the_last_line_is_there_when_a_run_ends_early():
+    lines = shown(False, epochs=9, evaluate_every=3, callbacks=[Stop()]).splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 3/9", "epoch 4/9", "stopped by Stop: enough"]
+
+
+def test_the_bar_tells_passed_and_left_time_in_words():
+    task = Task(TaskID(0), "", total=10, completed=4, _get_time=lambda: 7.2)
+    task.start_time = 0.0
+    assert Times().render(task).plain == "7 s elapsed"
+    task._progress.extend([ProgressSample(0.0, 0.0), ProgressSample(6.0, 4.0)])
+    assert Times().render(task).plain == "7 s elapsed, 9 s left"
+    task.finished_time = 75.0
+    assert Times().render(task).plain == "1 min 15 s elapsed"
+    assert [duration(seconds) for seconds in (0.2, 59.4, 60, 3599, 7265)] == [
+        *("0 s", "59 s", "1 min 0 s", "59 min 59 s", "2 h 1 min")
+    ]
+
+
+def test_between_evaluations_the_bar_keeps_the_numbers_of_the_last():
+    text = shown(True, epochs=2, evaluate_every=2, validation=Line(4))
+    assert "epoch 2:" not in text
+    progress = Progress()
+    progress._evaluated = {"epoch": 3, "train_loss": 0.5, "validation_loss": 0.25}
+    assert progress._latest({"epoch": 4, "train_loss": 0.4}).splitlines() == [
+        "train       loss 0.4",
+        "validation  epoch 3: loss 0.25",
+    ]
+
+
 def test_a_bar_on_a_terminal():
     text = shown(True)
     assert "3/3" in text
-    assert "train loss" in text
-    assert "train mean absolute error" in text
+    assert "train       loss" in text
+    assert "  mean absolute error" in text
     assert is_closed(text)
 
 

@@ -52,5 +52,5 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, 
         show_judgement(judgement)
     drawn = draw_judgement(judgement, loaded.path, figures, data)
     if drawn and not as_json:
-        click.echo(f"Drew {', '.join(map(str, drawn))}")
+        click.echo(f"Drew {', '.join(path.name for path in drawn)} in {drawn[0].parent}")
     judgement.require_defined(str(run))

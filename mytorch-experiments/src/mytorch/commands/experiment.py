@@ -44,18 +44,21 @@ def show(name: str) -> None:
 def check(name: str, settings: tuple[str, ...]) -> None:
     """Say what is wrong with an experiment, without training it.
 
-    EXPERIMENT is a TOML file or the name of an installed experiment. Its data are read, every part is built and one
-    small batch goes through a step, the metrics and the test. Nothing is written. The exit status is 1 if anything is
-    wrong.
+    EXPERIMENT is a TOML file or the name of an installed experiment. Its data are read, every part is built, and a
+    small batch and the last of an epoch go through a step, the metrics and the test. Nothing is written. What would be
+    trained is told, with the layers of the model. The exit status is 1 if anything is wrong.
 
     \b
     Example:
       mytorch experiment check my-experiment.toml
       mytorch experiment check disk --set batch_size=50
     """
-    from mytorch.experiments.training.check_experiment import check_experiment
+    from mytorch.experiments.tables.model_table import model_of, show_model
+    from mytorch.experiments.training.check_experiment import checked, told
 
-    click.echo(check_experiment(name, dict(map(parse_setting, settings))))
+    built = checked(name, dict(map(parse_setting, settings)))
+    click.echo(told(built))
+    show_model(model_of(built.setup))
 
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

@@ -28,6 +28,7 @@ from mytorch.train.precision import PrecisionWarning
 from mytorch.train.setup import Setup
 from mytorch.train.step import gradients, step
 from mytorch.train.step_in_backward import step_in_backward
+from mytorch.train.summary import Summary, summary
 from mytorch.train.training import Training
 from mytorch.train.update_bn import update_bn
 from mytorch.train.warm_start import WarmStart, warm_start
@@ -64,6 +65,7 @@ __all__ = [
     "RootMeanSquaredError",
     "RunError",
     "Setup",
+    "Summary",
     "TopKAccuracy",
     "Training",
     "WarmStart",
@@ -83,6 +85,7 @@ __all__ = [
     "step",
     "step_accumulated",
     "step_in_backward",
+    "summary",
     "update_bn",
     "warm_start",
 ]

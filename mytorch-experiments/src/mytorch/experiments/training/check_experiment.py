@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import MytorchError, Parameter, describe, fetch, random_state
+from mytorch.core import DataSet, MytorchError, Parameter, describe, fetch, random_state
 from mytorch.data import missing_lines
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.balance import BALANCED, balance, told_weights
@@ -30,28 +31,37 @@ from mytorch.experiments.file.build import (
     threads,
 )
 from mytorch.experiments.file.experiment import Experiment
-from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.file.parts import build_part
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.training.train_experiment import start
 from mytorch.plugins import Hooks, lack_of_memory, one_line, require
-from mytorch.train.callbacks.monitor import Monitor
+from mytorch.train.batches import Batches, count_rows
 from mytorch.train.device import move
-from mytorch.train.evaluation import evaluate, predict
+from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, predict
 from mytorch.train.setup import Setup
 
 ROWS = 32
 """Rows of the batch that is tried, at most."""
+LOOKED_AT = 100_000
+"""Rows of a part that are looked through, about so many at most."""
 SHOWN = 5
 """Classes that a line names."""
 
 
 def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> str:
-    """A line that says what the experiment would train, and one for each column of a table with missing cells.
+    """A line that says what the experiment would train, which `checked` has found to be in order, and one for each
+    column of a table with missing cells.
+    """
+    return told(checked(source, overrides))
 
-    Nothing is written and nothing is kept.
 
-    Every part is built, and one small batch goes forward, backward and through a step, metrics and the test.
+def checked(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Built:
+    """The parts of an experiment with which nothing is wrong. Nothing is written.
+
+    Every part is built; one small batch goes forward, backward and through a step, metrics and the test, and so does
+    the last batch of an epoch if it is smaller; the callbacks whose failure would end a run are told that one starts;
+    inputs and targets are looked through.
     Raises ExperimentError with all that is wrong, a line each, as far as one error does not hide the others.
     """
     experiment = load_experiment(source, overrides)
@@ -59,8 +69,9 @@ def check_experiment(source: str | Path | Mapping[str, Any], overrides: Mapping[
         return _check(experiment)
 
 
-def _check(experiment: Experiment) -> str:
+def _check(experiment: Experiment) -> Built:
     require(experiment.requires)
+    to_toml(experiment)
     problems: list[str] = []
     with threads(experiment.threads), random_state():
         torch.manual_seed(experiment.seed)
@@ -70,8 +81,7 @@ def _check(experiment: Experiment) -> str:
                 _try(built)
     if problems or built is None:
         raise ExperimentError("\n".join(problems))
-    filled = missing_lines(built.parts.training.preparation)
-    return "\n".join([f"{experiment.name}: {_tell(built)}", *filled])
+    return built
 
 
 def _build(experiment: Experiment, problems: list[str]) -> Built | None:
@@ -124,13 +134,11 @@ def _try(built: Built) -> None:
     setup, experiment = built.setup, built.experiment
     net, data = setup.net, setup.batches.data
     describe(net)
-    training = start(built, Hooks())
-    for callback in built.callbacks:
-        if isinstance(monitor := getattr(callback, "monitor", None), Monitor):
-            monitor.start(training)
+    start(built, Hooks(built.callbacks, installed=False))
     inputs, targets = move(fetch(data, torch.arange(min(ROWS, experiment.batch_size, len(data)))), setup.device)
     with torch.inference_mode():
-        _require_outputs(setup, predict(net.eval(), inputs))
+        outputs = predict(net.eval(), inputs)
+        _require_outputs(setup, outputs)
     evaluate(net, setup.loss, _Batch(data, inputs, targets), built.metrics)
     net.train()
     net.input_grad = False
@@ -145,6 +153,29 @@ def _try(built: Built) -> None:
     for part in built.parts[1:]:
         if part is not None:
             evaluate(net, setup.loss, _Batch(part, *fetch(part, torch.arange(min(ROWS, len(part))))))
+    for name, part in built.parts._asdict().items():
+        if part is not None:
+            _look_through(name, part, setup, outputs)
+
+
+def _look_through(part: str, data: DataSet, setup: Setup, outputs: Any) -> None:
+    """Read the rows of a part. Raises what reading them or the loss of a target raises, and for inputs not finite.
+
+    outputs: of some rows; the first stands for the outputs of every row.
+    """
+    seen = 0
+    for inputs, targets in islice(Batches(data, EVALUATION_BATCH), LOOKED_AT // EVALUATION_BATCH):
+        rows = count_rows(inputs if targets is None else targets)
+        try:
+            if isinstance(inputs, Tensor) and inputs.is_floating_point() and not inputs.isfinite().all():
+                row = int((~inputs.reshape(rows, -1).isfinite().all(1)).nonzero()[0])
+                raise ExperimentError(f"data: every input must be finite, got one that is not in row {seen + row + 1}")
+            if isinstance(targets, Tensor) and isinstance(outputs, Tensor) and outputs.dim():
+                setup.loss(outputs[:1].expand(rows, *outputs.shape[1:]), move(targets, setup.device))
+        except MytorchError as error:
+            error.add_note(f"in rows {seen + 1} to {seen + rows} of the {part} data")
+            raise
+        seen += rows
 
 
 def _try_last_batch(setup: Setup, tried: int) -> None:
@@ -197,6 +228,11 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         unexpected = f"unexpected {type(error).__name__}: {one_line(error)}"
         text = str(error) if isinstance(error, MytorchError) else lack_of_memory(error) or unexpected
         problems.append("\n".join([text, *(f"  {note}" for note in getattr(error, "__notes__", ()))]))
+
+
+def told(built: Built) -> str:
+    """What would be trained, in a line, and what is filled in of its table."""
+    return "\n".join([f"{built.experiment.name}: {_tell(built)}", *missing_lines(built.parts.training.preparation)])
 
 
 def _tell(built: Built) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.runs.run import Run, load
 from mytorch.experiments.runs.run_folder import RunFolder
+from mytorch.experiments.tables.model_table import model_of, show_model
 from mytorch.experiments.tables.start_table import show_start
 from mytorch.plugins import Hooks
 from mytorch.train.callbacks.progress import Progress
@@ -52,8 +54,6 @@ def train_experiment(
         for callback in built.callbacks:
             listeners.add(callback)
         training = start(built, listeners, quiet)
-        if experiment.animate and (found := obstacle(training.net, training.batches.data)):
-            raise ExperimentError(f"animate: must be left out unless data have two columns and classes, got {found}")
         folder = RunFolder.create(Path(output), experiment.name)
         folder.write_experiment(text)
         if experiment.animate:
@@ -65,13 +65,21 @@ def train_experiment(
                 show_start(built.started)
             for line in missing_lines(training.batches.data.preparation):
                 print(line, file=sys.stderr)
+            with suppress(Exception):  # what does not go through the model in evaluation is told by the training
+                show_model(model_of(built.setup), stderr=True)
             listeners.add(Progress())
         training.run()
     return load(folder.path)
 
 
 def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
-    """The training of what was built, not yet begun."""
+    """The training of what was built, not yet begun.
+
+    Raises ExperimentError for an animation of what has no plane, and what those of the experiment's callbacks raise at
+    a start whose failure ends a run: they are told of it once before anything is written.
+    """
+    if built.experiment.animate and (found := obstacle(built.setup.net, built.parts.training)):
+        raise ExperimentError(f"animate: must be left out unless data have two columns and classes, got {found}")
     training = Training(
         built.setup,
         epochs=built.experiment.epochs,
@@ -83,4 +91,7 @@ def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
         engine=make_engine(built.experiment.engine, quiet),
     )
     training.settings = dict(flat(built.experiment.model_dump(exclude_none=True, by_alias=True)))
+    strict = [callback for callback in built.callbacks if getattr(callback, "must_succeed", False) is True]
+    Hooks(strict, installed=False).notify("training_started", run=training)
+    training.average = None
     return training
