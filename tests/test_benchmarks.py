@@ -239,3 +239,15 @@ def test_a_layer_takes_no_more_memory_than_that_of_torch(name):
     from layers import peaks_here
 
     assert peaks_here([(name, "small")])[name, "small"] <= 1
+
+
+def test_half_precision_is_measured_on_every_problem_and_network():
+    import precision
+
+    page = precision.PAGE.read_text()
+    tables = page.partition(precision.BEGIN)[2].partition(precision.END)[0]
+    for name in (*precision.PROBLEMS, *precision.NETWORKS):
+        assert f"| {name} |" in tables
+    network = lambda: (precision.Linear(8, 8), precision.MSELoss(), torch.randn(4, 8), torch.randn(4, 8))  # noqa: E731
+    assert precision.seconds(network, 2).keys() == precision.NAMES.keys()
+    assert all(precision.memory(network, name) > 0 for name in precision.NAMES)

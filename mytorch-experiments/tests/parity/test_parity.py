@@ -29,6 +29,11 @@ def changed(experiment, **changes):
     return load_experiment({**experiment.model_dump(exclude_none=True), **changes})
 
 
+def test_half_precision_is_refused(experiment):
+    with pytest.raises(ParityError, match=r"^parity: precision must be left out, .*, got bfloat16-mixed$"):
+        compare(changed(experiment, precision="bfloat16-mixed"))
+
+
 def test_twins_have_the_weights_and_the_mode():
     net = Sequential(Dense(2, 3), Sequential(Rectify(), Dense(3, 2, bias=False))).to(torch.float64).eval()
     twin = twin_of(net)

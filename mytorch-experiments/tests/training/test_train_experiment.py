@@ -10,7 +10,7 @@ import toy_parts
 from mytorch.core import ArgumentError
 from mytorch.experiments import ExperimentError, RunError, load, load_experiment, train_experiment
 from mytorch.experiments.tables.report import run_summary
-from mytorch.plugins import PluginError, PluginWarning, StopTraining, UnknownNameError, hookimpl
+from mytorch.plugins import Callback, PluginError, PluginWarning, StopTraining, UnknownNameError, hookimpl
 from mytorch.train import NotFiniteError, step
 
 
@@ -244,3 +244,17 @@ def test_a_step_of_ones_own_is_taken(content, parts, tmp_path):
         run(content | {"engine": "compiled"}, tmp_path, step=own)
     with pytest.raises(ArgumentError, match="clip_grad_norm: must be left out with a step of your own, got own"):
         run(content | {"clip_grad_norm": 1.0}, tmp_path, step=own)
+
+
+def test_half_precision(content, tmp_path):
+    seen = []
+
+    class Dtypes(Callback):
+        def batch_ended(self, run):
+            seen.append((run.setup.precision.name, {parameter.value.dtype for parameter in run.net.param()}))
+
+    train_experiment(content, {"precision": "float16-mixed"}, output=tmp_path, quiet=True, callbacks=[Dtypes()])
+    assert {name for name, _ in seen} == {"float16-mixed"}
+    assert all(dtypes == {torch.float32} for _, dtypes in seen)
+    with pytest.raises(ExperimentError, match="precision: must be 'bfloat16-mixed' or 'float16-mixed', got 'half'"):
+        train_experiment(content, {"precision": "half"}, output=tmp_path, quiet=True)

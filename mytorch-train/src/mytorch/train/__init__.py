@@ -14,6 +14,7 @@ from mytorch.train.errors import Interrupted, NotFiniteError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.explain import Explanation, explain, explain_setup
 from mytorch.train.fit import fit
+from mytorch.train.gradients import gradients
 from mytorch.train.lr_range import LRRange, lr_range_test
 from mytorch.train.mean_loss import MeanLoss
 from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, Precision, Recall
@@ -26,7 +27,7 @@ from mytorch.train.metrics.top_k import TopKAccuracy
 from mytorch.train.observe import observe
 from mytorch.train.precision import PrecisionWarning
 from mytorch.train.setup import Setup
-from mytorch.train.step import gradients, step
+from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
 from mytorch.train.summary import Summary, summary
 from mytorch.train.training import Training

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Optimizer, add_path
 from mytorch.train.clip_gradients import gradients_of
+from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight, sums
-from mytorch.train.step import gradients, update
+from mytorch.train.mixed_precision.mixed_precision import MixedPrecision
+from mytorch.train.step import update
 
 
 def step_accumulated(
@@ -23,6 +25,7 @@ def step_accumulated(
     targets: Sequence[Any],
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
+    precision: MixedPrecision | None = None,
 ) -> tuple[Tensor, Weight]:
     """As `step` on all rows of several batches at once, while the memory of activations is that of one batch.
 
@@ -38,9 +41,10 @@ def step_accumulated(
             f"step_accumulated: targets must be of as many batches as inputs, {len(inputs)}, got {len(targets)}"
         )
     values, weights = [], []
+    take = gradients if precision is None else precision.gradients
     try:
         for x, t in zip(inputs, targets, strict=True):
-            value, weight = gradients(net, loss, x, t, weighted=True)
+            value, weight = take(net, loss, x, t, weighted=True)
             values.append(value)
             weights.append(weight)
     except Exception as error:
@@ -48,7 +52,7 @@ def step_accumulated(
         raise
     if not sums(loss) and (grads := gradients_of(optimizer)):
         torch._foreach_mul_(grads, _inverse(weights, values[0].dtype))
-    update(optimizer, clip_grad_norm, clip_grad_value)
+    update(optimizer, clip_grad_norm, clip_grad_value, precision)
     return _joined(values, weights, sums(loss)), sum(weights[1:], weights[0])
 
 

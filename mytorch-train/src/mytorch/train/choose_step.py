@@ -15,6 +15,7 @@ from mytorch.train.accumulate import step_accumulated
 from mytorch.train.batches import count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.mean_loss import Weight
+from mytorch.train.mixed_precision.mixed_precision import MixedPrecision, make_precision
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
@@ -28,10 +29,12 @@ def choose_step(
     *,
     clip_grad_value: float | None = None,
     accumulate: int = 1,
+    precision: str | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
     own: a user's step, which is all of the step: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
+    precision: "bfloat16-mixed" or "float16-mixed", in which gradients are computed.
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     Raises ArgumentError for what does not go together.
     """
@@ -44,15 +47,19 @@ def choose_step(
             f"clip_grad_value: must be left out with clip_grad_norm, got {clip_grad_value} and {clip_grad_norm}: "
             "clip by one of them"
         )
+    mixed = make_precision(precision)
     if own is not None:
-        return _own_step(own, clipping, optimizer_in_backward, accumulate)
+        return _own_step(own, clipping, optimizer_in_backward, accumulate, mixed)
     if optimizer_in_backward:
-        return _in_backward(optimizer, clipping, accumulate)
+        return _in_backward(optimizer, clipping, accumulate, mixed)
     plain = step if accumulate == 1 else step_accumulated
-    return partial(plain, **clipping) if clipping else plain
+    options = clipping if mixed is None else {**clipping, "precision": mixed}
+    return partial(plain, **options) if options else plain
 
 
-def _in_backward(optimizer: Optimizer, clipping: dict[str, Any], accumulate: int) -> TakeStep:
+def _in_backward(
+    optimizer: Optimizer, clipping: dict[str, Any], accumulate: int, precision: MixedPrecision | None
+) -> TakeStep:
     if "clip_grad_norm" in clipping:
         raise ArgumentError(
             "optimizer_in_backward: must be left out with clip_grad_norm, got clip_grad_norm = "
@@ -63,6 +70,11 @@ def _in_backward(optimizer: Optimizer, clipping: dict[str, Any], accumulate: int
         raise ArgumentError(
             f"optimizer_in_backward: must be left out with accumulate, got accumulate = {accumulate}: a gradient is "
             "complete only after the last of the batches; leave one of the two out"
+        )
+    if precision is not None:
+        raise ArgumentError(
+            f"optimizer_in_backward: must be left out with precision, got precision = {precision}: the values that "
+            "are updated are not those that the backward pass computes with; leave one of the two out"
         )
     try:
         optimizer.require_steps_apart()
@@ -93,7 +105,11 @@ def name_of(take_step: TakeStep) -> str:
 
 
 def _own_step(
-    own: Callable[..., Any], clipping: dict[str, Any], optimizer_in_backward: bool, accumulate: int
+    own: Callable[..., Any],
+    clipping: dict[str, Any],
+    optimizer_in_backward: bool,
+    accumulate: int,
+    precision: MixedPrecision | None,
 ) -> TakeStep:
     if not callable(own):
         raise ArgumentError(
@@ -105,6 +121,7 @@ def _own_step(
             f"cannot be passed: {problem}"
         )
     options = ["optimizer_in_backward"] * optimizer_in_backward + list(clipping) + ["accumulate"] * (accumulate > 1)
+    options += ["precision"] * (precision is not None)
     if options:
         raise ArgumentError(
             f"{options[0]}: must be left out with a step of your own, got {name_of(own)}, which is all of the step; "

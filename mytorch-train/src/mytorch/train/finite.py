@@ -99,6 +99,8 @@ def _checked_step(setup: Setup, inputs: Any, targets: Any) -> str | None:
             raise _Found(f"the output of {_layer(path, module)}")
 
     def on_backward(path: str, module: Module, d_input: Any) -> None:
+        if setup.precision is not None and setup.precision.loss_scale is not None:
+            return  # a step whose scaled gradients are not finite is left out
         for name, parameter in module.named_param():
             if parameter.grad is not None and not all_finite(parameter.grad):
                 raise _Found(f"the gradient of {f'{path}.{name}' if path else name} in {_layer(path, module)}")

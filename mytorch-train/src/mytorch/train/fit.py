@@ -45,6 +45,7 @@ def fit(
     clip_grad_value: float | None = None,
     accumulate: int = 1,
     optimizer_in_backward: bool = False,
+    precision: str | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
     resume: str | Path | None = None,
@@ -77,6 +78,9 @@ def fit(
         the loss's weights, so also where batches differ in size. Schedules, `batch_ended` and engines count steps.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
         gradients take the memory of the largest layer and not of the model.
+    precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
+        float32, as loss, update and evaluation do; in float16 the loss is scaled, and a step whose gradients are not
+        finite is left out.
     checkpoint: a file in which the state of the training is kept: every `checkpoint_every` seconds, after the first
         epoch, at the end, and when Ctrl-C, SIGTERM or SIGHUP ends the training, which then happens after a batch.
     resume: such a file, or the folder of a run, to go on from as if that training had never ended: the same to the
@@ -99,6 +103,7 @@ def fit(
         step,
         clip_grad_value=clip_grad_value,
         accumulate=accumulate,
+        precision=precision,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),

@@ -79,6 +79,7 @@ def lr_range_test(
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     accumulate: int = 1,
+    precision: str | None = None,
 ) -> LRRange:
     """Train for some steps while the learning rate rises from `start` to `end`, and put everything back.
 
@@ -104,7 +105,7 @@ def lr_range_test(
         True
     """
     batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate)
-    options: dict[str, Any] = {"clip_grad_value": clip_grad_value, "accumulate": accumulate}
+    options: dict[str, Any] = {"clip_grad_value": clip_grad_value, "accumulate": accumulate, "precision": precision}
     take_step = choose_step(optimizer, clip_grad_norm, False, step, **options)
     return range_of(Setup(net, loss, optimizer, batches, None, take_step), start, end, steps)
 

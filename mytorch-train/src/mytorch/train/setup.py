@@ -13,6 +13,7 @@ from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter, Sc
 from mytorch.train.accumulate import accumulates
 from mytorch.train.batches import Batches
 from mytorch.train.mean_loss import Weight
+from mytorch.train.mixed_precision.mixed_precision import MixedPrecision
 from mytorch.train.step import step
 
 TakeStep = Callable[[Module, Module, Optimizer, Any, Any], tuple[Tensor, Weight]]
@@ -56,6 +57,12 @@ class Setup:
     def device(self) -> torch.device:
         """Where the first parameter of the net is."""
         return next(held.value.device for held in self.tensors if isinstance(held, Parameter))
+
+    @property
+    def precision(self) -> MixedPrecision | None:
+        """How the step computes gradients in half precision, if it does."""
+        found: MixedPrecision | None = getattr(self.step, "keywords", {}).get("precision")
+        return found
 
     def take_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Take one training step. Returns the loss, a 0-dim tensor, and its weight in a mean over batches."""

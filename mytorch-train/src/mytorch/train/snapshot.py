@@ -13,7 +13,8 @@ from mytorch.train.setup import Setup
 
 
 class Snapshot:
-    """Weights, buffers, optimizer, schedule and the random state, that of layers too, at the last `take`.
+    """Weights, buffers, optimizer, schedule, the scale of the loss and the random state, that of layers too, at the
+    last `take`.
 
     One is taken at every epoch, into the same memory.
 
@@ -27,6 +28,7 @@ class Snapshot:
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
         self._schedule: dict[str, Any] | None = None
+        self._precision, self._scale = setup.precision, dict[str, Any]()
         self.random = random_state(*self.modules)
 
     def take(self) -> None:
@@ -38,6 +40,7 @@ class Snapshot:
         else:
             self._seen, self._copies = seen, [value.clone() for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
+        self._scale = {} if self._precision is None else self._precision.state_dict()
         self.random = random_state(*self.modules)
 
     def restore(self) -> None:
@@ -51,6 +54,8 @@ class Snapshot:
         self.optimizer.load_state_dict(self._state)
         if self.schedule is not None and self._schedule is not None:
             self.schedule.load_state_dict(self._schedule)
+        if self._precision is not None:
+            self._precision.load_state_dict(self._scale)
         self.random.restore()
 
 

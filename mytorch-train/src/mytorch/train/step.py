@@ -6,52 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, add_path, require_pair
-from mytorch.train.batches import call, require_taken
+from mytorch.core import Module, Optimizer, add_path
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
-from mytorch.train.evaluation import require_number, require_two
-from mytorch.train.mean_loss import Weight, sums, weight_of
-
-
-def gradients(
-    net: Module, loss: Module, inputs: Any, targets: Any, *, weighted: bool = False
-) -> tuple[Tensor, Weight]:
-    """Forward and backward: adds to the parameters' gradients.
-
-    Returns the loss, a 0-dim tensor, and by what its mean was divided: what `loss.weight_of` says, or the number of
-    rows if the loss is no `mytorch.core.Loss`. Several inputs come as a tuple,
-    or as a dict that names them.
-    weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
-        over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
-    """
-    if isinstance(inputs, Tensor):
-        try:
-            pair = net.forward(inputs)
-        except TypeError as error:
-            require_taken(net.forward, (inputs,), {}, error)
-            raise
-    else:
-        pair = call(net.forward, inputs)
-    if type(pair) is not tuple or len(pair) != 2:
-        require_pair(net, pair)
-    prediction, saved = pair
-    try:
-        pair = loss.forward(prediction, targets)
-    except TypeError as error:
-        require_two(loss, prediction, targets, error)
-        raise
-    if type(pair) is not tuple or len(pair) != 2:
-        require_pair(loss, pair)
-    value, saved_by_loss = pair
-    del pair
-    if not isinstance(value, Tensor) or value.dim():
-        require_number(loss, value, "train on")
-    weight = weight_of(loss, prediction, targets)
-    d_value = _share(value, weight) if weighted and not sums(loss) else 1.0
-    d_prediction = [loss.backward(d_value, saved_by_loss)]
-    del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
-    net.backward(d_prediction.pop(), saved)
-    return value, weight
+from mytorch.train.gradients import gradients
+from mytorch.train.mean_loss import Weight
+from mytorch.train.mixed_precision.mixed_precision import MixedPrecision
 
 
 def step(
@@ -62,32 +21,38 @@ def step(
     targets: Any,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
+    precision: MixedPrecision | None = None,
 ) -> tuple[Tensor, Weight]:
     """One training step from gradients that are None to gradients that are None. Returns what `gradients` returns.
 
     clip_grad_norm: gradients are scaled down together where their norm is above it.
     clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
+    precision: how gradients are computed in half precision; an update that it leaves out changes nothing.
     Call it under torch.inference_mode() to save what autograd would check. An error names the path to the layer.
     """
     try:
-        result = gradients(net, loss, inputs, targets)
+        take = gradients if precision is None else precision.gradients
+        result = take(net, loss, inputs, targets)
     except Exception as error:
         add_path(error, net)
         raise
-    update(optimizer, clip_grad_norm, clip_grad_value)
+    update(optimizer, clip_grad_norm, clip_grad_value, precision)
     return result
 
 
-def update(optimizer: Optimizer, clip_grad_norm: float | None = None, clip_grad_value: float | None = None) -> None:
+def update(
+    optimizer: Optimizer,
+    clip_grad_norm: float | None = None,
+    clip_grad_value: float | None = None,
+    precision: MixedPrecision | None = None,
+) -> None:
     """Clip the gradients, update the parameters and set the gradients to None."""
+    if precision is not None and not precision.finish(optimizer):
+        optimizer.zero_grad()
+        return
     if clip_grad_norm is not None:
         clip_gradients(optimizer, clip_grad_norm)
     if clip_grad_value is not None:
         clip_gradient_values(optimizer, clip_grad_value)
     optimizer.step()
     optimizer.zero_grad()
-
-
-def _share(value: Tensor, weight: Weight) -> float | Tensor:
-    """A weight as an upstream gradient of the loss."""
-    return weight.to(value.dtype) if isinstance(weight, Tensor) else float(weight)

@@ -10,8 +10,8 @@ from torch import Tensor
 from mytorch.core import Module, Optimizer, Parameter, add_path
 from mytorch.train.clip_gradients import clip_values, require_bound
 from mytorch.train.completion import completion
+from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight
-from mytorch.train.step import gradients
 
 
 def step_in_backward(

@@ -418,6 +418,10 @@ def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
+    if not isinstance(engine, Eager) and setup.precision is not None:
+        raise ArgumentError(
+            f'precision: must be left out with the compiled engine, got {setup.precision}; use engine="eager"'
+        )
     if isinstance(engine, Eager) or is_plain(setup.step):
         return
     if is_in_backward(setup.step):

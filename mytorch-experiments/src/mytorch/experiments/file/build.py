@@ -118,6 +118,7 @@ def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., 
         own,
         clip_grad_value=experiment.clip_grad_value,
         accumulate=experiment.accumulate,
+        precision=experiment.precision,
     )
 
 

@@ -49,6 +49,11 @@ class Ours:
                 f"parity: step must be one of mytorch.train's, since PyTorch has no twin of another, "
                 f"got {name_of(setup.step)}"
             )
+        if setup.precision is not None:
+            raise ParityError(
+                f"parity: precision must be left out, since numbers are compared as closely as float32 has them, got "
+                f"{setup.precision}"
+            )
         self.setup, self.net, self.loss = setup, setup.net, setup.loss
         self.net.train()
         self.net.input_grad = False

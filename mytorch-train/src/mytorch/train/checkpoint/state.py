@@ -28,6 +28,7 @@ def setup_state(setup: Setup) -> dict[str, Any]:
         "evaluating": [number for number, module in enumerate(setup.net.modules()) if not module.training],
         "optimizer": setup.optimizer.state_dict(),
         "schedule": None if setup.schedule is None else setup.schedule.state_dict(),
+        "precision": {} if setup.precision is None else setup.precision.state_dict(),
     }
 
 
@@ -47,6 +48,8 @@ def load_setup_state(setup: Setup, state: Mapping[str, Any]) -> None:
     setup.optimizer.load_state_dict(state["optimizer"])
     if setup.schedule is not None and state["schedule"] is not None:
         setup.schedule.load_state_dict(state["schedule"])
+    if setup.precision is not None:
+        setup.precision.load_state_dict(state["precision"])
 
 
 def _values(module: Module) -> dict[str, Tensor]:
@@ -65,6 +68,7 @@ def parts_of(setup: Setup) -> dict[str, Any]:
         "loss": type(setup.loss).__name__,
         "optimizer": type(setup.optimizer).__name__,
         "schedule": None if schedule is None else type(schedule).__name__,
+        "precision": None if setup.precision is None else setup.precision.name,
         "dtype": ", ".join(sorted({str(held.value.dtype) for _, held in setup.net.named_param()})),
         "batch_size": batches.batch_size,
         "accumulate": batches.accumulate,

@@ -17,9 +17,9 @@ from mytorch.train.explain.numbers_of import Numbers, copied
 from mytorch.train.explain.recorder import LOSS, Recorder
 from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
+from mytorch.train.gradients import gradients
 from mytorch.train.observe import intercept
 from mytorch.train.setup import Setup, TakeStep
-from mytorch.train.step import gradients
 
 
 def explain(
@@ -75,11 +75,16 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     if not 1 <= batch <= count:
         raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
     inputs, targets = setup.batches.peek(batch)
-    alone = (is_plain(setup.step) and setup.batches.accumulate == 1) or is_in_backward(setup.step)
+    plain = is_plain(setup.step) and setup.batches.accumulate == 1 and setup.precision is None
     options: dict[str, Any] = {"step": setup.step}
-    if alone:
+    if plain or is_in_backward(setup.step):
         options = dict(setup.step.keywords) if isinstance(setup.step, partial) else {}
-    explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, **options)
+    scale = {} if setup.precision is None else setup.precision.state_dict()
+    try:
+        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, **options)
+    finally:
+        if setup.precision is not None:
+            setup.precision.load_state_dict(scale)
     return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")
 
 

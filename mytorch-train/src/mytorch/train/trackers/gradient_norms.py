@@ -6,8 +6,8 @@ import torch
 
 from mytorch.train.choose_step import is_in_backward, is_plain
 from mytorch.train.explain.unchanged import unchanged
+from mytorch.train.gradients import gradients
 from mytorch.train.setup import Setup
-from mytorch.train.step import gradients
 
 
 def gradient_norms(setup: Setup) -> dict[str, float]:

@@ -1,0 +1,167 @@
+"""Training in half precision beside float32: the error over seeds, and time and memory of a step.
+
+The problems are those of optimizer_choice.py, with AdamW at its defaults. Shown is the error on rows that were held
+back, in the median over seeds with the least and the largest. Time and memory are those of one step of three networks:
+the processor's time in the median of several steps, each precision in turn, and the most that tensors hold.
+
+    python -m pip install scikit-learn
+    python benchmarks/precision.py            # prints the tables; some minutes
+    python benchmarks/precision.py --publish  # and puts them into docs/optimizers.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from memory import MEASURED, MIB, peak_within
+from optimizer_choice import PAGE, PROBLEMS
+from torch import Tensor
+from torch.profiler import record_function
+
+from mytorch.core import Module, Optimizer
+from mytorch.nn import (
+    BatchNorm2d,
+    Conv2d,
+    CrossEntropyLoss,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    MSELoss,
+    ReLU,
+    Sequential,
+    TransformerEncoderLayer,
+)
+from mytorch.optim import AdamW
+from mytorch.train import fit
+from mytorch.train.choose_step import choose_step
+from mytorch.train.mixed_precision import PRECISIONS
+from mytorch.train.setup import TakeStep
+
+BEGIN, END = "<!-- by benchmarks/precision.py -->", "<!-- end -->"
+NAMES = {"float32": None, **{name: name for name in PRECISIONS}}
+SEEDS, STEPS = range(7), 15
+
+Network = tuple[Module, Module, Tensor, Tensor]
+
+
+def errors(problem: str, name: str, seeds: range) -> list[float]:
+    """The error of one training for each seed."""
+    found = []
+    for seed in seeds:
+        made = PROBLEMS[problem](seed)
+        options = {"epochs": made.epochs, "batch_size": made.batch_size, "seed": seed, "quiet": True}
+        fit(made.net, made.loss, AdamW(made.net.param()), made.training, precision=NAMES[name], **options)
+        found.append(made.judge())
+    return found
+
+
+def linear() -> Network:
+    """Three layers of width 1024, batch 256."""
+    layers = [Linear(1024, 1024), ReLU(), Linear(1024, 1024), ReLU(), Linear(1024, 1024)]
+    return Sequential(*layers), MSELoss(), torch.randn(256, 1024), torch.randn(256, 1024)
+
+
+def convolutions() -> Network:
+    """Three convolutions with batch normalisation, 32 images of 3 by 32 by 32."""
+    blocks = [(3, 32), (32, 64), (64, 64)]
+    layers = [
+        layer
+        for below, above in blocks
+        for layer in (Conv2d(below, above, 3, padding=1), BatchNorm2d(above), ReLU(), MaxPool2d(2))
+    ]
+    net = Sequential(*layers, Flatten(), Linear(1024, 10))
+    return net, CrossEntropyLoss(), torch.randn(32, 3, 32, 32), torch.randint(0, 10, (32,))
+
+
+def transformer() -> Network:
+    """Two encoder layers of width 256 with 8 heads, 16 sequences of 64."""
+    layers = [TransformerEncoderLayer(256, 8, 1024, dropout=0.0, batch_first=True) for _ in range(2)]
+    return Sequential(*layers), MSELoss(), torch.randn(16, 64, 256), torch.randn(16, 64, 256)
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "3 layers of width 1024, batch 256": linear,
+    "3 convolutions, 32 images of 32 by 32": convolutions,
+    "2 encoder layers of width 256, 16 sequences of 64": transformer,
+}
+
+
+def taken(make: Callable[[], Network], name: str) -> tuple[Network, Optimizer, TakeStep]:
+    """A network with its optimizer and the step of a precision."""
+    torch.manual_seed(0)
+    network = make()
+    optimizer = AdamW(network[0].param())
+    return network, optimizer, choose_step(optimizer, precision=NAMES[name])
+
+
+def seconds(make: Callable[[], Network], steps: int) -> dict[str, float]:
+    """The processor's time of a step of each precision, in turn; the median."""
+    made = {name: taken(make, name) for name in NAMES}
+    found: dict[str, list[float]] = {name: [] for name in NAMES}
+    with torch.inference_mode():
+        for number in range(steps + 2):
+            for name, ((net, loss, x, t), optimizer, step) in made.items():
+                begin = time.process_time()
+                step(net, loss, optimizer, x, t)
+                if number > 1:
+                    found[name].append(time.process_time() - begin)
+    return {name: statistics.median(each) for name, each in found.items()}
+
+
+def memory(make: Callable[[], Network], name: str) -> float:
+    """The most MiB that tensors held during the third step."""
+
+    def work() -> None:
+        (net, loss, x, t), optimizer, step = taken(make, name)
+        with torch.inference_mode():
+            step(net, loss, optimizer, x, t)
+            step(net, loss, optimizer, x, t)
+            with record_function(MEASURED):
+                step(net, loss, optimizer, x, t)
+
+    return peak_within(work) / MIB
+
+
+def tables(seeds: range, steps: int) -> Iterator[str]:
+    """The lines of both tables."""
+    header = f"| {{}} | {' | '.join(NAMES)} |"
+    rule = "|---" * (len(NAMES) + 1) + "|"
+    yield from (header.format("Error in percent"), rule)
+    for problem in PROBLEMS:
+        cells = []
+        for name in NAMES:
+            found = errors(problem, name, seeds)
+            cells.append(f"{statistics.median(found):.1f} ({min(found):.1f} to {max(found):.1f})")
+        yield f"| {problem} | {' | '.join(cells)} |"
+    yield from ("", header.format("Time and memory of a step"), rule)
+    for network, make in NETWORKS.items():
+        times = seconds(make, steps)
+        cells = [f"{1000 * times[name]:.0f} ms, {memory(make, name):.0f} MiB" for name in NAMES]
+        yield f"| {network} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the tables, and publish them if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one seed and few steps: shows that it works")
+    parser.add_argument("--publish", action="store_true", help="put the tables into docs/optimizers.md")
+    options: Any = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = []
+    for line in tables(SEEDS[:1] if options.quick else SEEDS, 3 if options.quick else STEPS):
+        print(line, flush=True)
+        lines.append(line)
+    if options.publish:
+        text = PAGE.read_text(encoding="utf-8")
+        between = f"{BEGIN}\n" + "\n".join(lines) + f"\n{END}"
+        PAGE.write_text(re.sub(f"(?s){BEGIN}.*?{END}", lambda _: between, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

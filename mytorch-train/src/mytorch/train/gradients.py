@@ -1,0 +1,58 @@
+"""Forward and backward of one batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import Module, require_pair
+from mytorch.train.batches import call, require_taken
+from mytorch.train.evaluation import require_number, require_two
+from mytorch.train.mean_loss import Weight, sums, weight_of
+
+
+def gradients(
+    net: Module, loss: Module, inputs: Any, targets: Any, *, weighted: bool = False
+) -> tuple[Tensor, Weight]:
+    """Forward and backward: adds to the parameters' gradients.
+
+    Returns the loss, a 0-dim tensor, and by what its mean was divided: what `loss.weight_of` says, or the number of
+    rows if the loss is no `mytorch.core.Loss`. Several inputs come as a tuple,
+    or as a dict that names them.
+    weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
+        over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
+    """
+    if isinstance(inputs, Tensor):
+        try:
+            pair = net.forward(inputs)
+        except TypeError as error:
+            require_taken(net.forward, (inputs,), {}, error)
+            raise
+    else:
+        pair = call(net.forward, inputs)
+    if type(pair) is not tuple or len(pair) != 2:
+        require_pair(net, pair)
+    prediction, saved = pair
+    try:
+        pair = loss.forward(prediction, targets)
+    except TypeError as error:
+        require_two(loss, prediction, targets, error)
+        raise
+    if type(pair) is not tuple or len(pair) != 2:
+        require_pair(loss, pair)
+    value, saved_by_loss = pair
+    del pair
+    if not isinstance(value, Tensor) or value.dim():
+        require_number(loss, value, "train on")
+    weight = weight_of(loss, prediction, targets)
+    d_value = _share(value, weight) if weighted and not sums(loss) else 1.0
+    d_prediction = [loss.backward(d_value, saved_by_loss)]
+    del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
+    net.backward(d_prediction.pop(), saved)
+    return value, weight
+
+
+def _share(value: Tensor, weight: Weight) -> float | Tensor:
+    """A weight as an upstream gradient of the loss."""
+    return weight.to(value.dtype) if isinstance(weight, Tensor) else float(weight)

@@ -1,0 +1,94 @@
+"""Within a step: layers that compute in half precision, on copies of their values, and a loss that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from mytorch.core import Buffer, Module, Parameter
+from mytorch.train.observe import Method, intercept
+
+
+@contextmanager
+def computing_in(net: Module, dtype: torch.dtype) -> Iterator[None]:
+    """Within this context, forward and backward of `net` compute in `dtype`, between inputs and outputs in float32.
+
+    Parameters have copies of their values in `dtype`; then they have their own again, and gradients in the dtype of
+    those. A layer with floating-point buffers and no children, such as batch normalisation, computes in float32, or
+    its running statistics would lose what is small.
+    """
+    if _keeps_statistics(net):  # there is nothing else
+        yield
+        return
+    kept = [module for module in net.modules() if _keeps_statistics(module)]
+    held = {id(one): one for one in _held(net)}
+    for module in kept:
+        for one in _held(module):
+            held.pop(id(one), None)
+    with (
+        _copies(list(held.values()), dtype),
+        intercept([("", net)], _around(dtype, torch.float32)),
+        intercept([("", module) for module in kept], _around(torch.float32, dtype)),
+    ):
+        yield
+
+
+def _keeps_statistics(module: Module) -> bool:
+    own = any(isinstance(one, Buffer) and one.value.is_floating_point() for one in _held(module))
+    return own and not list(module.children())
+
+
+def _held(module: Module) -> list[Parameter | Buffer]:
+    """Every parameter and buffer that holds floating-point numbers, once."""
+    return [one for one in dict.fromkeys(one for _, one in module.named_state()) if one.value.is_floating_point()]
+
+
+@contextmanager
+def _copies(held: list[Parameter | Buffer], dtype: torch.dtype) -> Iterator[None]:
+    """Within this context, values are copies in `dtype`. What was written into the copy of a buffer is kept."""
+    before = [one.value for one in held]
+    copies = [value.to(dtype) for value in before]
+    for one, copy in zip(held, copies, strict=True):
+        one.value = copy
+    try:
+        yield
+    finally:
+        for one, value in zip(held, before, strict=True):
+            if isinstance(one, Buffer) and not torch.equal(one.value, value.to(dtype)):
+                value.copy_(one.value)
+            one.value = value
+            if isinstance(one, Parameter) and one.grad is not None:
+                one.grad = one.grad.to(value.dtype)
+
+
+def _around(within: torch.dtype, outside: torch.dtype) -> Callable[[str, Module, str, Method], Method]:
+    """A module's forward and backward that compute in the dtype `within`, between numbers in the dtype `outside`."""
+
+    def around(_path: str, _module: Module, name: str, method: Method) -> Method:
+        @wraps(method)
+        def forward(*inputs: Any, **options: Any) -> Any:
+            pair = method(*cast(inputs, within), **cast(options, within))
+            if type(pair) is not tuple or len(pair) != 2:
+                return pair  # which is refused by whoever asked
+            return cast(pair[0], outside), pair[1]
+
+        @wraps(method)
+        def backward(d_output: Any, saved: Any) -> Any:
+            return cast(method(cast(d_output, within), saved), outside)
+
+        return forward if name == "forward" else backward
+
+    return around
+
+
+def cast(values: Any, dtype: torch.dtype) -> Any:
+    """The floating-point tensors among values, in lists, tuples and dicts too, in another dtype; the rest as it is."""
+    if isinstance(values, Tensor):
+        return values.to(dtype) if values.is_floating_point() else values
+    return pytree.tree_map_only(Tensor, lambda one: one.to(dtype) if one.is_floating_point() else one, values)
