@@ -45,7 +45,7 @@ from mytorch.train.setup import TakeStep
 
 BEGIN, END = "<!-- by benchmarks/precision.py -->", "<!-- end -->"
 NAMES = {"float32": None, **{name: name for name in PRECISIONS}}
-SEEDS, STEPS = range(7), 15
+SEEDS, STEPS = range(7), 7
 
 Network = tuple[Module, Module, Tensor, Tensor]
 
@@ -93,11 +93,15 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 
 
 def taken(make: Callable[[], Network], name: str) -> tuple[Network, Optimizer, TakeStep]:
-    """A network with its optimizer and the step of a precision."""
+    """A network with its optimizer and the step of a precision, of which the scale of the loss has settled."""
     torch.manual_seed(0)
-    network = make()
-    optimizer = AdamW(network[0].param())
-    return network, optimizer, choose_step(optimizer, precision=NAMES[name])
+    net, loss, x, t = make()
+    optimizer = AdamW(net.param())
+    step = choose_step(optimizer, precision=NAMES[name])
+    with torch.inference_mode():
+        while not optimizer.state:
+            step(net, loss, optimizer, x, t)
+    return (net, loss, x, t), optimizer, step
 
 
 def seconds(make: Callable[[], Network], steps: int) -> dict[str, float]:
@@ -115,12 +119,11 @@ def seconds(make: Callable[[], Network], steps: int) -> dict[str, float]:
 
 
 def memory(make: Callable[[], Network], name: str) -> float:
-    """The most MiB that tensors held during the third step."""
+    """The most MiB that tensors held during a step."""
 
     def work() -> None:
         (net, loss, x, t), optimizer, step = taken(make, name)
         with torch.inference_mode():
-            step(net, loss, optimizer, x, t)
             step(net, loss, optimizer, x, t)
             with record_function(MEASURED):
                 step(net, loss, optimizer, x, t)

@@ -351,6 +351,57 @@ def test_a_state_of_torch_that_does_not_fit_is_refused(name: str, other: Make, m
     assert schedule.state_dict() == before
 
 
+SAME_STATE = {"LambdaLR", "MultiplicativeLR"}
+"""Which keep the same in torch: nothing of a function."""
+
+
+@pytest.mark.parametrize("name", EXCHANGED)
+def test_a_state_of_torch_of_every_other_kind_is_refused(name: str) -> None:
+    schedule = EXCHANGED[name](ours, optimizers()[0])
+    for other in EXCHANGED.keys() - {name} - (SAME_STATE if name in SAME_STATE else set()):
+        state = EXCHANGED[other](theirs, optimizers()[1]).state_dict()
+        with pytest.raises(StateError, match=f"^{name}: state must be one of {name}; "):
+            schedule.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "message"),
+    [
+        (
+            lambda o: ours.OneCycleLR(o, 0.3, 12),
+            lambda o: theirs.OneCycleLR(o, 0.3, 12, anneal_strategy="linear"),
+            "anneal_strategy must be 'cos', got 'linear'",
+        ),
+        (
+            lambda o: ours.OneCycleLR(o, 0.3, 12),
+            lambda o: theirs.OneCycleLR(o, 0.3, 12, three_phase=True),
+            r"the phases must end at the steps \[2\.[56]\d*, 11\.0\], got \[2\.[56]\d*, 5\.[12]\d*, 11\]",
+        ),
+        (
+            lambda o: ours.SWALR(o, 0.1, 5),
+            lambda o: swalr(theirs, o, 0.1, 5, "linear"),
+            "anneal_strategy must be 'cos', got 'linear'",
+        ),
+        (
+            lambda o: ours.ExponentialLR(o, 0.5),
+            lambda o: theirs.StepLR(o, 4, 0.5),
+            "it must be of ExponentialLR, got one with step_size",
+        ),
+    ],
+)
+def test_a_state_of_torch_with_other_arguments_is_refused(mine: Any, other: Any, message: str) -> None:
+    with pytest.raises(StateError, match=message):
+        mine(optimizers()[0]).load_state_dict(other(optimizers()[1]).state_dict())
+
+
+def test_what_another_version_of_torch_adds_and_is_off_is_left_out() -> None:
+    state = theirs.StepLR(optimizers()[1], 3).state_dict()
+    schedule = ours.StepLR(optimizers()[0], 3)
+    schedule.load_state_dict({**state, "new": False, "verbose": True, "newer": None})
+    with pytest.raises(StateError, match=r"it must be of StepLR, got one with new$"):
+        schedule.load_state_dict({**state, "new": 0.5})
+
+
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("StepLR", {"initial": [{"lr": 0.1}, {"lr": "fast"}]}, "initial must be a list of settings with a finite lr, got"),
     ("StepLR", {"initial": [{"lr": float("inf")}] * 2}, "initial must be a list of settings with a finite lr, got"),

@@ -43,6 +43,10 @@ class Schedule:
     monitor: str | None = None
     length_argument: ClassVar[str | None] = None
     follows_others: ClassVar[bool] = True
+    torch_lacks: ClassVar[frozenset[str]] = frozenset()
+    """Attributes, beside the arguments under PyTorch's names, that a state of PyTorch's schedule does not have."""
+    torch_adds: ClassVar[frozenset[str]] = frozenset()
+    """What such a state has, and this schedule has no attribute for."""
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -261,8 +265,15 @@ class Schedule:
     def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
         """What is wrong with a state of PyTorch's, which does not say of what kind it is: what it holds must be ours.
 
-        Compared are its groups, and the arguments that both keep under one name.
+        Compared are its groups, which arguments it has, and those of one name. An argument that this schedule does not
+        have and that is off, as another version of PyTorch may add it, is left out.
         """
+        own = {name for name in vars(self) if not name.startswith("_")} - _OURS - self.torch_lacks
+        if missing := sorted(own - state.keys()):
+            yield f"it must be of {self._name}, got one without {', '.join(missing)}"
+        on = {name for name, value in state.items() if value is not None and value is not False}
+        if more := sorted(name for name in on - own - _TORCHS - self.torch_adds if not name.startswith("_")):
+            yield f"it must be of {self._name}, got one with {', '.join(more)}"
         if len(state["_last_lr"]) != len(self.initial):
             yield f"it must have {len(self.initial)} groups, got {len(state['_last_lr'])}"
         if "mode_worse" in state and self.monitor is None:
@@ -282,6 +293,12 @@ class Schedule:
     def resume(self, state: Mapping[str, Any]) -> None:  # noqa: ARG002 - for those whose settings follow from more
         """Set the optimizer's settings as they were."""
         self.advance(None, chained=False)
+
+
+_OURS = frozenset({"optimizer", "initial", "memory", "interval", "monitor", "schedulers", "last_epoch"})
+"""Attributes that are no arguments of a schedule in PyTorch."""
+_TORCHS = frozenset({"base_lrs", "last_epoch", "verbose"})
+"""What every state of PyTorch's may have."""
 
 
 class RecursiveSchedule(Schedule):

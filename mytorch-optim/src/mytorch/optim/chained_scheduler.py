@@ -1,7 +1,7 @@
 """Several schedules at once."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -41,6 +41,11 @@ class ChainedScheduler(NestedSchedule):
             self.reset_lr()
         for schedule in self.schedulers:
             schedule.begin(chained=True)
+
+    def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().torch_differences(state)
+        if "_milestones" in state:
+            yield "it must be of ChainedScheduler, got one with _milestones"
 
     def require_step(self, number: int) -> None:
         for schedule in self.schedulers:

@@ -22,6 +22,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     """
 
     follows_others: ClassVar[bool] = False
+    torch_adds: ClassVar = frozenset({"T_cur", "T_i"})
     conformance: ClassVar = {"arguments": {"T_0": 6}}
 
     def __init__(

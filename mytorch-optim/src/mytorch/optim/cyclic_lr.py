@@ -34,6 +34,8 @@ class CyclicLR(Schedule):
 
     interval: Literal["batch", "epoch"] = "batch"
     follows_others: ClassVar[bool] = False
+    torch_lacks: ClassVar = frozenset({"bases", "scale_fn"})
+    torch_adds: ClassVar = frozenset({"base_momentums", "max_momentums"})
     conformance: ClassVar = {"arguments": {"base_lr": 0.01, "max_lr": 0.2, "step_size_up": 4}}
 
     def __init__(

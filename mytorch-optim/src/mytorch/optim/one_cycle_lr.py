@@ -1,7 +1,7 @@
 """A learning rate that rises and falls once."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from mytorch.core import ArgumentError, Optimizer, Schedule, require_choice
@@ -32,6 +32,7 @@ class OneCycleLR(Schedule):
     interval: Literal["batch", "epoch"] = "batch"
     length_argument: ClassVar[str | None] = "total_steps"
     follows_others: ClassVar[bool] = False
+    torch_lacks: ClassVar = frozenset({"anneal_strategy", "pct_start", "three_phase"})
 
     def __init__(
         self,
@@ -106,10 +107,24 @@ class OneCycleLR(Schedule):
             found |= momentum_setting(initial, self._between(momenta[piece], momenta[piece + 1], s))
         return found
 
+    def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().torch_differences(state)
+        strategy = state.get("_anneal_func_type", self.anneal_strategy)
+        if strategy != self.anneal_strategy:
+            yield f"anneal_strategy must be {self.anneal_strategy!r}, got {strategy!r}"
+        ends = [phase["end_step"] for phase in state.get("_schedule_phases", ())]
+        if ends and ends != self._ends[1:]:
+            yield f"the phases must end at the steps {self._ends[1:]}, got {ends}"
+
+    @property
+    def _ends(self) -> list[float]:
+        """The steps at which the pieces begin and end."""
+        rise = self.pct_start * self.total_steps
+        return [0.0, rise - 1, *([2 * rise - 2] if self.three_phase else []), float(self.total_steps - 1)]
+
     def _place(self, step: int) -> tuple[int, float]:
         """Which piece a step lies on, and how far along it is, from 0 to 1 (past 1 at the step after the last)."""
-        rise = self.pct_start * self.total_steps
-        ends = [0.0, rise - 1, *([2 * rise - 2] if self.three_phase else []), float(self.total_steps - 1)]
+        ends = self._ends
         last = len(ends) - 2
         piece = next((i for i in range(last) if step <= ends[i + 1]), last)
         length = ends[piece + 1] - ends[piece]

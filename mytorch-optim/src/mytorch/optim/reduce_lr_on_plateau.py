@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -30,6 +30,8 @@ class ReduceLROnPlateau(RecursiveSchedule):
         schedule = ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
         schedule.step(0.25)
     """
+
+    torch_adds: ClassVar = frozenset({"best", "cooldown_counter", "default_min_lr", "mode_worse", "num_bad_epochs"})
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class SequentialLR(NestedSchedule):
         schedule = SequentialLR(optimizer, [warm_up, CosineAnnealingLR(optimizer, 20)], milestones=[5])
     """
 
+    torch_lacks: ClassVar = frozenset({"milestones"})  # which it keeps as _milestones
     conformance: ClassVar = {"arguments": {"schedulers": two_schedules, "milestones": [5]}}
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:

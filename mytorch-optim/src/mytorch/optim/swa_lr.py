@@ -1,8 +1,8 @@
 """The learning rate of stochastic weight averaging."""
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -28,6 +28,7 @@ class SWALR(RecursiveSchedule):
         schedule = SequentialLR(optimizer, [decay, constant], milestones=[15])
     """
 
+    torch_lacks: ClassVar = frozenset({"anneal_strategy"})
     conformance: ClassVar = {"arguments": {"swa_lr": 0.05, "anneal_epochs": 6}}
 
     def __init__(
@@ -58,6 +59,12 @@ class SWALR(RecursiveSchedule):
             start = end if before == 1 else (lr - before * end) / (1 - before)
             settings.append({"lr": end * now + start * (1 - now)})
         self.apply(settings)
+
+    def torch_differences(self, state: Mapping[str, Any]) -> Iterator[str]:
+        yield from super().torch_differences(state)
+        strategy = state.get("_anneal_strategy", self.anneal_strategy)
+        if strategy != self.anneal_strategy:
+            yield f"anneal_strategy must be {self.anneal_strategy!r}, got {strategy!r}"
 
     def _share(self, step: int) -> float:
         """How much of swa_lr is in the learning rate at a step."""

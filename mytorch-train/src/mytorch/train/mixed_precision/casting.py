@@ -53,9 +53,8 @@ def _held(module: Module) -> list[Parameter | Buffer]:
 def _copies(held: list[Parameter | Buffer], dtype: torch.dtype) -> Iterator[None]:
     """Within this context, values are copies in `dtype`. What was written into the copy of a buffer is kept."""
     before = [one.value for one in held]
-    copies = [value.to(dtype) for value in before]
-    for one, copy in zip(held, copies, strict=True):
-        one.value = copy
+    for one in held:
+        one.value = one.value.to(dtype)
     try:
         yield
     finally:
@@ -63,8 +62,9 @@ def _copies(held: list[Parameter | Buffer], dtype: torch.dtype) -> Iterator[None
             if isinstance(one, Buffer) and not torch.equal(one.value, value.to(dtype)):
                 value.copy_(one.value)
             one.value = value
+        for one in held:  # by now the copies are freed
             if isinstance(one, Parameter) and one.grad is not None:
-                one.grad = one.grad.to(value.dtype)
+                one.grad = one.grad.to(one.value.dtype)
 
 
 def _around(within: torch.dtype, outside: torch.dtype) -> Callable[[str, Module, str, Method], Method]:
