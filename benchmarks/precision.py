@@ -12,6 +12,7 @@ the processor's time in the median of several steps, each precision in turn, and
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 import statistics
 import time
@@ -128,6 +129,7 @@ def memory(make: Callable[[], Network], name: str) -> float:
             with record_function(MEASURED):
                 step(net, loss, optimizer, x, t)
 
+    gc.collect()  # so that nothing of the last one is freed while this one is watched
     return peak_within(work) / MIB
 
 

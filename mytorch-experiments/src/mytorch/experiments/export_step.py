@@ -123,6 +123,11 @@ def _load(run: str | Path, batch_size: int | None) -> Built:
     if loaded.experiment is None:
         raise RunError(f"{loaded.path}: must be the run of an experiment to export its step, got one made from Python")
     experiment = loaded.experiment
+    if experiment.precision is not None:
+        raise ExportError(
+            f"export: a step must compute in float32, got precision = {experiment.precision!r} in {loaded.path}; train "
+            "without precision"
+        )
     if batch_size is not None:
         experiment = experiment.model_copy(update={"batch_size": batch_size})
     built = build(experiment)
