@@ -8,7 +8,7 @@ from mytorch.core import DataSet, Module, Parameter, rows_at
 from mytorch.train import NotFiniteError, evaluate, fit
 from mytorch.train.compiled import CompiledForward
 from mytorch.train.evaluation import predict
-from mytorch.train.step import gradients
+from mytorch.train.gradients import gradients
 
 
 class Masked(Module):

@@ -125,8 +125,8 @@ def _load(run: str | Path, batch_size: int | None) -> Built:
     experiment = loaded.experiment
     if experiment.precision is not None:
         raise ExportError(
-            f"export: a step must compute in float32, got precision = {experiment.precision!r} in {loaded.path}; train "
-            "without precision"
+            f"export: a step must compute in float32, got precision = {experiment.precision!r} in {loaded.path}; "
+            "train without precision"
         )
     if batch_size is not None:
         experiment = experiment.model_copy(update={"batch_size": batch_size})
