@@ -24,7 +24,7 @@ class _Recorder(TorchDispatchMode):
     """Keeps every call, and so every tensor, that no other may take its place in memory."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
 
     def __torch_dispatch__(
