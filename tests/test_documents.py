@@ -197,6 +197,7 @@ def check_pip(arguments, shop):
     for flags in (["-c"], ["-r"], ["-e"]):
         parser.add_argument(*flags, action="append", default=[])
     parser.add_argument("--no-deps", action="store_true")
+    parser.add_argument("--quiet", "-q", action="store_true")
     parser.add_argument("what", nargs="*")
     given = parser.parse_args(arguments)
     assert given.what or given.r or given.e
