@@ -23,7 +23,7 @@ def sections(quick: bool) -> list[Section]:
     fastest = meeting.fastest_pytorch()
     promises = [
         (fastest, EAGER, 3.0, True),
-        (EAGER, BARE, 1.2, False),
+        (EAGER, BARE, 1.25, False),
         (fastest, SEVERAL, 6.0, True),
         (ONE, JAX, 1.25, False),
         (SEVERAL, SCAN, 1.0, False),
