@@ -124,7 +124,7 @@ def test_frames_are_few_and_even(content, tmp_path, frames, epochs):
     train_experiment(content, output=tmp_path, quiet=True)
     assert FRAMES / 2 < len(frames) <= FRAMES or len(frames) == epochs + 2
     assert frames[0] == "epoch 0"
-    assert frames[-1].startswith(f"epoch {epochs}: test error rate ")
+    assert frames[-1].startswith(f"epoch {epochs}: train error rate ")
     assert frames[-1].endswith(" (kept)")
     seen = [int(title.split(":")[0].split()[1]) for title in frames[:-1]]
     assert {after - before for before, after in itertools.pairwise(seen)} == {seen[1]}

@@ -167,9 +167,10 @@ def test_few_classes_are_shown_as_a_matrix(capsys):
     show_judgement(judgement)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     (a, b), (c, d) = judgement.confusion.counts.tolist()
-    assert lines[:4] == [["loss", "0.25"], ["error", "rate", "0.5"], [], ["200", "rows", "of", "test", "data"]]
-    assert lines[5:7] == [["class", "0", str(a), str(b)], ["class", "1", str(c), str(d)]]
-    assert lines[7][:3] == ["expected", "calibration", "error"]
+    assert lines[:3] == [["network"], ["loss", "0.25"], ["error", "rate", "0.5"]]
+    assert lines[3:5] == [[], ["200", "rows", "of", "test", "data"]]
+    assert lines[6:8] == [["class", "0", str(a), str(b)], ["class", "1", str(c), str(d)]]
+    assert lines[8][:3] == ["expected", "calibration", "error"]
 
 
 def test_many_classes_are_shown_as_their_mistakes(capsys):
@@ -190,7 +191,7 @@ def test_residuals_are_shown_in_a_table(capsys):
     show_judgement(of_numbers())
     out = capsys.readouterr().out
     assert "3 of them are judged no further: " in out
-    assert [line.split() for line in out.splitlines()][4] == [
+    assert [line.split() for line in out.splitlines()][5] == [
         *("true", "-", "predicted", "mean", "std", "5", "%", "median", "95", "%", "largest")
     ]
     assert "price 0 " in out
