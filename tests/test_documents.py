@@ -164,11 +164,12 @@ def run_mytorch(arguments, shop, fails):
 
 
 def latest(argument, shop):
-    """The newest run of the page where it names one by an invented date."""
-    name = re.fullmatch(r"(.*=)?(runs/[\w-]+)-\d{8}-\d{6}", argument)
-    if not name:
-        return argument
-    return (name[1] or "") + str(max(shop.folder.glob(f"{name[2]}-2*"), key=lambda run: run.stat().st_mtime_ns))
+    """The argument with the newest run of the page wherever it names one by an invented date."""
+
+    def newest(name):
+        return str(max(shop.folder.glob(f"{name[1]}-2*"), key=lambda run: run.stat().st_mtime_ns))
+
+    return re.sub(r"\b(runs/[\w-]+)-\d{8}-\d{6}", newest, argument)
 
 
 def call(command, shop, fails):

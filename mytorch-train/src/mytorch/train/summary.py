@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from mytorch.core import Module, add_path, random_state
+from mytorch.core import Module, add_path, random_state, require_kind
 from mytorch.train.batches import call
 from mytorch.train.evaluation import judging
 from mytorch.train.observe import intercept
-from mytorch.train.setup import require_kind
 
 if TYPE_CHECKING:
     from rich.table import Table
