@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mytorch import nn
@@ -23,7 +23,17 @@ PARTS = {
     if part.distribution == "mytorch-nn" and hasattr(torch.nn, part.name)
 }
 CONTAINERS = ("ModuleDict", "ModuleList", "Sequential", "TransformerDecoder", "TransformerEncoder")
-NAMES = [name for name in PARTS if name not in CONTAINERS]
+NOT_DRAWN = ("device", "dtype", "generator", "batch_chunk_size")
+
+
+def shared_arguments(name):
+    """The arguments that torch's class has, too."""
+    theirs = inspect.signature(getattr(torch.nn, name)).parameters
+    ours = inspect.signature(getattr(nn, name)).parameters
+    return [each for each in ours if each in theirs or "kwargs" in theirs or "args" in theirs]
+
+
+NAMES = [name for name in PARTS if name not in CONTAINERS and set(shared_arguments(name)) - set(NOT_DRAWN)]
 TAKES_MORE = {"LPPool1d": "a window may be a tuple of one number, as in every pooling"}
 TAKES_LESS = {
     **dict.fromkeys(("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"), "torch warns of another num_features"),
@@ -59,10 +69,8 @@ def drawn_arguments(data, name, values):
     """Those of the example, one or two of them replaced."""
     arguments, inputs, options = example(name)
     parameters = inspect.signature(getattr(nn, name)).parameters
-    theirs = inspect.signature(getattr(torch.nn, name)).parameters
-    known = [each for each in parameters if each in theirs or "kwargs" in theirs or "args" in theirs]
-    names = [each for each in known if each not in ("device", "dtype", "generator", "batch_chunk_size")]
-    assume(names)
+    known = shared_arguments(name)
+    names = [each for each in known if each not in NOT_DRAWN]
     for chosen in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)):
         arguments[chosen] = data.draw(values(parameters[chosen].annotation))
     return {each: value for each, value in arguments.items() if each in known}, inputs, options
