@@ -54,7 +54,7 @@ def test_a_run_is_kept(tmp_path):
     path = only(tmp_path)
     assert path.name.startswith("chain-")
     names = {"data.json", "figures", "history.csv", "model.json", "summary.json", "weights.safetensors"}
-    assert {entry.name for entry in path.iterdir()} == names
+    assert {entry.name for entry in path.iterdir()} == names | {"checkpoint.safetensors", "run.lock"}
     assert {entry.name for entry in (path / "figures").iterdir()} == {
         "decision_boundary.png",
         "loss.png",
@@ -133,6 +133,7 @@ def test_every_column_from_the_first_line(tmp_path):
 
 def test_weights_are_kept_now_and_then(tmp_path, monkeypatch):
     monkeypatch.setattr(implementation, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(implementation, "SOON", 0.0)
     kept = []
 
     def look(run):

@@ -9,6 +9,7 @@ import pytest
 import toy_parts
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from unsealed import unsealed
 
 from mytorch.commands.evaluate import evaluate
 from mytorch.commands.explain import explain
@@ -140,7 +141,7 @@ def test_runs(call, trained, tmp_path):
 
 
 def test_a_running_run_s_numbers_are_json(call, trained):
-    summary = json.loads((trained / "summary.json").read_text())
+    summary = json.loads((unsealed(trained) / "summary.json").read_text())
     (trained / "summary.json").write_text(json.dumps({**summary, "status": "running", "last": None, "test": None}))
     (trained / "history.csv").write_text("epoch,train_loss\n1,nan\n")
     (listed,) = json.loads(call(runs, "--json").stdout, parse_constant=pytest.fail)

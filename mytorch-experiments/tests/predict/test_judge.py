@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from toy_parts import Points, Table
+from unsealed import unsealed
 
 from mytorch.core import Metric
 from mytorch.experiments import RunError, judge, load, train_experiment
@@ -93,7 +94,7 @@ def test_numbers_are_judged(of_numbers, tmp_path):
 
 
 def test_numbers_that_were_standardised_are_judged_in_units(of_numbers, tmp_path):
-    file = of_numbers.path / "data.json"
+    file = unsealed(of_numbers.path) / "data.json"
     learned = {"standardize_targets": {"mean": [100.0], "std": [5.0]}}
     file.write_text(json.dumps({**json.loads(file.read_text()), "preparation": learned}))
     run = load(of_numbers.path)
@@ -175,6 +176,6 @@ def test_what_cannot_be_read_is_left_to_loss_and_metrics(head, outputs, targets)
 
 
 def test_a_run_from_python_has_no_loss_to_judge_by(run):
-    (run.path / "experiment.toml").unlink()
+    (unsealed(run.path) / "experiment.toml").unlink()
     with pytest.raises(RunError, match=r"must have an experiment.toml to be evaluated, got a run trained from Python"):
         load(run.path).evaluate()

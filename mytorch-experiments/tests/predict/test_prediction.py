@@ -8,6 +8,7 @@ import pytest
 import torch
 from toy_parts import SGD, Chain, Dense, Noise, SquaredError, Table
 from toy_rows import INPUTS, ROWS
+from unsealed import unsealed
 
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.data import TableError
@@ -22,7 +23,7 @@ from mytorch.train import NotFiniteError, fit
 
 
 def rewrite(run, **changes):
-    file = run.path / "data.json"
+    file = unsealed(run.path) / "data.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
     return load(run.path)
 

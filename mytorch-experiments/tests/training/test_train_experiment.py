@@ -22,11 +22,13 @@ def test_a_run(parts, tmp_path, no_autograd):
     done = run("points", tmp_path, {"epochs": 4})
     names = {path.name for path in done.path.iterdir()}
     kept = {
+        "checkpoint.safetensors",
         "data.json",
         "experiment.toml",
         "figures",
         "history.csv",
         "model.json",
+        "run.lock",
         "summary.json",
         "weights.safetensors",
     }

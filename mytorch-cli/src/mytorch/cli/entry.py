@@ -1,6 +1,7 @@
 """The entry point: runs the command and turns every failure into a line for the user."""
 
 import os
+import signal
 import sys
 import warnings
 from typing import Any
@@ -27,7 +28,7 @@ def run(arguments: list[str], debug: bool) -> int:
         return mytorch.main(arguments, prog_name="mytorch", standalone_mode=False) or 0
     except click.Abort as abort:  # raised by click from the KeyboardInterrupt
         click.echo("\n".join(["Aborted", *notes(abort.__cause__)]), err=True)
-        return 130
+        return 128 + getattr(abort.__cause__, "signum", signal.SIGINT)
     except SystemExit:
         raise
     except BaseException as error:  # a stranger's command may raise anything

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from mytorch.commands.resume import accept_option
 from mytorch.plugins import catalogue, parse_setting
 
 
@@ -47,6 +48,13 @@ overrides_option = click.option(
     type=click.IntRange(min=2),
     help="Train once for each of so many parts of the rows, judge on that part, and show mean and deviation.",
 )
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with this run in its folder, as `mytorch resume RUN` does, instead of making a new one.",
+)
+@accept_option
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
 @click.option("--trace-hooks", is_flag=True, help="Print each call of a hook: which, whose, how long, what it raised.")
 def train(
@@ -55,6 +63,8 @@ def train(
     output: Path,
     engine: str | None,
     folds: int | None,
+    resume: Path | None,
+    accept_differences: bool,
     quiet: bool,
     trace_hooks: bool,
 ) -> None:
@@ -76,7 +86,15 @@ def train(
     overrides = dict(map(parse_setting, settings)) | ({} if engine is None else {"engine": engine})
     trace = partial(click.echo, err=True) if trace_hooks else None
     if folds is None:
-        run = train_experiment(experiment, overrides, output=output, quiet=quiet, trace_hooks=trace)
+        run = train_experiment(
+            experiment,
+            overrides,
+            output=output,
+            resume=resume,
+            accept_differences=accept_differences,
+            quiet=quiet,
+            trace_hooks=trace,
+        )
         told = "" if quiet else run_summary(run)
     else:
         found = train_folds(experiment, overrides, folds=folds, output=output, quiet=quiet, trace_hooks=trace)

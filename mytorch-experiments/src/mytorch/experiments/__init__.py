@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mytorch.experiments.runs.runs import RunSummary, list_runs
     from mytorch.experiments.search.search import Search, Trial, search_experiment
     from mytorch.experiments.search.space import parse_over
-    from mytorch.experiments.training.train_experiment import train_experiment
+    from mytorch.experiments.training.train_experiment import resume, train_experiment
     from mytorch.experiments.training.train_folds import train_folds
     from mytorch.train.errors import RunError
 
@@ -38,7 +38,7 @@ __getattr__, __dir__ = lazy(
         "mytorch.experiments.runs.runs": ("RunSummary", "list_runs"),
         "mytorch.experiments.search.search": ("Search", "Trial", "search_experiment"),
         "mytorch.experiments.search.space": ("parse_over",),
-        "mytorch.experiments.training.train_experiment": ("train_experiment",),
+        "mytorch.experiments.training.train_experiment": ("resume", "train_experiment"),
         "mytorch.experiments.training.train_folds": ("train_folds",),
         "mytorch.train.errors": ("RunError",),
     },
@@ -65,6 +65,7 @@ __all__ = [
     "load",
     "load_experiment",
     "parse_over",
+    "resume",
     "search_experiment",
     "train_experiment",
     "train_folds",

@@ -81,8 +81,9 @@ def fit(
     precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
         float32, as loss, update and evaluation do; in float16 the loss is scaled, and a step whose gradients are not
         finite is left out.
-    checkpoint: a file in which the state of the training is kept: every `checkpoint_every` seconds, after the first
-        epoch, at the end, and when Ctrl-C, SIGTERM or SIGHUP ends the training, which then happens after a batch.
+    checkpoint: a file in which the state of the training is kept: every `checkpoint_every` seconds, once an epoch and
+        a second have passed, at the end, and when Ctrl-C, SIGTERM or SIGHUP ends the training, which then happens
+        after a batch.
     resume: such a file, or the folder of a run, to go on from as if that training had never ended: the same to the
         bit. Everything must be given as it was; `epochs`, which counts from where that training began, may be more.
         The net's weights and the optimizer's state are replaced. A Recorder goes on in the run's folder.

@@ -16,16 +16,17 @@ from mytorch.plugins import whole_file
 from mytorch.train.errors import RunError
 
 SHA256 = "sha256"
-"""The key of the metadata that holds the digest: of the whole file, with 64 zeros in the digest's place."""
+"""The name of the text that is the digest: of the whole file, with 64 zeros in the digest's place."""
+_KEY = "mytorch"  # of the metadata: all texts as JSON, since safetensors writes several keys in any order
 _BLANK = "0" * 64
 _LONGEST_HEADER = 100_000_000  # as safetensors has it
 
 
-def write_sealed(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def write_sealed(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
     """Write tensors and texts. The file is whole at every moment, also if the power fails. Raises FileError."""
     with whole_file(path) as beside:
         try:
-            save_file(dict(tensors), beside, {**metadata, SHA256: _BLANK})
+            save_file(dict(tensors), beside, {_KEY: json.dumps({**texts, SHA256: _BLANK})})
         except SafetensorError as error:  # a full disk, among others
             raise OSError(str(error)) from error
         with beside.open("r+b") as file:
@@ -43,15 +44,15 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with path.open("rb") as file:
-            place, metadata = _find(file)
-            if place is not None and _digest(file, place) != metadata[SHA256].encode():
+            place, texts = _find(file)
+            if place is not None and _digest(file, place) != texts[SHA256].encode():
                 raise RunError(f"{path}: must be as it was written, got another content; it is damaged or was changed")
-        return load_file(path), metadata
+        return load_file(path), texts
     except FileNotFoundError:
         raise RunError(f"{path}: this file is missing; a run folder has one as soon as training has begun") from None
     except RunError:
         raise
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, SafetensorError) as error:
         raise RunError(f"{path}: must be a whole safetensors file, got {error}") from error
 
 
@@ -60,7 +61,7 @@ def read_texts(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             return _find(file)[1]
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
@@ -71,12 +72,14 @@ def _find(file: BinaryIO) -> tuple[int | None, dict[str, str]]:
         raise ValueError("a header that is too long")
     header = file.read(size)
     parsed = json.loads(header)
-    texts = parsed.get("__metadata__", {}) if isinstance(parsed, dict) else {}
-    digest = texts.get(SHA256) if isinstance(texts, dict) else None
+    metadata = parsed.get("__metadata__", {}) if isinstance(parsed, dict) else {}
+    texts = json.loads(metadata.get(_KEY, "{}"))
+    digest = texts.get(SHA256)
     if not isinstance(digest, str) or len(digest) != len(_BLANK):
         return None, dict(texts)
-    place = header.rfind(f'"{digest}"'.encode())
-    return (None if place < 0 else 8 + place + 1), texts
+    before = rf"\"{SHA256}\": \"".encode()
+    place = header.rfind(before + digest.encode())
+    return (None if place < 0 else 8 + place + len(before)), texts
 
 
 def _digest(file: BinaryIO, place: int) -> bytes:

@@ -127,6 +127,11 @@ class Training:
         self._data: dict[str, str | None] | None = None
 
     @property
+    def complete_epochs(self) -> int:
+        """How many epochs were trained on from the first to the last batch."""
+        return self.epoch if self._at is None else self.epoch - 1
+
+    @property
     def net(self) -> Module:
         """The model."""
         return self.setup.net
@@ -178,13 +183,14 @@ class Training:
         require_measured(owner, name, self.measured)
         self._watches_test |= name.startswith("test_")
 
-    def resume(self, path: str | Path, accept_differences: bool = False) -> None:
+    def resume(self, path: str | Path, accept_differences: bool = False, finish: bool = False) -> None:
         """Let `run` go on from a checkpoint, as if that training had never ended: the same to the bit.
 
         The training must have been set up as that one was; `epochs` counts from where that one began, and may be more.
         path: the file, or the folder of a run.
         accept_differences: go on also with other versions, threads, data, metrics, and another processor, device,
             engine or step, where numbers may differ; the differences are written into `notes`.
+        finish: take up one without an epoch left, too, to do what comes after the last: it ended in between.
         Raises RunError, before anything changes, for a file that is no checkpoint, for differences, and for a training
         that has no epoch left.
         """
@@ -192,7 +198,8 @@ class Training:
         found.require_same(parts_of(self.setup), self._conditions(), accept_differences)
         self._first = self.epoch = found.state["first"]
         self.last_epoch = self._first + self.epochs
-        found.require_epochs_left(self.last_epoch)
+        if not finish:
+            found.require_epochs_left(self.last_epoch)
 
     def state_dict(self, finished: bool = False) -> dict[str, Any]:
         """Everything that decides how training goes on. It is complete between two batches alone, as for checkpoints.
@@ -204,8 +211,9 @@ class Training:
             **setup_state(self.setup),
             "first": self._first,
             "last": self.last_epoch,
-            "epoch": self.epoch if between else self.epoch - 1,
+            "epoch": self.complete_epochs,
             "finished": finished,
+            "stopped": self.hooks.stopped,
             "at": None if self._at is None else self._at.state_dict(),
             "order": self.batches.order() if between else self._order,
             "epoch_random": None if between or self.batches.replayable else self._start.random.state_dict(),
@@ -248,7 +256,10 @@ class Training:
         self.notes["resumed"] = [*self.notes.get("resumed", ()), self.resumed.note(self.epoch, self._at)]
         stop = self.hooks.notify("training_resumed", run=self)
         random.restore()
-        return stop
+        if not self.resumed.is_finished(self.last_epoch):
+            return stop
+        self.hooks.stopped = self.hooks.stopped or state.get("stopped")
+        return True
 
     def run(self) -> None:
         """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
@@ -302,7 +313,7 @@ class Training:
             keeper.keep(lambda: self.state_dict(finished=True), wait=True)
         elif self._interrupts.received is not None:
             self._interrupt(keeper)
-        elif keeper.due() or self.epoch == self._first + 1:
+        elif keeper.due() or keeper.due_first():
             keeper.keep(self.state_dict)
 
     def _keep_within(self, keeper: Keeper, at: EpochSoFar, batch: int) -> None:

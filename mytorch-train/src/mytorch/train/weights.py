@@ -16,17 +16,21 @@ from mytorch.train.errors import RunError
 from mytorch.train.sealed import read_sealed, write_sealed
 
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
+EPOCH = "epoch"
+"""Of the texts that go with the weights of a run: after how many complete epochs they were written."""
 _ARGUMENT = "argument:"
 
 
-def save_model(net: Module, folder: str | Path) -> None:
+def save_model(net: Module, folder: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write `model.json` and `weights.safetensors`; a tied parameter is stored once.
+
+    metadata: texts that go with the weights.
 
     Raises DescriptionError for an argument that JSON cannot hold, FileError if a file cannot be written.
     """
     folder = Path(folder)
     description, arguments = describe(net)
-    save_weights(net, arguments, folder)
+    save_weights(net, arguments, folder, metadata)
     write_file(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
 
 

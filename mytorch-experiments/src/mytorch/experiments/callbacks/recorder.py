@@ -5,27 +5,36 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from mytorch.core import describe
 from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure
 from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import draw_history
+from mytorch.experiments.runs.digests import FILES, digests
 from mytorch.experiments.runs.history_file import HistoryFile
-from mytorch.experiments.runs.run_folder import DATA_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.run_folder import DATA_FILE, HISTORY_FILE, SETTLED, RunFolder
+from mytorch.experiments.runs.run_lock import lock_run, process_of_now
 from mytorch.plugins import Callback
-from mytorch.train.weights import save_model, save_weights
+from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
+from mytorch.train.checkpoint.keeper import EVERY, SOON, Keeper
+from mytorch.train.errors import RunError
+from mytorch.train.sealed import SHA256, read_texts
+from mytorch.train.weights import EPOCH, WEIGHTS_FILE, save_model, save_weights
 
 if TYPE_CHECKING:
+    from mytorch.train.checkpoint.resumption import Resumption
     from mytorch.train.training import Training
 
 CHECKPOINT_SECONDS = 20.0
-"""Between epochs, weights are written at most this often, so that a killed process loses little."""
+"""Weights are written after an epoch, at most this often; the checkpoint has those of within an epoch, too."""
 
 
 class Recorder(Callback):
@@ -34,6 +43,8 @@ class Recorder(Callback):
     folder: where a new folder is made when the training starts, named after the model; a line on stderr says which,
         and so does `path`. Or a folder that was made for the run.
     quiet: whether that line is left out.
+    checkpoint_every: seconds between two checkpoints, from which a run is resumed: `fit(resume=FOLDER)` goes on in it.
+    experiment: the resolved experiment as TOML, if there is one.
     path: the run's folder; None before there is one.
 
     What it raises ends the run: one that cannot be written should not go on for hours.
@@ -54,30 +65,78 @@ class Recorder(Callback):
 
     must_succeed = True
 
-    def __init__(self, folder: RunFolder | str | Path, quiet: bool = False) -> None:
-        self._parent, self._quiet = folder, quiet
+    def __init__(
+        self,
+        folder: RunFolder | str | Path,
+        quiet: bool = False,
+        checkpoint_every: float = EVERY,
+        experiment: str | None = None,
+    ) -> None:
+        self._parent, self._quiet, self._every, self._experiment = folder, quiet, checkpoint_every, experiment
         self.path: Path | None = None
         self._history: HistoryFile | None = None
+        self._lock: FileLock | None = None
         self._arguments: dict[str, Tensor] = {}
-        self._saved = 0.0
+        self._next_save = 0.0
 
     def training_started(self, run: Training) -> None:
         """Write what is known, so that a model that cannot be saved fails now and not after hours."""
         self.path = self._history = None
-        self.folder = self._made(run)
+        self.folder = self._opened(run)
+        self._lock = lock_run(self.folder.path)
         self.path = run.folder = self.folder.path
+        run.checkpoint = Keeper(self.folder.path / CHECKPOINT_FILE, self._every)
+        if run.resumed is not None:
+            self._require_current(run.resumed)
+            return
         self._history = HistoryFile(self.folder.path / HISTORY_FILE, ())
+        if self._experiment is not None:
+            self.folder.write_experiment(self._experiment)
         _, self._arguments = describe(run.net)
-        save_model(run.net, self.folder.path)
-        self._saved = time.monotonic()
+        save_model(run.net, self.folder.path, {EPOCH: str(run.complete_epochs)})
+        self._next_save = time.monotonic() + SOON
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
+        self._history.rewrite(())  # what a run that was killed before its first checkpoint left
         self._summarise(run, "running")
 
-    def _made(self, run: Training) -> RunFolder:
-        """The folder that was given, or a new one, whose figure of the boundary is drawn as well."""
+    def training_resumed(self, run: Training) -> None:
+        """Go on in the folder: cut the history back to the checkpoint, whose weights are those of the run now."""
+        assert run.resumed is not None
+        history = HistoryFile(self.folder.path / HISTORY_FILE, ["epoch", "lr", "seconds", *run.columns])
+        ahead = history.rewrite(run.history) - len(run.history)
+        note = run.notes["resumed"][-1]
+        if ahead > 0:
+            note["trained_again"] = ahead
+        if not self._quiet:
+            print(_told(self.folder.path, note), file=sys.stderr)
+        self._history = history
+        if self._experiment is not None:
+            self.folder.write_experiment(self._experiment)
+        _, self._arguments = describe(run.net)
+        with nullcontext() if run.average is None else run.average.in_place(run):
+            self._save(run)
+        self._summarise(run, "running")
+
+    def _require_current(self, resumed: Resumption) -> None:
+        """Raise RunError if another process has trained on since the checkpoint was read."""
+        if read_texts(resumed.path).get(SHA256) != resumed.digest:
+            self._release()
+            raise RunError(
+                f"{resumed.path}: must be as it was when it was read, got another one: another process has trained on "
+                "meanwhile; resume the run again"
+            )
+
+    def _opened(self, run: Training) -> RunFolder:
+        """The folder that was given, that of the run which is resumed, or a new one.
+
+        The figure of the boundary is drawn as well, unless a folder was given.
+        """
         if isinstance(self._parent, RunFolder):
             return self._parent
-        folder = RunFolder.create(Path(self._parent), type(run.net).__name__.lower())
+        if run.resumed is not None:
+            folder = RunFolder.open(run.resumed.path.parent)
+        else:
+            folder = RunFolder.create(Path(self._parent), type(run.net).__name__.lower())
         run.hooks.add(BoundaryFigure(folder))
         if not self._quiet:
             print(f"The run is kept in {folder.path}", file=sys.stderr)
@@ -88,9 +147,12 @@ class Recorder(Callback):
         assert self._history is not None  # since the training started
         self._history.columns = ["epoch", "lr", "seconds", *run.columns]
         self._history.add(record)
-        if time.monotonic() - self._saved > CHECKPOINT_SECONDS:
-            save_weights(run.net, self._arguments, self.folder.path)
-            self._saved = time.monotonic()
+        if time.monotonic() >= self._next_save:
+            self._save(run)
+
+    def _save(self, run: Training) -> None:
+        save_weights(run.net, self._arguments, self.folder.path, {EPOCH: str(run.complete_epochs)})
+        self._next_save = time.monotonic() + CHECKPOINT_SECONDS
 
     def training_ended(self, run: Training) -> None:
         """Keep the weights and draw the figures."""
@@ -103,16 +165,21 @@ class Recorder(Callback):
     def training_failed(self, run: Training, error: BaseException) -> None:
         """Keep what was trained so far and say where it lies and why it ended."""
         if self._history is None:  # it failed before there was a folder, as `error` says
+            self._release()
             return
         interrupted = isinstance(error, KeyboardInterrupt)
-        reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+        reason = (str(error) or "interrupted") if interrupted else f"{type(error).__name__}: {error}"
         self._finish(run, "interrupted" if interrupted else "failed", reason)
         kept = "What was trained so far" if run.history else "No epoch was completed; the run"
         error.add_note(f"{kept} lies in {self.folder.path}")
+        if interrupted and self._experiment is not None and (self.folder.path / CHECKPOINT_FILE).is_file():
+            error.add_note(f"Go on with: mytorch resume {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
         try:
-            save_weights(run.net, self._arguments, self.folder.path)
+            self._save(run)
+            if self._history is not None:
+                self._history.flush()
             self._summarise(run, status, reason)
             if run.history:
                 with attempt("the figures of the history"):
@@ -120,12 +187,19 @@ class Recorder(Callback):
         finally:
             if self._history is not None:
                 self._history.close()
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def _summarise(self, run: Training, status: str, reason: str | None = None) -> None:
+        written = SETTLED if status == "running" else (*SETTLED, HISTORY_FILE, WEIGHTS_FILE, CHECKPOINT_FILE)
         summary = {
             **run.notes,
             "status": status,
             "reason": reason,
+            "process": process_of_now(),
             "epochs": len(run.history),
             "epochs_planned": run.epochs,
             "seconds": sum(record["seconds"] for record in run.history),
@@ -135,8 +209,21 @@ class Recorder(Callback):
             "outputs": getattr(run.loss, "outputs", "scores"),
             "optimizer": repr(run.optimizer),
             "versions": {"torch": torch.__version__, "mytorch-train": version("mytorch-train")},
+            FILES: digests(self.folder.path, written),
         }
-        self.folder.write_json(SUMMARY_FILE, summary)
+        self.folder.write_summary(summary)
+
+
+def _told(path: Path, note: Mapping[str, Any]) -> str:
+    """What a user reads when a run goes on."""
+    said = f"{path} goes on after {note['epoch']} epochs"
+    if note["batch"]:
+        said += f" and {note['batch']} batches"
+    if "trained_again" in note:
+        said += f"; {note['trained_again']} epochs of its history come after the checkpoint and are trained again"
+    if "differences" in note:
+        said += f"; accepted: {'; '.join(note['differences'])}"
+    return said
 
 
 def describe_data(data: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from mytorch.plugins import printable, shown
+from mytorch.train.checkpoint.keeper import EVERY
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 """Of epochs, batches or rows: at most a billion, since more would not end."""
@@ -209,6 +210,8 @@ class Experiment(Section):
     """Leave the rows out that would make a smaller batch at the end of an epoch."""
     evaluate_every: Count = 1
     """Metrics and the test are taken after every so many epochs, and after the last."""
+    checkpoint_every: Annotated[float, Field(ge=0)] = EVERY
+    """Seconds between two checkpoints, from which a run is resumed."""
     metrics: list[str | Spec] = []
     callbacks: list[str | Spec] = []
     """What takes part in the run beside the loop, such as EarlyStopping."""

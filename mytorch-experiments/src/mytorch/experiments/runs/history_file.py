@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from errno import ENOSPC
 from io import FileIO
 from pathlib import Path
 
-from mytorch.plugins import FileError
+from mytorch.plugins import FileError, write_file
 
 
 class HistoryFile:
@@ -24,8 +24,7 @@ class HistoryFile:
 
     def add(self, record: Mapping[str, float]) -> None:
         """Write a line. Raises FileError, without half a line in the file, if it cannot be written whole."""
-        line = ",".join(str(record.get(column, "")) for column in self.columns) + "\n"  # numbers: nothing to quote
-        size = 0
+        line, size = self._line(record), 0
         try:
             file, size = self._opened()
             whole = line if size else f"{','.join(self.columns)}\n{line}"
@@ -35,6 +34,31 @@ class HistoryFile:
             with suppress(OSError):
                 os.truncate(self.path, size)
             raise FileError(f"{self.path}: must be writable, got {error.strerror or error}") from error
+
+    def rewrite(self, records: Iterable[Mapping[str, float]]) -> int:
+        """Make these the lines of the file. Returns how many lines it had before. Raises FileError."""
+        self.close()
+        try:
+            before = max(len(self.path.read_bytes().splitlines()) - 1, 0) if self.path.is_file() else 0
+        except OSError as error:
+            raise FileError(f"{self.path}: must be readable, got {error.strerror or error}") from error
+        lines = [self._line(record) for record in records]
+        if lines:
+            write_file(self.path, "".join([",".join(self.columns) + "\n", *lines]))
+        elif before:
+            self.path.unlink()
+        return before
+
+    def flush(self) -> None:
+        """Wait until the lines are on the disk. Raises FileError."""
+        try:
+            if self._file is not None:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise FileError(f"{self.path}: must be writable, got {error.strerror or error}") from error
+
+    def _line(self, record: Mapping[str, float]) -> str:
+        return ",".join(str(record.get(column, "")) for column in self.columns) + "\n"  # numbers: nothing to quote
 
     def _opened(self) -> tuple[FileIO, int]:
         """The file and its size; opened anew if it has no name any more, since it was deleted or replaced."""

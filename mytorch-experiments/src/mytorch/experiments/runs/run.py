@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,13 +25,21 @@ from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.new_rows import rows_of, rows_to_judge
 from mytorch.experiments.predict.outputs import outputs_by
 from mytorch.experiments.predict.prediction import joined, predict_batches
-from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.run_folder import (
+    DATA_FILE,
+    EXPERIMENT_FILE,
+    HISTORY_FILE,
+    SETTLED,
+    SUMMARY_FILE,
+    RunFolder,
+)
+from mytorch.experiments.runs.weights_epoch import RunWarning, older_weights
 from mytorch.plugins import shown
 from mytorch.train.device import CPU, choose_device, device_of
 from mytorch.train.errors import RunError
 from mytorch.train.evaluation import EVALUATION_BATCH, evaluate
 from mytorch.train.make_engine import say
-from mytorch.train.weights import load_model
+from mytorch.train.weights import WEIGHTS_FILE, load_model
 
 if TYPE_CHECKING:
     from mytorch.train.compiled import CompiledForward
@@ -180,7 +189,11 @@ def load(
     columns = data.get("columns", [])
     if not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
         raise RunError(f"{folder.path / DATA_FILE}: columns must be different names, got {shown(columns)}")
-    return Run(folder.path, net, experiment, folder.history(), summary, data)
+    history = folder.history()
+    folder.require_unchanged(summary, *SETTLED, HISTORY_FILE, WEIGHTS_FILE)
+    if (old := older_weights(folder.path, history)) is not None:
+        warnings.warn(f"{folder.path}: {old}", RunWarning, stacklevel=2)
+    return Run(folder.path, net, experiment, history, summary, data)
 
 
 def _table(folder: RunFolder, name: str) -> dict[str, Any]:

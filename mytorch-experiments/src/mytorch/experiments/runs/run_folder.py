@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mytorch.experiments.runs.digests import require_unchanged, sealed
 from mytorch.plugins import FileError, make_folder, one_line, write_file
 from mytorch.train.errors import RunError
-from mytorch.train.weights import read_json
+from mytorch.train.weights import MODEL_FILE, read_json
 
 EXPERIMENT_FILE, DATA_FILE, HISTORY_FILE, SUMMARY_FILE, FIGURES = (
     "experiment.toml",
@@ -22,6 +23,8 @@ EXPERIMENT_FILE, DATA_FILE, HISTORY_FILE, SUMMARY_FILE, FIGURES = (
     "summary.json",
     "figures",
 )
+SETTLED = (EXPERIMENT_FILE, DATA_FILE, MODEL_FILE)
+"""What does not change while a run trains."""
 
 
 class RunFolder:
@@ -56,6 +59,14 @@ class RunFolder:
             hint = f"; it holds runs: {', '.join(inside[-3:])}" if inside else ""
             raise RunError(f"{path}: must be the folder of a run, got one without {SUMMARY_FILE}{hint}")
         return cls(path)
+
+    def write_summary(self, content: Mapping[str, Any]) -> None:
+        """The summary, with the digest of itself. Raises FileError."""
+        self.write_json(SUMMARY_FILE, sealed(plain(content)))
+
+    def require_unchanged(self, summary: Mapping[str, Any], *names: str) -> None:
+        """Raise RunError for a summary, or one of these files, that is not as the run wrote it."""
+        require_unchanged(self.path, summary, names, SUMMARY_FILE)
 
     def write_experiment(self, text: str) -> None:
         """The resolved experiment, as TOML."""

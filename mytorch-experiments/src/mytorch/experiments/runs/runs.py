@@ -11,12 +11,14 @@ from typing import Any
 
 from mytorch.experiments.runs.columns import PARTS
 from mytorch.experiments.runs.folds import FOLDS_FILE, Folds
-from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.run_lock import is_alive
+from mytorch.experiments.runs.weights_epoch import weights_epoch
 from mytorch.plugins import cut, one_line, shown
 from mytorch.train.errors import RunError
 from mytorch.train.weights import MODEL_FILE
 
-DAMAGED = "damaged"
+DAMAGED, DIED = "damaged", "died"
 STARTED = re.compile(r"-(\d{8}-\d{6})(-\d+)?$")
 
 
@@ -25,7 +27,7 @@ class RunSummary:
     """One run in a list.
 
     when: its start, by its name; of a folder with another name, when its model was first written.
-    status: running, finished, interrupted, failed, or damaged; then `reason` says what is wrong.
+    status: running, finished, interrupted, failed, died if its process is gone, or damaged; `reason` says more.
     judged_on: "test", "validation" or "train", which `figures` are of: the last loss and metrics by name.
     folds: how many folds a cross-validation has, of which `figures` are the means and `deviations` the standard
         deviations; None for a single run.
@@ -41,6 +43,8 @@ class RunSummary:
     figures: dict[str, float | None] = field(default_factory=dict)
     folds: int | None = None
     deviations: dict[str, float] = field(default_factory=dict)
+    weights_epoch: int | None = None
+    """After how many epochs its weights were written."""
 
     def as_data(self) -> dict[str, Any]:
         """The run as JSON holds it."""
@@ -73,12 +77,27 @@ def summarise(path: Path) -> RunSummary:
         summary = folder.read_json(SUMMARY_FILE)
         if not isinstance(summary, dict) or not isinstance(summary.get("status"), str):
             raise RunError(f"{path / SUMMARY_FILE}: must hold an object with the status of a run")
+        folder.require_unchanged(summary, HISTORY_FILE)
         record = last_record(folder, summary)
     except RunError as error:
         return RunSummary(path, when, DAMAGED, str(error))
     part, figures = figures_of(record)
     epochs, seconds = summary.get("epochs"), summary.get("seconds")
-    return RunSummary(path, when, summary["status"], summary.get("reason"), epochs, seconds, part, figures)
+    status, reason = summary["status"], summary.get("reason")
+    if status == "running":
+        history = folder.history()
+        epochs, seconds = len(history), sum(line.get("seconds", 0.0) for line in history)
+        status, reason = _alive(path, summary.get("process"))
+    return RunSummary(path, when, status, reason, epochs, seconds, part, figures, weights_epoch=weights_epoch(path))
+
+
+def _alive(path: Path, process: Any) -> tuple[str, str | None]:
+    """The status of a run that its summary calls running, and what there is to say."""
+    where = f"process {process.get('pid')} on {process.get('host')}" if isinstance(process, dict) else "its process"
+    alive = is_alive(path, process)
+    if alive is None:
+        return "running", f"{where}, as far as can be told from here"
+    return ("running", None) if alive else (DIED, f"{where} is gone; go on with: mytorch resume {path}")
 
 
 def _summary_of_folds(folds: Folds, when: datetime) -> RunSummary:

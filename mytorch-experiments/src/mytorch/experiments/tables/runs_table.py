@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mytorch.experiments.runs.compare_runs import RunComparison
-from mytorch.experiments.runs.runs import DAMAGED, RunSummary
+from mytorch.experiments.runs.runs import DAMAGED, DIED, RunSummary
 from mytorch.experiments.tables.terminal import number, show_table
 
 BETTER = "*"
@@ -19,6 +19,10 @@ def show_runs(runs: list[RunSummary]) -> None:
     for run in runs:
         if run.status == DAMAGED:
             click.echo(f"Damaged: {run.reason}")
+        elif run.status == DIED:
+            click.echo(f"Died: {run.reason}")
+        if run.weights_epoch is not None and run.epochs is not None and run.weights_epoch < run.epochs:
+            click.echo(f"{run.path.name}: the weights are those after {run.weights_epoch} of {run.epochs} epochs")
 
 
 def _row(run: RunSummary, names: list[str]) -> list[str]:

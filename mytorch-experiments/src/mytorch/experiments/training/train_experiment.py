@@ -21,6 +21,7 @@ from mytorch.experiments.runs.run import Run, load
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.experiments.tables.model_table import model_of, show_model
 from mytorch.experiments.tables.start_table import show_start
+from mytorch.experiments.training.to_resume import experiment_of, has_checkpoint, is_finished, to_resume
 from mytorch.plugins import Hooks
 from mytorch.train.callbacks.progress import Progress
 from mytorch.train.make_engine import make_engine
@@ -36,6 +37,8 @@ def train_experiment(
     step: Callable[..., Any] | None = None,
     quiet: bool = False,
     trace_hooks: Callable[[str], object] | None = None,
+    resume: str | Path | None = None,
+    accept_differences: bool = False,
 ) -> Run:
     """Train an experiment, given by name, file or dict, and keep the run in a new folder below `output`.
 
@@ -43,10 +46,13 @@ def train_experiment(
     callbacks: what takes part in this run beside the experiment's own callbacks, as `fit` takes them.
     step: a training step of your own, as `fit` takes it; the experiment's file does not tell of it.
     trace_hooks: is given a line for each call of a hook: which, whose, how long, and what it raised.
+    resume: the folder of a run to go on with instead, from its checkpoint, as if it had never ended; see `resume`.
+    accept_differences: go on also with what may change the numbers, such as other versions, threads or data.
     Raises ExperimentError and its kin before anything is written, NotFiniteError and KeyboardInterrupt after
     what was trained is saved.
     """
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
+    folder = None if resume is None else to_resume(Path(resume), experiment, accept_differences)
     with threads(experiment.threads):
         listeners = Hooks(callbacks, trace=trace_hooks)
         built = build(experiment, step)
@@ -54,12 +60,14 @@ def train_experiment(
         for callback in built.callbacks:
             listeners.add(callback)
         training = start(built, listeners, quiet)
-        folder = RunFolder.create(Path(output), experiment.name)
-        folder.write_experiment(text)
+        if folder is None:
+            folder = RunFolder.create(Path(output), experiment.name)
+        elif has_checkpoint(folder):
+            training.resume(folder.path, accept_differences, finish=not is_finished(folder))
         if experiment.animate:
             listeners.add(BoundaryAnimation(folder))
         listeners.add(BoundaryFigure(folder))
-        listeners.add(Recorder(folder))
+        listeners.add(Recorder(folder, quiet, experiment.checkpoint_every, text))
         if not quiet:
             if built.started is not None:
                 show_start(built.started)
@@ -70,6 +78,22 @@ def train_experiment(
             listeners.add(Progress())
         training.run()
     return load(folder.path)
+
+
+def resume(
+    run: str | Path, overrides: Mapping[str, Any] | None = None, *, accept_differences: bool = False, **options: Any
+) -> Run:
+    """Go on with a run in its folder, from its checkpoint, as if it had never ended: the same to the bit.
+
+    overrides: values by dotted key, such as {"epochs": 50}; nothing that decides the steps may change.
+    accept_differences: go on also with what may change the numbers, such as other versions, threads or data.
+    options: those of `train_experiment`, such as `quiet`.
+    Raises RunError for a run that cannot be resumed, such as a finished one whose epochs do not grow.
+    """
+    folder = RunFolder(Path(run))
+    return train_experiment(
+        experiment_of(folder), overrides, resume=folder.path, accept_differences=accept_differences, **options
+    )
 
 
 def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:

@@ -14,6 +14,8 @@ from mytorch.train.checkpoint.checkpoint_file import Packed
 
 EVERY = 20.0
 """Seconds between two checkpoints, so that a killed process loses little."""
+SOON = 1.0
+"""The first one is taken after the first epoch that ends so many seconds after the start."""
 SHARE = 0.02
 """At most this share of the time goes into copying the state, whatever `every` says."""
 
@@ -31,12 +33,17 @@ class Keeper:
             raise ArgumentError(f"checkpoint_every: must be a number of seconds of at least 0, got {every!r}")
         self.path, self.every = Path(path), every
         self._next = time.monotonic() + every
+        self._soon: float = time.monotonic() + min(every, SOON)
         self._writer: Thread | None = None
         self._failure: BaseException | None = None
 
     def due(self) -> bool:
         """Whether it is time for the next checkpoint."""
         return time.monotonic() >= self._next
+
+    def due_first(self) -> bool:
+        """Whether none was taken yet, though an epoch is complete and so is a second."""
+        return time.monotonic() >= self._soon
 
     def keep(self, state_of: Callable[[], Any], wait: bool = False) -> None:
         """Take a copy of a state and write it.
@@ -50,6 +57,7 @@ class Keeper:
         started = time.monotonic()
         packed = Packed.of(state_of())
         now = time.monotonic()
+        self._soon = math.inf
         self._next = now + max(self.every, (now - started) / SHARE if self.every else 0.0)
         if wait:
             packed.write(self.path)

@@ -51,10 +51,14 @@ class Resumption:
                 "(accept_differences=True, --accept-differences)"
             )
 
+    def is_finished(self, last_epoch: int) -> bool:
+        """Whether there is nothing to train up to this epoch: all was, or a callback ended the training."""
+        return last_epoch <= self.state["epoch"] or bool(self.state["finished"] and last_epoch <= self.state["last"])
+
     def require_epochs_left(self, last_epoch: int) -> None:
         """Raise RunError if there is nothing to train."""
         state = self.state
-        if last_epoch <= state["epoch"] or (state["finished"] and last_epoch <= state["last"]):
+        if self.is_finished(last_epoch):
             ended = "is finished" if state["finished"] else "has no epoch left"
             raise RunError(
                 f"{self.path}: a training must have epochs left to be resumed, got one that {ended} after "
