@@ -75,7 +75,7 @@ def test_values_and_gradients_keep_their_dtype(dtype):
 def train(engine="eager", *, batch_size=5, accumulate=4, loss=None, data=None, epochs=3, **options):
     net = net_of()
     optimizer = SGD(net.param(), 0.05, momentum=0.9)
-    options = {"schedule": Ramp(optimizer, 3 * epochs), "test": table(20), "quiet": True} | options
+    options = {"schedule": Ramp(optimizer, 3 * epochs), "validation": table(20), "quiet": True} | options
     return fit(
         net,
         loss or SquaredError(),

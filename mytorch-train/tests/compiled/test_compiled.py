@@ -196,7 +196,9 @@ def test_weights_that_depend_on_the_targets_are_those_of_eager_steps(interpreted
         torch.manual_seed(2)
         net = Dense(3, 2).to(torch.float64)
         given = net, Masked(), SGD(net.param(), 0.05, momentum=0.9), data
-        runs.append(fit(*given, epochs=3, batch_size=10, shuffle=False, engine=engine, quiet=True, test=table(20)))
+        runs.append(
+            fit(*given, epochs=3, batch_size=10, shuffle=False, engine=engine, quiet=True, validation=table(20))
+        )
     assert was_compiled(runs[1])
     require_equal(*runs)
     alone = evaluate(runs[0].net, Masked(), data, batch_size=7)["loss"]
