@@ -62,7 +62,7 @@ def test_a_test_file_with_a_category_that_was_not_seen(capsys):
     Path("category.toml").write_text(f'{text}\n[data.test]\ntype = "Table"\npath = "test.csv"\n')
     with pytest.warns(TableWarning, match="'Bonn'"):
         run, _ = trained("category", capsys, epochs=1)
-    assert "test_accuracy" in run.history[-1]
+    assert "accuracy" in run.summary["test"]
 
 
 def test_a_country_that_looks_like_a_missing_cell(capsys):
@@ -75,7 +75,7 @@ def test_a_country_that_looks_like_a_missing_cell(capsys):
     run, said = trained("markers_na", capsys)
     assert "missing" not in said
     assert run.data["columns"] == ["country=DE", "country=FR", "country=NA"]
-    assert run.summary["last"]["test_r2"] > 0.9
+    assert run.summary["test"]["r2"] > 0.9
     assert len(predicted(run, "markers_na")) == 201
 
 
@@ -98,7 +98,7 @@ def test_spaces_around_the_names_of_columns(capsys):
 def test_classes_that_are_large_whole_numbers(capsys):
     assert "2 classes (9007199254740992, 9007199254740993)" in new("large_integer_classes")
     run, _ = trained("large_integer_classes", capsys)
-    assert run.summary["last"]["test_accuracy"] > 0.95
+    assert run.summary["test"]["accuracy"] > 0.95
     lines = predicted(run, "large_integer_classes")
     assert {line.split(",")[0] for line in lines[1:]} == {"9007199254740992", "9007199254740993"}
     assert run.evaluate("large_integer_classes.csv")["accuracy"] > 0.95
@@ -108,7 +108,7 @@ def test_a_separator_of_thousands(capsys):
     assert "income (numbers written as '1,000'; --thousands , reads them)" in new("thousands")
     assert "1 column to learn from: income" in new("thousands", "--thousands", ",")
     run, _ = trained("thousands", capsys)
-    assert run.summary["last"]["test_r2"] > 0.95
+    assert run.summary["test"]["r2"] > 0.95
     Path("new.csv").write_text('income\n"2,036"\n2036\n')
     first, second = predicted(run, "new")[1:]
     assert float(first) == pytest.approx(float(second), rel=1e-6)
