@@ -29,11 +29,10 @@ class Pooling(Spatial):
         self.kernel_size = self._per_axis("kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else self._per_axis("stride", stride, 1)
         self.padding, self.dilation = self._per_axis("padding", padding, 0), self._per_axis("dilation", dilation, 1)
-        for amount, window, spread in zip(self.padding, self.kernel_size, self.dilation, strict=True):
-            if 2 * amount > spread * (window - 1) + 1:
+        for amount, window in zip(self.padding, self.kernel_size, strict=True):
+            if 2 * amount > window:  # before it is dilated, as the kernels have it
                 raise ArgumentError(
-                    f"{self._name}: padding must be at most half of the window, "
-                    f"{(spread * (window - 1) + 1) // 2}, got {amount}"
+                    f"{self._name}: padding must be at most half of the window, {window // 2}, got {amount}"
                 )
 
     def _pooled_shape(self, shape: torch.Size, ceil_mode: bool) -> tuple[int, ...]:
