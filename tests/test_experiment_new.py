@@ -242,6 +242,7 @@ def test_what_the_command_prints(folder):
         "Left out: name: text that differs in nearly every row",
         "Left out: sold: dates; --dates uses their year, month, weekday and the days since the first",
         "Left out: empty: no value in any row",
+        "Few rows for a test part: with --folds 5, mytorch train judges on each of them once",
         "Wrote houses.toml",
         "Next: mytorch train houses.toml",
     ]

@@ -13,6 +13,9 @@ from mytorch.data.table.errors import listed, shown
 from mytorch.experiments.new.table_look import Look, encode_of
 from mytorch.experiments.new.table_recipe import FEW, HELD_BACK, Recipe
 
+FEW_TO_TEST = 500
+"""With fewer rows, what the test part says is chance to a good part."""
+FOLDS = ("# They are few rows: mytorch train --folds 5 judges on each row once, and tells mean and deviation.",)
 SHOWN = 8
 """Names that a comment or a line shows."""
 
@@ -36,11 +39,11 @@ requires = ["mytorch-nn", "mytorch-optim", "mytorch-data"]
 
 
 def _run(look: Look, recipe: Recipe) -> str:
-    metrics = ["R2", "MeanAbsoluteError"] if look.classes is None else ["Accuracy", "BalancedAccuracy"]
+    metrics = ["R2", "MeanAbsoluteError"] if look.classes is None else ["Accuracy", "BalancedAccuracy", "LogLoss"]
     told = (
         "R2: 1 is perfect, 0 is no better than the mean. The error is in the units of the target."
         if look.classes is None
-        else "The share of rows that are right, and the mean of that share over the classes."
+        else "The share of rows that are right, that share averaged over the classes, and how sure it is."
     )
     return f"""\
 # The seed decides the first weights and the order of the rows. One thread is fastest for a network of this size.
@@ -70,6 +73,7 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
     lines += [
         f"# {HELD_BACK:.0%} of the rows are the validation part: choose by it what to change here, or when to stop.",
         f"# As many are the test part, which judges the model in the end and decides nothing.{_shares(look)}",
+        *(FOLDS if look.rows < FEW_TO_TEST else ()),
         f"split = {{ validation = {HELD_BACK}, test = {HELD_BACK}, seed = 0 }}",
         "",
         "[data.train]",

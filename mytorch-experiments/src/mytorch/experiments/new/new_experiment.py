@@ -10,6 +10,7 @@ from typing import Any
 from mytorch.data.table.errors import shown
 from mytorch.data.table.open_table import require_file, table_suffix
 from mytorch.experiments.new.experiment_text import (
+    FEW_TO_TEST,
     SHOWN,
     columns_of,
     comment,
@@ -68,6 +69,8 @@ def found(look: Look) -> list[str]:
     lines += [f"Left out: {comment(name)}: {comment(reason)}" for name, reason in list(look.left_out.items())[:SHOWN]]
     if len(look.left_out) > SHOWN:
         lines.append(f"Left out: {len(look.left_out) - SHOWN} more columns, named in the file")
+    if look.rows < FEW_TO_TEST:
+        lines.append("Few rows for a test part: with --folds 5, mytorch train judges on each of them once")
     return lines + _offers(look)
 
 
