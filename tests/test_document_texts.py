@@ -47,6 +47,7 @@ def keys(model, prefix=""):
     for name, field in model.model_fields.items():
         if name in Spec.model_fields and issubclass(model, Spec):
             continue
+        name = field.alias or name  # `from` is no name in Python
         yield prefix + name, field
         for inner in models_in(field.annotation):
             yield from keys(inner, f"{prefix}{name}.")
