@@ -1,15 +1,17 @@
 """`model.from`: a model begins with the weights of another one."""
 
 import re
+import shutil
 
 import pytest
 import torch
 
-from mytorch.experiments import ExperimentError, train_experiment
+from mytorch.experiments import ExperimentError, resume, train_experiment
 from mytorch.experiments.file.build import build
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.tables.start_table import show_start
 from mytorch.experiments.training.check_experiment import check_experiment
+from mytorch.plugins import Callback
 
 SHORT = {"epochs": 1, "data.train.samples": 50, "data.test.samples": 20}
 
@@ -73,3 +75,22 @@ def test_weights_of_another_shape_are_refused_by_check_too(trained):
         check_experiment(
             "disk-tuned", {**start(trained), "model.layers.0.out_features": 7, "model.layers.2.in_features": 7}
         )
+
+
+def test_a_run_is_resumed_without_the_weights_that_it_began_with(trained, tmp_path):
+    class Interrupt(Callback):
+        must_succeed = True
+
+        def epoch_ended(self, epoch):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    overrides = {**start(trained, freeze="0.*"), "epochs": 4, "checkpoint_every": 1e-6}
+    with pytest.raises(KeyboardInterrupt):
+        train_experiment("disk-tuned", overrides, output=tmp_path / "new", callbacks=[Interrupt()], quiet=True)
+    (path,) = (tmp_path / "new").iterdir()
+    frozen = dict(trained.net.named_param())["0.weight"].value
+    shutil.rmtree(trained.path)
+    run = resume(path, quiet=True)
+    assert [record["epoch"] for record in run.history] == [1, 2, 3, 4]
+    assert torch.equal(dict(run.net.named_param())["0.weight"].value, frozen)

@@ -48,6 +48,7 @@ overrides_option = click.option(
     type=click.IntRange(min=2),
     help="Train once for each of so many parts of the rows, judge on that part, and show mean and deviation.",
 )
+@click.option("--device", help="Override the experiment's device: cpu, cuda, cuda:1, mps, or auto for what there is.")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
@@ -62,6 +63,7 @@ def train(
     settings: tuple[str, ...],
     output: Path,
     engine: str | None,
+    device: str | None,
     folds: int | None,
     resume: Path | None,
     accept_differences: bool,
@@ -83,7 +85,11 @@ def train(
     from mytorch.experiments import train_experiment, train_folds
     from mytorch.experiments.tables.report import folds_summary, run_summary
 
-    overrides = dict(map(parse_setting, settings)) | ({} if engine is None else {"engine": engine})
+    given = {"engine": engine, "device": device}
+    overrides = {
+        **dict(map(parse_setting, settings)),
+        **{key: said for key, said in given.items() if said is not None},
+    }
     trace = partial(click.echo, err=True) if trace_hooks else None
     if folds is None:
         run = train_experiment(

@@ -59,14 +59,15 @@ class Built:
     """What the model took from another one."""
 
 
-def build(experiment: Experiment, step: Callable[..., Any] | None = None) -> Built:
+def build(experiment: Experiment, step: Callable[..., Any] | None = None, start: bool = True) -> Built:
     """Build everything. The weights are drawn from torch's generator, seeded by the experiment.
 
     step: a training step of the caller's own, as `fit` takes it.
+    start: whether the model begins with the weights of `model.from`; those of a checkpoint take their place.
     Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
     """
     with naming_file(experiment):
-        return _build(experiment, step)
+        return _build(experiment, step, start)
 
 
 @contextmanager
@@ -80,14 +81,14 @@ def naming_file(experiment: Experiment) -> Iterator[None]:
         raise
 
 
-def _build(experiment: Experiment, step: Callable[..., Any] | None) -> Built:
+def _build(experiment: Experiment, step: Callable[..., Any] | None, start: bool) -> Built:
     require(experiment.requires)
     parts = build_data(experiment)
     experiment = balance(experiment, parts.training)
     torch.manual_seed(experiment.seed)
     with default_dtype(experiment.dtype):
         net = build_model(experiment, parts.training)
-        started = start_model(net, experiment.model)
+        started = start_model(net, experiment.model) if start else None
         loss = build_part("loss", "loss", experiment.loss)
     place_parts(experiment, net, loss)
     batches = build_batches(experiment, parts.training)

@@ -55,14 +55,15 @@ def train_experiment(
     folder = None if resume is None else to_resume(Path(resume), experiment, accept_differences)
     with threads(experiment.threads):
         listeners = Hooks(callbacks, trace=trace_hooks)
-        built = build(experiment, step)
+        goes_on = folder is not None and has_checkpoint(folder)
+        built = build(experiment, step, start=not goes_on)
         text = to_toml(built.experiment)
         for callback in built.callbacks:
             listeners.add(callback)
         training = start(built, listeners, quiet)
         if folder is None:
             folder = RunFolder.create(Path(output), experiment.name)
-        elif has_checkpoint(folder):
+        elif goes_on:
             training.resume(folder.path, accept_differences, finish=not is_finished(folder))
         if experiment.animate:
             listeners.add(BoundaryAnimation(folder))
