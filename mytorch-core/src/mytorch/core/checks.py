@@ -217,14 +217,24 @@ def require_whole(owner: object, name: str, value: object, low: int | None = 0, 
         raise ArgumentError(f"{_name(owner)}: {name} must be a whole number of {rule}, got {shown(value)}")
 
 
+FLOAT_MAX = torch.finfo(torch.float32).max
+
+
 def require_range(
     owner: object, name: str, value: float | Tensor, low: float = -float("inf"), high: float = float("inf")
 ) -> None:
-    """Raise ArgumentError unless `value` is a number (which True is not) with low <= value <= high."""
+    """Raise ArgumentError unless `value` is a number (which True is not) with low <= value <= high.
+
+    high: FLOAT_MAX where a kernel takes what float32 holds, but not infinity.
+    """
     if not is_number(value):
         raise ArgumentError(f"{_name(owner)}: {name} must be a number, got {shown(value)}")
     if not low <= value <= high:  # which NaN is not
-        rule = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
+        least = "" if low == -FLOAT_MAX else f"at least {low:g}"
+        finite = (
+            " and ".join(filter(None, ("finite", least))) if high == FLOAT_MAX else f"between {low:g} and {high:g}"
+        )
+        rule = f"at least {low:g}" if high == float("inf") else finite
         raise ArgumentError(f"{_name(owner)}: {name} must be {rule}, got {shown(value)}")
 
 

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.core import Module, require_floating, require_range, require_saved, require_upstream
+from mytorch.core.checks import FLOAT_MAX
 
 aten = torch.ops.aten
-FLOAT_MAX = torch.finfo(torch.float32).max
 
 
 class Hardsigmoid(Module):

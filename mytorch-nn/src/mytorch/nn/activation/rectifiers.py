@@ -23,10 +23,10 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.core.checks import FLOAT_MAX
 from mytorch.nn._own import require_own
 
 aten = torch.ops.aten
-FLOAT_MAX = torch.finfo(torch.float32).max
 
 
 class LeakyReLU(Module):
