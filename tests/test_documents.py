@@ -167,7 +167,8 @@ def latest(argument, shop):
     """The argument with the newest run of the page wherever it names one by an invented date."""
 
     def newest(name):
-        return str(max(shop.folder.glob(f"{name[1]}-2*"), key=lambda run: run.stat().st_mtime_ns))
+        found = max(shop.folder.glob(f"{name[1]}-2*"), key=lambda run: run.stat().st_mtime_ns)
+        return str(found.relative_to(shop.folder))  # as it is typed, and as errors repeat it
 
     return re.sub(r"\b(runs/[\w-]+)-\d{8}-\d{6}", newest, argument)
 

@@ -51,7 +51,7 @@ def test_train_disk_shows_progress_and_where_the_run_lies(trained):
 def test_a_run_keeps_everything_and_no_pickle(trained):
     run, _ = trained
     kept = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert kept == {
+    assert kept - {"checkpoint.safetensors"} == {  # which a run of less than a second may end without
         "data.json",
         "experiment.toml",
         "figures/decision_boundary.png",
@@ -59,6 +59,7 @@ def test_a_run_keeps_everything_and_no_pickle(trained):
         "figures/loss.png",
         "history.csv",
         "model.json",
+        "run.lock",
         "summary.json",
         "weights.safetensors",
     }
@@ -249,7 +250,7 @@ def test_damaged_runs_are_named(copied):
     weights = copied / "weights.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    assert "weights.safetensors: must be a whole safetensors file" in refused(copied, "evaluate", ".")
+    assert "weights.safetensors: must be as it was written, got another content" in refused(copied, "evaluate", ".")
     weights.unlink()
     assert "weights.safetensors: this file is missing" in refused(copied, "evaluate", ".")
 
