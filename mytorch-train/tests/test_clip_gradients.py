@@ -59,7 +59,12 @@ def train(engine="eager", *, epochs=4, **options):
     torch.manual_seed(5)
     net = Chain(Dense(3, 4), Rectify(), Dense(4, 2)).to(torch.float64)
     optimizer = SGD(net.param(), 0.1, momentum=0.9)
-    options = {"schedule": Ramp(optimizer, 4 * epochs), "test": table(20), "batch_size": 10, "quiet": True} | options
+    options = {
+        "schedule": Ramp(optimizer, 4 * epochs),
+        "validation": table(20),
+        "batch_size": 10,
+        "quiet": True,
+    } | options
     return fit(net, SquaredError(), optimizer, table(40), epochs=epochs, engine=engine, **options)
 
 

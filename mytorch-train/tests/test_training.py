@@ -255,7 +255,7 @@ def test_a_schedule_that_follows_a_number_that_is_not_measured_is_refused_before
     optimizer = SGD(net.param(), 0.1)
     text = (
         "^Follows: monitor must be one of train_loss, test_loss, got 'validation_loss'; give the run a validation "
-        r'part, validation=\.\.\., or say monitor="test_loss"$'
+        r'part, validation=\.\.\. of fit or data\.split\.validation of an experiment, or say monitor="test_loss"$'
     )
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with pytest.raises(ArgumentError, match=text):
