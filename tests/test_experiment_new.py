@@ -1,6 +1,7 @@
 """From a user's file to an experiment that runs as it is."""
 
 import random
+import shlex
 import tomllib
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from mytorch.commands.evaluate import evaluate
 from mytorch.commands.experiment import experiment
+from mytorch.commands.train import train
 from mytorch.experiments import load_experiment, train_experiment
 from mytorch.experiments.file.build import build_data
 from mytorch.experiments.new.new_experiment import new_experiment
@@ -52,14 +54,44 @@ def houses(path, rows=120):
     write(path, header, lines)
 
 
+TESTED = {"data.split.test": 0.15}
+"""A test part for a table that is too small to be given one."""
+
+
 def test_the_three_parts_have_their_share_of_every_class(folder):
-    flowers(folder / "flowers.csv", rows=200)
+    flowers(folder / "flowers.csv", rows=600)
     _, path = new_experiment("flowers.csv", "kind")
     parts = build_data(load_experiment(path))
-    assert [len(part) for part in parts] == [140, 30, 30]
+    assert [len(part) for part in parts] == [420, 90, 90]
     for part in parts:
         shares = [float((part.targets == place).sum()) / len(part) for place in range(3)]
         assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_few_rows_are_judged_by_folds(folder):
+    flowers(folder / "flowers.csv")
+    result = CliRunner().invoke(experiment, ["new", "flowers.csv", "--target", "kind"])
+    command = "mytorch train flowers.toml --folds 5"
+    assert result.stdout.splitlines()[-1] == f"Next: {command}"
+    assert (
+        f"# Check: mytorch experiment check flowers.toml    Train: {command}\n"
+        in (folder / "flowers.toml").read_text()
+    )
+    parts = build_data(load_experiment("flowers.toml"))
+    assert (len(parts.training), len(parts.validation), parts.test) == (76, 14, None)
+    result = CliRunner().invoke(train, [*shlex.split(command)[2:], "--quiet", "--set", "epochs=2"])
+    assert result.exit_code == 0, result.exception
+    tested = [run.parent.parent for run in folder.glob("runs/*/fold-*/summary.json")]
+    assert len(tested) == 5
+
+
+def test_the_epoch_with_the_least_validation_loss_is_kept(folder):
+    draw = random.Random(0)
+    write(folder / "noise.csv", ["a", "b", "y"], [[draw.gauss(0, 1) for _ in range(3)] for _ in range(60)])
+    _, path = new_experiment("noise.csv", "y")
+    run = train_experiment(path, quiet=True)
+    losses = {record["epoch"]: record["validation_loss"] for record in run.history if "validation_loss" in record}
+    assert run.summary["best"]["epoch"] == min(losses, key=losses.get) < max(losses)
 
 
 def test_classes_and_columns_with_signs_that_begin_formulas(folder):
@@ -85,7 +117,7 @@ def test_classes(folder):
     )
     assert str(path) == "flowers.toml"
     assert "classes large, middle, small" in check_experiment(path)
-    run = train_experiment(path, quiet=True)
+    run = train_experiment(path, TESTED, quiet=True)
     assert run.summary["test"]["accuracy"] > 0.95
 
 
@@ -103,7 +135,7 @@ def test_numbers_from_columns_of_all_kinds(folder):
     text = path.read_text()
     assert "# Left out: sold: dates; --dates uses their year" in text
     assert "# A column of 0 and 1 for each value of town." in text
-    run = train_experiment(path, quiet=True)
+    run = train_experiment(path, TESTED, quiet=True)
     last = run.summary["test"]
     assert last["r2"] > 0.75
     assert last["mean_absolute_error"] > 1000  # in units
@@ -115,7 +147,7 @@ def test_rows_without_a_target_are_left_out(folder):
     write(folder / "t.csv", ["x", "y"], [(i % 7 + 0.5, "" if i % 5 == 0 else i * 0.37) for i in range(50)])
     look, path = new_experiment("t.csv", "y")
     assert (look.rows, look.missing) == (40, "drop")
-    assert "28 rows and 6 for validation and 6 for the test" in check_experiment(path)
+    assert "34 rows and 6 for validation" in check_experiment(path)
 
 
 def test_a_table_elsewhere_is_found_from_the_file(folder):
@@ -242,7 +274,7 @@ def test_what_the_command_prints(folder):
         "Left out: name: text that differs in nearly every row",
         "Left out: sold: dates; --dates uses their year, month, weekday and the days since the first",
         "Left out: empty: no value in any row",
-        "Few rows for a test part: with --folds 5, mytorch train judges on each of them once",
+        "Few rows, so no test part: with --folds 5 each row is a test row once",
         "Wrote houses.toml",
-        "Next: mytorch train houses.toml",
+        "Next: mytorch train houses.toml --folds 5",
     ]

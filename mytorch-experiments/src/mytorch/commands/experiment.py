@@ -112,7 +112,7 @@ def new(
       mytorch experiment new prices.csv --target price --delimiter ";" --decimal , --output prices-1.toml
       mytorch experiment new sales.csv --target sold --thousands , --unit "$" --dates --categories shop
     """
-    from mytorch.experiments.new.new_experiment import found, new_experiment
+    from mytorch.experiments.new.new_experiment import found, new_experiment, train_next
 
     reading: dict[str, object] = {name: value for name, value in texts.items() if value is not None}
     if reading.get("delimiter") == r"\t":
@@ -124,4 +124,4 @@ def new(
     look, path = new_experiment(
         table, target, output, force=force, task=task, reading=reading, dates=dates, categories=categories
     )
-    click.echo("\n".join([*found(look), f"Wrote {path}", f"Next: mytorch train {path}"]))
+    click.echo("\n".join([*found(look), f"Wrote {path}", f"Next: {train_next(look, path)}"]))

@@ -11,28 +11,30 @@ import tomli_w
 
 from mytorch.data.table.errors import listed, shown
 from mytorch.experiments.new.table_look import Look, encode_of
-from mytorch.experiments.new.table_recipe import FEW, HELD_BACK, Recipe
+from mytorch.experiments.new.table_recipe import HELD_BACK, Recipe
 
-FEW_TO_TEST = 500
-"""With fewer rows, what the test part says is chance to a good part."""
-FOLDS = ("# They are few rows: mytorch train --folds 5 judges on each row once, and tells mean and deviation.",)
 SHOWN = 8
 """Names that a comment or a line shows."""
 
 
 def write_experiment(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) -> str:
     """The text of the experiment file."""
-    parts = [_head(look, output), _run(look, recipe), _data(look, output, reading), _model(look, recipe)]
+    parts = [
+        _head(look, recipe, output),
+        _run(look, recipe),
+        _data(look, recipe, output, reading),
+        _model(look, recipe),
+    ]
     return "\n".join([*parts, _training(look, recipe)])
 
 
-def _head(look: Look, output: Path) -> str:
+def _head(look: Look, recipe: Recipe, output: Path) -> str:
     outputs = "numbers" if look.classes is None else f"{len(look.classes)} classes"
     about = f"{look.target} ({outputs}) from {columns_of(look)} of {look.path.name}"
     return f"""\
 # Learn {comment(about)}.
 # Written by `mytorch experiment new`; every value may be changed.
-# Check: mytorch experiment check {output.name}    Train: mytorch train {output.name}
+# Check: mytorch experiment check {output.name}    Train: {train_command(recipe, output.name)}
 description = {_value(about)}
 requires = ["mytorch-nn", "mytorch-optim", "mytorch-data"]
 """
@@ -52,14 +54,16 @@ threads = 1
 # How often each row is seen, and how many of them a step looks at.
 epochs = {recipe.epochs}
 batch_size = {recipe.batch_size}
-# Judged every so many epochs, which takes time, and after the last.
+# Judged on the validation part every so many epochs, which takes time, and after the last.
 evaluate_every = {recipe.evaluate_every}
 # {told}
 metrics = {_value(metrics)}
+# The weights of the epoch with the least validation loss are kept: later ones may have memorised rows (overfitting).
+callbacks = [{{ type = "KeepBest" }}]
 """
 
 
-def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
+def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) -> str:
     lines = [
         "[data]",
         "# Each column gets mean 0 and deviation 1, learned from the training rows alone; units do not matter then.",
@@ -71,10 +75,8 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
             'targets = "standardize"',
         ]
     lines += [
-        f"# {HELD_BACK:.0%} of the rows are the validation part: choose by it what to change here, or when to stop.",
-        f"# As many are the test part, which judges the model in the end and decides nothing.{_shares(look)}",
-        *(FOLDS if look.rows < FEW_TO_TEST else ()),
-        f"split = {{ validation = {HELD_BACK}, test = {HELD_BACK}, seed = 0 }}",
+        f"# {HELD_BACK:.0%} of the rows are the validation part, which chooses the best epoch. Change values by it.",
+        *_test_part(look, recipe),
         "",
         "[data.train]",
         'type = "Table"',
@@ -92,8 +94,23 @@ def _data(look: Look, output: Path, reading: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shares(look: Look) -> str:
-    return "" if look.classes is None else " Each has its share of every class."
+def _test_part(look: Look, recipe: Recipe) -> list[str]:
+    shares = "" if look.classes is None else " Each has its share of every class."
+    if recipe.folds:
+        return [
+            "# A test part would be too small to judge by, so there is none."
+            f" With --folds {recipe.folds} each row is a test row once.{shares}",
+            f"split = {{ validation = {HELD_BACK}, seed = 0 }}",
+        ]
+    return [
+        f"# As many are the test part, which judges the model in the end and decides nothing.{shares}",
+        f"split = {{ validation = {HELD_BACK}, test = {HELD_BACK}, seed = 0 }}",
+    ]
+
+
+def train_command(recipe: Recipe, path: str | Path) -> str:
+    """The command that trains an experiment and judges it on rows that it was not trained on."""
+    return f"mytorch train {path} --folds {recipe.folds}" if recipe.folds else f"mytorch train {path}"
 
 
 def _columns(look: Look) -> list[str]:
@@ -157,20 +174,11 @@ layers = [
 
 def _training(look: Look, recipe: Recipe) -> str:
     loss = "MSELoss" if look.classes is None else "CrossEntropyLoss"
-    decay = (
-        "strong, since few rows are soon memorised (overfitting)"
-        if look.rows < FEW
-        else "weak, since there are many rows"
-    )
-    smoothing = (
-        "# No row counts as wholly sure, so that the network does not memorise mislabelled and odd ones.\n"
-        f"label_smoothing = {recipe.label_smoothing}\n"
-    )
     return f"""\
 [loss]
 type = "{loss}"
-{smoothing if recipe.label_smoothing else ""}
-# The rate is the highest that is safe. Weight decay holds weights small: {decay}.
+
+# The rate is the highest that is safe. Weight decay holds weights small, so that fewer rows are memorised.
 [optimizer]
 type = "SGD"
 lr = {recipe.lr}

@@ -10,16 +10,16 @@ from typing import Any
 from mytorch.data.table.errors import shown
 from mytorch.data.table.open_table import require_file, table_suffix
 from mytorch.experiments.new.experiment_text import (
-    FEW_TO_TEST,
     SHOWN,
     columns_of,
     comment,
     missing_told,
     named,
+    train_command,
     write_experiment,
 )
 from mytorch.experiments.new.table_look import Choices, Look, look_at
-from mytorch.experiments.new.table_recipe import choose_recipe
+from mytorch.experiments.new.table_recipe import Recipe, choose_recipe
 from mytorch.plugins import refuse_overwrite, write_file
 
 
@@ -48,7 +48,7 @@ def new_experiment(
     output = Path(f"{path.name.removesuffix(table_suffix(path))}.toml" if output is None else output)
     refuse_overwrite(output, force, suffixes=(".toml",))
     look = look_at(path, target, Choices(task, reading or {}, dates, tuple(categories)))
-    text = write_experiment(look, choose_recipe(look.rows, look.width, look.task), output, reading or {})
+    text = write_experiment(look, _recipe(look), output, reading or {})
     refuse_overwrite(output, force, suffixes=(".toml",))
     write_file(output, text)
     return look, output
@@ -69,9 +69,18 @@ def found(look: Look) -> list[str]:
     lines += [f"Left out: {comment(name)}: {comment(reason)}" for name, reason in list(look.left_out.items())[:SHOWN]]
     if len(look.left_out) > SHOWN:
         lines.append(f"Left out: {len(look.left_out) - SHOWN} more columns, named in the file")
-    if look.rows < FEW_TO_TEST:
-        lines.append("Few rows for a test part: with --folds 5, mytorch train judges on each of them once")
+    if folds := _recipe(look).folds:
+        lines.append(f"Few rows, so no test part: with --folds {folds} each row is a test row once")
     return lines + _offers(look)
+
+
+def train_next(look: Look, path: Path) -> str:
+    """The command that trains the experiment that was written."""
+    return train_command(_recipe(look), path)
+
+
+def _recipe(look: Look) -> Recipe:
+    return choose_recipe(look.rows, look.width, look.task)
 
 
 def _missing(look: Look) -> list[str]:
