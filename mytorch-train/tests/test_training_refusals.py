@@ -81,6 +81,28 @@ def test_metrics_of_one_name_are_refused():
         train(metrics=[Loss()])
 
 
+@pytest.mark.parametrize("name", ["quiet", "optimizer_in_backward", "accept_differences"])
+def test_a_flag_that_is_none_is_refused(name):
+    with pytest.raises(ArgumentError, match=f"fit: {name} must be True or False, got 'no'"):
+        train(**{name: "no"})
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_what_is_no_model_or_loss_is_refused_with_a_device_too(device):
+    net, options = network(), {"epochs": 1, "batch_size": 4, "quiet": True, "device": device}
+    with pytest.raises(ArgumentError, match=r"\w+: net must be a Module of mytorch, got None"):
+        fit(None, SquaredError(), SGD(net.param(), 0.1), Points(20, 0), **options)
+    with pytest.raises(ArgumentError, match=r"\w+: loss must be a Module of mytorch, got builtins\.function"):
+        fit(net, lambda y, target: 0.0, SGD(net.param(), 0.1), Points(20, 0), **options)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "resume"])
+@pytest.mark.parametrize("path", [3, b"file", ["file"]])
+def test_a_path_that_is_none_is_refused(name, path):
+    with pytest.raises(ArgumentError, match=f"^{name}: must be the path of a file"):
+        train(**{name: path})
+
+
 def test_an_optimizer_of_another_net_is_refused():
     other = network()
     with pytest.raises(ArgumentError, match="Setup: optimizer must hold parameters of the net, got none of Chain's"):

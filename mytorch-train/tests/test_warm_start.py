@@ -75,6 +75,12 @@ def test_a_tied_weight_is_taken_under_either_name():
         ({"0.weight": torch.ones(4, 4)}, r"0.weight must be \(4, 3\), got \(4, 4\); leave them out"),
         ({"0.bias": torch.ones(4, dtype=torch.int64)}, "0.bias must be of torch.float32, got torch.int64"),
         ({"0.bias": [1.0]}, "0.bias must be a tensor, got list"),
+        (
+            {"0.bias": torch.ones(4, device="meta")},
+            "0.bias must be a tensor that holds all of its numbers, got one wit",
+        ),
+        ({"0.weight": torch.ones(4, 3).to_sparse()}, "0.weight must be a tensor that .*, got one of torch.sparse_coo"),
+        ({0: torch.ones(4)}, "names in the source must be texts, got 0"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(change, text):
@@ -93,6 +99,10 @@ def test_what_does_not_fit_changes_nothing(change, text):
         ({"freeze": "*"}, ArgumentError, "freeze must leave parameters to train"),
         ({"leave": "*"}, StateError, "the source must have weights that the model takes"),
         ({"take": [3]}, ArgumentError, "take must be patterns of names"),
+        ({"take": 5}, ArgumentError, "take must be patterns of names, got 5"),
+        ({"leave": None}, ArgumentError, "leave must be patterns of names, got None"),
+        ({"freeze": True}, ArgumentError, "freeze must be patterns of names, got True"),
+        ({"take": "x" * 100_000}, ArgumentError, r"got 'x{90,200}\.\.\.x+', which"),
     ],
 )
 def test_patterns_that_fit_nothing_are_refused(options, error, text):
@@ -103,6 +113,13 @@ def test_patterns_that_fit_nothing_are_refused(options, error, text):
 def test_names_of_another_model_are_refused():
     with pytest.raises(StateError, match=r"got module\.0\.weight, module\.0\.bias"):
         warm_start(network(), {f"module.{name}": value for name, value in network().state_dict().items()})
+
+
+def test_an_empty_source_is_refused():
+    with pytest.raises(
+        StateError, match=r"weights that the model takes, got none for 0\.weight, .* and \d more; rename"
+    ):
+        warm_start(network(), {})
 
 
 def test_a_source_that_is_not_there_or_no_file_of_weights_is_refused(tmp_path):

@@ -131,6 +131,14 @@ def test_another_search_in_the_folder_is_refused(tmp_path):
         search_experiment({**EXPERIMENT, "seed": 1}, RATES, trials=1, output=tmp_path, monitor="train_loss")
 
 
+@pytest.mark.parametrize(
+    "over", [None, 3, {"optimizer.lr": [1, 2]}, {("optimizer.lr",): 3}, {(): RATES}, "optimizer.lr=1,2"]
+)
+def test_what_says_of_no_key_what_is_tried_is_refused(tmp_path, over):
+    with pytest.raises(ArgumentError, match=r"search: over must have a Range or Choice .*; write dict\(\[parse_over"):
+        search_experiment(EXPERIMENT, over, trials=1, output=tmp_path)
+
+
 def test_another_process_in_the_folder_is_refused(tmp_path):
     found = search_experiment(EXPERIMENT, RATES, trials=1, output=tmp_path)
     with FileLock(found.path / "search.lock"), pytest.raises(RunError, match="searched by one process at a time"):

@@ -332,6 +332,8 @@ def test_the_range_test_takes_it():
             {"precision": "bfloat16-mixd"},
             r"precision: must be one of bfloat16-mixed, float16-mixed, or left out, got 'bfloat16-mixd'\. Nearest: bf",
         ),
+        ({"precision": []}, r"precision: must be one of bfloat16-mixed, float16-mixed, or left out, got \[\]\. Known"),
+        ({"precision": "x" * 100_000}, r"precision: must be .*, got 'x{90,200}\.\.\.x{1,100}'\. Known"),
         (
             {"precision": "float16-mixed", "engine": "compiled"},
             'precision: must be left out with the compiled engine, got float16-mixed; use engine="eager"',

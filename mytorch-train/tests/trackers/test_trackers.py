@@ -15,7 +15,9 @@ from mytorch.core import ArgumentError
 from mytorch.plugins import Callback, MissingRequirementError, PluginWarning, StopTraining
 from mytorch.train import fit, step
 from mytorch.train.trackers import CSVLogger, JSONLinesLogger, MLflow, TensorBoard, WandB
+from mytorch.train.trackers.csv_logger import _rows_until
 from mytorch.train.trackers.gradient_norms import gradient_norms
+from mytorch.train.trackers.json_lines_logger import _lines_until
 from mytorch.train.trackers.tracker import settings_of
 
 EPOCHS, BATCH, ROWS = 3, 5, 20
@@ -184,6 +186,21 @@ def test_json_lines_of_a_resumed_run_are_those_of_one_that_was_not_interrupted(t
 
 def timeless(line):
     return {key: value for key, value in json.loads(line).items() if key != "seconds"}
+
+
+@pytest.mark.parametrize("left", [b'{"epoch": 3, "l', b"\0\0\0", b'{"epoch": "3"}', b"3", b"[1]", b"\xff\xfe"])
+def test_what_a_full_disk_left_of_a_line_is_dropped_and_the_others_are_kept(tmp_path, left):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"settings": {}}\n{"epoch": 1, "lr": 0.1}\n' + left + b'\n{"epoch": 2, "lr": 0.1}')
+    assert [json.loads(line).get("epoch") for line in _lines_until(path, 2, 0)] == [None, 1, 2]
+    assert all(line.endswith("\n") for line in _lines_until(path, 2, 0))
+
+
+@pytest.mark.parametrize("left", [b"2,0.", b"x,1,2", b"\0\0", b"1,2,3,4,5", b"\xff\xfe"])
+def test_what_a_full_disk_left_of_a_row_is_dropped_and_the_others_are_kept(tmp_path, left):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(b"epoch,lr,seconds\r\n1,0.1,3\r\n" + left + b"\r\n2,0.1,3\r\n")
+    assert [row["epoch"] for row in _rows_until(path, 2)] == ["1", "2"]
 
 
 def test_a_table_of_a_resumed_run_has_each_epoch_once(tmp_path):

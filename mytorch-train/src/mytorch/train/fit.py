@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule, require_flags, require_kind
 from mytorch.plugins import Hooks, shown
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.keeper import EVERY, Keeper
@@ -91,11 +91,12 @@ def fit(
     Raises RunError for what cannot be resumed; ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
+    require_flags(
+        "fit", quiet=quiet, optimizer_in_backward=optimizer_in_backward, accept_differences=accept_differences
+    )
     listeners = Hooks(callbacks)
     if device is not None:
-        place = choose_device("fit", device)
-        net.to(place)
-        loss.to(place)
+        _move(net, loss, device)
     batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate)
     take_step = choose_step(
         optimizer,
@@ -126,6 +127,14 @@ def fit(
         listeners.add(Progress())
     training.run()
     return training
+
+
+def _move(net: Module, loss: Module, device: str | torch.device) -> None:
+    for name, module in (("net", net), ("loss", loss)):
+        require_kind("fit", name, module, Module)
+    place = choose_device("fit", device)
+    net.to(place)
+    loss.to(place)
 
 
 def batches_of(

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError, require_kind
 from mytorch.core.patterns import matches
-from mytorch.plugins import nearest
+from mytorch.plugins import listed, nearest, shown
 from mytorch.train.errors import RunError
 from mytorch.train.weights import WEIGHTS_FILE, read_state
 
@@ -67,7 +68,7 @@ def warm_start(
     state = _state_of(source)
     held = dict(net.named_state())
     for name, given in patterns.items():
-        _requirematches(name, given, [*held, *state] if name != "freeze" else [*held])
+        _require_matches(name, given, [*held, *state] if name != "freeze" else [*held])
     wanted = {name for name in held if matches(name, patterns["take"]) and not matches(name, patterns["leave"])}
     taken = {name: state[name] for name in held if name in wanted and name in state}
     _require_fit(held, taken, state)
@@ -89,8 +90,13 @@ def warm_start(
 def _state_of(source: str | Path | Mapping[str, Tensor]) -> dict[str, Tensor]:
     if isinstance(source, Mapping):
         for name, value in source.items():
+            if not isinstance(name, str):
+                raise StateError(f"warm_start: names in the source must be texts, got {shown(name)}")
             if not isinstance(value, Tensor):
                 raise StateError(f"warm_start: {name} must be a tensor, got {type(value).__name__}")
+            if value.layout is not torch.strided or value.is_meta:
+                kind = "one without numbers, on the meta device" if value.is_meta else f"one of {value.layout}"
+                raise StateError(f"warm_start: {name} must be a tensor that holds all of its numbers, got {kind}")
         return dict(source)
     if not isinstance(source, str | Path):
         raise ArgumentError(f"warm_start: source must be a path or a state dict, got {type(source).__name__}")
@@ -101,17 +107,18 @@ def _state_of(source: str | Path | Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _listed(name: str, patterns: Patterns) -> tuple[str, ...]:
-    listed = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-    if not all(isinstance(pattern, str) for pattern in listed):
-        raise ArgumentError(f"warm_start: {name} must be patterns of names, got {patterns!r}")
-    return listed
+    if isinstance(patterns, str):
+        return (patterns,)
+    if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ArgumentError(f"warm_start: {name} must be patterns of names, got {shown(patterns)}")
+    return tuple(patterns)
 
 
-def _requirematches(argument: str, patterns: Sequence[str], names: Sequence[str]) -> None:
+def _require_matches(argument: str, patterns: Sequence[str], names: Sequence[str]) -> None:
     for pattern in patterns:
         if not any(matches(name, pattern) for name in names):
             raise ArgumentError(
-                f"warm_start: {argument} must match names of weights, got {pattern!r}, which matches none. "
+                f"warm_start: {argument} must match names of weights, got {shown(pattern)}, which matches none. "
                 f"{nearest(pattern, names)}"
             )
 
@@ -131,8 +138,8 @@ def _require_fit(
         raise StateError(f"warm_start: {'; '.join(wrong)}; leave them out with leave = [...]")
     if not taken:
         raise StateError(
-            f"warm_start: the source must have weights that the model takes, got {', '.join(list(state)[:3])} ... "
-            f"for {', '.join(list(held)[:3])} ...; rename them, or build the model that they are of"
+            f"warm_start: the source must have weights that the model takes, got {listed(state, 3) or 'none'} "
+            f"for {listed(held, 3)}; rename them, or build the model that they are of"
         )
 
 

@@ -23,7 +23,7 @@ from mytorch.experiments.runs.runs import last_record
 from mytorch.experiments.search.space import Choice, Space
 from mytorch.experiments.search.watch import Watch
 from mytorch.experiments.training.train_experiment import start, train_experiment
-from mytorch.plugins import Hooks, MissingRequirementError, make_folder, one_line, write_file
+from mytorch.plugins import Hooks, MissingRequirementError, make_folder, one_line, shown, write_file
 from mytorch.train.errors import RunError
 from mytorch.train.weights import read_json
 
@@ -105,7 +105,8 @@ def search_experiment(
     """
     optuna = _optuna()
     if type(trials) is not int or trials < 1:
-        raise ArgumentError(f"search: trials must be a whole number of at least 1, got {trials!r}")
+        raise ArgumentError(f"search: trials must be a whole number of at least 1, got {shown(trials)}")
+    _require_over(over)
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     higher = _higher_is_better(experiment, monitor)
     found = Search(make_folder(Path(output) / f"{experiment.name}-search"), monitor, higher)
@@ -135,6 +136,18 @@ def _optuna() -> Any:
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
+
+
+def _require_over(over: Any) -> None:
+    """Raise ArgumentError unless it is what `parse_over` reads."""
+    told = over.items() if isinstance(over, Mapping) else [(None, None)]
+    for keys, space in told:
+        named = isinstance(keys, tuple) and keys and all(isinstance(key, str) for key in keys)
+        if not named or not isinstance(space, Space):
+            raise ArgumentError(
+                f"search: over must have a Range or Choice for each tuple of keys, got {shown(over)}; "
+                'write dict([parse_over("optimizer.lr=log:1e-4..1e-1")])'
+            )
 
 
 def _higher_is_better(experiment: Experiment, monitor: str) -> bool:

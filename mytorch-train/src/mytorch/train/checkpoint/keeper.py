@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 from mytorch.core import ArgumentError
+from mytorch.plugins import shown
 from mytorch.train.checkpoint.checkpoint_file import Packed
 
 EVERY = 20.0
@@ -30,7 +31,9 @@ class Keeper:
 
     def __init__(self, path: str | Path, every: float = EVERY) -> None:
         if isinstance(every, bool) or not isinstance(every, (int, float)) or not 0 <= every < math.inf:
-            raise ArgumentError(f"checkpoint_every: must be a number of seconds of at least 0, got {every!r}")
+            raise ArgumentError(f"checkpoint_every: must be a number of seconds of at least 0, got {shown(every)}")
+        if not isinstance(path, (str, Path)):
+            raise ArgumentError(f"checkpoint: must be the path of a file, got {shown(path)}")
         self.path, self.every = Path(path), every
         self._next = time.monotonic() + every
         self._soon: float = time.monotonic() + min(every, SOON)

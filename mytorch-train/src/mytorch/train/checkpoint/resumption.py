@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from mytorch.core import MytorchError
+from mytorch.core import ArgumentError, MytorchError
+from mytorch.plugins import shown
 from mytorch.train.checkpoint.checkpoint_file import checkpoint_path, read_checkpoint
 from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
 from mytorch.train.checkpoint.state import differences
@@ -32,7 +33,9 @@ class Resumption:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a checkpoint. Raises RunError."""
+        """Read a checkpoint. Raises RunError; ArgumentError for what is no path."""
+        if not isinstance(path, (str, Path)):
+            raise ArgumentError(f"resume: must be the path of a file or of a run's folder, got {shown(path)}")
         file = checkpoint_path(path)
         state = read_checkpoint(file)
         if lacking := sorted(KEYS - state.keys()):

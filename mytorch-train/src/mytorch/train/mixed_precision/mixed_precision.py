@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DtypeError, Module, Optimizer
-from mytorch.plugins import nearest
+from mytorch.plugins import nearest, shown
 from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight
 from mytorch.train.mixed_precision.casting import computing_in
@@ -81,9 +81,9 @@ def make_precision(name: str | None) -> MixedPrecision | None:
     """The precision of a name; None for None. Raises ArgumentError for another name."""
     if name is None:
         return None
-    if name not in PRECISIONS:
+    if not isinstance(name, str) or name not in PRECISIONS:
         raise ArgumentError(
-            f"precision: must be one of {', '.join(PRECISIONS)}, or left out, got {name!r}. "
+            f"precision: must be one of {', '.join(PRECISIONS)}, or left out, got {shown(name)}. "
             f"{nearest(str(name), PRECISIONS)}"
         )
     return MixedPrecision(name)

@@ -71,9 +71,19 @@ class CSVLogger(Tracker):
 
 
 def _rows_until(path: Path, epoch: int) -> list[dict[str, str]]:
-    """The rows of a file up to an epoch; none if there is no such file, or another."""
+    """The rows of a file up to an epoch; none if there is no such file, or another.
+
+    What a full disk or a killed process left of a row is dropped.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= epoch]
-    except (OSError, ValueError, KeyError, TypeError):
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            return [row for row in csv.DictReader(file) if _is_until(row, epoch)]
+    except (OSError, csv.Error):
         return []
+
+
+def _is_until(row: dict[str, str], epoch: int) -> bool:
+    try:
+        return int(row["epoch"]) <= epoch and None not in row.values() and None not in row
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -75,14 +75,20 @@ class JSONLinesLogger(Tracker):
 
 
 def _lines_until(path: Path, epoch: int, step: int) -> list[str]:
-    """The lines of a file up to an epoch and a step; none if there is no such file, or another."""
+    """The lines of a file up to an epoch and a step; none if there is no such file, or another.
+
+    What a full disk or a killed process left of a line is dropped.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        entries = [json.loads(line) for line in lines]
-    except (OSError, ValueError):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
         return []
-    return [
-        line
-        for line, entry in zip(lines, entries, strict=True)
-        if "settings" in entry or entry.get("epoch", math.inf) <= epoch or entry.get("batch", math.inf) <= step
-    ]
+    return [f"{line}\n" for line in lines if _is_until(line, epoch, step)]
+
+
+def _is_until(line: str, epoch: int, step: int) -> bool:
+    try:
+        entry = json.loads(line)
+        return "settings" in entry or entry.get("epoch", math.inf) <= epoch or entry.get("batch", math.inf) <= step
+    except (ValueError, TypeError, AttributeError):
+        return False
