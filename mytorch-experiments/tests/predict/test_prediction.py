@@ -223,17 +223,17 @@ def test_float64_stays_float64(content, parts, tmp_path):
 def test_rows_that_do_not_fit(run, tmp_path):
     named = Table(INPUTS, torch.zeros(3))
     for columns, text in [
-        (("x", "z"), r"^predict: rows must have the column 'y', got x, z$"),
-        (("x", "y", "z"), r"^predict: rows must have the columns x, y alone, got 'z' too$"),
+        (("x", "z"), rf"^predict: rows must have the column 'y', got x, z\nby what {run.path} was"),
+        (("x", "y", "z"), rf"^predict: rows must have the columns x, y alone, got 'z' too\nby what {run.path} was"),
     ]:
         named.columns = columns
         with pytest.raises(ArgumentError, match=text):
             run.predict(named)
     with pytest.raises(ShapeError, match=r"^predict: rows must have the columns x, y, got 3 columns$"):
         run.predict(torch.zeros(4, 3))
-    with pytest.raises(ShapeError, match=r"^predict: rows must be a tensor of \(rows, columns\), got \(2,\)$"):
+    with pytest.raises(ShapeError, match=r"^predict: rows must be a tensor of \(rows, columns\), got \(2,\)\nby what"):
         run.predict(torch.zeros(2))
-    with pytest.raises(RunError, match=r"rows to predict must be at least one, got none$"):
+    with pytest.raises(RunError, match=r"rows to predict must be at least one, got none"):
         run.predict(torch.zeros(0, 2))
     for path, what in [(tmp_path / "gone.csv", "no such file"), (tmp_path, "a folder")]:
         with pytest.raises(RunError, match=rf"{path.name}: must be a table such as rows.csv, got {what}"):

@@ -1,5 +1,6 @@
 """Wrong optimizers, each beside a right twin: the check that names the fault fails it and passes the twin."""
 
+import random
 from typing import ClassVar
 
 import pytest
@@ -153,6 +154,36 @@ class ForgetsState(Momentum):
         return {**super().state_dict(), "state": {}}
 
 
+class KeepsItsOwn(Momentum):
+    """What it has already is not replaced by what it loads, though a new one takes all."""
+
+    def load_state_dict(self, state):
+        held = {parameter: dict(entries) for parameter, entries in self.state.items()}
+        super().load_state_dict(state)
+        for parameter, entries in held.items():
+            self.state[parameter].update(entries)
+
+
+class CountsBeside(Momentum):
+    """How many steps it took decides the next, and is in no state."""
+
+    steps = 0
+
+    def step(self, closure=None):
+        self.steps += 1
+        return super().step(closure)
+
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v / self.steps)
+
+
+class DrawsFromPython(Momentum):
+    """What it draws from is of the random state: that is right."""
+
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v * (1 + random.random()))
+
+
 class KeepsGradients(Momentum):
     def zero_grad(self):
         for group in self.param_groups:
@@ -264,6 +295,8 @@ WRONG = [
     (KnowsNumbersOnly, "setting_tensor", "must be the same with lr as a tensor of no axes"),
     (TakesAnyRate, "bad_setting", "lr of -1.0 must raise an ArgumentError that names TakesAnyRate, got none"),
     (ForgetsState, "state_round_trip", "must go on the same from loaded state as without a stop"),
+    (KeepsItsOwn, "state_rewinds", "must be the same when step 1 is taken again from the state before it"),
+    (CountsBeside, "state_rewinds", "what decides a step must be in the state"),
     (KeepsGradients, "zero_grad", "zero_grad must set every gradient to None"),
     (WidensState, "float32", "v must be torch.float32 as its parameter is, got torch.float64"),
     (StaysBehind, "moved", "v must be torch.float32 as its parameter is, got torch.float64"),
@@ -291,11 +324,16 @@ def test_a_wrong_optimizer_fails_where_its_twin_passes(wrong, check, text):
     assert check_optimizer(Momentum, **named).passed == [check]
 
 
+def test_loading_over_what_is_there_is_a_check_of_its_own_and_random_numbers_may_be_drawn():
+    assert check_optimizer(KeepsItsOwn, checks=("state_round_trip",)).passed == ["state_round_trip"]
+    assert check_optimizer(DrawsFromPython, checks=("state_rewinds",)).passed == ["state_rewinds"]
+
+
 def test_the_right_twin_passes_all():
     report = check_optimizer(Momentum, reference=torch_sgd)
     assert report.passed == [check.__name__ for check in OPTIMIZER_CHECKS]
     assert str(report).startswith(
-        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 26 of 26 checks passed; 26 different ones, at least 17 must: "
+        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 27 of 27 checks passed; 27 different ones, at least 17 must: "
     )
 
 

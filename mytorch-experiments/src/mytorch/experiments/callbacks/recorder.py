@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import draw_history
 from mytorch.experiments.runs.digests import FILES, digests
 from mytorch.experiments.runs.history_file import HistoryFile
-from mytorch.experiments.runs.run_folder import DATA_FILE, HISTORY_FILE, SETTLED, RunFolder
+from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, HISTORY_FILE, SETTLED, RunFolder
 from mytorch.experiments.runs.run_lock import lock_run, process_of_now
 from mytorch.plugins import Callback
 from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 20.0
 """Weights are written after an epoch, at most this often; the checkpoint has those of within an epoch, too."""
+
+UNCHANGED = tuple(name for name in SETTLED if name != EXPERIMENT_FILE)
+"""What does not change when a run is resumed; its experiment may get more epochs."""
 
 
 class Recorder(Callback):
@@ -97,11 +100,12 @@ class Recorder(Callback):
         self._next_save = time.monotonic() + SOON
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
         self._history.rewrite(())  # what a run that was killed before its first checkpoint left
-        self._summarise(run, "running")
+        self._summarise(run, "running", SETTLED)
 
     def training_resumed(self, run: Training) -> None:
         """Go on in the folder: cut the history back to the checkpoint, whose weights are those of the run now."""
         assert run.resumed is not None
+        self._summarise(run, "running", UNCHANGED)  # no more what the files below are: they need not be as it says
         history = HistoryFile(self.folder.path / HISTORY_FILE, ["epoch", "lr", "seconds", *run.columns])
         ahead = history.rewrite(run.history) - len(run.history)
         note = run.notes["resumed"][-1]
@@ -115,7 +119,7 @@ class Recorder(Callback):
         _, self._arguments = describe(run.net)
         with nullcontext() if run.average is None else run.average.in_place(run):
             self._save(run)
-        self._summarise(run, "running")
+        self._summarise(run, "running", SETTLED)
 
     def _require_current(self, resumed: Resumption) -> None:
         """Raise RunError if another process has trained on since the checkpoint was read."""
@@ -180,7 +184,7 @@ class Recorder(Callback):
             self._save(run)
             if self._history is not None:
                 self._history.flush()
-            self._summarise(run, status, reason)
+            self._summarise(run, status, (*SETTLED, HISTORY_FILE, WEIGHTS_FILE, CHECKPOINT_FILE), reason)
             if run.history:
                 with attempt("the figures of the history"):
                     draw_history(run.history, self.folder.figures, self.folder.path.name)
@@ -193,8 +197,7 @@ class Recorder(Callback):
         if self._lock is not None:
             self._lock.release()
 
-    def _summarise(self, run: Training, status: str, reason: str | None = None) -> None:
-        written = SETTLED if status == "running" else (*SETTLED, HISTORY_FILE, WEIGHTS_FILE, CHECKPOINT_FILE)
+    def _summarise(self, run: Training, status: str, files: Sequence[str], reason: str | None = None) -> None:
         summary = {
             **run.notes,
             "status": status,
@@ -209,7 +212,7 @@ class Recorder(Callback):
             "outputs": getattr(run.loss, "outputs", "scores"),
             "optimizer": repr(run.optimizer),
             "versions": {"torch": torch.__version__, "mytorch-train": version("mytorch-train")},
-            FILES: digests(self.folder.path, written),
+            FILES: digests(self.folder.path, files),
         }
         self.folder.write_summary(summary)
 

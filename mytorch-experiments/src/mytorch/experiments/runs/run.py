@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import DataSet, Module, MytorchError
+from mytorch.data.transforms import Parts
 from mytorch.experiments.file.build import build_data, build_metrics, default_dtype, naming_file, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
@@ -145,28 +146,31 @@ def judge(run: Run, source: str | Path | Any = None, *, beside: bool = False) ->
             f"{run.path}: must have an {EXPERIMENT_FILE} to be evaluated, got a run trained from Python; "
             "use mytorch.train.evaluate(run.net, loss, data, metrics)"
         )
-    with naming_file(experiment), threads(experiment.threads), default_dtype(experiment.dtype):
-        parts = build_data(experiment) if source is None or beside else None
-        if source is None:
-            assert parts is not None
-            judged = (
-                ("test data", parts.test),
-                ("validation data", parts.validation),
-                ("training data", parts.training),
-            )
-            what, data = next((what, part) for what, part in judged if part is not None)
-        else:
-            encoded = getattr(torch, experiment.dtype)
-            data, what = rows_to_judge(source, run.kept, run.dtype, experiment.data.targets, encoded)
-        loss, metrics = build_part("loss", "loss", experiment.loss), build_metrics(experiment)
-        loss.to(device_of(run.net))
-        judgement = measure(run.net, loss, metrics, data, run.head, what, run.kept.target)
-        if beside and parts is not None:
-            loss.to(CPU)
-            constant = "mean" if run.head.kind == "numbers" else "majority class"
-            for name, net in baselines(run.net, loss, parts.training, constant).items():
-                judgement.baselines[name] = evaluate(net, loss, data, metrics)
-        return judgement
+    with threads(experiment.threads), default_dtype(experiment.dtype):
+        encoded = getattr(torch, experiment.dtype)
+        targets = experiment.data.targets
+        given = None if source is None else rows_to_judge(source, run.kept, run.dtype, targets, encoded)
+        with naming_file(experiment):  # which says nothing of rows that are given
+            parts = build_data(experiment) if given is None or beside else None
+            loss, metrics = build_part("loss", "loss", experiment.loss), build_metrics(experiment)
+            if given is None:
+                assert parts is not None
+                given = _part_to_judge(parts)
+            data, what = given
+            loss.to(device_of(run.net))
+            judgement = measure(run.net, loss, metrics, data, run.head, what, run.kept.target)
+            if beside and parts is not None:
+                loss.to(CPU)
+                constant = "mean" if run.head.kind == "numbers" else "majority class"
+                for name, net in baselines(run.net, loss, parts.training, constant).items():
+                    judgement.baselines[name] = evaluate(net, loss, data, metrics)
+            return judgement
+
+
+def _part_to_judge(parts: Parts) -> tuple[Any, str]:
+    """The test part of the data, or what there is in its place, and its name."""
+    judged = {"test data": parts.test, "validation data": parts.validation, "training data": parts.training}
+    return next((part, what) for what, part in judged.items() if part is not None)
 
 
 def load(

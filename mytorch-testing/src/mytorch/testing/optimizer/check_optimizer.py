@@ -28,6 +28,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     steps.setting_tensor,
     steps.bad_setting,
     steps.state_round_trip,
+    state.state_rewinds,
     state.state_foreign,
     state.closure,
     state.unknown_setting,

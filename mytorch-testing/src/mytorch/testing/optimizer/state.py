@@ -1,4 +1,4 @@
-"""Whether an optimizer takes no state and no settings but its own, and calls a closure."""
+"""Whether an optimizer's state says all of it, is taken from no other, and whether it calls a closure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, StateError
+from mytorch.core import ArgumentError, StateError, random_state
 from mytorch.testing.compare import same_bits
 from mytorch.testing.errors import CheckError
 from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
@@ -41,6 +41,23 @@ def state_foreign(case: OptimizerCase) -> None:
             raise CheckError(f"state {what} must raise a StateError, got none; what would a kernel read from it?")
     if not _same(before, trial.optimizer.state_dict()):
         raise CheckError("state that is refused must change nothing, but it did")
+
+
+def state_rewinds(case: OptimizerCase) -> None:
+    """A step after which values, state and random state are put back is the same when it is taken again."""
+    for taken in (0, 3):
+        trial = OptimizerTrial(case).run(range(taken))
+        values, state, random = trial.values, copy.deepcopy(trial.optimizer.state_dict()), random_state()
+        expected = trial.run([taken]).values
+        for parameter, value in zip(trial.parameters, values, strict=True):
+            parameter.value.copy_(value)
+        trial.optimizer.load_state_dict(state)
+        random.restore()
+        rule = (
+            f"be the same when step {taken + 1} is taken again from the state before it; what decides a step must be "
+            "in the state, and loading must leave nothing of what was there"
+        )
+        trial.run([taken]).require_values(expected, rule, rtol=0, atol=0)
 
 
 def closure(case: OptimizerCase) -> None:
