@@ -40,10 +40,10 @@ def test_train_and_evaluate(call, tmp_path):
     lines = result.stdout.splitlines()
     assert lines[0].startswith("2 epochs in ")
     assert lines[1] == f"Run kept in runs/{folder.name}"
-    assert lines[3] == f"Judge it again: mytorch evaluate runs/{folder.name}"
+    assert lines[3] == f"Evaluate it again: mytorch evaluate runs/{folder.name}"
     told = [line.split("  ")[0].strip() for line in result.stderr.splitlines()]
     assert told[:7] == ["layer", "0", "1", "2", "in all", "epoch 1/2", "epoch 2/2"]
-    assert told[7].startswith("test, judged once with the weights that are kept: loss ")
+    assert told[7].startswith("test, evaluated once with the final weights: loss ")
     assert "lr = 0.05" in (folder / "experiment.toml").read_text()
 
     result = call(evaluate, folder)

@@ -43,7 +43,7 @@ def interrupted(content, folder, step=6, **overrides):
     """The folder of a run of 3 epochs of 4 batches that ended after a batch, before it was trained to the end."""
     with pytest.raises(Interrupted) as info:
         train_experiment(content, overrides, output=folder, callbacks=[StopAt(step)], quiet=True)
-    assert f"Go on with: mytorch resume {only(folder)}" in info.value.__notes__
+    assert f"Resume with: mytorch resume {only(folder)}" in info.value.__notes__
     return only(folder)
 
 

@@ -167,7 +167,7 @@ def test_the_summary_for_the_terminal(content, tmp_path):
     assert re.fullmatch(r"3 epochs in \d\S* s", time)
     assert kept == f"Run kept in {done.path}"
     assert figures == "Figures in its folder figures: decision_boundary.png, error_rate.png, loss.png"
-    assert next_step == f"Judge it again: mytorch evaluate {done.path}"
+    assert next_step == f"Evaluate it again: mytorch evaluate {done.path}"
 
 
 def test_the_summary_of_a_run_that_was_stopped_at_once(content, tmp_path):

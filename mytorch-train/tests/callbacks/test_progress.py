@@ -38,7 +38,7 @@ def test_plain_lines():
         lines[0],
     )
     assert re.fullmatch(
-        rf"test, judged once with the weights that are kept: loss {number}  mean absolute error {number}", tested
+        rf"test, evaluated once with the final weights: loss {number}  mean absolute error {number}", tested
     )
     assert lines[-1].startswith("epoch 10/10  ")
 

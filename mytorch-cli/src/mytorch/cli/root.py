@@ -28,9 +28,9 @@ from mytorch.cli.versions import print_versions
     help="Show the traceback of an error. May follow the command, too; MYTORCH_DEBUG=1 does the same.",
 )
 def mytorch() -> None:
-    """Deep learning with explicit gradients: train, judge and compare networks.
+    """Deep learning with explicit gradients: train, evaluate and compare networks.
 
-    The commands belong to the installed distributions; `mytorch plugins list` tells which.
+    The commands come with the installed distributions; `mytorch plugins list command` shows which.
 
     \b
     Example:

@@ -33,7 +33,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @data.command(short_help="Generate a data set and write it as a table.")
 @click.argument("name", shell_complete=_complete)
 @click.option("--samples", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of rows.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same rows.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The seed of the random numbers: the same seed gives the same rows.",
+)
 @click.option("--output", type=_FILE, help="The table to write.  [default: NAME.csv]")
 @click.option("--plot", type=_FILE, help="Draw the points too: a file that ends in .png, .svg or .pdf.")
 @click.option("--dtype", help="The floating-point type of the numbers, such as float64.  [default: the data set's]")

@@ -17,7 +17,7 @@ device_option = click.option(
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="A table with the target, to judge by instead.")
+@click.option("--data", type=click.Path(path_type=Path), help="Evaluate on this table, which has the target, instead.")
 @click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
@@ -26,12 +26,12 @@ device_option = click.option(
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; one that is not finite is null.")
 def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, device: str) -> None:
-    """Judge a run on the test data of its experiment, or on a table.
+    """Evaluate a run on the test data of its experiment, or on a table.
 
-    RUN is the folder that `mytorch train` made. Without test data, the validation or training data is taken. For
-    classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Beside the
-    network stand a linear model and the commonest class or the mean, learned from the same training rows: what a
-    network is worth is by how much it is better. A result that is no number is an error.
+    RUN is the folder that `mytorch train` made. Without test data, the validation or training data are used. For
+    classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Two baselines
+    are shown beside the network: a linear model, and the most frequent class or the mean, learned from the same
+    training rows. If they are as good, the network is not needed. A metric that is NaN is an error.
 
     \b
     Example:

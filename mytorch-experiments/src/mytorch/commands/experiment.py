@@ -26,7 +26,7 @@ def experiment() -> None:
 def show(name: str) -> None:
     """Print the file of an experiment as it is.
 
-    NAME is the name of an installed experiment, or a TOML file. To make your own out of it: `> my-experiment.toml`.
+    NAME is the name of an installed experiment, or a TOML file. Write a copy of your own with `> my-experiment.toml`.
 
     \b
     Example:
@@ -42,11 +42,12 @@ def show(name: str) -> None:
 @click.argument("name", metavar="EXPERIMENT", shell_complete=complete_experiment)
 @overrides_option
 def check(name: str, settings: tuple[str, ...]) -> None:
-    """Say what is wrong with an experiment, without training it.
+    """Check an experiment for mistakes, without training it.
 
-    EXPERIMENT is a TOML file or the name of an installed experiment. Its data are read, every part is built, and a
-    small batch and the last of an epoch go through a step, the metrics and the test. Nothing is written. What would be
-    trained is told, with the layers of the model. The exit status is 1 if anything is wrong.
+    EXPERIMENT is a TOML file or the name of an installed experiment. Its data are read, the model and everything
+    else are built, and a training step, the metrics and the evaluation run on a small batch and on the last batch of
+    an epoch. Nothing is written. The output shows what would be trained, with the layers of the model. The exit status
+    is 1 if there is a mistake.
 
     \b
     Example:

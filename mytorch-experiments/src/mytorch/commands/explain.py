@@ -19,9 +19,10 @@ from mytorch.plugins import parse_setting, refuse_overwrite, write_file
 def explain(source: str, batch: int, html: Path | None, settings: tuple[str, ...], force: bool) -> None:
     """Explain one training step, layer by layer.
 
-    EXPERIMENT is a TOML file or the name of an installed experiment: its step begins with the weights that its seed
-    draws. RUN is the folder of a run: its step begins with the weights that it kept. Shown are forward, loss, backward
-    and update of batch N of the first epoch: formulas, shapes, numbers, what is kept and the norms of the gradients.
+    EXPERIMENT is a TOML file or the name of an installed experiment: the step begins with the initial
+    weights. RUN is the folder of a run: the step begins with its final weights. The output shows forward, loss,
+    backward and update for batch N of the first epoch: formulas, shapes, numbers, saved values and the norms of the
+    gradients.
 
     \b
     Example:

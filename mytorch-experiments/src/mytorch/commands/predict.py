@@ -41,7 +41,7 @@ def predict(
     """Predict the rows of a table with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
-    order; the target may be absent. The output has a line a row, in the same order: for classes the label and the
+    order; the target may be absent. The output has one line per row, in the same order: for classes the label and the
     probability of each, for numbers the value in the target's units.
 
     \b

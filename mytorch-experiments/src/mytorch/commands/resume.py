@@ -12,7 +12,7 @@ from mytorch.plugins import parse_setting
 accept_option = click.option(
     "--accept-differences",
     is_flag=True,
-    help="Go on also with other versions, threads, data or engine, though numbers may differ; the run notes them.",
+    help="Resume also with different versions, threads, data or engine; results may differ, and the run notes them.",
 )
 
 
@@ -27,12 +27,14 @@ accept_option = click.option(
 )
 @accept_option
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
-@click.option("--trace-hooks", is_flag=True, help="Print each call of a hook: which, whose, how long, what it raised.")
+@click.option(
+    "--trace-hooks", is_flag=True, help="Print each call of a hook: its callback, its time, and what it raised."
+)
 def resume(run: Path, settings: tuple[str, ...], accept_differences: bool, quiet: bool, trace_hooks: bool) -> None:
-    """Go on with a run that was interrupted, or that died.
+    """Resume a run that was interrupted, or that died.
 
-    RUN is the folder that `mytorch train` made. Training goes on from the last checkpoint, as if it had never ended,
-    and writes into the same folder. A finished run goes on if it is given more epochs.
+    RUN is the folder that `mytorch train` made. Training continues from the last checkpoint, with the same
+    results as without the interruption, in the same folder. A finished run can be continued with more epochs.
 
     \b
     Example:

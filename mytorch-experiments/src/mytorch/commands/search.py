@@ -51,11 +51,11 @@ def search(
     settings: tuple[str, ...],
     quiet: bool,
 ) -> None:
-    """Search for better settings of an experiment, by Optuna.
+    """Search for better hyper-parameters of an experiment, with Optuna.
 
     EXPERIMENT is a TOML file or the name of an installed experiment. Each trial is a run in the folder NAME-search;
-    the best is kept as an experiment, best.toml. The same command goes on with a search that was interrupted. Trials
-    are compared by the validation part of the data.
+    the best is written as an experiment, best.toml. The same command continues a search that was interrupted. Trials
+    are compared on the validation part of the data.
 
     \b
     Example:

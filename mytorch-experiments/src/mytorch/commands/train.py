@@ -36,7 +36,7 @@ overrides_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="The folder in which the run's own new folder is made.",
+    help="The folder in which the run's folder is created.",
 )
 @click.option(
     "--engine",
@@ -46,18 +46,22 @@ overrides_option = click.option(
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
-    help="Train once for each of so many parts of the rows, judge on that part, and show mean and deviation.",
+    help="Cross-validation: train one model per fold, evaluate it on the fold, and show mean and standard deviation.",
 )
-@click.option("--device", help="Override the experiment's device: cpu, cuda, cuda:1, mps, or auto for what there is.")
+@click.option(
+    "--device", help="Override the experiment's device: cpu, cuda, cuda:1, mps, or auto for a GPU if present."
+)
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Go on with this run in its folder, as `mytorch resume RUN` does, instead of making a new one.",
+    help="Resume this run in its folder, as `mytorch resume RUN` does, instead of starting a new one.",
 )
 @accept_option
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
-@click.option("--trace-hooks", is_flag=True, help="Print each call of a hook: which, whose, how long, what it raised.")
+@click.option(
+    "--trace-hooks", is_flag=True, help="Print each call of a hook: its callback, its time, and what it raised."
+)
 def train(
     experiment: str,
     settings: tuple[str, ...],

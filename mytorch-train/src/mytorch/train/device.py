@@ -31,7 +31,7 @@ def choose_device(owner: str, name: str | torch.device) -> torch.device:
         there = "cpu" if found is None else f"cpu and {found.type}"
         raise ArgumentError(
             f"{owner}: device must be one that this machine and this build of torch have, {there}, got {str(name)!r}; "
-            'device = "auto" takes what there is'
+            'device = "auto" uses the accelerator, if there is one'
         ) from error
     return device
 

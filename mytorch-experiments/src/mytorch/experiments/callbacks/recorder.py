@@ -177,7 +177,7 @@ class Recorder(Callback):
         kept = "What was trained so far" if run.history else "No epoch was completed; the run"
         error.add_note(f"{kept} lies in {self.folder.path}")
         if interrupted and self._experiment is not None and (self.folder.path / CHECKPOINT_FILE).is_file():
-            error.add_note(f"Go on with: mytorch resume {self.folder.path}")
+            error.add_note(f"Resume with: mytorch resume {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
         try:

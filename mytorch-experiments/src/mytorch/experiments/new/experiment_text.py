@@ -43,15 +43,15 @@ requires = ["mytorch-nn", "mytorch-optim", "mytorch-data"]
 def _run(look: Look, recipe: Recipe) -> str:
     metrics = ["R2", "MeanAbsoluteError"] if look.classes is None else ["Accuracy", "BalancedAccuracy", "LogLoss"]
     told = (
-        "R2: 1 is perfect, 0 is no better than the mean. The error is in the units of the target."
+        "R2: 1 is perfect, 0 is no better than predicting the mean. The error is in the units of the target."
         if look.classes is None
-        else "The share of rows that are right, that share averaged over the classes, and how sure it is."
+        else "The share of correct rows, the same averaged over the classes, and the error of the probabilities."
     )
     return f"""\
-# The seed decides the first weights and the order of the rows. One thread is fastest for a network of this size.
+# The seed determines the initial weights and the order of the rows. One thread is fastest for a network of this size.
 seed = 0
 threads = 1
-# How often each row is seen, and how many of them a step looks at.
+# How often each row is used, and the number of rows in a training step.
 epochs = {recipe.epochs}
 batch_size = {recipe.batch_size}
 # Judged on the validation part every so many epochs, which takes time, and after the last.
@@ -66,12 +66,12 @@ callbacks = [{{ type = "KeepBest" }}]
 def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) -> str:
     lines = [
         "[data]",
-        "# Each column gets mean 0 and deviation 1, learned from the training rows alone; units do not matter then.",
+        "# Each column is scaled to mean 0 and deviation 1, learned from the training rows, so units do not matter.",
         "standardize = true",
     ]
     if look.classes is None:
         lines += [
-            "# The target too, for the loss; metrics and predictions are in its own units.",
+            "# The target is scaled too, for the loss; metrics and predictions are in its own units.",
             'targets = "standardize"',
         ]
     lines += [
@@ -80,7 +80,7 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
         "",
         "[data.train]",
         'type = "Table"',
-        "# From this file's folder.",
+        "# Relative to the folder of this file.",
         f"path = {_value(_from_folder(look.path, output))}",
         f"target = {_value(look.target)}",
         f"task = {_value(look.task)}",
@@ -127,7 +127,7 @@ def _columns(look: Look) -> list[str]:
         lines += [
             f"# A column of 0 and 1 for each value of {named(encoded)}.",
             f"encode = {_value(encode_of(look.text, look.categories))}",
-            "# A value that a later table has and this one lacks is none of them: all of them are 0.",
+            "# A value that occurs only in later tables is 0 in all of these columns.",
             'unseen = "none"',
         ]
     if look.dates:
@@ -137,13 +137,13 @@ def _columns(look: Look) -> list[str]:
         ]
     if look.missing == "drop":
         lines += [
-            f"# Rows without {comment(look.target)} teach nothing; a row with any missing cell is left out.",
+            f"# Rows without {comment(look.target)} cannot be used; rows with any missing cell are left out.",
             'missing = "drop"',
         ]
     elif look.missing:
         lines += [
             *(f"# Missing cells: {line}." for line in missing_told(look)),
-            "# They are filled with the mean of the training rows, text with its commonest value.",
+            "# They are filled with the mean of the training rows, text with its most frequent value.",
             f"missing = {_value(look.missing)}",
         ]
     return lines
@@ -186,7 +186,7 @@ momentum = 0.9
 nesterov = true
 weight_decay = {recipe.weight_decay}
 
-# The rate rises to its highest, then falls to nearly 0 by the last step.
+# The learning rate rises to max_lr and then falls to almost 0 at the last step.
 [schedule]
 type = "OneCycleLR"
 max_lr = {recipe.lr}

@@ -87,7 +87,7 @@ def _missing(look: Look) -> list[str]:
     """What becomes of missing cells, where they are, and what to do if they are none."""
     if not look.missing:
         return []
-    text = "text with its commonest value" if set(look.text) & set(look.gone) else ""
+    text = "text with its most frequent value" if set(look.text) & set(look.gone) else ""
     mean = "the mean of the training rows" if set(look.gone) - set(look.text) else ""
     filled = f"filled with {', '.join(part for part in (mean, text) if part)}"
     done = "rows with one are left out" if look.missing == "drop" else filled.replace("with text with", "with")
@@ -95,7 +95,9 @@ def _missing(look: Look) -> list[str]:
     marked = [(name, text) for name in look.text for text in look.gone.get(name, ()) if text]
     if marked:
         name, text = marked[0]
-        lines.append(f"  If {shown(text)} is a value of {comment(name)}: --missing-marker '' takes empty cells alone")
+        lines.append(
+            f"  If {shown(text)} is a value of {comment(name)}: --missing-marker '' makes only empty cells missing"
+        )
     return lines
 
 
@@ -104,7 +106,7 @@ def _offers(look: Look) -> list[str]:
     lines = []
     if look.codes:
         option = f"--categories {shlex.quote(comment(look.codes[0]))}"
-        lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} makes categories of one")
+        lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} reads one as categories")
     if look.ids:
         lines.append(f"Whole numbers that differ in every row: {named(look.ids)}; if they name rows, leave them out")
     return lines

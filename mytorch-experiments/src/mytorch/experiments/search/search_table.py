@@ -46,7 +46,7 @@ def show_search(found: Search) -> None:
     )
     click.echo(f"{len(states)} trials: {counts}")
     click.echo(f"The best as an experiment: {found.path / BEST_FILE}")
-    click.echo(f"Judge it on data that the search has not seen: mytorch evaluate {found.path / (best.run or '')}")
+    click.echo(f"Evaluate it on data that the search has not seen: mytorch evaluate {found.path / (best.run or '')}")
 
 
 def _value(value: Any) -> str:

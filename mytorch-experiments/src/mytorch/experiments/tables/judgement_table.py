@@ -23,7 +23,7 @@ def show_judgement(judgement: Judgement) -> None:
     show_table(["", *columns], rows)
     click.echo(f"\n{judgement.rows} rows of {judgement.source}")
     if judgement.skipped:
-        click.echo(f"{judgement.skipped} of them are judged no further: output or target is not finite, or no class")
+        click.echo(f"{judgement.skipped} of them are left out below: output or target is not finite, or not a class")
     if judgement.confusion is not None:
         _show_confusion(judgement.confusion)
     if judgement.residuals is not None:

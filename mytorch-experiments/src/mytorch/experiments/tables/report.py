@@ -19,7 +19,7 @@ def run_summary(run: Run) -> str:
             *best_epoch(run),
             f"Run kept in {run.path}",
             *([f"Figures in its folder {FIGURES}: {figures}"] if figures else []),
-            f"Judge it again: mytorch evaluate {run.path}",
+            f"Evaluate it again: mytorch evaluate {run.path}",
         ]
     )
 

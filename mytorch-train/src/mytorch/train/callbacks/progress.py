@@ -171,4 +171,4 @@ def numbers_of(record: Mapping[str, float]) -> str:
 def test_line(results: Mapping[str, float]) -> str:
     """What the test part says, in one line."""
     numbers = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in results.items())
-    return f"test, judged once with the weights that are kept: {numbers}"
+    return f"test, evaluated once with the final weights: {numbers}"
