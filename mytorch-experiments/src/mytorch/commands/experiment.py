@@ -65,31 +65,33 @@ def check(name: str, settings: tuple[str, ...]) -> None:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@experiment.command(short_help="Look at a table and write an experiment for it.")
+@experiment.command(short_help="Write an experiment for a table.")
 @click.argument("table", type=_FILE)
-@click.option("--target", help="The column to be predicted.  [default: a column named target, class, label or y]")
+@click.option("--target", help="The column to predict.  [default: a column named target, class, label or y]")
 @click.option("--output", "-o", type=_FILE, help="The experiment file to write.  [default: the table's name, .toml]")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
-    help="Whether the target is classes or numbers.  [default: as its values look]",
+    help="Whether the target has classes or numbers.  [default: by its values]",
 )
-@click.option("--delimiter", help=r"What stands between the cells of a line; \t is a tab.  [default: ,]")
+@click.option("--delimiter", help=r"The separator between the cells of a line; \t is a tab.  [default: ,]")
 @click.option("--decimal", help="The decimal sign of numbers.  [default: .]")
-@click.option("--thousands", help="What parts thousands in numbers, such as the comma of 1,000.")
+@click.option("--thousands", help="The thousands separator of numbers, such as the comma in 1,000.")
 @click.option(
-    "--unit", multiple=True, help="What stands beside numbers and does not count, such as $ or %; may be given again."
+    "--unit", multiple=True, help="A unit to remove from numbers, such as $ or %; may be given several times."
 )
 @click.option("--encoding", help="The encoding of the text.  [default: utf-8]")
 @click.option("--sheet", help="The sheet of an Excel file.  [default: the only one]")
 @click.option(
     "--missing-marker",
     multiple=True,
-    help="A text that stands for a missing cell, in place of the usual ones; may be given again.",
+    help="A text that means a missing cell, instead of the usual ones; may be given several times.",
 )
-@click.option("--dates", is_flag=True, help="Learn from dates: by year, month, weekday and days since the first.")
-@click.option("--categories", multiple=True, help="A column of numbers that are codes; may be given again.")
+@click.option("--dates", is_flag=True, help="Use dates, as year, month, weekday and days since the first.")
+@click.option(
+    "--categories", multiple=True, help="A column of numbers to read as categories; may be given several times."
+)
 def new(
     table: Path,
     target: str | None,
@@ -102,7 +104,7 @@ def new(
     categories: tuple[str, ...],
     **texts: str | None,
 ) -> None:
-    """Look at a table and write an experiment that learns one of its columns.
+    """Read a table and write an experiment that predicts one of its columns.
 
     TABLE is a CSV, TSV, Parquet, NPZ or Excel file. The experiment runs as it is; comments in it say why each value
     was chosen. Columns of dates, and text that differs in nearly every row, are left out.

@@ -32,9 +32,9 @@ def lr_find(
 ) -> None:
     """Suggest a learning rate for an experiment.
 
-    EXPERIMENT is a TOML file or the name of an installed experiment. From the weights that its seed draws it is
-    trained for some steps while the rate rises, without its schedule; the suggestion is the rate at which the loss
-    falls most steeply. Nothing is kept but the figure of the loss over the rate.
+    EXPERIMENT is a TOML file or the name of an installed experiment. It is trained from its initial
+    weights for some steps with a rising learning rate, without its schedule; the suggestion is the rate at which the
+    loss falls fastest. Only a figure of the loss over the learning rate is written.
 
     \b
     Example:

@@ -13,7 +13,13 @@ from mytorch.plugins import parse_setting
 @click.command()
 @click.argument("experiment", shell_complete=complete_experiment)
 @overrides_option
-@click.option("--runs", type=click.IntRange(1), default=1, show_default=True, help="Seeds, from the experiment's on.")
+@click.option(
+    "--runs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How many seeds to compare, beginning with the experiment's.",
+)
 @click.option(
     "--report",
     "folder",
@@ -22,7 +28,7 @@ from mytorch.plugins import parse_setting
 )
 @click.pass_context
 def parity(context: click.Context, experiment: str, settings: tuple[str, ...], runs: int, folder: Path | None) -> None:
-    """Compare an experiment with its PyTorch twin.
+    """Compare an experiment with the same network in PyTorch.
 
     Both start from the same random weights and take the same batches with the same random state at each step. The
     exit status is 1 if, in float64, an epoch's loss or metric differs by more than 1e-10, or if, in float32, a single

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="KEY=WHAT",
-    help="What to try for a key: low..high, log:low..high, or values with commas; several keys get one value.",
+    help="Values to try for a key: low..high, log:low..high, or a list with commas; several keys get the same value.",
 )
-@click.option("--trials", "-n", type=click.IntRange(min=1), default=50, show_default=True, help="How many more runs.")
+@click.option(
+    "--trials", "-n", type=click.IntRange(min=1), default=50, show_default=True, help="The number of further trials."
+)
 @click.option(
     "--monitor",
     default="validation_loss",
     show_default=True,
-    help="The number of the history to make good, such as validation_accuracy.",
+    help="The number of the history to optimise, such as validation_accuracy.",
 )
 @click.option(
     "--output",
@@ -36,11 +38,11 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="The folder in which that of the search is made.",
+    help="The folder in which the search's folder is created.",
 )
 @click.option("--no-pruning", is_flag=True, help="Train every trial to the end.")
 @overrides_option
-@click.option("--quiet", "-q", is_flag=True, help="Show the result alone.")
+@click.option("--quiet", "-q", is_flag=True, help="Show only the result.")
 def search(
     experiment: str,
     over: tuple[str, ...],

@@ -63,7 +63,7 @@ def complete_name(_context: click.Context, _parameter: click.Parameter, begun: s
     multiple=True,
     callback=shapes,
     metavar="SIZES",
-    help="An input's shape, such as 5x3; once an input.",
+    help="The shape of an input, such as 5x3; may be given once per input.",
 )
 @click.option(
     "--option",
@@ -93,7 +93,7 @@ def check(
     tags: tuple[str, ...],
     seed: int,
 ) -> None:
-    """Run the conformance kit on installed parts.
+    """Check installed layers, losses, optimizers and other parts.
 
     NAME is a part, as "Name" or "distribution:Name", or a distribution, all of whose parts are checked. Arguments and
     inputs that are not given are guessed. The exit status is 1 if a check fails or a part cannot be built.

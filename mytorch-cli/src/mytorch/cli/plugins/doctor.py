@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from mytorch.plugins.doctor import Diagnosis
 
 
-@click.command(short_help="Import every part, and say what is wrong.")
+@click.command(short_help="Import every part, and report what is wrong.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of every part that is broken.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
-    """Import every part in a child process, and say what is wrong and how to fix it.
+    """Import every part in a child process, and report what is wrong and how to fix it.
 
-    One process takes the parts of a distribution as long as each is imported without side effects. A slow import is
-    put down to the part that comes first.
+    The parts of a distribution share a process as long as each is imported without side effects. A slow import is
+    attributed to the first part that needs it.
 
-    Verdicts: ok, blocked (never imported), slow, duplicate (its name means another), meddling (changes torch, or
+    Verdicts: ok, blocked (never imported), slow, duplicate (its name means another part), meddling (changes torch, or
     prints, when imported), incompatible (made for another mytorch-core, never imported), broken.
 
-    Told, too, are packages whose metadata cannot be read, before anything is imported, and misspelt groups of entry
-    points, which nobody reads.
+    Packages whose metadata cannot be read are reported before anything is imported, and so are misspelt groups of
+    entry points, which are never used.
 
-    The exit status is 0 if all is well, 1 if something is slow or duplicate, 2 if something is worse.
+    The exit status is 0 without problems, 1 if something is slow or duplicate, 2 for anything worse.
 
     \b
     Example:

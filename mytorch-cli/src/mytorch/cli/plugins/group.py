@@ -11,7 +11,7 @@ from mytorch.cli.plugins.show import show
 
 @click.group(commands=[list_parts, show, block, unblock, prefer, doctor, new])
 def plugins() -> None:
-    """Show what is installed, and choose what may be used.
+    """Show the installed plugins, and choose which may be used.
 
     \b
     Example:

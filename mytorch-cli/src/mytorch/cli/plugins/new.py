@@ -42,7 +42,7 @@ USED_BY_TEMPLATES = {
 """A class of such a name would hide what its own file imports."""
 
 
-@click.command(short_help="Write a distribution of your own, with a part that works.")
+@click.command(short_help="Write a plugin of your own, with a working part.")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(OFFERED), required=True, help="What the distribution offers.")
 @click.option(

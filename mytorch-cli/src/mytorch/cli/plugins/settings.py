@@ -51,7 +51,7 @@ def unblock(name: str) -> None:
     click.echo(f"{name} is allowed again.")
 
 
-@click.command(short_help="Choose which of several parts of one name is taken.")
+@click.command(short_help="Choose which of several parts with the same name is used.")
 @click.argument("name")
 def prefer(name: str) -> None:
     """Take NAME, a "distribution:name" or a distribution, where several distributions offer a name.
