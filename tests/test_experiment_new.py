@@ -274,7 +274,7 @@ def test_what_the_command_prints(folder):
         "Left out: name: text that differs in nearly every row",
         "Left out: sold: dates; --dates uses their year, month, weekday and the days since the first",
         "Left out: empty: no value in any row",
-        "Few rows, so no test part: with --folds 5 each row is a test row once",
+        "Few rows, so no test part: --folds 5 does cross-validation, which tests on each row once",
         "Wrote houses.toml",
         "Next: mytorch train houses.toml --folds 5",
     ]

@@ -54,7 +54,7 @@ threads = 1
 # How often each row is used, and the number of rows in a training step.
 epochs = {recipe.epochs}
 batch_size = {recipe.batch_size}
-# Judged on the validation part every so many epochs, which takes time, and after the last.
+# The number of epochs between two evaluations, which take time; the last epoch is always evaluated.
 evaluate_every = {recipe.evaluate_every}
 # {told}
 metrics = {_value(metrics)}
@@ -75,7 +75,7 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
             'targets = "standardize"',
         ]
     lines += [
-        f"# {HELD_BACK:.0%} of the rows are the validation part, which chooses the best epoch. Change values by it.",
+        f"# {HELD_BACK:.0%} of the rows are for validation, to choose hyper-parameters and the best epoch.",
         *_test_part(look, recipe),
         "",
         "[data.train]",
@@ -95,21 +95,21 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
 
 
 def _test_part(look: Look, recipe: Recipe) -> list[str]:
-    shares = "" if look.classes is None else " Each has its share of every class."
+    shares = "" if look.classes is None else " Each part is stratified by class."
     if recipe.folds:
         return [
-            "# A test part would be too small to judge by, so there is none."
-            f" With --folds {recipe.folds} each row is a test row once.{shares}",
+            "# With so few rows a test part would not be reliable, so there is none."
+            f" Cross-validation, --folds {recipe.folds}, tests on each row once.{shares}",
             f"split = {{ validation = {HELD_BACK}, seed = 0 }}",
         ]
     return [
-        f"# As many are the test part, which judges the model in the end and decides nothing.{shares}",
+        f"# As many are for the test, on which the final model is evaluated once.{shares}",
         f"split = {{ validation = {HELD_BACK}, test = {HELD_BACK}, seed = 0 }}",
     ]
 
 
 def train_command(recipe: Recipe, path: str | Path) -> str:
-    """The command that trains an experiment and judges it on rows that it was not trained on."""
+    """The command that trains an experiment and evaluates it on rows that it was not trained on."""
     return f"mytorch train {path} --folds {recipe.folds}" if recipe.folds else f"mytorch train {path}"
 
 
@@ -178,7 +178,7 @@ def _training(look: Look, recipe: Recipe) -> str:
 [loss]
 type = "{loss}"
 
-# The rate is the highest that is safe. Weight decay holds weights small, so that fewer rows are memorised.
+# The learning rate is the highest that is safe. Weight decay keeps weights small, against overfitting.
 [optimizer]
 type = "SGD"
 lr = {recipe.lr}

@@ -70,7 +70,7 @@ def found(look: Look) -> list[str]:
     if len(look.left_out) > SHOWN:
         lines.append(f"Left out: {len(look.left_out) - SHOWN} more columns, named in the file")
     if folds := _recipe(look).folds:
-        lines.append(f"Few rows, so no test part: with --folds {folds} each row is a test row once")
+        lines.append(f"Few rows, so no test part: --folds {folds} does cross-validation, which tests on each row once")
     return lines + _offers(look)
 
 
