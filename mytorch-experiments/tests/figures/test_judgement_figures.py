@@ -190,7 +190,7 @@ def test_many_classes_are_shown_as_their_mistakes(capsys):
 def test_residuals_are_shown_in_a_table(capsys):
     show_judgement(of_numbers())
     out = capsys.readouterr().out
-    assert "3 of them are judged no further: " in out
+    assert "3 of them are left out below: " in out
     assert [line.split() for line in out.splitlines()][5] == [
         *("true", "-", "predicted", "mean", "std", "5", "%", "median", "95", "%", "largest")
     ]
