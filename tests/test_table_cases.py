@@ -143,7 +143,7 @@ def test_dates_and_codes_and_ids(capsys):
     told = new("mixed")
     assert "Left out: customer_id: the name of each row, as its own name says" in told
     assert "Left out: sold: dates; --dates uses their year" in told
-    assert "Few whole numbers, perhaps codes: zone; --categories zone reads one as categories" in told
+    assert "Few whole numbers, perhaps codes: zone; --categories zone makes a category of each value" in told
     told = new("mixed", "--dates", "--categories", "zone")
     assert "Categories, one-hot: zone" in told
     assert "Dates, by year, month, weekday and days since the first: sold" in told

@@ -52,11 +52,14 @@ def refused(path: Path, target: str | None = "y", **options: Any) -> str:
         (b"x,z\n1,0\n", "Table: target must name a column of"),
         (
             b"x;z\n1;0\n",
-            "by something else, choose delimiter = ';', which fits every row.",
+            "by something else, choose delimiter = ';' (--delimiter ';'), which fits every row.",
         ),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "must be text in utf-8, got the byte 0x89, which means nothing there"),
         (b"x\0,y\n1,2\n", "must be a text file, got NUL bytes; is it one?"),
-        ("x,y\n1,ä\n".encode("latin-1"), 'name its encoding, such as encoding = "latin-1" or "utf-16"'),
+        (
+            "x,y\n1,ä\n".encode("latin-1"),
+            'name its encoding, such as encoding = "latin-1" or "utf-16" (--encoding latin-1)',
+        ),
         (b'x,y\n"1,2\n3,4\n', "a.csv: row 2 must have 2 cells, got 1"),
         (b"x,y\n" + b"1,7\n2,8\n" * 9 + b"1,oops\n", "row 20, column 'y' must be a number, as most of this column"),
     ],

@@ -328,8 +328,9 @@ def test_an_address_is_called_so() -> None:
 
 def test_another_delimiter_is_proposed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "a;b;y\n1,5;2;3\n2,5;3;4\n")
-    assert "none beside 'a;b;y'. If columns are parted by something else, choose delimiter = ';'" in refused(
-        path, "a;b;y"
+    assert (
+        "none beside 'a;b;y'. If columns are parted by something else, choose delimiter = ';' (--delimiter ';')"
+        in refused(path, "a;b;y")
     )
     with pytest.raises(TableError, match=r"row 2 must have 1 cells, got 2, .* or choose delimiter = ';'"):
         inspect_table(path)

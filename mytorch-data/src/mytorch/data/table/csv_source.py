@@ -185,7 +185,11 @@ class CsvSource(Source):
             for line, cells in self._lines():
                 if len(cells) != self.width:
                     other = self.fitting_delimiter()
-                    advice = "or choose another delimiter" if other is None else f"or choose delimiter = {other!r}"
+                    advice = (
+                        "or choose another delimiter"
+                        if other is None
+                        else f"or choose delimiter = {other!r} (--delimiter {other!r})"
+                    )
                     return TableError(
                         f"{self.path}: row {line} must have {self.width} cells, got {len(cells)}, "
                         f"the first {shown(cells[0])}; put a cell with a {self.delimiter!r} in it in quotes, {advice}"
@@ -202,7 +206,7 @@ class CsvSource(Source):
     def _undecodable(self, text: str) -> TableError:
         return TableError(
             f"{self.path}: must be text in {self.reading.encoding}, got {text}; "
-            'if it is a text file, name its encoding, such as encoding = "latin-1" or "utf-16"'
+            'if it is a text file, name its encoding, such as encoding = "latin-1" or "utf-16" (--encoding latin-1)'
         )
 
 

@@ -163,7 +163,11 @@ def _parted(source: Source) -> str:
     if len(source.names) > 1:
         return ""
     other = source.fitting_delimiter()
-    advice = "choose a delimiter" if other is None else f"choose delimiter = {other!r}, which fits every row"
+    advice = (
+        "choose a delimiter"
+        if other is None
+        else f"choose delimiter = {other!r} (--delimiter {other!r}), which fits every row"
+    )
     return f" If columns are parted by something else, {advice}."
 
 

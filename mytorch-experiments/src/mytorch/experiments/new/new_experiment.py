@@ -106,7 +106,7 @@ def _offers(look: Look) -> list[str]:
     lines = []
     if look.codes:
         option = f"--categories {shlex.quote(comment(look.codes[0]))}"
-        lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} reads one as categories")
+        lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} makes a category of each value")
     if look.ids:
         lines.append(f"Whole numbers that differ in every row: {named(look.ids)}; if they name rows, leave them out")
     return lines
