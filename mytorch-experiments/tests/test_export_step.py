@@ -68,10 +68,10 @@ def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
         ExportError, match=rf"batch size must be at most the {rows} rows of the training data, got 5000"
     ):
         export_step(run.path, tmp_path / "step.pt2", batch_size=5000)
-    text = (run.path / "experiment.toml").read_text()
-    (run.path / "experiment.toml").write_text('precision = "bfloat16-mixed"\n' + text)
+    content = run.experiment.model_dump(exclude_none=True, by_alias=True) | {"precision": "bfloat16-mixed"}
+    precise = train_experiment(content, output=tmp_path / "precise", quiet=True)
     with pytest.raises(ExportError, match=r"a step must compute in float32, got precision = 'bfloat16-mixed' in .*"):
-        export_step(run.path, tmp_path / "step.pt2")
+        export_step(precise.path, tmp_path / "step.pt2")
     net, data = network(), Table(torch.randn(9, 2), torch.randn(9, 2))
     fit(
         net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=9, callbacks=[Recorder(tmp_path)], quiet=True

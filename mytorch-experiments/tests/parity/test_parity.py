@@ -26,7 +26,7 @@ def experiment(content):
 
 
 def changed(experiment, **changes):
-    return load_experiment({**experiment.model_dump(exclude_none=True), **changes})
+    return load_experiment({**experiment.model_dump(exclude_none=True, by_alias=True), **changes})
 
 
 def test_half_precision_is_refused(experiment):
@@ -169,7 +169,7 @@ def test_the_reduction_sum(experiment):
 
 @pytest.mark.parametrize("where", [0, 2])
 def test_a_wrong_backward_is_found(experiment, where):
-    model = experiment.model.model_dump()
+    model = experiment.model.model_dump(exclude_none=True, by_alias=True)
     model["layers"][where]["type"] = "WrongDense"
     comparison = compare(changed(experiment, model=model))
     assert not comparison.passed
@@ -234,7 +234,7 @@ def test_a_report_that_cannot_be_written(experiment, tmp_path):
 
 
 def test_without_test_and_metrics(experiment):
-    content = experiment.model_dump(exclude_none=True) | {"metrics": []}
+    content = experiment.model_dump(exclude_none=True, by_alias=True) | {"metrics": []}
     del content["data"]["test"]
     comparison = compare(load_experiment(content))
     assert comparison.judged == "train_loss"
@@ -242,7 +242,7 @@ def test_without_test_and_metrics(experiment):
 
 
 def test_the_validation_part_is_compared_too(experiment):
-    content = experiment.model_dump(exclude_none=True)
+    content = experiment.model_dump(exclude_none=True, by_alias=True)
     content["data"] = {"train": {"type": "Points", "samples": 90}, "targets": "one-hot", "split": {"validation": 0.3}}
     comparison = compare(load_experiment(content))
     assert {"validation_loss", "validation_error_rate"} <= set(comparison.seeds[0].ours[-1])

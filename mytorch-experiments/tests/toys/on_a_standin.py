@@ -21,7 +21,7 @@ def there(tmp_path):
 def test_an_experiment_trained_there_is_that_of_the_processor(there, tmp_path):
     here = train_experiment("disk-tuned", SHORT, output=tmp_path / "here", quiet=True)
     for ours, theirs in zip(here.history, there.history, strict=True):
-        assert ours["test_loss"] == pytest.approx(theirs["test_loss"], rel=1e-4)
+        assert ours["validation_loss"] == pytest.approx(theirs["validation_loss"], rel=1e-4)
     assert (there.path / "figures" / "decision_boundary.png").is_file()
     assert load_experiment(there.path / "experiment.toml").device == "standin"
 

@@ -73,7 +73,7 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
 
 def _require_same(path: Path, before: Experiment, now: Experiment, accept: bool) -> None:
     """Raise RunError for keys of the experiment that must be those of the run."""
-    old, new = (dict(flat(one.model_dump(exclude_none=True))) for one in (before, now))
+    old, new = (dict(flat(one.model_dump(exclude_none=True, by_alias=True))) for one in (before, now))
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key.split(".")[0] not in FREE]
     refused = [key for key in changed if key.split(".")[0] not in ACCEPTED]
     if refused:
