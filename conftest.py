@@ -53,6 +53,7 @@ SLOW = (
     "mytorch-train/tests/compiled/test_compiled_processes.py",
     "mytorch-experiments/tests/parity/test_parity.py",
     "mytorch-experiments/tests/test_export_step.py",
+    "mytorch-experiments/tests/training/test_failing_disk.py",
     "mytorch-experiments/tests/training/test_power_loss.py",
     "tests/test_benchmarks.py",
     "tests/test_compiled_parity.py",
