@@ -1,7 +1,9 @@
 """The checks that layers call, and what their errors say."""
 
 import re
+import warnings
 from collections import namedtuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,9 @@ from mytorch.core import (
     require_like,
     require_no_grad,
     require_pair,
+    require_path,
     require_range,
+    require_real,
     require_same_shape,
     require_upstream,
     require_whole,
@@ -211,3 +215,43 @@ def test_a_flag_is_true_or_false(value: object) -> None:
 def test_a_number_is_no_tensor_of_several() -> None:
     with pytest.raises(ArgumentError, match=r"Layer: eps must be a number, got tensor\(\[1\., 1\.\]\)"):
         require_range(Layer(), "eps", torch.ones(2))
+
+
+def test_tensors_that_kernels_do_not_know_raise_with_the_way_out() -> None:
+    dense = torch.ones(2, 3)
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantized = torch.quantize_per_tensor(dense, 0.1, 0, torch.qint8)
+    for x, got in (
+        (dense.to_sparse(), r"torch\.sparse_coo; convert with x\.to_dense\(\)"),
+        (quantized, r"torch\.qint8; convert with x\.dequantize\(\)"),
+        (nested, r"a nested one; pad it with torch\.nested\.to_padded_tensor"),
+    ):
+        with pytest.raises(DtypeError, match=f"Layer: x must be a dense tensor of plain numbers, got {got}$"):
+            require_input(Layer(), x)
+    with pytest.raises(DtypeError, match=r"Layer: d_y must be a dense tensor of plain numbers, got torch\.sparse_coo"):
+        require_upstream(Layer(), dense.to_sparse(), (2, 3))
+    for pair in ((dense.to_sparse(), dense), (dense, dense.to_sparse())):
+        with pytest.raises(DtypeError, match=r"must be a dense tensor of plain numbers, got torch\.sparse_coo"):
+            require_same_shape(Layer(), *pair)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_what_is_no_number_to_compute_with(dtype: torch.dtype) -> None:
+    x = torch.ones(2).to(dtype)
+    with pytest.raises(DtypeError, match=rf"Layer: x must hold real numbers, got {dtype}; convert with \.float\(\)"):
+        require_real(Layer(), x)
+    with pytest.raises(DtypeError, match=rf"Layer: x must be floating point.*, got {dtype}; convert with \.float\(\)"):
+        require_floating(Layer(), x)
+    for taken in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        require_real(Layer(), torch.ones(2, dtype=taken))
+        require_floating(Layer(), torch.ones(2, dtype=taken))
+    require_real(Layer(), torch.ones(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("path", [None, 3, [], b"run"], ids=repr)
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"load_model: folder must be a path, got .*; give a text or a "):
+        require_path("load_model", "folder", path)
+    assert require_path("load_model", "folder", "run") == require_path("load_model", "folder", Path("run"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, AutogradError, Buffer, DtypeError, Module, Parameter, ShapeError
+from mytorch.core import ArgumentError, AutogradError, Buffer, DtypeError, Module, Optimizer, Parameter, ShapeError
 
 
 def test_unpacks_as_value_and_gradient() -> None:
@@ -85,7 +85,7 @@ def test_shares_memory_and_leaves_autograd(kind: type[Parameter] | type[Buffer])
 
 @pytest.mark.parametrize("kind", [Parameter, Buffer])
 def test_refuses_what_is_no_tensor(kind: type[Parameter] | type[Buffer]) -> None:
-    with pytest.raises(ArgumentError, match=f"{kind.__name__}: value must be a tensor, got list"):
+    with pytest.raises(ArgumentError, match=f"{kind.__name__}: value must be a tensor, got a list; convert with "):
         kind([1.0])
 
 
@@ -190,3 +190,22 @@ def test_whole_numbers_are_not_trained(dtype: torch.dtype) -> None:
         Parameter(torch.ones(2, dtype=dtype))
     assert Buffer(torch.ones(2, dtype=dtype)).value.dtype is dtype
     assert Parameter(torch.ones(2, dtype=dtype), trainable=False).value.dtype is dtype
+
+
+@pytest.mark.parametrize("value", [None, [1.0], np.ones(1), 1.0], ids=["None", "list", "NumPy", "float"])
+def test_a_value_set_to_what_is_no_tensor_is_refused_where_it_is_used(value: Any) -> None:
+    class Descent(Optimizer):
+        def update(self, values: Any, grads: Any, states: Any, group: Any) -> None:
+            raise AssertionError("nothing must be updated")
+
+    module = Module()
+    module.weight = parameter = Parameter(torch.ones(1))
+    optimizer = Descent(module.named_param(), {"lr": 0.1})
+    parameter.value, parameter.grad = value, torch.ones(1)
+    rule = r"must be a tensor, got (None|a \w+( array)?); convert with torch\.as_tensor\(value\)"
+    with pytest.raises(ArgumentError, match=f"Module: value of 'weight' {rule}"):
+        module.state_dict()
+    with pytest.raises(ArgumentError, match=f"Descent: value of the Parameter 'weight' {rule}"):
+        Descent(module.named_param(), {"lr": 0.1})
+    with pytest.raises(ArgumentError, match=f"Descent: value of parameter 'weight' {rule}"):
+        optimizer.step()

@@ -20,6 +20,7 @@ from mytorch.nn import (
     EmbeddingBag,
     Flatten,
     Identity,
+    LazyLinear,
     Linear,
     LinearCrossEntropyLoss,
     LPPool1d,
@@ -35,7 +36,7 @@ from mytorch.nn import (
 from mytorch.plugins import catalogue
 from mytorch.testing.inputs import drawn
 from mytorch.testing.installed.declarations import Told, declarations
-from mytorch.testing.structure import is_floating, mapped, tensors
+from mytorch.testing.structure import changed, is_floating, mapped, tensors
 
 LAYERS = {
     "ReLU": ReLU,
@@ -135,6 +136,71 @@ def fed(part):
     factory, *inputs = declaration.check.args
     inputs = mapped(drawn(tuple(inputs), 0), lambda leaf: leaf.float() if is_floating(leaf) else leaf)
     return factory().float(), inputs, declaration.check.keywords.get("options") or {}
+
+
+EXOTIC = {
+    "bool": lambda leaf: leaf.to(torch.bool),
+    "complex": lambda leaf: leaf.to(torch.complex64),
+    "int64": lambda leaf: leaf.to(torch.int64),
+    "sparse": lambda leaf: leaf.to_sparse(),
+    "sparse rows": lambda leaf: leaf.to_sparse_csr() if leaf.dim() == 2 else None,
+    "quantized": lambda leaf: torch.quantize_per_tensor(leaf.float(), 0.1, 0, torch.qint8),
+}
+"""The same tensor in another form, or None where there is none."""
+EVERY_PART = pytest.mark.parametrize("part", [*LAYER_PARTS, *PARTS["loss"]], ids=lambda part: part.name)
+STORED_OTHERWISE = ("sparse", "sparse rows", "quantized")
+TAKE_SPARSE = ("Linear", "LazyLinear")
+
+
+def each_exotic(inputs, form):
+    """The inputs with one of the tensors in another form, for each of them that has it."""
+    for place, leaf in tensors(inputs, "").items():
+        wrong = EXOTIC[form](leaf)
+        if wrong is not None and (wrong.dtype, wrong.layout) != (leaf.dtype, leaf.layout):
+            yield changed(inputs, place, wrong)
+
+
+@EVERY_PART
+@pytest.mark.parametrize("form", EXOTIC)
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.filterwarnings("ignore:.*quantize_per_tensor")
+def test_an_input_in_a_form_that_kernels_do_not_know(part, form):
+    layer, inputs, options = fed(part)
+    name = part.name.removeprefix("Lazy")
+    for wrong in each_exotic(inputs, form):
+        refusal = None
+        try:
+            layer.forward(*wrong, **options)
+        except MytorchError as error:
+            refusal = str(error)
+        if refusal is None:
+            assert form not in STORED_OTHERWISE or (form != "quantized" and part.name in TAKE_SPARSE)
+        else:
+            assert name in refusal or any(True for _ in layer.children())
+
+
+@pytest.mark.parametrize("part", LAYER_PARTS, ids=lambda part: part.name)
+def test_an_upstream_gradient_that_is_sparse(part):
+    layer, inputs, options = fed(part)
+    output, saved = layer.forward(*inputs, **options)
+    d_output = mapped(output, lambda leaf: torch.ones_like(leaf).to_sparse() if is_floating(leaf) else None)
+    if part.name in TAKE_SPARSE:
+        layer.backward(d_output, saved)
+        return
+    with pytest.raises(DtypeError, match=r"must be a dense tensor of plain numbers, got torch\.sparse_coo; convert "):
+        layer.backward(d_output, saved)
+
+
+@pytest.mark.parametrize("make", [lambda: Linear(3, 4), lambda: LazyLinear(4)], ids=["Linear", "LazyLinear"])
+@pytest.mark.parametrize("form", ["sparse", "sparse rows"])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_linear_takes_sparse_rows(make, form):
+    layer = make()
+    y, saved = layer.forward(EXOTIC[form](ROWS))
+    d_y = torch.randn(y.shape)
+    layer.backward(d_y, saved)
+    torch.testing.assert_close(y, ROWS @ layer.weight.value.T + layer.bias.value)
+    torch.testing.assert_close(layer.weight.grad, d_y.T @ ROWS)
 
 
 @pytest.mark.parametrize("part", LAYER_PARTS, ids=lambda part: part.name)

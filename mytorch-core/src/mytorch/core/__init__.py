@@ -2,6 +2,7 @@
 
 from mytorch.core.batch import fetch, fetch_exact
 from mytorch.core.checks import (
+    FLOATING,
     allow_autograd,
     kind_of,
     require_choice,
@@ -18,7 +19,9 @@ from mytorch.core.checks import (
     require_like,
     require_no_grad,
     require_pair,
+    require_path,
     require_range,
+    require_real,
     require_same_device,
     require_same_shape,
     require_saved,
@@ -56,6 +59,7 @@ from mytorch.core.uninitialized import UninitializedBuffer, UninitializedParamet
 from mytorch.core.view import View, Wrapped
 
 __all__ = [
+    "FLOATING",
     "OUTPUTS",
     "ArgumentError",
     "AutogradError",
@@ -111,7 +115,9 @@ __all__ = [
     "require_like",
     "require_no_grad",
     "require_pair",
+    "require_path",
     "require_range",
+    "require_real",
     "require_same_device",
     "require_same_shape",
     "require_saved",

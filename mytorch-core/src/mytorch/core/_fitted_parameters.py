@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from mytorch.core.checks import require_value
 from mytorch.core.errors import DtypeError, ShapeError
 from mytorch.core.optimizer_state import SHAPED, Entries, State, countable, misfit, walkable
 from mytorch.core.parameter import Parameter
@@ -85,7 +86,8 @@ class FittedParameters:
 
 
 def require_fitting(owner: str, groups: list[Group], entries: Entries, parameter: Parameter, state: State) -> None:
-    """Raise DtypeError for a value that is no floating-point number, ShapeError for state of another shape."""
+    """Raise an error for a value that is no tensor, or whose numbers are whole, and for state of another shape."""
+    require_value(f"{owner}: value of {described(groups, parameter)}", parameter.value)
     if not parameter.value.is_floating_point() and not parameter.value.is_complex():
         raise DtypeError(
             f"{owner}: {described(groups, parameter)} must be floating point to be trained, got "

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from mytorch.core.errors import ArgumentError, AutogradError, ContractError, DtypeError, ShapeError
 from mytorch.plugins import shown
+
+FLOATING = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+"""The floating-point dtypes that torch computes with; in those of 8 bits and less it only stores numbers."""
 
 WIDEST = 2**63 - 1
 """The largest whole number that torch takes."""
@@ -31,13 +35,28 @@ def allow_autograd() -> Iterator[None]:
 
 
 def require_input(owner: object, x: Any, name: str = "x") -> None:
-    """Raise ArgumentError unless `x` is a tensor; AutogradError if autograd would record what a layer does to it."""
+    """Raise ArgumentError unless `x` is a tensor; AutogradError if autograd would record what a layer does to it.
+
+    Raises DtypeError for a tensor that is sparse, quantized or nested: most of torch's kernels do not know it.
+    """
     if not isinstance(x, Tensor):
         raise ArgumentError(
             f"{_name(owner)}: {name} must be a tensor, got {kind_of(x)}; convert with torch.as_tensor({name})"
         )
+    if x.layout is not torch.strided or x.is_quantized or x.is_nested:
+        _require_dense(owner, x, name)
     if x.requires_grad:
         require_no_grad(owner, x, name)
+
+
+def _require_dense(owner: object, x: Tensor, name: str) -> None:
+    if x.is_nested:
+        got, wayout = "a nested one", "pad it with torch.nested.to_padded_tensor"
+    elif x.is_quantized:
+        got, wayout = str(x.dtype), f"convert with {name}.dequantize()"
+    else:
+        got, wayout = str(x.layout), f"convert with {name}.to_dense()"
+    raise DtypeError(f"{_name(owner)}: {name} must be a dense tensor of plain numbers, got {got}; {wayout}")
 
 
 def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
@@ -59,8 +78,10 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
     if not isinstance(d_y, Tensor) or d_y.shape != shape:
         got = tuple(d_y.shape) if isinstance(d_y, Tensor) else kind_of(d_y)
         raise ShapeError(f"{_name(owner)}: {name} must have the shape of the output, {tuple(shape)}, got {got}")
-    if not d_y.is_floating_point():
+    if not d_y.dtype.is_floating_point:
         raise DtypeError(f"{_name(owner)}: {name} must be floating point, as the output is, got {d_y.dtype}")
+    if d_y.layout is not torch.strided:
+        _require_dense(owner, d_y, name)
 
 
 def require_saved(owner: object, saved: Any, *kinds: Any) -> None:
@@ -112,9 +133,9 @@ def require_dimensions(owner: object, x: Tensor, *allowed: int, name: str = "x")
 
 def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> None:
     """Raise ShapeError unless prediction and target are tensors of one shape: broadcasting would hide a mistake."""
-    if not isinstance(prediction, Tensor) or prediction.requires_grad:
+    if not isinstance(prediction, Tensor) or prediction.requires_grad or prediction.layout is not torch.strided:
         require_input(owner, prediction, "prediction")
-    if not isinstance(target, Tensor) or target.requires_grad:
+    if not isinstance(target, Tensor) or target.requires_grad or target.layout is not torch.strided:
         require_input(owner, target, "target")
     if prediction.shape != target.shape:
         raise ShapeError(
@@ -126,10 +147,18 @@ def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> Non
 
 
 def require_floating(owner: object, x: Tensor, name: str = "x") -> None:
-    """Raise DtypeError unless `x` is a tensor of floating-point numbers."""
+    """Raise DtypeError unless `x` is a tensor of floating-point numbers of 16 bits or more."""
     require_input(owner, x, name)
-    if not x.is_floating_point():
-        raise DtypeError(f"{_name(owner)}: {name} must be floating point, got {x.dtype}; convert with .float()")
+    if x.dtype not in FLOATING:
+        rule = "floating point of at least 16 bits" if x.is_floating_point() else "floating point"
+        raise DtypeError(f"{_name(owner)}: {name} must be {rule}, got {x.dtype}; convert with .float()")
+
+
+def require_real(owner: object, x: Tensor, name: str = "x") -> None:
+    """Raise DtypeError unless `x` is a tensor of whole or floating-point numbers that torch computes with."""
+    require_input(owner, x, name)
+    if x.dtype is torch.bool or x.is_complex() or (x.is_floating_point() and x.dtype not in FLOATING):
+        raise DtypeError(f"{_name(owner)}: {name} must hold real numbers, got {x.dtype}; convert with .float()")
 
 
 def require_dtype(owner: object, x: Tensor, dtype: torch.dtype, name: str = "x", of: str = "parameters") -> None:
@@ -253,6 +282,19 @@ def kind_of(value: object) -> str:
         return "None"
     kind = type(value).__name__
     return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}" if kind != "ndarray" else "a NumPy array"
+
+
+def require_path(owner: object, name: str, path: Any) -> Path:
+    """The path of a file or folder. Raises ArgumentError for what is none, such as None or a number."""
+    if not isinstance(path, (str, Path)):
+        raise ArgumentError(f"{_name(owner)}: {name} must be a path, got {shown(path)}; give a text or a pathlib.Path")
+    return Path(path)
+
+
+def require_value(what: str, value: Any) -> None:
+    """Raise ArgumentError unless the value of a parameter or buffer, named in full, is a tensor."""
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"{what} must be a tensor, got {kind_of(value)}; convert with torch.as_tensor(value)")
 
 
 def require_seed(owner: object, seed: object) -> None:

@@ -8,14 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core.checks import kind_of
+from mytorch.core.checks import kind_of, require_value
 from mytorch.core.errors import ArgumentError, AutogradError, DtypeError, ShapeError
 
 
 def _owned(value: Tensor, owner: str) -> Tensor:
     """A tensor that can be kept for training: outside autograd and outside inference mode."""
-    if not isinstance(value, Tensor):
-        raise ArgumentError(f"{owner}: value must be a tensor, got {type(value).__name__}")
+    require_value(f"{owner}: value", value)
     if value.is_inference():
         with torch.inference_mode(False):
             return value.clone()
@@ -56,10 +55,11 @@ class Parameter:
         """
         if not self.trainable:
             return
-        if not isinstance(d_value, Tensor) or d_value.shape != self.value.shape:
+        value = self.value
+        if not isinstance(d_value, Tensor) or d_value.shape != value.shape:
             self.require_shape(d_value)
         if self.grad is None:
-            self.grad = d_value if d_value.dtype is self.value.dtype else self._converted(d_value)
+            self.grad = d_value if d_value.dtype is value.dtype else self._converted(d_value)
         else:
             try:
                 self.grad.add_(d_value)

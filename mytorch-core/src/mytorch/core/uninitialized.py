@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from mytorch.core.checks import require_value
 from mytorch.core.errors import UninitializedError
 from mytorch.core.parameter import Buffer, Parameter
 
@@ -112,10 +113,16 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 
 
 def require_initialized(owner: str, named: Iterable[tuple[str, Parameter | Buffer]]) -> None:
-    """Raise UninitializedError, with their names, if parameters or buffers have no value yet."""
-    without = [name for name, held in named if not held.initialized]
+    """Raise UninitializedError, with their names, if parameters or buffers have no value yet.
+
+    Raises ArgumentError for a value that is no tensor.
+    """
+    held_by_name = list(named)
+    without = [name for name, held in held_by_name if not held.initialized]
     if without:
         raise UninitializedError(
             f"{owner}: every parameter and buffer must have its shape, got lazy ones without: {', '.join(without)}; "
             f"{WAY_OUT}, first"
         )
+    for name, held in held_by_name:
+        require_value(f"{owner}: value of {name!r}", held.value)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mytorch.core import require_path
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
@@ -25,7 +26,7 @@ def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None =
 
     Raises ArgumentError for a batch that is not there; RunError and ExperimentError as `load` and `load_experiment`.
     """
-    path = Path(source)
+    path = require_path("explain_experiment", "source", source)
     if (path / SUMMARY_FILE).is_file():
         built, weights = _of_run(path, overrides)
     else:

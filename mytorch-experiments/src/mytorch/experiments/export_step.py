@@ -17,7 +17,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from mytorch.core import MytorchError, RandomState, random_state
+from mytorch.core import MytorchError, RandomState, random_state, require_path
 from mytorch.experiments.file.build import Built, build, build_step, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
@@ -50,7 +50,7 @@ def export_step(
     Raises RunError for a run without an experiment; FileError for a file that exists or cannot be written; ExportError
     for a step that cannot be compiled, or whose optimizer does not start from zeros.
     """
-    output = Path(output)
+    output = require_path("export_step", "output", output)
     refuse_overwrite(output, force, suffixes=(".pt2",))
     built = _load(run, batch_size)
     with threads(built.experiment.threads), torch.inference_mode(False), torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import DescriptionError, Module, MytorchError, StateError, describe, outline, rebuild
+from mytorch.core import DescriptionError, Module, MytorchError, StateError, describe, outline, rebuild, require_path
 from mytorch.plugins import one_line, write_file
 from mytorch.train.errors import RunError
 from mytorch.train.sealed import read_sealed, write_sealed
@@ -28,7 +28,7 @@ def save_model(net: Module, folder: str | Path, metadata: Mapping[str, str] | No
 
     Raises DescriptionError for an argument that JSON cannot hold, FileError if a file cannot be written.
     """
-    folder = Path(folder)
+    folder = require_path("save_model", "folder", folder)
     description, arguments = describe(net)
     save_weights(net, arguments, folder, metadata)
     write_file(folder / MODEL_FILE, json.dumps(description, indent=2, allow_nan=False) + "\n")
@@ -57,7 +57,7 @@ def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = 
     classes: classes of your own by name, for layers that no installed distribution offers.
     Raises RunError for a missing or damaged file, StateError for weights that do not fit.
     """
-    folder = Path(folder)
+    folder = require_path("load_model", "folder", folder)
     description = read_json(folder / MODEL_FILE)
     tensors, _ = read_sealed(folder / WEIGHTS_FILE)
     arguments = {name.removeprefix(_ARGUMENT): value for name, value in tensors.items() if name.startswith(_ARGUMENT)}

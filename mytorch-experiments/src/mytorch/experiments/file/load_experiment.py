@@ -115,6 +115,10 @@ def resolve_paths(content: dict[str, Any], folder: Path) -> None:
 
 def find_experiment(source: str | Path) -> Path:
     """The file that a path or the name of an installed experiment means."""
+    if not isinstance(source, (str, Path)):
+        raise ExperimentError(
+            f"experiment: must be a TOML file, the name of an installed one, or a dict, got {shown(source)}"
+        )
     path = Path(source)
     if path.is_file():
         if "".join(path.suffixes[-2:]).lower().endswith(TABLES):

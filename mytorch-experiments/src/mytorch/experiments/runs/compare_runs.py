@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mytorch.core import metric_name
+from mytorch.core import metric_name, require_path
 from mytorch.experiments.file.build import build_metrics
 from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, read_toml
@@ -56,7 +56,7 @@ class RunComparison:
 
 def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     """Compare two run folders. Raises RunError for a folder that is no run, or is damaged."""
-    first, second = RunFolder.open(Path(a)), RunFolder.open(Path(b))
+    first, second = (RunFolder.open(require_path("compare_runs", name, path)) for name, path in (("a", a), ("b", b)))
     keys = [{key: _text(value) for key, value in flat(_content(folder))} for folder in (first, second)]
     differences = [
         (key, ours, theirs)

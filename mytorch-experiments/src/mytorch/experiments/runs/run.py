@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from mytorch.core import DataSet, Module, MytorchError
+from mytorch.core import DataSet, Module, MytorchError, require_path
 from mytorch.data.transforms import Parts
 from mytorch.experiments.file.build import build_data, build_metrics, default_dtype, naming_file, threads
 from mytorch.experiments.file.experiment import Experiment
@@ -182,7 +182,7 @@ def load(
     device: where its model goes, such as "cuda", or "auto" for the accelerator, if there is one.
     Raises RunError for a folder that is no run or a damaged file, StateError for weights that do not fit.
     """
-    folder = RunFolder.open(Path(path))
+    folder = RunFolder.open(require_path("load", "path", path))
     file = folder.path / EXPERIMENT_FILE
     experiment = load_experiment(file) if file.is_file() else None
     net = load_model(folder.path, classes).eval().to(choose_device("load", device))

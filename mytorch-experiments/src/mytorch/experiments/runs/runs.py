@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mytorch.core import require_path
 from mytorch.experiments.runs.columns import PARTS
 from mytorch.experiments.runs.folds import FOLDS_FILE, Folds
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
@@ -54,7 +55,7 @@ class RunSummary:
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
     """The runs directly below a folder, newest first; a damaged one is listed as such. Raises RunError."""
-    folder = Path(folder)
+    folder = require_path("list_runs", "folder", folder)
     if not folder.is_dir():
         raise RunError(f"{folder}: must be a folder that holds runs, got no folder; make one with: mytorch train disk")
     if (folder / SUMMARY_FILE).is_file():

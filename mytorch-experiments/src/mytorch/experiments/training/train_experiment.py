@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mytorch.core import require_path
 from mytorch.data import missing_lines
 from mytorch.experiments.callbacks.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.experiments.callbacks.recorder import Recorder
@@ -52,7 +53,9 @@ def train_experiment(
     what was trained is saved.
     """
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
-    folder = None if resume is None else to_resume(Path(resume), experiment, accept_differences)
+    folder = None
+    if resume is not None:
+        folder = to_resume(require_path("train_experiment", "resume", resume), experiment, accept_differences)
     with threads(experiment.threads):
         listeners = Hooks(callbacks, trace=trace_hooks)
         goes_on = folder is not None and has_checkpoint(folder)
@@ -62,7 +65,7 @@ def train_experiment(
             listeners.add(callback)
         training = start(built, listeners, quiet)
         if folder is None:
-            folder = RunFolder.create(Path(output), experiment.name)
+            folder = RunFolder.create(require_path("train_experiment", "output", output), experiment.name)
         elif goes_on:
             training.resume(folder.path, accept_differences, finish=not is_finished(folder))
         if experiment.animate:
@@ -91,7 +94,7 @@ def resume(
     options: those of `train_experiment`, such as `quiet`.
     Raises RunError for a run that cannot be resumed, such as a finished one whose epochs do not grow.
     """
-    folder = RunFolder(Path(run))
+    folder = RunFolder(require_path("resume", "run", run))
     return train_experiment(
         experiment_of(folder), overrides, resume=folder.path, accept_differences=accept_differences, **options
     )

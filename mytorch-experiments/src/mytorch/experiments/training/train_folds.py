@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mytorch.core import ArgumentError
+from mytorch.core import ArgumentError, require_path
 from mytorch.experiments.file.experiment import Experiment, Split
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.folds import Folds
@@ -35,7 +35,9 @@ def train_folds(
         raise ArgumentError(f"train_folds: folds must be a whole number of at least 2, got {folds!r}")
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     parts = [_with_fold(experiment, folds, fold) for fold in range(1, folds + 1)]
-    found = Folds(RunFolder.create(Path(output), f"{experiment.name}-folds").path, folds)
+    found = Folds(
+        RunFolder.create(require_path("train_folds", "output", output), f"{experiment.name}-folds").path, folds
+    )
     try:
         for part in parts:
             found.write()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, require_input, require_saved, require_upstream
+from mytorch.core import FLOATING, Module, require_real, require_saved, require_upstream
 
 _threshold_backward = torch.ops.aten.threshold_backward.default
 _tanh_backward = torch.ops.aten.tanh_backward.default
@@ -16,7 +16,7 @@ class ReLU(Module):
     Forward:   y = max(x, 0)
     Backward:  d_x = d_y where y > 0, else 0 (0 at x = 0 too, as in PyTorch)
     Shapes:    x, y: any, the same
-    Raises:    ShapeError if d_y has not the shape of y
+    Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
 
     Example:
         >>> ReLU()(torch.tensor([-1.0, 2.0]))
@@ -24,8 +24,8 @@ class ReLU(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not isinstance(x, Tensor) or x.requires_grad:
-            require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
+            require_real(self, x)
         y = x.relu()
         return y, y
 
@@ -42,7 +42,7 @@ class Tanh(Module):
     Forward:   y = tanh(x)
     Backward:  d_x = d_y * (1 - y^2)
     Shapes:    x, y: any, the same
-    Raises:    ShapeError if d_y has not the shape of y
+    Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
 
     Example:
         >>> Tanh()(torch.tensor([-1.0, 2.0]))
@@ -50,8 +50,8 @@ class Tanh(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not isinstance(x, Tensor) or x.requires_grad:
-            require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
+            require_real(self, x)
         y = x.tanh()
         return y, y
 
@@ -68,7 +68,7 @@ class Sigmoid(Module):
     Forward:   y = 1 / (1 + exp(-x))
     Backward:  d_x = d_y * y * (1 - y)
     Shapes:    x, y: any, the same
-    Raises:    ShapeError if d_y has not the shape of y
+    Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
 
     Example:
         >>> Sigmoid()(torch.tensor([-1.0, 2.0]))
@@ -76,8 +76,8 @@ class Sigmoid(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not isinstance(x, Tensor) or x.requires_grad:
-            require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
+            require_real(self, x)
         y = x.sigmoid()
         return y, y
 

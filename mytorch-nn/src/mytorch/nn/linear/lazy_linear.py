@@ -64,7 +64,8 @@ class LazyLinear(LazyModule):
         self.bias = UninitializedParameter(device, dtype) if bias else None
 
     def sizes_of_input(self, x: Tensor) -> dict[str, Any]:
-        require_input(self, x)
+        if not isinstance(x, Tensor) or x.requires_grad:  # sparse ones are taken, as by Linear
+            require_input(self, x)
         if not x.dim():
             raise ShapeError(f"{type(self).__name__}: x must have at least one axis, got a tensor of ()")
         if not self.weight.initialized:

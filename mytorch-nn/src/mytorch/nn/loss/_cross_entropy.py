@@ -161,9 +161,8 @@ class OfScores(Loss):
 
     def _check(self, prediction: Tensor, target: Tensor) -> None:
         name = type(self).__name__
-        require_input(self, prediction, "prediction")
-        require_input(self, target, "target")
         require_floating(self, prediction, "prediction")
+        require_input(self, target, "target")
         require_same_device(self, target, prediction, "target", "prediction")
         if prediction.dim() == 0:
             raise ShapeError(f"{name}: prediction must have an axis of classes, got a tensor without axes")
@@ -173,6 +172,7 @@ class OfScores(Loss):
         require_weight_fits(self, self.weight, prediction, axis)
         rows = without(prediction.shape, axis)
         if target.is_floating_point():
+            require_floating(self, target, "target")
             if target.shape == rows:
                 raise DtypeError(
                     f"{name}: target must be int64 where it holds class indices, got {target.dtype}; "

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core import ArgumentError, DtypeError, Loss, require_choice, require_d_value, require_input
+from mytorch.core import ArgumentError, Loss, require_choice, require_d_value, require_input, require_real
 from mytorch.nn._visible import visible
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -66,10 +66,7 @@ def wide(values: Tensor) -> Tensor:
 
 def real(owner: object, target: Tensor, dtype: torch.dtype) -> Tensor:
     """The target as numbers of the prediction's dtype. Raises DtypeError for truth values and complex numbers."""
-    if target.dtype is torch.bool or target.is_complex():
-        raise DtypeError(
-            f"{type(owner).__name__}: target must hold real numbers, got {target.dtype}; convert with .float()"
-        )
+    require_real(owner, target, "target")
     return target.to(dtype)
 
 

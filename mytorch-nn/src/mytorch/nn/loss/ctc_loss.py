@@ -17,6 +17,7 @@ from mytorch.core import (
     require_dimensions,
     require_flag,
     require_floating,
+    require_input,
     require_saved,
     require_whole,
 )
@@ -124,6 +125,7 @@ class CTCLoss(Loss):
     def _lengths(self, name: str, lengths: Any, rows: int, most: int | None) -> list[int]:
         """The lengths as a list. Raises an error unless there is one for each row, from 0 to the most."""
         if isinstance(lengths, Tensor):
+            require_input(self, lengths, name)
             if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype is torch.bool:
                 raise DtypeError(f"CTCLoss: {name} must be whole numbers, got {lengths.dtype}; convert with .long()")
             if lengths.shape not in ((rows,), ()):

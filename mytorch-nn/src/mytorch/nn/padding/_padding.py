@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, Module, ShapeError, require_input, require_saved, require_upstream
+from mytorch.core import ArgumentError, DtypeError, Module, ShapeError, require_input, require_saved, require_upstream
 from mytorch.nn._spatial import Spatial
 from mytorch.plugins import shown
 
@@ -71,7 +71,13 @@ class Padding(Spatial):
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         require_input(self, x)
         require_paddable(self, x, self.padding, self.mode)
-        return pad(x, self.padding, self.mode, self.value), x.shape
+        try:
+            return pad(x, self.padding, self.mode, self.value), x.shape
+        except NotImplementedError as error:  # of truth values, where the values of x are copied
+            raise DtypeError(
+                f"{type(self).__name__}: x must have a dtype that torch pads in mode {self.mode!r}, got {x.dtype}; "
+                "convert with .float()"
+            ) from error
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
         require_saved(self, shape, torch.Size)
