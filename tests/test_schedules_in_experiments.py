@@ -123,7 +123,7 @@ def test_a_cycle_of_betas_beside_pytorch(optimizer):
         (in_front_of({"type": "StepLR"}), r"^schedule\.schedulers\.1\.step_size: must be given for StepLR"),
         (
             in_front_of({"type": "StepLR", "step_size": "a"}),
-            r"^schedule\.schedulers\.1\.step_size: must be a valid int",
+            r"^schedule\.schedulers\.1\.step_size: must be a whole number, got 'a'",
         ),
         (in_front_of({"type": "StepLR", "step_size": 0}), r"^schedule\.schedulers\.1: StepLR: step_size must be an"),
         (

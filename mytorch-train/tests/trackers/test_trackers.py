@@ -1,6 +1,8 @@
 """Each tracker is read back by the library that it writes for, where that is installed; `tox -e trackers` has all."""
 
 import csv
+import doctest
+import importlib
 import json
 import math
 import sys
@@ -363,3 +365,14 @@ def test_a_run_that_is_stopped_early_is_finished(tmp_path):
 
     train(JSONLinesLogger(str(tmp_path / "a")), Stop())
     assert json.loads((tmp_path / "a").read_text().splitlines()[-1]) == {"status": "finished"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["csv_logger", "json_lines_logger", "mlflow", "tensorboard", "wandb"])
+def test_the_examples_of_the_docstrings_are_what_happens(name, tmp_path, monkeypatch):
+    if name in ("mlflow", "wandb", "tensorboard"):
+        pytest.importorskip(name)
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testmod(importlib.import_module(f"mytorch.train.trackers.{name}"))
+    assert found.failed == 0
+    assert found.attempted

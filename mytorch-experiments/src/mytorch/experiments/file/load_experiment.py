@@ -53,7 +53,8 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
         lines = [_explain(origin, problems) for problems in _places(error)]
         more = [f"{origin}: {len(lines) - PROBLEMS} more"] if len(lines) > PROBLEMS else []
         raise ExperimentError("\n".join([*lines[:PROBLEMS], *more])) from None
-    experiment._origin = None if isinstance(source, Mapping) else origin
+    changed = f", with {cut(', '.join(overrides), 200)} overridden" if overrides else ""
+    experiment._origin = None if isinstance(source, Mapping) else f"{origin}{changed}"
     for name in before:
         _note_replaced(name, getattr(experiment, name), before[name], overrides or {})
     return experiment

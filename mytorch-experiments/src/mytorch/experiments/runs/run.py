@@ -112,8 +112,9 @@ class Run:
         try:
             return rows_of(source, self.kept, self.dtype, targets=False)
         except MytorchError as error:
-            if str(self.path) not in str(error):
-                error.add_note(f"by what {self.path} was trained on")
+            absent = isinstance(source, (str, Path)) and not Path(source).exists()
+            if not absent and str(self.path) not in str(error):
+                error.add_note(f"for the columns that {self.path} was trained on")
             raise
 
     @contextmanager

@@ -22,8 +22,8 @@ class CSVLogger(Tracker):
     gradient_norms: whether the norm of each parameter's gradient is a column, measured on one batch an epoch.
 
     Example:
-        >>> import csv
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from mytorch.data import Disk
         >>> from mytorch.nn import CrossEntropyLoss, Linear
         >>> from mytorch.optim import SGD
@@ -32,8 +32,8 @@ class CSVLogger(Tracker):
         >>> path, net = tempfile.mktemp(suffix=".csv"), Linear(2, 2)
         >>> options = {"epochs": 2, "batch_size": 20, "quiet": True, "callbacks": [CSVLogger(path)]}
         >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
-        >>> next(csv.reader(open(path)))
-        ['epoch', 'lr', 'seconds', 'train_loss', 'gradient_norm/weight', 'gradient_norm/bias']
+        >>> Path(path).read_text().splitlines()[0]
+        'epoch,lr,seconds,train_loss,gradient_norm/weight,gradient_norm/bias'
     """
 
     def __init__(self, path: str | None = None, gradient_norms: bool = True) -> None:

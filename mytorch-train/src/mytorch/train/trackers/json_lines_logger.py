@@ -28,7 +28,9 @@ class JSONLinesLogger(Tracker):
     gradient_norms: whether the norm of each parameter's gradient is written, measured on one batch an epoch.
 
     Example:
+        >>> import json
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from mytorch.data import Disk
         >>> from mytorch.nn import CrossEntropyLoss, Linear
         >>> from mytorch.optim import SGD
@@ -37,7 +39,7 @@ class JSONLinesLogger(Tracker):
         >>> path, net = tempfile.mktemp(suffix=".jsonl"), Linear(2, 2)
         >>> options = {"epochs": 2, "batch_size": 20, "quiet": True, "callbacks": [JSONLinesLogger(path)]}
         >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
-        >>> [json.loads(line).get("epoch") for line in open(path)]
+        >>> [json.loads(line).get("epoch") for line in Path(path).read_text().splitlines()]
         [None, 1, 2, None]
     """
 
