@@ -248,8 +248,9 @@ def test_a_shipped_experiment_is_not_taken_over(wheels, tmp_path):
 def test_using_a_bad_one_is_told_with_its_place(wheels, experiment, tmp_path, name):
     only = {"MYTORCH_ONLY_PLUGINS": name}
     said, errors = wheels.mytorch("train", experiment(class_name(name)), folder=tmp_path, status=1, **only)
-    line, place = errors.splitlines()
+    line, place, file = errors.splitlines()
     assert place == "  at model.layers.1.type"
+    assert file.startswith("  in ")
     assert line.startswith("Error: "), errors
     assert f"layer {class_name(name)!r} of {name} 3.1" in line
     assert f"pip uninstall {name}" in line

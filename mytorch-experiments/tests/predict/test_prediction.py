@@ -224,14 +224,17 @@ def test_rows_that_do_not_fit(run, tmp_path):
     named = Table(INPUTS, torch.zeros(3))
     for columns, text in [
         (("x", "z"), rf"^predict: rows must have the column 'y', got x, z\nfor the columns that {run.path} was"),
-        (("x", "y", "z"), rf"^predict: rows must have the columns x, y alone, got 'z' too\nfor the columns that {run.path} was"),
+        (
+            ("x", "y", "z"),
+            rf"^predict: rows must have the columns x, y alone, got 'z' too\nfor the columns that {run.path}",
+        ),
     ]:
         named.columns = columns
         with pytest.raises(ArgumentError, match=text):
             run.predict(named)
     with pytest.raises(ShapeError, match=r"^predict: rows must have the columns x, y, got 3 columns$"):
         run.predict(torch.zeros(4, 3))
-    with pytest.raises(ShapeError, match=r"^predict: rows must be a tensor of \(rows, columns\), got \(2,\)\nfor the columns"):
+    with pytest.raises(ShapeError, match=r"^predict: rows must be a tensor of \(rows, columns\), got \(2,\)\nfor the"):
         run.predict(torch.zeros(2))
     with pytest.raises(RunError, match=r"rows to predict must be at least one, got none"):
         run.predict(torch.zeros(0, 2))
