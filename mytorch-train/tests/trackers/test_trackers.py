@@ -3,6 +3,7 @@
 import csv
 import doctest
 import importlib
+import importlib.util
 import json
 import math
 import sys
@@ -36,7 +37,9 @@ class Keeper(Callback):
         run.folder = self.folder
 
     def training_ended(self) -> None:
-        image = pytest.importorskip("PIL.Image")
+        if importlib.util.find_spec("PIL") is None:  # nor are there trackers that show it
+            return
+        image = importlib.import_module("PIL.Image")
         (self.folder / "figures").mkdir(exist_ok=True)
         image.new("RGB", (4, 3), (255, 0, 0)).save(self.folder / "figures" / "loss.png")
 
