@@ -146,4 +146,4 @@ def test_no_advice_blocks_what_belongs_to_the_project():
     ours = Part("command", "train", "mytorch-experiments", "0.1.0", "mytorch.commands.train:train", ">=0.1,<0.2")
     for finding in (Finding(seconds=9.0), Finding(output="x"), Finding(changed=("torch.relu",)), Finding(error="no")):
         (one,) = diagnose(Catalogue([ours]), lambda parts, found=finding: iter([found]))
-        assert one.remedy.endswith("install --force-reinstall ./mytorch-experiments")
+        assert one.remedy.endswith("--force-reinstall ./mytorch-experiments")

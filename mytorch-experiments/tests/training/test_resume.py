@@ -286,6 +286,7 @@ def test_a_state_that_does_not_fit_leaves_the_run_alone(tmp_path):
 
 def test_a_process_that_was_killed_is_resumed_by_another(tmp_path):
     """As users do it: two processes, and the second knows nothing of the first."""
+    pytest.importorskip("mytorch.cli", reason="it is mytorch-cli that has the command")
     command = [sys.executable, "-m", "mytorch"]
     settings = ["--set", "epochs=60", "--set", "checkpoint_every=0", "--quiet"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
