@@ -82,6 +82,8 @@ def test_what_cannot_be_written_raises(tmp_path: Path) -> None:
 
 def test_numbers_have_no_more_digits_than_their_dtype(tmp_path):
     cells = [0.1, 1e-8, 2.0, 16777217.0]
-    for dtype, last in ((torch.float32, "1.6777216e+07"), (torch.float64, "16777217.0")):
+    for dtype, last in ((torch.float32, 16777216.0), (torch.float64, 16777217.0)):
         data = TensorDataSet(torch.tensor([cells], dtype=dtype), torch.tensor([0.7], dtype=dtype))
-        assert read(write_csv(data, tmp_path / f"{dtype}.csv"))[1] == [["0.1", "1e-08", "2.0", last, "0.7"]]
+        ((*first, large, target),) = read(write_csv(data, tmp_path / f"{dtype}.csv"))[1]
+        assert [*first, target] == ["0.1", "1e-08", "2.0", "0.7"]
+        assert float(large) == last  # NumPy 1 writes it without an exponent
