@@ -234,11 +234,14 @@ def test_every_kind_of_optimizer_can_be_tried_on_a_problem():
     assert re.findall(r"^\| `(\w+)`", table, re.M) == [cls.__name__ for cls in optimizers()]
 
 
-@pytest.mark.parametrize("name", ["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"])
-def test_a_layer_takes_no_more_memory_than_that_of_torch(name):
+def test_no_layer_takes_more_memory_than_that_of_torch():
+    """In a new process: once torch.compile has failed in one, Python holds a call's arguments until it returns."""
     from layers import peaks_here
+    from side_by_side import in_process
 
-    assert peaks_here([(name, "small")])[name, "small"] <= 1
+    names = ["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"]
+    peaks = in_process(peaks_here, [(name, "small") for name in names])
+    assert {case: peak for case, peak in peaks.items() if peak > 1} == {}
 
 
 def test_half_precision_is_measured_on_every_problem_and_network():
