@@ -159,7 +159,8 @@ def run_mytorch(arguments, shop, fails):
         pytest.importorskip("copier", reason="copier comes with mytorch-cli[new]")
     if arguments[0] == "export" and not shutil.which("g++"):
         pytest.skip("what follows needs a C++ compiler")
-    arguments = [latest(argument, shop) for argument in arguments] + SHORTER.get(arguments[0], [])
+    shorter = [] if fails else SHORTER.get(arguments[0], [])
+    arguments = [*(latest(argument, shop) for argument in arguments), *shorter]
     return call([Path(sys.executable).with_name("mytorch"), *arguments], shop, fails)
 
 

@@ -13,9 +13,7 @@ MATRICES = [(5, 3), (2, 4), (1, 1), (3, 3)]
 STEPS = 50
 SIZES = {"ordinary": 1.0, "zero": 0.0, "huge": 1e6, "tiny": 1e-12}
 TOLERANCE = {torch.float64: (1e-9, 1e-9), torch.float32: (1.3e-6, 1e-5)}
-QUICK = settings(
-    max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+QUICK = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 flag = st.booleans()
 lr = st.sampled_from([0.0, 1e-4, 0.01, 0.3, 1.0])
@@ -99,11 +97,22 @@ NAMES = sorted(SETTINGS)
 plan = st.lists(st.tuples(st.sampled_from(sorted(SIZES)), st.sampled_from([None, None, 0, 2])), min_size=5, max_size=9)
 
 
-def drawn(name):
-    """Settings that go together: SGD's nesterov wants momentum, and no dampening."""
-    return st.fixed_dictionaries(SETTINGS[name]).map(
-        lambda own: own | {"momentum": 0.9, "dampening": 0} if "dampening" in own and own["nesterov"] else own
-    )
+def drawn(name, dtype=torch.float64):
+    """Settings that go together.
+
+    SGD's nesterov wants momentum, and no dampening; RMSprop's variance of one gradient, with alpha = 0, is 0 up to a
+    rounding of either sign, whose root is a number in one of the two and NaN in the other. In float32, beta2 = 0
+    divides by single gradients, of which small ones make both differ from float64 by as much as from each other.
+    """
+
+    def fitted(own):
+        if own.get("nesterov") and "dampening" in own:
+            return own | {"momentum": 0.9, "dampening": 0}
+        if dtype == torch.float32 and own.get("betas", (0, 1))[1] == 0:
+            return own | {"betas": (0.95, 0.5)}
+        return own | {"alpha": 0.5} if own.get("centered") and own["alpha"] == 0 else own
+
+    return st.fixed_dictionaries(SETTINGS[name]).map(fitted)
 
 
 class Pair:
@@ -153,14 +162,14 @@ class Pair:
             held, other = self.ours.state.get(parameter, {}), self.theirs.state[twin]
             held = {name: torch.as_tensor(value) for name, value in held.items()}
             other = {name: torch.as_tensor(value) for name, value in other.items() if value is not None}
-            torch.testing.assert_close(held, other, rtol=rtol, atol=rtol, check_dtype=False)
+            torch.testing.assert_close(held, other, rtol=rtol, atol=rtol, check_dtype=False, equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_torch_over_drawn_settings_and_gradients(name, dtype):
     @QUICK
-    @given(drawn(name), st.fixed_dictionaries({"lr": SETTINGS[name]["lr"]}), plan, st.integers(0, 1000), flag)
+    @given(drawn(name, dtype), st.fixed_dictionaries({"lr": SETTINGS[name]["lr"]}), plan, st.integers(0, 1000), flag)
     def follow(own, of_group, kinds, seed, strided):
         pair = Pair(name, dtype, own, of_group, seed, strided)
         for step in range(STEPS):
@@ -172,14 +181,11 @@ def test_equals_torch_over_drawn_settings_and_gradients(name, dtype):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_goes_to_torch_and_back_half_way(name):
-    # torch's load_state_dict makes float64 of numbers that its own steps keep in float32 (mu_product, eta, mu)
-    rtol = 1e-6 if name in ("ASGD", "NAdam") else 1e-9
-
     @QUICK
-    @given(drawn(name), st.integers(0, 1000))
-    def exchange(own, seed):
+    @given(drawn(name), st.integers(0, 1000), st.sampled_from([1, 2, 5, 20]))
+    def exchange(own, seed, steps):
         pair = Pair(name, torch.float64, own, {}, seed)
-        for _ in range(5):
+        for _ in range(steps):
             pair.step("ordinary", None)
         pair.require_same_state()
         given_to_theirs, given_to_ours = pair.ours.state_dict(), pair.theirs.state_dict()
@@ -187,10 +193,10 @@ def test_state_goes_to_torch_and_back_half_way(name):
         pair.ours, pair.theirs = pair.build()
         pair.ours.load_state_dict(given_to_ours)
         pair.theirs.load_state_dict(given_to_theirs)
-        for _ in range(5):
+        for _ in range(steps):
             pair.step("ordinary", None)
-            pair.require_same((rtol, rtol))
-        pair.require_same_state(rtol)
+            pair.require_same()
+        pair.require_same_state()
 
     exchange()
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from mytorch.core.errors import ArgumentError, StateError
 from mytorch.core.optimizer_state import Entries, State, misfits
 from mytorch.core.parameter import Parameter
@@ -37,7 +40,7 @@ class Loading:
         self.wrong.extend(self._other_type(state))
         settings = [self._settings(number, own, saved) for number, (own, saved) in enumerate(both)]
         keys = {key: p for own, saved in both for key, p in zip(saved["params"], own["params"], strict=True)}
-        states = self._states(held, keys)
+        states = self._states(held, keys, of_torch="type" not in state)
         if self.wrong:
             raise StateError(f"{name}: state must be of {name} for these parameters; {'; '.join(self.wrong)}")
         return settings, states
@@ -52,8 +55,8 @@ class Loading:
                 "settings of this one"
             )
 
-    def _states(self, held: Mapping[Any, Any], keys: dict[Any, Parameter]) -> dict[Parameter, State]:
-        """The state of each parameter."""
+    def _states(self, held: Mapping[Any, Any], keys: dict[Any, Parameter], of_torch: bool) -> dict[Parameter, State]:
+        """The state of each parameter; one of torch's as torch would load it."""
         states: dict[Parameter, State] = {}
         found: dict[str, list[str]] = {}  # the parameters of each difference
         for key, entries in held.items():
@@ -65,9 +68,18 @@ class Loading:
             for difference in misfits(kept, self.entries, keys[key].value):
                 found.setdefault(difference, []).append(described(self.groups, keys[key]))
             if kept:
-                states[keys[key]] = kept
+                states[keys[key]] = self._widened(kept, keys[key].value) if of_torch else kept
         self.wrong.extend(f"{difference} ({', '.join(where)})" for difference, where in found.items())
         return states
+
+    def _widened(self, kept: State, value: Tensor) -> State:
+        """Single numbers as wide as the value, but for the count of steps: torch loads them so and goes on with them."""
+        wide = {
+            name: entry.to(value.dtype)
+            for name, entry in kept.items()
+            if self.entries[name] == "number" and name != "step" and isinstance(entry, Tensor)
+        }
+        return {**kept, **wide} if value.dtype is torch.float64 else kept
 
     def _settings(self, number: int, own: Group, saved: Mapping[str, Any]) -> Group:
         """The settings of one group."""

@@ -88,6 +88,11 @@ def kept_number(value: Number, p: Tensor) -> Tensor:
     return persistent(torch.zeros((), dtype=torch.float32, device=p.device).add_(value))
 
 
+def write_number(held: Tensor, value: Number) -> None:
+    """Write a number into the state, rounded to float32 as torch rounds it, also where the state is wider."""
+    held.copy_(value if isinstance(value, Tensor) else held.new_tensor(value, dtype=torch.float32))
+
+
 def held_number(state: dict[str, Any], name: str, start: Number, p: Tensor) -> Tensor:
     """An entry that is one number, begun at `start`; a plain number, as a state may hold, becomes a tensor first."""
     held = state.get(name, start)

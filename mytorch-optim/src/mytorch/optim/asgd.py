@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import begun, descend, held_number, lerp_, number, rate
+from mytorch.optim._formula import begun, descend, held_number, lerp_, number, rate, write_number
 from mytorch.optim.checks import require_at_least_0, require_flags, require_setting
 
 
@@ -70,5 +70,5 @@ class ASGD(Elementwise):
                 a.copy_(p)
             else:
                 lerp_(a, p, mu)
-            state["eta"].fill_(lr / (1 + lambd * lr * t) ** alpha)
-            state["mu"].fill_(1 / (t - t0).clamp(min=1) if isinstance(t, Tensor) else 1 / max(1, t - t0))
+            write_number(state["eta"], lr / (1 + lambd * lr * t) ** alpha)
+            write_number(state["mu"], 1 / (t - t0).clamp(min=1) if isinstance(t, Tensor) else 1 / max(1, t - t0))
