@@ -12,12 +12,13 @@ import pytest
 import torch
 from toy_parts import SGD, Points, SquaredError, network
 
-from mytorch.core import StateError
+from mytorch.core import StateError, random_state
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.experiments import Recorder, RunError, list_runs, load, resume, train_experiment
 from mytorch.experiments.file.load_experiment import load_experiment
+from mytorch.experiments.runs.history_file import HistoryFile
 from mytorch.experiments.runs.run_lock import lock_run
-from mytorch.experiments.runs.weights_epoch import RunWarning
+from mytorch.experiments.runs.weights_epoch import RunWarning, weights_epoch
 from mytorch.plugins import Callback, FileError, hookimpl
 from mytorch.train import Interrupted, fit, read_checkpoint
 
@@ -125,6 +126,35 @@ def test_a_run_that_died_says_so_and_old_weights_are_told(content, parts, tmp_pa
     (path / "summary.json").write_text(json.dumps({**summary, "process": {"pid": 1, "host": "elsewhere"}}))
     (path / "run.lock").unlink()
     assert list_runs(tmp_path)[0].reason == "process 1 on elsewhere, as far as can be told from here"
+
+
+@pytest.mark.parametrize("step", [2, 6, 11])
+def test_a_process_may_be_killed_while_it_resumes(content, parts, tmp_path, monkeypatch, step):
+    """Its weights are those of the checkpoint, and say so, before the history is cut back to it."""
+    whole = train_experiment(content, output=tmp_path / "whole", quiet=True)
+    path = interrupted(content, tmp_path / "ended", step)
+    as_if_killed(path)
+    shutil.copy(whole.path / "weights.safetensors", path)  # those of the end, which came after the checkpoint
+    shutil.copy(whole.path / "history.csv", path)
+    seen, rewrite = [], HistoryFile.rewrite
+
+    def look():
+        with random_state():  # a model is built, from random numbers
+            seen.append((weights_epoch(path), len(load(path).history)))
+
+    def rewriting(history, records):
+        with pytest.warns(RunWarning, match="while its history has 3 epochs"):
+            look()
+        return rewrite(history, records)
+
+    class Look(Callback):
+        def batch_ended(self):
+            if len(seen) == 1:
+                look()
+
+    monkeypatch.setattr(HistoryFile, "rewrite", rewriting)
+    require_same(resume(path, quiet=True, callbacks=[Look()]), whole)
+    assert seen == [(step // 4, 3), (step // 4, step // 4)]
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_folder(content, parts, tmp_path):

@@ -195,6 +195,24 @@ def test_twice_in_one_run_and_from_between_two_epochs(tmp_path):
     assert_same(end_of(fit(*args, resume=file, **options | {"epochs": 6})), longer)
 
 
+@pytest.mark.parametrize(("step", "complete"), [(2, 0), (6, 0), (11, 1), (13, 2), (24, 3)])
+def test_only_epochs_that_were_trained_to_the_end_count_as_complete(tmp_path, step, complete):
+    """As callbacks see it that write something down when a run is taken up within an epoch."""
+    case, file, seen = CASES["plain"], tmp_path / "kept.safetensors", []
+    assert interrupted(case, file, step)
+
+    class Look(Callback):
+        def training_resumed(self, run):
+            seen.append((run.complete_epochs, run.state_dict()["epoch"], len(run.history)))
+
+        def epoch_trained(self, run):
+            seen.append(run.complete_epochs)
+
+    args, options = begin(case)
+    fit(*args, resume=file, **options | {"callbacks": [Look()]})
+    assert seen == [(complete, complete, complete), *range(complete + 1, 5)]
+
+
 def test_a_checkpoint_of_any_batch_resumes_the_run(tmp_path):
     """Not only one that a signal asked for: the process may be killed at any moment."""
     case, kept = CASES["buffers and noise"], []

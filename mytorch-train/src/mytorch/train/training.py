@@ -63,7 +63,8 @@ class Training:
     the batches if the seed is the same. So two trainings of one epoch are one of two.
 
     setup: what is trained; `net`, `loss`, `optimizer`, `schedule` and `batches` are its parts.
-    epochs: how many more epochs are trained; `epoch` is the number of the one at hand, `last_epoch` that of the last.
+    epochs: how many more epochs are trained; `epoch` is the number of the one at hand, `last_epoch` that of the last,
+        and `complete_epochs` says how many were trained on from the first to the last batch.
     validation, test: data sets to judge by: after epochs, and once at the end. Callbacks that select look at the
         validation part unless told otherwise.
     history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
@@ -108,7 +109,7 @@ class Training:
                 self.watch(type(self.schedule).__name__, monitor)
             _require_length(self.schedule, epochs, len(setup.batches))
         self._position = position_of(setup.optimizer)
-        self.epoch = self._first = self._position.epoch
+        self.epoch = self.complete_epochs = self._first = self._position.epoch
         self.last_epoch = self.epoch + epochs
         if not self.epoch:
             warn_of_merged(setup.batches.data)
@@ -125,11 +126,6 @@ class Training:
         self._at: EpochSoFar | None = None
         self._interrupts = Interrupts()
         self._data: dict[str, str | None] | None = None
-
-    @property
-    def complete_epochs(self) -> int:
-        """How many epochs were trained on from the first to the last batch."""
-        return self.epoch if self._at is None else self.epoch - 1
 
     @property
     def net(self) -> Module:
@@ -196,7 +192,7 @@ class Training:
         """
         self.resumed = found = Resumption.read(path)
         found.require_same(parts_of(self.setup), self._conditions(), accept_differences)
-        self._first = self.epoch = found.state["first"]
+        self._first = self.epoch = self.complete_epochs = found.state["first"]
         self.last_epoch = self._first + self.epochs
         if not finish:
             found.require_epochs_left(self.last_epoch)
@@ -244,7 +240,8 @@ class Training:
             self.hooks.load_state_dicts(state["callbacks"])
         self.engine.load_state_dict(state["engine"])
         self.batches.set_order(state["order"])
-        self.epoch, self.history, self.notes = state["epoch"], list(state["history"]), dict(state["notes"])
+        self.epoch = self.complete_epochs = state["epoch"]
+        self.history, self.notes = list(state["history"]), dict(state["notes"])
         self._position.complete(self.epoch, self.batches.generator)
         if state["at"] is not None:
             self._at = EpochSoFar(losses_of(self.loss, self.setup.device))
@@ -344,7 +341,7 @@ class Training:
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
-        self._at = None
+        self._at, self.complete_epochs = None, self.epoch
         self.batches.begin_at(0)
         stop = self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop
         with nullcontext() if self.average is None else self.average.in_place(self):

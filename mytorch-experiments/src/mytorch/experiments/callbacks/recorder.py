@@ -103,9 +103,15 @@ class Recorder(Callback):
         self._summarise(run, "running", SETTLED)
 
     def training_resumed(self, run: Training) -> None:
-        """Go on in the folder: cut the history back to the checkpoint, whose weights are those of the run now."""
+        """Go on in the folder: write the weights of the checkpoint, and cut the history back to it.
+
+        In this order, so that at no moment the weights are newer than the history.
+        """
         assert run.resumed is not None
         self._summarise(run, "running", UNCHANGED)  # no more what the files below are: they need not be as it says
+        _, self._arguments = describe(run.net)
+        with nullcontext() if run.average is None else run.average.in_place(run):
+            self._save(run)
         history = HistoryFile(self.folder.path / HISTORY_FILE, ["epoch", "lr", "seconds", *run.columns])
         ahead = history.rewrite(run.history) - len(run.history)
         note = run.notes["resumed"][-1]
@@ -116,9 +122,6 @@ class Recorder(Callback):
         self._history = history
         if self._experiment is not None:
             self.folder.write_experiment(self._experiment)
-        _, self._arguments = describe(run.net)
-        with nullcontext() if run.average is None else run.average.in_place(run):
-            self._save(run)
         self._summarise(run, "running", SETTLED)
 
     def _require_current(self, resumed: Resumption) -> None:
