@@ -239,8 +239,10 @@ def test_no_layer_takes_more_memory_than_that_of_torch():
     from layers import peaks_here
     from side_by_side import in_process
 
-    names = ["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"]
-    peaks = in_process(peaks_here, [(name, "small") for name in names])
+    small = ["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"]
+    large = ["PairwiseDistance", "RMSNorm", "Transformer", "CosineEmbeddingLoss", "TripletMarginLoss"]
+    large.append("TripletMarginWithDistanceLoss")
+    peaks = in_process(peaks_here, [(name, "small") for name in small] + [(name, "large") for name in large])
     assert {case: peak for case, peak in peaks.items() if peak > 1} == {}
 
 

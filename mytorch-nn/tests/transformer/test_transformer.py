@@ -295,9 +295,8 @@ def test_a_saved_value_that_is_used_twice(name):
     net = built(nn, name)
     y, saved = net.forward(*inputs_of(name))
     net.backward(y, saved)
-    with pytest.raises(
-        StateError, match=f"{name}: saved must hold one value for each of 2 layers, got 0; a saved val"
-    ):
+    text = f"{name}: saved must hold one value for each of 2 layers and one for the norm, got 0; a saved val"
+    with pytest.raises(StateError, match=text):
         net.backward(y, saved)
 
 

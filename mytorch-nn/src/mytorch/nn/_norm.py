@@ -25,11 +25,11 @@ def p_norm_backward(d_length: Tensor, u: Tensor, length: Tensor, p: float) -> Te
         return torch.zeros_like(u)
     if math.isinf(p):
         reached = u.abs() == length
-        return d_length * u.sign() * reached / reached.sum(-1, keepdim=True)
+        return u.sign().mul_(reached).mul_(d_length / reached.sum(-1, keepdim=True))
     if p == 1:
-        return d_length * u.sign()
+        return u.sign().mul_(d_length)
     finite = length.where(length != 0, torch.inf)
     if p == 2:
-        return d_length * u / finite
-    slope = u.sign() * (u.abs() / finite).pow(p - 1)
-    return d_length * (slope if p >= 1 else slope.where(u != 0, 0))
+        return (u / finite).mul_(d_length)
+    slope = (u.abs() / finite).pow_(p - 1).mul_(u.sign())
+    return (slope if p >= 1 else slope.where(u != 0, 0)).mul_(d_length)

@@ -55,4 +55,5 @@ class PairwiseDistance(Pair):
         if not self.input_grad:
             return None, None
         d_u = p_norm_backward(d_y.squeeze(-1) if self.keepdim else d_y, u, length, p)
+        del saved, u  # so that memory falls before the second gradient is made
         return d_u.sum_to_size(shape1), (-d_u).sum_to_size(shape2)

@@ -122,7 +122,7 @@ class CosineEmbeddingLoss(Loss):
         k = scaled(slope, upstream(self, d_value, slope.shape, slope.dtype))
         across = (k / (m1 * m2).sqrt()).unsqueeze(-1)
         along1, along2 = (k * cos / m1).unsqueeze(-1), (k * cos / m2).unsqueeze(-1)
-        return across * b - along1 * a, across * a - along2 * b
+        return (across * b).addcmul_(along1, a, value=-1), (across * a).addcmul_(along2, b, value=-1)
 
     def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
         return target.numel()
@@ -179,13 +179,13 @@ class TripletMarginLoss(Loss):
         near, far, other = self._distances(*saved)
         active = self.margin + near - far.minimum(other) >= 0
         k = scaled(active.to(near.dtype), upstream(self, d_value, near.shape, near.dtype))
-        d_near = self._slope(anchor - positive, near, k)
+        d_near = self._slope(anchor, positive, near, k)
         if not self.swap:
-            d_far = self._slope(anchor - negative, far, k)
+            d_far = self._slope(anchor, negative, far, k)
             return d_near - d_far, -d_near, d_far
         share = (far < other).to(k.dtype) + (far == other) / 2
-        d_far = self._slope(anchor - negative, far, k * share)
-        d_other = self._slope(positive - negative, other, k * (1 - share))
+        d_far = self._slope(anchor, negative, far, k * share)
+        d_other = self._slope(positive, negative, other, k * (1 - share))
         return d_near - d_far, -d_near - d_other, d_far + d_other
 
     def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
@@ -194,15 +194,15 @@ class TripletMarginLoss(Loss):
 
     def _distances(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From the anchor to both examples, and between these; without swap, the second again."""
-        near, far = self._length(anchor - positive), self._length(anchor - negative)
-        return near, far, self._length(positive - negative) if self.swap else far
+        near, far = self._length(anchor, positive), self._length(anchor, negative)
+        return near, far, self._length(positive, negative) if self.swap else far
 
-    def _length(self, u: Tensor) -> Tensor:
-        return p_norm(u + self.eps, self.p)
+    def _length(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return p_norm((x1 - x2).add_(self.eps), self.p)
 
-    def _slope(self, u: Tensor, length: Tensor, k: Tensor) -> Tensor:
-        """k times the derivative of a length with respect to its vector."""
-        return p_norm_backward(k, u + self.eps, length, self.p)
+    def _slope(self, x1: Tensor, x2: Tensor, length: Tensor, k: Tensor) -> Tensor:
+        """k times the derivative of a length with respect to x1."""
+        return p_norm_backward(k, (x1 - x2).add_(self.eps), length, self.p)
 
 
 class TripletMarginWithDistanceLoss(Loss):
@@ -273,6 +273,7 @@ class TripletMarginWithDistanceLoss(Loss):
             d_positive_of_other, d_negative_of_other = back(k * (share - 1), kept.pop())
         d_anchor_of_far, d_negative = back(-k * share, kept.pop())
         d_anchor, d_positive = back(k, kept.pop())
+        del saved, short, far, other, k  # so that memory falls before the sum is made
         d_anchor = d_anchor + d_anchor_of_far
         if not self.swap:
             return d_anchor, d_positive, d_negative

@@ -65,14 +65,14 @@ class RMSNorm(OfLastAxes):
         require_upstream(self, d_y, x.shape)
         require_like(self, d_y, x, "d_y")
         n, d_n = _wide(x) * r, _wide(d_y)
-        product = d_n * n
         if self.weight is not None:
             weight = self.weight.value
-            self.weight.accumulate(product.sum_to_size(weight.shape).to(weight.dtype))
-            d_n, product = d_n * weight, product * weight
+            self.weight.accumulate((d_n * n).sum_to_size(weight.shape).to(weight.dtype))
+            d_n = d_n * weight
         if not self.input_grad:
             return None
-        return (d_n - n * product.mean(self._axes(), keepdim=True)).mul_(r).to(x.dtype)
+        along = (d_n * n).mean(self._axes(), keepdim=True)
+        return torch.addcmul(d_n, n, along, value=-1).mul_(r).to(x.dtype)
 
     def _axes(self) -> tuple[int, ...]:
         return tuple(range(-len(self.normalized_shape), 0))

@@ -23,11 +23,13 @@ from mytorch.nn.container._sequence import require_module
 
 
 class Saved(NamedTuple):
-    """What the backward of a stack needs: the shape of its output, and what each layer and the norm saved."""
+    """What the backward of a stack needs: the shape of its output, and what each layer and then the norm saved.
+
+    The list is emptied from its end as the backward goes, so that memory falls.
+    """
 
     shape: torch.Size
-    layers: list[Any]
-    by_norm: Any
+    steps: list[Any]
 
 
 class Stack(Module):
@@ -56,18 +58,21 @@ class Stack(Module):
         return self.layers[0]
 
     def _forward(self, x: Tensor, *memory: Tensor, **masks: Any) -> tuple[Tensor, Saved]:
-        layers = []
+        steps = []
         for layer in self.layers:
             pair = layer.forward(x, *memory, **masks)
             require_pair(layer, pair)
             x, saved = pair
-            layers.append(saved)
-        if self.norm is None:
-            return x, Saved(x.shape, layers, None)
-        pair = self.norm.forward(x)
-        require_pair(self.norm, pair)
-        y, by_norm = pair
-        return y, Saved(y.shape, layers, by_norm)
+            steps.append(saved)
+        if self.norm is not None:
+            pair = self.norm.forward(x)
+            require_pair(self.norm, pair)
+            x, saved = pair
+            steps.append(saved)
+        return x, Saved(x.shape, steps)
+
+    def _backward_of_norm(self, d_y: Tensor, saved: Saved) -> Any:
+        return d_y if self.norm is None else self.norm.backward(d_y, saved.steps.pop())
 
     def _call(self, x: Tensor, *memory: Tensor, **masks: Any) -> Tensor:
         """The output alone; what a layer saved is dropped before the next one is called."""
@@ -79,8 +84,10 @@ class Stack(Module):
         """Raise an error unless `saved` is of such a stack and was not used before, and d_y has the shape of y."""
         require_saved(self, saved, Saved)
         require_upstream(self, d_y, saved.shape)
-        if len(saved.layers) != len(self.layers):
+        steps = len(self.layers) + (self.norm is not None)
+        if len(saved.steps) != steps:
+            norm = "" if self.norm is None else " and one for the norm"
             raise StateError(
-                f"{type(self).__name__}: saved must hold one value for each of {len(self.layers)} layers, got "
-                f"{len(saved.layers)}; a saved value is good for one backward: call forward again"
+                f"{type(self).__name__}: saved must hold one value for each of {len(self.layers)} layers{norm}, got "
+                f"{len(saved.steps)}; a saved value is good for one backward: call forward again"
             )

@@ -71,10 +71,10 @@ class TransformerDecoder(Stack):
 
     def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor, Tensor] | None:
         self._require_own(saved, d_y)
-        d_x: Any = d_y if self.norm is None else self.norm.backward(d_y, saved.by_norm)
+        d_x = self._backward_of_norm(d_y, saved)
         d_memory: Any = None
         for layer in reversed(self.layers):
-            d_inputs = layer.backward(d_x, saved.layers.pop())
+            d_inputs = layer.backward(d_x, saved.steps.pop())
             if d_inputs is None:  # of the first layer, whose gradients nobody wants
                 return None
             d_x, more = d_inputs

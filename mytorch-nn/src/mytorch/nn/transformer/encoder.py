@@ -58,9 +58,9 @@ class TransformerEncoder(Stack):
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         self._require_own(saved, d_y)
-        d_x: Any = d_y if self.norm is None else self.norm.backward(d_y, saved.by_norm)
+        d_x = self._backward_of_norm(d_y, saved)
         for layer in reversed(self.layers):
-            d_x = layer.backward(d_x, saved.layers.pop())
+            d_x = layer.backward(d_x, saved.steps.pop())
         return d_x if self.input_grad else None
 
     def __call__(
