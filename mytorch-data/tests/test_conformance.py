@@ -8,7 +8,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mytorch.data import Disk, Standardize, Standardized, Table, TensorDataSet, new_rows, split
+from mytorch.data import (
+    XOR,
+    AddingProblem,
+    Circles,
+    Copying,
+    Disk,
+    Gaussians,
+    Moons,
+    Shapes,
+    SineMixtures,
+    Spirals,
+    Standardize,
+    Standardized,
+    Table,
+    TensorDataSet,
+    new_rows,
+    split,
+)
 from mytorch.testing import declare_dataset
 
 
@@ -36,6 +53,16 @@ test_rows_of_a_table = declare_dataset(lambda: split(table(), (0.5, 0.5))[0])
 test_standardized_table = declare_dataset(lambda: Standardized(table(), Standardize.fit(table())))
 test_disk = declare_dataset(lambda: Disk(50, seed=3, dtype="float64"))
 test_disk_of_one_row = declare_dataset(lambda: Disk(1))
+test_spirals = declare_dataset(lambda: Spirals(20, classes=3))
+test_moons = declare_dataset(lambda: Moons(20))
+test_circles = declare_dataset(lambda: Circles(20, dtype="float64"))
+test_xor = declare_dataset(lambda: XOR(20))
+test_gaussians = declare_dataset(lambda: Gaussians(20))
+test_shapes = declare_dataset(lambda: Shapes(9))
+test_shapes_by_pixel = declare_dataset(lambda: Shapes(9, size=8, task="segmentation"))
+test_adding_problem = declare_dataset(lambda: AddingProblem(9, length=5))
+test_copying = declare_dataset(lambda: Copying(9, length=2, delay=3))
+test_sine_mixtures = declare_dataset(lambda: SineMixtures(9, history=5, horizon=2))
 test_tensor_data_set = declare_dataset(numbers)
 test_rows_of_a_split = declare_dataset(lambda: split(Disk(40), (0.5, 0.5))[1])
 test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.fit(Disk(40))))
@@ -43,4 +70,5 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
-    assert own == {Disk, Table, new_rows}
+    generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
+    assert own == {*generated, Table, new_rows}

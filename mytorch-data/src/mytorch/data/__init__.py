@@ -1,7 +1,18 @@
-"""Data sets: tensors in memory, tables in files, the disk, seeded and stratified splits, and standardisation."""
+"""Data sets: tensors in memory, tables in files, generated ones, seeded and stratified splits, and standardisation."""
 
 from mytorch.data.csv_file import write_csv
-from mytorch.data.disk import Disk
+from mytorch.data.generated import (
+    XOR,
+    AddingProblem,
+    Circles,
+    Copying,
+    Disk,
+    Gaussians,
+    Moons,
+    Shapes,
+    SineMixtures,
+    Spirals,
+)
 from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
 from mytorch.data.split import SplitWarning, split
 from mytorch.data.table import (
@@ -18,11 +29,20 @@ from mytorch.data.tensor_data_set import TensorDataSet
 from mytorch.data.transforms import Parts, hold_out
 
 __all__ = [
+    "XOR",
+    "AddingProblem",
+    "Circles",
     "ColumnSummary",
+    "Copying",
     "Disk",
     "EncodedTargets",
+    "Gaussians",
+    "Moons",
     "Parts",
     "ReaderError",
+    "Shapes",
+    "SineMixtures",
+    "Spirals",
     "SplitWarning",
     "Standardize",
     "Standardized",
