@@ -41,7 +41,7 @@ from mytorch.nn import (
 from mytorch.optim import AdamW
 from mytorch.train import fit
 from mytorch.train.choose_step import choose_step
-from mytorch.train.mixed_precision import PRECISIONS
+from mytorch.train.half_precision import PRECISIONS
 from mytorch.train.setup import TakeStep
 
 BEGIN, END = "<!-- by benchmarks/precision.py -->", "<!-- end -->"

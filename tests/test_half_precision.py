@@ -30,7 +30,8 @@ from mytorch.nn import (
 )
 from mytorch.optim import AdamW
 from mytorch.train import gradients
-from mytorch.train.mixed_precision import PRECISIONS, make_precision
+from mytorch.train.half_precision import PRECISIONS, make_precision
+from mytorch.train.half_precision.loss_scale import LossScale
 
 CLASSES = torch.randint(0, 3, (8,), generator=torch.Generator().manual_seed(5))
 NETWORKS = {
@@ -77,16 +78,21 @@ def test_gradients_are_near_those_of_float32(network, name):
     loss = MSELoss() if t.is_floating_point() else CrossEntropyLoss()
     precision = make_precision(name)
     if precision.loss_scale is not None:
-        precision.loss_scale.scale = 2.0**8
-    found = []
-    for take in (gradients, precision.gradients):
-        net.zero_grad()
-        torch.manual_seed(3)
-        with torch.inference_mode():
-            value, _ = take(net, loss, x, t)
-            assert take is gradients or precision.finish(AdamW(net.param()))
-        found.append([value, *(parameter.grad for parameter in net.param())])
-    bound = 0.05 if name == "bfloat16-mixed" else 0.01
+        precision.loss_scale = LossScale(2.0**8)
+    torch.manual_seed(3)
+    with torch.inference_mode():
+        value, _ = gradients(net, loss, x, t)
+    found = [[value, *(parameter.grad for parameter in net.param())]]
+    net.zero_grad()
+    torch.manual_seed(3)
+    with torch.inference_mode(), precision.storing(net):
+        value, _ = precision.gradients(net, loss, x, t)
+        precision.update(AdamW(net.param()), lambda: None)
+        stored = {parameter.value.dtype for parameter in net.param()}
+        assert (torch.bfloat16 in stored) == (name == "bfloat16")
+        assert all(parameter.grad.dtype is parameter.value.dtype for parameter in net.param())
+    found.append([value, *(parameter.grad.float() for parameter in net.param())])
+    bound = 0.01 if name == "float16-mixed" else 0.05
     largest = max(expected.abs().max() for expected in found[0][1:])
     for expected, actual in zip(*found, strict=True):
         assert actual.dtype is torch.float32

@@ -258,5 +258,7 @@ def test_half_precision(content, tmp_path):
     train_experiment(content, {"precision": "float16-mixed"}, output=tmp_path, quiet=True, callbacks=[Dtypes()])
     assert {name for name, _ in seen} == {"float16-mixed"}
     assert all(dtypes == {torch.float32} for _, dtypes in seen)
-    with pytest.raises(ExperimentError, match="precision: must be 'bfloat16-mixed' or 'float16-mixed', got 'half'"):
+    with pytest.raises(
+        ExperimentError, match="precision: must be 'bfloat16-mixed', 'float16-mixed' or 'bfloat16', got 'half'"
+    ):
         train_experiment(content, {"precision": "half"}, output=tmp_path, quiet=True)

@@ -14,6 +14,7 @@ from mytorch.core import Buffer, Module, Parameter
 from mytorch.plugins import Callback, PluginError
 from mytorch.train import EMA, SWA, EarlyStopping, ErrorRate, Interrupted, KeepBest, RunError, fit
 from mytorch.train.checkpoint import Keeper
+from mytorch.train.half_precision import PRECISIONS, loss_scale
 
 
 class Standardise(Module):
@@ -148,6 +149,15 @@ CASES = {
         "data": lambda: DataLoader(Rows(table(kind=Augmented)), batch_size=4, shuffle=True),
         "layers": lambda: [Noise()],
     },
+    **{
+        name: {
+            "layers": lambda: [Standardise(4), Noise()],
+            "schedule": lambda one: Ramp(one, 24),
+            "callbacks": lambda: [EMA(0.9)],
+            "options": {"precision": name},
+        }
+        for name in PRECISIONS
+    },
     "loader with a generator": {
         "data": lambda: DataLoader(
             Rows(table()), batch_size=4, shuffle=True, generator=torch.Generator().manual_seed(4)
@@ -264,6 +274,29 @@ def test_the_compiled_engine(compiles, tmp_path, prompt):
         stop.may_lag = True
         training = fit(*args, resume=file, **options | {"callbacks": [stop, *options["callbacks"]]})
         assert_same(end_of(training), expected)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_compiled_engine_in_half_precision(interpreted, tmp_path, precision, monkeypatch):
+    monkeypatch.setattr(loss_scale, "INTERVAL", 2)  # so that the scale changes, and updates are left out
+    case = {"layers": lambda: [Standardise(4), Noise()], "data": lambda: table(4 * 14 + 2)}
+    case["options"] = {"engine": "compiled", "precision": precision}
+    args, options = begin(case)
+    whole = fit(*args, **options)
+    assert any(made.checked for made in whole.engine.programs.values())
+    for step in (5, 16, 30):
+        file = tmp_path / f"{step}.safetensors"
+        for resume in (None, file):
+            args, options = begin(case)
+            stop = StopAt(0 if resume else step)
+            stop.may_lag = True
+            options["callbacks"] = [stop]
+            if resume is None:
+                with pytest.raises(Interrupted):
+                    fit(*args, checkpoint=file, **options)
+        training = fit(*args, resume=file, **options)
+        assert_same(end_of(training), end_of(whole) | {"callbacks": []})
+        assert training.setup.precision.state_dict() == whole.setup.precision.state_dict()
 
 
 def refused(tmp_path, case=None, change=None, **options):

@@ -12,8 +12,8 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Module, Optimizer, add_path
 from mytorch.train.clip_gradients import gradients_of
 from mytorch.train.gradients import gradients
+from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight, sums
-from mytorch.train.mixed_precision.mixed_precision import MixedPrecision
 from mytorch.train.step import update
 
 
@@ -25,7 +25,7 @@ def step_accumulated(
     targets: Sequence[Any],
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
-    precision: MixedPrecision | None = None,
+    precision: HalfPrecision | None = None,
 ) -> tuple[Tensor, Weight]:
     """As `step` on all rows of several batches at once, while the memory of activations is that of one batch.
 

@@ -68,7 +68,7 @@ class AveragedWeights:
 
     def update(self) -> None:
         """Take the weights of now into the average."""
-        values = [held.value for held in self.held]
+        values = [_as_averaged(held.value) for held in self.held]
         if not self.count:
             self._averages = [value.clone() for value in values]
         else:
@@ -106,3 +106,8 @@ class AveragedWeights:
         """Give the net the averaged weights for good, if there was an update."""
         for held, average in zip(self.held, self._averages, strict=False):
             held.value.copy_(average)
+
+
+def _as_averaged(value: Tensor) -> Tensor:
+    """A value in the dtype of its average: float32 for half precision, which would lose what is small."""
+    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value

@@ -14,8 +14,8 @@ from mytorch.core import ArgumentError, Module, Optimizer
 from mytorch.train.accumulate import step_accumulated
 from mytorch.train.batches import count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
+from mytorch.train.half_precision.half_precision import HalfPrecision, make_precision
 from mytorch.train.mean_loss import Weight
-from mytorch.train.mixed_precision.mixed_precision import MixedPrecision, make_precision
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
@@ -34,7 +34,7 @@ def choose_step(
     """The step of these options; the plain one without any.
 
     own: a user's step, which is all of the step: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
-    precision: "bfloat16-mixed" or "float16-mixed", in which gradients are computed.
+    precision: "bfloat16-mixed", "float16-mixed" or "bfloat16", in which gradients are computed.
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     Raises ArgumentError for what does not go together.
     """
@@ -58,7 +58,7 @@ def choose_step(
 
 
 def _in_backward(
-    optimizer: Optimizer, clipping: dict[str, Any], accumulate: int, precision: MixedPrecision | None
+    optimizer: Optimizer, clipping: dict[str, Any], accumulate: int, precision: HalfPrecision | None
 ) -> TakeStep:
     if "clip_grad_norm" in clipping:
         raise ArgumentError(
@@ -72,9 +72,10 @@ def _in_backward(
             "complete only after the last of the batches; leave one of the two out"
         )
     if precision is not None:
+        why = ": the values that are updated are not those that the backward pass computes with"
         raise ArgumentError(
-            f"optimizer_in_backward: must be left out with precision, got precision = {precision}: the values that "
-            "are updated are not those that the backward pass computes with; leave one of the two out"
+            f"optimizer_in_backward: must be left out with precision, got precision = {precision}"
+            f"{why if precision.mixed else ''}; leave one of the two out"
         )
     try:
         optimizer.require_steps_apart()
@@ -109,7 +110,7 @@ def _own_step(
     clipping: dict[str, Any],
     optimizer_in_backward: bool,
     accumulate: int,
-    precision: MixedPrecision | None,
+    precision: HalfPrecision | None,
 ) -> TakeStep:
     if not callable(own):
         raise ArgumentError(

@@ -22,10 +22,15 @@ def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
     require_kind("clip_gradients", "optimizer", optimizer, Optimizer)
     require_bound("clip_gradients: max_norm", max_norm)
     if grads := gradients_of(optimizer):
-        traced = torch.compiler.is_compiling()  # machine code comes of the formula only
-        norms = [torch.linalg.vector_norm(d) for d in grads] if traced else torch._foreach_norm(grads)
-        norm = torch.linalg.vector_norm(torch.stack(norms))
-        torch._foreach_mul_(grads, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+        torch._foreach_mul_(grads, (max_norm / (joint_norm(grads) + 1e-6)).clamp(max=1.0))
+
+
+def joint_norm(grads: list[Tensor]) -> Tensor:
+    """The 2-norm of all gradients together."""
+    traced = torch.compiler.is_compiling()  # machine code comes of the formula only
+    norms = [torch.linalg.vector_norm(d) for d in grads] if traced else torch._foreach_norm(grads)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
 
 
 def clip_gradient_values(optimizer: Optimizer, max_value: float) -> None:

@@ -80,7 +80,8 @@ def fit(
         gradients take the memory of the largest layer and not of the model.
     precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
         float32, as loss, update and evaluation do; in float16 the loss is scaled, and a step whose gradients are not
-        finite is left out.
+        finite is left out. "bfloat16": values, gradients and the optimizer's state are bfloat16 during the steps of an
+        epoch, and the loss float32; the net is judged and left with the same numbers in float32.
     checkpoint: a file in which the state of the training is kept: every `checkpoint_every` seconds, once an epoch and
         a second have passed, at the end, and when Ctrl-C, SIGTERM or SIGHUP ends the training, which then happens
         after a batch.

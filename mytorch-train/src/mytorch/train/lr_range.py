@@ -118,7 +118,7 @@ def range_of(setup: Setup, start: float = START, end: float = END, steps: int = 
     shares = [float(group["lr"]) / first if first else 1.0 for group in groups]
     found = LRRange([], [], [], False)
     mean = best = 0.0
-    with _put_back(setup), torch.inference_mode():
+    with _put_back(setup), setup.storing(), torch.inference_mode():
         for number, (inputs, targets) in enumerate(islice(_over_and_over(setup), steps)):
             rate = start * (end / start) ** (number / (steps - 1))
             for group, share in zip(groups, shares, strict=True):

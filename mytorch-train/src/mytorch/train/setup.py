@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,8 +13,8 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter, Schedule, require_kind
 from mytorch.train.accumulate import accumulates
 from mytorch.train.batches import Batches
+from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight
-from mytorch.train.mixed_precision.mixed_precision import MixedPrecision
 from mytorch.train.step import step
 
 TakeStep = Callable[[Module, Module, Optimizer, Any, Any], tuple[Tensor, Weight]]
@@ -58,10 +59,22 @@ class Setup:
         """Where the first parameter of the net is."""
         return next(held.value.device for held in self.tensors if isinstance(held, Parameter))
 
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """Within this context the net has its values as steps need them: in bfloat16 with that precision."""
+        with nullcontext() if self.precision is None else self.precision.storing(self.net):
+            yield
+
+    @contextmanager
+    def widened(self) -> Iterator[None]:
+        """Within this context, which lies in that of `storing`, the net has its values as they are judged and kept."""
+        with nullcontext() if self.precision is None else self.precision.widened(self.net):
+            yield
+
     @property
-    def precision(self) -> MixedPrecision | None:
+    def precision(self) -> HalfPrecision | None:
         """How the step computes gradients in half precision, if it does."""
-        found: MixedPrecision | None = getattr(self.step, "keywords", {}).get("precision")
+        found: HalfPrecision | None = getattr(self.step, "keywords", {}).get("precision")
         return found
 
     def take_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -9,8 +10,8 @@ from torch import Tensor
 from mytorch.core import Module, Optimizer, add_path
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.gradients import gradients
+from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight
-from mytorch.train.mixed_precision.mixed_precision import MixedPrecision
 
 
 def step(
@@ -21,7 +22,7 @@ def step(
     targets: Any,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
-    precision: MixedPrecision | None = None,
+    precision: HalfPrecision | None = None,
 ) -> tuple[Tensor, Weight]:
     """One training step from gradients that are None to gradients that are None. Returns what `gradients` returns.
 
@@ -44,15 +45,19 @@ def update(
     optimizer: Optimizer,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
-    precision: MixedPrecision | None = None,
+    precision: HalfPrecision | None = None,
 ) -> None:
     """Clip the gradients, update the parameters and set the gradients to None."""
-    if precision is not None and not precision.finish(optimizer):
-        optimizer.zero_grad()
-        return
+    if precision is None:
+        _update(optimizer, clip_grad_norm, clip_grad_value)
+    else:
+        precision.update(optimizer, partial(_update, optimizer, clip_grad_norm, clip_grad_value))
+    optimizer.zero_grad()
+
+
+def _update(optimizer: Optimizer, clip_grad_norm: float | None, clip_grad_value: float | None) -> None:
     if clip_grad_norm is not None:
         clip_gradients(optimizer, clip_grad_norm)
     if clip_grad_value is not None:
         clip_gradient_values(optimizer, clip_grad_value)
     optimizer.step()
-    optimizer.zero_grad()

@@ -126,6 +126,7 @@ class Training:
         self._at: EpochSoFar | None = None
         self._interrupts = Interrupts()
         self._data: dict[str, str | None] | None = None
+        self._parts = parts_of(setup)
 
     @property
     def net(self) -> Module:
@@ -191,7 +192,7 @@ class Training:
         that has no epoch left.
         """
         self.resumed = found = Resumption.read(path)
-        found.require_same(parts_of(self.setup), self._conditions(), accept_differences)
+        found.require_same(self._parts, self._conditions(), accept_differences)
         self._first = self.epoch = self.complete_epochs = found.state["first"]
         self.last_epoch = self._first + self.epochs
         if not finish:
@@ -218,7 +219,7 @@ class Training:
             "callbacks": self.hooks.state_dicts(),
             "history": self.history,
             "notes": self.notes,
-            "parts": parts_of(self.setup),
+            "parts": self._parts,
             "conditions": self._conditions(),
         }
 
@@ -273,7 +274,7 @@ class Training:
             with torch.inference_mode():
                 stop = self.hooks.notify("training_started", run=self)
                 stop = self._take_up() or stop
-                with nullcontext() if self.checkpoint is None else self._interrupts:
+                with self.setup.storing(), nullcontext() if self.checkpoint is None else self._interrupts:
                     while self.epoch < self.last_epoch and not stop:
                         stop = self._epoch()
                         self._keep(stop or self.epoch == self.last_epoch)
@@ -343,9 +344,10 @@ class Training:
         record["seconds"] = at.seconds
         self._at, self.complete_epochs = None, self.epoch
         self.batches.begin_at(0)
-        stop = self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop
-        with nullcontext() if self.average is None else self.average.in_place(self):
-            return self._close_epoch(record, stop)
+        with self.setup.widened():
+            stop = self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop
+            with nullcontext() if self.average is None else self.average.in_place(self):
+                return self._close_epoch(record, stop)
 
     def _close_epoch(self, record: Record, stop: bool) -> bool:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
@@ -373,6 +375,8 @@ class Training:
                     self._keep_within(keeper, at, number)
         if (seen := losses.look()) is not None:
             self._not_finite(f"the loss ({seen})", number)
+        if self.setup.precision is not None:
+            self.setup.precision.require_range()  # which a compiled step cannot ask for
         return losses.mean(), stop
 
     def _evaluate(self) -> Record:
@@ -426,10 +430,6 @@ def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
-    if not isinstance(engine, Eager) and setup.precision is not None:
-        raise ArgumentError(
-            f'precision: must be left out with the compiled engine, got {setup.precision}; use engine="eager"'
-        )
     if isinstance(engine, Eager) or is_plain(setup.step):
         return
     if is_in_backward(setup.step):

@@ -198,8 +198,9 @@ class Experiment(Section):
     """Every number of the gradients is brought within it, above and below 0."""
     accumulate: Count = 1
     """So many batches make one step, as one large batch would."""
-    precision: Literal["bfloat16-mixed", "float16-mixed"] | None = None
-    """Layers compute in half precision, on copies of values that stay float32; in float32 if left out."""
+    precision: Literal["bfloat16-mixed", "float16-mixed", "bfloat16"] | None = None
+    """Layers compute in half precision, on copies of values that stay float32 or, with "bfloat16", on values that are
+    stored in it; in float32 if left out."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
     epochs: Count

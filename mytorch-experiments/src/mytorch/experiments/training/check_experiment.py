@@ -142,7 +142,7 @@ def _try(built: Built) -> None:
     evaluate(net, setup.loss, _Batch(data, inputs, targets), built.metrics)
     net.train()
     net.input_grad = False
-    with torch.inference_mode():
+    with setup.storing(), torch.inference_mode():
         value, weight = setup.take_step(*setup.batches.joined([(inputs, targets)]))
     if weight and not value.isfinite():  # a mean of ignored targets alone is NaN
         raise ExperimentError(
@@ -184,7 +184,7 @@ def _try_last_batch(setup: Setup, tried: int) -> None:
     if not 0 < rows < tried:
         return
     try:
-        with torch.inference_mode():
+        with setup.storing(), torch.inference_mode():
             batch = move(fetch(setup.batches.data, torch.arange(rows)), setup.device)
             setup.take_step(*setup.batches.joined([batch]))
     except MytorchError as error:

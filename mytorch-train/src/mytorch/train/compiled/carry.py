@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Buffer, Module, Optimizer, Parameter
+from mytorch.train.half_precision import HalfPrecision
 
 
 class Slot(NamedTuple):
@@ -26,14 +27,19 @@ class Slot(NamedTuple):
 
 
 class Carry:
-    """Parameters, buffers and optimizer state, in the order in which a compiled step takes and returns them.
+    """Parameters, buffers, optimizer state and the scale of the loss, in the order in which a compiled step takes and
+    returns them.
 
     Outside of a compiled step nothing is a view of the flat tensors: `gather` and `scatter` copy.
     """
 
-    def __init__(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
+    def __init__(
+        self, net: Module, loss: Module, optimizer: Optimizer, precision: HalfPrecision | None = None
+    ) -> None:
         self.optimizer = optimizer
         self.slots = find_slots(net, loss, optimizer)
+        if precision is not None:
+            self.slots += [Slot(f"precision.{name}", held) for name, held in precision.held.items()]
         self.parts: dict[torch.dtype, list[Slot]] = {}
         for slot in self.slots:
             self.parts.setdefault(slot.tensor(optimizer).dtype, []).append(slot)

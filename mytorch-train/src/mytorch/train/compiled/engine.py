@@ -162,7 +162,9 @@ class Compiled:
             yield from self._all_but_last_ahead(taken)
             return
         expected = [torch.stack([value for value, _ in taken]), stacked([weight for _, weight in taken])]
-        wrong = difference([*before, *map(torch.zeros_like, expected)], found, [*carry.gather(), *expected])
+        computed_in = None if setup.precision is None else setup.precision.dtype
+        start = [*before, *map(torch.zeros_like, expected)]
+        wrong = difference(start, found, [*carry.gather(), *expected], computed_in)
         program.checked = wrong is None
         if wrong is not None:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
@@ -191,6 +193,8 @@ class Compiled:
         worth = repr(kind) == self._first or self._streak >= STREAK
         if not worth or len(self.programs) + len(self._resumed) >= SHAPES:
             return
+        if setup.precision is not None and not setup.precision.has_updated:
+            return  # the optimizer may have no state yet
         if self._made == COMPILED:
             self._refuse(
                 f"what is compiled in has changed {COMPILED} times, such as a setting that no schedule changes"
@@ -198,7 +202,7 @@ class Compiled:
             return
         self._made += 1
         try:
-            carry = Carry(setup.net, setup.loss, setup.optimizer)
+            carry = Carry(setup.net, setup.loss, setup.optimizer, setup.precision)
             if carry.size > LARGEST:
                 self._refuse(
                     f"eager steps are faster for a model of this size, {carry.size:,} parameters and numbers of "
@@ -213,7 +217,7 @@ class Compiled:
         """Make the program that a resumed run had for batches of this kind."""
         checked = self._resumed.pop(repr(kind))
         try:
-            carry = Carry(setup.net, setup.loss, setup.optimizer)
+            carry = Carry(setup.net, setup.loss, setup.optimizer, setup.precision)
             self.programs[kind] = self._make(setup, batch, carry)
             self.programs[kind].checked = checked
         except Exception as error:

@@ -57,6 +57,8 @@ def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Seque
     return Program(recipe, steps, fetch(key, compile_to))
 
 
+AS_EAGER = {"fallback_random": True, "emulate_precision_casts": True}
+"""Settings by which torch's own draws come, and half precision is rounded after each operation."""
 ANY_WEIGHTS = {
     "always_keep_tensor_constants": True,
     "joint_graph_constant_folding": False,  # which would make code of weights of one number
@@ -72,8 +74,7 @@ def compile_package(
 
     any_rows: it takes any length of the first axis, the same of all inputs, and is given its weights when loaded.
     """
-    settings = {"fallback_random": True, "aot_inductor.metadata": metadata}  # torch's own draws, so that eager's come
-    settings |= ANY_WEIGHTS if any_rows else {}
+    settings = AS_EAGER | {"aot_inductor.metadata": metadata} | (ANY_WEIGHTS if any_rows else {})
     shapes = tuple({0: Dim.DYNAMIC} for _ in examples) if any_rows else None
     with random_state(), torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,12 +87,20 @@ def compile_package(
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Of the change by the steps of one call: the rule of `mytorch parity`, and for float32 that of ten steps."""
+IN_HALF_PRECISION = 0.05
+"""The same where layers compute in half precision, in which sums that are taken in another order round differently."""
 
 
-def difference(before: Sequence[Tensor], compiled: Sequence[Tensor], eager: Sequence[Tensor]) -> str | None:
+def difference(
+    before: Sequence[Tensor],
+    compiled: Sequence[Tensor],
+    eager: Sequence[Tensor],
+    computed_in: torch.dtype | None = None,
+) -> str | None:
     """What is different between compiled and eager steps from `before`, beyond rounding; None if nothing is.
 
     Compared is the change of each flat tensor, in the 2-norm; whole numbers must be equal.
+    computed_in: the dtype of the layers, if it is not that of the tensors.
     """
     for start, found, expected in zip(before, compiled, eager, strict=True):
         if not expected.is_floating_point():
@@ -101,6 +110,7 @@ def difference(before: Sequence[Tensor], compiled: Sequence[Tensor], eager: Sequ
             change, size, gap = (
                 float(value.double().norm()) for value in (expected - start, expected, found - expected)
             )
-            if not gap <= TOLERANCE.get(expected.dtype, 0.05) * change + 10 * torch.finfo(expected.dtype).eps * size:
+            tolerance = TOLERANCE.get(computed_in or expected.dtype, IN_HALF_PRECISION)
+            if not gap <= tolerance * change + 10 * torch.finfo(expected.dtype).eps * size:
                 return f"they differ by {gap:.2g} where a change of {change:.2g} was due"
     return None

@@ -80,9 +80,13 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     if plain or is_in_backward(setup.step):
         options = dict(setup.step.keywords) if isinstance(setup.step, partial) else {}
     scale = {} if setup.precision is None else setup.precision.state_dict()
+    values = [held.value for held in setup.tensors]
     try:
-        explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, **options)
+        with setup.storing():
+            explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, **options)
     finally:
+        for held, value in zip(setup.tensors, values, strict=True):
+            held.value = value  # and not what it was in half precision
         if setup.precision is not None:
             setup.precision.load_state_dict(scale)
     return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")

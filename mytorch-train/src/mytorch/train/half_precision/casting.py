@@ -1,9 +1,9 @@
-"""Within a step: layers that compute in half precision, on copies of their values, and a loss that does not."""
+"""A model whose layers compute in half precision, and what stays in float32."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -16,27 +16,41 @@ from mytorch.train.observe import Method, intercept
 
 
 @contextmanager
-def computing_in(net: Module, dtype: torch.dtype) -> Iterator[None]:
+def computing_in(net: Module, dtype: torch.dtype, copies: bool) -> Iterator[None]:
     """Within this context, forward and backward of `net` compute in `dtype`, between inputs and outputs in float32.
 
-    Parameters have copies of their values in `dtype`; then they have their own again, and gradients in the dtype of
-    those. A layer with floating-point buffers and no children, such as batch normalisation, computes in float32, or
-    its running statistics would lose what is small.
+    A layer with floating-point buffers and no children, such as batch normalisation, computes in float32, or its
+    running statistics would lose what is small.
+    copies: parameters have copies of their values in `dtype`; then they have their own again, and gradients in the
+        dtype of those. Otherwise the values have been converted by `convert`.
     """
-    if _keeps_statistics(net):  # there is nothing else
+    kept = [module for module in net.modules() if _keeps_statistics(module)]
+    if net in kept:  # there is nothing else
         yield
         return
-    kept = [module for module in net.modules() if _keeps_statistics(module)]
-    held = {id(one): one for one in _held(net)}
-    for module in kept:
-        for one in _held(module):
-            held.pop(id(one), None)
     with (
-        _copies(list(held.values()), dtype),
+        _copies(converted(net), dtype) if copies else nullcontext(),
         intercept([("", net)], _around(dtype, torch.float32)),
         intercept([("", module) for module in kept], _around(torch.float32, dtype)),
     ):
         yield
+
+
+def converted(net: Module) -> list[Parameter | Buffer]:
+    """The parameters and buffers, each once, of the layers that compute in half precision."""
+    held = {id(one): one for one in _held(net)}
+    for module in net.modules():
+        if _keeps_statistics(module):
+            for one in _held(module):
+                held.pop(id(one), None)
+    return list(held.values())
+
+
+def convert(net: Module, dtype: torch.dtype) -> None:
+    """Replace the values of the layers that compute in half precision by the same numbers in `dtype`."""
+    with torch.inference_mode(False), torch.no_grad():  # so that they may be trained anywhere
+        for one in converted(net):
+            one.value = one.value.to(dtype)
 
 
 def _keeps_statistics(module: Module) -> bool:
@@ -59,8 +73,8 @@ def _copies(held: list[Parameter | Buffer], dtype: torch.dtype) -> Iterator[None
         yield
     finally:
         for one, value in zip(held, before, strict=True):
-            if isinstance(one, Buffer) and not torch.equal(one.value, value.to(dtype)):
-                value.copy_(one.value)
+            if isinstance(one, Buffer):
+                value.copy_(torch.where(one.value == value.to(dtype), value, one.value.to(value.dtype)))
             one.value = value
         for one in held:  # by now the copies are freed
             if isinstance(one, Parameter) and one.grad is not None:
