@@ -69,7 +69,7 @@ def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
 
 
 def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str = "d_y") -> None:
-    """Raise ShapeError unless an upstream gradient is a tensor with the shape of the output, DtypeError for integers.
+    """Raise ShapeError unless an upstream gradient has the output's shape, DtypeError unless it is floating point.
 
     Every backward calls it first: another shape would be broadcast to a wrong gradient, and some of torch's raw
     kernels read beyond a tensor that is too short. A layer with several outputs calls it for each gradient that is
@@ -78,8 +78,9 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
     if not isinstance(d_y, Tensor) or d_y.shape != shape:
         got = tuple(d_y.shape) if isinstance(d_y, Tensor) else kind_of(d_y)
         raise ShapeError(f"{_name(owner)}: {name} must have the shape of the output, {tuple(shape)}, got {got}")
-    if not d_y.dtype.is_floating_point:
-        raise DtypeError(f"{_name(owner)}: {name} must be floating point, as the output is, got {d_y.dtype}")
+    if d_y.dtype not in FLOATING:
+        rule = "of at least 16 bits" if d_y.is_floating_point() else "as the output is"
+        raise DtypeError(f"{_name(owner)}: {name} must be floating point, {rule}, got {d_y.dtype}")
     if d_y.layout is not torch.strided:
         _require_dense(owner, d_y, name)
 

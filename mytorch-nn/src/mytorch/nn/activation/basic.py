@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import FLOATING, Module, require_real, require_saved, require_upstream
+from mytorch.core import FLOATING, DtypeError, Module, require_real, require_saved, require_upstream
 
 _threshold_backward = torch.ops.aten.threshold_backward.default
 _tanh_backward = torch.ops.aten.tanh_backward.default
@@ -16,7 +16,8 @@ class ReLU(Module):
     Forward:   y = max(x, 0)
     Backward:  d_x = d_y where y > 0, else 0 (0 at x = 0 too, as in PyTorch)
     Shapes:    x, y: any, the same
-    Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
+    Raises:    DtypeError for truth values, complex and sparse x, and uint16 to uint64; ShapeError if d_y has not the
+               shape of y
 
     Example:
         >>> ReLU()(torch.tensor([-1.0, 2.0]))
@@ -26,7 +27,12 @@ class ReLU(Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
             require_real(self, x)
-        y = x.relu()
+        try:
+            y = x.relu()
+        except NotImplementedError as error:  # of uint16 and larger
+            raise DtypeError(
+                f"ReLU: x must have a dtype in which torch compares numbers, got {x.dtype}; convert with .float()"
+            ) from error
         return y, y
 
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:

@@ -82,11 +82,12 @@ class RReLU(Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_floating(self, x)
-        slope = torch.empty_like(x, memory_format=torch.contiguous_format)
-        y = aten.rrelu_with_noise(x.contiguous(), slope, self.lower, self.upper, self.training)
+        wide = x.float() if x.dtype is torch.float16 else x  # which the kernel does not know
+        slope = torch.empty_like(wide, memory_format=torch.contiguous_format)
+        y = aten.rrelu_with_noise(wide.contiguous(), slope, self.lower, self.upper, self.training)
         if not self.training:
             slope = torch.full_like(x, (self.lower + self.upper) / 2).masked_fill_(x > 0, 1.0)
-        return y, slope
+        return y.to(x.dtype), slope.to(x.dtype)
 
     def backward(self, d_y: Tensor, slope: Tensor) -> Tensor | None:
         require_saved(self, slope, Tensor)

@@ -175,6 +175,10 @@ class EmbeddingBag(Table):
             require_dimensions(self, offsets, 1, name="offsets")
             if self.include_last_offset and not len(offsets):
                 raise ShapeError("EmbeddingBag: offsets must have the end of the last bag, got no offsets at all")
+            if len(indices) and not len(offsets):  # of which the kernel's backward ends the process
+                raise ShapeError(
+                    f"EmbeddingBag: offsets must begin a bag for {len(indices)} indices, got no offsets at all"
+                )
             if offsets.dtype is not indices.dtype:
                 raise DtypeError(
                     f"EmbeddingBag: offsets must have the dtype of input, {indices.dtype}, got {offsets.dtype}"

@@ -87,8 +87,7 @@ class CTCLoss(Loss):
         rows = log_probs.shape[1] if log_probs.dim() == 3 else 1
         inputs = self._lengths("input_lengths", input_lengths, rows, log_probs.shape[0])
         wanted = self._lengths("target_lengths", target_lengths, rows, None)
-        self._require_targets(targets, wanted, log_probs.shape[-1])
-        targets = targets.long()
+        targets = self._whole_targets(targets, wanted, log_probs.shape[-1])
         a, alpha = aten._ctc_loss(_batched(log_probs), targets, inputs, wanted, self.blank, self.zero_infinity)
         values = a.where(a != torch.inf, 0) if self.zero_infinity else a
         if self.reduction == "mean":
@@ -147,12 +146,13 @@ class CTCLoss(Loss):
             )
         return list(lengths)
 
-    def _require_targets(self, targets: Tensor, wanted: list[int], classes: int) -> None:
-        """Raise an error unless the targets that count are classes but the blank: the kernel looks at none of them."""
+    def _whole_targets(self, targets: Tensor, wanted: list[int], classes: int) -> Tensor:
+        """The targets in int64. Raises an error unless those that count are classes but the blank, which the kernel
+        does not look at."""
         require_dimensions(self, targets, 1, 2, name="targets")
         if targets.is_floating_point() or targets.is_complex() or targets.dtype is torch.bool:
             raise DtypeError(f"CTCLoss: targets must be whole numbers, got {targets.dtype}; convert with .long()")
-        counted = targets
+        counted = targets = targets.long()
         if targets.dim() == 1:
             if len(targets) != sum(wanted):
                 raise ShapeError(
@@ -170,6 +170,7 @@ class CTCLoss(Loss):
                 counted = targets[places < torch.tensor(wanted, device=targets.device).unsqueeze(1)]
         if counted.numel():
             self._require_classes(counted, classes)
+        return targets
 
     def _require_classes(self, targets: Tensor, classes: int) -> None:
         low, high = (int(bound) for bound in targets.aminmax())

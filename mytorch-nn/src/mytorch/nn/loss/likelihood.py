@@ -15,8 +15,8 @@ from mytorch.core import (
     require_choice,
     require_flags,
     require_floating,
+    require_like,
     require_range,
-    require_same_device,
     require_saved,
 )
 from mytorch.nn.loss._elementwise import ElementwiseLoss
@@ -125,7 +125,7 @@ class GaussianNLLLoss(ElementwiseLoss):
     Shapes:    input, target: any, the same;  var: the same, or one axis less, or 1 along one axis;
                value: (), for none that of the input
     Raises:    ArgumentError unless eps is above 0; ShapeError unless the shapes fit; DtypeError unless input and var
-               are floating point and the target real; on the CPU ArgumentError for a variance below 0
+               are floating point, of one dtype, and the target real; on the CPU ArgumentError for a variance below 0
 
     Example:
         >>> GaussianNLLLoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]), torch.tensor([1.0, 4.0]))
@@ -154,7 +154,7 @@ class GaussianNLLLoss(ElementwiseLoss):
     ) -> tuple[Tensor, tuple[Tensor, Tensor, torch.Size]]:
         difference = input - self._pair(input, target)
         require_floating(self, var, "var")
-        require_same_device(self, var, input, "var", "prediction")
+        require_like(self, var, input, "var", "prediction")
         v = self._along(input.shape, var).clamp(min=self.eps)
         require_values(self, var, 0, "var")
         values = 0.5 * (v.log() + difference.square() / v)

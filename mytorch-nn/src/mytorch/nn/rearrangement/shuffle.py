@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import Module, ShapeError, require_input, require_saved, require_upstream, require_whole
+from mytorch.core import DtypeError, Module, ShapeError, require_input, require_saved, require_upstream, require_whole
 from mytorch.nn._own import require_own
 
 
@@ -20,7 +20,7 @@ class PixelShuffle(Module):
     Backward:  d_x[c * r * r + i * r + j, h, w] = d_y[c, h * r + i, w * r + j], as PixelUnshuffle
     Shapes:    x: (..., channels * r * r, height, width);  y: (..., channels, height * r, width * r)
     Raises:    ShapeError for fewer than 3 axes, channels that r * r does not divide, or if d_y has not the shape of y;
-               ArgumentError for an upscale_factor below 1
+               ArgumentError for an upscale_factor below 1; DtypeError for a dtype that torch only stores
     Source:    Shi et al. 2016, "Real-time single image and video super-resolution using an efficient sub-pixel
                convolutional neural network"
 
@@ -44,12 +44,12 @@ class PixelShuffle(Module):
                 f"PixelShuffle: x must be (..., channels, height, width) with channels that {r**2} divides, "
                 f"got {tuple(x.shape)}"
             )
-        return _shuffled(x, self._shape(x.shape), r), x.shape
+        return _by_kernel(self, F.pixel_shuffle, x, self._shape(x.shape), r), x.shape
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, self._shape(shape))
-        return _unshuffled(d_y, shape, self.upscale_factor) if self.input_grad else None
+        return _by_kernel(self, F.pixel_unshuffle, d_y, shape, self.upscale_factor) if self.input_grad else None
 
     def _shape(self, shape: torch.Size) -> tuple[int, ...]:
         (*leading, channels, height, width), r = shape, self.upscale_factor
@@ -63,7 +63,7 @@ class PixelUnshuffle(Module):
     Backward:  d_x[c, h * r + i, w * r + j] = d_y[c * r * r + i * r + j, h, w], as PixelShuffle
     Shapes:    x: (..., channels, height * r, width * r);  y: (..., channels * r * r, height, width)
     Raises:    ShapeError for fewer than 3 axes, sizes that r does not divide, or if d_y has not the shape of y;
-               ArgumentError for a downscale_factor below 1
+               ArgumentError for a downscale_factor below 1; DtypeError for a dtype that torch only stores
     Source:    Shi et al. 2016, "Real-time single image and video super-resolution using an efficient sub-pixel
                convolutional neural network"
 
@@ -86,12 +86,12 @@ class PixelUnshuffle(Module):
                 f"PixelUnshuffle: x must be (..., channels, height, width) with sizes that {r} divides, "
                 f"got {tuple(x.shape)}"
             )
-        return _unshuffled(x, self._shape(x.shape), r), x.shape
+        return _by_kernel(self, F.pixel_unshuffle, x, self._shape(x.shape), r), x.shape
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, self._shape(shape))
-        return _shuffled(d_y, shape, self.downscale_factor) if self.input_grad else None
+        return _by_kernel(self, F.pixel_shuffle, d_y, shape, self.downscale_factor) if self.input_grad else None
 
     def _shape(self, shape: torch.Size) -> tuple[int, ...]:
         (*leading, channels, height, width), r = shape, self.downscale_factor
@@ -140,14 +140,18 @@ class ChannelShuffle(Module):
         return _interleave(d_y, shape[1] // groups) if self.input_grad else None
 
 
-def _shuffled(x: Tensor, shape: Sequence[int], r: int) -> Tensor:
-    """PixelShuffle; of nothing, torch's kernel makes a tensor of other axes."""
-    return F.pixel_shuffle(x, r) if x.numel() else x.new_empty(shape)
-
-
-def _unshuffled(x: Tensor, shape: Sequence[int], r: int) -> Tensor:
-    """PixelUnshuffle."""
-    return F.pixel_unshuffle(x, r) if x.numel() else x.new_empty(shape)
+def _by_kernel(
+    owner: Module, kernel: Callable[[Tensor, int], Tensor], x: Tensor, shape: Sequence[int], r: int
+) -> Tensor:
+    """What the kernel gives, of `shape`; of nothing, it makes a tensor of other axes. Raises DtypeError."""
+    if not x.numel():
+        return x.new_empty(shape)
+    try:
+        return kernel(x, r)
+    except NotImplementedError as error:  # of numbers of 8 bits
+        raise DtypeError(
+            f"{type(owner).__name__}: x must have a dtype that torch shuffles, got {x.dtype}; convert with .float()"
+        ) from error
 
 
 def _interleave(x: Tensor, groups: int) -> Tensor:
