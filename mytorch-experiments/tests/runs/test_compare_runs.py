@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 import shutil
 
 import pytest
+import tomli_w
 from matplotlib.figure import Figure
 
 from mytorch.experiments import RunError, train_experiment
@@ -62,6 +64,58 @@ def test_values_of_different_losses_are_not_compared(two):
     file = b.path / "experiment.toml"
     text = file.read_text()
     file.write_text(text.replace('[loss]\ntype = "', '[loss]\ntype = "Other'))
+    better = {figure.name: figure.better for figure in compare_runs(a.path, b.path).figures}
+    assert (better["train_loss"], better["test_loss"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "other"),
+    [
+        ({"data.standardize": True}, {}),
+        ({"data.train.features": ["x"], "data.test.encode": "one-hot"}, {}),
+        ({"data.train.path": "b.csv"}, {"train": ["data.train.path"], "validation": ["data.train.path"]}),
+        ({"data.test.path": "b.csv"}, {"test": ["data.test.path"]}),
+        ({"data.split.seed": 1}, {"train": ["data.split.seed"], "validation": ["data.split.seed"]}),
+    ],
+)
+def test_numbers_of_different_rows_are_not_compared(two, changed, other, capsys):
+    """The test part is a data set of its own, the validation part is split from the training rows."""
+    for run, extra in zip(two, ({}, changed), strict=True):
+        data = {"train": {"type": "Table", "path": "a.csv"}, "test": {"type": "Table", "path": "t.csv"}}
+        content = {"name": "made", "data": {**data, "split": {"validation": 0.2}}, "loss": {"type": "MSELoss"}}
+        for key, value in extra.items():
+            table, *words = key.split(".")
+            content[table] = _with(content[table], words, value)
+        (run.path / "experiment.toml").write_text(tomli_w.dumps(content))
+        summary = json.loads((run.path / "summary.json").read_text())
+        figures = {f"{part}_loss": 1.0 + (run is two[1]) for part in ("train", "validation")}
+        summary |= {"last": figures, "test": {"loss": 2.0 - (run is two[1])}}
+        (run.path / "summary.json").write_text(json.dumps(summary))
+    comparison = compare_runs(*(run.path for run in two))
+    assert comparison.other_rows == other
+    better = {figure.name: figure.better for figure in comparison.figures if figure.name.endswith("loss")}
+    best = {"train_loss": "a", "validation_loss": "a", "test_loss": "b"}
+    assert better == {name: None if name.removesuffix("_loss") in other else best[name] for name in best}
+    show_comparison(comparison)
+    last = capsys.readouterr().out.splitlines()[-1]
+    if other:
+        ((_, (key,)), *_) = other.items()
+        assert last == f"Not the same rows, so not comparable: {', '.join(other)} ({key} differs)"
+    else:
+        assert last == "* is better"
+
+
+def _with(table, words, value):
+    head, *rest = words
+    return {**table, head: _with(table.get(head, {}), rest, value) if rest else value}
+
+
+def test_losses_of_targets_that_are_scaled_differently_are_not_compared(two):
+    a, b = two
+    file = b.path / "experiment.toml"
+    text = file.read_text()
+    file.write_text(re.sub(r'targets = "[a-z-]+"', 'targets = "standardize"', text))
+    assert file.read_text() != text
     better = {figure.name: figure.better for figure in compare_runs(a.path, b.path).figures}
     assert (better["train_loss"], better["test_loss"]) == (None, None)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,23 @@ from mytorch.core import metric_name, require_path
 from mytorch.experiments.file.build import build_metrics
 from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, read_toml
-from mytorch.experiments.runs.columns import quantity_of
+from mytorch.experiments.runs.columns import PARTS, quantity_of
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.experiments.runs.runs import last_record
 from mytorch.plugins import MytorchError
 from mytorch.train.errors import RunError
 
 ABSENT = "-"
+SAME_ROWS = ("standardize", "targets", "features", "encode", "unseen", "dates", "day_first", "missing_indicators")
+"""Keys of data, and of a Table, that change what a model gets of the rows, and not which rows they are."""
 
 
 @dataclass
 class Figure:
     """One final number of both runs.
 
-    better: "a" or "b"; None if they are equal, if nothing says which direction is good, or for the values of
-        different losses.
+    better: "a" or "b"; None if they are equal, if nothing says which direction is good, or if they cannot be
+        compared: values of different losses, or of different rows.
     """
 
     name: str
@@ -40,6 +42,7 @@ class RunComparison:
     """What differed between two runs, and what came of it.
 
     differences: the dotted key of the experiment, and its value in each run; "-" where it is absent.
+    other_rows: for each part of the data of which the runs have different rows, the keys that say so.
     """
 
     a: Path
@@ -47,6 +50,7 @@ class RunComparison:
     differences: list[tuple[str, str, str]]
     figures: list[Figure]
     histories: tuple[list[dict[str, float]], list[dict[str, float]]]
+    other_rows: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -65,13 +69,29 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     ]
     records = [_numbers(folder) for folder in (first, second)]
     directions = {**directions_of(first.path), **directions_of(second.path)}
-    if any(key.split(".")[0] == "loss" for key, _, _ in differences):
+    differing = [key for key, _, _ in differences]
+    if any(key == "data.targets" or key.split(".")[0] == "loss" for key in differing):
         del directions["loss"]  # values of different losses cannot be compared
+    known = {*keys[0], *keys[1]}
+    other_rows = {part: found for part in PARTS if (found := _of_other_rows(part, differing, known))}
     figures = [
-        _figure(name, records[0].get(name), records[1].get(name), directions)
+        _figure(
+            name, records[0].get(name), records[1].get(name), {} if name.split("_")[0] in other_rows else directions
+        )
         for name in dict.fromkeys([*records[0], *records[1]])
     ]
-    return RunComparison(first.path, second.path, differences, figures, (first.history(), second.history()))
+    return RunComparison(
+        first.path, second.path, differences, figures, (first.history(), second.history()), other_rows
+    )
+
+
+def _of_other_rows(part: str, differing: Sequence[str], known: Collection[str]) -> list[str]:
+    """The differing keys by which a part of the data has other rows: those of its own data set, if one of the runs has
+    that, and otherwise those of the data set from which it is split.
+    """
+    own = any(key.startswith(f"data.{part}.") for key in known) and part != "train"
+    places = [f"data.{part}."] if own else ["data.train.", "data.split."]
+    return [key for key in differing if key.startswith(tuple(places)) and key.split(".")[2] not in SAME_ROWS]
 
 
 def directions_of(path: Path) -> dict[str, bool]:

@@ -7,6 +7,7 @@ import click
 from mytorch.experiments.runs.compare_runs import RunComparison
 from mytorch.experiments.runs.runs import DAMAGED, DIED, RunSummary
 from mytorch.experiments.tables.terminal import number, show_table
+from mytorch.plugins import listed
 
 BETTER = "*"
 
@@ -56,4 +57,8 @@ def show_comparison(comparison: RunComparison) -> None:
         for figure in comparison.figures
     ]
     show_table(["last", *names], rows)
-    click.echo(f"{BETTER} is better")
+    if any(figure.better for figure in comparison.figures):
+        click.echo(f"{BETTER} is better")
+    if comparison.other_rows:
+        keys = dict.fromkeys(key for found in comparison.other_rows.values() for key in found)
+        click.echo(f"Not the same rows, so not comparable: {listed(comparison.other_rows)} ({listed(keys)} differs)")
