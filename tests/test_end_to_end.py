@@ -250,7 +250,9 @@ def test_damaged_runs_are_named(copied):
     weights = copied / "weights.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    assert "weights.safetensors: must be as it was written, got another content" in refused(copied, "evaluate", ".")
+    assert "weights.safetensors: must have the content that was written, got different content" in refused(
+        copied, "evaluate", "."
+    )
     weights.unlink()
     assert "weights.safetensors: this file is missing" in refused(copied, "evaluate", ".")
 

@@ -87,9 +87,9 @@ def test_steps_equal_those_of_torch_s_groups():
     [
         (
             {"parameters": "*.bais", "lr": 1.0},
-            r"parameters of rule 1 must fit a parameter of the net, got '\*.bais'. ",
+            r"parameters of rule 1 must match a parameter of the net, got '\*.bais'. ",
         ),
-        ({"layers": "LayerNrom", "lr": 1.0}, "layers of rule 1 must fit the class of a layer with parameters, got "),
+        ({"layers": "LayerNrom", "lr": 1.0}, "layers of rule 1 must match the class of a layer with parameters, got "),
         ({"layers": ["LayerNorm", "GroupNorm"], "lr": 1.0}, r"layers of rule 1 must .* 'GroupNorm'\. Known: "),
         ({"layers": "LayerNorm"}, "rule 1 must have a setting such as weight_decay, got {'layers': 'LayerNorm'}"),
         ({"lr": 1.0}, "rule 1 must have parameters, layers or both, got {'lr': 1.0}"),
@@ -97,7 +97,7 @@ def test_steps_equal_those_of_torch_s_groups():
         ({"parameters": 3, "lr": 1.0}, "parameters of rule 1 must be a pattern or a list of patterns, got 3"),
         (
             {"parameters": "0.bias", "lr": 1.0},
-            "rule 1 must fit parameters that no rule before it fits, got parameters",
+            "rule 1 must match parameters that no rule before it matches, got parameters",
         ),
         ("bias", "rule 1 must have parameters, layers or both, got 'bias'"),
     ],

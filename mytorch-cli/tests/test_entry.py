@@ -117,3 +117,13 @@ def test_debug_after_two_dashes_belongs_to_the_command(monkeypatch):
 def test_errors_without_a_file_or_a_text():
     assert explain(OSError("plain"), debug=True) == ["Error: unexpected OSError: plain."]
     assert explain(MytorchError("x"), debug=False) == ["Error: x"]
+
+
+def test_of_both_ways_out_a_command_shows_the_option():
+    for text, said in {
+        "or replace it with force=True (--force)": "or replace it with --force",
+        "train longer with epochs=6 (--set epochs=6)": "train longer with --set epochs=6",
+        'choose delimiter = ";" (--delimiter ";")': 'choose delimiter = ";" (--delimiter ";")',  # a key of a file
+        "got (force=True) and f(x=1) (twice)": "got (force=True) and f(x=1) (twice)",
+    }.items():
+        assert explain(MytorchError(text), debug=False) == [f"Error: {said}"]

@@ -252,6 +252,6 @@ def test_what_is_no_number_to_compute_with(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("path", [None, 3, [], b"run"], ids=repr)
 def test_what_is_no_path(path: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"load_model: folder must be a path, got .*; give a text or a "):
+    with pytest.raises(ArgumentError, match=r"load_model: folder must be a path, got .*; pass a str or a "):
         require_path("load_model", "folder", path)
     assert require_path("load_model", "folder", "run") == require_path("load_model", "folder", Path("run"))

@@ -271,13 +271,15 @@ def test_a_model_that_is_nested_too_deeply_is_refused() -> None:
         return net
 
     assert len(list(round_trip(nested(70)).named_modules())) == 71
-    with pytest.raises(DescriptionError, match=r"must be at most 150 lists and modules deep, got more") as error:
+    with pytest.raises(
+        DescriptionError, match=r"must be nested at most 150 lists and modules deep, got more"
+    ) as error:
         describe(nested(200))
     assert len(str(error.value)) < 200
     model: dict[str, Any] = {"type": f"{__name__}:Options", "value": 1}
     for _ in range(300):
         model = {"type": f"{__name__}:Stack", "layers": [model]}
-    with pytest.raises(DescriptionError, match=r"must be at most 150 lists and modules deep, got more"):
+    with pytest.raises(DescriptionError, match=r"must be nested at most 150 lists and modules deep, got more"):
         rebuild({"format": 1, "model": model})
 
 

@@ -111,7 +111,7 @@ def test_the_meta_device():
 
 
 def test_backward_before_any_forward():
-    with pytest.raises(UninitializedError, match=r"^LazyScale: backward must follow a forward, got one of a layer"):
+    with pytest.raises(UninitializedError, match=r"^LazyScale: backward must come after a forward, got a layer"):
         LazyScale().backward(torch.ones(2, 3), torch.ones(2, 3))
 
 

@@ -160,8 +160,8 @@ def test_a_setting_that_an_update_writes_is_not_lost_in_silence(write: Any, name
     Mean([parameter], lr=lr).step_only([parameter])
     with pytest.raises(
         StateError,
-        match=f"^Writes: update must leave settings as they are while some parameters are updated alone, got another "
-        f"'{name}'; keep what changes in the state, or set mixes_parameters = True$",
+        match=f"^Writes: update must leave settings as they are while some parameters are updated alone, got "
+        f"a changed '{name}'; keep what changes in the state, or set mixes_parameters = True$",
     ):
         Writes([parameter], lr=lr).step_only([parameter])
     Writes([parameter], lr=lr).step()
@@ -377,13 +377,13 @@ WRONG: list[tuple[Any, str]] = [
     ({"param_groups": []}, r"state must be a dict with the keys 'state' and 'param_groups', got \['param_groups'\]"),
     (
         {"state": {}, "param_groups": [{}]},
-        "state must be a dict of dicts and a list of groups with 'params', got another",
+        "state must be a dict of dicts and a list of groups with 'params', got something else",
     ),
-    (changed(("param_groups", 0, "params"), None), "a list of groups with 'params', got another"),
-    (changed(("param_groups", 0, "params"), 2), "a list of groups with 'params', got another"),
+    (changed(("param_groups", 0, "params"), None), "a list of groups with 'params', got something else"),
+    (changed(("param_groups", 0, "params"), 2), "a list of groups with 'params', got something else"),
     (
         {"state": [], "param_groups": []},
-        "state must be a dict of dicts and a list of groups with 'params', got another",
+        "state must be a dict of dicts and a list of groups with 'params', got something else",
     ),
     (
         saved(3, 2),
@@ -460,7 +460,9 @@ def test_a_state_is_taken_from_a_class_that_it_derives_from_and_from_no_other() 
     assert state["type"] == "Mean"
     Derived(with_gradient(2, 3)).load_state_dict(state)
     Stranger(with_gradient(2, 3)).load_state_dict({name: state[name] for name in ("state", "param_groups")})
-    with pytest.raises(StateError, match=r"^Stranger: state must be of Stranger .* its type must be 'Stranger', got"):
+    with pytest.raises(
+        StateError, match=r"^Stranger: state must be that of Stranger .* its type must be 'Stranger', got"
+    ):
         Stranger(with_gradient(2, 3)).load_state_dict(state)
     with pytest.raises(StateError, match="its type must be 'Mean', got 'Derived'"):
         Mean(with_gradient(2, 3)).load_state_dict(Derived(with_gradient(2, 3)).state_dict())

@@ -155,9 +155,9 @@ def test_a_state_that_does_not_fit_is_refused_with_every_difference() -> None:
         ),
         ({"last_epoch": -1}, "last_epoch must be an integer of at least 0, got -1"),
         ({"initial": []}, "initial must have 1 groups, got 0"),
-        ({"initial": [1.0]}, "initial must be a list of settings with a finite lr, got another"),
+        ({"initial": [1.0]}, "initial must be a list of settings with a finite lr, got something else"),
     ):
-        with pytest.raises(StateError, match=f"^Harmonic: state must be one of Harmonic; {text}"):
+        with pytest.raises(StateError, match=f"^Harmonic: state must be that of a Harmonic; {text}"):
             schedule.load_state_dict({**state, **changes})
     with pytest.raises(StateError, match=r"missing: initial, last_epoch$"):
         schedule.load_state_dict({"type": "Harmonic"})

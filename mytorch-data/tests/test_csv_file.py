@@ -42,7 +42,10 @@ def test_names_with_commas_and_quotes_are_quoted(tmp_path: Path) -> None:
 def test_an_existing_file_is_kept_without_force(tmp_path: Path) -> None:
     path = tmp_path / "disk.csv"
     path.write_text("mine")
-    message = r"disk\.csv: must be a new file, got one that exists; choose another name, or replace it with --force"
+    message = (
+        r"disk\.csv: must be a new file, got one that exists; choose another name, or replace it with force=True "
+    )
+    message += r"\(--force\)"
     with pytest.raises(MytorchError, match=message):
         write_csv(Disk(3), path)
     assert path.read_text() == "mine"

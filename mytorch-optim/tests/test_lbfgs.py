@@ -195,7 +195,7 @@ def test_bad_input():
         LBFGS([{"params": [parameter]}, {"params": [Parameter(torch.ones(2))]}])
     with pytest.raises(ArgumentError, match=r"^LBFGS: params must be real, got torch.complex64$"):
         LBFGS([Parameter(torch.ones(2, dtype=torch.complex64))])
-    with pytest.raises(StateError, match=r"^LBFGS: state must be of LBFGS"):
+    with pytest.raises(StateError, match=r"^LBFGS: state must be that of LBFGS"):
         optimizer.load_state_dict(SGD([parameter], momentum=0.9).state_dict())
 
 

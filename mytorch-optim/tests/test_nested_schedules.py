@@ -261,7 +261,7 @@ REFUSED: list[tuple[Callable[[Any, Any], Any], str]] = [
         r"milestones\[0\] must be an integer of at least 1, got 0",
     ),
     (lambda o, _: ours.SequentialLR(o, [own(o), own(o)], 3), "milestones must be a list of integers, got 3"),
-    (lambda o, _: ours.SequentialLR(o, [own(o), own(o), own(o)], [5, 5]), r"milestones must rise, got \[5, 5\]"),
+    (lambda o, _: ours.SequentialLR(o, [own(o), own(o), own(o)], [5, 5]), r"milestones must increase, got \[5, 5\]"),
     (
         lambda o, _: ours.SequentialLR(o, [own(o), ours.OneCycleLR(o, 0.1, 10)], [3]),
         "SequentialLR: schedulers must have one interval, got 'epoch' and 'batch'",

@@ -106,7 +106,7 @@ def test_betas(cls, betas, text):
         (RMSprop, {"centered": "yes"}, "centered must be True or False, got 'yes'"),
         (Rprop, {"etas": (1.0, 1.2)}, r"etas must be one between 0 and 1 and one above 1, got \(1.0, 1.2\)"),
         (Rprop, {"etas": (0.5, 0.9)}, r"etas must be one between 0 and 1 and one above 1, got \(0.5, 0.9\)"),
-        (Rprop, {"step_sizes": (1.0, 0.5)}, r"step_sizes must be at least 0 and rise, got \(1.0, 0.5\)"),
+        (Rprop, {"step_sizes": (1.0, 0.5)}, r"step_sizes must be at least 0 and increase, got \(1.0, 0.5\)"),
         (Rprop, {"step_sizes": 3}, "step_sizes must be two numbers, got 3"),
     ],
 )
@@ -164,7 +164,7 @@ def test_adamw_takes_no_state_of_the_other_decay():
     assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
     optimizer.load_state_dict(torch.optim.AdamW([tensor], lr=0.5).state_dict())
     assert optimizer.param_groups[0]["lr"] == 0.5
-    with pytest.raises(StateError, match="AdamW: decoupled_weight_decay must be True, got False; Adam has the other"):
+    with pytest.raises(StateError, match="AdamW: decoupled_weight_decay must be True, got False; use Adam for"):
         optimizer.load_state_dict(torch.optim.Adam([tensor]).state_dict())
     assert optimizer.param_groups[0]["lr"] == 0.5
 
@@ -175,7 +175,9 @@ def test_state_of_another_optimizer_is_refused(cls):
     donor, own = other([p := parameter()]), cls([parameter()])
     p.grad = torch.ones_like(p.value)
     donor.step()
-    with pytest.raises(StateError, match=f"^{cls.__name__}: state must be of {cls.__name__} for these parameters; "):
+    with pytest.raises(
+        StateError, match=f"^{cls.__name__}: state must be that of {cls.__name__} for these parameters; "
+    ):
         own.load_state_dict(donor.state_dict())
 
 
@@ -209,7 +211,7 @@ def test_state_of_a_relative_with_the_same_entries_is_refused(donor, cls, text):
     other = donor([p := parameter()])
     p.grad = torch.ones_like(p.value)
     other.step()
-    with pytest.raises(StateError, match=f"^{cls.__name__}: state must be of .*{text}"):
+    with pytest.raises(StateError, match=f"^{cls.__name__}: state must be that of .*{text}"):
         cls([parameter()]).load_state_dict(other.state_dict())
 
 

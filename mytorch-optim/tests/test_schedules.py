@@ -360,7 +360,7 @@ def test_a_state_of_torch_of_every_other_kind_is_refused(name: str) -> None:
     schedule = EXCHANGED[name](ours, optimizers()[0])
     for other in EXCHANGED.keys() - {name} - (SAME_STATE if name in SAME_STATE else set()):
         state = EXCHANGED[other](theirs, optimizers()[1]).state_dict()
-        with pytest.raises(StateError, match=f"^{name}: state must be one of {name}; "):
+        with pytest.raises(StateError, match=f"^{name}: state must be that of a {name}; "):
             schedule.load_state_dict(state)
 
 
@@ -432,7 +432,7 @@ def test_a_state_of_other_values_is_refused_and_nothing_changes(case: tuple[str,
     schedule, twin = EXCHANGED[name](ours, mine), EXCHANGED[name](theirs, other)
     state = (twin if case in TORCHS else schedule).state_dict()
     before = copy.deepcopy((schedule.state_dict(), mine.state_dict()))
-    with pytest.raises(StateError, match=f"^{name}: state must be one of {name}; .*{message}"):
+    with pytest.raises(StateError, match=f"^{name}: state must be that of a {name}; .*{message}"):
         schedule.load_state_dict({**state, **change})
     assert (schedule.state_dict(), mine.state_dict()) == before
 
@@ -469,7 +469,7 @@ def test_what_the_training_loop_reads() -> None:
         (lambda o: ours.StepLR(o, 2, last_epoch=1.0), "StepLR: last_epoch must be an integer of at least -1, got 1.0"),
         (
             lambda o: ours.StepLR(o, 2).step(0.5),
-            "StepLR: step must be given no metric, since it follows none, got 0.5",
+            "StepLR: step must be given no metric, since this schedule depends on none, got 0.5",
         ),
         (lambda o: ours.ConstantLR(o, 1.5), "ConstantLR: factor must be between 0 and 1, got 1.5"),
         (
@@ -478,7 +478,7 @@ def test_what_the_training_loop_reads() -> None:
         ),
         (
             lambda o: ours.LinearLR(o, 0.0),
-            "LinearLR: start_factor must be above 0, got 0; nothing can rise from there",
+            "LinearLR: start_factor must be above 0, got 0; no factor raises",
         ),
         (lambda o: ours.LinearLR(o, end_factor=1.5), "LinearLR: end_factor must be between 0 and 1, got 1.5"),
         (

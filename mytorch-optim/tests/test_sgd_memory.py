@@ -178,7 +178,7 @@ def test_what_an_adam_has_is_refused_and_nothing_changes() -> None:
     before = optimizer.state[parameters[0]]["momentum_buffer"].clone()
     for settings in ("betas", "eps"):  # with no step taken, only the settings tell
         with pytest.raises(
-            StateError, match=f"^SGD: state must be of SGD .* group 0 has a setting '{settings}' that SGD"
+            StateError, match=f"^SGD: state must be that of SGD .* group 0 has a setting '{settings}' that SGD"
         ):
             optimizer.load_state_dict(adam.state_dict())
     adam.step()

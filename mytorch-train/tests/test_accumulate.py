@@ -153,7 +153,10 @@ def own(net, loss, optimizer, inputs, targets):
     [
         ({"accumulate": 0}, "Batches: accumulate must be a whole number of at least 1, got 0"),
         ({"accumulate": 2.0}, "Batches: accumulate must be a whole number of at least 1, got 2.0"),
-        ({"step": own}, "accumulate: must be left out with a step of your own, got own, which is all of the step; do"),
+        (
+            {"step": own},
+            "accumulate: must be left out with a step of your own, got own, which does the whole step; do",
+        ),
         (
             {"optimizer_in_backward": True},
             "optimizer_in_backward: must be left out with accumulate, got accumulate = ",

@@ -103,7 +103,7 @@ def test_a_net_or_loss_that_returns_no_pair_is_refused(what):
 
 
 def test_a_loss_whose_value_is_no_tensor_is_refused():
-    with pytest.raises(ArgumentError, match="Bare: the value to train on must be a tensor of no axes, got a float"):
+    with pytest.raises(ArgumentError, match="Bare: the value to train on must be a tensor without axes, got a float"):
         gradients(network(), Bare((1.0, None)), torch.randn(2, 2), torch.randn(2, 2))
 
 

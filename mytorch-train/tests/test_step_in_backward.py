@@ -164,7 +164,7 @@ def test_a_gradient_that_comes_after_the_update_is_an_error():
     given = SquaredError(), SGD(net.param()), torch.randn(5, 3), torch.randn(5, 2)
     text = (
         r"optimizer_in_backward: the gradient of 1\.inner\.weight must be complete when the backward of every module "
-        "that holds it is through, got more after that; let the module that adds to it hold the parameter as an "
+        "that holds it has ended, got more after that; let the module that adds to it hold the parameter as an "
         "attribute, or leave optimizer_in_backward out"
     )
     with pytest.raises(LateGradientError, match=text):

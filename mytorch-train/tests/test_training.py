@@ -262,7 +262,7 @@ def test_a_schedule_that_follows_a_number_that_is_not_measured_is_refused_before
         train(net, optimizer=optimizer, schedule=Follows(optimizer), test=points(50, 1))
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
     with pytest.raises(
-        ArgumentError, match=r"^Setup: schedule must count epochs if it follows a number of the history"
+        ArgumentError, match=r"^Setup: schedule must count epochs if it depends on a number of the history"
     ):
         train(net, optimizer=optimizer, schedule=Follows(optimizer, interval="batch"), validation=points(50, 1))
 

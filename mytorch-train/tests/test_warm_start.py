@@ -80,7 +80,7 @@ def test_a_tied_weight_is_taken_under_either_name():
             "0.bias must be a tensor that holds all of its numbers, got one wit",
         ),
         ({"0.weight": torch.ones(4, 3).to_sparse()}, "0.weight must be a tensor that .*, got one of torch.sparse_coo"),
-        ({0: torch.ones(4)}, "names in the source must be texts, got 0"),
+        ({0: torch.ones(4)}, "names in the source must be text, got 0"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(change, text):

@@ -185,7 +185,8 @@ def test_a_file_that_exists_is_replaced_only_if_asked_for(tmp_path: Path) -> Non
     path.write_text("mine")
     with pytest.raises(
         FileError,
-        match=r"a\.txt: must be a new file, got one that exists; choose another name, or replace it with --force",
+        match=r"a\.txt: must be a new file, got one that exists; choose another name, or replace it with force=True "
+        r"\(--force\)$",
     ):
         refuse_overwrite(path)
     refuse_overwrite(path, force=True)

@@ -255,7 +255,9 @@ def test_the_engine_is_chosen_on_the_command_line(call, tmp_path, monkeypatch):
 
     monkeypatch.setattr("mytorch.train.compiled.program.compile_package", killed)
     monkeypatch.setenv("MYTORCH_CACHE", str(tmp_path / "cache"))
-    with pytest.warns(EngineWarning, match=r"cannot be compiled \(RuntimeError: killed\); training goes on eagerly"):
+    with pytest.warns(
+        EngineWarning, match=r"cannot be compiled \(RuntimeError: killed\); training continues with the eager engine"
+    ):
         result = call(train, "points", "--set", "epochs=2", "--engine", "compiled")
     assert result.exit_code == 0
     assert "compiled engine: compiling " in result.stderr

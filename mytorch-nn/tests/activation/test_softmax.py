@@ -52,7 +52,9 @@ def test_the_contract_of_softmax_over_channels():
 @each_function
 @pytest.mark.parametrize("dim", [None, 1.0, True, "last"])
 def test_an_axis_that_is_no_whole_number(name, dim):
-    with pytest.raises(ArgumentError, match=f"{name}: dim must be a whole number, the axis whose numbers share, got"):
+    with pytest.raises(
+        ArgumentError, match=f"{name}: dim must be a whole number, the axis along which the outputs add up to 1, got"
+    ):
         getattr(nn, name)(dim=dim)
 
 

@@ -318,7 +318,12 @@ MASK = torch.zeros(3, 3, dtype=torch.bool)
         ((X.clone().requires_grad_(),), {}, AutogradError, "query must not require grad"),
         ((X,), {"attn_mask": MASK[:2]}, ShapeError, "attn_mask must have the shape (3, 3) or (4, 3, 3), got (2, 3)"),
         ((X,), {"attn_mask": MASK.expand(2, 3, 3)}, ShapeError, "attn_mask must have the shape (3, 3) or (4, 3, 3),"),
-        ((X,), {"attn_mask": MASK.long()}, DtypeError, "attn_mask must be Boolean, True where nobody may look, or"),
+        (
+            (X,),
+            {"attn_mask": MASK.long()},
+            DtypeError,
+            "attn_mask must be Boolean, True where attention is not allowed, or",
+        ),
         ((X,), {"attn_mask": [[True]]}, ArgumentError, "attn_mask must be a tensor, got a list"),
         ((X,), {"key_padding_mask": MASK}, ShapeError, "key_padding_mask must have the shape (2, 3), got (3, 3)"),
         ((X[:, 0],), {"key_padding_mask": MASK}, ShapeError, "key_padding_mask must have the shape (3,), got (3, 3)"),

@@ -115,7 +115,7 @@ def test_shapes_and_dtypes_that_do_not_fit(name):
     ("make", "text"),
     [
         (lambda: SinusoidalPositionalEncoding(0), "d_model must be a whole number of at least 1, got 0"),
-        (lambda: RotaryPositionalEncoding(3), "dim must be even, since pairs are turned, got 3"),
+        (lambda: RotaryPositionalEncoding(3), "dim must be even, since pairs of numbers are rotated, got 3"),
         (lambda: RotaryPositionalEncoding(0), "dim must be a whole number of at least 2, got 0"),
         (lambda: RotaryPositionalEncoding(4, base=-1.0), "base must be at least 0, got -1.0"),
         (lambda: RotaryPositionalEncoding(4, base=0), "base must be above 0, got 0"),

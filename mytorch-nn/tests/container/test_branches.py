@@ -222,7 +222,7 @@ def test_what_no_branch_can_be_and_a_container_without_any(cls):
     with pytest.raises(ArgumentError, match=rf"{name}: child must be a Module, got list; write {name}\(\*branches\)"):
         cls([ReLU(), ReLU()])
     for use in (cls().forward, cls()):
-        with pytest.raises(StateError, match=rf"{name}: branches must be at least one for a forward, got none"):
+        with pytest.raises(StateError, match=rf"{name}: branches must be at least one before a forward, got none"):
             use(torch.ones(2))
     for use in (cls(ReLU()).forward, cls(ReLU())):
         with pytest.raises(ArgumentError, match=rf"{name}: x must be a tensor, got a list; convert with"):
@@ -246,7 +246,7 @@ def test_saved_values_that_do_not_fit(cls):
     name, net, x = cls.__name__, cls(Linear(3, 3), ReLU()), torch.randn(5, 3)
     y, saved = net.forward(x)
     for other in (None, 3, x, [x], (x, x), (1, 2, 3)):
-        with pytest.raises(ArgumentError, match=rf"{name}: saved must be a pair of a list and more"):
+        with pytest.raises(ArgumentError, match=rf"{name}: saved must be a pair whose first entry is a list"):
             net.backward(y, other)
     net.backward(y, saved)
     with pytest.raises(StateError, match=rf"{name}: saved must hold one value for each of 2 branches, got 0"):
@@ -265,7 +265,7 @@ def test_saved_values_of_another_container():
             if other is not net:
                 y, _ = net.forward(x)
                 _, saved = other.forward(x)
-                with pytest.raises(ArgumentError, match=rf"{type(net).__name__}: saved must be a pair of a list and"):
+                with pytest.raises(ArgumentError, match=rf"{type(net).__name__}: saved must be a pair whose first"):
                     net.backward(y, saved)
     y, saved = Concatenate(Identity(), Identity()).forward(x)
     with pytest.raises(ArgumentError, match=r"Concatenate: saved must be that of a layer with dim 0, got one with 1"):
@@ -289,7 +289,7 @@ def test_outputs_that_do_not_fit_each_other():
         )
         with pytest.raises(ShapeError, match=r"Concatenate: outputs must have an axis 2, got 2 axes in \(5, 3\)"):
             getattr(Concatenate(ReLU(), dim=2), use)(x)
-        with pytest.raises(ArgumentError, match=r"Add: output of branch 0 must be a tensor, got a tuple; let Take"):
+        with pytest.raises(ArgumentError, match=r"Add: output of branch 0 must be a tensor, got a tuple; append Take"):
             getattr(Add(Parallel(ReLU())), use)(x)
 
     class Double(Module):
@@ -310,7 +310,7 @@ def test_upstream_gradients_that_do_not_fit():
         with pytest.raises(ShapeError, match=rf"a tuple of one entry for each of 2 branches, got {got}"):
             net.backward(d_y, saved)
     _, saved = net.forward(x)
-    with pytest.raises(ShapeError, match=r"Parallel: d_y must have a gradient for one of its entries at least"):
+    with pytest.raises(ShapeError, match=r"Parallel: d_y must have a gradient for at least one of its entries"):
         net.backward((None, None), saved)
     for cls, shape in ((Add, r"\(5, 3\)"), (Concatenate, r"\(5, 6\)")):
         _, saved = cls(ReLU(), Tanh()).forward(x)

@@ -69,7 +69,7 @@ def test_an_output_size_out_of_reach():
 
 
 def test_an_output_without_values():
-    with pytest.raises(ShapeError, match="ConvTranspose1d: x must be large enough for an output with values"):
+    with pytest.raises(ShapeError, match="ConvTranspose1d: x must be large enough for an output that is not empty"):
         nn.ConvTranspose1d(1, 1, 1, padding=2)(torch.randn(1, 1, 3))
 
 

@@ -193,20 +193,20 @@ def test_an_upstream_gradient_of_another_shape_or_dtype(layer):
 
 
 BAD_BAGS = {
-    "input must be (bags, count) without offsets or (places,) with them, got (3,) and no offsets": (ROWS[0],),
-    "input must be (bags, count) without offsets or (places,) with them, got (2, 3) and offsets": (ROWS, ROWS[0]),
+    "input must be (bags, count) without offsets or (indices,) with them, got (3,) and no offsets": (ROWS[0],),
+    "input must be (bags, count) without offsets or (indices,) with them, got (2, 3) and offsets": (ROWS, ROWS[0]),
     "input must have 1 or 2 axes, got 3 in (1, 2, 3)": (ROWS[None],),
     "offsets must have 1 axes, got 2 in (1, 1)": (ROWS[0], torch.zeros(1, 1, dtype=torch.int64)),
     "offsets must have the dtype of input, torch.int64, got torch.int32": (ROWS[0], torch.tensor([0]).int()),
-    "offsets must begin with 0, never fall, and end at most with the number of indices, 3, got [0, 2, 1]": (
+    "offsets must begin with 0, never decrease, and end at most with the number of indices, 3, got [0, 2, 1]": (
         ROWS[0],
         torch.tensor([0, 2, 1]),
     ),
-    "offsets must begin with 0, never fall, and end at most with the number of indices, 3, got [1]": (
+    "offsets must begin with 0, never decrease, and end at most with the number of indices, 3, got [1]": (
         ROWS[0],
         torch.tensor([1]),
     ),
-    "offsets must begin with 0, never fall, and end at most with the number of indices, 3, got [0, 4]": (
+    "offsets must begin with 0, never decrease, and end at most with the number of indices, 3, got [0, 4]": (
         ROWS[0],
         torch.tensor([0, 4]),
     ),
@@ -244,7 +244,7 @@ BAD_ARGUMENTS = [
     ({"padding_idx": 1.0}, "padding_idx must be a whole number, got 1.0"),
     ({"max_norm": -1.0}, "max_norm must be at least 0, got -1.0"),
     ({"norm_type": "2"}, "norm_type must be a number, got '2'"),
-    ({"sparse": True}, "sparse must be False, since the gradients of this project are dense, got True; leave it out"),
+    ({"sparse": True}, "sparse must be False, since the gradients of mytorch are dense, got True; leave it out"),
     ({"_weight": torch.zeros(3, 5)}, "_weight must be (5, 3), got (3, 5)"),
     ({"_weight": torch.zeros(5, 3, dtype=torch.int64)}, "_weight must be floating point, got torch.int64"),
     ({"dtype": torch.int64}, "dtype must be floating point, since weights are trained, got torch.int64"),

@@ -68,7 +68,9 @@ def test_a_gradient_of_one_output_alone():
 
 @pytest.mark.parametrize("cutoffs", [[], [3, 3], [7, 3], [3, 12]])
 def test_cutoffs_that_do_not_grow(cutoffs):
-    with pytest.raises(ArgumentError, match=r"AdaptiveLogSoftmaxWithLoss: cutoffs must be at least one"):
+    with pytest.raises(
+        ArgumentError, match=r"AdaptiveLogSoftmaxWithLoss: cutoffs must be one or more increasing whole numbers below"
+    ):
         AdaptiveLogSoftmaxWithLoss(6, 12, cutoffs)
 
 

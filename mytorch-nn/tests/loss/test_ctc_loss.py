@@ -155,7 +155,7 @@ T = torch.tensor([[1, 2], [3, 1]])
         (
             (X, T.view(-1), (7, 7), (2, 3)),
             ShapeError,
-            "targets one after the other must be as many as the sum of targ",
+            "concatenated targets must be as many as the sum of targ",
         ),
         ((X, T[0, 0], (7, 7), (1, 0)), ShapeError, "targets must have 1 or 2 axes, got 0 in ()"),
         ((X, T.float(), (7, 7), (2, 2)), DtypeError, "targets must be whole numbers, got torch.float32; convert with"),

@@ -340,8 +340,16 @@ ONE, OTHER = torch.ones(2, 3), torch.tensor([[1.0, -1.0, 0.0]] * 2)
 @pytest.mark.parametrize(
     ("name", "inputs", "text"),
     [
-        ("BCELoss", (X + 1.5, X), "prediction must be between 0 and 1, got 1.5; of scores, use BCEWithLogitsLoss"),
-        ("BCELoss", (X, X - 0.5), "target must be between 0 and 1, got -0.5; of scores, use BCEWithLogitsLoss"),
+        (
+            "BCELoss",
+            (X + 1.5, X),
+            "prediction must be between 0 and 1, got 1.5; for scores (logits), use BCEWithLogitsLoss",
+        ),
+        (
+            "BCELoss",
+            (X, X - 0.5),
+            "target must be between 0 and 1, got -0.5; for scores (logits), use BCEWithLogitsLoss",
+        ),
         (
             "BCELoss",
             (X + math.nan, X),
@@ -353,11 +361,11 @@ ONE, OTHER = torch.ones(2, 3), torch.tensor([[1.0, -1.0, 0.0]] * 2)
         (
             "SoftMarginLoss",
             (X, OTHER),
-            "target must be 1 or -1, got 0.0; of targets that are 0 or 1, write 2 * target",
+            "target must be 1 or -1, got 0.0; for targets of 0 and 1, write 2 * target",
         ),
-        ("HingeEmbeddingLoss", (X, OTHER), "target must be 1 or -1, got 0.0; of targets that are 0 or 1, write"),
-        ("MarginRankingLoss", (X, X, OTHER), "target must be 1 or -1, got 0.0; of targets that are 0 or 1, write"),
-        ("CosineEmbeddingLoss", (X, X, torch.tensor([1, 0])), "target must be 1 or -1, got 0.0; of targets that are"),
+        ("HingeEmbeddingLoss", (X, OTHER), "target must be 1 or -1, got 0.0; for targets of 0 and 1, write"),
+        ("MarginRankingLoss", (X, X, OTHER), "target must be 1 or -1, got 0.0; for targets of 0 and 1, write"),
+        ("CosineEmbeddingLoss", (X, X, torch.tensor([1, 0])), "target must be 1 or -1, got 0.0; for targets of"),
         (
             "NLLLoss",
             (X, torch.tensor([0, 3])),
@@ -371,7 +379,7 @@ ONE, OTHER = torch.ones(2, 3), torch.tensor([[1.0, -1.0, 0.0]] * 2)
         (
             "MultiLabelMarginLoss",
             (X, torch.tensor([[0, -1, 3], [1, 2, -1]])),
-            "target must be classes between 0 and 2, or -1 behind the labels of a row, got 3",
+            "target must be classes between 0 and 2, or -1 after the labels of a row, got 3",
         ),
     ],
 )

@@ -76,8 +76,8 @@ def test_no_rows(name):
             "output_size or output_ratio must be given, and not both, got 2 and",
         ),
         ({"output_size": 0}, "output_size must be a whole number of at least 1"),
-        ({"output_ratio": 1.0}, "output_ratio must be a number between 0 and 1, without these, or"),
-        ({"output_ratio": (0.5,)}, "output_ratio must be a number between 0 and 1, without these, or"),
+        ({"output_ratio": 1.0}, "output_ratio must be a number above 0 and below 1, or"),
+        ({"output_ratio": (0.5,)}, "output_ratio must be a number above 0 and below 1, or"),
         ({"kernel_size": 1.5, "output_size": 2}, "kernel_size must be a whole number of at least 1"),
     ],
 )

@@ -50,7 +50,7 @@ def test_an_index_beyond_the_output(name, index):
     axes = int(name[-2])
     indices = torch.zeros(1, 1, *(2,) * axes, dtype=torch.int64)
     indices.view(-1)[-1] = index
-    text = rf"{name}: indices must be places between 0 and {4**axes - 1} in y of \(1, 1, 4.*\), got {index}"
+    text = rf"{name}: indices must be positions between 0 and {4**axes - 1} in y of \(1, 1, 4.*\), got {index}"
     with pytest.raises(ArgumentError, match=text):
         getattr(nn, name)(2).forward(torch.randn(indices.shape), indices)
 
@@ -77,7 +77,7 @@ def test_an_output_size_that_cannot_be(name, size):
     axes = int(name[-2])
     values = torch.randn(1, 1, *(2,) * axes)
     with pytest.raises(
-        ShapeError, match=f"{name}: output_size must have {axes} sizes, with or without those in front"
+        ShapeError, match=f"{name}: output_size must have {axes} sizes, with or without the batch and channels"
     ):
         getattr(nn, name)(2).forward(values, torch.zeros_like(values).long(), output_size=(size,) * axes)
 

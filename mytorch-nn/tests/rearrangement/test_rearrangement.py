@@ -159,11 +159,11 @@ BAD_INPUTS = {
         (2, 16, 1),
     ),
     "Unflatten: x must have an axis 2, got 2 axes in (3, 4)": (lambda: nn.Unflatten(2, (2, 2)), (3, 4)),
-    "Unflatten: x must have (3, -1) numbers where these axes come from, got 4 in (3, 4)": (
+    "Unflatten: x must have (3, -1) numbers along the axes that are reshaped, got 4 in (3, 4)": (
         lambda: nn.Unflatten(1, (3, -1)),
         (3, 4),
     ),
-    "Reshape: x must have (2, 3) numbers where these axes come from, got 4 in (3, 4)": (
+    "Reshape: x must have (2, 3) numbers along the axes that are reshaped, got 4 in (3, 4)": (
         lambda: nn.Reshape((2, 3)),
         (3, 4),
     ),

@@ -34,7 +34,7 @@ def test_what_does_not_fit():
     for dim, index in ((2, 0), (-3, 0), (1, 3), (1, -4)):
         with pytest.raises(ShapeError) as caught:
             Select(dim, index).forward(x)
-        assert str(caught.value) == f"Select: x must have a place {index} along axis {dim}, got (2, 3)"
+        assert str(caught.value) == f"Select: x must have an index {index} along axis {dim}, got (2, 3)"
     with pytest.raises(ArgumentError, match=r"Select: index must be a whole number, got 1\.0"):
         Select(1, 1.0)
     with pytest.raises(ArgumentError, match="Select: dim must be a whole number, got True"):

@@ -302,7 +302,7 @@ BAD = {
     "packed sizes that rise": (
         type(PACKED)(torch.randn(3, 3), torch.tensor([1, 2])),
         ShapeError,
-        r"batch_sizes of input must fall and add up to its 3 rows, got \[1, 2\]; make it with torch",
+        r"batch_sizes of input must not increase and must add up to its 3 rows, got \[1, 2\]; make it with torch",
     ),
     "packed sizes of more rows": (type(PACKED)(torch.randn(3, 3), torch.tensor([3, 2])), ShapeError, "batch_sizes of"),
     "packed sizes of 0": (type(PACKED)(torch.randn(3, 3), torch.tensor([3, 0])), ShapeError, "batch_sizes of"),
@@ -324,7 +324,7 @@ STATES = {"layers": (2, 2, 4), "batch": (1, 5, 4), "size": (1, 2, 3), "axes": (2
 def test_states_that_do_not_fit(name, shape):
     state = torch.randn(shape)
     for x in (torch.randn(5, 2, 3), pack_sequence([torch.randn(2, 3), torch.randn(1, 3)])):
-        with pytest.raises(ShapeError, match=rf"^{name}: hx\S* must have the shape \(1, 2, 4\), which goes with"):
+        with pytest.raises(ShapeError, match=rf"^{name}: hx\S* must have the shape \(1, 2, 4\), to match the input"):
             build(nn, name, {}).forward(x, (state, state) if name == "LSTM" else state)
 
 

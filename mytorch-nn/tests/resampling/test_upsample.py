@@ -66,7 +66,7 @@ def test_shapes_that_do_not_fit(mode, shape):
     [
         ({"size": (2, 2)}, r"with 2 sizes, as size \(2, 2\) has, got \(1, 1, 3\)"),
         ({"scale_factor": (2.0, 2.0)}, r"with 2 sizes, as scale_factor \(2\.0, 2\.0\) has, got \(1, 1, 3\)"),
-        ({"scale_factor": 0.25}, r"must have sizes that scale_factor 0\.25 makes at least 1, got \(1, 1, 3\)"),
+        ({"scale_factor": 0.25}, r"must have sizes of at least 1 after scale_factor 0\.25, got \(1, 1, 3\)"),
     ],
 )
 def test_sizes_that_do_not_fit(options, text):

@@ -61,7 +61,7 @@ class Listener:
 
 @pytest.mark.parametrize("callbacks", [(), (Listener(),)])
 def test_an_optimizer_that_writes_its_settings_is_trained_with_eagerly(callbacks, interpreted):
-    said = "Decaying: setting 'lr' must be left as it is by a step, got another value; a schedule may change it"
+    said = "Decaying: setting 'lr' must be left as it is by a step, got a different value; a schedule may change it"
     warned(said, optimizer=Decaying, scheduled=False, callbacks=callbacks)
 
 
@@ -83,7 +83,8 @@ def test_a_killed_compiler_leaves_the_run_eager(monkeypatch):
 
     monkeypatch.setattr(program, "compile_package", killed)
     warned(
-        "the training step cannot be compiled (RuntimeError: Command g++ died with SIGKILL); training goes on eagerly"
+        "the training step cannot be compiled (RuntimeError: Command g++ died with SIGKILL); training continues with "
+        "the eager engine"
     )
 
 
@@ -115,7 +116,7 @@ def test_a_large_model_trains_eagerly(interpreted, monkeypatch):
     monkeypatch.setattr(engine, "LARGEST", numbers - 1)
     warned(
         f"eager steps are faster for a model of this size, {numbers} parameters and numbers of optimizer state where "
-        f"{numbers - 1} are the limit; training goes on eagerly",
+        f"{numbers - 1} are the limit; training continues with the eager engine",
         middle=Chain(),
     )
 

@@ -138,7 +138,7 @@ class Asks(Module):
     ("what", "reason"),
     [
         ("value", r"forward pass cannot be traced: Python decides by the value of a tensor, in layer '1' \(Asks\)"),
-        ("rows", r"Python must not decide by the number of rows, got rows > 40"),
+        ("rows", r"Python code must not depend on the number of rows, got rows > 40"),
         ("len", r"its first results are not those of the eager model: they differ by"),
         ("text", r"a model's output must consist of tensors, got str"),
     ],

@@ -76,4 +76,4 @@ def test_without_a_working_compiler_a_run_is_eager(begin, tmp_path, compiler, re
     assert loss == pytest.approx(expected, abs=1e-10)
     (line,) = [line for line in told.splitlines() if "EngineWarning" in line]
     assert reason in line
-    assert line.endswith("training goes on eagerly")
+    assert line.endswith("training continues with the eager engine")

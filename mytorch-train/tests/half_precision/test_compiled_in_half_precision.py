@@ -88,7 +88,7 @@ class Grows(Table):
 
 @pytest.mark.parametrize("engine", ["compiled", "eager"])
 def test_gradients_that_no_scale_makes_finite_end_the_training(engine, interpreted):
-    text = "^float16-mixed: gradients must be finite where the loss is scaled down, got others at a scale of 6.1"
+    text = "^float16-mixed: gradients must be finite with a scaled loss, got values that are not at a scale of 6.1"
     data = Grows(rows().inputs, rows().targets)
     with pytest.raises(NotFiniteError, match=text):
         train(engine, "float16-mixed", Late(), data, epochs=20, schedule=None)

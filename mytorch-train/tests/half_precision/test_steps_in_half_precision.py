@@ -221,7 +221,9 @@ def test_gradients_that_are_finite_at_no_scale_end_the_training():
     optimizer = SGD(net.param(), 0.1)
     loss = Huge()
     loss.factor = math.inf
-    text = "float16-mixed: gradients must be finite where the loss is scaled down, got others at a scale of 6.1.*e-05"
+    text = (
+        "float16-mixed: gradients must be finite with a scaled loss, got values that are not at a scale of 6.1.*e-05"
+    )
     with pytest.raises(NotFiniteError, match=text):
         fit(net, loss, optimizer, Table(*batch()), epochs=40, batch_size=12, quiet=True, precision="float16-mixed")
 

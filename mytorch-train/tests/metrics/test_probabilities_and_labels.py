@@ -112,7 +112,7 @@ def test_one_class_a_row_is_refused_by_metrics_of_labels(cls):
     scores, target = drawn()
     with pytest.raises(ArgumentError, match='got a loss of "softmax" outputs'):
         judged(cls(), scores, torch.eye(4)[target])
-    with pytest.raises(ArgumentError, match="there must be several labels a row"):
+    with pytest.raises(ArgumentError, match="targets must have several labels per row"):
         judged(cls(), scores[:, 0], target.float(), "sigmoid")
     with pytest.raises(ArgumentError, match=r"targets must be 0 and 1, got 0\.5"):
         judged(cls(), scores, torch.full((50, 4), 0.5), "sigmoid")

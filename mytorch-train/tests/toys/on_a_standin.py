@@ -158,7 +158,7 @@ def test_auto_takes_the_processor_where_there_is_nothing_else():
     ("name", "text"),
     [
         ("gpu", "fit: device must be one that torch knows, such as cpu or cuda:0, got 'gpu'"),
-        ("meta", "fit: device must be one that holds numbers, such as cpu, cuda or auto, got 'meta'"),
+        ("meta", "fit: device must be one that stores numbers, such as cpu, cuda or auto, got 'meta'"),
         (
             "cuda",
             "fit: device must be one that this machine and this build of torch have, .* got 'cuda'; device = \"auto\"",

@@ -1,11 +1,15 @@
 """What a user reads when a command fails: a line, never a traceback."""
 
+import re
+
 import click
 
 from mytorch.plugins import MytorchError, lack_of_memory, one_line, printable
 
 MOST = 4000
 """Characters of one error that a user is shown; more would hide what matters."""
+_BOTH = re.compile(r"\w+=\S+ \((--[^()]+)\)")
+"""A way out for Python and for a command, such as force=True (--force); a command shows the second only."""
 
 
 def report(error: BaseException, debug: bool) -> int:
@@ -26,7 +30,7 @@ def explain(error: BaseException, debug: bool) -> list[str]:
 
 def _told(error: BaseException, debug: bool) -> list[str]:
     if isinstance(error, MytorchError):
-        return [f"Error: {error}", *notes(error)]
+        return [_BOTH.sub(r"\1", f"Error: {error}"), *notes(error)]
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return [f"Error: {place}{error.strerror}", *notes(error)]

@@ -42,7 +42,7 @@ class Loading:
         keys = {key: p for own, saved in both for key, p in zip(saved["params"], own["params"], strict=True)}
         states = self._states(held, keys, of_torch="type" not in state)
         if self.wrong:
-            raise StateError(f"{name}: state must be of {name} for these parameters; {'; '.join(self.wrong)}")
+            raise StateError(f"{name}: state must be that of {name} for these parameters; {'; '.join(self.wrong)}")
         return settings, states
 
     def _other_type(self, state: Mapping[str, Any]) -> Iterator[str]:
@@ -107,7 +107,9 @@ def _parts(owner: str, state: Any) -> tuple[list[Mapping[str, Any]], Mapping[Any
     groups, held = state["param_groups"], state["state"]
     whole = isinstance(groups, (list, tuple)) and all(map(_is_group, groups))
     if not whole or not isinstance(held, Mapping):
-        raise StateError(f"{owner}: state must be a dict of dicts and a list of groups with 'params', got another")
+        raise StateError(
+            f"{owner}: state must be a dict of dicts and a list of groups with 'params', got something else"
+        )
     return list(groups), held
 
 

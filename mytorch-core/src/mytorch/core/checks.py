@@ -63,7 +63,7 @@ def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
     """Raise AutogradError if autograd would record what a layer does to `x`."""
     if x.requires_grad and torch.is_grad_enabled() and not _autograd_allowed.get():
         raise AutogradError(
-            f"{_name(owner)}: {name} must not require grad, since the backward pass is written out, got a tensor "
+            f"{_name(owner)}: {name} must not require grad, since mytorch works without autograd, got a tensor "
             f"with requires_grad=True; pass {name}.detach(), or work under torch.inference_mode()"
         )
 
@@ -288,7 +288,7 @@ def kind_of(value: object) -> str:
 def require_path(owner: object, name: str, path: Any) -> Path:
     """The path of a file or folder. Raises ArgumentError for what is none, such as None or a number."""
     if not isinstance(path, (str, Path)):
-        raise ArgumentError(f"{_name(owner)}: {name} must be a path, got {shown(path)}; give a text or a pathlib.Path")
+        raise ArgumentError(f"{_name(owner)}: {name} must be a path, got {shown(path)}; pass a str or a pathlib.Path")
     return Path(path)
 
 

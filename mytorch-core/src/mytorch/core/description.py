@@ -101,7 +101,7 @@ class _Writer:
 
 def _require_shallow(path: str) -> None:
     if path.count(".") > DEPTH:
-        raise DescriptionError(f"{cut(path, PATH)}: must be at most {DEPTH} lists and modules deep, got more")
+        raise DescriptionError(f"{cut(path, PATH)}: must be nested at most {DEPTH} lists and modules deep, got more")
 
 
 def _require_few_uses(net: Module) -> None:
@@ -109,8 +109,8 @@ def _require_few_uses(net: Module) -> None:
     uses = tree.count_uses(net)
     if uses > USES:
         raise DescriptionError(
-            f"model: modules must be used at most {USES:,} times in all, got {uses:,}: one is shared within others "
-            "that are shared"
+            f"model: modules must be used at most {USES:,} times in all, got {uses:,}: shared modules "
+            "within shared modules multiply"
         )
 
 

@@ -47,7 +47,9 @@ class LazyModule(Module):
 
     def backward(self, d_output: Any, saved: Any, /) -> Any:  # noqa: ARG002
         name = type(self).__name__
-        raise UninitializedError(f"{name}: backward must follow a forward, got one of a layer without shapes")
+        raise UninitializedError(
+            f"{name}: backward must come after a forward, got a layer whose sizes are not known yet"
+        )
 
     def built(self, sizes: Mapping[str, Any]) -> Module:
         """A layer of the class to come, of these sizes, where this one is, with its weights drawn."""

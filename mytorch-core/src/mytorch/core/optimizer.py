@@ -155,7 +155,7 @@ class Optimizer:
         if written:
             raise StateError(
                 f"{self._name}: update must leave settings as they are while some parameters are updated alone, got "
-                f"another {min(written)!r}; keep what changes in the state, or set mixes_parameters = True"
+                f"a changed {min(written)!r}; keep what changes in the state, or set mixes_parameters = True"
             )
 
     def update(self, values: list[Tensor], grads: list[Tensor], states: list[State], group: Group) -> None:

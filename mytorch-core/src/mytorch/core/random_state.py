@@ -125,8 +125,8 @@ def _require_same_layers(stored: set[str], held: set[str]) -> None:
         layers = sorted(name for name in names if name.startswith(_MODULES))
         if layers:
             raise StateError(
-                f"RandomState: state must {rule} {', '.join(layers)}, since it must be of modules with generators in "
-                "the same places; build the modules as they were when the state was taken"
+                f"RandomState: state must {rule} {', '.join(layers)}, since its modules must have generators in the "
+                "same places; build the modules as they were when the state was taken"
             )
 
 

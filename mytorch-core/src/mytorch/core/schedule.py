@@ -169,7 +169,7 @@ class Schedule:
         """Raise ArgumentError unless the next step can do with this value of `monitor`."""
         if metric is not None and self.monitor is None:
             raise ArgumentError(
-                f"{self._name}: step must be given no metric, since it follows none, got {shown(metric)}"
+                f"{self._name}: step must be given no metric, since this schedule depends on none, got {shown(metric)}"
             )
 
     def advance(self, metric: float | Tensor | None, chained: bool) -> None:  # noqa: ARG002 - for those that follow one
@@ -231,14 +231,14 @@ class Schedule:
         one with other groups, and for one of PyTorch's with other arguments.
         """
         if wrong := list(self.differences(state)):
-            raise StateError(f"{self._name}: state must be one of {self._name}; {'; '.join(wrong)}")
+            raise StateError(f"{self._name}: state must be that of a {self._name}; {'; '.join(wrong)}")
         before = self.state_dict()
         try:
             self.restore(self.from_torch(state) if _is_torchs(state) else state)
         except (ArgumentError, ArithmeticError, LookupError, TypeError) as error:  # from the formula
             self.restore(before)
             told = error if isinstance(error, ArgumentError) else f"its settings give {type(error).__name__}: {error}"
-            raise StateError(f"{self._name}: state must be one of {self._name}; {told}") from error
+            raise StateError(f"{self._name}: state must be that of a {self._name}; {told}") from error
 
     def differences(self, state: Any) -> Iterator[str]:
         """What is wrong with a state, one text each."""
@@ -258,7 +258,7 @@ class Schedule:
         if type(epoch) is not int or epoch < 0:
             yield f"last_epoch must be an integer of at least 0, got {shown(epoch)}"
         if not isinstance(initial, (list, tuple)) or not all(_has_finite_lr(held) for held in initial):
-            yield "initial must be a list of settings with a finite lr, got another"
+            yield "initial must be a list of settings with a finite lr, got something else"
         elif len(initial) != len(self.initial):
             yield f"initial must have {len(self.initial)} groups, got {len(initial)}"
 

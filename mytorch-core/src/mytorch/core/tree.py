@@ -81,8 +81,8 @@ def _require_nothing_hidden(module: Node, name: str, value: object) -> None:
         )
     raise ModuleTreeError(
         f"{owner}: attribute {name!r} must be a module of mytorch, got {type(hidden).__module__}."
-        f"{type(hidden).__qualname__}, whose backward nobody would call; use the layer of the same name in mytorch.nn "
-        "and hand it the weights by load_state_dict"
+        f"{type(hidden).__qualname__}, which has no backward of its own; use the layer of the same name in mytorch.nn "
+        "and pass it the weights with load_state_dict"
     )
 
 

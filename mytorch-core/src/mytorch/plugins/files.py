@@ -24,7 +24,7 @@ def refuse_overwrite(path: Path, force: bool = False, suffixes: tuple[str, ...] 
         if path.exists() and not force:
             raise FileError(
                 f"{path}: must be a new file, got one that exists; choose another name, "
-                "or replace it with --force (force=True)"
+                "or replace it with force=True (--force)"
             )
 
 

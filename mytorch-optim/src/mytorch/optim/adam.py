@@ -150,4 +150,7 @@ class AdamW(_AdamOrAdamW):
     def check_settings(self, group: dict[str, Any]) -> None:
         super().check_settings(group)
         if not group["decoupled_weight_decay"]:
-            raise ArgumentError("AdamW: decoupled_weight_decay must be True, got False; Adam has the other decay")
+            raise ArgumentError(
+                "AdamW: decoupled_weight_decay must be True, got False; use Adam for weight decay that is added to "
+                "the gradient"
+            )

@@ -56,4 +56,4 @@ class CosineAnnealingWarmRestarts(Schedule):
         yield from super().torch_differences(state)
         steps = max(state.get("last_epoch", 0), 0)
         if (state.get("T_cur", 0), state.get("T_i", 0)) != self._place(steps):
-            yield f"T_cur and T_i must be {self._place(steps)} at step {steps}, got another"
+            yield f"T_cur and T_i must be {self._place(steps)} at step {steps}, got a different place"

@@ -30,9 +30,7 @@ class LinearLR(Schedule):
         require_setting(self, "end_factor", end_factor, 0.0, 1.0)
         require_count(self, "total_iters", total_iters)
         if start_factor == 0:
-            raise ArgumentError(
-                "LinearLR: start_factor must be above 0, got 0; nothing can rise from there by factors"
-            )
+            raise ArgumentError("LinearLR: start_factor must be above 0, got 0; no factor raises a learning rate of 0")
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 

@@ -45,8 +45,8 @@ def parameter_groups(net: Module, rules: Sequence[Mapping[str, Any]]) -> list[di
         taken = {name: parameter for name, parameter in left.items() if parameter in fitting}
         if not taken:
             raise ArgumentError(
-                f"parameter_groups: rule {number} must fit parameters that no rule before it fits, got {_told(rule)}; "
-                "a parameter belongs to the first rule that fits it"
+                f"parameter_groups: rule {number} must match parameters that no rule before it matches, got "
+                f"{_told(rule)}; a parameter belongs to the first rule that matches it"
             )
         settings = {key: value for key, value in rule.items() if key not in (PARAMETERS, LAYERS)}
         groups.append({"params": list(taken.items()), **settings})
@@ -74,7 +74,7 @@ def _above(path: str) -> Iterator[str]:
 def _fitting(
     number: int, rule: Mapping[str, Any], uses: Sequence[tuple[str, tuple[str, ...], Parameter]]
 ) -> set[Parameter]:
-    """The parameters that a rule fits."""
+    """The parameters that a rule matches."""
     if not isinstance(rule, Mapping) or not rule.keys() & {PARAMETERS, LAYERS}:
         raise ArgumentError(f"parameter_groups: rule {number} must have parameters, layers or both, got {shown(rule)}")
     if not rule.keys() - {PARAMETERS, LAYERS}:
@@ -92,7 +92,7 @@ def _fitting(
 
 
 def _patterns(number: int, rule: Mapping[str, Any], key: str, known: Sequence[str]) -> list[str] | None:
-    """The patterns of a rule under a key. Raises ArgumentError for one that fits none of the known names."""
+    """The patterns of a rule under a key. Raises ArgumentError for one that matches none of the known names."""
     if key not in rule:
         return None
     given = rule[key]
@@ -105,7 +105,7 @@ def _patterns(number: int, rule: Mapping[str, Any], key: str, known: Sequence[st
         if not any(matches(name, pattern) for name in known):
             what = "a parameter of the net" if key == PARAMETERS else "the class of a layer with parameters"
             raise ArgumentError(
-                f"parameter_groups: {key} of rule {number} must fit {what}, got {shown(pattern)}. "
+                f"parameter_groups: {key} of rule {number} must match {what}, got {shown(pattern)}. "
                 f"{nearest(pattern, dict.fromkeys(known))}"
             )
     return list(patterns)

@@ -58,7 +58,7 @@ class Rprop(Elementwise):
             raise ArgumentError(f"Rprop: etas must be one between 0 and 1 and one above 1, got {etas}")
         low, high = require_pair_of_numbers(self, "step_sizes", sizes)
         if not 0 <= low <= high:
-            raise ArgumentError(f"Rprop: step_sizes must be at least 0 and rise, got {sizes}")
+            raise ArgumentError(f"Rprop: step_sizes must be at least 0 and increase, got {sizes}")
         require_flags(self, group, "maximize")
 
     def update(

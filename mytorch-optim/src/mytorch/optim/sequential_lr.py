@@ -32,7 +32,7 @@ class SequentialLR(NestedSchedule):
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
         self.milestones = require_counts(self, "milestones", milestones)
         if self.milestones != sorted(set(self.milestones)):
-            raise ArgumentError(f"SequentialLR: milestones must rise, got {self.milestones}")
+            raise ArgumentError(f"SequentialLR: milestones must increase, got {self.milestones}")
         if isinstance(schedulers, (list, tuple)) and len(schedulers) != len(self.milestones) + 1:
             raise ArgumentError(
                 f"SequentialLR: milestones must be one fewer than the {len(schedulers)} schedulers, got "

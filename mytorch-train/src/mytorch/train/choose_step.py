@@ -125,8 +125,8 @@ def _own_step(
     options += ["precision"] * (precision is not None)
     if options:
         raise ArgumentError(
-            f"{options[0]}: must be left out with a step of your own, got {name_of(own)}, which is all of the step; "
-            "do it in there, or leave the step out"
+            f"{options[0]}: must be left out with a step of your own, got {name_of(own)}, which does the whole step; "
+            "do it there, or leave the step out"
         )
     return own if own is step or own is step_in_backward else OwnStep(own)
 

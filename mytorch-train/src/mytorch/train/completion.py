@@ -92,7 +92,7 @@ class _Pending:
             first = next(name for name, p in self.net.named_param() if p in late)
             raise LateGradientError(
                 f"{self.user}: the gradient of {first} must be complete when the backward of every module "
-                "that holds it is through, got more after that; let the module that adds to it hold the "
+                "that holds it has ended, got more after that; let the module that adds to it hold the "
                 f"parameter as an attribute, or leave {self.user} out"
             )
 

@@ -23,7 +23,9 @@ def choose_device(owner: str, name: str | torch.device) -> torch.device:
         return torch.accelerator.current_accelerator(check_available=True) or CPU
     device = require_device(owner, name)
     if device is None or device.type == "meta":
-        raise ArgumentError(f"{owner}: device must be one that holds numbers, such as cpu, cuda or auto, got {name!r}")
+        raise ArgumentError(
+            f"{owner}: device must be one that stores numbers, such as cpu, cuda or auto, got {name!r}"
+        )
     try:
         torch.zeros((), device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

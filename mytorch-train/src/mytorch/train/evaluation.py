@@ -43,7 +43,7 @@ def require_number(loss: Module, value: Tensor, purpose: str) -> None:
     """Raise ArgumentError unless a loss's value is a 0-dim tensor."""
     if not isinstance(value, Tensor):
         raise ArgumentError(
-            f"{type(loss).__name__}: the value to {purpose} must be a tensor of no axes, got {kind_of(value)}"
+            f"{type(loss).__name__}: the value to {purpose} must be a tensor without axes, got {kind_of(value)}"
         )
     if value.dim():
         raise ArgumentError(

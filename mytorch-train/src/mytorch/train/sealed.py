@@ -46,7 +46,10 @@ def read_sealed(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with path.open("rb") as file:
             place, texts = _find(file)
             if place is not None and _digest(file, place) != texts[SHA256].encode():
-                raise RunError(f"{path}: must be as it was written, got another content; it is damaged or was changed")
+                raise RunError(
+                    f"{path}: must have the content that was written, got different content; it is damaged or was "
+                    "changed"
+                )
         return load_file(path), texts
     except FileNotFoundError:
         raise RunError(f"{path}: this file is missing; a run folder has one as soon as training has begun") from None

@@ -134,6 +134,6 @@ def _require_driven(optimizer: Optimizer, schedule: Schedule | None) -> None:
         )
     if schedule is not None and schedule.monitor is not None and schedule.interval == "batch":
         raise ArgumentError(
-            f"Setup: schedule must count epochs if it follows a number of the history, got a "
+            f"Setup: schedule must count epochs if it depends on a number of the history, got a "
             f"{type(schedule).__name__} that counts batches and follows {schedule.monitor!r}"
         )

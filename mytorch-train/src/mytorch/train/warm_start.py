@@ -91,7 +91,7 @@ def _state_of(source: str | Path | Mapping[str, Tensor]) -> dict[str, Tensor]:
     if isinstance(source, Mapping):
         for name, value in source.items():
             if not isinstance(name, str):
-                raise StateError(f"warm_start: names in the source must be texts, got {shown(name)}")
+                raise StateError(f"warm_start: names in the source must be text, got {shown(name)}")
             if not isinstance(value, Tensor):
                 raise StateError(f"warm_start: {name} must be a tensor, got {type(value).__name__}")
             if value.layout is not torch.strided or value.is_meta:

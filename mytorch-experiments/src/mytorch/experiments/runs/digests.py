@@ -52,7 +52,7 @@ def require_unchanged(folder: Path, summary: Mapping[str, Any], names: Iterable[
 
 
 def _changed(path: Path, why: str) -> RunError:
-    return RunError(f"{path}: must be as the run wrote it, got another content: {why}")
+    return RunError(f"{path}: must have the content that was written, got different content: {why}")
 
 
 def _own(content: Mapping[str, Any]) -> str:

@@ -183,7 +183,7 @@ def _require_same(found: Search, experiment: Experiment, over: Over) -> None:
     if changed := [name for name, value in said.items() if not isinstance(stored, dict) or stored.get(name) != value]:
         raise ExperimentError(
             f"{file}: a search must go on with what it began with, got another {' and '.join(changed)}; "
-            "search in another folder (output, --output), or remove this one"
+            "search in another folder with output=FOLDER (--output FOLDER), or remove this one"
         )
 
 

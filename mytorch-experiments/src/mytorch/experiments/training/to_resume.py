@@ -87,7 +87,7 @@ def _require_same(path: Path, before: Experiment, now: Experiment, accept: bool)
         told = "; ".join(f"{key} must be {old.get(key)!r}, got {new.get(key)!r}" for key in changed[:5])
         raise RunError(
             f"{path}: must be resumed under the conditions that it was begun with; {told}. To go on all the same, "
-            "though numbers may differ, accept them (accept_differences=True, --accept-differences)"
+            "though numbers may differ, accept them with accept_differences=True (--accept-differences)"
         )
 
 
@@ -98,5 +98,5 @@ def _require_same_schedule(path: Path, before: Experiment, now: Experiment) -> N
         raise RunError(
             f"{path}: schedule must be as long as it was, got one whose length follows the epochs, {before.epochs} "
             f"then and {now.epochs} now, so that the learning rate would jump; accept it "
-            "(accept_differences=True, --accept-differences), or train anew"
+            "with accept_differences=True (--accept-differences), or train anew"
         )

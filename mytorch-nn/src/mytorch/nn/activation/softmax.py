@@ -35,8 +35,8 @@ class _AlongAxis(Module):
     def __init__(self, dim: int | None = None) -> None:
         if type(dim) is not int:
             raise ArgumentError(
-                f"{type(self).__name__}: dim must be a whole number, the axis whose numbers share, got {shown(dim)}; "
-                "write dim=-1 for the last axis"
+                f"{type(self).__name__}: dim must be a whole number, the axis along which the outputs add up to 1, "
+                f"got {shown(dim)}; write dim=-1 for the last axis"
             )
         self.dim = dim
 

@@ -79,8 +79,8 @@ def _require_mask(owner: Module, name: str, mask: Tensor, like: Tensor, *shapes:
     require_input(owner, mask, name)
     if mask.dtype is not torch.bool and not mask.is_floating_point():
         raise DtypeError(
-            f"{type(owner).__name__}: {name} must be Boolean, True where nobody may look, or floating point, numbers "
-            f"to add to the scores, got {mask.dtype}; convert with .bool()"
+            f"{type(owner).__name__}: {name} must be Boolean, True where attention is not allowed, or floating point, "
+            f"numbers to add to the scores, got {mask.dtype}; convert with .bool()"
         )
     if tuple(mask.shape) not in shapes:
         rule = " or ".join(map(str, shapes))

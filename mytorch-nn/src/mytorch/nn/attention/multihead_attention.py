@@ -81,7 +81,7 @@ class MultiheadAttention(Module):
                attn_weights: (batch, queries, keys), (batch, heads, queries, keys) if they are not averaged, None if
                need_weights is False;  attn_mask: (queries, keys) or (batch * heads, queries, keys);
                key_padding_mask: (batch, keys);  in_proj_weight: W_q, W_k, W_v one below the other
-    Masks:     Boolean, True where nobody may look, or numbers to add to s;  is_causal hides the keys behind the
+    Masks:     Boolean, True where not allowed, or numbers to add to s;  is_causal hides the keys after the
                query's own position, whatever attn_mask is.  A query whose keys are all hidden has weights 0 and o = 0
     Inputs:    key and value may be left out: they are query and key then, and their gradients are part of its
     Raises:    ShapeError for inputs, masks or upstream gradients of other shapes;  DtypeError for another dtype than

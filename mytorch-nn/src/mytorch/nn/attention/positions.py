@@ -101,7 +101,9 @@ class RotaryPositionalEncoding(Module):
     def __init__(self, dim: int, base: float = 10000.0) -> None:
         require_whole(self, "dim", dim, 2)
         if dim % 2:
-            raise ArgumentError(f"RotaryPositionalEncoding: dim must be even, since pairs are turned, got {dim}")
+            raise ArgumentError(
+                f"RotaryPositionalEncoding: dim must be even, since pairs of numbers are rotated, got {dim}"
+            )
         require_range(self, "base", base, 0)
         if base == 0:
             raise ArgumentError("RotaryPositionalEncoding: base must be above 0, got 0")

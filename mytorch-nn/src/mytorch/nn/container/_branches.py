@@ -47,7 +47,7 @@ class Branches(ModuleSequence):
 
     def _require_branches(self, x: Any) -> None:
         if not self.layers:
-            raise StateError(f"{type(self).__name__}: branches must be at least one for a forward, got none")
+            raise StateError(f"{type(self).__name__}: branches must be at least one before a forward, got none")
         if not isinstance(x, tuple):
             require_input(self, x)
 
@@ -57,8 +57,8 @@ class Branches(ModuleSequence):
         pair = isinstance(saved, tuple) and len(saved) == 2
         if not pair or not isinstance(saved[0], list) or type(saved[1]) is not kind:
             raise ArgumentError(
-                f"{name}: saved must be a pair of a list and more, as its own forward returned, got {kind_of(saved)}; "
-                "give each backward the saved value of its own forward"
+                f"{name}: saved must be a pair whose first entry is a list, as its own forward returned, got "
+                f"{kind_of(saved)}; give each backward the saved value of its own forward"
             )
         if len(saved[0]) != len(self.layers):
             raise StateError(
@@ -72,7 +72,7 @@ class Branches(ModuleSequence):
             if not isinstance(output, Tensor):
                 raise ArgumentError(
                     f"{type(self).__name__}: output of branch {number} must be a tensor, got {kind_of(output)}; "
-                    "let Take(0) follow in the branch to keep the first entry of a tuple"
+                    "append Take(0) to the branch to keep the first entry of a tuple"
                 )
             if output.dtype is not outputs[0].dtype:
                 raise DtypeError(

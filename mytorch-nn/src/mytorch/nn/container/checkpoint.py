@@ -110,7 +110,7 @@ class Checkpoint(Module):
         modes = [(module, module.training) for module in self.inner.modules()]
         if [id(module) for module, _ in modes] != [id(module) for module, _ in start.modes]:
             raise StateError(
-                "Checkpoint: inner must hold the modules that it held in the forward, which is taken once more, got "
+                "Checkpoint: inner must hold the modules that it held in the forward, which is computed again, got "
                 "others; call forward again"
             )
         values = {buffer: buffer.value for _, buffer in self.inner.named_buffer()}

@@ -40,7 +40,7 @@ class Parallel(Branches):
                 f"{len(self.layers)} branches, got {got}"
             )
         if is_unused(d_y):
-            raise ShapeError("Parallel: d_y must have a gradient for one of its entries at least, got None for each")
+            raise ShapeError("Parallel: d_y must have a gradient for at least one of its entries, got None for each")
         return self._backward_each(d_y, saved[0])
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> tuple[Any, ...]:

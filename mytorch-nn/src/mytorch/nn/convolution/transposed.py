@@ -106,7 +106,7 @@ class _TransposedConvolution(Windowed):
         leading, sizes = x.shape[: x.dim() - self.dimensions - 1], self._sizes(x, extra)
         if min(*sizes, *x.shape[-self.dimensions :]) < 1:
             raise ShapeError(
-                f"{self._name}: x must be large enough for an output with values, got sizes {tuple(sizes)} of "
+                f"{self._name}: x must be large enough for an output that is not empty, got sizes {tuple(sizes)} of "
                 f"{tuple(x.shape)}"
             )
         return (*leading, self.out_channels, *sizes)

@@ -24,7 +24,7 @@ class Pair(Module):
         shape, other = [1] * (len(other) - len(shape)) + shape, [1] * (len(shape) - len(other)) + other
         if not shape or any(a != b and 1 not in (a, b) for a, b in zip(shape, other, strict=True)):
             raise ShapeError(
-                f"{name}: x2 must have the shape of x1 or one that is broadcast against it, with one axis at least, "
+                f"{name}: x2 must have the shape of x1 or one that broadcasts with it, and at least one axis, "
                 f"got {tuple(x2.shape)} for {tuple(x1.shape)}"
             )
         return torch.Size([b if a == 1 else a for a, b in zip(shape, other, strict=True)])

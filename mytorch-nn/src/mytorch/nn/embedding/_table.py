@@ -63,7 +63,7 @@ class Table(Module):
         require_flag(self, "sparse", sparse)
         if sparse:
             raise ArgumentError(
-                f"{self._name}: sparse must be False, since the gradients of this project are dense, "
+                f"{self._name}: sparse must be False, since the gradients of mytorch are dense, "
                 f"got {shown(sparse)}; "
                 "leave it out: mytorch.optim.SparseAdam updates only the rows whose gradient is not 0"
             )

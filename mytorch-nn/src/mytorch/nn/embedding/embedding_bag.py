@@ -167,7 +167,7 @@ class EmbeddingBag(Table):
         require_dimensions(self, indices, 1, 2, name="input")
         if (offsets is None) != (indices.dim() == 2):
             raise ShapeError(
-                "EmbeddingBag: input must be (bags, count) without offsets or (places,) with them, "
+                "EmbeddingBag: input must be (bags, count) without offsets or (indices,) with them, "
                 f"got {tuple(indices.shape)} and {'no ' if offsets is None else ''}offsets"
             )
         if offsets is not None:
@@ -194,7 +194,7 @@ class EmbeddingBag(Table):
         falls = bool((offsets[1:] < offsets[:-1]).any())
         if int(offsets[0]) != 0 or falls or (end != count if last else end > count):
             raise ArgumentError(
-                "EmbeddingBag: offsets must begin with 0, never fall, and end "
+                "EmbeddingBag: offsets must begin with 0, never decrease, and end "
                 f"{'with' if last else 'at most with'} the number of indices, {count}, got {offsets.tolist()}"
             )
 

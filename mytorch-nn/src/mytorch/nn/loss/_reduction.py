@@ -75,7 +75,7 @@ def require_signs(owner: object, target: Tensor) -> None:
     require_input(owner, target, "target")
     if visible(target) and (wrong := target[target.abs() != 1]).numel():
         raise ArgumentError(
-            f"{type(owner).__name__}: target must be 1 or -1, got {wrong[0].item()}; of targets that are 0 or 1, "
+            f"{type(owner).__name__}: target must be 1 or -1, got {wrong[0].item()}; for targets of 0 and 1, "
             "write 2 * target - 1"
         )
 

@@ -172,7 +172,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             require_whole(self, "each of cutoffs", cutoff, 1)
         if not cutoffs or any(low >= high for low, high in pairwise([*cutoffs, n_classes])):
             raise ArgumentError(
-                f"AdaptiveLogSoftmaxWithLoss: cutoffs must be at least one whole number, must grow, and be below "
+                "AdaptiveLogSoftmaxWithLoss: cutoffs must be one or more increasing whole numbers below "
                 f"n_classes, {n_classes}, got {list(cutoffs)}"
             )
 

@@ -65,5 +65,6 @@ class BCELoss(ElementwiseLoss):
         wrong = values[~((values >= 0) & (values <= 1))]
         if wrong.numel():
             raise ArgumentError(
-                f"BCELoss: {name} must be between 0 and 1, got {wrong[0].item()}; of scores, use BCEWithLogitsLoss"
+                f"BCELoss: {name} must be between 0 and 1, got {wrong[0].item()}; for scores (logits), use "
+                "BCEWithLogitsLoss"
             ) from error

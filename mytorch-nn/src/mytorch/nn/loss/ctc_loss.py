@@ -156,7 +156,7 @@ class CTCLoss(Loss):
         if targets.dim() == 1:
             if len(targets) != sum(wanted):
                 raise ShapeError(
-                    f"CTCLoss: targets one after the other must be as many as the sum of target_lengths, {sum(wanted)}"
+                    f"CTCLoss: concatenated targets must be as many as the sum of target_lengths, {sum(wanted)}"
                     f", got {len(targets)}"
                 )
         else:

@@ -83,6 +83,6 @@ class MultiLabelMarginLoss(Loss):
         unknown = target[(target < -1) | (target >= count)]
         if unknown.numel():
             raise ArgumentError(
-                f"MultiLabelMarginLoss: target must be classes between 0 and {count - 1}, or -1 behind the labels of "
+                f"MultiLabelMarginLoss: target must be classes between 0 and {count - 1}, or -1 after the labels of "
                 f"a row, got {int(unknown[0])}"
             ) from error

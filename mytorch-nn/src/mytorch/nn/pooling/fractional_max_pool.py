@@ -101,7 +101,7 @@ class _FractionalMaxPool(Spatial):
         given = output_ratio if isinstance(output_ratio, Sequence) else (output_ratio,) * count
         if len(given) != count or not all(isinstance(ratio, float) and 0 < ratio < 1 for ratio in given):
             raise ArgumentError(
-                f"{self._name}: output_ratio must be a number between 0 and 1, without these, or {count} of them, "
+                f"{self._name}: output_ratio must be a number above 0 and below 1, or {count} of them, "
                 f"got {shown(output_ratio)}"
             )
         return tuple(given)

@@ -90,7 +90,8 @@ class _MaxUnpool(Pooling):
             if beyond is None:
                 raise
             raise ArgumentError(
-                f"{self._name}: indices must be places between 0 and {size - 1} in y of {tuple(shape)}, got {beyond}"
+                f"{self._name}: indices must be positions between 0 and {size - 1} in y of {tuple(shape)}, got "
+                f"{beyond}"
             ) from None
 
     def backward(self, d_y: Tensor, saved: Saved) -> tuple[Tensor | None, None]:
@@ -147,8 +148,8 @@ class _MaxUnpool(Pooling):
         near = all(abs(size - own) < step for size, own, step in zip(last, sizes, self.stride, strict=False))
         if len(wanted) not in (count, count + 1, count + 2) or not near:
             raise ShapeError(
-                f"{self._name}: output_size must have {count} sizes, with or without those in front of them, that "
-                f"differ from {tuple(sizes)} by less than stride, {self.stride}, got {tuple(wanted)}"
+                f"{self._name}: output_size must have {count} sizes, with or without the batch and channels before "
+                f"them, that differ from {tuple(sizes)} by less than stride, {self.stride}, got {tuple(wanted)}"
             )
         return last
 

@@ -155,7 +155,7 @@ def _filled(owner: Module, sizes: tuple[int, ...], count: int, shape: torch.Size
         return tuple([count // known if size == -1 else size for size in sizes])
     if known != count or -1 in sizes:
         raise ShapeError(
-            f"{type(owner).__name__}: x must have {sizes} numbers where these axes come from, got {count} "
+            f"{type(owner).__name__}: x must have {sizes} numbers along the axes that are reshaped, got {count} "
             f"in {tuple(shape)}"
         )
     return sizes

@@ -42,7 +42,7 @@ class Select(Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
         require_input(self, x)
         if not -x.dim() <= self.dim < x.dim() or not -x.shape[self.dim] <= self.index < x.shape[self.dim]:
-            raise ShapeError(f"Select: x must have a place {self.index} along axis {self.dim}, got {tuple(x.shape)}")
+            raise ShapeError(f"Select: x must have an index {self.index} along axis {self.dim}, got {tuple(x.shape)}")
         return x.select(self.dim, self.index), (x.shape, (self.dim, self.index))
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:

@@ -38,8 +38,8 @@ class Layout(NamedTuple):
             sizes = x.batch_sizes.tolist()
             if sum(sizes) != len(x.data) or not sizes or min(sizes) < 1 or any(b > a for a, b in pairwise(sizes)):
                 raise ShapeError(
-                    f"{type(owner).__name__}: batch_sizes of input must fall and add up to its {len(x.data)} rows, "
-                    f"got {sizes}; make it with torch.nn.utils.rnn.pack_padded_sequence"
+                    f"{type(owner).__name__}: batch_sizes of input must not increase and must add up to its "
+                    f"{len(x.data)} rows, got {sizes}; make it with torch.nn.utils.rnn.pack_padded_sequence"
                 )
             return cls(sizes, batch_first, False, x)
         require_dimensions(owner, x, 2, 3, name="input")

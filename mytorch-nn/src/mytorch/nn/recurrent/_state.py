@@ -37,7 +37,7 @@ def initial_state(owner: Module, hx: Any, shapes: Shapes, x: Tensor) -> State:
         require_input(owner, each, name)
         if each.shape != shape:
             raise ShapeError(
-                f"{type(owner).__name__}: {name} must have the shape {shape}, which goes with the input, "
+                f"{type(owner).__name__}: {name} must have the shape {shape}, to match the input, "
                 f"got {tuple(each.shape)}"
             )
         require_like(owner, each, x, name)

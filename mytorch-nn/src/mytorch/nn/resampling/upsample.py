@@ -102,7 +102,7 @@ class _Resampled(Module):
         sizes = tuple([int(size * factor) for size, factor in zip(shape[2:], factors, strict=True)])
         if 0 in sizes:
             raise ShapeError(
-                f"{type(self).__name__}: x must have sizes that scale_factor {self.scale_factor} makes at least 1, "
+                f"{type(self).__name__}: x must have sizes of at least 1 after scale_factor {self.scale_factor}, "
                 f"got {tuple(shape)}"
             )
         return self.mode, sizes, *corners, *((None,) * len(sizes) if self.recompute_scale_factor else factors)

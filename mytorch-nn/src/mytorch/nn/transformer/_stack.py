@@ -49,8 +49,8 @@ class Stack(Module):
         first, *others = self.layers
         if any(repr(layer) != repr(first) for layer in others):
             raise DescriptionError(
-                f"{type(self).__name__}: layers must be alike to be described, since one layer and a number describe "
-                "them, got others; put them into a container instead"
+                f"{type(self).__name__}: layers must be alike to be described, since one layer and a count describe "
+                "them, got different ones; put them into a container instead"
             )
         return {name: first, "num_layers": len(self.layers), "norm": self.norm}
 

@@ -51,7 +51,7 @@ class Resumption:
             raise RunError(
                 f"{self.path}: a training must be resumed under the conditions of its checkpoint; "
                 f"{'; '.join(self.accepted)}. To go on all the same, though numbers may differ, accept them "
-                "(accept_differences=True, --accept-differences)"
+                "with accept_differences=True (--accept-differences)"
             )
 
     def is_finished(self, last_epoch: int) -> bool:
@@ -65,8 +65,8 @@ class Resumption:
             ended = "is finished" if state["finished"] else "has no epoch left"
             raise RunError(
                 f"{self.path}: a training must have epochs left to be resumed, got one that {ended} after "
-                f"{state['epoch']} of {state['last']} epochs; raise the epochs (epochs={state['last'] * 2}, "
-                f"--set epochs={state['last'] * 2})"
+                f"{state['epoch']} of {state['last']} epochs; train longer with epochs={state['last'] * 2} "
+                f"(--set epochs={state['last'] * 2})"
             )
 
     @contextmanager

@@ -254,7 +254,9 @@ class Compiled:
     def _refuse(self, reason: str) -> None:
         self.refused = True
         self.programs.clear()
-        warnings.warn(f"compiled engine: {reason}; training goes on eagerly", EngineWarning, stacklevel=2)
+        warnings.warn(
+            f"compiled engine: {reason}; training continues with the eager engine", EngineWarning, stacklevel=2
+        )
 
     def _write_back(self) -> None:
         """Bring parameters, buffers and optimizer state up to date."""

@@ -119,12 +119,12 @@ def _require_any_rows(graph: GraphModule) -> None:
     """Raise TraceError if Python decided by the number of rows, so that the graph is good for some only."""
     first = next(node for node in graph.graph.nodes if node.op == "placeholder").meta["val"]
     if isinstance(first.shape[0], int):
-        raise TraceError(f"Python must not decide by the number of rows, got rows == {first.shape[0]}")
+        raise TraceError(f"Python code must not depend on the number of rows, got rows == {first.shape[0]}")
     rows = first.shape[0].node.expr
     for guard in first.shape[0].node.shape_env.guards:
         if any(guard.expr.xreplace({rows: size}) == False for size in TRIED):  # noqa: E712 - it is sympy's
             asked = str(guard.expr).replace(str(rows), "rows")
-            raise TraceError(f"Python must not decide by the number of rows, got {asked}")
+            raise TraceError(f"Python code must not depend on the number of rows, got {asked}")
 
 
 def _stand_in(tensor: Tensor) -> Tensor:

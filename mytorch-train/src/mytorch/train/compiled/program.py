@@ -81,7 +81,9 @@ def compile_package(
         exported = torch.export.export(graph, tuple(examples), dynamic_shapes=shapes)
         for rows in exported.range_constraints.values():
             if rows.lower > 2 or rows.upper < sys.maxsize:
-                raise TraceError(f"Python must not decide by the number of rows, got {rows.lower} to {rows.upper}")
+                raise TraceError(
+                    f"Python code must not depend on the number of rows, got {rows.lower} to {rows.upper}"
+                )
         torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
 
 

@@ -92,8 +92,8 @@ class Recipe:
                 handed = given.get((number, name), before.get(name))
                 if value is not handed or (isinstance(value, Tensor) and value._version):
                     raise TraceError(
-                        f"{type(optimizer).__name__}: setting {name!r} must be left as it is by a step, got another "
-                        "value; a schedule may change it"
+                        f"{type(optimizer).__name__}: setting {name!r} must be left as it is by a step, got a "
+                        "different value; a schedule may change it"
                     )
 
     def _require_same_state(self, optimizer: Optimizer) -> None:

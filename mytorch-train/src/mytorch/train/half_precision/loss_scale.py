@@ -64,7 +64,7 @@ class LossScale:
         """Raise NotFiniteError if gradients were not finite at the smallest scale."""
         if self.held["scale"].value < SMALLEST:
             raise NotFiniteError(
-                "float16-mixed: gradients must be finite where the loss is scaled down, got others at a scale of "
+                "float16-mixed: gradients must be finite with a scaled loss, got values that are not at a scale of "
                 f"{SMALLEST:g}; lower the learning rate, or use bfloat16-mixed, which has the range of float32"
             )
 

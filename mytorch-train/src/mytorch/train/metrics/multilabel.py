@@ -20,7 +20,7 @@ def labels_of(metric: Metric, prediction: Tensor, target: Tensor) -> tuple[Tenso
     if target.dim() < 2 or metric.outputs in ("softmax", "log-softmax"):
         got = f"targets of {tuple(target.shape)}" if target.dim() < 2 else f'a loss of "{metric.outputs}" outputs'
         raise ArgumentError(
-            f"{owner}: there must be several labels a row, with a column of 0 and 1 each and a loss such as "
+            f"{owner}: targets must have several labels per row, with a column of 0 and 1 each and a loss such as "
             f"BCEWithLogitsLoss, got {got}; Accuracy and F1 are for one class a row"
         )
     if not bool(((target == 0) | (target == 1)).all()):
