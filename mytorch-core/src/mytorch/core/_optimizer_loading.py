@@ -73,7 +73,7 @@ class Loading:
         return states
 
     def _widened(self, kept: State, value: Tensor) -> State:
-        """Single numbers as wide as the value, but for the count of steps: torch loads them so and goes on with them."""
+        """Single numbers as wide as the value, except the count of steps: torch loads them so and continues so."""
         wide = {
             name: entry.to(value.dtype)
             for name, entry in kept.items()
