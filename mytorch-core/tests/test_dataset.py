@@ -136,7 +136,7 @@ def test_rows_of_tuples_and_of_names():
     assert inputs["pair"][1].tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     "wrap", [lambda data: data, lambda data: View(data, range(10)), lambda data: Subset(data, range(10))]
 )

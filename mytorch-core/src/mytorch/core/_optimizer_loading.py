@@ -77,7 +77,7 @@ class Loading:
         wide = {
             name: entry.to(value.dtype)
             for name, entry in kept.items()
-            if self.entries[name] == "number" and name != "step" and isinstance(entry, Tensor)
+            if self.entries.get(name) == "number" and name != "step" and isinstance(entry, Tensor)
         }
         return {**kept, **wide} if value.dtype is torch.float64 else kept
 
