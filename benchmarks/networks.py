@@ -50,14 +50,16 @@ def ours(weights: Weights, batch: Batch) -> Contestant:
     """mytorch.train.step as mytorch.train runs it."""
     net, loss, optimizer = make(weights)
     net.input_grad = False
-    return Contestant(lambda: step(net, loss, optimizer, *batch)[0], inference=True)
+    inputs, targets = batch
+    return Contestant(lambda: step(net, loss, optimizer, inputs, targets)[0], inference=True)
 
 
 def ours_in_backward(weights: Weights, batch: Batch) -> Contestant:
     """The same with each parameter updated during the backward pass."""
     net, loss, optimizer = make(weights)
     net.input_grad = False
-    return Contestant(lambda: step_in_backward(net, loss, optimizer, *batch)[0], inference=True)
+    inputs, targets = batch
+    return Contestant(lambda: step_in_backward(net, loss, optimizer, inputs, targets)[0], inference=True)
 
 
 def pytorch(weights: Weights, batch: Batch, sgd: str, sequential: bool = True) -> Contestant:

@@ -38,28 +38,36 @@ class FittedParameters:
 
     def gradients(self, parameters: list[Parameter]) -> list[Tensor] | None:
         """The gradients of those of `parameters` that are trained, if these are as they were seen; else None."""
-        grads, seen = [], iter(self._seen)
+        if parameters != self.parameters:  # some are frozen, or have no gradient
+            parameters = [p for p in parameters if p.grad is not None and p.trainable]
+            if parameters != self.parameters:
+                return None
+        grads = []
         try:
-            for p in parameters:
-                grad = p.grad
-                if grad is None or not p.trainable:
-                    continue
-                parameter, value, shape, size = next(seen)
-                if p is not parameter or p.value is not value or value.numel() != size or grad.shape != shape:
+            for p, value, shape, size in self._seen:
+                grad: Any = p.grad
+                if p.value is not value or value.numel() != size or grad.shape != shape or not p.trainable:
                     return None
                 if grad.is_meta:  # for which a kernel does nothing, in silence
                     return None
                 grads.append(grad)
-        except (StopIteration, AttributeError):  # another parameter, or a gradient that is no tensor
+        except AttributeError:  # a gradient that is None, or no tensor
             return None
-        return grads if next(seen, None) is None else None
+        return grads
 
     def may_walk(self, grads: list[Tensor]) -> bool:
         """Whether a kernel that walks through memory may be given the values and these gradients of their shapes."""
-        return self.walkable and _contiguous(grads, self.values)
+        try:
+            return self.walkable and all(map(_is_contiguous, self.values)) and all(map(_is_contiguous, grads))
+        except (RuntimeError, TypeError):  # a sparse one, or what is no tensor
+            return False
 
-    def held(self, names: tuple[str, ...], state: Mapping[Parameter, State]) -> dict[str, list[Tensor]] | None:
-        """The entries of the state that such a kernel may be given, if they are as `hold` has seen them; else None."""
+    def held(
+        self, names: tuple[str, ...], grads: list[Tensor], state: Mapping[Parameter, State]
+    ) -> dict[str, list[Tensor]] | None:
+        """The entries of the state for such a kernel, if it may walk and `hold` has seen them like this; else None."""
+        if not self.may_walk(grads):
+            return None
         found = {}
         try:
             for name in names:
@@ -67,9 +75,9 @@ class FittedParameters:
                 for p, tensor, size in self._held[name]:
                     if state[p][name] is not tensor or tensor.numel() != size:
                         return None
-                if not _contiguous(found[name]):
+                if not all(map(_is_contiguous, found[name])):
                     return None
-        except KeyError:
+        except (KeyError, RuntimeError):  # none yet, or one that became sparse
             return None
         return found
 
@@ -134,14 +142,3 @@ def _alike(value: Tensor, grad: Any) -> bool:
         and grad.layout is value.layout
         and grad.device == value.device
     )
-
-
-def _contiguous(*columns: list[Tensor]) -> bool:
-    """Whether all tensors are dense and contiguous; one may have been changed in place."""
-    try:
-        for tensors in columns:
-            if not all(map(_is_contiguous, tensors)):
-                return False
-    except (RuntimeError, TypeError):  # a sparse one, or what is no tensor
-        return False
-    return True

@@ -18,6 +18,8 @@ from mytorch.plugins import shown
 FLOATING = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 """The floating-point dtypes that torch computes with; in those of 8 bits and less it only stores numbers."""
 
+_STRIDED = torch.strided  # to find a name of torch among its thousands takes longer than the check that needs it
+
 WIDEST = 2**63 - 1
 """The largest whole number that torch takes."""
 
@@ -43,7 +45,7 @@ def require_input(owner: object, x: Any, name: str = "x") -> None:
         raise ArgumentError(
             f"{_name(owner)}: {name} must be a tensor, got {kind_of(x)}; convert with torch.as_tensor({name})"
         )
-    if x.layout is not torch.strided or x.is_quantized or x.is_nested:
+    if x.layout is not _STRIDED or x.is_quantized or x.is_nested:
         _require_dense(owner, x, name)
     if x.requires_grad:
         require_no_grad(owner, x, name)
@@ -81,7 +83,7 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
     if d_y.dtype not in FLOATING:
         rule = "of at least 16 bits" if d_y.is_floating_point() else "as the output is"
         raise DtypeError(f"{_name(owner)}: {name} must be floating point, {rule}, got {d_y.dtype}")
-    if d_y.layout is not torch.strided:
+    if d_y.layout is not _STRIDED:
         _require_dense(owner, d_y, name)
 
 
@@ -134,9 +136,9 @@ def require_dimensions(owner: object, x: Tensor, *allowed: int, name: str = "x")
 
 def require_same_shape(owner: object, prediction: Tensor, target: Tensor) -> None:
     """Raise ShapeError unless prediction and target are tensors of one shape: broadcasting would hide a mistake."""
-    if not isinstance(prediction, Tensor) or prediction.requires_grad or prediction.layout is not torch.strided:
+    if not isinstance(prediction, Tensor) or prediction.requires_grad or prediction.layout is not _STRIDED:
         require_input(owner, prediction, "prediction")
-    if not isinstance(target, Tensor) or target.requires_grad or target.layout is not torch.strided:
+    if not isinstance(target, Tensor) or target.requires_grad or target.layout is not _STRIDED:
         require_input(owner, target, "target")
     if prediction.shape != target.shape:
         raise ShapeError(

@@ -183,15 +183,15 @@ class Optimizer:
         raise NotImplementedError(f"{self._name}: fused_update must be defined where fused_state names entries")
 
     def _update(self, fitted: FittedParameters, grads: list[Tensor], group: Group) -> None:
-        names = self.fused_state(group) if fitted.may_walk(grads) else None
-        held = None if names is None else fitted.held(names, self.state)
-        if names is not None and held is None:
+        names = self.fused_state(group)
+        held = None if names is None else fitted.held(names, grads, self.state)
+        if held is None and names is not None and fitted.may_walk(grads):
             new = {p for p in fitted.parameters if not self.state[p].keys() >= {*names}}
             if new:
                 self._begin(new, fitted, group)
                 return
             if fitted.hold(names, self.state, self.state_entries):
-                held = fitted.held(names, self.state)
+                held = fitted.held(names, grads, self.state)
             else:
                 self._fit(fitted.parameters)  # refuses state whose shape was changed since it was loaded or made
         if held is None:

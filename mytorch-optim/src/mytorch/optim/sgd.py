@@ -10,6 +10,8 @@ from mytorch.core import ArgumentError, Optimizer, persistent
 from mytorch.optim.checks import require_setting
 from mytorch.plugins import shown
 
+_fused_sgd = torch._fused_sgd_
+
 VELOCITY = "momentum_buffer"  # torch's name, so that state dicts exchange
 
 
@@ -78,18 +80,18 @@ class SGD(Optimizer):
 
     def fused_state(self, group: dict[str, Any]) -> tuple[str, ...] | None:
         momentum = group["momentum"]
-        if isinstance(momentum, Tensor):
+        if type(momentum) is not float and isinstance(momentum, Tensor):
             return None
-        return () if momentum == 0 else (VELOCITY,)
+        return (VELOCITY,) if momentum else ()
 
     def fused_update(
         self, values: list[Tensor], grads: list[Tensor], held: dict[str, list[Tensor]], group: dict[str, Any]
     ) -> None:
         """All parameters in one call: eight small tensors take 5 us instead of 30 one by one."""
         lr = group["lr"]
-        if isinstance(lr, Tensor) and lr.device != values[0].device:
+        if type(lr) is not float and isinstance(lr, Tensor) and lr.device != values[0].device:
             lr = lr.item()
-        torch._fused_sgd_(
+        _fused_sgd(
             values,
             grads,
             held.get(VELOCITY, []),

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from mytorch.core import FLOATING, DtypeError, Module, require_real, require_saved, require_upstream
 
+_strided = torch.strided
 _threshold_backward = torch.ops.aten.threshold_backward.default
 _tanh_backward = torch.ops.aten.tanh_backward.default
 _sigmoid_backward = torch.ops.aten.sigmoid_backward.default
@@ -25,7 +26,7 @@ class ReLU(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
+        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not _strided:
             require_real(self, x)
         try:
             y = x.relu()
@@ -56,7 +57,7 @@ class Tanh(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
+        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not _strided:
             require_real(self, x)
         y = x.tanh()
         return y, y
@@ -82,7 +83,7 @@ class Sigmoid(Module):
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not torch.strided:
+        if not isinstance(x, Tensor) or x.requires_grad or x.dtype not in FLOATING or x.layout is not _strided:
             require_real(self, x)
         y = x.sigmoid()
         return y, y

@@ -4,8 +4,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn import init
+from torch.nn.functional import linear
 
 from mytorch.core import (
     Module,
@@ -69,7 +69,7 @@ class Linear(Module):
         if not isinstance(x, Tensor) or x.requires_grad:
             require_input(self, x)
         try:
-            return F.linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
+            return linear(x, self.weight.value, None if self.bias is None else self.bias.value), x
         except RuntimeError:  # torch looks at shape and dtype anyway; looking twice costs each step
             require_last_axis(self, x, self.in_features)
             require_like(self, x, self.weight.value)
@@ -87,13 +87,12 @@ class Linear(Module):
             require_upstream(self, d_y, (x.shape[0], self.out_features))
         try:
             d_weight = d_rows.t().mm(rows)
-            d_bias = None if self.bias is None else d_rows.sum(0)
             d_x = d_rows.mm(self.weight.value) if self.input_grad else None
         except (RuntimeError, AttributeError):  # torch looks at shapes and dtypes anyway, as in forward
             require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
             require_like(self, d_y, x, "d_y")
             raise
         self.weight.accumulate(d_weight)
-        if self.bias is not None and d_bias is not None:
-            self.bias.accumulate(d_bias)
+        if self.bias is not None:
+            self.bias.accumulate(d_rows.sum(0))
         return d_x if rows is x or d_x is None else d_x.reshape(x.shape)
