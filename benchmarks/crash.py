@@ -38,6 +38,7 @@ import mytorch.train.sealed as sealed
 import mytorch.train.training as loop
 from mytorch.experiments import list_runs, load, resume, train_experiment
 from mytorch.experiments.callbacks import recorder
+from mytorch.experiments.runs.run_folder import SETTLED
 from mytorch.experiments.runs.runs import DAMAGED
 from mytorch.experiments.runs.weights_epoch import RunWarning, weights_epoch
 from mytorch.plugins import MytorchError
@@ -127,7 +128,8 @@ def _train_and_exit(folder: Path, engine: str, shot: Shot | None, announce: Call
     status = 1
     try:
         sys.stderr = sys.stdout = (folder.parent / "child.log").open("a")
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a job in the background may have been told to ignore both
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         if shot is not None and shot.phase is not None:
             _announce(shot, announce)
@@ -163,7 +165,8 @@ def _ended(child: int) -> bool:
 def look(folder: Path) -> str | None:
     """What is wrong with what a process left behind; None if nothing is."""
     for run in list_runs(folder) if folder.is_dir() else ():
-        started = (run.path / "summary.json").is_file()
+        begun = run.epochs != 0 or all((run.path / name).is_file() for name in SETTLED)
+        started = begun and (run.path / "summary.json").is_file()
         if run.status == DAMAGED and started:
             return f"{run.path} is damaged: {run.reason}"
         if run.status == "running":

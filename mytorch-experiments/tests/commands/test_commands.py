@@ -78,6 +78,10 @@ def test_the_numbers_are_told_before_the_figures_fail(call, tmp_path):
     assert isinstance(result.exception, FileError)
     assert "file/below: must be a folder that can be written" in str(result.exception)
     assert json.loads(result.stdout)["rows"] == 50
+    assert not hasattr(result.exception, "__notes__")
+    (folder / "figures").rename(tmp_path / "elsewhere")
+    (folder / "figures").write_text("")
+    assert call(evaluate, folder).exception.__notes__ == ["--figures FOLDER draws them in another folder"]
 
 
 @pytest.fixture

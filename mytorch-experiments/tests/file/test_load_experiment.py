@@ -1,5 +1,7 @@
 """Experiment files: what they may say, and what their errors say."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -161,7 +163,10 @@ def test_errors_in_a_file_name_it(tmp_path):
         load_experiment(path)
 
 
-def test_a_file_that_is_no_toml(tmp_path):
+def test_a_file_that_is_no_toml(tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     path = tmp_path / "mine.toml"
     path.write_text("epochs = 3\nseed = = 4\n")
     with pytest.raises(ExperimentError, match=r"mine.toml: must be TOML, got something else: .*line 2"):
@@ -169,6 +174,11 @@ def test_a_file_that_is_no_toml(tmp_path):
     path.write_bytes(b"\x80\x02}q\x00.\xff\xfe")
     with pytest.raises(ExperimentError, match=r"mine.toml: must be a readable text file in UTF-8, got"):
         load_experiment(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refuse)
+        with pytest.raises(ExperimentError) as info:
+            load_experiment(path)
+    assert str(info.value) == f"{path}: must be a readable text file in UTF-8, got Too many open files"
     path.write_bytes(b"epochs = 3\0")
     with pytest.raises(ExperimentError, match=r"mine.toml: must be TOML"):
         load_experiment(path)

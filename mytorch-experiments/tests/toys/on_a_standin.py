@@ -5,7 +5,16 @@ import standin
 import torch
 
 from mytorch.core import ArgumentError
-from mytorch.experiments import ExperimentError, ParityError, judge, load, load_experiment, train_experiment
+from mytorch.experiments import (
+    ExperimentError,
+    ParityError,
+    RunError,
+    judge,
+    load,
+    load_experiment,
+    resume,
+    train_experiment,
+)
 from mytorch.experiments.parity.compare import compare
 from mytorch.experiments.training.check_experiment import check_experiment
 from mytorch.train.device import device_of
@@ -33,6 +42,19 @@ def test_a_run_is_judged_and_predicts_on_either(there):
     assert judge(here).results == pytest.approx(judge(moved).results, rel=1e-5)
     points = torch.rand(7, 2)
     assert torch.allclose(here.predict(points).probabilities, moved.predict(points).probabilities, atol=1e-5)
+
+
+def test_a_run_goes_on_elsewhere_where_that_is_accepted(there):
+    longer = {"epochs": 3, "device": "cpu"}
+    with pytest.raises(RunError, match=r"device must be 'standin', got 'cpu'.*accept them .*--accept-differences"):
+        resume(there.path, longer, quiet=True)
+    run = resume(there.path, longer, quiet=True, accept_differences=True)
+    assert run.summary["resumed"] == [
+        {"epoch": 2, "batch": 0, "differences": ["device must be standin:0, got cpu"]},
+    ]
+    assert [record["epoch"] for record in run.history] == [1, 2, 3]
+    back = resume(there.path, {"epochs": 4, "device": "standin"}, quiet=True, accept_differences=True)
+    assert len(back.history) == 4
 
 
 def test_check_tries_a_step_there():

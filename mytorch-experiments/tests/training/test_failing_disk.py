@@ -18,9 +18,15 @@ from mytorch.experiments import list_runs, load
 from mytorch.experiments.callbacks import boundary_figure, recorder
 from mytorch.experiments.figures.attempt import FigureWarning
 from mytorch.experiments.runs import history_file
+from mytorch.experiments.runs.run_folder import SETTLED, RunFolder
+from mytorch.experiments.runs.run_lock import is_alive, lock_run, process_of_now
 from mytorch.experiments.runs.runs import DAMAGED
 from mytorch.plugins import Callback, FileError
 from mytorch.train import RunError, sealed
+
+
+def no_room(*_args):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Refusals:
@@ -102,9 +108,8 @@ def require_honest(place, error, whole):
         assert error is not None
         return
     (listed,) = list_runs(place)
-    if listed.status == "failed" and not (listed.path / "checkpoint.safetensors").is_file():
-        if listed.epochs:
-            assert len(load(listed.path).history) == listed.weights_epoch == listed.epochs
+    if listed.status == "failed" and listed.epochs and not (listed.path / "checkpoint.safetensors").is_file():
+        assert len(load(listed.path).history) == listed.weights_epoch == listed.epochs
         with pytest.raises(RunError, match=r"checkpoint.safetensors: this file is missing, .*; train it anew"):
             train(place, resume=listed.path)
         return
@@ -112,7 +117,8 @@ def require_honest(place, error, whole):
         assert listed.status != DAMAGED, listed.reason
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that are older than the history
-            load(listed.path)
+            if listed.epochs or all((listed.path / name).is_file() for name in SETTLED):
+                load(listed.path)
         assert (listed.status == "finished") == (error is None)
         if error is not None:
             assert any(str(listed.path) in text for text in (str(error), *getattr(error, "__notes__", ())))
@@ -146,9 +152,61 @@ def test_a_folder_that_is_removed_while_a_run_trains(whole, tmp_path):
                 run.checkpoint.close()
                 shutil.rmtree(run.folder)
 
-    with pytest.raises(FileError, match=r"disk-[-0-9]*/[a-z.]*: must be writable, got No such file or directory"):
+    refused = r"disk-[-0-9]*/[a-z.]*: must be writable, got No such file or directory"
+    removed = "the decision boundary could not be drawn .* got no folder; it was removed"
+    with pytest.warns(FigureWarning, match=removed), pytest.raises(FileError, match=refused):
         train(tmp_path / "runs", callbacks=[Removes()])
     assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_a_removed_folder_is_not_made_anew_for_figures(tmp_path):
+    path = train(tmp_path / "runs").path
+    shutil.rmtree(path)
+    with pytest.raises(FileError, match=rf"^{path}: must be the folder of a run, got no folder; it was removed$"):
+        _ = RunFolder(path).figures
+    assert not path.exists()
+
+
+def test_an_error_is_not_hidden_by_the_next_of_a_full_disk(whole, tmp_path):
+    """The first says why the run ended, with a line about the second, and with the way out."""
+
+    class Fails(Callback):
+        must_succeed = True
+
+        def batch_ended(self, run, epoch):
+            if epoch == 2:
+                run.checkpoint.close()
+                patch.setattr(os, "fsync", no_room)
+                raise ValueError("the first")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match="the first") as info:
+        train(tmp_path / "runs", callbacks=[Fails()])
+    (path,) = (tmp_path / "runs").iterdir()
+    full = f"{path}/weights.safetensors: must be writable, got No space left on device"
+    assert info.value.__notes__ == [
+        f"The end of the run could not be written to {path}: {full}",
+        f"Resume with: mytorch resume {path}",
+    ]
+    train(tmp_path / "runs", resume=path)
+    assert same(end_of(path), whole)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOLCK, "must be on a file system that can lock files, got No locks available"),
+        (errno.EOPNOTSUPP, "must be on a file system that can lock files, got Operation not supported"),
+        (errno.ESTALE, "must be writable, got Stale file handle"),
+    ],
+)
+def test_a_file_system_without_locks(monkeypatch, tmp_path, number, text):
+    def refuse(*_args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    with pytest.raises(FileError, match=rf"run.lock: {text}$"):
+        lock_run(tmp_path)
+    assert is_alive(tmp_path, process_of_now()) is None
 
 
 def test_a_folder_that_is_read_only(whole, tmp_path, monkeypatch):

@@ -172,6 +172,38 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_fo
     assert len((path / "history.csv").read_text().splitlines()) == 4
 
 
+class EndAt(Callback):
+    """Ends a run as a second signal does, or an error of a callback: at once, without a checkpoint."""
+
+    must_succeed = True
+
+    def __init__(self, error, moment):
+        self.error, self.moment = error, moment
+
+    def training_started(self):
+        if self.moment == "start":
+            raise self.error
+
+    def batch_ended(self):
+        if self.moment == "batch":
+            raise self.error
+
+
+@pytest.mark.parametrize("moment", ["start", "batch"])
+@pytest.mark.parametrize("error", [Interrupted(signal.SIGTERM), ValueError("no")], ids=["interrupted", "failed"])
+def test_a_run_that_ended_before_its_first_checkpoint_begins_anew_in_its_folder(
+    content, parts, tmp_path, error, moment
+):
+    whole = train_experiment(content, output=tmp_path / "whole", quiet=True)
+    with pytest.raises(type(error)):
+        train_experiment(content, output=tmp_path / "ended", quiet=True, callbacks=[EndAt(error, moment)])
+    path = only(tmp_path / "ended")
+    assert not (path / "checkpoint.safetensors").exists()
+    run = resume(path, quiet=True)
+    assert run.path == path
+    require_same(run, whole)
+
+
 def test_one_process_at_a_time(content, parts, tmp_path):
     path = interrupted(content, tmp_path)
     before = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}

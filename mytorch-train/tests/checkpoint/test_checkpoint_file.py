@@ -121,6 +121,20 @@ def test_a_thread_writes_what_was_there_and_its_failure_is_told_later(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["kept.safetensors"]
 
 
+def test_without_a_thread_it_is_written_at_once(tmp_path, monkeypatch):
+    """A system that is short of memory or of processes gives none."""
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    keeper = Keeper(tmp_path / "kept", 10)
+    value = torch.randn(4)
+    keeper.keep(lambda: {"net": value})
+    assert torch.equal(read_checkpoint(tmp_path / "kept")["net"], value)
+    keeper.close()
+
+
 def test_a_slow_disk_keeps_nobody_waiting(tmp_path, monkeypatch):
     keeper, go, write = Keeper(tmp_path / "kept.safetensors", every=0), threading.Event(), Packed.write
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from mytorch.plugins import FileError
+
 device_option = click.option(
     "--device",
     default="cpu",
@@ -50,7 +52,12 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, 
         click.echo(json.dumps(plain(judgement.as_data())))
     else:
         show_judgement(judgement)
-    drawn = draw_judgement(judgement, loaded.path, figures, data)
+    try:
+        drawn = draw_judgement(judgement, loaded.path, figures, data)
+    except FileError as error:
+        if figures is None:
+            error.add_note("--figures FOLDER draws them in another folder")
+        raise
     if drawn and not as_json:
         click.echo(f"Drew {', '.join(path.name for path in drawn)} in {drawn[0].parent}")
     judgement.require_defined(str(run))

@@ -70,10 +70,13 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def _find(file: BinaryIO) -> tuple[int | None, dict[str, str]]:
     """Where the digest stands in a file, if it has one, and the texts. Raises ValueError for no safetensors file."""
-    size = int.from_bytes(file.read(8), "little")
+    begun = file.read(8)
+    size = int.from_bytes(begun, "little")
     if size > _LONGEST_HEADER:
         raise ValueError("a header that is too long")
     header = file.read(size)
+    if len(begun) < 8 or len(header) < size:
+        raise ValueError("one that is cut off")
     parsed = json.loads(header)
     metadata = parsed.get("__metadata__", {}) if isinstance(parsed, dict) else {}
     texts = json.loads(metadata.get(_KEY, "{}"))

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,11 @@ from mytorch.experiments.runs.digests import FILES, digests
 from mytorch.experiments.runs.history_file import HistoryFile
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, HISTORY_FILE, SETTLED, RunFolder
 from mytorch.experiments.runs.run_lock import lock_run, process_of_now
-from mytorch.plugins import Callback
+from mytorch.plugins import Callback, one_line
 from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
 from mytorch.train.checkpoint.keeper import EVERY, SOON, Keeper
-from mytorch.train.errors import RunError
+from mytorch.train.checkpoint.state import version_of_train
+from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.sealed import SHA256, read_texts
 from mytorch.train.weights import EPOCH, WEIGHTS_FILE, save_model, save_weights
 
@@ -176,10 +176,15 @@ class Recorder(Callback):
             return
         interrupted = isinstance(error, KeyboardInterrupt)
         reason = (str(error) or "interrupted") if interrupted else f"{type(error).__name__}: {error}"
-        self._finish(run, "interrupted" if interrupted else "failed", reason)
-        kept = "What was trained so far" if run.history else "No epoch was completed; the run"
-        error.add_note(f"{kept} lies in {self.folder.path}")
-        if interrupted and self._experiment is not None and (self.folder.path / CHECKPOINT_FILE).is_file():
+        try:
+            self._finish(run, "interrupted" if interrupted else "failed", reason)
+        except Exception as second:  # of the disk, most likely, which may be why the run ended
+            error.add_note(f"The end of the run could not be written to {self.folder.path}: {one_line(second)}")
+        else:
+            kept = "What was trained so far" if run.history else "No epoch was completed; the run"
+            error.add_note(f"{kept} lies in {self.folder.path}")
+        again = self._experiment is not None and not isinstance(error, NotFiniteError)  # which would come again
+        if again and (self.folder.path / CHECKPOINT_FILE).is_file():
             error.add_note(f"Resume with: mytorch resume {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
@@ -192,9 +197,9 @@ class Recorder(Callback):
                 with attempt("the figures of the history"):
                     draw_history(run.history, self.folder.figures, self.folder.path.name)
         finally:
+            self._release()
             if self._history is not None:
                 self._history.close()
-            self._release()
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -214,7 +219,7 @@ class Recorder(Callback):
             "loss": type(run.loss).__name__,
             "outputs": getattr(run.loss, "outputs", "scores"),
             "optimizer": repr(run.optimizer),
-            "versions": {"torch": torch.__version__, "mytorch-train": version("mytorch-train")},
+            "versions": {"torch": torch.__version__, "mytorch-train": version_of_train()},
             FILES: digests(self.folder.path, files),
         }
         self.folder.write_summary(summary)

@@ -146,8 +146,9 @@ def find_experiment(source: str | Path) -> Path:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The contents of a TOML file. Raises ExperimentError with the line that cannot be read."""
+    text = read_text(path)
     try:
-        return parse_toml(read_text(path))
+        return parse_toml(text)
     except ValueError as error:
         raise ExperimentError(f"{path}: must be TOML, got something else: {one_line(error)}") from None
 
@@ -157,7 +158,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {one_line(error)}") from None
+        found = getattr(error, "strerror", None) or one_line(error)
+        raise ExperimentError(f"{path}: must be a readable text file in UTF-8, got {found}") from None
 
 
 def override(content: dict[str, Any], key: str, value: Any) -> None:

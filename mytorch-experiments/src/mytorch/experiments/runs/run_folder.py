@@ -98,7 +98,12 @@ class RunFolder:
 
     @property
     def figures(self) -> Path:
-        """The folder of the figures, made when it is first asked for. Raises FileError if a link leads out of it."""
+        """The folder of the figures, made when it is first asked for.
+
+        Raises FileError if a link leads out of it, or if the run's folder was removed.
+        """
+        if not self.path.is_dir():
+            raise FileError(f"{self.path}: must be the folder of a run, got no folder; it was removed")
         folder = make_folder(self.path / FIGURES)
         for path in (folder, *folder.iterdir()):
             if path.is_symlink():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -13,6 +14,8 @@ from mytorch.plugins import FileError
 from mytorch.train.errors import RunError
 
 LOCK_FILE = "run.lock"
+NO_LOCKS = (None, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What a file system without locks answers, such as a network's without its lock service; None: there is no number."""
 SECONDS = 1.0
 """How long to wait for a lock: whoever lists runs holds each for a moment."""
 
@@ -28,7 +31,10 @@ def lock_run(path: Path) -> FileLock:
             "or end it first"
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise FileError(f"{path / LOCK_FILE}: must be writable, got {getattr(error, 'strerror', error)}") from error
+        rule = (
+            "be on a file system that can lock files" if getattr(error, "errno", None) in NO_LOCKS else "be writable"
+        )
+        raise FileError(f"{path / LOCK_FILE}: must {rule}, got {getattr(error, 'strerror', error)}") from error
     return lock
 
 

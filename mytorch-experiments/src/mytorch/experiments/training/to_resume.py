@@ -16,7 +16,7 @@ from mytorch.train.errors import RunError
 
 FREE = ("epochs", "name", "description", "animate", "checkpoint_every")
 """Keys of an experiment that may be others when a run is resumed: they change no step."""
-ACCEPTED = ("engine", "threads", "evaluate_every", "metrics", "data", "requires")
+ACCEPTED = ("engine", "device", "threads", "evaluate_every", "metrics", "data", "requires")
 """Those that may be others if differences are accepted, or, as the place of the data, if it comes to the same."""
 
 
@@ -34,7 +34,7 @@ def experiment_of(folder: RunFolder) -> Path:
 
 
 def has_checkpoint(folder: RunFolder) -> bool:
-    """Whether there is something to go on from; a run that was killed before begins anew."""
+    """Whether there is something to go on from; a run that ended before begins anew."""
     return (folder.path / CHECKPOINT_FILE).exists()
 
 
@@ -49,7 +49,7 @@ def to_resume(path: Path, experiment: Experiment, accept: bool) -> RunFolder:
     file = experiment_of(folder)
     summary = _summary(folder)
     folder.require_unchanged(summary, *SETTLED)
-    if not has_checkpoint(folder) and summary.get("status", "running") != "running":
+    if not has_checkpoint(folder) and summary.get("status", "running") != "running" and summary.get("epochs"):
         raise RunError(
             f"{path / CHECKPOINT_FILE}: this file is missing, without which a run that is {summary['status']} cannot "
             "be resumed; train it anew"

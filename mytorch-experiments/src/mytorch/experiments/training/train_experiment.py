@@ -81,7 +81,11 @@ def train_experiment(
                 show_model(model_of(built.setup), stderr=True)
             listeners.add(Progress())
         training.run()
-    return load(folder.path)
+    try:
+        return load(folder.path)
+    except Exception as error:
+        error.add_note(f"The run is finished and lies in {folder.path}")
+        raise
 
 
 def resume(

@@ -65,8 +65,13 @@ class Keeper:
         if wait:
             packed.write(self.path)
             return
-        self._writer = Thread(target=self._write, args=(packed,), name="mytorch checkpoint")
-        self._writer.start()
+        writer = Thread(target=self._write, args=(packed,), name="mytorch checkpoint")
+        try:
+            writer.start()
+        except RuntimeError:  # the system gives no other thread, or no memory for one
+            packed.write(self.path)
+        else:
+            self._writer = writer
 
     def close(self) -> None:
         """Wait until the last one is written. Raises what went wrong then."""

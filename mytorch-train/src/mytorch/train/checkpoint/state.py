@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -81,7 +81,7 @@ def parts_of(setup: Setup) -> dict[str, Any]:
 def conditions_of(setup: Setup) -> dict[str, Any]:
     """What decides rounding, and is the same unless somebody accepts a difference."""
     return {
-        "mytorch-train": version("mytorch-train"),
+        "mytorch-train": version_of_train(),
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
@@ -89,6 +89,12 @@ def conditions_of(setup: Setup) -> dict[str, Any]:
         "device": str(setup.device),
         "step": _described(setup.step),
     }
+
+
+@cache
+def version_of_train() -> str:
+    """The version of mytorch-train, read once: a process may run out of handles for files later."""
+    return version("mytorch-train")
 
 
 def _described(take_step: Any) -> str:
