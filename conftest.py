@@ -49,6 +49,7 @@ SLOW = (
     "mytorch-optim/tests/test_conformance.py",
     "mytorch-data/tests/test_conformance.py",
     "mytorch-data/tests/test_bad_tables.py::test_a_hundred_thousand_columns",
+    "mytorch-data/tests/arrays/test_larger_than_memory.py",
     "mytorch-train/tests/checkpoint/test_resume.py::test_the_compiled_engine",
     "mytorch-train/tests/compiled/test_compiled.py::test_a_run_equals_eager_and_the_second",
     "mytorch-train/tests/compiled/test_compiled_forward.py",

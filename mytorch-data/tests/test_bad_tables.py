@@ -1,6 +1,7 @@
 """Tables that cannot be used: each says in one line what is wrong, where, and what would help."""
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from mytorch.core import MytorchError
-from mytorch.data import Table, inspect_table
+from mytorch.data import Table, TableError, inspect_table
 from mytorch.data.table import csv_source
 
 pa = pytest.importorskip("pyarrow")
@@ -186,3 +187,11 @@ def test_a_hundred_thousand_columns(tmp_path: Path) -> None:
     path.write_text(f"{names},y\n{rows}\n")
     assert Table(path, "y").inputs.shape == (4, count - 1)
     assert len(inspect_table(path)) == count
+
+
+def test_a_header_of_an_array_that_is_no_python_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as packed:
+        for name, text in {"x": b"{'descr': '<f8', 'fortran_order': False, 'shape': (3", "y": b"  a\n b"}.items():
+            packed.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(24))
+    with pytest.raises(TableError, match=r"x\.npz: must be a whole NPZ file with arrays of plain types, got a header"):
+        Table(tmp_path / "x.npz", "y")

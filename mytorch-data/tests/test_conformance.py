@@ -11,6 +11,7 @@ import torch
 from mytorch.data import (
     XOR,
     AddingProblem,
+    Arrays,
     Circles,
     Copying,
     Disk,
@@ -53,6 +54,21 @@ test_rows_of_a_table = declare_dataset(lambda: split(table(), (0.5, 0.5))[0])
 test_standardized_table = declare_dataset(lambda: Standardized(table(), Standardize.fit(table())))
 test_disk = declare_dataset(lambda: Disk(50, seed=3, dtype="float64"))
 test_disk_of_one_row = declare_dataset(lambda: Disk(1))
+
+
+def arrays():
+    """Some are mapped, some compressed; in a folder that lives as long as they do."""
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / "rows.npz"
+    (np.savez if torch.rand(()) < 0.5 else np.savez_compressed)(
+        path, x=torch.rand(9, 2, 3).numpy(), y=np.arange(9) % 2
+    )
+    data = Arrays(path, "x", "y", classes=("even", "odd"))
+    data.folder = folder
+    return data
+
+
+test_arrays = declare_dataset(arrays)
 test_spirals = declare_dataset(lambda: Spirals(20, classes=3))
 test_moons = declare_dataset(lambda: Moons(20))
 test_circles = declare_dataset(lambda: Circles(20, dtype="float64"))
@@ -71,4 +87,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
     generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
-    assert own == {*generated, Table, new_rows}
+    assert own == {*generated, Arrays, Table, new_rows}

@@ -1,5 +1,6 @@
 """Data sets: tensors in memory, tables in files, generated ones, seeded and stratified splits, and standardisation."""
 
+from mytorch.data.arrays import Arrays
 from mytorch.data.csv_file import write_csv
 from mytorch.data.generated import (
     XOR,
@@ -31,6 +32,7 @@ from mytorch.data.transforms import Parts, hold_out
 __all__ = [
     "XOR",
     "AddingProblem",
+    "Arrays",
     "Circles",
     "ColumnSummary",
     "Copying",

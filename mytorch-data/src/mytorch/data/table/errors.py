@@ -21,7 +21,7 @@ LONGEST = 200
 
 
 class TableError(MytorchError, ValueError):
-    """A table does not hold what it must; the text names file, row and column, and what would accept it."""
+    """A table, or a file of arrays, does not hold what it must; the text names the place and the way out."""
 
 
 class ReaderError(MytorchError, ImportError):

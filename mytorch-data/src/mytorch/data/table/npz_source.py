@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mytorch.data.npy_header import read_header
 from mytorch.data.table.cells import Array, Cells
 from mytorch.data.table.errors import TableError, cut, listed, shown, told
 from mytorch.data.table.reading import Reading
@@ -104,9 +104,6 @@ class NpzSource(Source):
 
 def _declared(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], int]:
     """The shape of an array and its bytes, as its header has them; nothing for what is no array."""
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     with packed.open(member) as file:
-        if (read := readers.get(np.lib.format.read_magic(file))) is None:  # types that are not plain
-            return (), 0
-        shape, _, dtype = read(file)
-        return shape, math.prod(shape) * dtype.itemsize
+        header = read_header(file)  # type: ignore[arg-type]
+        return ((), 0) if header is None else (header.shape, header.size)

@@ -34,7 +34,7 @@ class Source(ABC):
         self.path, self.reading, self.numerals = path, reading, reading.numerals
         self.kinds = {}
         self.unnamed: list[int] = []
-        self._before = _signature(path)
+        self._before = signature(path)
         written = self._names()
         self.width = len(written)
         self._written = self._checked(written)
@@ -74,7 +74,7 @@ class Source(ABC):
 
     def require_unchanged(self) -> None:
         """Raise TableError if the file is not the one that was opened."""
-        if _signature(self.path) != self._before:
+        if signature(self.path) != self._before:
             raise TableError(f"{self.path}: must stay as it is while it is read, got a change; read it again")
 
     def require_fits(self, rows: int, columns: int, stored: int = 0) -> None:
@@ -115,7 +115,8 @@ def require_columns(path: Path, count: int) -> None:
         )
 
 
-def _signature(path: Path) -> tuple[int, int, int]:
+def signature(path: Path) -> tuple[int, int, int]:
+    """What tells whether a file is still the one that was opened. Raises FileError if it cannot be read."""
     try:
         found = path.stat()
     except OSError as error:

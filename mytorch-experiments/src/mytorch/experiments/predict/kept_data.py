@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mytorch.data.arrays.data_set import KEY as ARRAYS
 from mytorch.train.errors import RunError
 
 READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
@@ -35,11 +36,21 @@ class KeptData:
         )
 
     @property
+    def of_arrays(self) -> bool:
+        """Whether rows come from files of arrays."""
+        return ARRAYS in self.preparation
+
+    @property
     def for_tables(self) -> dict[str, Any]:
         """What a reader of tables needs. A run whose data came from no table gets columns of numbers under the names
         that it has. Raises RunError if there are none.
         """
         preparation = dict(self.preparation)
+        if self.of_arrays:
+            raise RunError(
+                f"{self.owner}: columns to keep must be those of a table, got a run of arrays, which have none; "
+                "leave --keep out"
+            )
         if isinstance(preparation.get("table"), Mapping):
             return preparation
         if not self.columns:
@@ -62,4 +73,4 @@ class KeptData:
         try:
             return str(self.for_tables["table"]["target"]["name"])
         except (RunError, KeyError, TypeError):
-            return "target"
+            return str((self.preparation.get(ARRAYS) or {}).get("targets") or "target")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError, fetch_exact, rows_at
+from mytorch.data.arrays.data_set import KEY as ARRAYS
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.plugins import shown
@@ -45,6 +46,7 @@ class Prepared(DataSet):
         self.preparation = dict(kept.preparation)
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
         self._dtype = dtype
+        self._whole = dict(kept.preparation.get(ARRAYS) or {}).get("whole") is True
         done = (INPUTS,) if read else tuple(getattr(data, "preparation", None) or ())
         self._inputs = None if INPUTS in done else Moments.of(self.preparation, INPUTS)
         self._targets = None if TARGETS in done else Moments.of(self.preparation, TARGETS)
@@ -56,7 +58,9 @@ class Prepared(DataSet):
         inputs, targets = self.exact_at(indices)
         if isinstance(targets, Tensor) and targets.is_floating_point():
             targets = targets.to(self._dtype)
-        return inputs.to(self._dtype) if isinstance(inputs, Tensor) else inputs, targets
+        if isinstance(inputs, Tensor):
+            inputs = inputs.to(torch.int64 if self._whole else self._dtype)
+        return inputs, targets
 
     def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
         inputs, targets = fetch_exact(self.data, torch.as_tensor(indices))
