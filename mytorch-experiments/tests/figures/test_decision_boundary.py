@@ -73,8 +73,10 @@ def test_points_of_another_class_are_crossed_out(figure):
         return Table(torch.tensor([[x, 0.5] for x in xs]), torch.tensor([0] * len(xs)))
 
     axes = figure(Half(), points(0.1, 0.9, 0.2), test=points(0.3, 0.8, 0.7), title="disk-1")
-    assert axes.get_legend().get_texts()[-1].get_text() == "wrong (3)"
-    (crosses,) = (drawn for drawn in axes.collections if drawn.get_label() == "wrong (3)")
+    assert axes.get_title() == "Decision boundary: test error rate 0.6667"
+    label = "wrong (1 train, 2 test)"
+    assert axes.get_legend().get_texts()[-1].get_text() == label
+    (crosses,) = (drawn for drawn in axes.collections if drawn.get_label() == label)
     torch.testing.assert_close(torch.tensor(crosses.get_offsets()[:, 0]).float(), torch.tensor([0.9, 0.8, 0.7]))
     assert axes.figure.get_suptitle() == "disk-1"
     axes = figure(Half(), points(0.1, 0.2))

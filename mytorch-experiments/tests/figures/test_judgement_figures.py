@@ -96,6 +96,14 @@ def test_calibration_shows_what_is_counted(tmp_path, drawn):
     assert [bar.get_height() for bar in lower.patches] == confusion.rows.tolist()
 
 
+def test_the_legend_of_the_calibration_is_no_wider_than_its_axes(tmp_path, drawn):
+    draw_judgement(of_classes(2), tmp_path, None, None)
+    figure = drawn["calibration"]
+    figure.draw_without_rendering()
+    legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
+    assert axes.x0 < legend.x0 < legend.x1 < axes.x1
+
+
 def test_the_interval_of_a_share():
     low, high = likely_shares(torch.tensor([0.5, 1.0, 0.0]).double(), torch.tensor([10.0, 20.0, 5.0]).double())
     torch.testing.assert_close(low, torch.tensor([0.2366, 0.8389, 0.0]).double(), atol=5e-5, rtol=0)  # by statsmodels
@@ -123,6 +131,7 @@ def test_bars_of_residuals_are_as_many_as_the_rows_bear(tmp_path, drawn):
     for rows in (13, 200, 5000, 400_000):
         draw_judgement(of_numbers(rows=rows), tmp_path, None, None)
         bars.append(len(drawn["residuals"].axes[1].patches))
+        assert all(bar.get_edgecolor() == (1, 1, 1, 1) for bar in drawn["residuals"].axes[1].patches)  # seen apart
     assert bars == sorted(bars)
     assert bars[0] < 10 < bars[2] <= bars[3] <= 60
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,8 @@ def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: An
         wrong = evaluate(net, None, judged, [ErrorRate()])["error_rate"]
     figure, axes = _points_alone(plane, None if test is None else sample(test))
     _shade(axes, plane, plane.margins(net))
-    _mark_wrong(axes, [sample(part, net) for part in (data, test) if part is not None])
+    parts = {"train": data} if test is None else {"train": data, "test": test}
+    _mark_wrong(axes, {name: sample(part, net) for name, part in parts.items()})
     axes.set_title(f"Decision boundary: {'train' if test is None else 'test'} error rate {wrong:.4g}")
     _legend(axes)
     if title:
@@ -124,12 +125,13 @@ def _points_alone(plane: Plane, test: Points | None) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _mark_wrong(axes: Axes, many: Sequence[Points]) -> None:
-    """Cross the points out that are taken for another class."""
-    wrong = torch.cat([points.wrong for points in many])
+def _mark_wrong(axes: Axes, parts: Mapping[str, Points]) -> None:
+    """Cross the points out that are taken for another class, and count those of each part."""
+    wrong = torch.cat([points.wrong for points in parts.values()])
     if len(wrong):
+        counts = ", ".join(f"{len(points.wrong)} {name}" for name, points in parts.items())
         x, y = wrong.T
-        axes.scatter(x, y, s=30, marker="x", color="black", linewidths=1.2, zorder=3, label=f"wrong ({len(wrong)})")
+        axes.scatter(x, y, s=30, marker="x", color="black", linewidths=1.2, zorder=3, label=f"wrong ({counts})")
 
 
 def _legend(axes: Axes) -> None:

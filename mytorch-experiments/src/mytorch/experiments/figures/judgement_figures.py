@@ -104,7 +104,7 @@ def _calibration(confusion: Confusion, title: str) -> Figure:
     upper.set_ylim(-0.02, 1.02)
     upper.set_ylabel("share that is right")
     upper.set_title(f"Calibration: expected error {confusion.calibration_error:.3g}")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     edges = [(number + 0.5) / BINS for number in range(BINS)]
     lower.bar(edges, rows.tolist(), width=0.9 / BINS, color=TRAIN)
     _counts_rows(lower)
@@ -156,7 +156,7 @@ def _scatter(axes: Axes, true: torch.Tensor, predicted: torch.Tensor, name: str)
 
 def _histogram(axes: Axes, residuals: torch.Tensor, name: str) -> None:
     edges = np.histogram_bin_edges(residuals.numpy(), "auto")
-    axes.hist(residuals.numpy(), bins=min(MOST_BARS, len(edges) - 1), color=TRAIN)
+    axes.hist(residuals.numpy(), bins=min(MOST_BARS, len(edges) - 1), color=TRAIN, edgecolor="white", linewidth=0.5)
     axes.axvline(float(residuals.mean()), color=TEST, lw=1.5, label=f"mean {float(residuals.mean()):.3g}")
     axes.axvline(0.0, color="#555555", lw=1, ls="--")
     axes.set_xlabel(f"residual of {short(name)}: true - predicted")
