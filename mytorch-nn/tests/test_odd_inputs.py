@@ -79,6 +79,19 @@ def test_targets_of_ctc_in_small_whole_numbers():
         assert CTCLoss()(log_probs, targets.to(dtype), *lengths) == expected
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64], ids=str)
+def test_offsets_of_another_dtype_than_the_indices(dtype):
+    layer, indices, starts = EmbeddingBag(9, 3), torch.randint(9, (7,)), torch.tensor([0, 2, 2, 5])
+    other = torch.int64 if dtype is torch.int32 else torch.int32
+    y, saved = layer.forward(indices.to(dtype), starts.to(other))
+    torch.testing.assert_close(y, torch.nn.functional.embedding_bag(indices, layer.weight.value, starts))
+    d_y = torch.randn(y.shape)
+    layer.backward(d_y, saved)
+    d_weight, layer.weight.grad = layer.weight.grad, None
+    layer.backward(d_y, layer.forward(indices, starts)[1])
+    torch.testing.assert_close(d_weight, layer.weight.grad)
+
+
 def test_indices_without_a_bag():
     with pytest.raises(
         ShapeError, match=r"^EmbeddingBag: offsets must begin a bag for 2 indices, got no offsets at al"

@@ -197,7 +197,6 @@ BAD_BAGS = {
     "input must be (bags, count) without offsets or (indices,) with them, got (2, 3) and offsets": (ROWS, ROWS[0]),
     "input must have 1 or 2 axes, got 3 in (1, 2, 3)": (ROWS[None],),
     "offsets must have 1 axes, got 2 in (1, 1)": (ROWS[0], torch.zeros(1, 1, dtype=torch.int64)),
-    "offsets must have the dtype of input, torch.int64, got torch.int32": (ROWS[0], torch.tensor([0]).int()),
     "offsets must begin with 0, never decrease, and end at most with the number of indices, 3, got [0, 2, 1]": (
         ROWS[0],
         torch.tensor([0, 2, 1]),

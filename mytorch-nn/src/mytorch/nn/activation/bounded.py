@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import Module, require_floating, require_range, require_saved, require_upstream
+from mytorch.core import Module, require_floating, require_like, require_range, require_saved, require_upstream
 from mytorch.core.checks import FLOAT_MAX
 
 aten = torch.ops.aten
@@ -41,21 +41,26 @@ class LogSigmoid(Module):
 
     Forward:   y = -log(1 + exp(-x))
     Backward:  d_x = d_y * (1 - s) with s = 1 / (1 + exp(-x)), so 1 - s = 1 / (1 + exp(x))
+    Kernel:    aten.log_sigmoid_backward, which takes exp(-|x|) from the forward
     Shapes:    x, y: any
+    Raises:    DtypeError if d_y has not the dtype of y
 
     Example:
         >>> LogSigmoid()(torch.tensor([-100.0, 0.0]))
         tensor([-100.0000,   -0.6931])
     """
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         require_floating(self, x)
-        return F.logsigmoid(x), x
+        y, power = aten.log_sigmoid_forward(x)
+        return y, (x, power)
 
-    def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
-        require_saved(self, x, Tensor)
+    def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> Tensor | None:
+        require_saved(self, saved, Tensor, Tensor)
+        x, power = saved
         require_upstream(self, d_y, x.shape)
-        return d_y * (-x).sigmoid() if self.input_grad else None
+        require_like(self, d_y, x, "d_y", "output")
+        return aten.log_sigmoid_backward(d_y, x, power) if self.input_grad else None
 
 
 class Softsign(Module):

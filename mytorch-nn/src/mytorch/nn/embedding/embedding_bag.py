@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
-    DtypeError,
     ShapeError,
     require_choice,
     require_dimensions,
@@ -55,7 +54,8 @@ class EmbeddingBag(Table):
     Differs:   with scale_grad_by_freq, torch's kernel for the CPU divides some rows by the count of another row
     Kernel:    aten._embedding_bag_backward and aten._embedding_bag_per_sample_weights_backward
     Shapes:    input: int64 or int32, (bags, count), or (places,) with the bags one after the other, of which offsets,
-               (bags,), says where each begins, with include_last_offset (bags + 1,) and where the last ends;
+               (bags,), int64 or int32, says where each begins, with include_last_offset (bags + 1,) and where the last
+               ends;
                per_sample_weights: as input;  y: (bags, embedding_dim);  weight: (num_embeddings, embedding_dim)
     Raises:    ShapeError for other shapes, or offsets beside bags of one length;
                DtypeError for what holds no indices, or per_sample_weights of another dtype than weight;
@@ -117,7 +117,7 @@ class EmbeddingBag(Table):
         if offsets is None:
             starts, last = torch.arange(len(input), dtype=input.dtype, device=input.device) * input.shape[1], False
         else:
-            starts = offsets.contiguous()
+            starts = offsets.to(input.dtype).contiguous()  # the kernels read both in one dtype
         if self.max_norm is not None:
             self._shorten(indices)
         weights = None if per_sample_weights is None else per_sample_weights.reshape(-1).contiguous()
@@ -178,10 +178,6 @@ class EmbeddingBag(Table):
             if len(indices) and not len(offsets):  # of which the kernel's backward ends the process
                 raise ShapeError(
                     f"EmbeddingBag: offsets must begin a bag for {len(indices)} indices, got no offsets at all"
-                )
-            if offsets.dtype is not indices.dtype:
-                raise DtypeError(
-                    f"EmbeddingBag: offsets must have the dtype of input, {indices.dtype}, got {offsets.dtype}"
                 )
         if visible(indices):
             self._require_known(indices, "input")
