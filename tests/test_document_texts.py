@@ -12,7 +12,14 @@ from pydantic import BaseModel
 from mytorch.experiments import Experiment
 from mytorch.experiments.file.experiment import Spec
 from mytorch.plugins import HOOKS, KINDS, Callback
-from mytorch.testing import DATASET_CHECKS, LAYER_CHECKS, LOSS_CHECKS, OPTIMIZER_CHECKS, SCHEDULE_CHECKS
+from mytorch.testing import (
+    CALLBACK_CHECKS,
+    DATASET_CHECKS,
+    LAYER_CHECKS,
+    LOSS_CHECKS,
+    OPTIMIZER_CHECKS,
+    SCHEDULE_CHECKS,
+)
 
 HOUSE = Path(__file__).parents[1]
 FOLDERS = [f for f in HOUSE.iterdir() if f.is_dir() and f.name[0] != "." and not (f / "pyvenv.cfg").exists()]
@@ -102,6 +109,7 @@ def expected_checks():
         "optimizer": OPTIMIZER_CHECKS,
         "schedule": SCHEDULE_CHECKS,
         "dataset": DATASET_CHECKS,
+        "callback": CALLBACK_CHECKS,
     }
     for check in dict.fromkeys(check for checks in kinds.values() for check in checks):
         of = ", ".join(kind for kind, checks in kinds.items() if check in checks)

@@ -28,6 +28,7 @@ KINDS = {
     "schedule": ["Line"],
     "dataset": ["Ramp"],
     "metric": ["Score"],
+    "callback": ["Halve", "Forgets", "Foreign"],
 }
 
 
@@ -135,6 +136,7 @@ def test_an_error_of_the_part_s_own_is_a_failure_without_a_traceback(run):
         ("Line", "20 steps, no reference: 12 of 12 checks passed"),
         ("Searches", "no reference: 21 of 26 checks passed, 3 skipped (tag mixes_parameters), 1 skipped ("),
         ("Matrices", "no reference: 26 of 26 checks passed"),
+        ("Halve", "8 epochs of 3 steps: 6 of 8 checks passed, 2 skipped (it has no state_dict)"),
         ("Ramp", "9 rows: 14 of 18 checks passed, 1 skipped (it names no columns)"),
     ],
 )
@@ -149,6 +151,7 @@ def test_other_parts_pass(run, name, words):
     [
         ("Holder", "no forward of its own"),
         ("Score", "no checks for this kind"),
+        ("Foreign", "weather is not installed. Install: python -m pip install weather"),
     ],
 )
 def test_what_cannot_be_checked_is_no_failure(run, name, reason):
@@ -168,6 +171,13 @@ def test_what_cannot_be_guessed_is_asked_for(run):
     assert run("NeedsText", "--set", "mode=a")[0] == 0
 
 
+def test_a_callback_whose_state_does_not_decide_fails(run):
+    status, said = run("Forgets", "--seed", "2")
+    assert status == 1
+    assert "state_decides: the weights must be the same where the run is resumed at epoch 1, batch 1 as" in said
+    assert "reproduce: check_callback(lambda: Forgets(...), seed=2, checks=('state_decides',))" in said
+
+
 def test_inputs_that_are_refused_are_told(run):
     status, said = run("Scale", "--input", "5x4")
     assert status == 1
@@ -179,7 +189,7 @@ def test_a_distribution_is_checked_whole(run):
     status, said = run("acme")
     assert status == 1
     assert said.count("acme:") == sum(map(len, KINDS.values()))
-    assert said.splitlines()[-1].startswith("12 passed, 2 not checked, 3 failed")
+    assert said.splitlines()[-1].startswith("13 passed, 3 not checked, 4 failed")
 
 
 def test_mistakes(run):

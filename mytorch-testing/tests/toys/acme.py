@@ -19,6 +19,7 @@ from mytorch.core import (
     require_same_shape,
     require_upstream,
 )
+from mytorch.plugins import Callback, MissingRequirementError
 
 
 class Scale(Module):
@@ -209,3 +210,35 @@ class Ramp(DataSet):
     def batch_at(self, indices):
         x = torch.arange(9.0)[indices][:, None]
         return x, 2 * x
+
+
+class Halve(Callback):
+    """Halves the learning rate after every so many epochs."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+
+    def epoch_ended(self, run, epoch):
+        if epoch % self.every == 0:
+            run.optimizer.param_groups[0]["lr"] *= 0.5
+
+
+class Forgets(Callback):
+    """Halves it after ten steps, of which it says nothing to a checkpoint."""
+
+    seen = 0
+
+    def batch_ended(self, run):
+        self.seen += 1
+        if self.seen == 10:
+            run.optimizer.param_groups[0]["lr"] *= 0.5
+
+
+class Foreign(Callback):
+    """Writes with a library that is not there."""
+
+    def __init__(self) -> None:
+        raise MissingRequirementError("Foreign: weather is not installed. Install: python -m pip install weather")
+
+    def epoch_ended(self):
+        pass

@@ -1,5 +1,6 @@
 """The conformance kit: whether a part keeps its contract, and a hand-written backward is the derivative it claims."""
 
+from mytorch.testing.callback.check_callback import CALLBACK_CHECKS, check_callback, declare_callback
 from mytorch.testing.dataset.check_dataset import DATASET_CHECKS, check_dataset, declare_dataset
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.errors import CheckError
@@ -11,6 +12,7 @@ from mytorch.testing.report import Report
 from mytorch.testing.schedule.check_schedule import SCHEDULE_CHECKS, check_schedule, declare_schedule
 
 __all__ = [
+    "CALLBACK_CHECKS",
     "DATASET_CHECKS",
     "LAYER_CHECKS",
     "LOSS_CHECKS",
@@ -20,11 +22,13 @@ __all__ = [
     "CheckError",
     "Declaration",
     "Report",
+    "check_callback",
     "check_dataset",
     "check_layer",
     "check_loss",
     "check_optimizer",
     "check_schedule",
+    "declare_callback",
     "declare_dataset",
     "declare_layer",
     "declare_loss",

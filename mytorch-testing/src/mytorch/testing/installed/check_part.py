@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from mytorch.plugins import MytorchError, Part
+from mytorch.plugins import MissingRequirementError, MytorchError, Part
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.errors import CheckError
 from mytorch.testing.installed.declarations import CHECKED, Told, declarations
@@ -38,6 +38,9 @@ def check_part(part: Part, told: Told) -> Outcome:
         if not outcome.lines:
             outcome.passed = None
             outcome.lines.append(_NOTHING)
+    except MissingRequirementError as error:
+        outcome.passed = None
+        outcome.lines.append(str(error))
     except MytorchError as error:
         outcome.passed = False
         outcome.lines.append(str(error))

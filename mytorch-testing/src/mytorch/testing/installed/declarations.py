@@ -24,7 +24,9 @@ from mytorch.core import (
     require_last_axis,
     require_upstream,
 )
-from mytorch.plugins import Part, UnknownNameError, nearest
+from mytorch.plugins import MissingRequirementError, Part, UnknownNameError, nearest
+from mytorch.testing.callback.check_callback import declare_callback
+from mytorch.testing.callback.trial import BATCHES, EPOCHS
 from mytorch.testing.dataset.check_dataset import declare_dataset
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.inputs import doubled, drawn
@@ -37,7 +39,7 @@ from mytorch.testing.schedule.case import Plain
 from mytorch.testing.schedule.check_schedule import declare_schedule
 from mytorch.testing.structure import mapped
 
-CHECKED = ("layer", "loss", "optimizer", "schedule", "dataset")
+CHECKED = ("layer", "loss", "optimizer", "schedule", "dataset", "callback")
 SHAPES = ((5, 3), (5, 3, 3), (5, 3, 3, 3), (3,))
 GUESSES: dict[str, Any] = {"int": 3, "float": 0.1, "bool": False}
 STEPS = 20
@@ -84,6 +86,7 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
         "optimizer": _optimizers,
         "schedule": _schedules,
         "dataset": _data_sets,
+        "callback": _callbacks,
     }[part.kind]
     yield from build(part, value, told)
 
@@ -212,6 +215,14 @@ def _data_sets(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declar
     yield f"{len(factory())} rows", declare_dataset(factory, seed=told.seed, tags=told.tags)
 
 
+def _callbacks(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    def factory() -> Any:
+        return _build(part, value, told)
+
+    factory()
+    yield f"{EPOCHS} epochs of {BATCHES} steps", declare_callback(factory, seed=told.seed)
+
+
 def _factory(part: Part, value: Any, told: Told) -> Callable[[], Module]:
     def factory() -> Module:
         arguments = {name: entry() if isfunction(entry) else entry for name, entry in told.arguments.items()}
@@ -227,6 +238,8 @@ def _build(part: Part, value: Any, told: Told, *first: Any) -> Any:
     arguments = {**_guessed(part, value, told, len(first)), **told.arguments}
     try:
         return call_with(partial(value, *first), arguments)
+    except MissingRequirementError:
+        raise
     except Exception as error:
         given = ", ".join(f"{name}={given!r}" for name, given in arguments.items())
         raise ArgumentError(

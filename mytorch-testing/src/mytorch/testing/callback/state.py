@@ -1,0 +1,83 @@
+"""Whether the state of a callback says all of what decides how a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.testing.callback.trial import BATCHES, EPOCHS, CallbackCase, Run, seed
+from mytorch.testing.errors import CheckError, Skip
+
+STEPS = (1, 4, 6, 8, 9, 11, 13, 16, 18, 20)
+"""After which steps a run is stopped: in the middle and at the end of epochs, before and after the best of them."""
+OTHER = 1000
+"""Added to the seed of a process that goes on: what it has drawn before does not matter."""
+
+
+def state_plain(case: CallbackCase) -> None:
+    """state_dict returns what a checkpoint can hold: dicts, lists, tuples, tensors, numbers, strings, truth values."""
+    _require_state(case)
+    run = Run(case).begin().go(BATCHES * EPOCHS // 2)
+    state = run.callback.state_dict()
+    run.fail()
+    for found in _foreign(state, ""):
+        raise CheckError(f"state_dict must hold tensors, numbers, strings, lists, tuples or dicts, got {found}")
+
+
+def state_decides(case: CallbackCase) -> None:
+    """A new callback that takes up the state, in the middle of a run, goes on as the first would have."""
+    expected = Run(case).begin().go().end()
+    for steps in STEPS:
+        first = Run(case).begin().go(steps)
+        if first.has_stopped:
+            return
+        state, place = first.state(), first.place
+        first.fail()
+        second = Run(case)
+        seed(case.seed + OTHER)
+        rule = (
+            f"be the same where the run is resumed at {place} as without a stop; what decides must be in state_dict, "
+            "and load_state_dict must put all of it back"
+        )
+        second.begin(state).go().end().require_same(expected, rule)
+
+
+def state_rewinds(case: CallbackCase) -> None:
+    """A callback that was used until the end takes the state of an earlier step as a new one does."""
+    _require_state(case)
+    expected = Run(case).begin().go().end()
+    for steps in STEPS[1::2]:
+        first = Run(case).begin().go(steps)
+        if first.has_stopped:
+            return
+        state, place = first.state(), first.place
+        used = first.go().end().callback
+        rule = (
+            f"be the same when a callback that was used already takes the state of {place}; load_state_dict must "
+            "leave nothing of what was there"
+        )
+        Run(case, used).begin(state).go().end().require_same(expected, rule)
+
+
+def _require_state(case: CallbackCase) -> None:
+    if not callable(getattr(case.factory(), "state_dict", None)):
+        raise Skip("it has no state_dict")
+
+
+def _foreign(value: Any, place: str) -> Iterator[str]:
+    """Each entry that a checkpoint cannot hold, in words."""
+    if value is None or isinstance(value, (bool, int, float, str, Tensor)):
+        return
+    at = f" at {place.lstrip('.')}" if place else ""
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            if type(key) not in (str, int):
+                yield f"the key {key!r}{at}, which is neither a string nor a whole number"
+            yield from _foreign(entry, f"{place}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for number, entry in enumerate(value):
+            yield from _foreign(entry, f"{place}.{number}")
+    else:
+        yield f"a {type(value).__name__}{at}"
