@@ -1,11 +1,15 @@
 """Tables that people brought and could not use, from `experiment new` to the predictions."""
 
+import json
+import random
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from mytorch.commands.evaluate import evaluate
 from mytorch.commands.experiment import experiment
 from mytorch.commands.predict import predict
 from mytorch.data import TableWarning
@@ -37,9 +41,10 @@ def trained(name, capsys, epochs=None):
     return run, capsys.readouterr().err
 
 
-def predicted(run, name):
+def predicted(run, name, *options):
     """The lines that `predict` writes for a table."""
-    result = CliRunner().invoke(predict, [str(run.path), f"{name}.csv", "--output", "out.csv", "--force"])
+    arguments = [str(run.path), f"{name}.csv", "--output", "out.csv", "--force", *options]
+    result = CliRunner().invoke(predict, arguments)
     assert result.exit_code == 0, str(result.exception)
     return Path("out.csv").read_text().splitlines()
 
@@ -152,3 +157,54 @@ def test_dates_and_codes_and_ids(capsys):
     assert run.data["columns"][4:] == ["zone=7", "zone=8", "zone=9", "size"]
     Path("new.csv").write_text("sold,zone,size\n2025-01-01,8,1.5\n")
     assert len(predicted(run, "new")) == 2
+
+
+def written(path, separator, decimal, encoding="utf-8"):
+    """The rows of one random table, written with these signs."""
+    drawn = random.Random(7)
+    rows = [(drawn.gauss(0, 1), drawn.gauss(5, 2), drawn.choice("ab")) for _ in range(60)]
+    lines = [[*(f"{number:.3f}".replace(".", decimal) for number in row[:2]), row[2]] for row in rows]
+    path.write_text("".join(separator.join(cells) + "\n" for cells in [["u", "v", "y"], *lines]), encoding)
+
+
+def test_new_rows_with_other_signs_than_those_of_the_training(tmp_path, capsys):
+    written(tmp_path / "trained.csv", ",", ".")
+    new("trained")
+    run, _ = trained("trained", capsys, epochs=2)
+    wanted = predicted(run, "trained")
+    for name, separator, decimal, encoding, options in (
+        ("semicolons", ";", ".", "utf-8", ("--delimiter", ";")),
+        ("commas", ";", ",", "utf-8", ("--delimiter", ";", "--decimal", ",")),
+        ("tabs", "\t", ",", "utf-8", ("--delimiter", r"\t", "--decimal", ",")),
+        ("bars", "|", ",", "utf-8-sig", ("--delimiter", "|", "--decimal", ",")),
+        ("wide", ",", ".", "utf-16", ("--encoding", "utf-16")),
+    ):
+        written(tmp_path / f"{name}.csv", separator, decimal, encoding)
+        said = shlex.join(options)
+        told = CliRunner().invoke(predict, [str(run.path), f"{name}.csv", "--output", "out.csv", "--force"])
+        assert said in str(told.exception), said
+        assert said in new(name)
+        assert predicted(run, name, *options) == wanted
+        assert "2 columns to learn from: u, v" in new(name, *options)
+        judged = CliRunner().invoke(evaluate, [str(run.path), "--data", f"{name}.csv", "--json", *options])
+        assert json.loads(judged.stdout)["rows"] == 60
+    new("commas", "--delimiter", ";", "--decimal", ",")  # and a run of such a table, given the usual signs
+    run, _ = trained("commas", capsys, epochs=1)
+    assert len(predicted(run, "trained", "--delimiter", ",", "--decimal", ".")) == 61
+
+
+def test_a_comma_between_three_digits_is_a_decimal_sign_beside_semicolons():
+    Path("prices.csv").write_text(
+        "x;y\n" + "".join(f"{1 + number % 9},{100 + number};{number % 2}\n" for number in range(80))
+    )
+    assert "x (numbers written as '1,100'; --decimal , reads them)" in new("prices", "--delimiter", ";")
+
+
+def test_a_group_of_thousands_does_not_begin_with_0():
+    Path("shares.csv").write_text("x,y\n" + "".join(f'"0,{100 + number}",{number % 2}\n' for number in range(80)))
+    assert "x (numbers written as '0,100'; --decimal , reads them)" in new("shares")
+
+
+def test_a_quote_that_is_left_open_in_the_first_line(capsys):
+    Path("quote.csv").write_text('u,"v,y\n' + "1.5,2.5,0\n" * 30)
+    assert new("quote").endswith("rows below it, got one row; is a quote in it left open?")

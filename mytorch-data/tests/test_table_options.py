@@ -329,10 +329,12 @@ def test_an_address_is_called_so() -> None:
 def test_another_delimiter_is_proposed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "a;b;y\n1,5;2;3\n2,5;3;4\n")
     assert (
-        "none beside 'a;b;y'. If columns are parted by something else, choose delimiter = ';' (--delimiter ';')"
-        in refused(path, "a;b;y")
+        "none beside 'a;b;y'. If the columns are separated by something else, choose delimiter = ';' and decimal = "
+        "',' (--delimiter ';' --decimal ,), which fits every row." in refused(path, "a;b;y")
     )
-    with pytest.raises(TableError, match=r"row 2 must have 1 cells, got 2, .* or choose delimiter = ';'"):
+    with pytest.raises(
+        TableError, match=r"row 2 must have 1 cells, got 2, .* or choose delimiter = ';' and decimal = ','"
+    ):
         inspect_table(path)
     path = write(tmp_path / "b.csv", "a\tb\n1\t2\n")
     assert "choose delimiter = '\\t'" in refused(path, "b")

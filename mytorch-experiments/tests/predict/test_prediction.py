@@ -279,7 +279,7 @@ def test_an_output_that_must_not_be_written(run, rows, tmp_path):
         (tmp_path / "none/out.csv", r"out.csv: its folder must exist; create it with: mkdir -p .*none"),
         (
             taken,
-            r"taken.csv: must be a new file, got one that exists; choose another name, or replace it with --force",
+            r"taken.csv: must be a new file, got one that exists; choose another name, or replace it with force=True",
         ),
     ]:
         with pytest.raises(FileError, match=text):

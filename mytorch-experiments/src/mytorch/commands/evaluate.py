@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -17,6 +18,22 @@ device_option = click.option(
 )
 
 
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How a text file is read; `reading_of` makes the options of a Table of them."""
+    for option in (
+        click.option("--encoding", help="The encoding of the text."),
+        click.option("--decimal", help="The decimal sign of numbers."),
+        click.option("--delimiter", help=r"The separator between the cells of a line; \t is a tab."),
+    ):
+        command = option(command)
+    return command
+
+
+def reading_of(options: Mapping[str, str | None]) -> dict[str, str]:
+    """Those options of a Table that were given."""
+    return {name: "\t" if value == r"\t" else value for name, value in options.items() if value is not None}
+
+
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), help="Evaluate on this table, which has the target, instead.")
@@ -25,15 +42,19 @@ device_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the figures.  [default: figures, in the run's own]",
 )
+@reading_options
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; one that is not finite is null.")
-def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, device: str) -> None:
+def evaluate(
+    run: Path, data: Path | None, figures: Path | None, as_json: bool, device: str, **reading: str | None
+) -> None:
     """Evaluate a run on the test data of its experiment, or on a table.
 
     RUN is the folder that `mytorch train` made. Without test data, the validation or training data are used. For
     classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Two baselines
     are shown beside the network: a linear model, and the most frequent class or the mean, learned from the same
     training rows. If they are as good, the network is not needed. A metric that is NaN is an error.
+    The table of --data is read like the training's, except for the options that are given.
 
     \b
     Example:
@@ -46,7 +67,7 @@ def evaluate(run: Path, data: Path | None, figures: Path | None, as_json: bool, 
     from mytorch.experiments.runs.run_folder import plain
     from mytorch.experiments.tables.judgement_table import show_judgement
 
-    loaded = load(run, device=device)
+    loaded = load(run, device=device, reading=reading_of(reading))
     judgement = judge(loaded, data, beside=True)
     if as_json:
         click.echo(json.dumps(plain(judgement.as_data())))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mytorch.commands.evaluate import reading_of, reading_options
 from mytorch.commands.train import complete_experiment, overrides_option
 from mytorch.plugins import parse_setting
 
@@ -75,13 +76,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Choice(["classification", "regression"]),
     help="Whether the target has classes or numbers.  [default: by its values]",
 )
-@click.option("--delimiter", help=r"The separator between the cells of a line; \t is a tab.  [default: ,]")
-@click.option("--decimal", help="The decimal sign of numbers.  [default: .]")
+@reading_options
 @click.option("--thousands", help="The thousands separator of numbers, such as the comma in 1,000.")
 @click.option(
     "--unit", multiple=True, help="A unit to remove from numbers, such as $ or %; may be given several times."
 )
-@click.option("--encoding", help="The encoding of the text.  [default: utf-8]")
 @click.option("--sheet", help="The sheet of an Excel file.  [default: the only one]")
 @click.option(
     "--missing-marker",
@@ -107,7 +106,8 @@ def new(
     """Read a table and write an experiment that predicts one of its columns.
 
     TABLE is a CSV, TSV, Parquet, NPZ or Excel file. The experiment runs as it is; comments in it say why each value
-    was chosen. Columns of dates, and text that differs in nearly every row, are left out.
+    was chosen. Columns of dates, and text that differs in nearly every row, are left out. Without options, a text file
+    is UTF-8 with commas between cells and decimal points in numbers.
 
     \b
     Example:
@@ -117,9 +117,7 @@ def new(
     """
     from mytorch.experiments.new.new_experiment import found, new_experiment, train_next
 
-    reading: dict[str, object] = {name: value for name, value in texts.items() if value is not None}
-    if reading.get("delimiter") == r"\t":
-        reading["delimiter"] = "\t"
+    reading: dict[str, object] = dict(reading_of(texts))
     if unit:
         reading["units"] = unit
     if missing_marker:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mytorch.commands.evaluate import device_option
+from mytorch.commands.evaluate import device_option, reading_of, reading_options
 
 
 @click.command()
@@ -28,6 +28,7 @@ from mytorch.commands.evaluate import device_option
     show_default=True,
     help="compiled takes each batch in one call of machine code, for many small batches.",
 )
+@reading_options
 @device_option
 @click.option(
     "--keep",
@@ -36,22 +37,33 @@ from mytorch.commands.evaluate import device_option
 )
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 def predict(
-    run: Path, rows: Path, output: Path, batch_size: int, engine: str, device: str, keep: str | None, force: bool
+    run: Path,
+    rows: Path,
+    output: Path,
+    batch_size: int,
+    engine: str,
+    device: str,
+    keep: str | None,
+    force: bool,
+    **reading: str | None,
 ) -> None:
     """Predict the rows of a table with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
-    order; the target may be absent. The output has one line per row, in the same order: for classes the label and the
+    order; the target may be absent. It is read like the training's table, except for the options that are given. The
+    output has one line per row, in the same order: for classes the label and the
     probability of each, for numbers the value in the target's units.
 
     \b
     Example:
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv --keep id,name
+      mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv --delimiter ";" --decimal ,
     """
     from mytorch.experiments import load
     from mytorch.experiments.runs.write_predictions import write_predictions
 
     kept = None if keep == "all" else next(csv.reader([keep or ""]), [])
-    count = write_predictions(load(run, device=device), rows, output, force, batch_size, engine, kept)
+    loaded = load(run, device=device, reading=reading_of(reading))
+    count = write_predictions(loaded, rows, output, force, batch_size, engine, kept)
     click.echo(f"Wrote {count} predictions to {output}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,7 +18,8 @@ import numpy as np
 from mytorch.data.table.arrow_numbers import numbers_of
 from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import TableError, shown, told
-from mytorch.data.table.reading import Reading
+from mytorch.data.table.numerals import other_numerals
+from mytorch.data.table.reading import MARKERS, Reading, proposed
 from mytorch.data.table.source import Batch, Source, pyarrow
 from mytorch.plugins import FileError
 
@@ -45,6 +48,8 @@ class CsvSource(Source):
         self._first = next((cells for _, cells in self._lines()), [])
         if not self._first:
             raise TableError(f"{self.path}: must have {self._needed()}, got blank lines only")
+        if any("\n" in cell for cell in self._first) and next(islice(self._lines(), 1, None), None) is None:
+            raise TableError(f"{self.path}: must have {self._needed()}, got one row; is a quote in it left open?")
         if any("\0" in cell for cell in self._first):
             raise TableError(
                 f"{self.path}: must be a text file, got NUL bytes; is it one? "
@@ -142,16 +147,27 @@ class CsvSource(Source):
         except csv.Error as error:
             raise TableError(f"{self.path}: must be a table of text, got {told(error)}") from None
 
-    def fitting_delimiter(self) -> str | None:
-        """Another delimiter that parts the first rows into equally many cells, several a row."""
+    def fitting(self) -> dict[str, str]:
+        """Another delimiter under which the first rows have equally many cells, several each, and the decimal sign."""
         for other in DELIMITERS:
             try:
-                widths = {len(cells) for _, cells in islice(self._lines(other), LINES)}
+                rows = [cells for _, cells in islice(self._lines(other), LINES)]
             except TableError:
                 continue
-            if other != self.delimiter and len(widths) == 1 and widths.pop() > 1:
-                return other
-        return None
+            if other != self.delimiter and len(rows[0]) > 1 and len(set(map(len, rows))) == 1:
+                return {"delimiter": other, **self._other_decimal(rows[self.reading.header :])}
+        return {}
+
+    def _other_decimal(self, rows: list[list[str]]) -> dict[str, str]:
+        """The decimal sign, if it is another one that makes numbers of a column."""
+        numerals = replace(self.numerals, decimal_comma=True)
+        for column in zip(*rows, strict=True):
+            cells = [cell for cell in column if cell.strip() and cell.strip() not in MARKERS]
+            if not all(map(self.numerals.is_number, cells)):
+                found = other_numerals(cells, numerals)
+                if "decimal" in found:
+                    return {"decimal": found["decimal"]}
+        return {}
 
     def row(self, index: int) -> int:
         """The number of the line, as a text editor counts."""
@@ -184,12 +200,8 @@ class CsvSource(Source):
         if "Expected" in text:
             for line, cells in self._lines():
                 if len(cells) != self.width:
-                    other = self.fitting_delimiter()
-                    advice = (
-                        "or choose another delimiter"
-                        if other is None
-                        else f"or choose delimiter = {other!r} (--delimiter {other!r})"
-                    )
+                    other = self.fitting()
+                    advice = f"or choose {proposed(other)}" if other else "or choose another delimiter"
                     return TableError(
                         f"{self.path}: row {line} must have {self.width} cells, got {len(cells)}, "
                         f"the first {shown(cells[0])}; put a cell with a {self.delimiter!r} in it in quotes, {advice}"
@@ -204,10 +216,18 @@ class CsvSource(Source):
         return TableError(f"{self.path}: must have at least one row below the column names, got none")
 
     def _undecodable(self, text: str) -> TableError:
-        return TableError(
-            f"{self.path}: must be text in {self.reading.encoding}, got {text}; "
-            'if it is a text file, name its encoding, such as encoding = "latin-1" or "utf-16" (--encoding latin-1)'
+        start = b"" if self.packed else _first_bytes(self.path, 2)
+        advice = (
+            'its first bytes are those of encoding = "utf-16" (--encoding utf-16)'
+            if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            else 'if it is text, name its encoding, such as encoding = "latin-1" or "utf-16" (--encoding latin-1)'
         )
+        return TableError(f"{self.path}: must be text in {self.reading.encoding}, got {text}; {advice}")
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def _bytes_of(error: UnicodeError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any
@@ -23,11 +23,13 @@ _AMOUNT = re.compile(r"[+-]?\s*(?P<before>[^\d\s.,+-]*)\s*[+-]?[\d.,' \u00a0\u20
 class Numerals:
     """decimal: "." or ",".  thousands: what parts groups of three digits; nothing if empty.
     units: what may stand before or after a number and does not count.
+    decimal_comma: whether the comma of 7,500 is likelier a decimal sign, as in a file with semicolons between cells.
     """
 
     decimal: str = "."
     thousands: str = ""
     units: tuple[str, ...] = ()
+    decimal_comma: bool = field(default=False, compare=False)
 
     @cached_property
     def separator(self) -> str:
@@ -36,8 +38,8 @@ class Numerals:
 
     @cached_property
     def grouped(self) -> str:
-        """The pattern of a number in groups of three digits."""
-        return rf"^[+-]?\d{{1,3}}(?:{self.separator}\d{{3}})+(?:{re.escape(self.decimal)}\d*)?$"
+        """The pattern of a number in groups of three digits; 0,250 is none, since it would be written as 250."""
+        return rf"^[+-]?[1-9]\d{{0,2}}(?:{self.separator}\d{{3}})+(?:{re.escape(self.decimal)}\d*)?$"
 
     @cached_property
     def unit_before(self) -> str:
@@ -106,7 +108,8 @@ def other_numerals(values: Iterable[str], now: Numerals) -> dict[str, Any]:
     """The options of a table under which all these cells are numbers, if there are any beside those it has."""
     values = list(values)
     units = tuple(sorted({unit for value in values for unit in _units(value)} | set(now.units)))
-    ways = [(now.decimal, now.thousands), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'")]
+    commas = [(",", ""), (".", ",")] if now.decimal_comma else [(".", ","), (",", "")]
+    ways = [(now.decimal, now.thousands), *commas, (",", "."), (".", " "), (",", " "), (".", "'")]
     for decimal, thousands in ways:
         for tried in (Numerals(decimal, thousands, now.units), Numerals(decimal, thousands, units)):
             if values and tried != now and all(map(tried.is_number, values)):

@@ -12,6 +12,7 @@ from mytorch.core import ArgumentError
 from mytorch.data.table.errors import TableError, TableWarning, listed, shown
 from mytorch.data.table.numerals import Numerals, is_number_name
 from mytorch.data.table.options import ENCODE, Encode, Options, require_option
+from mytorch.data.table.reading import proposed
 from mytorch.data.table.recipe import Recipe
 from mytorch.data.table.source import Source
 from mytorch.plugins import nearest
@@ -75,7 +76,7 @@ def plan(
     if target in chosen or len(set(chosen)) < len(chosen):
         raise ArgumentError(f"Table: features must be different columns without the target, got {listed(chosen)}")
     if not chosen:
-        advice = _parted(source)
+        advice = _other_delimiter(source)
         raise ArgumentError(
             f"Table: features must name at least one column, got none beside {shown(target)}{advice and '.' + advice}"
         )
@@ -96,7 +97,7 @@ def plan_like(source: Source, recipe: Recipe, dtype: torch.dtype) -> Plan:
     if absent := [name for name in names if name not in there]:
         raise TableError(
             f"{source.path}: must have the columns that were trained on, got none named {listed(map(repr, absent))}. "
-            f"{nearest(absent[0], source.names)}"
+            f"{nearest(absent[0], source.names)}{_other_delimiter(source)}"
         )
     used = {*names, recipe.target.name, *recipe.left_out}
     if extra := [name for name in source.names if name not in used]:
@@ -154,21 +155,17 @@ def _require_column(source: Source, subject: str, name: str) -> None:
     if name not in source.names:
         raise ArgumentError(
             f"Table: {subject} must name a column of {source.path}, got {shown(name)}. "
-            f"{nearest(name, source.names)}{_parted(source)}"
+            f"{nearest(name, source.names)}{_other_delimiter(source)}"
         )
 
 
-def _parted(source: Source) -> str:
-    """The advice for a file that another delimiter would part into columns."""
+def _other_delimiter(source: Source) -> str:
+    """The advice for a file of one column, which another delimiter may separate into several."""
     if len(source.names) > 1:
         return ""
-    other = source.fitting_delimiter()
-    advice = (
-        "choose a delimiter"
-        if other is None
-        else f"choose delimiter = {other!r} (--delimiter {other!r}), which fits every row"
-    )
-    return f" If columns are parted by something else, {advice}."
+    other = source.fitting()
+    advice = f"choose {proposed(other)}, which fits every row" if other else "choose a delimiter"
+    return f" If the columns are separated by something else, {advice}."
 
 
 def _require_usable(source: Source, made: Plan) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mytorch.core import ArgumentError
-from mytorch.data.table.errors import shown
+from mytorch.data.table.errors import cut, shown
 from mytorch.data.table.numerals import Numerals
 from mytorch.plugins import nearest
 
 MARKERS = ("NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "?")
 """Texts that stand for a missing cell, beside no text at all."""
+TAB = r"\t"
+"""How a command is told of a tab."""
 THOUSANDS = (",", ".", " ", "'", "_")
 
 
@@ -64,7 +67,7 @@ class Reading:
     @property
     def numerals(self) -> Numerals:
         """How numbers are written."""
-        return Numerals(self.decimal, self.thousands or "", tuple(self.units))
+        return Numerals(self.decimal, self.thousands or "", tuple(self.units), self.delimiter == ";")
 
     def markers(self, column: str) -> Collection[str]:
         """The texts that stand for a missing cell of a column."""
@@ -80,6 +83,24 @@ class Reading:
     def to_json(self) -> dict[str, Any]:
         """As a run keeps it."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+_OPTIONS = {"units": "unit", "missing_markers": "missing-marker"}
+
+
+def typed(reading: Mapping[str, Any]) -> str:
+    """Options of a Table as those of a command, as they are typed in a shell."""
+    lists = {name: value if isinstance(value, list) else [value] for name, value in reading.items()}
+    return " ".join(
+        f"--{_OPTIONS.get(name, name)} {shlex.quote(cut(text.replace(chr(9), TAB)))}"
+        for name, texts in lists.items()
+        for text in texts
+    )
+
+
+def proposed(reading: Mapping[str, Any]) -> str:
+    """Options of a Table as the keys of a file, with those of a command behind them."""
+    return f"{' and '.join(f'{name} = {value!r}' for name, value in reading.items())} ({typed(reading)})"
 
 
 def _texts(name: str, given: Any) -> tuple[str, ...]:

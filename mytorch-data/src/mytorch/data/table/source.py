@@ -59,9 +59,9 @@ class Source(ABC):
         """The number under which a user finds a row, from 1."""
         return index + 1
 
-    def fitting_delimiter(self) -> str | None:
-        """Another delimiter that parts every row into equally many cells; None if there is none."""
-        return None
+    def fitting(self) -> dict[str, str]:
+        """The delimiter, and decimal sign, under which every row has equally many cells; empty if there is none."""
+        return {}
 
     def batches(self, columns: list[str], as_text: Collection[str] = ()) -> Iterator[Batch]:
         """The cells of some columns, batch by batch. Raises TableError if the file changes meanwhile."""

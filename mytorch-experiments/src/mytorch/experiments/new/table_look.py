@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from mytorch.data import Table, inspect_table
 from mytorch.data.table.errors import cut, shown
 from mytorch.data.table.open_table import open_table
-from mytorch.data.table.reading import Reading
+from mytorch.data.table.reading import Reading, typed
 from mytorch.experiments.errors import ExperimentError
 from mytorch.plugins import nearest
 
@@ -178,10 +177,9 @@ def _left_out(
 
 def _target(source: Any, target: str | None) -> str:
     path, names = source.path, source.names
-    if len(names) == 1 and (other := source.fitting_delimiter()):
-        option = r"'\t'" if other == "\t" else f'"{other}"'
+    if len(names) == 1 and (other := source.fitting()):
         raise ExperimentError(
-            f"{path}: must have several columns, got one, {shown(names[0])}; --delimiter {option} fits every row"
+            f"{path}: must have several columns, got one, {shown(names[0])}; {typed(other)} fits every row"
         )
     if target is None:
         usual = [name for name in names if name.lower() in USUAL_TARGETS]
@@ -251,7 +249,7 @@ def _unusable(column: Any, dates: bool) -> str | None:
 def _no_numbers(column: Any) -> str | None:
     """Why a column of text should be one of numbers, and which option makes it one."""
     if column.reading:
-        return f"numbers written as {shown(column.examples[0])}; {_typed(column.reading)} reads them"
+        return f"numbers written as {shown(column.examples[0])}; {typed(column.reading)} reads them"
     if not column.words:
         return None
     rows = sum(column.words.values())
@@ -260,18 +258,7 @@ def _no_numbers(column: Any) -> str | None:
         return f"a number column but for {texts}"
     told = " and ".join(f"{shown(word)} in {count} row{'s' * (count > 1)}" for word, count in column.words.items())
     markers = {"missing_markers": [*filter(None, column.gone), *column.words]}
-    return f"a number column but for {told}; {_typed(markers)} takes {'it' if rows == 1 else 'them'} for missing"
-
-
-_OPTIONS = {"units": "unit", "missing_markers": "missing-marker"}
-
-
-def _typed(reading: Mapping[str, Any]) -> str:
-    """Options of a Table as the command's, typed in a shell."""
-    lists = {name: value if isinstance(value, list) else [value] for name, value in reading.items()}
-    return " ".join(
-        f"--{_OPTIONS.get(name, name)} {shlex.quote(cut(text))}" for name, texts in lists.items() for text in texts
-    )
+    return f"a number column but for {told}; {typed(markers)} takes {'it' if rows == 1 else 'them'} for missing"
 
 
 def _names_rows(column: Any, rows: int) -> str | None:

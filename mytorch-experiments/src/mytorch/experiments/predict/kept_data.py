@@ -16,16 +16,17 @@ READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True
 class KeptData:
     """Column names, class names (None for numbers) and what new rows need, as a run's `data` holds them.
 
-    owner: the run, as errors name it.
+    owner: the run, as errors name it.  reading: how a table is read where that differs from the training's.
     """
 
     owner: str
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
     preparation: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, owner: str, data: Mapping[str, Any]) -> KeptData:
+    def of(cls, owner: str, data: Mapping[str, Any], reading: Mapping[str, str]) -> KeptData:
         """From the contents of `data.json`."""
         classes = data.get("classes")
         return cls(
@@ -33,6 +34,7 @@ class KeptData:
             tuple(data.get("columns") or ()),
             None if classes is None else tuple(map(str, classes)),
             dict(data.get("preparation") or {}),
+            reading,
         )
 
     @property
@@ -46,6 +48,7 @@ class KeptData:
         that it has. Raises RunError if there are none.
         """
         preparation = dict(self.preparation)
+<<<<<<< HEAD
         if self.of_arrays:
             raise RunError(
                 f"{self.owner}: columns to keep must be those of a table, got a run of arrays, which have none; "
@@ -53,6 +56,14 @@ class KeptData:
             )
         if isinstance(preparation.get("table"), Mapping):
             return preparation
+=======
+        table = preparation.get("table")
+        if isinstance(table, Mapping):
+            stored = table.get("reading")
+            if not self.reading or not isinstance(stored, Mapping):  # the reader says what is wrong with it
+                return preparation
+            return {**preparation, "table": {**table, "reading": {**stored, **self.reading}}}
+>>>>>>> 788a2a9 (A table with other signs is told its delimiter and decimal sign, and predict and evaluate take them; an open quote and UTF-16 are named)
         if not self.columns:
             raise RunError(
                 f"{self.owner}: must know the names of its columns to read a table, got a run without; "
@@ -64,7 +75,7 @@ class KeptData:
             target = {"name": "class", "kind": "classes", "classes": list(self.classes)}
         return {
             **preparation,
-            "table": {"features": features, "target": target, "missing": None, "reading": READING},
+            "table": {"features": features, "target": target, "missing": None, "reading": {**READING, **self.reading}},
         }
 
     @property

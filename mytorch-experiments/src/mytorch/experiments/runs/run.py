@@ -61,6 +61,8 @@ class Run:
     summary: dict[str, Any]
     data: dict[str, Any]
     """Column names, class names and what new rows need."""
+    reading: Mapping[str, str] = field(default_factory=dict)
+    """How files of new rows are read where that differs from the training's, such as {"delimiter": ";"}."""
     _compiled: CompiledForward | None = field(default=None, init=False, repr=False, compare=False)
 
     def evaluate(self, source: str | Path | Any = None) -> dict[str, float]:
@@ -93,7 +95,7 @@ class Run:
     @property
     def kept(self) -> KeptData:
         """What it keeps of the data that it was trained on."""
-        return KeptData.of(str(self.path), self.data)
+        return KeptData.of(str(self.path), self.data, self.reading)
 
     @property
     def head(self) -> Head:
@@ -175,12 +177,17 @@ def _part_to_judge(parts: Parts) -> tuple[Any, str]:
 
 
 def load(
-    path: str | Path, classes: Mapping[str, type[Module]] | None = None, device: str | torch.device = "cpu"
+    path: str | Path,
+    classes: Mapping[str, type[Module]] | None = None,
+    device: str | torch.device = "cpu",
+    reading: Mapping[str, str] | None = None,
 ) -> Run:
     """A run from its folder.
 
     classes: classes of your own by name, for layers that no installed distribution offers.
     device: where its model goes, such as "cuda", or "auto" for the accelerator, if there is one.
+    reading: options of a Table by which files of new rows are read where they differ from the training's, such as
+        {"delimiter": ";", "decimal": ","}.
     Raises RunError for a folder that is no run or a damaged file, StateError for weights that do not fit.
     """
     folder = RunFolder.open(require_path("load", "path", path))
@@ -198,7 +205,7 @@ def load(
     folder.require_unchanged(summary, *SETTLED, HISTORY_FILE, WEIGHTS_FILE)
     if (old := older_weights(folder.path, history)) is not None:
         warnings.warn(f"{folder.path}: {old}", RunWarning, stacklevel=2)
-    return Run(folder.path, net, experiment, history, summary, data)
+    return Run(folder.path, net, experiment, history, summary, data, dict(reading or {}))
 
 
 def _table(folder: RunFolder, name: str) -> dict[str, Any]:
