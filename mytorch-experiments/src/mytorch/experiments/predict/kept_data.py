@@ -48,22 +48,17 @@ class KeptData:
         that it has. Raises RunError if there are none.
         """
         preparation = dict(self.preparation)
-<<<<<<< HEAD
         if self.of_arrays:
             raise RunError(
                 f"{self.owner}: columns to keep must be those of a table, got a run of arrays, which have none; "
                 "leave --keep out"
             )
-        if isinstance(preparation.get("table"), Mapping):
-            return preparation
-=======
         table = preparation.get("table")
         if isinstance(table, Mapping):
             stored = table.get("reading")
             if not self.reading or not isinstance(stored, Mapping):  # the reader says what is wrong with it
                 return preparation
             return {**preparation, "table": {**table, "reading": {**stored, **self.reading}}}
->>>>>>> 788a2a9 (A table with other signs is told its delimiter and decimal sign, and predict and evaluate take them; an open quote and UTF-16 are named)
         if not self.columns:
             raise RunError(
                 f"{self.owner}: must know the names of its columns to read a table, got a run without; "
