@@ -89,14 +89,20 @@ def odd_inputs(inputs):
     for name in ("transposed", "sliced"):
         yield f"all {name}", torch.float32, mapped(inputs, on_axes(ODD[name]))
     for axis in range(3):
+        yield f"all empty along axis {axis}", torch.float32, mapped(inputs, on_axes(empty(axis)))
         yield f"all without axis {axis}", torch.float32, mapped(inputs, on_axes(without(axis)))
     for dtype in HALF:
         given = mapped(inputs, lambda leaf, dtype=dtype: leaf.to(dtype) if is_floating(leaf) else leaf)
         yield f"all {dtype}", dtype, given
 
 
-def without(axis):
+def empty(axis):
     return lambda leaf: leaf.narrow(axis, 0, 0) if axis < leaf.dim() else leaf
+
+
+def without(axis):
+    """Such as that of the batch."""
+    return lambda leaf: leaf.select(axis, 0) if axis < leaf.dim() else leaf
 
 
 def on_axes(form):
@@ -111,7 +117,7 @@ def upstream(output):
     def one(leaf):
         if not is_floating(leaf):
             return None
-        d_leaf = torch.rand(leaf.shape, generator=generator).to(leaf.dtype)
+        d_leaf = torch.rand(leaf.shape, generator=generator).to(leaf)
         return expanded(d_leaf) if leaf.dim() else d_leaf
 
     return mapped(output, one)
