@@ -1,6 +1,8 @@
 """Runs whose data have two columns and classes draw their decision boundary."""
 
 import itertools
+import os
+import signal
 
 import pytest
 import torch
@@ -9,13 +11,13 @@ from toy_metrics import Told
 from toy_parts import SGD, Chain, Dense, Line, Points, SquaredError, network
 
 from mytorch.data.preparation.encoded_targets import EncodedTargets
-from mytorch.experiments import ExperimentError, Recorder, load, train_experiment
+from mytorch.experiments import ExperimentError, Recorder, load, resume, train_experiment
 from mytorch.experiments.callbacks import boundary_figure
 from mytorch.experiments.callbacks.boundary_figure import FRAMES, BoundaryAnimation
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.experiments.tables.report import run_summary
-from mytorch.plugins import hookimpl
-from mytorch.train import KeepBest, fit
+from mytorch.plugins import Callback, hookimpl
+from mytorch.train import Interrupted, KeepBest, fit
 
 
 def figures(path):
@@ -94,6 +96,31 @@ def test_an_animation_changes_nothing_in_the_run(content, tmp_path):
     )
     for name in ("weights.safetensors", "model.json"):
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes()
+
+
+@pytest.mark.parametrize(("epochs", "last"), [(5, 1), (5, 3), (64, 61)])
+def test_a_resumed_animation_is_that_of_a_run_without_interruption(content, tmp_path, monkeypatch, epochs, last):
+    """Also where every second frame is left out by then."""
+    drawn = []
+    monkeypatch.setattr(
+        boundary_figure, "animate_decision_boundary", lambda _plane, frames, _path: drawn.append(frames)
+    )
+    content |= {"animate": True, "epochs": epochs, "batch_size": 8}
+    content["data"]["train"]["samples"] = 16
+    train_experiment(content, output=tmp_path, quiet=True)
+
+    class EndWithin(Callback):
+        def batch_ended(self, epoch, batch):
+            if (epoch, batch) == (last, 1):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train_experiment(content, output=tmp_path / "ended", quiet=True, callbacks=[EndWithin()])
+    (path,) = (tmp_path / "ended").iterdir()
+    resume(path, quiet=True)
+    whole, _, resumed = drawn
+    assert [title for title, _ in resumed] == [title for title, _ in whole]
+    assert all(torch.equal(one, other) for (_, one), (_, other) in zip(resumed, whole, strict=True))
 
 
 def test_an_animation_of_other_data_is_refused_before_anything_is_written(content, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.decision_boundary import Frame, animate_decision_boundary, draw_decision_boundary
@@ -41,13 +41,24 @@ class BoundaryFigure(Callback):
 
 
 class BoundaryAnimation(Callback):
-    """Draws `decision_boundary.gif`: the boundary of the random weights, after epochs, and of the weights kept."""
+    """Draws `decision_boundary.gif`: the boundary of the random weights, after epochs, and of the weights kept.
+
+    Its frames are part of a checkpoint, so that the animation of a resumed run is that of one without interruption.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.plane: Plane | None = None
         self.frames: list[Frame] = []
         self.every = 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The frames so far, and how many epochs lie between two."""
+        return {"frames": self.frames, "every": self.every}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after these frames."""
+        self.frames, self.every = list(state["frames"]), state["every"]
 
     def training_started(self, run: Training) -> None:
         """Look at the random weights."""

@@ -14,7 +14,7 @@ from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SETTLED, SUMMAR
 from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
 from mytorch.train.errors import RunError
 
-FREE = ("epochs", "name", "description", "animate", "checkpoint_every")
+FREE = ("epochs", "name", "description", "checkpoint_every")
 """Keys of an experiment that may be others when a run is resumed: they change no step."""
 ACCEPTED = ("engine", "device", "threads", "evaluate_every", "metrics", "data", "requires")
 """Those that may be others if differences are accepted, or, as the place of the data, if it comes to the same."""
