@@ -239,6 +239,8 @@ def main() -> None:
     wanted = {"SIGKILL": ([signal.SIGKILL], options.kills)}
     wanted |= {what: (numbers, options.signals) for what, numbers in SIGNALS.items()}
     for what, (numbers, count) in wanted.items():
+        if not count:
+            continue
         moments = cycle(moment for phase in PHASES for moment in (phase, None))
         shots = (Shot.drawn(numbers, phase, seconds, draw) for phase in moments)
         kills: Counter[str] = Counter()

@@ -54,6 +54,19 @@ def test_the_same_numbers_come_again(source: str, drawn_before: int) -> None:
         assert [draw(), draw(), draw()] == first
 
 
+def test_the_state_is_taken_again_of_the_same_generators() -> None:
+    inner = seeded(1)
+    sources = [*SOURCES.values(), lambda: torch.rand(3, generator=inner).tolist()]
+    before = random_state(Pair(Draws(), Draws(inner)))
+    first = [draw() for draw in sources]
+    later = before.again()
+    then = [draw() for draw in sources]
+    later.restore()
+    assert [draw() for draw in sources] == then
+    before.restore()
+    assert [draw() for draw in sources] == first
+
+
 def test_a_layers_own_generator_is_restored_at_any_depth() -> None:
     inner, loss = seeded(1), seeded(2)
     net = Pair(Draws(), Pair(Draws(inner), Draws()))

@@ -44,6 +44,10 @@ class RandomState:
             else:
                 self._generators[name].set_state(value)
 
+    def again(self) -> Self:
+        """The state of the same generators now, without a search for those of layers, which takes long."""
+        return type(self)(self._generators, _states(self._generators))
+
     def drawn(self) -> bool:
         """Whether a number was drawn from any of them since, or a state was set to another one."""
         for name, generator in self._generators.items():
@@ -92,8 +96,12 @@ def random_state(*modules: Node) -> RandomState:
     Python's `random` and of NumPy. What nothing else has started, CUDA or `numpy.random`, is left alone.
     """
     generators = _generators(modules)
-    values: dict[str, Any] = {name: generator.get_state() for name, generator in generators.items()}
-    return RandomState(generators, values | _global_states())
+    return RandomState(generators, _states(generators))
+
+
+def _states(generators: Mapping[str, torch.Generator]) -> dict[str, Any]:
+    """Those of the generators and of what is global, by name."""
+    return {name: generator.get_state() for name, generator in generators.items()} | _global_states()
 
 
 def _global_states() -> dict[str, Any]:

@@ -22,14 +22,13 @@ class Snapshot:
     """
 
     def __init__(self, setup: Setup) -> None:
-        self.modules = (setup.net, setup.loss)
         self.held, self.optimizer, self.schedule = setup.tensors, setup.optimizer, setup.schedule
         self._seen: list[Tensor] = []
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
         self._schedule: dict[str, Any] | None = None
         self._precision, self._scale = setup.precision, dict[str, Any]()
-        self.random = random_state(*self.modules)
+        self.random = random_state(setup.net, setup.loss)
 
     def take(self) -> None:
         """Copy everything."""
@@ -41,7 +40,7 @@ class Snapshot:
             self._seen, self._copies = seen, [value.clone() for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
         self._scale = {} if self._precision is None else self._precision.state_dict()
-        self.random = random_state(*self.modules)
+        self.random = self.random.again()
 
     def restore(self) -> None:
         """Put everything back; gradients are forgotten."""
