@@ -240,6 +240,8 @@ def test_a_checkpoint_that_another_process_wrote_meanwhile_is_not_trained_over(c
         ({"optimizer.lr": 0.5}, r"of which only epochs may change; optimizer.lr must be 0.1, got 0.5"),
         ({"batch_size": 8}, r"batch_size must be 32, got 8"),
         ({"seed": 1}, r"seed must be 0, got 1"),
+        ({"animate": True}, r"animate must be False, got True"),
+        ({"device": "meta"}, r"device must be 'cpu', got 'meta'.*--accept-differences"),
         ({"engine": "compiled"}, r"engine must be 'eager', got 'compiled'.*--accept-differences"),
         ({"evaluate_every": 2}, r"evaluate_every must be 1, got 2.*--accept-differences"),
         ({"dtype": "float64"}, r"dtype must be 'float32', got 'float64'"),

@@ -102,6 +102,23 @@ def test_what_is_no_checkpoint_is_told(tmp_path):
         read_checkpoint(tmp_path / "text")
 
 
+def test_a_checkpoint_that_was_cut_off_is_told(tmp_path):
+    path = tmp_path / "state.safetensors"
+    Packed.of({"net": torch.randn(20)}).write(path)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for size in (0, 5, 8, header // 2, header - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(
+            RunError, match=r"state.safetensors: must be a whole safetensors file, got one that is cut"
+        ):
+            read_checkpoint(path)
+    for size in (header, header + 40, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(RunError, match="must have the content that was written, got different content; it is damaged"):
+            read_checkpoint(path)
+
+
 def test_a_thread_writes_what_was_there_and_its_failure_is_told_later(tmp_path, monkeypatch):
     keeper, value = Keeper(tmp_path / "kept.safetensors"), torch.zeros(3)
     keeper.keep(lambda: {"value": value})
