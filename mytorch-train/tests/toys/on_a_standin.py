@@ -52,6 +52,9 @@ def train(device, net=None, **options):
         {"optimizer_in_backward": True},
         {"metrics": [MeanAbsoluteError()]},
         {"drop_last": True, "shuffle": False},
+        {"precision": "bfloat16-mixed"},
+        {"precision": "float16-mixed", "clip_grad_norm": 0.1},
+        {"precision": "bfloat16"},
     ],
 )
 def test_a_training_on_a_device_is_that_of_the_processor(options):

@@ -128,7 +128,9 @@ def test_json_lines_have_settings_epochs_steps_and_the_end(tmp_path):
     assert [entry["batch"] for entry in entries if "batch" in entry] == [2, 4, 6, 8, 10, 12]
     epochs = [entry for entry in entries if "epoch" in entry]
     assert [{k: v for k, v in entry.items() if k not in NORMS} for entry in epochs] == training.history
-    assert entries[-1] == {"status": "finished"}
+    figures = sorted(map(str, (tmp_path / "figures").glob("*.png")))
+    assert figures
+    assert entries[-2:] == [{"figures": figures}, {"status": "finished"}]
 
 
 def test_what_is_not_finite_is_null_in_json(tmp_path):

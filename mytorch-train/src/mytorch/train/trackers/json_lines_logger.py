@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ class JSONLinesLogger(Tracker):
     """Write a run as JSON lines, for programs that follow it while it runs.
 
     The first line is {"settings": {...}}, the last {"status": "finished"}. Between them each epoch has a line with the
-    numbers of the history, and {"batch": 20, "batch_loss": 0.31} stands for a step. A number that is not finite is
-    null.
+    numbers of the history, and {"batch": 20, "batch_loss": 0.31} stands for a step. {"figures": [...]} has the paths
+    of the pictures in the run's folder. A number that is not finite is null.
 
     path: the file; None for `metrics.jsonl` in the folder that a Recorder keeps. What was there is replaced, but for
         the lines of a run that is resumed.
@@ -62,6 +62,10 @@ class JSONLinesLogger(Tracker):
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write one line."""
         self._write({**values} if "epoch" in values else {"batch": step, **values})
+
+    def figures(self, paths: Sequence[Path], step: int) -> None:  # noqa: ARG002 - they are of the whole run
+        """Write where the pictures are."""
+        self._write({"figures": list(map(str, paths))})
 
     def end(self, status: str) -> None:
         """Say how the run ended, and close the file."""
