@@ -79,6 +79,10 @@ class Windowed(Spatial):
         """x with a batch of one in front if it has no batch."""
         return x if x.dim() == self.dimensions + 2 else x.unsqueeze(0)
 
+    def _without_batch(self, y: Tensor, x: Tensor) -> Tensor:
+        """y without a batch in front if x has no batch."""
+        return y if x.dim() == self.dimensions + 2 else y.squeeze(0)
+
     def _accumulate(self, d_weight: Tensor, d_bias: Tensor | None) -> None:
         self.weight.accumulate(d_weight)
         if self.bias is not None and d_bias is not None:

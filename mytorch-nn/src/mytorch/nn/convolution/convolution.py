@@ -88,10 +88,10 @@ class _Convolution(Windowed):
         if self._before:
             require_paddable(self, x, self._before, self._mode)
             x = pad(x, self._before, self._mode)
-        wanted = self._output_shape(x)
+        self._output_shape(x)  # refuses a window that is too large
         bias = None if self.bias is None else self.bias.value
         y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry())
-        return y.view(wanted), (x, shape)
+        return self._without_batch(y, x), (x, shape)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, torch.Size]) -> Tensor | None:
         require_saved(self, saved, Tensor, torch.Size)
@@ -106,7 +106,7 @@ class _Convolution(Windowed):
         self._accumulate(d_weight, d_bias)
         if not self.input_grad:
             return None
-        d_x = d_x.view(x.shape)
+        d_x = self._without_batch(d_x, x)
         return pad_backward(d_x, shape, self._before, self._mode) if self._before else d_x
 
     def _geometry(self) -> tuple[Any, ...]:

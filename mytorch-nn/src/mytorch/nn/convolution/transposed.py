@@ -73,10 +73,10 @@ class _TransposedConvolution(Windowed):
     ) -> tuple[Tensor, tuple[Tensor, tuple[int, ...]]]:
         self._require_channels(x)
         extra = self.output_padding if output_size is None else self._extra_for(x, output_size)
-        wanted = self._output_shape(x, extra)
+        self._output_shape(x, extra)  # refuses an output that would be empty
         bias = None if self.bias is None else self.bias.value
         y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry(extra))
-        return y.view(wanted), (x, extra)
+        return self._without_batch(y, x), (x, extra)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, tuple[int, ...]]) -> Tensor | None:
         require_saved(self, saved, Tensor, tuple)
@@ -89,7 +89,7 @@ class _TransposedConvolution(Windowed):
             self._with_batch(d_y), self._with_batch(x), self.weight.value, sizes, *self._geometry(extra), wanted
         )
         self._accumulate(d_weight, d_bias)
-        return d_x.view(x.shape) if self.input_grad else None
+        return self._without_batch(d_x, x) if self.input_grad else None
 
     def _geometry(self, extra: tuple[int, ...]) -> tuple[Any, ...]:
         """The kernel's arguments after the bias: stride, padding, dilation, transposed, output padding, groups."""
