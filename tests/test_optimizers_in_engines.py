@@ -112,5 +112,5 @@ def test_runs_of_every_engine_are_equal_or_refused_by_name(cls, asked, interpret
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("engine", [{}, {"engine": "compiled"}, {"optimizer_in_backward": True}], ids=str)
 def test_lbfgs_is_refused_by_name_without_a_step_of_ones_own(engine, asked, interpreted):
-    with pytest.raises(ArgumentError, match=r"LBFGS: .*closure|LBFGS: parameters must be updated all at|accumulate"):
+    with pytest.raises(ArgumentError, match=r"own for LBFGS|LBFGS: parameters must be updated all at|accumulate"):
         trained(LBFGS, **engine, **ASKED[asked])

@@ -183,3 +183,20 @@ def test_our_own_steps_can_be_passed_too():
     optimizer = SGD(network().param())
     assert choose_step(optimizer, own=step_in_backward) is choose_step(optimizer, optimizer_in_backward=True)
     assert math.isfinite(train(step_in_backward).history[-1]["train_loss"])
+
+
+class Searching(SGD):
+    needs_closure = True
+
+
+def test_an_optimizer_that_needs_a_closure_needs_a_step_of_ones_own():
+    net = network()
+    before = [parameter.value.clone() for parameter in net.param()]
+    data = Table(torch.randn(10, 2), torch.randn(10, 2))
+    text = r"^step: must be a function of your own for Searching, which evaluates the loss .*with fit\(step=\.\.\.\)$"
+    with pytest.raises(ArgumentError, match=text):
+        fit(net, SquaredError(), Searching(net.param(), 0.1), data, epochs=1, batch_size=4, quiet=True)
+    assert all(torch.equal(parameter.value, value) for parameter, value in zip(net.param(), before, strict=True))
+    options = {"epochs": 1, "batch_size": 4, "quiet": True}
+    fit(net, SquaredError(), Searching(net.param(), 0.1), data, step=by_hand, **options)
+    assert not all(torch.equal(parameter.value, value) for parameter, value in zip(net.param(), before, strict=True))

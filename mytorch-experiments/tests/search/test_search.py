@@ -152,7 +152,31 @@ def test_what_is_wrong_with_the_experiment_is_said_before_the_first_trial(tmp_pa
         search_experiment(EXPERIMENT, RATES, trials=1, output=tmp_path, monitor="validation_los")
     with pytest.raises(ArgumentError, match="trials must be a whole number of at least 1, got 0"):
         search_experiment(EXPERIMENT, RATES, trials=0, output=tmp_path)
+    with pytest.raises(ArgumentError, match=r"^search_experiment: output must be a path, got 3"):
+        search_experiment(EXPERIMENT, RATES, trials=1, output=3)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("optimizer.lrr=log:1e-3..1e-1", r"optimizer\.lrr: SGD has no argument 'lrr'. Nearest: lr"),
+        ("optimizr.lr=0.1,0.2", "optimizr: "),
+        ("epoch=1,2", "epoch: "),
+        ("model.layers.0.out_feature=3,4,5", r"model\.layers\.0\.out_feature: Linear has no argument"),
+    ],
+)
+def test_a_key_that_nothing_has_is_refused_before_the_folder_is_made(tmp_path, text, name):
+    over = {**RATES, **dict([parse_over(text)])}
+    with pytest.raises(ExperimentError, match=rf"^--over .*: must be a key that the experiment may have; .*{name}"):
+        search_experiment(EXPERIMENT, over, trials=1, output=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_that_the_file_leaves_out_is_tried(tmp_path):
+    over = dict([parse_over("optimizer.weight_decay=0.0..0.1"), parse_over("loss.reduction=nonsense,sum")])
+    found = search_experiment(EXPERIMENT, over, trials=1, output=tmp_path)
+    assert found.trials[0].settings.keys() == {"optimizer.weight_decay", "loss.reduction"}
 
 
 def test_optuna_that_is_missing_is_told(tmp_path, monkeypatch):

@@ -24,8 +24,24 @@ def test_what_is_tried_is_read(text, keys, space):
 
 
 @pytest.mark.parametrize(
+    ("space", "shares"),
+    [
+        (Range(1e-4, 1e-2, log=True), [1e-4, 1e-3, 1e-2]),
+        (Range(-1, 1.5), [-1, 0.25, 1.5]),
+        (Range(8, 64), [8, 36, 64]),
+        (Choice(("a", "b", "c")), ["a", "b", "c"]),
+    ],
+)
+def test_values_on_the_way_from_the_first_to_the_last(space, shares):
+    assert [space.at(share) for share in (0.0, 0.5, 1.0)] == pytest.approx(shares)
+    assert all(space.at(share) in space for share in (0.0, 0.3, 0.5, 1.0))
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
+        (3, "--over: must look like optimizer.lr=log:1e-4..1e-1, got 3"),
+        (None, "--over: must look like optimizer.lr=log:1e-4..1e-1, got None"),
         ("optimizer.lr", "--over: must look like optimizer.lr=log:1e-4..1e-1, got 'optimizer.lr'"),
         ("=1,2", "--over: must look like"),
         ("a,,b=1,2", "--over: must look like"),

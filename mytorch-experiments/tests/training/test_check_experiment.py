@@ -242,3 +242,13 @@ def test_the_command_show(call, tmp_path):
 @pytest.mark.parametrize("name", ["new", "check", "show"])
 def test_every_help_has_an_example(call, name):
     assert f"Example:\n    mytorch experiment {name} " in call(name, "--help").stdout
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused_before_the_folder_is_made(content, tmp_path):
+    content["optimizer"] = {"type": "mytorch-optim:LBFGS"}
+    text = r"^step: must be a function of your own for LBFGS, .* take another optimizer, or train in Python with fit"
+    with pytest.raises(ExperimentError, match=text):
+        check_experiment(content)
+    with pytest.raises(ArgumentError, match=text):
+        train_experiment(content, output=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()

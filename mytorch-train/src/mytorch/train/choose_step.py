@@ -33,7 +33,7 @@ def choose_step(
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
-    own: a user's step, which is all of the step: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
+    own: a user's step, which does all of it: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
     precision: "bfloat16-mixed", "float16-mixed" or "bfloat16", in which gradients are computed.
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     Raises ArgumentError for what does not go together.
@@ -50,6 +50,11 @@ def choose_step(
     mixed = make_precision(precision)
     if own is not None:
         return _own_step(own, clipping, optimizer_in_backward, accumulate, mixed)
+    if optimizer.needs_closure:
+        raise ArgumentError(
+            f"step: must be a function of your own for {type(optimizer).__name__}, which evaluates the loss several "
+            "times in a step, got none; take another optimizer, or train in Python with fit(step=...)"
+        )
     if optimizer_in_backward:
         return _in_backward(optimizer, clipping, accumulate, mixed)
     plain = step if accumulate == 1 else step_accumulated
@@ -63,8 +68,8 @@ def _in_backward(
     if "clip_grad_norm" in clipping:
         raise ArgumentError(
             "optimizer_in_backward: must be left out with clip_grad_norm, got clip_grad_norm = "
-            f"{clipping['clip_grad_norm']}: the norm over all gradients is not known before the backward pass is "
-            "through; leave one of the two out"
+            f"{clipping['clip_grad_norm']}: the norm over all gradients is not known before the backward pass has "
+            "ended; leave one of the two out"
         )
     if accumulate > 1:
         raise ArgumentError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mytorch.core import ArgumentError, MytorchError
+from mytorch.core import ArgumentError, MytorchError, require_path
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.build import build
 from mytorch.experiments.file.experiment import Experiment
@@ -109,7 +109,10 @@ def search_experiment(
     _require_over(over)
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     higher = _higher_is_better(experiment, monitor)
-    found = Search(make_folder(Path(output) / f"{experiment.name}-search"), monitor, higher)
+    _require_known(experiment, over)
+    found = Search(
+        make_folder(require_path("search_experiment", "output", output) / f"{experiment.name}-search"), monitor, higher
+    )
     with _locked(found.path):
         _require_same(found, experiment, over)
         study = _study(optuna, found, experiment, over, pruning)
@@ -148,6 +151,26 @@ def _require_over(over: Any) -> None:
                 f"search: over must have a Range or Choice for each tuple of keys, got {shown(over)}; "
                 'write dict([parse_over("optimizer.lr=log:1e-4..1e-1")])'
             )
+
+
+def _require_known(experiment: Experiment, over: Over) -> None:
+    """Raise ExperimentError for a key that the experiment does not have and that it takes with no value either.
+
+    A value that does not fit may fit beside others, so that of a key that is known is left to its trial.
+    """
+    held = dict(flat(experiment.model_dump(exclude_none=True, by_alias=True)))
+    new = [key for keys in over for key in keys if key not in held]
+    told = []
+    for share in (0.5, 0.0, 1.0) if new else ():
+        try:
+            build(_with(experiment, {key: space.at(share) for keys, space in over.items() for key in keys}))
+            return
+        except MytorchError as error:
+            told.append(str(error))
+    for key in new:
+        names = [key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)]
+        if all(any(f"{name}: " in text for name in names if name not in held) for text in told):
+            raise ExperimentError(f"--over {key}: must be a key that the experiment may have; {told[0]}")
 
 
 def _higher_is_better(experiment: Experiment, monitor: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mytorch.experiments.errors import ExperimentError
+from mytorch.plugins import shown
 from mytorch.plugins.setting import toml_value
 
 EXAMPLES = "1e-4..1e-1, log:1e-4..1e-1, 8..64 or relu,tanh"
@@ -29,6 +30,11 @@ class Range:
         """Whether whole numbers are meant."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    def at(self, share: float) -> float:
+        """The number that lies this share of the way from low to high."""
+        found = self.low * (self.high / self.low) ** share if self.log else self.low + share * (self.high - self.low)
+        return round(found) if self.whole else found
+
     def __contains__(self, value: object) -> bool:
         kind = int if self.whole else (int, float)
         return isinstance(value, kind) and not isinstance(value, bool) and self.low <= value <= self.high
@@ -39,6 +45,10 @@ class Choice:
     """One of several values, as TOML has them."""
 
     values: tuple[Any, ...]
+
+    def at(self, share: float) -> Any:
+        """The value that lies this share of the way from the first to the last."""
+        return self.values[round(share * (len(self.values) - 1))]
 
     def __contains__(self, value: object) -> bool:
         return any(type(value) is type(one) and value == one for one in self.values)
@@ -60,10 +70,10 @@ def parse_over(text: str) -> tuple[tuple[str, ...], Space]:
 
     Several keys with commas between them get the same value. Raises ExperimentError for a text of another form.
     """
-    keys, equals, said = text.partition("=")
+    keys, equals, said = text.partition("=") if isinstance(text, str) else ("", "", "")
     names = tuple(key.strip() for key in keys.split(","))
     if not equals or not all(names):
-        raise ExperimentError(f"--over: must look like optimizer.lr=log:1e-4..1e-1, got {text[:100]!r}")
+        raise ExperimentError(f"--over: must look like optimizer.lr=log:1e-4..1e-1, got {shown(text)}")
     return names, parse_space(names[0], said.strip())
 
 
