@@ -81,6 +81,7 @@ SLOW = (
     "tests/test_fuzz_tables.py",
     "tests/test_notebook.py",
     "tests/test_optimizers_in_engines.py",
+    "tests/test_shipped.py",
 )
 """Files of tests, or tests in them, from the root of the checkout: the kit, what is compiled, and whole documents.
 

@@ -24,6 +24,7 @@ from mytorch.data import (
     Standardized,
     Table,
     TensorDataSet,
+    Windows,
     new_rows,
     split,
 )
@@ -68,6 +69,18 @@ def arrays():
     return data
 
 
+@functools.cache
+def windows(**options):
+    """A series of two columns, one of which is to be forecast."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "series.npz"
+        np.savez(path, a=np.sin(np.arange(30)), b=np.arange(30.0))
+        return Windows(path, "a", 4, 2, **options)
+
+
+test_windows = declare_dataset(windows)
+test_windows_without_targets = declare_dataset(lambda: windows(targets=False))
+test_standardized_windows = declare_dataset(lambda: Standardized(windows(), Standardize.fit(windows())))
 test_arrays = declare_dataset(arrays)
 test_spirals = declare_dataset(lambda: Spirals(20, classes=3))
 test_moons = declare_dataset(lambda: Moons(20))
@@ -87,4 +100,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
     generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
-    assert own == {*generated, Arrays, Table, new_rows}
+    assert own == {*generated, Arrays, Table, Windows, new_rows}

@@ -40,8 +40,8 @@ def test_from_a_dict_that_stays_as_it_is(content):
 
 
 def test_the_shipped_ones_are_valid():
-    for name in ("disk", "disk-tuned"):
-        assert load_experiment(name).epochs == 25
+    for name, epochs in {"disk": 25, "disk-tuned": 25, "sine-forecast": 10}.items():
+        assert load_experiment(name).epochs == epochs
 
 
 def test_to_toml_comes_back(tmp_path, content):

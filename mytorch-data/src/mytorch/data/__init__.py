@@ -15,6 +15,7 @@ from mytorch.data.generated import (
     Spirals,
 )
 from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
+from mytorch.data.series import Windows
 from mytorch.data.split import SplitWarning, split
 from mytorch.data.table import (
     ColumnSummary,
@@ -53,6 +54,7 @@ __all__ = [
     "TableError",
     "TableWarning",
     "TensorDataSet",
+    "Windows",
     "hold_out",
     "inspect_table",
     "missing_lines",

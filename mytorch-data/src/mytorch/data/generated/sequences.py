@@ -9,6 +9,7 @@ import torch
 from mytorch.core.checks import FLOAT_MAX, require_range, require_whole
 from mytorch.data.dtype import floating_dtype
 from mytorch.data.generated._generated import Generated, normal, uniform
+from mytorch.data.series.windows import KEY as WINDOWS
 
 BYTES = 60
 """Of memory that an entry of a sequence takes while it is drawn."""
@@ -98,6 +99,7 @@ class SineMixtures(Generated):
               with a_k uniform in [0.5, 1), f_k in [0.02, 0.1) periods a step, p_k in [0, 2 pi), e_t standard normal
     Inputs:   the first `history` steps;  Target: the `horizon` steps after them
     Shapes:   inputs: (samples, history, 1) of dtype;  targets: (samples, horizon) of dtype
+    A run forecasts a column "value" of a table. Its preparation is that of mytorch.data.Windows.
     Raises:   ArgumentError unless samples is a count, history, horizon and components from 1 to 1000000, noise
               finite and at least 0, seed a whole number and dtype floating point
 
@@ -132,3 +134,5 @@ class SineMixtures(Generated):
             series += amplitude * torch.sin(2 * math.pi * frequency * time + phase)
         series = series.to(floating_dtype("SineMixtures", dtype))
         self.inputs, self.targets = series[:, :history, None].contiguous(), series[:, history:].contiguous()
+        kept = {"columns": ["value"], "targets": ["value"], "history": history, "horizon": horizon}
+        self.preparation = {WINDOWS: kept}

@@ -17,7 +17,8 @@ from mytorch.data.rounding import dtypes_of, rounded
 class Standardize:
     """Shift and scale every input column to mean 0 and deviation 1.
 
-    Formula:  z = (x - mean) / std,  std^2 = (1/rows) sum (x - mean)^2;  a constant column has std 1
+    Formula:  z = (x - mean) / std,  std^2 = (1/rows) sum (x - mean)^2;  a constant column has std 1.  In
+              sequences, (rows, steps, columns), every step counts
     Shapes:   x, z: (..., columns);  mean, std: one number a column
     Raises:   ShapeError for another number of columns, ArgumentError for numbers that are not finite
 
@@ -39,9 +40,12 @@ class Standardize:
         seen = RunningMoments()
         for inputs, _ in exact_batches(dataset, batch_size):
             require_floating("Standardize", inputs, "inputs")
-            if inputs.dim() != 2:
-                raise ShapeError(f"Standardize: inputs must have shape (rows, columns), got {tuple(inputs.shape)}")
-            seen.add(inputs)
+            if inputs.dim() not in (2, 3):
+                raise ShapeError(
+                    "Standardize: inputs must have shape (rows, columns) or (rows, steps, columns), got "
+                    f"{tuple(inputs.shape)}"
+                )
+            seen.add(inputs.flatten(0, -2))
         std = seen.std
         std[seen.constant] = 1.0
         if not seen.squares.isfinite().all():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mytorch.core import DataSet, Module, fetch
+from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
+from mytorch.data.series.windows import KEY as WINDOWS
 from mytorch.nn import Flatten, Linear, Sequential
 from mytorch.optim import LBFGS
 from mytorch.train.device import device_of, move
@@ -25,6 +28,7 @@ def baselines(net: Module, loss: Module, training: DataSet, constant: str) -> di
     constant: what to call the constant: for classes it takes the commonest, for numbers the mean, as the loss has it.
     The linear model is logistic regression or least squares where the loss says so, with weights held small as by
     scikit-learn's defaults: 1/2 |w|^2 beside the sum of the losses, of inputs with mean 0 and deviation 1.
+    For windows of a time series, the naive forecast comes first: each target stays at its last value.
     Empty where inputs are no rows of numbers, or the network's outputs no columns.
     """
     inputs, targets = fetch(training, _spaced(len(training)))
@@ -34,14 +38,41 @@ def baselines(net: Module, loss: Module, training: DataSet, constant: str) -> di
         outputs = predict(net, move(inputs[:2], device_of(net)))
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
         return {}
+    found: dict[str, Module] = {}
+    if (series := (training.preparation or {}).get(WINDOWS)) is not None:
+        found["last value"] = LastValue.of(training.preparation or {}, series)
     x = inputs.flatten(1)
     mean, std = x.mean(0), x.std(0, correction=0)
     x, std = (x - mean) / std.where(std > 0, 1), std.where(std > 0, 1)
-    found = {}
     if x.shape[1] * outputs.shape[1] <= WEIGHTS:
         found["linear model"] = _in_units(_fitted(x, targets, loss, outputs.shape[1]), mean, std)
     found[constant] = _in_units(_fitted(torch.zeros_like(x), targets, loss, outputs.shape[1]), mean, std)
     return found
+
+
+class LastValue(Module):
+    """The naive forecast of a time series: every target stays as it was at the last step.
+
+    Forward:   y_{j, c} = x_{last step, column c}, in the units of the inputs and then scaled as the targets are, for
+               each step j of the horizon and each target c
+    Shapes:    x: (batch, history, columns);  y: (batch, horizon * targets)
+    """
+
+    def __init__(self, places: list[int], horizon: int, inputs: Moments | None, targets: Moments | None) -> None:
+        self.places, self.horizon, self.scales = places, horizon, (inputs, targets)
+
+    @classmethod
+    def of(cls, preparation: Mapping[str, Any], series: Mapping[str, Any]) -> LastValue:
+        """That of data which a preparation describes."""
+        places = [series["columns"].index(name) for name in series["targets"]]
+        moments = [Moments.of(preparation, name) for name in (INPUTS, TARGETS)]
+        return cls(places, series["horizon"], *moments)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        inputs, targets = self.scales
+        last = x[:, -1] if inputs is None else inputs.in_units(x[:, -1])
+        y = last[:, self.places].repeat(1, self.horizon)
+        return (y if targets is None else targets.scale(y)).to(x.dtype), None
 
 
 def _spaced(rows: int) -> Tensor:

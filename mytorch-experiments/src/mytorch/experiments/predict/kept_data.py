@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mytorch.data.arrays.data_set import KEY as ARRAYS
+from mytorch.data.series.windows import KEY as WINDOWS
 from mytorch.train.errors import RunError
 
 READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
@@ -43,16 +44,34 @@ class KeptData:
         return ARRAYS in self.preparation
 
     @property
+    def of_windows(self) -> bool:
+        """Whether rows are windows of a time series."""
+        return WINDOWS in self.preparation
+
+    @property
+    def for_arrays(self) -> Mapping[str, Any]:
+        """What a reader of arrays needs. Raises RunError for options of the text of a table."""
+        if self.reading:
+            raise RunError(
+                f"{self.owner}: {', '.join(self.reading)} must be left out for a run of arrays, which are no text"
+            )
+        return self.preparation
+
+    @property
+    def for_windows(self) -> dict[str, Any]:
+        """What a reader of a time series needs."""
+        kept = self.preparation[WINDOWS]
+        return {**self.preparation, WINDOWS: {**kept, "reading": {**kept.get("reading", {}), **self.reading}}}
+
+    @property
     def for_tables(self) -> dict[str, Any]:
         """What a reader of tables needs. A run whose data came from no table gets columns of numbers under the names
         that it has. Raises RunError if there are none.
         """
         preparation = dict(self.preparation)
-        if self.of_arrays:
-            raise RunError(
-                f"{self.owner}: columns to keep must be those of a table, got a run of arrays, which have none; "
-                "leave --keep out"
-            )
+        if self.of_arrays or self.of_windows:
+            got = "a run of arrays" if self.of_arrays else "a run of a time series"
+            raise RunError(f"{self.owner}: columns to keep must be those of a table, got {got}; leave --keep out")
         table = preparation.get("table")
         if isinstance(table, Mapping):
             stored = table.get("reading")
@@ -79,4 +98,6 @@ class KeptData:
         try:
             return str(self.for_tables["table"]["target"]["name"])
         except (RunError, KeyError, TypeError):
-            return str((self.preparation.get(ARRAYS) or {}).get("targets") or "target")
+            kept = self.preparation.get(ARRAYS) or self.preparation.get(WINDOWS) or {}
+            name = kept.get("targets") or "target"
+            return name if isinstance(name, str) else ", ".join(name)

@@ -6,5 +6,6 @@ _here = Path(__file__).parent
 
 disk = _here / "disk.toml"
 disk_tuned = _here / "disk-tuned.toml"
+sine_forecast = _here / "sine-forecast.toml"
 
-__all__ = ["disk", "disk_tuned"]
+__all__ = ["disk", "disk_tuned", "sine_forecast"]

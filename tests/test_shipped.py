@@ -1,0 +1,22 @@
+"""What the shipped experiments come to, and that PyTorch comes to the same."""
+
+import pytest
+
+from mytorch.experiments import load_experiment, train_experiment
+from mytorch.experiments.parity import compare
+
+RESULTS = {
+    "sine-forecast": ("mean_absolute_error", 0.0, 0.1),
+}
+"""A number of the test part, and between which bounds it must be."""
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_result_is_as_it_is_told(name, tmp_path):
+    metric, low, high = RESULTS[name]
+    assert low <= train_experiment(name, output=tmp_path, quiet=True).evaluate()[metric] <= high
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_pytorch_takes_the_same_steps(name):
+    assert compare(load_experiment(name, {"epochs": 1}), runs=1).passed
