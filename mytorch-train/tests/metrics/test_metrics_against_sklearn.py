@@ -15,6 +15,7 @@ from mytorch.train import (
     Accuracy,
     BalancedAccuracy,
     ErrorRate,
+    IoU,
     MeanAbsoluteError,
     MeanSquaredError,
     Precision,
@@ -71,6 +72,7 @@ def test_classes(rows, classes):
     scores, target = drawn(rows, classes)
     predicted, wanted = scores.argmax(1).numpy(), target.numpy()
     binary = {"average": "binary"} if classes == 2 else {"average": "macro"}
+    seen = classes > 2 or bool((wanted | predicted).any())
     expected = {
         Accuracy: judge.accuracy_score(wanted, predicted),
         ErrorRate: judge.zero_one_loss(wanted, predicted),
@@ -78,6 +80,7 @@ def test_classes(rows, classes):
         F1: judge.f1_score(wanted, predicted, **binary, zero_division=np.nan),
         Precision: judge.precision_score(wanted, predicted, **binary, zero_division=0),
         Recall: judge.recall_score(wanted, predicted, **binary, zero_division=0),
+        IoU: judge.jaccard_score(wanted, predicted, **binary) if seen else math.nan,
     }
     for cls, value in expected.items():
         for prediction, given in forms(scores, target):
@@ -108,6 +111,30 @@ def test_f1_over_the_classes(average, classes):
     scores, target = drawn(200, classes)
     expected = judge.f1_score(target, scores.argmax(1), average=average)
     assert judged(F1(average), scores, target) == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("average", [None, "macro", "weighted"])
+def test_iou_counts_the_pixels_of_all_batches_together(average, classes):
+    generator = torch.Generator().manual_seed(classes)
+    scores = torch.randn(12, classes, 5, 7, generator=generator)
+    target = torch.randint(classes, (12, 5, 7), generator=generator)
+    target[3:] = 0  # few pixels are of another class, and in some batches none
+    kind = average or ("binary" if classes == 2 else "macro")
+    expected = judge.jaccard_score(target.flatten(), scores.argmax(1).flatten(), average=kind)
+    metric = IoU(average)
+    for batch in range(0, 12, 5):
+        metric.update(scores[batch : batch + 5], target[batch : batch + 5])
+    assert metric.compute() == pytest.approx(expected, abs=1e-10)
+    assert (metric.name, IoU.name) == ("iou", "iou")
+
+
+def test_iou_of_what_does_not_fit():
+    with pytest.raises(ArgumentError, match="IoU: average must be one of macro, weighted, got 'micro'"):
+        IoU("micro")
+    with pytest.raises(ShapeError, match=r"IoU: targets must be one class a row, \(2, 5, 5\), got \(2, 5, 4\)"):
+        IoU().update(torch.randn(2, 3, 5, 5), torch.zeros(2, 5, 4, dtype=torch.int64))
+    assert math.isnan(IoU().compute())
 
 
 def test_f1_of_an_average_that_it_does_not_know():

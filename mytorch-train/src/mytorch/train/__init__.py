@@ -17,7 +17,7 @@ from mytorch.train.fit import fit
 from mytorch.train.gradients import gradients
 from mytorch.train.lr_range import LRRange, lr_range_test
 from mytorch.train.mean_loss import MeanLoss
-from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, Precision, Recall
+from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, IoU, Precision, Recall
 from mytorch.train.metrics.log_loss import LogLoss
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.multilabel import ExactMatch, HammingLoss, MultilabelF1
@@ -51,6 +51,7 @@ __all__ = [
     "Explanation",
     "HammingLoss",
     "Interrupted",
+    "IoU",
     "KeepBest",
     "LRRange",
     "LateGradientError",

@@ -4,8 +4,10 @@ from pathlib import Path
 
 _here = Path(__file__).parent
 
+adding_lstm = _here / "adding-lstm.toml"
 disk = _here / "disk.toml"
 disk_tuned = _here / "disk-tuned.toml"
+shapes_unet = _here / "shapes-unet.toml"
 sine_forecast = _here / "sine-forecast.toml"
 
-__all__ = ["disk", "disk_tuned", "sine_forecast"]
+__all__ = ["adding_lstm", "disk", "disk_tuned", "shapes_unet", "sine_forecast"]

@@ -1,6 +1,6 @@
 """Metrics of classes, of labels and of numbers."""
 
-from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, Precision, Recall
+from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, IoU, Precision, Recall
 from mytorch.train.metrics.log_loss import LogLoss
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.multilabel import ExactMatch, HammingLoss, MultilabelF1
@@ -17,6 +17,7 @@ __all__ = [
     "ErrorRate",
     "ExactMatch",
     "HammingLoss",
+    "IoU",
     "LogLoss",
     "MeanAbsoluteError",
     "MeanSquaredError",

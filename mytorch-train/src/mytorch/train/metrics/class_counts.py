@@ -106,6 +106,30 @@ class F1(PerClass):
         return 2 * self.right / (self.wanted + self.predicted).double()
 
 
+class IoU(PerClass):
+    """The intersection over union of a class: of class 1 if there are two, else the mean over the classes.
+
+    Formula: IoU_c = right_c / (wanted_c + predicted_c - right_c), with counts over all pixels of all rows together;
+        classes that are neither wanted nor predicted do not count, and the value is NaN if none is left.
+    average: as of F1. Predictions and targets are as Accuracy takes them.
+    Raises ArgumentError for another average.
+    Source: Jaccard, Étude comparative de la distribution florale dans une portion des Alpes et des Jura (1901)
+
+    Example:
+        >>> import torch
+        >>> from mytorch.train import IoU
+        >>> metric = IoU(average="macro")
+        >>> metric.update(torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 1, 1, 1]]))
+        >>> round(metric.compute(), 4)
+        0.5833
+    """
+
+    name = "iou"
+
+    def scores(self) -> Tensor:
+        return self.right / (self.wanted + self.predicted - self.right).double()
+
+
 class Precision(PerClass):
     """The share of the rows taken for a class that are of it: of class 1 if there are two, else the mean over classes.
 
