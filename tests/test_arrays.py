@@ -94,6 +94,8 @@ def test_what_does_not_fit_is_told(images, tmp_path):
         predict, [str(run.path), str(tmp_path / "new.npz"), "-o", str(tmp_path / "p.csv"), "--keep", "all"]
     )
     assert "columns to keep must be those of a table, got a run of arrays" in str(result.exception)
+    with pytest.raises(RunError, match="delimiter must be left out for a run of arrays, which are no text"):
+        load(run.path, reading={"delimiter": ";"}).predict(tmp_path / "new.npz")
     with np.load(images) as stored:
         x, y = stored["x"], stored["y"]
     x[17, 1, 2, 3] = np.nan

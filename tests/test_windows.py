@@ -86,6 +86,17 @@ def test_predictions_are_those_of_every_window_and_the_last_reaches_beyond_the_f
     assert told["mean_absolute_error"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_text_file_with_other_signs_is_read_by_the_options(run, series, tmp_path):
+    with np.load(series) as stored:
+        lines = [f"{load};{heat}".replace(".", ",") for load, heat in zip(stored["load"], stored["heat"], strict=True)]
+    (tmp_path / "german.csv").write_text("\n".join(["load;heat", *lines]))
+    arguments = [str(run.path), str(tmp_path / "german.csv"), "-o", str(tmp_path / "p.csv")]
+    result = CliRunner().invoke(predict, [*arguments, "--delimiter", ";", "--decimal", ","])
+    assert result.output.startswith(f"Wrote {400 - HISTORY + 1} predictions"), result.exception
+    last = (tmp_path / "p.csv").read_text().splitlines()[-1].split(",")
+    assert [float(cell) for cell in last] == pytest.approx(run.predict(series).values[-1].tolist(), rel=1e-5)
+
+
 def test_what_does_not_fit_is_told(run, series, tmp_path):
     np.savez(tmp_path / "short.npz", load=np.ones(5), heat=np.ones(5))
     with pytest.raises(MytorchError, match="must have at least history = 24 rows, got 5"):
