@@ -113,8 +113,11 @@ class _Seen:
         numbers = cells.numbers[~np.isnan(cells.numbers)]
         if len(numbers):
             self._measure(numbers)
-            if len(self.values) < COUNTED:
-                self._count({repr(value): 1 for value in dict.fromkeys(numbers.tolist())})
+            if len(self.values) < COUNTED:  # not all are written out: that would take longer than reading them
+                for value in dict.fromkeys(numbers.tolist()):
+                    self.values[repr(value)] += 1
+                    if len(self.values) == COUNTED:
+                        break
 
     def _measure(self, numbers: Any) -> None:
         self.low, self.high = min(self.low, numbers.min()), max(self.high, numbers.max())
