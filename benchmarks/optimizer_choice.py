@@ -12,7 +12,6 @@ median over some seeds of the error on rows that were held back, and what an opt
 from __future__ import annotations
 
 import argparse
-import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from publish import put_between
 
 import mytorch.optim
 from mytorch.core import Module, Optimizer, Parameter
@@ -236,9 +236,7 @@ def main() -> None:
     lines = table(SEEDS[:1] if options.quick else SEEDS)
     print("\n".join(lines))
     if options.publish:
-        text = PAGE.read_text(encoding="utf-8")
-        between = f"{BEGIN}\n" + "\n".join(lines) + f"\n{END}"
-        PAGE.write_text(re.sub(f"(?s){BEGIN}.*?{END}", lambda _: between, text), encoding="utf-8")
+        put_between(PAGE, f"{BEGIN}\n", END, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

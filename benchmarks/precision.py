@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 from memory import MEASURED, MIB, peak_within
 from optimizer_choice import PAGE, PROBLEMS
+from publish import put_between
 from torch import Tensor
 from torch.profiler import record_function
 
@@ -163,9 +163,7 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
     if options.publish:
-        text = PAGE.read_text(encoding="utf-8")
-        between = f"{BEGIN}\n" + "\n".join(lines) + f"\n{END}"
-        PAGE.write_text(re.sub(f"(?s){BEGIN}.*?{END}", lambda _: between, text), encoding="utf-8")
+        put_between(PAGE, f"{BEGIN}\n", END, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,14 +17,20 @@ class PublishError(RuntimeError):
 
 def publish(folder: Path, page: Path = PAGE) -> Path:
     """Put results.md between the two marker lines of the page, and the figures beside the page."""
-    results, text = folder / "results.md", page.read_text()
+    results = folder / "results.md"
     if not results.is_file():
         raise PublishError(f"{folder}: must hold results.md; run: python benchmarks/suite.py --output {folder}")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise PublishError(f"{page}: must have the lines {BEGIN.strip()!r} and {END.strip()!r} once")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    write_file(page, before + BEGIN + results.read_text() + END + after)
+    put_between(page, BEGIN, END, results.read_text())
     figures = page.parent / FIGURES
     shutil.rmtree(figures, ignore_errors=True)
     shutil.copytree(folder / FIGURES, figures)
     return page
+
+
+def put_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands on a page between two marker lines, of which the first comes once."""
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed or begin in rest:
+        raise PublishError(f"{page}: must have the lines {begin.strip()!r} and {end.strip()!r} once")
+    write_file(page, before + begin + text + end + after)

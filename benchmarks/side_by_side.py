@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -220,11 +221,15 @@ def _time(contestant: Contestant, calls: int) -> float:
         return (time.perf_counter() - started) / calls
 
 
-def arguments(description: str | None, names: str = "") -> argparse.Namespace:
-    """The options of every benchmark. `names`: what is said of names on the command line, where it takes some."""
+def arguments(description: str | None, names: str = "", publish: Path | None = None) -> argparse.Namespace:
+    """The options of every benchmark. `names`: what is said of names on the command line, where it takes some;
+    `publish`: the page into which it can put its table.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few and short rounds: shows that it works, not figures")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    if publish is not None:
+        parser.add_argument("--publish", action="store_true", help=f"put the table into docs/{publish.name}")
     if names:
         parser.add_argument("names", nargs="*", help=names)
     return parser.parse_args()

@@ -256,3 +256,36 @@ def test_half_precision_is_measured_on_every_problem_and_network():
     network = lambda: (precision.Linear(8, 8), precision.MSELoss(), torch.randn(4, 8), torch.randn(4, 8))  # noqa: E731
     assert precision.seconds(network, 2).keys() == precision.NAMES.keys()
     assert all(precision.memory(network, name) > 0 for name in precision.NAMES)
+
+
+def test_every_table_is_compared_in_the_documentation():
+    pytest.importorskip("pandas")
+    import tables
+
+    page = tables.PAGE.read_text()
+    between = page.partition(tables.BEGIN)[2].partition(tables.END)[0]
+    assert re.findall(r"^\| (\w+) \| \d+, \d+ \|", between, re.M) == list(tables.TABLES)
+
+
+def test_a_row_of_the_documentation_has_the_medians_of_each_side(monkeypatch):
+    pytest.importorskip("pandas")
+    import tables
+    from side_by_side import Spread
+
+    monkeypatch.setitem(tables.TABLES, "made", lambda: (tables.pd.DataFrame({"a": [1, 2], "y": [0, 1]}), "y"))
+    spread = {"score": Spread(0.1, 0.5, 0.6), "log loss": Spread(0, 0.25, 1), "seconds": Spread(0, 0.125, 9)}
+    sides = dict.fromkeys((tables.OURS, tables.THEIRS, tables.LINEAR, tables.CONSTANT), spread)
+    sides[tables.THEIRS] = {"score": Spread(0.2, 0.75, 1), "seconds": Spread(1, 2, 3)}
+    wanted = "| made | 2, 1 | 0.500 / 0.250 | R2 0.750 | 0.500 / 0.250 | 0.500 / 0.250 | 0.12, 2.00 |"
+    assert tables._row("made", sides) == wanted
+
+
+def test_text_is_put_between_markers_of_a_page_that_has_several(tmp_path):
+    from publish import PublishError, put_between
+
+    page = tmp_path / "page.md"
+    page.write_text("<!-- a -->\nold\n<!-- end -->\n<!-- b -->\nkept\n<!-- end -->\n")
+    put_between(page, "<!-- a -->\n", "<!-- end -->\n", "new\n")
+    assert page.read_text() == "<!-- a -->\nnew\n<!-- end -->\n<!-- b -->\nkept\n<!-- end -->\n"
+    with pytest.raises(PublishError, match="must have the lines '<!-- c -->' and '<!-- end -->' once"):
+        put_between(page, "<!-- c -->\n", "<!-- end -->\n", "new\n")

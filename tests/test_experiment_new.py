@@ -85,13 +85,16 @@ def test_few_rows_are_judged_by_folds(folder):
     assert len(tested) == 5
 
 
-def test_the_epoch_with_the_least_validation_loss_is_kept(folder):
+@pytest.mark.parametrize("rows", [60, 1200])
+def test_the_epoch_with_the_least_validation_loss_is_kept_of_many_rows(folder, rows):
     draw = random.Random(0)
-    write(folder / "noise.csv", ["a", "b", "y"], [[draw.gauss(0, 1) for _ in range(3)] for _ in range(60)])
+    write(folder / "noise.csv", ["a", "b", "y"], [[draw.gauss(0, 1) for _ in range(3)] for _ in range(rows)])
     _, path = new_experiment("noise.csv", "y")
     run = train_experiment(path, quiet=True)
     losses = {record["epoch"]: record["validation_loss"] for record in run.history if "validation_loss" in record}
-    assert run.summary["best"]["epoch"] == min(losses, key=losses.get) < max(losses)
+    assert min(losses, key=losses.get) < max(losses)  # later epochs memorise noise
+    best = run.summary.get("best", {}).get("epoch")
+    assert best == (None if rows < 1000 else min(losses, key=losses.get))
 
 
 def test_classes_and_columns_with_signs_that_begin_formulas(folder):

@@ -24,6 +24,11 @@ def test_more_rows_need_less_to_hold_the_weights_and_larger_batches(task):
     assert batches == sorted(batches)
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_best_epoch_is_chosen_where_the_validation_part_is_large_enough(task):
+    assert [choose_recipe(rows, 10, task).keep_best for rows in SIZES] == [rows >= 1000 for rows in SIZES]
+
+
 def test_squared_errors_and_many_inputs_need_a_lower_rate():
     assert choose_recipe(200, 10, "regression").lr < choose_recipe(200, 10, "classification").lr
     rates = [choose_recipe(200, inputs, "regression").lr for inputs in (1, 100, 500, 1000, 10_000)]

@@ -58,12 +58,23 @@ batch_size = {recipe.batch_size}
 evaluate_every = {recipe.evaluate_every}
 # {told}
 metrics = {_value(metrics)}
-# The weights of the epoch with the least validation loss are kept: later ones may have memorised rows (overfitting).
-callbacks = [{{ type = "KeepBest" }}]
+{_kept(recipe)}
 """
 
 
+def _kept(recipe: Recipe) -> str:
+    """Which epoch's weights are kept."""
+    if recipe.keep_best:
+        return """\
+# The weights of the epoch with the least validation loss are kept: later ones may have memorised rows (overfitting).
+callbacks = [{ type = "KeepBest" }]"""
+    return """\
+# The weights of the last epoch are kept. With so few rows for validation, chance would decide which epoch is the best;
+# callbacks = ["KeepBest"] keeps that one."""
+
+
 def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) -> str:
+    best = " and the best epoch" if recipe.keep_best else ""
     lines = [
         "[data]",
         "# Each column is scaled to mean 0 and deviation 1, learned from the training rows, so units do not matter.",
@@ -75,7 +86,7 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
             'targets = "standardize"',
         ]
     lines += [
-        f"# {HELD_BACK:.0%} of the rows are for validation, to choose hyper-parameters and the best epoch.",
+        f"# {HELD_BACK:.0%} of the rows are for validation, to choose hyper-parameters{best}.",
         *_test_part(look, recipe),
         "",
         "[data.train]",
