@@ -1,6 +1,8 @@
 """Every data set of this distribution goes through the kit."""
 
+import atexit
 import functools
+import shutil
 import tempfile
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -57,16 +59,19 @@ test_disk = declare_dataset(lambda: Disk(50, seed=3, dtype="float64"))
 test_disk_of_one_row = declare_dataset(lambda: Disk(1))
 
 
-def arrays():
-    """Some are mapped, some compressed; in a folder that lives as long as they do."""
-    folder = tempfile.TemporaryDirectory()
-    path = Path(folder.name) / "rows.npz"
-    (np.savez if torch.rand(()) < 0.5 else np.savez_compressed)(
-        path, x=torch.rand(9, 2, 3).numpy(), y=np.arange(9) % 2
-    )
-    data = Arrays(path, "x", "y", classes=("even", "odd"))
-    data.folder = folder
-    return data
+@functools.cache
+def folder_of_arrays():
+    """Two files of the same rows, one of which is compressed; they stay while the tests run."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    rows = {"x": np.random.default_rng(0).random((9, 2, 3)), "y": np.arange(9) % 2}
+    np.savez(folder / "mapped.npz", **rows)
+    np.savez_compressed(folder / "compressed.npz", **rows)
+    return folder
+
+
+def arrays(name):
+    return Arrays(folder_of_arrays() / name, "x", "y", classes=("even", "odd"))
 
 
 @functools.cache
@@ -81,7 +86,8 @@ def windows(**options):
 test_windows = declare_dataset(windows)
 test_windows_without_targets = declare_dataset(lambda: windows(targets=False))
 test_standardized_windows = declare_dataset(lambda: Standardized(windows(), Standardize.fit(windows())))
-test_arrays = declare_dataset(arrays)
+test_arrays = declare_dataset(lambda: arrays("mapped.npz"))
+test_compressed_arrays = declare_dataset(lambda: arrays("compressed.npz"))
 test_spirals = declare_dataset(lambda: Spirals(20, classes=3))
 test_moons = declare_dataset(lambda: Moons(20))
 test_circles = declare_dataset(lambda: Circles(20, dtype="float64"))
