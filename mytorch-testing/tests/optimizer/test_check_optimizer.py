@@ -346,7 +346,7 @@ def test_an_error_of_the_optimizer_s_own_says_in_which_check():
 
 
 def test_a_setting_that_is_written_is_an_error_of_the_contract():
-    text = "got StateError: CountsUpdates: update must leave settings .* another 'steps'; .* mixes_parameters = True"
+    text = "got StateError: CountsUpdates: update must leave settings .* a changed 'steps'; .* mixes_parameters = True"
     with pytest.raises(CheckError, match=text) as caught:
         check_optimizer(CountsUpdates, checks=("step_only",))
     assert isinstance(caught.value.__cause__, StateError)
