@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, AutogradError, Buffer, DtypeError, Module, Optimizer, Parameter, ShapeError
+from mytorch.core import (
+    ArgumentError,
+    AutogradError,
+    Buffer,
+    DtypeError,
+    Module,
+    Parameter,
+    ShapeError,
+    UninitializedBuffer,
+    UninitializedParameter,
+    allow_autograd,
+)
 
 
 def test_unpacks_as_value_and_gradient() -> None:
@@ -192,20 +203,60 @@ def test_whole_numbers_are_not_trained(dtype: torch.dtype) -> None:
     assert Parameter(torch.ones(2, dtype=dtype), trainable=False).value.dtype is dtype
 
 
-@pytest.mark.parametrize("value", [None, [1.0], np.ones(1), 1.0], ids=["None", "list", "NumPy", "float"])
-def test_a_value_set_to_what_is_no_tensor_is_refused_where_it_is_used(value: Any) -> None:
-    class Descent(Optimizer):
-        def update(self, values: Any, grads: Any, states: Any, group: Any) -> None:
-            raise AssertionError("nothing must be updated")
+@pytest.mark.parametrize("kind", [Parameter, Buffer, UninitializedParameter, UninitializedBuffer])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "None"),
+        ([1.0, 2.0], "a list"),
+        (np.ones(2), "a NumPy array"),
+        (2.5, "a float"),
+        (3, "an int"),
+        (Parameter(torch.ones(2)), "a Parameter"),
+    ],
+    ids=["None", "list", "NumPy", "float", "int", "Parameter"],
+)
+def test_a_value_set_to_what_is_no_tensor_is_refused_at_once(kind: Any, value: Any, told: str) -> None:
+    lazy, before = kind in (UninitializedParameter, UninitializedBuffer), torch.randn(3, 2)
+    held = kind() if lazy else kind(before)
+    name = kind.__name__.removeprefix("Uninitialized")
+    with pytest.raises(
+        ArgumentError, match=rf"^{name}: value must be a tensor, got {told}; convert with torch\.as_tensor\(value\)$"
+    ):
+        held.value = value
+    assert type(held) is kind
+    if not lazy:
+        torch.testing.assert_close(held.value, before, rtol=0, atol=0)
+    held.value = torch.randn(4)  # and a tensor is still taken
+    assert held.value.shape == (4,)
 
-    module = Module()
-    module.weight = parameter = Parameter(torch.ones(1))
-    optimizer = Descent(module.named_param(), {"lr": 0.1})
-    parameter.value, parameter.grad = value, torch.ones(1)
-    rule = r"must be a tensor, got (None|a \w+( array)?); convert with torch\.as_tensor\(value\)"
-    with pytest.raises(ArgumentError, match=f"Module: value of 'weight' {rule}"):
-        module.state_dict()
-    with pytest.raises(ArgumentError, match=f"Descent: value of the Parameter 'weight' {rule}"):
-        Descent(module.named_param(), {"lr": 0.1})
-    with pytest.raises(ArgumentError, match=f"Descent: value of parameter 'weight' {rule}"):
-        optimizer.step()
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8, torch.bool])
+def test_a_value_replaced_by_whole_numbers_is_refused_where_it_is_trained(dtype: torch.dtype) -> None:
+    value = torch.randn(3)
+    parameter, frozen, buffer = Parameter(value), Parameter(value, trainable=False), Buffer(value)
+    with pytest.raises(
+        DtypeError, match=rf"^Parameter: value must be floating point to be trained, got {dtype}; convert with \.float"
+    ):
+        parameter.value = torch.ones(3, dtype=dtype)
+    assert parameter.value.dtype is torch.float32
+    for held in (frozen, buffer):
+        held.value = torch.ones(3, dtype=dtype)
+        assert held.value.dtype is dtype
+    parameter.value = torch.ones(3, dtype=torch.complex64)
+    assert parameter.value.dtype is torch.complex64
+
+
+def test_a_value_of_autograd_is_kept_outside_of_it() -> None:
+    theirs = torch.nn.Parameter(torch.randn(2, 3))
+    for held in (Parameter(torch.zeros(1)), Buffer(torch.zeros(1)), UninitializedParameter(), UninitializedBuffer()):
+        held.value = theirs
+        assert type(held.value) is torch.Tensor
+        assert held.value.data_ptr() == theirs.data_ptr()
+        assert not held.value.requires_grad
+        plain = torch.randn(4)
+        held.value = plain
+        assert held.value is plain
+        with allow_autograd():
+            held.value = theirs
+        assert held.value is theirs

@@ -55,13 +55,6 @@ def test_a_value_makes_it_an_ordinary_one_and_it_stays_the_same_object(kind, pla
     assert same is held
     assert held.initialized
     assert not hasattr(held, "dtype")
-    assert type(held).__dict__["value"] is plain.__dict__["value"]  # the slot itself, so that reading costs the same
-
-
-def test_an_ordinary_one_is_read_without_python_code():
-    for plain in (Parameter, Buffer):
-        assert type(plain.__dict__["value"]).__name__ == "member_descriptor"
-        assert plain(torch.zeros(1)).initialized
 
 
 def test_gradients_once_there_is_a_value():

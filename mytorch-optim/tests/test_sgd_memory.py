@@ -218,7 +218,9 @@ def test_a_gradient_unlike_its_value_is_refused_and_its_value_stays(grad, error,
 
 def test_a_value_replaced_by_whole_numbers_is_refused() -> None:
     parameters, optimizer = start((2,))
+    parameters[0].trainable = False
     parameters[0].value = parameters[0].grad = torch.ones(2, dtype=torch.int64)
+    parameters[0].trainable = True
     with pytest.raises(DtypeError, match=r"SGD: parameter 0 must be floating point to be trained, got torch\.int64"):
         optimizer.step()
 

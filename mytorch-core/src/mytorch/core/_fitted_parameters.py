@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core.checks import require_value
 from mytorch.core.errors import DtypeError, ShapeError
 from mytorch.core.optimizer_state import SHAPED, Entries, State, countable, misfit, walkable
 from mytorch.core.parameter import Parameter
@@ -46,7 +45,7 @@ class FittedParameters:
         try:
             for p, value, shape, size in self._seen:
                 grad: Any = p.grad
-                if p.value is not value or value.numel() != size or grad.shape != shape or not p.trainable:
+                if p._value is not value or value.numel() != size or grad.shape != shape or not p.trainable:
                     return None
                 if grad.is_meta:  # for which a kernel does nothing, in silence
                     return None
@@ -94,8 +93,7 @@ class FittedParameters:
 
 
 def require_fitting(owner: str, groups: list[Group], entries: Entries, parameter: Parameter, state: State) -> None:
-    """Raise an error for a value that is no tensor, or whose numbers are whole, and for state of another shape."""
-    require_value(f"{owner}: value of {described(groups, parameter)}", parameter.value)
+    """Raise an error for a value whose numbers are whole, and for state of another shape."""
     if not parameter.value.is_floating_point() and not parameter.value.is_complex():
         raise DtypeError(
             f"{owner}: {described(groups, parameter)} must be floating point to be trained, got "

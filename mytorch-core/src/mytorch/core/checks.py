@@ -36,6 +36,11 @@ def allow_autograd() -> Iterator[None]:
         _autograd_allowed.reset(token)
 
 
+def autograd_allowed() -> bool:
+    """Whether tensors that require grad are let through."""
+    return _autograd_allowed.get()
+
+
 def require_input(owner: object, x: Any, name: str = "x") -> None:
     """Raise ArgumentError unless `x` is a tensor; AutogradError if autograd would record what a layer does to it.
 
@@ -63,7 +68,7 @@ def _require_dense(owner: object, x: Tensor, name: str) -> None:
 
 def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
     """Raise AutogradError if autograd would record what a layer does to `x`."""
-    if x.requires_grad and torch.is_grad_enabled() and not _autograd_allowed.get():
+    if x.requires_grad and torch.is_grad_enabled() and not autograd_allowed():
         raise AutogradError(
             f"{_name(owner)}: {name} must not require grad, since mytorch works without autograd, got a tensor "
             f"with requires_grad=True; pass {name}.detach(), or work under torch.inference_mode()"

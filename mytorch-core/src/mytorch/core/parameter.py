@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core.checks import kind_of, require_value
+from mytorch.core.checks import autograd_allowed, kind_of, require_value
 from mytorch.core.errors import ArgumentError, AutogradError, DtypeError, ShapeError
 
 
@@ -21,28 +21,62 @@ def _owned(value: Tensor, owner: str) -> Tensor:
     return value.detach()
 
 
-class Parameter:
+class Held:
+    """A tensor that a module owns and that may be replaced: what Parameter and Buffer have in common."""
+
+    __slots__ = ("__weakref__", "_blank", "_value")
+
+    initialized: ClassVar[bool] = True
+    """Whether there is a value. Those that lazy layers hold have none at first."""
+
+    _kind: ClassVar[str]
+    _value: Tensor
+
+    @property
+    def value(self) -> Tensor:
+        return self._value
+
+    @value.setter
+    def value(self, value: Tensor) -> None:
+        self._value = self._checked(value)
+
+    def _checked(self, value: Tensor) -> Tensor:
+        """What is kept of a tensor that replaces the value. Raises ArgumentError for what is no tensor."""
+        require_value(f"{self._kind}: value", value)
+        return value.detach() if value.requires_grad and not autograd_allowed() else value
+
+    def convert(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace the value by what `change` makes of it."""
+        self.value = change(self.value)
+
+
+class Parameter(Held):
     """A trained tensor and the gradient of the final scalar with respect to it.
 
     `value` and `grad` (None until a backward) may be read and replaced; `value, grad = parameter` unpacks them.
     With `trainable=False`, backward passes add nothing and optimizers pass it by.
-    The value shares memory with the tensor it is made from.
+    The value shares memory with the tensor that it is made from, or that replaces it.
+    Raises, also where the value is replaced: ArgumentError for what is no tensor; DtypeError for whole numbers and
+    truth values that are to be trained.
     """
 
-    __slots__ = ("__weakref__", "_blank", "grad", "trainable", "value")
+    __slots__ = ("grad", "trainable")
 
-    initialized: ClassVar[bool] = True
-    """Whether there is a value. An UninitializedParameter, which lazy layers hold, has none."""
+    _kind = "Parameter"
 
     def __init__(self, value: Tensor, trainable: bool = True) -> None:
+        self.trainable = trainable
         self.value = _owned(value, "Parameter")
-        if trainable and not value.is_floating_point() and not value.is_complex():
+        self.grad: Tensor | None = None
+
+    def _checked(self, value: Tensor) -> Tensor:
+        value = super()._checked(value)
+        if self.trainable and not value.is_floating_point() and not value.is_complex():
             raise DtypeError(
                 f"Parameter: value must be floating point to be trained, got {value.dtype}; convert with .float(), or "
                 "keep it in a Buffer"
             )
-        self.grad: Tensor | None = None
-        self.trainable = trainable
+        return value
 
     def accumulate(self, d_value: Tensor) -> None:
         """Add a gradient. The first is kept as it is, so it must be a fresh tensor that nobody else holds.
@@ -89,10 +123,6 @@ class Parameter:
             raise DtypeError(f"Parameter: gradient must be real, as the value is, got {d_value.dtype}")
         return d_value.to(self.value.dtype)
 
-    def convert(self, change: Callable[[Tensor], Tensor]) -> None:
-        """Replace the value by what `change` makes of it."""
-        self.value = change(self.value)
-
     def zero_grad(self) -> None:
         """Forget the gradient."""
         self.grad = None
@@ -105,20 +135,18 @@ class Parameter:
         return f"Parameter({_summary(self.value)}{frozen})"
 
 
-class Buffer:
-    """A tensor that is saved with the module's state and not trained, such as running statistics."""
+class Buffer(Held):
+    """A tensor that is saved with the module's state and not trained, such as running statistics.
 
-    __slots__ = ("__weakref__", "_blank", "value")
+    Raises ArgumentError, also where the value is replaced, for what is no tensor.
+    """
 
-    initialized: ClassVar[bool] = True
-    """Whether there is a value. An UninitializedBuffer, which lazy layers hold, has none."""
+    __slots__ = ()
+
+    _kind = "Buffer"
 
     def __init__(self, value: Tensor) -> None:
         self.value = _owned(value, "Buffer")
-
-    def convert(self, change: Callable[[Tensor], Tensor]) -> None:
-        """Replace the value by what `change` makes of it."""
-        self.value = change(self.value)
 
     def __repr__(self) -> str:
         return f"Buffer({_summary(self.value)})"

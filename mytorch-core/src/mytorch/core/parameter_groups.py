@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core.checks import require_value
 from mytorch.core.errors import ArgumentError
 from mytorch.core.module import Module
 from mytorch.core.parameter import Parameter
@@ -83,7 +82,6 @@ def _require_parameter(owner: str, parameter: Any, place: str) -> None:
             f"{owner}: params must have their shapes, got a lazy Parameter {place} without a value; call the module "
             "once on a batch, or load its state, before you build the optimizer"
         )
-    require_value(f"{owner}: value of the Parameter {place}", parameter.value)
 
 
 def _kind(value: Any) -> str:

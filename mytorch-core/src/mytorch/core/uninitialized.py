@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from mytorch.core.checks import require_value
 from mytorch.core.errors import UninitializedError
-from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.parameter import Buffer, Held, Parameter
 
 WAY_OUT = "run one batch through the model, or load a state dict"
 
 
-class _Uninitialized:
+class _Uninitialized(Held):
     """What a parameter and a buffer without a value have in common.
 
     The value may be set, once its shape is known; from then on this is an ordinary Parameter or Buffer. Nothing is
@@ -40,18 +39,19 @@ class _Uninitialized:
     @property
     def value(self) -> Tensor:
         raise UninitializedError(
-            f"{self._becomes.__name__}: value must have a shape before it is read, got a lazy one without; {WAY_OUT}"
+            f"{self._kind}: value must have a shape before it is read, got a lazy one without; {WAY_OUT}"
         )
 
     @value.setter
     def value(self, value: Tensor) -> None:
+        value = self._checked(value)
         self.__class__ = self._becomes  # type: ignore[assignment]  # the same slots, and no check at each read
         self.value = value
         del self._blank
 
     def convert(self, change: Callable[[Tensor], Tensor]) -> None:
         """Decide the dtype and device that the value will have: those of `change` of a tensor as it would be now."""
-        self._blank = change(self._blank)  # type: ignore[misc]  # a slot of both
+        self._blank = change(self._blank)
 
     def __repr__(self) -> str:
         place = "" if self.device.type == "cpu" else f", {self.device}"
@@ -113,16 +113,10 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 
 
 def require_initialized(owner: str, named: Iterable[tuple[str, Parameter | Buffer]]) -> None:
-    """Raise UninitializedError, with their names, if parameters or buffers have no value yet.
-
-    Raises ArgumentError for a value that is no tensor.
-    """
-    held_by_name = list(named)
-    without = [name for name, held in held_by_name if not held.initialized]
+    """Raise UninitializedError, with their names, if parameters or buffers have no value yet."""
+    without = [name for name, held in named if not held.initialized]
     if without:
         raise UninitializedError(
             f"{owner}: every parameter and buffer must have its shape, got lazy ones without: {', '.join(without)}; "
             f"{WAY_OUT}, first"
         )
-    for name, held in held_by_name:
-        require_value(f"{owner}: value of {name!r}", held.value)

@@ -191,8 +191,9 @@ def autograd(case: Case) -> None:
     values = {name: parameter.value for name, parameter in parameters.items()}
     try:
         watched = {name: value.clone().requires_grad_() for name, value in values.items()}
-        for name, parameter in parameters.items():
-            parameter.value = watched[name]
+        with allow_autograd():
+            for name, parameter in parameters.items():
+                parameter.value = watched[name]
         expected = _by_autograd(trial, watched, lambda inputs: trial.forward(inputs)[0])
     finally:
         for name, parameter in parameters.items():
