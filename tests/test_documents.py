@@ -19,6 +19,7 @@ import sys
 import tokenize
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ def blocks(text):
 
 @each_page
 def test_every_block_holds(page, shop):
+    before = set(shop.folder.iterdir())
     for block in blocks(page.read_text()):
         assert block.language in LANGUAGES, f"line {block.line}: language must be one of {', '.join(LANGUAGES)}"
         try:
@@ -71,6 +73,18 @@ def test_every_block_holds(page, shop):
         except BaseException as error:
             error.add_note(f"in the block at {page}:{block.line}")
             raise
+    if page == HOUSE / "README.md":
+        require_ignored(set(shop.folder.iterdir()) - before)
+
+
+def require_ignored(made):
+    """What the tour of README makes in a clone must not stand in `git status`."""
+    if not (HOUSE / ".git").exists() or not shutil.which("git"):
+        pytest.skip("git says what is ignored, in a clone")
+    names = sorted(path.name + "/" * path.is_dir() for path in made)
+    command = ["git", "-C", HOUSE, "check-ignore", "--no-index", *names]
+    ignored = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    assert ignored == names, f"{sorted({*names} - {*ignored})} must be in .gitignore"
 
 
 # Python
@@ -160,8 +174,19 @@ def run_mytorch(arguments, shop, fails):
     if arguments[0] == "export" and not shutil.which("g++"):
         pytest.skip("what follows needs a C++ compiler")
     shorter = [] if fails else SHORTER.get(arguments[0], [])
-    arguments = [*(latest(argument, shop) for argument in arguments), *shorter]
-    return call([Path(sys.executable).with_name("mytorch"), *arguments], shop, fails)
+    arguments = [latest(argument, shop) for argument in arguments]
+    program = Path(sys.executable).with_name("mytorch")
+    if shorter:  # which must not hide that the command as it is written is refused
+        settings = [part for pair in pairwise(arguments) if pair[0] == "--set" for part in pair]
+        call([program, "experiment", "check", arguments[1], *settings], shop, fails)
+    return call([program, *arguments, *shorter], shop, fails)
+
+
+def test_fewer_epochs_hide_no_error(shop):
+    schedule = """'schedule={ type = "OneCycleLR", max_lr = 0.1, total_steps = 100 }'"""
+    do(f"mytorch train disk --quiet --set epochs=10 --set {schedule}", shop)
+    with pytest.raises(AssertionError, match="step must be at most total_steps = 100"):
+        do(f"mytorch train disk --quiet --set epochs=11 --set {schedule}", shop)
 
 
 def latest(argument, shop):
