@@ -14,11 +14,13 @@ from mytorch.core import (
     Buffer,
     DtypeError,
     Module,
+    Optimizer,
     Parameter,
     ShapeError,
     UninitializedBuffer,
     UninitializedParameter,
     allow_autograd,
+    require_upstream,
 )
 
 
@@ -260,3 +262,29 @@ def test_a_value_of_autograd_is_kept_outside_of_it() -> None:
         with allow_autograd():
             held.value = theirs
         assert held.value is theirs
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_gradient_is_refused_by_name() -> None:
+    class Descent(Optimizer):
+        def update(self, values: Any, grads: Any, states: Any, group: Any) -> None:
+            for value, grad in zip(values, grads, strict=True):
+                value.sub_(grad)
+
+    parameter, nested = Parameter(torch.randn(3)), torch.nested.nested_tensor([torch.randn(3)])
+    rule = "must be a dense tensor, got a nested one; add up its parts$"
+    with pytest.raises(DtypeError, match=f"^Parameter: gradient {rule}"):
+        parameter.accumulate(nested)
+    with pytest.raises(
+        DtypeError, match=r"^Module: d_y must be a dense tensor of plain numbers, got a nested one; pad"
+    ):
+        require_upstream(Module(), nested, (1, 3))
+    optimizer = Descent([parameter], {})
+    for _ in range(2):  # before the first step, and after one
+        before, parameter.grad = parameter.value.clone(), nested
+        with pytest.raises(DtypeError, match=f"^Descent: gradient of parameter 0 {rule}"):
+            optimizer.step()
+        torch.testing.assert_close(parameter.value, before, rtol=0, atol=0)
+        parameter.grad = torch.randn(3)
+        optimizer.step()
+        torch.testing.assert_close(parameter.value, before - parameter.grad)

@@ -50,7 +50,7 @@ class FittedParameters:
                 if grad.is_meta:  # for which a kernel does nothing, in silence
                     return None
                 grads.append(grad)
-        except AttributeError:  # a gradient that is None, or no tensor
+        except (AttributeError, RuntimeError):  # a gradient that is None, no tensor, or nested, without a shape
             return None
         return grads
 
@@ -118,6 +118,8 @@ def require_gradients(owner: str, groups: list[Group], parameters: list[Paramete
 def _refuse(what: str, value: Tensor, grad: Any) -> None:
     if not isinstance(grad, Tensor):
         raise DtypeError(f"{what} must be a tensor, got {type(grad).__name__}")
+    if grad.is_nested:
+        raise DtypeError(f"{what} must be a dense tensor, got a nested one; add up its parts")
     if grad.shape != value.shape:
         raise ShapeError(f"{what} must have the shape of the value, {tuple(value.shape)}, got {tuple(grad.shape)}")
     if grad.dtype is not value.dtype or grad.layout is not value.layout:
@@ -135,6 +137,7 @@ def _alike(value: Tensor, grad: Any) -> bool:
     """Whether a gradient is as its value is."""
     return (
         isinstance(grad, Tensor)
+        and not grad.is_nested
         and grad.shape == value.shape
         and grad.dtype is value.dtype
         and grad.layout is value.layout

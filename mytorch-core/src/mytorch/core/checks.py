@@ -82,7 +82,12 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
     kernels read beyond a tensor that is too short. A layer with several outputs calls it for each gradient that is
     not None.
     """
-    if not isinstance(d_y, Tensor) or d_y.shape != shape:
+    try:
+        fits = isinstance(d_y, Tensor) and d_y.shape == shape
+    except RuntimeError:  # a nested one has no shape
+        _require_dense(owner, d_y, name)
+        raise
+    if not fits:
         got = tuple(d_y.shape) if isinstance(d_y, Tensor) else kind_of(d_y)
         raise ShapeError(f"{_name(owner)}: {name} must have the shape of the output, {tuple(shape)}, got {got}")
     if d_y.dtype not in FLOATING:

@@ -84,13 +84,17 @@ class Parameter(Held):
         One of another dtype is converted to the value's, so that float32 values may be trained by the gradients of
         half-precision copies.
         Raises ArgumentError for what is no tensor; ShapeError if its shape is not the value's: broadcasting would
-        hide a missing sum; DtypeError for a complex gradient of a real value; AutogradError outside inference mode if
-        the first was made under it.
+        hide a missing sum; DtypeError for a nested one, or a complex one of a real value; AutogradError outside
+        inference mode if the first was made under it.
         """
         if not self.trainable:
             return
         value = self.value
-        if not isinstance(d_value, Tensor) or d_value.shape != value.shape:
+        try:
+            fits = isinstance(d_value, Tensor) and d_value.shape == value.shape
+        except RuntimeError:  # a nested one has no shape
+            fits = False
+        if not fits:
             self.require_shape(d_value)
         if self.grad is None:
             self.grad = d_value if d_value.dtype is value.dtype else self._converted(d_value)
@@ -111,6 +115,8 @@ class Parameter(Held):
         """Raise ArgumentError unless a gradient is a tensor, ShapeError unless it has the shape of the value now."""
         if not isinstance(d_value, Tensor):
             raise ArgumentError(f"Parameter: gradient must be a tensor, got {kind_of(d_value)}")
+        if d_value.is_nested:
+            raise DtypeError("Parameter: gradient must be a dense tensor, got a nested one; add up its parts")
         if d_value.shape != self.value.shape:
             raise ShapeError(
                 f"Parameter: gradient must have the shape of the value, {tuple(self.value.shape)}, "
