@@ -1,8 +1,9 @@
 """Training in half precision beside float32: the error over seeds, and time and memory of a step.
 
 The problems are those of optimizer_choice.py, with AdamW at its defaults. Shown is the error on rows that were held
-back, in the median over seeds with the least and the largest. Time and memory are those of one step of three networks:
-the processor's time in the median of several steps, each precision in turn, and the most that tensors hold.
+back, in the median over seeds with the least and the largest. The reference network is trained with both engines.
+Time and memory are those of one step of three networks: the processor's time in the median of several steps, each
+precision in turn, and the most that tensors hold; of the reference network, the time with both engines.
 
     python -m pip install scikit-learn
     python benchmarks/precision.py            # prints the tables; some minutes
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +22,13 @@ from typing import Any
 
 import torch
 from memory import MEASURED, MIB, peak_within
-from optimizer_choice import PAGE, PROBLEMS
+from optimizer_choice import PAGE, PROBLEMS, Problem
 from publish import put_between
 from torch import Tensor
 from torch.profiler import record_function
 
 from mytorch.core import Module, Optimizer
+from mytorch.data import Disk
 from mytorch.nn import (
     BatchNorm2d,
     Conv2d,
@@ -39,24 +42,36 @@ from mytorch.nn import (
     TransformerEncoderLayer,
 )
 from mytorch.optim import AdamW
+from mytorch.plugins import Callback
 from mytorch.train import fit
 from mytorch.train.choose_step import choose_step
-from mytorch.train.half_precision import PRECISIONS
+from mytorch.train.half_precision import PRECISIONS, make_precision
+from mytorch.train.half_precision.casting import convert
+from mytorch.train.make_engine import ENGINES
 from mytorch.train.setup import TakeStep
 
 BEGIN, END = "<!-- by benchmarks/precision.py -->", "<!-- end -->"
 NAMES = {"float32": None, **{name: name for name in PRECISIONS}}
 SEEDS, STEPS = range(7), 7
+REFERENCE = "2-25-25-25-2, batch 100"
 
 Network = tuple[Module, Module, Tensor, Tensor]
 
 
-def errors(problem: str, name: str, seeds: range) -> list[float]:
+def reference(seed: int) -> Problem:
+    """The reference network on points of the disk."""
+    torch.manual_seed(seed)
+    layers = [layer for width in (2, 25, 25) for layer in (Linear(width, 25), ReLU())]
+    net = Sequential(*layers, Linear(25, 2))
+    return Problem(net, CrossEntropyLoss(), Disk(1000, seed=seed), Disk(1000, seed=1000 + seed), 100, 100)
+
+
+def errors(problem: str, name: str, seeds: range, engine: str = "eager") -> list[float]:
     """The error of one training for each seed."""
     found = []
     for seed in seeds:
-        made = PROBLEMS[problem](seed)
-        options = {"epochs": made.epochs, "batch_size": made.batch_size, "seed": seed, "quiet": True}
+        made = reference(seed) if problem == REFERENCE else PROBLEMS[problem](seed)
+        options = {"epochs": made.epochs, "batch_size": made.batch_size, "seed": seed, "quiet": True, "engine": engine}
         fit(made.net, made.loss, AdamW(made.net.param()), made.training, precision=NAMES[name], **options)
         found.append(made.judge())
     return found
@@ -99,6 +114,9 @@ def taken(make: Callable[[], Network], name: str) -> tuple[Network, Optimizer, T
     net, loss, x, t = make()
     optimizer = AdamW(net.param())
     step = choose_step(optimizer, precision=NAMES[name])
+    precision = make_precision(NAMES[name])
+    if precision is not None and not precision.mixed:
+        convert(net, precision.dtype)  # as the loop does before an epoch
     with torch.inference_mode():
         while not optimizer.state:
             step(net, loss, optimizer, x, t)
@@ -117,6 +135,31 @@ def seconds(make: Callable[[], Network], steps: int) -> dict[str, float]:
                 if number > 1:
                     found[name].append(time.process_time() - begin)
     return {name: statistics.median(each) for name, each in found.items()}
+
+
+class Clock(Callback):
+    """The processor's time of each epoch's steps."""
+
+    may_lag = True
+
+    def __init__(self) -> None:
+        self.began, self.seconds = math.nan, list[float]()
+
+    def epoch_trained(self) -> None:
+        """The steps are over."""
+        self.seconds.append(time.process_time() - self.began)
+
+    def epoch_ended(self) -> None:
+        """The steps of the next epoch begin."""
+        self.began = time.process_time()
+
+
+def seconds_of_reference(name: str, engine: str, epochs: int) -> float:
+    """The processor's time of a step of the reference network in a run; the median of the later epochs."""
+    made, clock = reference(0), Clock()
+    options = {"epochs": epochs, "batch_size": made.batch_size, "quiet": True, "engine": engine, "callbacks": [clock]}
+    fit(made.net, made.loss, AdamW(made.net.param()), made.training, precision=NAMES[name], **options)
+    return statistics.median(clock.seconds[epochs // 2 :]) / (len(made.training) // made.batch_size)
 
 
 def memory(make: Callable[[], Network], name: str) -> float:
@@ -138,17 +181,20 @@ def tables(seeds: range, steps: int) -> Iterator[str]:
     header = f"| {{}} | {' | '.join(NAMES)} |"
     rule = "|---" * (len(NAMES) + 1) + "|"
     yield from (header.format("Error in percent"), rule)
-    for problem in PROBLEMS:
+    for problem, engine in (*((problem, "eager") for problem in PROBLEMS), *((REFERENCE, each) for each in ENGINES)):
         cells = []
         for name in NAMES:
-            found = errors(problem, name, seeds)
+            found = errors(problem, name, seeds, engine)
             cells.append(f"{statistics.median(found):.1f} ({min(found):.1f} to {max(found):.1f})")
-        yield f"| {problem} | {' | '.join(cells)} |"
+        yield f"| {problem}{f', {engine}' if problem == REFERENCE else ''} | {' | '.join(cells)} |"
     yield from ("", header.format("Time and memory of a step"), rule)
     for network, make in NETWORKS.items():
         times = seconds(make, steps)
         cells = [f"{1000 * times[name]:.0f} ms, {memory(make, name):.0f} MiB" for name in NAMES]
         yield f"| {network} | {' | '.join(cells)} |"
+    for engine in ENGINES:
+        cells = [f"{1000 * seconds_of_reference(name, engine, 10 * steps):.2f} ms" for name in NAMES]
+        yield f"| {REFERENCE}, {engine} | {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -251,11 +251,14 @@ def test_half_precision_is_measured_on_every_problem_and_network():
 
     page = precision.PAGE.read_text()
     tables = page.partition(precision.BEGIN)[2].partition(precision.END)[0]
-    for name in (*precision.PROBLEMS, *precision.NETWORKS):
+    of_engines = [f"{precision.REFERENCE}, {engine}" for engine in precision.ENGINES]
+    for name in (*precision.PROBLEMS, *precision.NETWORKS, *of_engines):
         assert f"| {name} |" in tables
+    assert all(f" {name} |" in tables for name in precision.NAMES)
     network = lambda: (precision.Linear(8, 8), precision.MSELoss(), torch.randn(4, 8), torch.randn(4, 8))  # noqa: E731
     assert precision.seconds(network, 2).keys() == precision.NAMES.keys()
     assert all(precision.memory(network, name) > 0 for name in precision.NAMES)
+    assert precision.seconds_of_reference("bfloat16", "eager", 2) > 0
 
 
 def test_every_table_is_compared_in_the_documentation():

@@ -258,6 +258,12 @@ def test_half_precision(content, tmp_path):
     train_experiment(content, {"precision": "float16-mixed"}, output=tmp_path, quiet=True, callbacks=[Dtypes()])
     assert {name for name, _ in seen} == {"float16-mixed"}
     assert all(dtypes == {torch.float32} for _, dtypes in seen)
+    seen.clear()
+    done = train_experiment(content, {"precision": "bfloat16"}, output=tmp_path, quiet=True, callbacks=[Dtypes()])
+    assert all(dtypes == {torch.bfloat16} for _, dtypes in seen)
+    kept = load(done.path)
+    assert {parameter.value.dtype for parameter in kept.net.param()} == {torch.float32}
+    assert kept.evaluate() == pytest.approx(done.summary["test"])
     with pytest.raises(
         ExperimentError, match="precision: must be 'bfloat16-mixed', 'float16-mixed' or 'bfloat16', got 'half'"
     ):
