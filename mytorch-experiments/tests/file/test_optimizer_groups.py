@@ -33,7 +33,7 @@ def test_a_run_and_its_parity(content, tmp_path):
     [
         (
             {"parameters": "*bais", "lr": 0.0},
-            r"optimizer.groups: parameter_groups: parameters of rule 0 must fit a par",
+            r"optimizer.groups: parameter_groups: parameters of rule 0 must match a parameter",
         ),
         ({"layers": "Dens", "lr": 0.0}, "optimizer.groups: parameter_groups: layers of rule 0 .* Nearest: Dense"),
         ({"parameters": "*bias", "lrr": 0.0}, "optimizer.groups.0.lrr: SGD has no argument 'lrr'. Nearest: lr"),
