@@ -199,8 +199,6 @@ def main() -> None:
         }
         lines += [_line(name, side, spread) for side, spread in spreads.items()]
         targets += _targets(name, spreads)
-        ratio = Spread.of([one[OURS]["seconds"] / one[THEIRS]["seconds"] for one in found])
-        targets.append(Target(f"{name}: time / scikit-learn's", ratio, 0.5, at_least=False))
         page.append(_row(name, spreads))
         if not options.json:
             print(page[-1], flush=True)
