@@ -1,15 +1,20 @@
 """The runs of a folder."""
 
 import json
+import random
 from datetime import datetime
 
 import pytest
 
 from mytorch.experiments import RunError
+from mytorch.experiments.runs.digests import digests
 from mytorch.experiments.runs.runs import list_runs
 from mytorch.experiments.tables.runs_table import show_runs
 
 LAST = {"epoch": 3, "lr": 0.1, "seconds": 0.5, "train_loss": 0.25, "test_accuracy": 0.75, "test_loss": 0.5}
+
+FILES = ("experiment.toml", "data.json", "model.json", "history.csv", "weights.safetensors")
+"""What the summary names, without the checkpoint, which predictions do not need."""
 
 
 def make(parent, name, history="", **summary):
@@ -91,6 +96,20 @@ def test_a_damaged_run_takes_nothing_else_down(tmp_path, capsys, file, text, rea
     out = capsys.readouterr().out
     assert f"Damaged: {tmp_path / 'bad-20260201-000000' / file}: " in out.replace("\n", " ")
     assert "good-20260101-000000" in out
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_run_that_lacks_a_file_is_damaged(tmp_path, name):
+    folder = make(tmp_path, "a-20260101-000000")
+    for file in FILES:
+        (folder / file).write_text(f"{random.random()}\n")
+    make(tmp_path, "b-20250101-000000", files=digests(folder, FILES))
+    (tmp_path / "b-20250101-000000/summary.json").rename(folder / "summary.json")
+    assert [run.status for run in list_runs(tmp_path)] == ["finished"]
+    (folder / name).unlink()
+    (run,) = list_runs(tmp_path)
+    assert run.status == "damaged"
+    assert run.reason.startswith(f"{folder / name}: must have the content that was written, got different content: ")
 
 
 def test_a_run_without_a_summary_is_damaged(tmp_path):

@@ -55,8 +55,12 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path):
         if trial.number == 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupted:
         search_experiment(EXPERIMENT, RATES, trials=5, output=tmp_path, tell=interrupt)
+    assert interrupted.value.__notes__ == [
+        f"The search keeps 2 trials that ended in {tmp_path / 'small-search'}; "
+        "run the same command again to continue it"
+    ]
     found = search_experiment(EXPERIMENT, RATES, trials=2, output=tmp_path)
     assert [trial.number for trial in found.trials] == [0, 1, 2, 3]
 

@@ -51,6 +51,13 @@ def require_unchanged(folder: Path, summary: Mapping[str, Any], names: Iterable[
             raise _changed(folder / name, "it is damaged or was edited; what it says of the run cannot be trusted")
 
 
+def require_present(folder: Path, summary: Mapping[str, Any], name: str) -> None:
+    """Raise RunError for a file that the summary names and that is gone; its content is not read."""
+    listed = summary.get(FILES)
+    if isinstance(listed, Mapping) and name in listed and not (folder / name).is_file():
+        raise _changed(folder / name, "it was removed")
+
+
 def _changed(path: Path, why: str) -> RunError:
     return RunError(f"{path}: must have the content that was written, got different content: {why}")
 

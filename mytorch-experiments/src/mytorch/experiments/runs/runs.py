@@ -11,13 +11,14 @@ from typing import Any
 
 from mytorch.core import require_path
 from mytorch.experiments.runs.columns import PARTS
+from mytorch.experiments.runs.digests import require_present
 from mytorch.experiments.runs.folds import FOLDS_FILE, Folds
-from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, HISTORY_FILE, SUMMARY_FILE, RunFolder
+from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, HISTORY_FILE, SETTLED, SUMMARY_FILE, RunFolder
 from mytorch.experiments.runs.run_lock import is_alive
 from mytorch.experiments.runs.weights_epoch import weights_epoch
 from mytorch.plugins import cut, one_line, shown
 from mytorch.train.errors import RunError
-from mytorch.train.weights import MODEL_FILE
+from mytorch.train.weights import MODEL_FILE, WEIGHTS_FILE
 
 DAMAGED, DIED = "damaged", "died"
 STARTED = re.compile(r"-(\d{8}-\d{6})(-\d+)?$")
@@ -78,7 +79,8 @@ def summarise(path: Path) -> RunSummary:
         summary = folder.read_json(SUMMARY_FILE)
         if not isinstance(summary, dict) or not isinstance(summary.get("status"), str):
             raise RunError(f"{path / SUMMARY_FILE}: must hold an object with the status of a run")
-        folder.require_unchanged(summary, HISTORY_FILE)
+        folder.require_unchanged(summary, *SETTLED, HISTORY_FILE)
+        require_present(path, summary, WEIGHTS_FILE)  # which may be large, and is compared when the run is opened
         record = last_record(folder, summary)
     except RunError as error:
         return RunSummary(path, when, DAMAGED, str(error))

@@ -119,14 +119,15 @@ def search_experiment(
         found.trials.extend(
             _told(over, trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
         )
-        for _ in range(trials):
-            trial = _told(over, _train_one(optuna, study, found, experiment, over, pruning))
-            found.trials.append(trial)
-            _require_hope(found)
-            if found.best is trial:
-                write_file(found.path / BEST_FILE, to_toml(_with(experiment, trial.settings)))
-            if tell is not None:
-                tell(found, trial)
+        with _saying_what_is_kept(found):
+            for _ in range(trials):
+                trial = _told(over, _train_one(optuna, study, found, experiment, over, pruning))
+                found.trials.append(trial)
+                _require_hope(found)
+                if found.best is trial:
+                    write_file(found.path / BEST_FILE, to_toml(_with(experiment, trial.settings)))
+                if tell is not None:
+                    tell(found, trial)
     return found
 
 
@@ -192,6 +193,20 @@ def _locked(path: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise RunError(f"{path}: must be searched by one process at a time, got another one at work") from None
+
+
+@contextmanager
+def _saying_what_is_kept(found: Search) -> Iterator[None]:
+    """Within this context, what ends a search early is told how far the search is and how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        ended = len(found.trials)
+        error.add_note(
+            f"The search keeps {ended} {'trial' if ended == 1 else 'trials'} that ended in {found.path}; "
+            "run the same command again to continue it"
+        )
+        raise
 
 
 def _require_same(found: Search, experiment: Experiment, over: Over) -> None:
