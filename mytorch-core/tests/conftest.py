@@ -1,11 +1,14 @@
-"""Distributions that exist only in a folder on sys.path, as a plugin's would once installed."""
+"""Distributions that exist only in a folder on sys.path, as a plugin's would once installed, and the toys."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from mytorch.plugins import catalogue
+
+sys.path.insert(0, str(Path(__file__).parent / "toys"))
 
 Install = Callable[..., None]
 

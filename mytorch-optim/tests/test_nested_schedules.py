@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from schedule_pairs import optimizers
 from torch.optim import lr_scheduler as theirs
 from torch.optim import swa_utils
 
@@ -14,15 +15,7 @@ import mytorch.optim as ours
 from mytorch.core import ArgumentError, Parameter, StateError
 
 STEPS = 300
-Pair = tuple[ours.SGD, torch.optim.SGD]
 Build = Callable[[Any, Any], Any]
-
-
-def optimizers(count: int = 2) -> Pair:
-    values = [torch.ones(2) for _ in range(count)]
-    groups = [{"params": [Parameter(value)], "lr": 0.1 + 0.2 * i} for i, value in enumerate(values)]
-    twins = [{"params": [value.clone()], "lr": 0.1 + 0.2 * i} for i, value in enumerate(values)]
-    return ours.SGD(groups, momentum=0.9), torch.optim.SGD(twins, momentum=0.9)
 
 
 def kinds(draw: random.Random) -> list[tuple[str, dict[str, Any]]]:

@@ -1,0 +1,6 @@
+"""The tests find what they share in the folder toys."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "toys"))
