@@ -70,7 +70,7 @@ def test_the_contract_of_short_vectors():
 @each_layer
 @pytest.mark.parametrize("shapes", [((5, 3), (4, 3)), ((5, 3), (5, 2)), ((), ())], ids=str)
 def test_shapes_that_do_not_fit(layer, shapes):
-    with pytest.raises(ShapeError, match=f"{layer.__name__}: x2 must have the shape of x1 or one that is broadcast"):
+    with pytest.raises(ShapeError, match=f"{layer.__name__}: x2 must have the shape of x1 or one that broadcasts with it"):
         layer().forward(*map(torch.randn, shapes))
 
 
