@@ -16,10 +16,11 @@ HOUSE = Path(__file__).parents[1]
 PAGE = HOUSE / "docs/layers.md"
 INTRODUCTION = """\
 # Layers and losses
-Every layer and loss of mytorch.nn with the formula of its forward, from its docstring, which states the backward, the
-shapes and the errors, too: `help(mytorch.nn.Conv2d)`. Arguments, names of weights and numbers are those of the class
-of the same name in torch.nn, where it has one. A kernel is what of torch computes the backward; where none is named,
-it is written in tensor operations. What a letter means is said in the docstring.
+Every layer and loss of mytorch.nn, with the formula of its forward. The docstring, such as
+`help(mytorch.nn.Conv2d)`, also explains the symbols of the formula, and states the backward, the shapes and the
+errors. Arguments, names of weights and results are those of the class of the same name in torch.nn, if there is one.
+The column Kernel names torch's function that computes the backward; where it is empty, the backward is written in
+tensor operations.
 
 This page is written by `python docs/write_layers.py`."""
 

@@ -36,7 +36,7 @@ def reading_of(options: Mapping[str, str | None]) -> dict[str, str]:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Evaluate on this table, which has the target, instead.")
+@click.option("--data", type=click.Path(path_type=Path), help="Evaluate on this file, which has the target, instead.")
 @click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
@@ -48,14 +48,14 @@ def reading_of(options: Mapping[str, str | None]) -> dict[str, str]:
 def evaluate(
     run: Path, data: Path | None, figures: Path | None, as_json: bool, device: str, **reading: str | None
 ) -> None:
-    """Evaluate a run on the test data of its experiment, or on a table.
+    """Evaluate a run on the test data of its experiment, or on a file.
 
     RUN is the folder that `mytorch train` made. Without test data, the validation or training data are used. For
     classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Two baselines
     are shown beside the network: a linear model, and the most frequent class or the mean, learned from the same
-    training rows; for a time series the naive forecast, the last value, too. If they are as good, the network is not
-    needed. A metric that is NaN is an error. The table of --data is read like the training's, except for the options
-    that are given.
+    training rows; for a time series the naive forecast, which repeats the last value, too. If they are as good, the
+    network is not needed. A metric that is NaN is an error. The file of --data, a table or arrays, is read like that
+    of the training, except for the options that are given.
 
     \b
     Example:

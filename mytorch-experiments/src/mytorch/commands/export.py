@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def export() -> None:
-    """Write parts of a run for use without this program.
+    """Export the training step of a run, for use without Python.
 
     \b
     Example:

@@ -33,8 +33,9 @@ def lr_find(
     """Suggest a learning rate for an experiment.
 
     EXPERIMENT is a TOML file or the name of an installed experiment. It is trained from its initial
-    weights for some steps with a rising learning rate, without its schedule; the suggestion is the rate at which the
-    loss falls fastest. Only a figure of the loss over the learning rate is written.
+    weights for some steps with a rising learning rate, without its schedule. The suggestion is the rate at which the
+    loss falls fastest, or a tenth of the rate at which training diverges, if that is lower. Only a figure of the loss
+    over the learning rate is written.
 
     \b
     Example:

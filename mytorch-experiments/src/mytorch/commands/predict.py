@@ -47,12 +47,13 @@ def predict(
     force: bool,
     **reading: str | None,
 ) -> None:
-    """Predict the rows of a table with a run.
+    """Predict the rows of a file with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
-    order; the target may be absent. It is read like the training's table, except for the options that are given. The
-    output has one line per row, in the same order: for classes the label and the
-    probability of each, for numbers the value in the target's units.
+    order, or for a run of arrays an NPZ file or a folder of .npy files; the target may be absent. It is read like the
+    file of the training, except for the options that are given. The output has one line per row, in the same order,
+    and for a time series one per window: for classes the label and the probability of each, for numbers the value in
+    the target's units.
 
     \b
     Example:

@@ -71,17 +71,23 @@ def complete_name(_context: click.Context, _parameter: click.Parameter, begun: s
     multiple=True,
     callback=named_values,
     metavar="NAME=VALUE",
-    help="A keyword argument of forward, such as mask=[1,0,1,1,0]; a list becomes a tensor; once an argument.",
+    help="A keyword argument of forward, such as mask=[1,0,1,1,0], once per argument; a list becomes a tensor.",
 )
 @click.option(
     "--constant",
     multiple=True,
     callback=named_values,
     metavar="NAME=INDEX",
-    help="Entries of a parameter that have no gradient, such as weight=0 for row 0; once a parameter.",
+    help="Entries of a parameter that have no gradient, such as weight=0 for row 0, once per parameter.",
 )
-@click.option("--tag", "tags", multiple=True, help="What it is, such as mixes_batch; may be given several times.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random numbers.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    help="A property of the part by which checks that cannot apply are skipped, such as mixes_batch of a layer whose "
+    "rows depend on each other; may be given several times.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the random numbers.")
 @click.pass_context
 def check(
     context: click.Context,

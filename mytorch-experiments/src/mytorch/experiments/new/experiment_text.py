@@ -66,7 +66,7 @@ def _kept(recipe: Recipe) -> str:
     """Which epoch's weights are kept."""
     if recipe.keep_best:
         return """\
-# The weights of the epoch with the least validation loss are kept: later ones may have memorised rows (overfitting).
+# The weights of the epoch with the lowest validation loss are kept: later ones may have memorised rows (overfitting).
 callbacks = [{ type = "KeepBest" }]"""
     return """\
 # The weights of the last epoch are kept. With so few rows for validation, chance would decide which epoch is the best;
@@ -77,7 +77,8 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
     best = " and the best epoch" if recipe.keep_best else ""
     lines = [
         "[data]",
-        "# Each column is scaled to mean 0 and deviation 1, learned from the training rows, so units do not matter.",
+        "# Each column is scaled to mean 0 and standard deviation 1, so its unit does not matter. The two numbers are",
+        "# learned from the training rows.",
         "standardize = true",
     ]
     if look.classes is None:
@@ -106,15 +107,21 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
 
 
 def _test_part(look: Look, recipe: Recipe) -> list[str]:
-    shares = "" if look.classes is None else " Each part is stratified by class."
+    shares = (
+        []
+        if look.classes is None
+        else ["# Each part is stratified by class: it has the same proportion of every class."]
+    )
     if recipe.folds:
         return [
-            "# With so few rows a test part would not be reliable, so there is none."
-            f" Cross-validation, --folds {recipe.folds}, tests on each row once.{shares}",
+            "# The result of a test part would not be reliable with so few rows, so there is none.",
+            f"# Use cross-validation instead, --folds {recipe.folds}, which tests on each row once.",
+            *shares,
             f"split = {{ validation = {HELD_BACK}, seed = 0 }}",
         ]
     return [
-        f"# As many are for the test, on which the final model is evaluated once.{shares}",
+        "# As many are for the test, on which the final model is evaluated once.",
+        *shares,
         f"split = {{ validation = {HELD_BACK}, test = {HELD_BACK}, seed = 0 }}",
     ]
 
@@ -189,7 +196,7 @@ def _training(look: Look, recipe: Recipe) -> str:
 [loss]
 type = "{loss}"
 
-# The learning rate is the highest that is safe. Weight decay keeps weights small, against overfitting.
+# With a much higher learning rate, training may be unstable. Weight decay keeps weights small, against overfitting.
 [optimizer]
 type = "SGD"
 lr = {recipe.lr}

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 HELD_BACK = 0.15
 """The share of the rows that is the validation part, and the share that is the test part."""
 FEW_TO_TEST = 500
-"""With fewer rows, what a test part says is chance to a good part, and folds judge."""
+"""With fewer rows, the result of a test part depends much on chance, and cross-validation is used instead."""
 FOLDS = 5
 FEW = 1000
-"""Below, a network memorises the training rows unless its weights are held small."""
+"""With fewer rows, a network memorises them (overfitting) unless weight decay keeps its weights small."""
 
 SAFE = 10.0
 """Rate times inputs, at most: above 14, a table of 12 columns, each 40 times with a little noise, was not learned."""
