@@ -59,11 +59,13 @@ class Recorder(Callback):
         >>> from mytorch.nn import CrossEntropyLoss, Linear, Sequential
         >>> from mytorch.optim import SGD
         >>> from mytorch.train import fit
-        >>> recorder, net = Recorder(tempfile.mkdtemp(), quiet=True), Sequential(Linear(2, 2))
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> recorder, net = Recorder(folder.name, quiet=True), Sequential(Linear(2, 2))
         >>> options = {"epochs": 2, "batch_size": 20, "callbacks": [recorder], "quiet": True}
         >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
         >>> [record["epoch"] for record in load(recorder.path).history]
         [1, 2]
+        >>> folder.cleanup()
     """
 
     must_succeed = True

@@ -29,11 +29,13 @@ class CSVLogger(Tracker):
         >>> from mytorch.optim import SGD
         >>> from mytorch.train import fit
         >>> from mytorch.train.trackers import CSVLogger
-        >>> path, net = tempfile.mktemp(suffix=".csv"), Linear(2, 2)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path, net = f"{folder.name}/metrics.csv", Linear(2, 2)
         >>> options = {"epochs": 2, "batch_size": 20, "quiet": True, "callbacks": [CSVLogger(path)]}
         >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
         >>> Path(path).read_text().splitlines()[0]
         'epoch,lr,seconds,train_loss,gradient_norm/weight,gradient_norm/bias'
+        >>> folder.cleanup()
     """
 
     def __init__(self, path: str | None = None, gradient_norms: bool = True) -> None:

@@ -36,11 +36,13 @@ class JSONLinesLogger(Tracker):
         >>> from mytorch.optim import SGD
         >>> from mytorch.train import fit
         >>> from mytorch.train.trackers import JSONLinesLogger
-        >>> path, net = tempfile.mktemp(suffix=".jsonl"), Linear(2, 2)
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path, net = f"{folder.name}/metrics.jsonl", Linear(2, 2)
         >>> options = {"epochs": 2, "batch_size": 20, "quiet": True, "callbacks": [JSONLinesLogger(path)]}
         >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
         >>> [json.loads(line).get("epoch") for line in Path(path).read_text().splitlines()]
         [None, 1, 2, None]
+        >>> folder.cleanup()
     """
 
     def __init__(self, path: str | None = None, every: int | None = None, gradient_norms: bool = True) -> None:

@@ -31,9 +31,11 @@ class TensorBoard(Tracker):
         >>> from mytorch.optim import SGD
         >>> from mytorch.train import fit
         >>> from mytorch.train.trackers import TensorBoard
-        >>> net, tracker = Linear(2, 2), TensorBoard(tempfile.mkdtemp())
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> net, tracker = Linear(2, 2), TensorBoard(folder.name)
         >>> options = {"epochs": 2, "batch_size": 20, "quiet": True, "callbacks": [tracker]}
         >>> training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.1), Disk(100), **options)
+        >>> folder.cleanup()
     """
 
     def __init__(self, path: str | None = None, every: int | None = None, gradient_norms: bool = True) -> None:
