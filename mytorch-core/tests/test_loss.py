@@ -74,3 +74,12 @@ def test_upstream_gradients_that_do_not(d_value, shape, got) -> None:
 
 def test_the_example_of_the_docstring() -> None:
     assert doctest.testmod(importlib.import_module("mytorch.core.loss")).failed == 0
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_an_upstream_gradient_on_another_device(shape) -> None:
+    text = r"^Hinge: d_value must be on the device of the prediction, cpu, got meta; move it with \.to\('cpu'\)"
+    with pytest.raises(ArgumentError, match=text):
+        require_d_value(Hinge(), torch.randn(shape).to("meta"), shape, torch.randn(3))
+    require_d_value(Hinge(), torch.randn(shape), shape, torch.randn(3))
+    require_d_value(Hinge(), torch.tensor(2.0), shape, torch.randn(3).to("meta"))  # torch takes it for a number

@@ -130,11 +130,11 @@ PARTS = {
 LAYER_PARTS = [part for part in PARTS["layer"] if part.name not in ("ModuleDict", "ModuleList")]  # those cannot run
 
 
-def fed(part):
-    """A part, its inputs, and the keyword arguments of its forward."""
+def fed(part, seed=0):
+    """A part, its inputs, drawn by the seed, and the keyword arguments of its forward."""
     _, declaration = next(iter(declarations(part, Told())))
     factory, *inputs = declaration.check.args
-    inputs = mapped(drawn(tuple(inputs), 0), lambda leaf: leaf.float() if is_floating(leaf) else leaf)
+    inputs = mapped(drawn(tuple(inputs), seed), lambda leaf: leaf.float() if is_floating(leaf) else leaf)
     return factory().float(), inputs, declaration.check.keywords.get("options") or {}
 
 
@@ -227,6 +227,46 @@ def test_inputs_on_another_device(part):
         moved = mapped(inputs, lambda leaf, held=held, place=place: leaf.to("meta") if next(held) == place else leaf)
         with pytest.raises(MytorchError, match="must be on the device of "):
             layer.forward(*moved, **options)
+
+
+MULTIPLIES_META = ("Linear", "LazyLinear")
+"""Layers of products alone, which torch computes between the CPU and the meta device without a word."""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("part", LAYER_PARTS, ids=lambda part: part.name)
+def test_an_upstream_gradient_on_another_device(part, seed):
+    layer, inputs, options = fed(part, seed)
+    output, saved = layer.forward(*inputs, **options)
+    floating = [place for place, leaf in tensors(output, "").items() if is_floating(leaf)]
+    for place in floating:
+        output, saved = layer.forward(*inputs, **options)
+        d_output = mapped(output, lambda leaf: torch.randn(leaf.shape) if is_floating(leaf) else None)
+        moved = changed(d_output, place, tensors(d_output, "")[place].to("meta"))
+        refusal = None
+        try:
+            layer.backward(moved, saved)
+        except MytorchError as error:
+            refusal = str(error)
+        if refusal is not None:
+            assert re.match(r"^\w+: d_?\w* must be on the device of the \w+, cpu, got meta; move it with ", refusal)
+            continue
+        # What looks at no number of the forward moves the gradient it is given, wherever that is.
+        if part.name not in MULTIPLIES_META:
+            assert all(parameter.grad is None or not parameter.grad.is_meta for parameter in layer.param())
+
+
+@pytest.mark.parametrize("part", PARTS["loss"], ids=lambda part: part.name)
+def test_an_upstream_gradient_of_a_loss_on_another_device(part):
+    loss, inputs, options = fed(part)
+    for reduction in ("mean", "sum", "none"):
+        loss.reduction = reduction
+        value, saved = loss.forward(*inputs, **options)
+        d_value = torch.randn(value.shape)
+        text = f"^{part.name}: d_value must be on the device of the prediction, cpu, got meta; move it with "
+        with pytest.raises(ArgumentError, match=text):
+            loss.backward(d_value.to("meta"), saved)
+        loss.backward(d_value, loss.forward(*inputs, **options)[1])
 
 
 SHORT = """

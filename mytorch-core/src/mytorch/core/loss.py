@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core.checks import require_choice
+from mytorch.core.checks import require_choice, require_same_device
 from mytorch.core.errors import ShapeError
 from mytorch.core.module import Module
 
@@ -71,9 +71,15 @@ class Loss(Module):
         return _rows(prediction)
 
 
-def require_d_value(owner: object, d_value: Any, shape: tuple[int, ...]) -> None:
-    """Raise ShapeError unless `d_value` is a number, a tensor without axes, or one of the value's shape."""
+def require_d_value(owner: object, d_value: Any, shape: tuple[int, ...], like: Tensor | None = None) -> None:
+    """Raise ShapeError unless `d_value` is a number, a tensor without axes, or one of the value's shape.
+
+    like: a tensor that it meets. A tensor on another device raises ArgumentError, but for one without axes on the
+    CPU, which torch takes for a number on every device.
+    """
     if isinstance(d_value, Tensor) and (d_value.dim() == 0 or d_value.shape == shape):
+        if like is not None and (d_value.dim() or not d_value.is_cpu):
+            require_same_device(owner, d_value, like, "d_value", "prediction")
         return
     if isinstance(d_value, (int, float)):
         return

@@ -3,7 +3,15 @@
 import torch
 from torch import Tensor
 
-from mytorch.core import FLOATING, DtypeError, Module, require_real, require_saved, require_upstream
+from mytorch.core import (
+    FLOATING,
+    DtypeError,
+    Module,
+    require_real,
+    require_same_device,
+    require_saved,
+    require_upstream,
+)
 
 _strided = torch.strided
 _threshold_backward = torch.ops.aten.threshold_backward.default
@@ -40,7 +48,11 @@ class ReLU(Module):
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        return _threshold_backward(d_y, y, 0) if self.input_grad else None
+        try:
+            return _threshold_backward(d_y, y, 0) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, y, "d_y", "output")
+            raise
 
 
 class Tanh(Module):
@@ -66,7 +78,11 @@ class Tanh(Module):
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        return _tanh_backward(d_y, y) if self.input_grad else None
+        try:
+            return _tanh_backward(d_y, y) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, y, "d_y", "output")
+            raise
 
 
 class Sigmoid(Module):
@@ -92,4 +108,8 @@ class Sigmoid(Module):
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
-        return _sigmoid_backward(d_y, y) if self.input_grad else None
+        try:
+            return _sigmoid_backward(d_y, y) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, y, "d_y", "output")
+            raise

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import Module, require_floating, require_like, require_range, require_saved, require_upstream
+from mytorch.core import (
+    Module,
+    require_floating,
+    require_like,
+    require_range,
+    require_same_device,
+    require_saved,
+    require_upstream,
+)
 from mytorch.core.checks import FLOAT_MAX
 
 aten = torch.ops.aten
@@ -33,7 +41,11 @@ class Hardsigmoid(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.hardsigmoid_backward(d_y, x) if self.input_grad else None
+        try:
+            return aten.hardsigmoid_backward(d_y, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class LogSigmoid(Module):
@@ -83,7 +95,11 @@ class Softsign(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return d_y / (1 + x.abs()).square() if self.input_grad else None
+        try:
+            return d_y / (1 + x.abs()).square() if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Hardshrink(Module):
@@ -111,7 +127,11 @@ class Hardshrink(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.hardshrink_backward(d_y, x, self.lambd) if self.input_grad else None
+        try:
+            return aten.hardshrink_backward(d_y, x, self.lambd) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Softshrink(Module):
@@ -139,7 +159,11 @@ class Softshrink(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.softshrink_backward(d_y, x, self.lambd) if self.input_grad else None
+        try:
+            return aten.softshrink_backward(d_y, x, self.lambd) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Tanhshrink(Module):
@@ -162,4 +186,8 @@ class Tanhshrink(Module):
     def backward(self, d_y: Tensor, t: Tensor) -> Tensor | None:
         require_saved(self, t, Tensor)
         require_upstream(self, d_y, t.shape)
-        return d_y * t.square() if self.input_grad else None
+        try:
+            return d_y * t.square() if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, t, "d_y", "output")
+            raise

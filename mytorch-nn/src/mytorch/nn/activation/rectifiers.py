@@ -19,6 +19,7 @@ from mytorch.core import (
     require_input,
     require_like,
     require_range,
+    require_same_device,
     require_saved,
     require_upstream,
     require_whole,
@@ -55,7 +56,11 @@ class LeakyReLU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.leaky_relu_backward(d_y, x, self.negative_slope, False) if self.input_grad else None
+        try:
+            return aten.leaky_relu_backward(d_y, x, self.negative_slope, False) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class RReLU(Module):
@@ -92,7 +97,11 @@ class RReLU(Module):
     def backward(self, d_y: Tensor, slope: Tensor) -> Tensor | None:
         require_saved(self, slope, Tensor)
         require_upstream(self, d_y, slope.shape)
-        return d_y * slope if self.input_grad else None
+        try:
+            return d_y * slope if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, slope, "d_y", "output")
+            raise
 
 
 class PReLU(Module):
@@ -184,7 +193,11 @@ class Threshold(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.threshold_backward(d_y, x, self.threshold) if self.input_grad else None
+        try:
+            return aten.threshold_backward(d_y, x, self.threshold) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Hardtanh(Module):
@@ -215,7 +228,11 @@ class Hardtanh(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.hardtanh_backward(d_y, x, self.min_val, self.max_val) if self.input_grad else None
+        try:
+            return aten.hardtanh_backward(d_y, x, self.min_val, self.max_val) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class ReLU6(Module):
@@ -239,4 +256,8 @@ class ReLU6(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None
+        try:
+            return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise

@@ -13,6 +13,7 @@ from mytorch.core import (
     require_floating,
     require_like,
     require_range,
+    require_same_device,
     require_saved,
     require_upstream,
 )
@@ -49,7 +50,11 @@ class ELU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.elu_backward(d_y, self.alpha, 1.0, 1.0, False, x) if self.input_grad else None
+        try:
+            return aten.elu_backward(d_y, self.alpha, 1.0, 1.0, False, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class CELU(Module):
@@ -80,7 +85,11 @@ class CELU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.elu_backward(d_y, self.alpha, 1.0, 1 / self.alpha, False, x) if self.input_grad else None
+        try:
+            return aten.elu_backward(d_y, self.alpha, 1.0, 1 / self.alpha, False, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class SELU(Module):
@@ -104,7 +113,11 @@ class SELU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.elu_backward(d_y, SELU_ALPHA, SELU_SCALE, 1.0, False, x) if self.input_grad else None
+        try:
+            return aten.elu_backward(d_y, SELU_ALPHA, SELU_SCALE, 1.0, False, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class GELU(Module):
@@ -159,7 +172,11 @@ class SiLU(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.silu_backward(d_y, x) if self.input_grad else None
+        try:
+            return aten.silu_backward(d_y, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Mish(Module):
@@ -183,7 +200,11 @@ class Mish(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.mish_backward(d_y, x) if self.input_grad else None
+        try:
+            return aten.mish_backward(d_y, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Softplus(Module):
@@ -215,7 +236,11 @@ class Softplus(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.softplus_backward(d_y, x, self.beta, self.threshold) if self.input_grad else None
+        try:
+            return aten.softplus_backward(d_y, x, self.beta, self.threshold) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise
 
 
 class Hardswish(Module):
@@ -239,4 +264,8 @@ class Hardswish(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape)
-        return aten.hardswish_backward(d_y, x) if self.input_grad else None
+        try:
+            return aten.hardswish_backward(d_y, x) if self.input_grad else None
+        except RuntimeError:
+            require_same_device(self, d_y, x, "d_y", "output")
+            raise

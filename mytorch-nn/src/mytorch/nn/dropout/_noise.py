@@ -11,6 +11,7 @@ from mytorch.core import (
     require_floating,
     require_input,
     require_range,
+    require_same_device,
     require_saved,
     require_upstream,
 )
@@ -52,7 +53,13 @@ class Noisy(Random):
         require_upstream(self, d_y, shape)
         if not self.input_grad:
             return None
-        return d_y if noise is None else d_y * noise
+        if noise is None:
+            return d_y
+        try:
+            return d_y * noise
+        except RuntimeError:
+            require_same_device(self, d_y, noise, "d_y", "output")
+            raise
 
     def _require_shape(self, x: Tensor) -> None:
         """Raise ShapeError for what the layer does not take."""

@@ -26,7 +26,7 @@ class ElementwiseLoss(Loss):
 
     def _each(self, d_value: float | Tensor, prediction: Tensor) -> float | Tensor:
         """The upstream gradient of each element."""
-        return upstream(self, d_value, prediction.shape, prediction.dtype)
+        return upstream(self, d_value, prediction.shape, prediction)
 
 
 def held_weight(owner: object, name: str, weight: Tensor | None) -> Buffer | None:

@@ -38,11 +38,14 @@ def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
     return values * _as_tensor(factor, values.dtype)
 
 
-def upstream(loss: Loss, d_value: float | Tensor, shape: torch.Size, dtype: torch.dtype) -> float | Tensor:
-    """The upstream gradient of each of the numbers, of `shape`, that a loss has reduced; a wrong one is refused."""
+def upstream(loss: Loss, d_value: float | Tensor, shape: torch.Size, like: Tensor) -> float | Tensor:
+    """The upstream gradient of each of the numbers, of `shape`, that a loss has reduced; a wrong one is refused.
+
+    like: a tensor of the dtype, and on the device, of those numbers.
+    """
     if type(d_value) is not float:
-        require_d_value(loss, d_value, shape if loss.reduction == "none" else ())
-        d_value = torch.as_tensor(d_value, dtype=dtype)
+        require_d_value(loss, d_value, shape if loss.reduction == "none" else (), like)
+        d_value = torch.as_tensor(d_value, dtype=like.dtype)
     return per_element(loss.reduction, d_value, shape.numel())
 
 
@@ -51,7 +54,7 @@ def upstream_tensor(loss: Loss, d_value: float | Tensor, shape: torch.Size, like
 
     shape: that of the value for reduction none.
     """
-    require_d_value(loss, d_value, shape if loss.reduction == "none" else ())
+    require_d_value(loss, d_value, shape if loss.reduction == "none" else (), like)
     if type(d_value) is float and like.is_cpu and not is_compiling():
         given = _as_tensor(d_value, like.dtype)
     else:

@@ -157,9 +157,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         d_o = input_.new_zeros(rows.numel())
         if d_output is not None:
             require_upstream(self, d_output, rows, "d_output")
+            require_same_device(self, d_output, input_, "d_output", "output")
             d_o = d_o + d_output.reshape(-1)
         if d_loss is not None:
             require_upstream(self, d_loss, (), "d_loss")
+            require_same_device(self, d_loss, input_, "d_loss", "output")
             d_o = d_o - d_loss / max(len(d_o), 1)
         return d_o.to(input_.dtype)
 

@@ -55,7 +55,7 @@ class BCEWithLogitsLoss(Loss):
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
         require_saved(self, saved, Tensor, Tensor)
         prediction, target = saved
-        require_d_value(self, d_value, prediction.shape if self.reduction == "none" else ())
+        require_d_value(self, d_value, prediction.shape if self.reduction == "none" else (), prediction)
         scale = per_element(self.reduction, d_value, prediction.numel())
         weight, pos_weight = self._weights(prediction)
         if pos_weight is None:  # then both terms together are p - t

@@ -58,7 +58,8 @@ class CrossEntropyLoss(OfScores):
     def backward(self, d_value: float | Tensor, saved: Saved) -> Tensor:
         require_saved(self, saved, Tensor, Tensor, _TOTAL)
         target, values, total = saved
-        require_d_value(self, d_value, without(values.shape, class_axis(values)) if self.reduction == "none" else ())
+        shape = without(values.shape, class_axis(values)) if self.reduction == "none" else ()
+        require_d_value(self, d_value, shape, values)
         return self._gradient(d_value, (values, total), target)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:

@@ -98,7 +98,7 @@ class CTCLoss(Loss):
     def backward(self, d_value: float | Tensor, saved: Saved) -> Tensor:
         require_saved(self, saved, Tensor, Tensor, list, list, Tensor, Tensor, int)
         log_probs, targets, inputs, wanted, a, alpha, blank = saved
-        require_d_value(self, d_value, log_probs.shape[1:-1] if self.reduction == "none" else ())
+        require_d_value(self, d_value, log_probs.shape[1:-1] if self.reduction == "none" else (), log_probs)
         d_a = torch.as_tensor(d_value, dtype=a.dtype, device=a.device).expand_as(a)
         if self.reduction == "mean":
             d_a = d_a / (len(a) * _divisors(a, wanted))

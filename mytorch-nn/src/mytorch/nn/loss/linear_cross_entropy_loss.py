@@ -114,7 +114,7 @@ class LinearCrossEntropyLoss(OfScores):
         x, target, kept = saved
         self._require_own(x)
         rows = (*x.shape[:-1], *self.out_features)
-        require_d_value(self, d_value, rows if self.reduction == "none" else ())
+        require_d_value(self, d_value, rows if self.reduction == "none" else (), x)
         if kept:  # popped, so that the scores are gone when the weights' gradient is computed
             return self._through_linear(self._gradient(d_value, kept.pop(), target), x)
         size = self.batch_chunk_size or max(len(x), 1)

@@ -39,7 +39,7 @@ class MSELoss(Loss):
         if not isinstance(difference, Tensor):
             require_saved(self, difference, Tensor)
         if not isinstance(d_value, float):
-            require_d_value(self, d_value, difference.shape if self.reduction == "none" else ())
+            require_d_value(self, d_value, difference.shape if self.reduction == "none" else (), difference)
             d_value = torch.as_tensor(d_value, dtype=difference.dtype)
         return scaled(difference, 2 * per_element(self.reduction, d_value, difference.numel()))
 

@@ -52,7 +52,7 @@ class MultiLabelSoftMarginLoss(Loss):
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
         require_saved(self, saved, Tensor, Tensor)
         prediction, t = saved
-        scale = upstream(self, d_value, prediction.shape[:-1], prediction.dtype)
+        scale = upstream(self, d_value, prediction.shape[:-1], prediction)
         scale = scale / prediction.shape[-1]
         if isinstance(scale, Tensor) and scale.dim():
             scale = scale.unsqueeze(-1)

@@ -68,7 +68,7 @@ class MarginRankingLoss(Loss):
 
     def backward(self, d_value: float | Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         require_saved(self, slope, Tensor)
-        d_input2 = scaled(slope, upstream(self, d_value, slope.shape, slope.dtype))
+        d_input2 = scaled(slope, upstream(self, d_value, slope.shape, slope))
         return -d_input2, d_input2
 
     def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
@@ -119,7 +119,7 @@ class CosineEmbeddingLoss(Loss):
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         require_saved(self, saved, *(Tensor,) * 6)
         a, b, slope, cos, m1, m2 = saved
-        k = scaled(slope, upstream(self, d_value, slope.shape, slope.dtype))
+        k = scaled(slope, upstream(self, d_value, slope.shape, slope))
         across = (k / (m1 * m2).sqrt()).unsqueeze(-1)
         along1, along2 = (k * cos / m1).unsqueeze(-1), (k * cos / m2).unsqueeze(-1)
         return (across * b).addcmul_(along1, a, value=-1), (across * a).addcmul_(along2, b, value=-1)
@@ -178,7 +178,7 @@ class TripletMarginLoss(Loss):
         anchor, positive, negative = saved
         near, far, other = self._distances(*saved)
         active = self.margin + near - far.minimum(other) >= 0
-        k = scaled(active.to(near.dtype), upstream(self, d_value, near.shape, near.dtype))
+        k = scaled(active.to(near.dtype), upstream(self, d_value, near.shape, near))
         d_near = self._slope(anchor, positive, near, k)
         if not self.swap:
             d_far = self._slope(anchor, negative, far, k)
@@ -266,7 +266,7 @@ class TripletMarginWithDistanceLoss(Loss):
                 f"TripletMarginWithDistanceLoss: saved must hold {2 + self.swap} distances, got {len(kept)}; a saved "
                 "value is good for one backward: call forward again"
             )
-        k = scaled((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short.dtype))
+        k = scaled((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short))
         back = self.distance_function.backward
         share = (far < other).to(k.dtype) + (far == other) / 2 if self.swap else 1
         if self.swap:  # popped, so that what a distance kept is gone behind its backward

@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import ArgumentError, require_flag, require_range, require_saved, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    require_flag,
+    require_range,
+    require_same_device,
+    require_saved,
+    require_upstream,
+)
 from mytorch.nn._own import require_own
 from mytorch.nn.pooling._window import Pooling, of_plane, require_planes
 from mytorch.nn.pooling.avg_pool import average, average_backward
@@ -74,6 +81,7 @@ class _LPPool(Pooling):
         x, found, settings = saved
         require_own(self, "norm_type, kernel_size, stride and ceil_mode", self._settings(), settings)
         require_upstream(self, d_y, found.shape)
+        require_same_device(self, d_y, x, "d_y", "output")
         p = self.norm_type
         if not self.input_grad:
             return None

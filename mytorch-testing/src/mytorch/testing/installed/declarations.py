@@ -22,6 +22,7 @@ from mytorch.core import (
     call_with,
     random_state,
     require_last_axis,
+    require_same_device,
     require_upstream,
 )
 from mytorch.plugins import MissingRequirementError, Part, UnknownNameError, nearest
@@ -284,6 +285,7 @@ class Gain(Module):
 
     def backward(self, d_y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         require_upstream(self, d_y, x.shape)
+        require_same_device(self, d_y, x, "d_y", "output")
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         return self.gain.value * d_y
 
