@@ -59,9 +59,12 @@ def _likeness(actual: Tensor, expected: Tensor) -> str:
         return "; it is transposed"
     factor = float((actual * expected).sum() / expected.square().sum())
     if factor > 0 and is_like(factor * expected):
-        if factor < 1:
-            return f"; it is {1 / factor:.6g} times too small: a mean where the sum belongs?"
-        return f"; it is {factor:.6g} times too large: a sum where the mean belongs?"
+        small = factor < 1
+        times = 1 / factor if small else factor
+        said = f"; it is {times:.6g} times too {'small' if small else 'large'}"
+        if abs(times - round(times)) > 1e-4 * times:  # no length of an axis, by which a mean would divide
+            return said
+        return f"{said}: a {'mean where the sum' if small else 'sum where the mean'} belongs?"
     return ""
 
 
