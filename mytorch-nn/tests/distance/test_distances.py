@@ -70,7 +70,9 @@ def test_the_contract_of_short_vectors():
 @each_layer
 @pytest.mark.parametrize("shapes", [((5, 3), (4, 3)), ((5, 3), (5, 2)), ((), ())], ids=str)
 def test_shapes_that_do_not_fit(layer, shapes):
-    with pytest.raises(ShapeError, match=f"{layer.__name__}: x2 must have the shape of x1 or one that broadcasts with it"):
+    with pytest.raises(
+        ShapeError, match=f"{layer.__name__}: x2 must have the shape of x1 or one that broadcasts with it"
+    ):
         layer().forward(*map(torch.randn, shapes))
 
 
@@ -100,6 +102,18 @@ def test_without_input_gradients(layer):
     model.input_grad = False
     y, saved = model.forward(torch.randn(5, 3), torch.randn(5, 3))
     assert model.backward(y, saved) == (None, None)
+
+
+@pytest.mark.parametrize("shapes", [((0,), (0,)), ((2, 0), (2, 1)), ((0, 3, 0), (3, 0))], ids=str)
+def test_vectors_without_numbers(agree, shapes):
+    for p in (0.0, 0.5, 2.0):
+        agree(PairwiseDistance(p), torch.nn.PairwiseDistance(p), *map(torch.randn, shapes))
+    for p in (float("inf"), -1.0, -float("inf")):
+        text = f"PairwiseDistance: x1 and x2 must have a number in their last axis for p = {p:g}, got "
+        with pytest.raises(
+            ShapeError, match=f"^{text}.*; without numbers, the distance is 0 for a finite p of at lea"
+        ):
+            PairwiseDistance(p).forward(*map(torch.randn, shapes))
 
 
 def test_an_axis_that_is_not_there():

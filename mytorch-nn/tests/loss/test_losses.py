@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from drawn_losses import ARGUMENTS, draw, each_loss, signs
+from drawn_losses import ARGUMENTS, draw, each_loss, flag, signs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,12 +83,16 @@ def test_predictions_that_are_not_contiguous(name):
     compare(name, {}, [value.t().contiguous().t() for value in predictions], targets, torch.float64)
 
 
-@each_loss
-def test_bfloat16(name):
+FLAGS = [(name, {key: True}) for name, own in ARGUMENTS.items() for key, values in own.items() if values is flag]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in ARGUMENTS), *FLAGS])
+def test_half_precision(name, options, dtype):
     predictions, targets = draw(name, (4, 3))
-    loss, expected = getattr(nn, name)(), getattr(nn, name)()
-    halves = [value.bfloat16() for value in predictions]
-    targets = [value.bfloat16() if value.is_floating_point() else value for value in targets]
+    loss, expected = getattr(nn, name)(**options), getattr(nn, name)(**options)
+    halves = [value.to(dtype) for value in predictions]
+    targets = [value.to(dtype) if value.is_floating_point() else value for value in targets]
     value, saved = loss.forward(*halves, *targets)
     exact, saved_exactly = expected.forward(
         *(half.float() for half in halves), *(t.float() if t.is_floating_point() else t for t in targets)
@@ -96,7 +100,7 @@ def test_bfloat16(name):
     torch.testing.assert_close(value.float(), exact, rtol=0.03, atol=0.03)
     found, wanted = loss.backward(1.0, saved), expected.backward(1.0, saved_exactly)
     for one, other in zip(*(some if isinstance(some, tuple) else (some,) for some in (found, wanted)), strict=True):
-        assert one.dtype is torch.bfloat16
+        assert one.dtype is dtype
         torch.testing.assert_close(one.float(), other, rtol=0.05, atol=0.05)
 
 

@@ -49,8 +49,10 @@ FED = {
         },
     ),
     "NLLLoss": Told({"weight": torch.tensor([0.5, 1.0, 2.0])}, ((5, 3), torch.tensor([0, 1, 2, 2, 1]))),
+    "PairwiseDistance": Told({"p": float("inf")}, ((5, 3), (5, 3))),
+    "TripletMarginWithDistanceLoss": Told({"swap": True}, ((5, 3),) * 3),
 }
-"""Inputs that a part can do without, beside those that the kit gives it."""
+"""Inputs that a part can do without, and arguments of another path, beside those that the kit gives it."""
 
 
 def any_axis(leaf):

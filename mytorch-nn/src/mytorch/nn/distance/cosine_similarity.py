@@ -21,6 +21,7 @@ class CosineSimilarity(Pair):
                sums along dim
     Backward:  d_x1 = d_y * (x2 / n2 - y * x1 / n1) / n1, and in turn for d_x2; without the part of y where |x1| is not
                above eps, since n1 is a constant there; summed over the axes that were broadcast
+    Differs:   where a length is above 0 and below eps, torch's gradient is not the derivative of this formula
     Shapes:    x1, x2: broadcast against each other;  y: that shape without the axis dim
     Raises:    ShapeError unless x1 and x2 are broadcast against each other and have the axis dim, or if d_y has not
                the shape of y;  DtypeError unless they are floating point of one dtype;

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags, require_like, require_range, require_saved, require_upstream
+from mytorch.core import ShapeError, require_flags, require_like, require_range, require_saved, require_upstream
 from mytorch.nn._norm import p_norm, p_norm_backward
 from mytorch.nn._own import require_own
 from mytorch.nn.distance._pair import Pair
@@ -23,9 +24,9 @@ class PairwiseDistance(Pair):
     Backward:  d_u = d_y * sign(u) * (|u| / y)^(p - 1), 0 where y is 0; for p = inf the largest |u[i]| share d_y
                equally; for p = 0 it is 0;  d_x1 = d_u;  d_x2 = -d_u; summed over the axes that were broadcast
     Shapes:    x1, x2: (..., dim), broadcast against each other;  y: (...), with keepdim (..., 1)
-    Raises:    ShapeError unless x1 and x2 are broadcast against each other and have one axis at least, or if d_y has
-               not the shape of y;  DtypeError unless they are floating point of one dtype;
-               ArgumentError unless p and eps are numbers
+    Raises:    ShapeError unless x1 and x2 are broadcast against each other and have one axis at least, with a number
+               in it where p is inf or below 0, or if d_y has not the shape of y;
+               DtypeError unless they are floating point of one dtype;  ArgumentError unless p and eps are numbers
 
     Example:
         >>> PairwiseDistance(eps=0.0)(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))
@@ -41,7 +42,12 @@ class PairwiseDistance(Pair):
         self.p, self.eps, self.keepdim = float(p), eps, keepdim
 
     def forward(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Saved]:
-        self._common_shape(x1, x2)
+        shape = self._common_shape(x1, x2)
+        if not shape[-1] and (self.p < 0 or self.p == math.inf):
+            raise ShapeError(
+                f"PairwiseDistance: x1 and x2 must have a number in their last axis for p = {self.p:g}, got "
+                f"{tuple(x1.shape)} and {tuple(x2.shape)}; without numbers, the distance is 0 for a finite p of at least 0"
+            )
         u = (x1 - x2).add_(self.eps)
         length = p_norm(u, self.p)
         return length.unsqueeze(-1) if self.keepdim else length, (u, length, x1.shape, x2.shape, self.p)

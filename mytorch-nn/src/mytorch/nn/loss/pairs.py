@@ -183,7 +183,7 @@ class TripletMarginLoss(Loss):
         if not self.swap:
             d_far = self._slope(anchor, negative, far, k)
             return d_near - d_far, -d_near, d_far
-        share = (far < other).to(k.dtype) + (far == other) / 2
+        share = _share(far, other)
         d_far = self._slope(anchor, negative, far, k * share)
         d_other = self._slope(positive, negative, other, k * (1 - share))
         return d_near - d_far, -d_near - d_other, d_far + d_other
@@ -268,7 +268,7 @@ class TripletMarginWithDistanceLoss(Loss):
             )
         k = scaled((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short))
         back = self.distance_function.backward
-        share = (far < other).to(k.dtype) + (far == other) / 2 if self.swap else 1
+        share = _share(far, other) if self.swap else 1
         if self.swap:  # popped, so that what a distance kept is gone behind its backward
             d_positive_of_other, d_negative_of_other = back(k * (share - 1), kept.pop())
         d_anchor_of_far, d_negative = back(-k * share, kept.pop())
@@ -287,6 +287,11 @@ class TripletMarginWithDistanceLoss(Loss):
         pair = self.distance_function.forward(x1, x2)
         require_pair(self.distance_function, pair)
         return pair
+
+
+def _share(far: Tensor, other: Tensor) -> Tensor:
+    """What part of a gradient goes to the distance far where the smaller of two is taken, in their dtype."""
+    return (far <= other).to(far.dtype) - (far == other).to(far.dtype) / 2
 
 
 def _require_alike(owner: Loss, **inputs: Tensor) -> None:
