@@ -46,7 +46,8 @@ class PairwiseDistance(Pair):
         if not shape[-1] and (self.p < 0 or self.p == math.inf):
             raise ShapeError(
                 f"PairwiseDistance: x1 and x2 must have a number in their last axis for p = {self.p:g}, got "
-                f"{tuple(x1.shape)} and {tuple(x2.shape)}; without numbers, the distance is 0 for a finite p of at least 0"
+                f"{tuple(x1.shape)} and {tuple(x2.shape)}; without numbers, the distance is 0 for a finite p of at "
+                "least 0"
             )
         u = (x1 - x2).add_(self.eps)
         length = p_norm(u, self.p)
