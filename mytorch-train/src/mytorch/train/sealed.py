@@ -20,11 +20,16 @@ SHA256 = "sha256"
 _KEY = "mytorch"  # of the metadata: all texts as JSON, since safetensors writes several keys in any order
 _BLANK = "0" * 64
 _LONGEST_HEADER = 100_000_000  # as safetensors has it
+_ROOM = 4 * 2**20  # bytes, of which safetensors takes 1 MiB for its buffer
 
 
 def write_sealed(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
-    """Write tensors and texts. The file is whole at every moment, also if the power fails. Raises FileError."""
+    """Write tensors and texts. The file is whole at every moment, also if the power fails.
+
+    Raises FileError, and MemoryError where the system gives no memory for it.
+    """
     with whole_file(path) as beside:
+        bytearray(_ROOM)  # safetensors ends the process where memory is refused, so ask for some before it does
         try:
             save_file(dict(tensors), beside, {_KEY: json.dumps({**texts, SHA256: _BLANK})})
         except SafetensorError as error:  # a full disk, among others
