@@ -13,8 +13,8 @@ from mytorch.train import MeanAbsoluteError, fit
 from mytorch.train.callbacks.progress import Progress, Times, duration
 
 
-def shown(terminal, *, epochs=3, callbacks=(), error=None, width=150, **options):
-    console = Console(force_terminal=terminal, file=io.StringIO(), width=width)
+def shown(terminal, *, epochs=3, callbacks=(), error=None, width=150, colors="auto", **options):
+    console = Console(force_terminal=terminal, file=io.StringIO(), width=width, color_system=colors)
     net = Chain(Dense(1, 1))
     arguments = {"epochs": epochs, "batch_size": 4, "quiet": True, "metrics": [MeanAbsoluteError()]} | options
     progress = Progress(console)
@@ -107,6 +107,11 @@ def test_a_bar_on_a_terminal():
     assert "train       loss" in text
     assert "  mean absolute error" in text
     assert is_closed(text)
+
+
+def test_a_full_bar_is_green_on_a_terminal_with_16_colours():
+    full = re.findall(r"2/2\x1b\[0m \x1b\[([\d;]+)m━{30}\x1b", shown(True, epochs=2, colors="standard"))
+    assert set(full) == {"32"}  # rich's own green would become the grey of an empty bar
 
 
 def test_the_bar_moves_within_a_long_epoch(monkeypatch):

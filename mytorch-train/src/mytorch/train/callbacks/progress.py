@@ -50,7 +50,13 @@ class Progress(Callback):
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self._live: Live | None = None
-        self._bar = Bar(TextColumn("epoch"), MofNCompleteColumn(), BarColumn(BAR_WIDTH), Times(), auto_refresh=False)
+        self._bar = Bar(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(BAR_WIDTH, finished_style="green"),
+            Times(),
+            auto_refresh=False,
+        )
         self._task = TaskID(0)
         self._batch, self._numbers = Text(), Text()
         self._moved = 0.0
