@@ -74,12 +74,13 @@ class Loading:
 
     def _widened(self, kept: State, value: Tensor) -> State:
         """Single numbers as wide as the value, except the count of steps: torch loads them so and continues so."""
-        wide = {
-            name: entry.to(value.dtype)
+        if value.dtype is not torch.float64:
+            return kept
+        wide = {name for name in kept if self.entries.get(name) == "number" and name != "step"}
+        return {
+            name: entry.double() if name in wide and isinstance(entry, Tensor) else entry
             for name, entry in kept.items()
-            if self.entries.get(name) == "number" and name != "step" and isinstance(entry, Tensor)
         }
-        return {**kept, **wide} if value.dtype is torch.float64 else kept
 
     def _settings(self, number: int, own: Group, saved: Mapping[str, Any]) -> Group:
         """The settings of one group."""

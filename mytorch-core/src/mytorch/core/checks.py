@@ -75,8 +75,12 @@ def require_no_grad(owner: object, x: Tensor, name: str = "x") -> None:
         )
 
 
-def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str = "d_y") -> None:
+def require_upstream(
+    owner: object, d_y: Any, shape: tuple[int, ...], name: str = "d_y", *, like: Tensor | None = None
+) -> None:
     """Raise ShapeError unless an upstream gradient has the output's shape, DtypeError unless it is floating point.
+
+    like: a tensor that it meets; on another device, it raises ArgumentError.
 
     Every backward calls it first: another shape would be broadcast to a wrong gradient, and some of torch's raw
     kernels read beyond a tensor that is too short. A layer with several outputs calls it for each gradient that is
@@ -95,6 +99,8 @@ def require_upstream(owner: object, d_y: Any, shape: tuple[int, ...], name: str 
         raise DtypeError(f"{_name(owner)}: {name} must be floating point, {rule}, got {d_y.dtype}")
     if d_y.layout is not _STRIDED:
         _require_dense(owner, d_y, name)
+    if like is not None:
+        require_same_device(owner, d_y, like, name, "output")
 
 
 def require_saved(owner: object, saved: Any, *kinds: Any) -> None:

@@ -50,7 +50,7 @@ class ReLU(Module):
         require_upstream(self, d_y, y.shape)
         try:
             return _threshold_backward(d_y, y, 0) if self.input_grad else None
-        except RuntimeError:
+        except RuntimeError:  # to compare devices before costs each step of a small network
             require_same_device(self, d_y, y, "d_y", "output")
             raise
 
@@ -77,12 +77,8 @@ class Tanh(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
-        require_upstream(self, d_y, y.shape)
-        try:
-            return _tanh_backward(d_y, y) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, y, "d_y", "output")
-            raise
+        require_upstream(self, d_y, y.shape, like=y)
+        return _tanh_backward(d_y, y) if self.input_grad else None
 
 
 class Sigmoid(Module):
@@ -107,9 +103,5 @@ class Sigmoid(Module):
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         if not isinstance(y, Tensor):
             require_saved(self, y, Tensor)
-        require_upstream(self, d_y, y.shape)
-        try:
-            return _sigmoid_backward(d_y, y) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, y, "d_y", "output")
-            raise
+        require_upstream(self, d_y, y.shape, like=y)
+        return _sigmoid_backward(d_y, y) if self.input_grad else None

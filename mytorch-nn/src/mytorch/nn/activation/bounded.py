@@ -11,7 +11,6 @@ from mytorch.core import (
     require_floating,
     require_like,
     require_range,
-    require_same_device,
     require_saved,
     require_upstream,
 )
@@ -40,12 +39,8 @@ class Hardsigmoid(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.hardsigmoid_backward(d_y, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.hardsigmoid_backward(d_y, x) if self.input_grad else None
 
 
 class LogSigmoid(Module):
@@ -94,12 +89,8 @@ class Softsign(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return d_y / (1 + x.abs()).square() if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return d_y / (1 + x.abs()).square() if self.input_grad else None
 
 
 class Hardshrink(Module):
@@ -126,12 +117,8 @@ class Hardshrink(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.hardshrink_backward(d_y, x, self.lambd) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.hardshrink_backward(d_y, x, self.lambd) if self.input_grad else None
 
 
 class Softshrink(Module):
@@ -158,12 +145,8 @@ class Softshrink(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.softshrink_backward(d_y, x, self.lambd) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.softshrink_backward(d_y, x, self.lambd) if self.input_grad else None
 
 
 class Tanhshrink(Module):
@@ -185,9 +168,5 @@ class Tanhshrink(Module):
 
     def backward(self, d_y: Tensor, t: Tensor) -> Tensor | None:
         require_saved(self, t, Tensor)
-        require_upstream(self, d_y, t.shape)
-        try:
-            return d_y * t.square() if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, t, "d_y", "output")
-            raise
+        require_upstream(self, d_y, t.shape, like=t)
+        return d_y * t.square() if self.input_grad else None

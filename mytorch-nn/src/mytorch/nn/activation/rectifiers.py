@@ -19,7 +19,6 @@ from mytorch.core import (
     require_input,
     require_like,
     require_range,
-    require_same_device,
     require_saved,
     require_upstream,
     require_whole,
@@ -55,12 +54,8 @@ class LeakyReLU(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.leaky_relu_backward(d_y, x, self.negative_slope, False) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.leaky_relu_backward(d_y, x, self.negative_slope, False) if self.input_grad else None
 
 
 class RReLU(Module):
@@ -96,12 +91,8 @@ class RReLU(Module):
 
     def backward(self, d_y: Tensor, slope: Tensor) -> Tensor | None:
         require_saved(self, slope, Tensor)
-        require_upstream(self, d_y, slope.shape)
-        try:
-            return d_y * slope if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, slope, "d_y", "output")
-            raise
+        require_upstream(self, d_y, slope.shape, like=slope)
+        return d_y * slope if self.input_grad else None
 
 
 class PReLU(Module):
@@ -192,12 +183,8 @@ class Threshold(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.threshold_backward(d_y, x, self.threshold) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.threshold_backward(d_y, x, self.threshold) if self.input_grad else None
 
 
 class Hardtanh(Module):
@@ -227,12 +214,8 @@ class Hardtanh(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.hardtanh_backward(d_y, x, self.min_val, self.max_val) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.hardtanh_backward(d_y, x, self.min_val, self.max_val) if self.input_grad else None
 
 
 class ReLU6(Module):
@@ -255,9 +238,5 @@ class ReLU6(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None

@@ -13,7 +13,6 @@ from mytorch.core import (
     require_floating,
     require_like,
     require_range,
-    require_same_device,
     require_saved,
     require_upstream,
 )
@@ -49,12 +48,8 @@ class ELU(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.elu_backward(d_y, self.alpha, 1.0, 1.0, False, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.elu_backward(d_y, self.alpha, 1.0, 1.0, False, x) if self.input_grad else None
 
 
 class CELU(Module):
@@ -84,12 +79,8 @@ class CELU(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.elu_backward(d_y, self.alpha, 1.0, 1 / self.alpha, False, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.elu_backward(d_y, self.alpha, 1.0, 1 / self.alpha, False, x) if self.input_grad else None
 
 
 class SELU(Module):
@@ -112,12 +103,8 @@ class SELU(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.elu_backward(d_y, SELU_ALPHA, SELU_SCALE, 1.0, False, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.elu_backward(d_y, SELU_ALPHA, SELU_SCALE, 1.0, False, x) if self.input_grad else None
 
 
 class GELU(Module):
@@ -171,12 +158,8 @@ class SiLU(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.silu_backward(d_y, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.silu_backward(d_y, x) if self.input_grad else None
 
 
 class Mish(Module):
@@ -199,12 +182,8 @@ class Mish(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.mish_backward(d_y, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.mish_backward(d_y, x) if self.input_grad else None
 
 
 class Softplus(Module):
@@ -235,12 +214,8 @@ class Softplus(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.softplus_backward(d_y, x, self.beta, self.threshold) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.softplus_backward(d_y, x, self.beta, self.threshold) if self.input_grad else None
 
 
 class Hardswish(Module):
@@ -263,9 +238,5 @@ class Hardswish(Module):
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
-        require_upstream(self, d_y, x.shape)
-        try:
-            return aten.hardswish_backward(d_y, x) if self.input_grad else None
-        except RuntimeError:
-            require_same_device(self, d_y, x, "d_y", "output")
-            raise
+        require_upstream(self, d_y, x.shape, like=x)
+        return aten.hardswish_backward(d_y, x) if self.input_grad else None

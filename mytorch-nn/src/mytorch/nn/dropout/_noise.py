@@ -11,7 +11,6 @@ from mytorch.core import (
     require_floating,
     require_input,
     require_range,
-    require_same_device,
     require_saved,
     require_upstream,
 )
@@ -50,16 +49,10 @@ class Noisy(Random):
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, torch.Size, _NOISE)
         shape, noise = saved
-        require_upstream(self, d_y, shape)
+        require_upstream(self, d_y, shape, like=noise)
         if not self.input_grad:
             return None
-        if noise is None:
-            return d_y
-        try:
-            return d_y * noise
-        except RuntimeError:
-            require_same_device(self, d_y, noise, "d_y", "output")
-            raise
+        return d_y if noise is None else d_y * noise
 
     def _require_shape(self, x: Tensor) -> None:
         """Raise ShapeError for what the layer does not take."""

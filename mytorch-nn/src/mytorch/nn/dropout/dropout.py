@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mytorch.core import require_floating, require_input, require_same_device, require_saved, require_upstream
+from mytorch.core import require_floating, require_input, require_saved, require_upstream
 from mytorch.nn.dropout._noise import Random
 
 Saved = tuple[torch.Size, Tensor | None]
@@ -39,16 +39,10 @@ class Dropout(Random):
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         require_saved(self, saved, torch.Size, _MASK)
         shape, keep = saved
-        require_upstream(self, d_y, shape)
+        require_upstream(self, d_y, shape, like=keep)
         if not self.input_grad:
             return None
-        if keep is None:
-            return d_y
-        try:
-            return drop_backward(d_y, keep, self.p)
-        except RuntimeError:
-            require_same_device(self, d_y, keep, "d_y", "output")
-            raise
+        return d_y if keep is None else drop_backward(d_y, keep, self.p)
 
 
 def drop(x: Tensor, p: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
