@@ -63,7 +63,8 @@ ZOO = {
     "zoo-twin-a": layer(SCALE, "duplicate", "zoo-twin-b:Twin", name="Twin"),
     "zoo-twin-b": layer(SCALE, "duplicate", "zoo-twin-a:Twin", name="Twin"),
     "zoo-usurper": layer(SCALE, "duplicate", "mytorch-nn", name="Linear"),
-    "zoo-slow": layer("import time; time.sleep(0.8)\n" + SCALE, "slow", "takes"),
+    # Longer than a third of the import of torch on a machine that is busy with other tests.
+    "zoo-slow": layer("import time; time.sleep(2)\n" + SCALE, "slow", "takes"),
     "zoo-wrong-type": layer("Scale = 42", "broken", "must be a class .* got a int"),
     "zoo-half": layer("class Scale:\n    def forward(self, x): ...", "broken", "without backward, param"),
     "zoo-missing": layer(SCALE, "broken", "AttributeError", attribute="Sclae"),

@@ -47,7 +47,7 @@ def install(site, name, text, **more):
 def zoo(site):
     for name, (text, _, _) in BAD.items():
         install(site, name, text)
-    install(site, "slow", "import time; time.sleep(0.8)\n" + LAYER)
+    install(site, "slow", "import time; time.sleep(2)\n" + LAYER)
     site.distribution("acme-typo", layer={"Gate": "acme_good:Gate"})
     site.module("acme_two_a", LAYER)
     site.module("acme_two_b", LAYER)
