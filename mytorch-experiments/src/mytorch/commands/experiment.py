@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mytorch.commands.evaluate import reading_of, reading_options
+from mytorch.commands._shared_options import reading_of, reading_options
 from mytorch.commands.train import complete_experiment, overrides_option
 from mytorch.plugins import parse_setting
 

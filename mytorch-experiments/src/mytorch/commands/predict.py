@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mytorch.commands.evaluate import device_option, reading_of, reading_options
+from mytorch.commands._shared_options import device_option, reading_of, reading_options
 
 
 @click.command()
