@@ -93,8 +93,10 @@ def test_what_does_not_fit_is_told(images, tmp_path):
     result = CliRunner().invoke(
         predict, [str(run.path), str(tmp_path / "new.npz"), "-o", str(tmp_path / "p.csv"), "--keep", "all"]
     )
-    assert "columns to keep must be those of a table, got a run of arrays" in str(result.exception)
-    with pytest.raises(RunError, match="delimiter must be left out for a run of arrays, which are no text"):
+    assert "columns to keep must be those of a table, got a run of mytorch-data:Arrays" in str(result.exception)
+    with pytest.raises(
+        RunError, match="delimiter must be left out for a run of mytorch-data:Arrays, which reads no table"
+    ):
         load(run.path, reading={"delimiter": ";"}).predict(tmp_path / "new.npz")
     with np.load(images) as stored:
         x, y = stored["x"], stored["y"]

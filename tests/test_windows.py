@@ -106,7 +106,7 @@ def test_what_does_not_fit_is_told(run, series, tmp_path):
         run.predict(tmp_path / "other.npz")
     arguments = [str(run.path), str(series), "-o", str(tmp_path / "p.csv"), "--keep", "all"]
     result = CliRunner().invoke(predict, arguments)
-    assert "columns to keep must be those of a table, got a run of a time series" in str(result.exception)
+    assert "columns to keep must be those of a table, got a run of mytorch-data:Windows" in str(result.exception)
 
 
 def test_a_run_of_sine_mixtures_forecasts_a_column_of_a_table(tmp_path):

@@ -51,6 +51,15 @@ def test_a_view_has_the_rows_it_names_in_their_order(indices, expected):
     assert part.targets.tolist() == [row % 2 for row in expected]
 
 
+def test_a_view_names_its_rows_as_the_data_set_does():
+    data = Points(4)
+    data.row_names = "file", ["a.png", "b.png", "c.png", "d.png"]
+    assert View(data, [2, 0]).row_names == ("file", ["c.png", "a.png"])
+    assert View(View(data, [2, 0, 1]), [1]).row_names == ("file", ["a.png"])
+    assert Wrapped(data).row_names == data.row_names
+    assert View(Points(), [2]).row_names is None
+
+
 def test_it_is_indexed_as_every_data_set():
     part = View(Points(), [9, 3, 4])
     assert rows(part[1:]) == [3, 4]

@@ -115,7 +115,9 @@ def test_like_takes_the_names_and_requires_the_same_rows(tmp_path: Path) -> None
     new = in_folder(tmp_path / "new", x=np.ones((2, 3)))
     data = Arrays(new, like=like)
     assert data[:][1] is None
-    assert data.preparation == {"arrays": {"inputs": "x", "targets": "y", "shape": [3], "whole": False}}
+    assert data.preparation == {
+        "arrays": {"dataset": "mytorch-data:Arrays", "inputs": "x", "targets": "y", "shape": [3], "whole": False}
+    }
     in_folder(new, x=np.ones((2, 4)))
     with pytest.raises(TableError, match=r"new: array 'x' must hold rows of floating-point numbers of shape \[3\], "):
         Arrays(new, like=like)

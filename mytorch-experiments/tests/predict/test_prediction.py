@@ -329,3 +329,28 @@ def test_a_bad_row_far_below_leaves_nothing(run, tmp_path):
     with pytest.raises(NotFiniteError, match=r"for row 4 of the new rows"):
         write_predictions(run, tmp_path / "rows.csv", tmp_path / "out.csv", batch_size=2)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_data_set_of_strangers_reads_new_rows_and_names_them(content, parts, tmp_path):
+    parts("toy-lines", "[mytorch.datasets]\nLines = toy_rows:Lines\n")
+    (tmp_path / "old.txt").write_text("".join(f"word{number} {number} {-number / 3}\n" for number in range(30)))
+    content["data"] = {"train": {"type": "Lines", "path": str(tmp_path / "old.txt"), "scale": 0.1}}
+    content |= {"metrics": [], "model": {"type": "Dense", "in_features": 2, "out_features": 1}}
+    run = train_experiment(content, output=tmp_path / "runs", quiet=True)
+    new = tmp_path / "new.txt"
+    new.write_text("first 2 3\nsecond -1 4\n")
+    write_predictions(run, new, tmp_path / "out.csv")
+    header, *lines = table_of(tmp_path / "out.csv")
+    assert (header, [line[0] for line in lines]) == (["word", "prediction"], ["first", "second"])
+    expected = run.net(torch.tensor([[0.2, 0.3], [-0.1, 0.4]]))
+    assert [float(line[1]) for line in lines] == pytest.approx(expected.flatten().tolist(), rel=1e-5)
+    difference = expected - torch.tensor([[0.5], [0.3]])
+    assert run.evaluate(new)["loss"] == pytest.approx(float(difference.square().mean()), rel=1e-5)
+    with pytest.raises(
+        RunError, match="delimiter must be left out for a run of toy-lines:Lines, which reads no table"
+    ):
+        load(run.path, reading={"delimiter": ";"}).predict(new)
+    with pytest.raises(
+        RunError, match="columns to keep must be those of a table, got a run of toy-lines:Lines; leave"
+    ):
+        write_predictions(run, new, tmp_path / "kept.csv", keep=["word"])

@@ -43,3 +43,26 @@ class Shifted(DataSet):
 
     def batch_at(self, indices):
         return self.inputs[indices], self.inputs[indices]
+
+
+class Lines(DataSet):
+    """Two numbers a line and their sum, each line named by a word before them."""
+
+    def __init__(self, path, scale=1.0, like=None, dtype="float32", targets=True):
+        self.scale = scale if like is None else like["lines"]["scale"]
+        words = [line.split() for line in Path(path).read_text().splitlines()]
+        numbers = torch.tensor([[float(word) for word in line[1:]] for line in words])
+        self.inputs = (numbers * self.scale).to(dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype))
+        self.sums = self.inputs.sum(1, keepdim=True) if targets else None
+        self.row_names = "word", [line[0] for line in words]
+        self.preparation = {"lines": {"dataset": "toy-lines:Lines", "scale": self.scale}}
+
+    @classmethod
+    def new_rows(cls, path, preparation, dtype, targets):
+        return cls(path, like=preparation, dtype=dtype, targets=targets)
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def batch_at(self, indices):
+        return self.inputs[indices], None if self.sums is None else self.sums[indices]

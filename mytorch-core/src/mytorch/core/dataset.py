@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -24,7 +25,11 @@ class DataSet:
     columns: the names of the input columns, () if they have none.
     classes: the names of the classes, in the order of the target's indices; None if targets are numbers.
     targets: the targets of all rows as one tensor, if they lie in memory; None otherwise.
-    preparation: what new rows need before the model sees them (encoding, standardisation), as JSON can hold it.
+    preparation: what new rows need before the model sees them (encoding, standardisation), as JSON can hold it. An
+        entry with the key "dataset", such as {"images": {"dataset": "acme-images:Images", "size": 32}}, names the data
+        set, as `distribution:Name`, whose `new_rows` reads a file with new rows.
+    row_names: what tells the rows apart in a table of predictions: the name of a column, such as "file" or "id", and
+        the text that stands in it for each row; None if their order does.
     in_units: a method; by default, targets are in their own units.
     exact_at: a method; by default, what `batch_at` gives is all that is known.
 
@@ -54,6 +59,7 @@ class DataSet:
     classes: tuple[str, ...] | None = None
     targets: Any = None
     preparation: dict[str, Any] | None = None
+    row_names: tuple[str, Sequence[str]] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A class that changes `batch_at` alone knows nothing more exact than what it gives."""
@@ -79,6 +85,22 @@ class DataSet:
         as seconds since 1970, are standardised before they are rounded, and metrics see the targets as they are.
         """
         return self.batch_at(indices)
+
+    @classmethod
+    def new_rows(
+        cls,
+        path: str | Path,
+        preparation: Mapping[str, Any],
+        dtype: torch.dtype,
+        targets: bool,  # noqa: ARG003
+    ) -> Self:
+        """The rows of a file, or of a folder, read as those were that a model was trained on.
+
+        preparation: of the data set of the training; dtype: of floating-point numbers.
+        targets: whether they are wanted; a data set whose new rows depend on it says otherwise.
+        By default the constructor is given the path, `dtype` and, as `like`, the preparation.
+        """
+        return cls(path, dtype=dtype, like=preparation)  # type: ignore[call-arg]
 
     def in_units(self, values: Any) -> Any:
         """Predictions or targets, as the loss sees them, in the units in which people read them."""

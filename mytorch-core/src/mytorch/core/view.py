@@ -41,6 +41,7 @@ class Wrapped(DataSet):
             )
         self.data = data
         self.columns, self.classes, self.preparation = data.columns, data.classes, data.preparation
+        self.row_names = data.row_names
 
     def __len__(self) -> int:
         return len(self.data)
@@ -80,6 +81,9 @@ class View(Wrapped):
         super().__init__(data)
         self.indices = several_rows(type(self).__name__, indices, len(data))
         self.targets = rows_at(data.targets, self.indices) if isinstance(data.targets, Tensor) else None
+        if data.row_names is not None:
+            column, names = data.row_names
+            self.row_names = column, [names[row] for row in self.indices.tolist()]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -78,7 +78,8 @@ class Arrays(DataSet):
         if former is not None and (shape, self.whole) != (former["shape"], former["whole"]):
             wanted = f"rows of {'whole' if former['whole'] else 'floating-point'} numbers of shape {former['shape']}"
             raise TableError(f"{path}: array {shown(inputs)} must hold {wanted}, got {self._inputs.dtype} {shape}")
-        self.preparation = {KEY: {"inputs": inputs, "targets": targets, "shape": shape, "whole": self.whole}}
+        kept = {"inputs": inputs, "targets": targets, "shape": shape, "whole": self.whole}
+        self.preparation = {KEY: {"dataset": "mytorch-data:Arrays", **kept}}
 
     @property
     def whole(self) -> bool:

@@ -135,4 +135,4 @@ class SineMixtures(Generated):
         series = series.to(floating_dtype("SineMixtures", dtype))
         self.inputs, self.targets = series[:, :history, None].contiguous(), series[:, history:].contiguous()
         kept = {"columns": ["value"], "targets": ["value"], "history": history, "horizon": horizon}
-        self.preparation = {WINDOWS: kept}
+        self.preparation = {WINDOWS: {"dataset": "mytorch-data:Windows", **kept}}

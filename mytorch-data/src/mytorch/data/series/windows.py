@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -96,7 +96,11 @@ class Windows(DataSet):
             raise TableError(f"{path}: must have at least {parts} rows, got {steps}")
         self._count = steps - needed + 1
         kept = {"columns": names, "targets": wanted, "history": history, "horizon": horizon}
-        self.preparation = {KEY: {**kept, "reading": reading.to_json()}}
+        self.preparation = {KEY: {"dataset": "mytorch-data:Windows", **kept, "reading": reading.to_json()}}
+
+    @classmethod
+    def new_rows(cls, path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype, targets: bool) -> Self:
+        return cls(path, dtype=dtype, like=preparation, targets=targets)
 
     def __len__(self) -> int:
         return self._count

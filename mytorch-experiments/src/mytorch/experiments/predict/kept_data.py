@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mytorch.data.arrays.data_set import KEY as ARRAYS
-from mytorch.data.series.windows import KEY as WINDOWS
 from mytorch.train.errors import RunError
 
 READING = {"delimiter": ",", "decimal": ".", "encoding": "utf-8", "header": True}
@@ -39,29 +37,34 @@ class KeptData:
         )
 
     @property
-    def of_arrays(self) -> bool:
-        """Whether rows come from files of arrays."""
-        return ARRAYS in self.preparation
+    def dataset(self) -> str | None:
+        """The data set that reads new rows, as `distribution:Name`; None if they are those of a table."""
+        return None if self._key is None else str(self.entry["dataset"])
 
     @property
-    def of_windows(self) -> bool:
-        """Whether rows are windows of a time series."""
-        return WINDOWS in self.preparation
+    def entry(self) -> Mapping[str, Any]:
+        """What the data set that reads new rows keeps of itself; {} without one."""
+        return {} if self._key is None else self.preparation[self._key]
 
     @property
-    def for_arrays(self) -> Mapping[str, Any]:
-        """What a reader of arrays needs. Raises RunError for options of the text of a table."""
-        if self.reading:
+    def _key(self) -> str | None:
+        named = (key for key, held in self.preparation.items() if isinstance(held, Mapping) and "dataset" in held)
+        return next(named, None)
+
+    @property
+    def for_dataset(self) -> Mapping[str, Any]:
+        """What the data set that reads new rows needs. Raises RunError for options of the text of a table, where it
+        reads none.
+        """
+        if not self.reading:
+            return self.preparation
+        if "reading" not in self.entry:
             raise RunError(
-                f"{self.owner}: {', '.join(self.reading)} must be left out for a run of arrays, which are no text"
+                f"{self.owner}: {', '.join(self.reading)} must be left out for a run of {self.dataset}, which reads "
+                "no table"
             )
-        return self.preparation
-
-    @property
-    def for_windows(self) -> dict[str, Any]:
-        """What a reader of a time series needs."""
-        kept = self.preparation[WINDOWS]
-        return {**self.preparation, WINDOWS: {**kept, "reading": {**kept.get("reading", {}), **self.reading}}}
+        reading = {**self.entry["reading"], **self.reading}
+        return {**self.preparation, str(self._key): {**self.entry, "reading": reading}}
 
     @property
     def for_tables(self) -> dict[str, Any]:
@@ -69,9 +72,11 @@ class KeptData:
         that it has. Raises RunError if there are none.
         """
         preparation = dict(self.preparation)
-        if self.of_arrays or self.of_windows:
-            got = "a run of arrays" if self.of_arrays else "a run of a time series"
-            raise RunError(f"{self.owner}: columns to keep must be those of a table, got {got}; leave --keep out")
+        if self.dataset is not None:
+            raise RunError(
+                f"{self.owner}: columns to keep must be those of a table, got a run of {self.dataset}; "
+                "leave --keep out"
+            )
         table = preparation.get("table")
         if isinstance(table, Mapping):
             stored = table.get("reading")
@@ -98,6 +103,5 @@ class KeptData:
         try:
             return str(self.for_tables["table"]["target"]["name"])
         except (RunError, KeyError, TypeError):
-            kept = self.preparation.get(ARRAYS) or self.preparation.get(WINDOWS) or {}
-            name = kept.get("targets") or "target"
+            name = self.entry.get("targets") or "target"
             return name if isinstance(name, str) else ", ".join(name)

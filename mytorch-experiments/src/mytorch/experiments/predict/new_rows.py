@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from mytorch.core import DataSet, fetch
-from mytorch.data import Arrays, EncodedTargets, Windows, new_rows
+from mytorch.data import EncodedTargets, new_rows
 from mytorch.data.table.open_table import refuse_address
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.prepared import Inputs, Prepared
+from mytorch.plugins import catalogue
 from mytorch.train.errors import RunError
 
 NO_COLUMN = ""
@@ -28,10 +29,9 @@ def rows_of(source: str | Path | Tensor | Any, kept: KeptData, dtype: torch.dtyp
     Raises RunError for a file that is none and for a run without column names, ArgumentError, ShapeError and what the
         reader of tables raises for rows that do not fit.
     """
-    if isinstance(source, (str, Path)) and kept.of_arrays:
-        return Prepared(Arrays(source, dtype=dtype, like=kept.for_arrays), kept, dtype)
-    if isinstance(source, (str, Path)) and kept.of_windows:
-        return Prepared(Windows(source, dtype=dtype, like=kept.for_windows, targets=targets), kept, dtype)
+    if isinstance(source, (str, Path)) and kept.dataset is not None:
+        cls = catalogue().load("dataset", kept.dataset)
+        return Prepared(cls.new_rows(source, kept.for_dataset, dtype, targets), kept, dtype)
     if isinstance(source, (str, Path)):
         return Prepared(read_rows(Path(source), kept, dtype, targets), kept, dtype, read=True)
     return Prepared(Inputs(source) if isinstance(source, Tensor) else source, kept, dtype)

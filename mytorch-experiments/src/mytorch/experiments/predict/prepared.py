@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError, fetch_exact, rows_at
-from mytorch.data.arrays.data_set import KEY as ARRAYS
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.plugins import shown
@@ -43,10 +42,10 @@ class Prepared(DataSet):
     def __init__(self, data: Any, kept: KeptData, dtype: torch.dtype, read: bool = False) -> None:
         self.data = data
         self.columns, self.classes = kept.columns, getattr(data, "classes", None)
-        self.preparation = dict(kept.preparation)
+        self.preparation, self.row_names = dict(kept.preparation), getattr(data, "row_names", None)
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
         self._dtype = dtype
-        self._whole = dict(kept.preparation.get(ARRAYS) or {}).get("whole") is True
+        self._whole = kept.entry.get("whole") is True
         done = (INPUTS,) if read else tuple(getattr(data, "preparation", None) or ())
         self._inputs = None if INPUTS in done else Moments.of(self.preparation, INPUTS)
         self._targets = None if TARGETS in done else Moments.of(self.preparation, TARGETS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mytorch.data.table import cells_of
 from mytorch.experiments.predict.prediction import predict_batches
-from mytorch.experiments.predict.predictions_file import write_csv
+from mytorch.experiments.predict.predictions_file import Kept, write_csv
 from mytorch.experiments.runs.run import Run
 from mytorch.plugins import FileError, refuse_overwrite
 from mytorch.train.errors import RunError
@@ -25,16 +25,23 @@ def write_predictions(
 ) -> int:
     """Write what a run says of a file's rows as CSV, whole or not at all, and return the number of rows.
 
+    Where a data set names its rows, such as by their file, these names are written in front.
     keep: columns of the file that are written in front of the predictions; all of them if None.
     Raises FileError if `output` exists (unless `force`), cannot be written, or is `source`; RunError without rows.
     """
     refuse_overwrite(output, force, suffixes=(".csv",))
     if output.exists() and source.exists() and output.samefile(source):
         raise FileError(f"{output}: must be another file than the rows to predict; choose another name")
+    rows = run.rows_of(source)
     with run.outputs_by(engine) as outputs_of:
-        batches = predict_batches(run.rows_of(source), batch_size, outputs_of, run.head, str(run.path))
+        batches = predict_batches(rows, batch_size, outputs_of, run.head, str(run.path))
         first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
         if first is None:
             raise RunError(f"{source}: must have at least one row, got none")
-        kept = None if keep is not None and not keep else cells_of(source, keep, run.kept.for_tables)
+        kept: Kept | None = None
+        if keep is None or keep:
+            kept = cells_of(source, keep, run.kept.for_tables)
+        elif rows.row_names is not None:
+            column, names = rows.row_names
+            kept = [column], ([name] for name in names)
         return write_csv(output, first, batches, kept)
