@@ -34,6 +34,7 @@ from mytorch.experiments.file.experiment import Experiment, ModelSpec, Spec, Spl
 from mytorch.experiments.file.initialization import initialize_model
 from mytorch.experiments.file.parts import as_spec, build_part, find
 from mytorch.experiments.file.schedules import plan_schedule
+from mytorch.experiments.file.sizes import fill_in_sizes
 from mytorch.optim import parameter_groups
 from mytorch.plugins import require, require_memory
 from mytorch.train.batches import Batches
@@ -84,7 +85,7 @@ def naming_file(experiment: Experiment) -> Iterator[None]:
 def _build(experiment: Experiment, step: Callable[..., Any] | None, start: bool) -> Built:
     require(experiment.requires)
     parts = build_data(experiment)
-    experiment = balance(experiment, parts.training)
+    experiment = fill_in_sizes(balance(experiment, parts.training), parts.training)
     torch.manual_seed(experiment.seed)
     with default_dtype(experiment.dtype):
         net = build_model(experiment, parts.training)

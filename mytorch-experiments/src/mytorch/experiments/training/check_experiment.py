@@ -34,6 +34,7 @@ from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.file.parts import build_part
 from mytorch.experiments.file.schedules import plan_schedule
+from mytorch.experiments.file.sizes import asks_for_sizes, fill_in_sizes
 from mytorch.experiments.training.train_experiment import start
 from mytorch.plugins import Hooks, lack_of_memory, one_line, require
 from mytorch.train.batches import Batches, count_rows
@@ -91,10 +92,14 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     with _collecting(problems):
         parts = build_data(experiment)
         experiment = balance(experiment, parts.training)
+    with _collecting(problems):
+        if parts is not None:
+            experiment = fill_in_sizes(experiment, parts.training)
     with default_dtype(experiment.dtype):
         with _collecting(problems):
-            net = build_model(experiment, None if parts is None else parts.training)
-            if all(held.initialized for _, held in net.named_state()):
+            if not asks_for_sizes(experiment):
+                net = build_model(experiment, None if parts is None else parts.training)
+            if net is not None and all(held.initialized for _, held in net.named_state()):
                 start_model(net, experiment.model)
         with _collecting(problems):
             if parts is not None or BALANCED not in experiment.loss.arguments.values():

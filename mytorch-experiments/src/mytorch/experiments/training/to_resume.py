@@ -10,6 +10,7 @@ from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.file.schedules import plan_schedule
+from mytorch.experiments.file.sizes import CLASSES
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SETTLED, SUMMARY_FILE, RunFolder
 from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
 from mytorch.train.errors import RunError
@@ -75,6 +76,7 @@ def _require_same(path: Path, before: Experiment, now: Experiment, accept: bool)
     """Raise RunError for keys of the experiment that must be those of the run."""
     old, new = (dict(flat(one.model_dump(exclude_none=True, by_alias=True))) for one in (before, now))
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key) and key.split(".")[0] not in FREE]
+    changed = [key for key in changed if not (key.startswith("model.") and new.get(key) == CLASSES)]  # data decide it
     refused = [key for key in changed if key.split(".")[0] not in ACCEPTED]
     if refused:
         told = "; ".join(f"{key} must be {old.get(key)!r}, got {new.get(key)!r}" for key in refused[:5])
