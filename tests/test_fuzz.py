@@ -15,7 +15,7 @@ from mytorch.core import MytorchError
 from mytorch.data import Table, inspect_table
 from mytorch.experiments import load_experiment
 from mytorch.experiments.file.build import build
-from mytorch.plugins import PluginWarning
+from mytorch.plugins import MytorchWarning
 
 pytest.importorskip("pyarrow")
 hypothesis = pytest.importorskip("hypothesis")
@@ -159,7 +159,7 @@ KEYS += [
 
 def tried(content):
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", PluginWarning)
+        warnings.simplefilter("ignore", MytorchWarning)
         path = Path(folder) / "fuzzed.toml"
         path.write_bytes(content)
         try:

@@ -16,7 +16,7 @@ import pytest
 from mytorch.core import MytorchError
 from mytorch.data import Table, new_rows
 from mytorch.experiments.new.new_experiment import new_experiment
-from mytorch.plugins import PluginWarning
+from mytorch.plugins import MytorchWarning
 
 pa = pytest.importorskip("pyarrow")
 openpyxl = pytest.importorskip("openpyxl")
@@ -192,7 +192,7 @@ def test_a_table_is_used_or_refused_in_words(part, tmp_path, monkeypatch):
         target = draw.choice([*["y"] * 12, "a", "x0", "zzz", None])
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", PluginWarning)
+                warnings.simplefilter("ignore", MytorchWarning)
                 done.append(attempt(path, lambda: read_and_predict(path, target, options)))  # noqa: B023
                 reading = {name: options[name] for name in READING if name in options}
                 rest = {"reading": reading, "dates": len(options) % 2 == 0, "force": True}

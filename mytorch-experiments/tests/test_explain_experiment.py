@@ -60,7 +60,7 @@ def test_terminal(call):
 
 def test_page(call, tmp_path):
     result = call(toy_parts.experiment, "--html", "step.html", "--set", "batch_size=2")
-    assert (result.exit_code, result.output) == (0, "Page written to step.html\n")
+    assert (result.exit_code, result.output) == (0, "Wrote step.html\n")
     first = (tmp_path / "step.html").read_text(encoding="utf-8")
     assert "points: one training step, batch 1 of 50, the first weights of seed 0" in first
     result = call("points", "--html", "step.html")

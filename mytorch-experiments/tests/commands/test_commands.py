@@ -204,7 +204,7 @@ def test_parity(call, tmp_path):
     assert "seed 0: equal; " in result.stdout
     assert "seed 1: equal; " in result.stdout
     assert "| test error rate | mean | std | median | worst |" in result.stdout
-    assert "Report written to report/report.md" in result.stdout
+    assert "Wrote report/report.md" in result.stdout
     assert sorted(path.suffix for path in (tmp_path / "report").iterdir()) == [".md", ".png", ".png"]
 
 

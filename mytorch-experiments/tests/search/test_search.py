@@ -6,7 +6,15 @@ import pytest
 from filelock import FileLock
 
 from mytorch.core import ArgumentError
-from mytorch.experiments import ExperimentError, RunError, list_runs, load_experiment, parse_over, search_experiment
+from mytorch.experiments import (
+    ExperimentError,
+    RunError,
+    UnknownKeyError,
+    list_runs,
+    load_experiment,
+    parse_over,
+    search_experiment,
+)
 from mytorch.experiments.search.search_table import show_search, trial_line
 from mytorch.plugins import MissingRequirementError
 
@@ -168,11 +176,13 @@ def test_what_is_wrong_with_the_experiment_is_said_before_the_first_trial(tmp_pa
         ("optimizr.lr=0.1,0.2", "optimizr: "),
         ("epoch=1,2", "epoch: "),
         ("model.layers.0.out_feature=3,4,5", r"model\.layers\.0\.out_feature: Linear has no argument"),
+        ("model.layers.9.out_features=3,4,5", r"model\.layers\.9\.out_features: index must be a number below"),
+        ("epochs.number=3,4,5", r"epochs\.number: epochs must be a table or list, got"),
     ],
 )
 def test_a_key_that_nothing_has_is_refused_before_the_folder_is_made(tmp_path, text, name):
     over = {**RATES, **dict([parse_over(text)])}
-    with pytest.raises(ExperimentError, match=rf"^--over .*: must be a key that the experiment may have; .*{name}"):
+    with pytest.raises(UnknownKeyError, match=rf"^--over: every key must be one that the experiment .*; .*{name}"):
         search_experiment(EXPERIMENT, over, trials=1, output=tmp_path)
     assert not list(tmp_path.iterdir())
 

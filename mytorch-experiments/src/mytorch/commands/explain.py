@@ -40,4 +40,4 @@ def explain(source: str, batch: int, html: Path | None, settings: tuple[str, ...
         Console().print(explanation)
         return
     write_file(html, explanation.page())
-    click.echo(f"Page written to {html}")
+    click.echo(f"Wrote {html}")

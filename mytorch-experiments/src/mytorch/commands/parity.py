@@ -47,7 +47,7 @@ def parity(context: click.Context, experiment: str, settings: tuple[str, ...], r
     comparison = compare(loaded, runs, on_seed=lambda result: click.echo(verdict(result)))
     click.echo(f"\n{table(comparison)}\n")
     if folder is not None:
-        click.echo(f"Report written to {write_report(comparison, folder)}")
+        click.echo(f"Wrote {write_report(comparison, folder)}")
     if not comparison.passed:
         click.echo("mytorch and PyTorch differ by more than rounding.", err=True)
         context.exit(1)

@@ -6,7 +6,7 @@ from mytorch.plugins.lazy import lazy
 
 if TYPE_CHECKING:
     from mytorch.experiments.callbacks.recorder import Recorder
-    from mytorch.experiments.errors import ExperimentError, ParityError
+    from mytorch.experiments.errors import ExperimentError, ParityError, UnknownKeyError
     from mytorch.experiments.figures.decision_boundary import draw_decision_boundary
     from mytorch.experiments.file.experiment import Experiment
     from mytorch.experiments.file.load_experiment import load_experiment
@@ -26,7 +26,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "mytorch.experiments.callbacks.recorder": ("Recorder",),
-        "mytorch.experiments.errors": ("ExperimentError", "ParityError"),
+        "mytorch.experiments.errors": ("ExperimentError", "ParityError", "UnknownKeyError"),
         "mytorch.experiments.figures.decision_boundary": ("draw_decision_boundary",),
         "mytorch.experiments.file.experiment": ("Experiment",),
         "mytorch.experiments.file.load_experiment": ("load_experiment",),
@@ -58,6 +58,7 @@ __all__ = [
     "RunSummary",
     "Search",
     "Trial",
+    "UnknownKeyError",
     "compare_runs",
     "draw_decision_boundary",
     "judge",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mytorch.core import ArgumentError, MytorchError
-from mytorch.plugins import PluginWarning
+from mytorch.plugins import MytorchWarning
 from mytorch.plugins import cut as cut_to
 from mytorch.plugins import listed as list_names
 from mytorch.plugins import shown as show_in
@@ -28,7 +28,7 @@ class ReaderError(MytorchError, ImportError):
     """The library that reads tables is absent; the text has the command to install it."""
 
 
-class TableWarning(PluginWarning):
+class TableWarning(MytorchWarning):
     """A table holds columns that are not used, or categories that are not known; the text names them."""
 
 

@@ -14,7 +14,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from torch import Tensor
 
 from mytorch.core import MytorchError, call_with
-from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.errors import ExperimentError, UnknownKeyError
 from mytorch.experiments.file.wording import rule_of, way_out
 from mytorch.plugins import cut, lack_of_memory, listed, nearest, one_line, shown
 
@@ -25,7 +25,8 @@ def construct(path: str, factory: Factory, arguments: Mapping[str, Any], *given:
     """Call a class or function with arguments from an experiment.
 
     given: arguments that the program fills in and no experiment may set.
-    Raises ExperimentError that starts with the key: unknown or missing argument, wrong type, value out of range.
+    Raises ExperimentError that starts with the key: missing argument, wrong type, value out of range; UnknownKeyError
+        for an argument that there is not.
     """
     arguments = load_tensors(path, factory, arguments)
     check_arguments(path, factory, arguments, *given)
@@ -39,7 +40,7 @@ def construct(path: str, factory: Factory, arguments: Mapping[str, Any], *given:
 
 
 def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *given: str) -> None:
-    """Check names and types of arguments without calling anything. Raises ExperimentError."""
+    """Check names and types of arguments without calling anything. Raises ExperimentError, UnknownKeyError."""
     parameters = inspect.signature(factory).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     settable = [
@@ -56,7 +57,7 @@ def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *
         elif not takes_any and name not in given:
             unknown.append(name)
     if unknown:
-        raise ExperimentError(_misfit(path, factory, unknown, settable))
+        raise UnknownKeyError(_misfit(path, factory, unknown, settable))
     for name in settable:
         parameter = parameters[name]
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from mytorch.core.checks import WIDEST
 from mytorch.data.table.open_table import is_address
-from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.errors import ExperimentError, UnknownKeyError
 from mytorch.experiments.file.experiment import Experiment, Spec
 from mytorch.experiments.file.wording import rule_of, way_out
 from mytorch.plugins import UnknownNameError, catalogue, cut, nearest, one_line, parse_toml, shown
@@ -22,6 +22,8 @@ LONGEST = 200
 """Characters of a key."""
 PROBLEMS = 10
 """Lines of an error: more are not read at once."""
+UNKNOWN = "extra_forbidden"
+"""What pydantic calls a key that there is not."""
 DEPTH = 200
 """Lists and tables within each other."""
 TABLES = (".csv", ".csv.gz", ".tsv", ".parquet", ".npz", ".xlsx", ".xls")
@@ -32,7 +34,8 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
     """An experiment from a TOML file, from the name of an installed one, or from a dict.
 
     overrides: values by dotted key, such as {"optimizer.lr": 0.05, "model.layers.0.out_features": 50}.
-    Raises ExperimentError with the key, what was expected and what came; UnknownNameError for an unknown name.
+    Raises ExperimentError with the key, what was expected and what came; UnknownKeyError for a key that there is not;
+        UnknownNameError for an unknown name.
     """
     if isinstance(source, Mapping):
         _require_plain("experiment", source)
@@ -50,9 +53,12 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
     try:
         experiment = Experiment.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(origin, problems) for problems in _places(error)]
+        places = _places(error)
+        lines = [_explain(origin, problems) for problems in places]
         more = [f"{origin}: {len(lines) - PROBLEMS} more"] if len(lines) > PROBLEMS else []
-        raise ExperimentError("\n".join([*lines[:PROBLEMS], *more])) from None
+        unknown = any(problems[0]["type"] == UNKNOWN for problems in places)
+        kind = UnknownKeyError if unknown else ExperimentError
+        raise kind("\n".join([*lines[:PROBLEMS], *more])) from None
     changed = f", with {cut(', '.join(overrides), 200)} overridden" if overrides else ""
     experiment._origin = None if isinstance(source, Mapping) else f"{origin}{changed}"
     for name in before:
@@ -170,7 +176,7 @@ def override(content: dict[str, Any], key: str, value: Any) -> None:
         place = place.setdefault(name, {}) if isinstance(place, dict) else _entry(place, name, key)
         if not isinstance(place, (dict, list)):
             above = ".".join(parents[: depth + 1])
-            raise ExperimentError(f"--set {key}: {above} must be a table or list, got {shown(place)}")
+            raise UnknownKeyError(f"--set {key}: {above} must be a table or list, got {shown(place)}")
     if isinstance(place, list):
         _entry(place, last, key)
         place[int(last)] = value
@@ -180,7 +186,7 @@ def override(content: dict[str, Any], key: str, value: Any) -> None:
 
 def _entry(place: list[Any], index: str, key: str) -> Any:
     if not index.isdecimal() or int(index) >= len(place):
-        raise ExperimentError(f"--set {key}: index must be a number below {len(place)}, got {shown(index)}")
+        raise UnknownKeyError(f"--set {key}: index must be a number below {len(place)}, got {shown(index)}")
     return place[int(index)]
 
 
@@ -220,7 +226,7 @@ def _explain(origin: str, problems: Sequence[Mapping[str, Any]]) -> str:
     problem = problems[0]
     place = problem["loc"]
     key = _dotted(place)
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] == UNKNOWN:
         return f"{origin}: {key}: unknown key. {nearest(str(place[-1]), _fields(place[:-1]))}"
     if problem["type"] == "missing":
         return f"{origin}: {key}: must be given"

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mytorch.core import ArgumentError, MytorchError, require_path
-from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.errors import ExperimentError, UnknownKeyError
 from mytorch.experiments.file.build import build
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.flat import flat
@@ -99,9 +99,9 @@ def search_experiment(
     pruning: end a run early, after a quarter of its epochs, whose number is worse than the median of earlier runs at
         the same epoch.
     tell: is given the search and each trial when it has ended.
-    Raises ExperimentError for keys and settings that do not fit, for another search in the folder, and if no trial is
-        trained to the end; ArgumentError if the experiment does not measure `monitor`; MissingRequirementError without
-        Optuna; KeyboardInterrupt, after which the search can be gone on with.
+    Raises UnknownKeyError for keys and ExperimentError for settings that do not fit, for another search in the folder,
+        and if no trial is trained to the end; ArgumentError if the experiment does not measure `monitor`;
+        MissingRequirementError without Optuna; KeyboardInterrupt, after which the search can be gone on with.
     """
     optuna = _optuna()
     if type(trials) is not int or trials < 1:
@@ -155,23 +155,14 @@ def _require_over(over: Any) -> None:
 
 
 def _require_known(experiment: Experiment, over: Over) -> None:
-    """Raise ExperimentError for a key that the experiment does not have and that it takes with no value either.
-
-    A value that does not fit may fit beside others, so that of a key that is known is left to its trial.
-    """
-    held = dict(flat(experiment.model_dump(exclude_none=True, by_alias=True)))
-    new = [key for keys in over for key in keys if key not in held]
-    told = []
-    for share in (0.5, 0.0, 1.0) if new else ():
-        try:
-            build(_with(experiment, {key: space.at(share) for keys, space in over.items() for key in keys}))
-            return
-        except MytorchError as error:
-            told.append(str(error))
-    for key in new:
-        names = [key.rsplit(".", depth)[0] for depth in range(key.count(".") + 1)]
-        if all(any(f"{name}: " in text for name in names if name not in held) for text in told):
-            raise ExperimentError(f"--over {key}: must be a key that the experiment may have; {told[0]}")
+    """Raise UnknownKeyError for a key that the experiment does not take; values that do not fit are left to trials."""
+    first = {key: space.at(0.0) for keys, space in over.items() for key in keys}
+    try:
+        build(_with(experiment, first))
+    except UnknownKeyError as error:
+        raise UnknownKeyError(f"--over: every key must be one that the experiment may have; {error}") from error
+    except MytorchError:
+        return
 
 
 def _higher_is_better(experiment: Experiment, monitor: str) -> bool:
