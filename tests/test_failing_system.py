@@ -30,7 +30,9 @@ LARGE = {
 }
 """Batches, or weights, for which the system is asked for memory each time, since they are so large.
 
-With `MMAP_ABOVE`, as `command` sets it, the C library takes no large tensor from memory that it kept of another.
+The output of a layer for such a batch takes 50 MB, for which the 16 MiB that are left do not suffice, while they do for
+writing the end of the run. With `MMAP_ABOVE`, as `command` sets it, the C library takes no large tensor from memory that
+it kept of another.
 """
 STATUS = {"memory": ("failed",), "memory for a checkpoint": ("failed", "died")}
 """What becomes of a run, if its end can be written; where a checkpoint is refused memory, its end may be, too."""
@@ -47,9 +49,9 @@ def refusing(number):
         raise OSError(number, os.strerror(number))
     return refuse
 
-def limit_memory():
+def limit_memory(mebibytes):
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + mebibytes * 2**20,) * 2)
 
 def fail(folder):
     for writer in threading.enumerate():
@@ -81,9 +83,9 @@ FAULTS = {
         "free = os.dup(0)\n    os.close(free)\n    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))",
         "{run}/checkpoint.safetensors: must be writable, got Too many open files",
     ),
-    "memory": ("limit_memory()", LACK_OF_MEMORY),
+    "memory": ("limit_memory(16)", LACK_OF_MEMORY),
     "memory for a checkpoint": (
-        "copy = Packed.of\n    Packed.of = lambda state: (limit_memory(), copy(state))[1]",
+        "copy = Packed.of\n    Packed.of = lambda state: (limit_memory(1), copy(state))[1]",
         LACK_OF_MEMORY,
     ),
     "removed": ("shutil.rmtree(folder)", "{run}/[a-z.]*: must be writable, got No such file or directory"),
