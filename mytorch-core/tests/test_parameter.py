@@ -128,6 +128,16 @@ def test_another_error_of_adding_stays_torchs() -> None:
         parameter.accumulate(torch.ones(3))
 
 
+def test_a_gradient_on_the_meta_device_is_not_added_to_one_that_is_not() -> None:
+    parameter, first = Parameter(torch.zeros(3)), torch.randn(3)
+    parameter.accumulate(first.clone())
+    text = "^Parameter: gradient must be on the device of the first one, cpu, got meta; move it with "
+    with pytest.raises(ArgumentError, match=text):
+        parameter.accumulate(torch.randn(3, device="meta"))
+    assert parameter.grad is not None
+    torch.testing.assert_close(parameter.grad, first)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 def test_a_gradient_takes_the_dtype_of_the_value(dtype: torch.dtype) -> None:
     parameter, first, second = Parameter(torch.zeros(3)), torch.randn(3).to(dtype), torch.randn(3).to(dtype)

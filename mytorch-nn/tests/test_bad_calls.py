@@ -229,10 +229,6 @@ def test_inputs_on_another_device(part):
             layer.forward(*moved, **options)
 
 
-MULTIPLIES_META = ("Linear", "LazyLinear")
-"""Layers of products alone, which torch computes between the CPU and the meta device without a word."""
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("part", LAYER_PARTS, ids=lambda part: part.name)
 def test_an_upstream_gradient_on_another_device(part, seed):
@@ -252,8 +248,7 @@ def test_an_upstream_gradient_on_another_device(part, seed):
             assert re.match(r"^\w+: d_?\w* must be on the device of the \w+, cpu, got meta; move it with ", refusal)
             continue
         # What looks at no number of the forward moves the gradient it is given, wherever that is.
-        if part.name not in MULTIPLIES_META:
-            assert all(parameter.grad is None or not parameter.grad.is_meta for parameter in layer.param())
+        assert all(parameter.grad is None or not parameter.grad.is_meta for parameter in layer.param())
 
 
 @pytest.mark.parametrize("part", PARTS["loss"], ids=lambda part: part.name)

@@ -111,6 +111,19 @@ def test_an_upstream_gradient_of_another_shape_is_refused(shape):
     assert layer.weight.grad is None
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("input_grad", [True, False])
+@pytest.mark.parametrize(("of_input", "of_upstream"), [("cpu", "meta"), ("meta", "cpu")])
+def test_an_upstream_gradient_on_another_device_is_refused(shape, input_grad, of_input, of_upstream):
+    layer, x = Linear(3, 4), torch.randn(shape)
+    layer.input_grad = input_grad
+    y, _ = layer.forward(x)
+    text = f"^Linear: d_y must be on the device of the input, {of_input}, got {of_upstream}; move it with "
+    with pytest.raises(ArgumentError, match=text):
+        layer.backward(torch.randn(y.shape, device=of_upstream), x.to(of_input))
+    assert all(parameter.grad is None for parameter in layer.param())
+
+
 @pytest.mark.parametrize("sizes", [(-1, 4), (4, -1)])
 def test_sizes_below_zero_are_refused(sizes):
     with pytest.raises(ArgumentError, match=r"Linear: (in|out)_features must be a whole number of at least 0, got -1"):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core.checks import autograd_allowed, kind_of, require_value
+from mytorch.core.checks import autograd_allowed, kind_of, require_same_device, require_value
 from mytorch.core.errors import ArgumentError, AutogradError, DtypeError, ShapeError
 
 
@@ -83,9 +83,9 @@ class Parameter(Held):
 
         One of another dtype is converted to the value's, so that float32 values may be trained by the gradients of
         half-precision copies.
-        Raises ArgumentError for what is no tensor; ShapeError if its shape is not the value's: broadcasting would
-        hide a missing sum; DtypeError for a nested one, or a complex one of a real value; AutogradError outside
-        inference mode if the first was made under it.
+        Raises ArgumentError for what is no tensor, or one on the meta device where the first is not; ShapeError if its
+        shape is not the value's: broadcasting would hide a missing sum; DtypeError for a nested one, or a complex one
+        of a real value; AutogradError outside inference mode if the first was made under it.
         """
         if not self.trainable:
             return
@@ -99,6 +99,8 @@ class Parameter(Held):
         if self.grad is None:
             self.grad = d_value if d_value.dtype is value.dtype else self._converted(d_value)
         else:
+            if d_value.is_meta is not self.grad.is_meta:  # of which torch would add nothing, in silence
+                require_same_device("Parameter", d_value, self.grad, "gradient", "first one")
             try:
                 self.grad.add_(d_value)
             except RuntimeError as error:

@@ -16,6 +16,7 @@ from mytorch.core import (
     require_input,
     require_last_axis,
     require_like,
+    require_same_device,
     require_saved,
     require_upstream,
     require_whole,
@@ -31,7 +32,8 @@ class Linear(Module):
                weight: (out_features, in_features);  bias: (out_features,), or None without it
     Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y;
                DtypeError for x of another dtype than weight;
-               ArgumentError for sizes that are no whole numbers of at least 0, or a dtype that is not floating point
+               ArgumentError for sizes that are no whole numbers of at least 0, a dtype that is not floating point,
+               or an x or d_y on another device
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
 
     Example:
@@ -86,6 +88,8 @@ class Linear(Module):
         elif not self.input_grad:  # nothing below looks at the columns of d_y
             require_upstream(self, d_y, (x.shape[0], self.out_features))
         try:
+            if d_y.is_meta is not x.is_meta:  # torch multiplies them in silence; other devices it tells apart itself
+                require_same_device(self, d_y, x, "d_y", "input")
             d_weight = d_rows.t().mm(rows)
             d_x = d_rows.mm(self.weight.value) if self.input_grad else None
         except (RuntimeError, AttributeError):  # torch looks at shapes and dtypes anyway, as in forward
