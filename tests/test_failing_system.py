@@ -30,9 +30,9 @@ LARGE = {
 }
 """Batches, or weights, for which the system is asked for memory each time, since they are so large.
 
-The output of a layer for such a batch takes 50 MB, for which the 16 MiB that are left do not suffice, while they do for
-writing the end of the run. With `MMAP_ABOVE`, as `command` sets it, the C library takes no large tensor from memory that
-it kept of another.
+The output of a layer for such a batch takes 50 MB, for which the 16 MiB that are left do not suffice, while they do
+for writing the end of the run. With `MMAP_ABOVE`, as `command` sets it, the C library takes no large tensor from the
+memory that it kept of another.
 """
 STATUS = {"memory": ("failed",), "memory for a checkpoint": ("failed", "died")}
 """What becomes of a run, if its end can be written; where a checkpoint is refused memory, its end may be, too."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mytorch.commands._shared_options import reading_of, reading_options
 from mytorch.commands.train import complete_experiment, overrides_option
@@ -66,10 +69,10 @@ def check(name: str, settings: tuple[str, ...]) -> None:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@experiment.command(short_help="Write an experiment for a table.")
-@click.argument("table", type=_FILE)
+@experiment.command(short_help="Write an experiment for data of your own.")
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option("--target", help="The column to predict.  [default: a column named target, class, label or y]")
-@click.option("--output", "-o", type=_FILE, help="The experiment file to write.  [default: the table's name, .toml]")
+@click.option("--output", "-o", type=_FILE, help="The experiment file to write.  [default: the source's name, .toml]")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(
     "--task",
@@ -91,21 +94,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--categories", multiple=True, help="A column of numbers to read as categories; may be given several times."
 )
-def new(
-    table: Path,
-    target: str | None,
-    output: Path | None,
-    force: bool,
-    task: str | None,
-    unit: tuple[str, ...],
-    missing_marker: tuple[str, ...],
-    dates: bool,
-    categories: tuple[str, ...],
-    **texts: str | None,
-) -> None:
+def new(source: Path, output: Path | None, force: bool, **options: Any) -> None:
     """Read a table and write an experiment that predicts one of its columns.
 
-    TABLE is a CSV, TSV, Parquet, NPZ or Excel file. The experiment runs as it is; comments in it say why each value
+    SOURCE is a CSV, TSV, Parquet, NPZ or Excel file. The experiment runs as it is; comments in it say why each value
     was chosen. Columns of dates, and text that differs in nearly every row, are left out. Without options, a text file
     is UTF-8 with commas between cells and decimal points in numbers.
 
@@ -115,14 +107,32 @@ def new(
       mytorch experiment new prices.csv --target price --delimiter ";" --decimal , --output prices-1.toml
       mytorch experiment new sales.csv --target sold --thousands , --unit "$" --dates --categories shop
     """
+    context, kind = click.get_current_context(), "a table"
+    write, takes = _WRITERS[kind]
+    for name in options:
+        if name not in takes and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is an option of other sources; {source} is read as {kind}, without it")
+    click.echo("\n".join(write(source, output, force, {name: options[name] for name in takes})))
+
+
+def _for_table(source: Path, output: Path | None, force: bool, options: Mapping[str, Any]) -> list[str]:
+    """Write an experiment for a table, and tell what was found."""
     from mytorch.experiments.new.new_experiment import found, new_experiment, train_next
 
-    reading: dict[str, object] = dict(reading_of(texts))
-    if unit:
-        reading["units"] = unit
-    if missing_marker:
-        reading["missing_markers"] = missing_marker
-    look, path = new_experiment(
-        table, target, output, force=force, task=task, reading=reading, dates=dates, categories=categories
-    )
-    click.echo("\n".join([*found(look), f"Wrote {path}", f"Next: {train_next(look, path)}"]))
+    own = {name: options[name] for name in ("task", "dates", "categories")}
+    texts = ("encoding", "decimal", "delimiter", "thousands", "sheet")
+    reading: dict[str, object] = dict(reading_of({name: options[name] for name in texts}))
+    if options["unit"]:
+        reading["units"] = options["unit"]
+    if options["missing_marker"]:
+        reading["missing_markers"] = options["missing_marker"]
+    look, path = new_experiment(source, options["target"], output, force=force, reading=reading, **own)
+    return [*found(look), f"Wrote {path}", f"Next: {train_next(look, path)}"]
+
+
+_READING = ("encoding", "decimal", "delimiter", "thousands", "unit", "sheet", "missing_marker")
+_WRITERS: Mapping[str, tuple[Callable[..., list[str]], tuple[str, ...]]] = {
+    "a table": (_for_table, ("target", "task", *_READING, "dates", "categories")),
+}
+"""By kind of source: what writes its experiment, and the options that it takes."""
