@@ -26,6 +26,7 @@ from mytorch.data import (
     Standardized,
     Table,
     TensorDataSet,
+    TextFile,
     Windows,
     new_rows,
     split,
@@ -83,6 +84,16 @@ def windows(**options):
         return Windows(path, "a", 4, 2, **options)
 
 
+@functools.cache
+def text(**options):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "text.txt"
+        path.write_text("".join(chr(97 + number % 23) for number in range(0, 4000, 7)))
+        return TextFile(path, 5, **options)
+
+
+test_text = declare_dataset(text)
+test_text_of_bytes = declare_dataset(lambda: text(tokens="bytes"))
 test_windows = declare_dataset(windows)
 test_windows_without_targets = declare_dataset(lambda: windows(targets=False))
 test_standardized_windows = declare_dataset(lambda: Standardized(windows(), Standardize.fit(windows())))
@@ -106,4 +117,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
     generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
-    assert own == {*generated, Arrays, Table, Windows, new_rows}
+    assert own == {*generated, Arrays, Table, TextFile, Windows, new_rows}

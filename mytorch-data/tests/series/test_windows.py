@@ -10,7 +10,7 @@ import torch
 
 from mytorch.core import ArgumentError, View
 from mytorch.data import Standardize, TableError, TensorDataSet, Windows, hold_out, split
-from mytorch.data.series import horizon_of, windows
+from mytorch.data.series import windows
 from mytorch.data.transforms import standardize
 
 STEPS = 60
@@ -109,7 +109,7 @@ def test_like_reads_another_file_up_to_its_end(path: Path, tmp_path: Path, numbe
     torch.testing.assert_close(inputs, torch.from_numpy(numbers[3:8, [1, 0]]), rtol=0, atol=0)
     assert targets is None
     assert len(Windows(tmp_path / "new.npz", like=like)) == 2
-    assert (horizon_of(View(ahead, [0, 1])), horizon_of(TensorDataSet([0.0], [0]))) == (2, None)
+    assert (View(ahead, [0, 1]).overlap, TensorDataSet([0.0], [0]).overlap) == (1, None)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,11 @@ def test_a_cell_that_is_no_number_is_told_with_its_row(tmp_path: Path, cell: str
 
 def test_folds_and_parts_that_are_too_short_are_refused(path: Path) -> None:
     data = Windows(path, "a", 5, 10)
-    with pytest.raises(ArgumentError, match="hold_out: folds must be left out for a time series, which is split by t"):
+    with pytest.raises(
+        ArgumentError, match="hold_out: folds must be left out for a time series or a text, which is split by pl"
+    ):
         hold_out(data, folds=3, fold=1)
-    with pytest.raises(ArgumentError, match="every part of a time series must have more windows than the 10 steps of"):
+    with pytest.raises(ArgumentError, match="every part must have more rows than the 9 that share targets with the"):
         hold_out(data, validation=5, test=0.2)
 
 

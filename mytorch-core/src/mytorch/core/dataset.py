@@ -30,6 +30,8 @@ class DataSet:
         set, as `distribution:Name`, whose `new_rows` reads a file with new rows.
     row_names: what tells the rows apart in a table of predictions: the name of a column, such as "file" or "id", and
         the text that stands in it for each row; None if their order does.
+    overlap: for rows in an order, such as windows of a time series or blocks of a text, with how many of the rows
+        behind it a row shares targets; parts are then split by place. None if rows are independent.
     in_units: a method; by default, targets are in their own units.
     exact_at: a method; by default, what `batch_at` gives is all that is known.
 
@@ -60,6 +62,7 @@ class DataSet:
     targets: Any = None
     preparation: dict[str, Any] | None = None
     row_names: tuple[str, Sequence[str]] | None = None
+    overlap: int | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A class that changes `batch_at` alone knows nothing more exact than what it gives."""

@@ -28,6 +28,7 @@ from mytorch.data.table import (
     new_rows,
 )
 from mytorch.data.tensor_data_set import TensorDataSet
+from mytorch.data.text import TextFile
 from mytorch.data.transforms import Parts, hold_out
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "TableError",
     "TableWarning",
     "TensorDataSet",
+    "TextFile",
     "Windows",
     "hold_out",
     "inspect_table",

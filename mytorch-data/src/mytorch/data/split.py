@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, View, require_seed
 from mytorch.data.batches import batches
-from mytorch.data.series import horizon_of
 from mytorch.plugins import MytorchWarning, shown
 
 NAMES = {3: ("the training part", "the validation part", "the test part")}
@@ -39,8 +38,9 @@ def split(
     stratify: where targets are classes (whole numbers, one a row), each part gets its share of every class as far as
         whole rows allow, and the first part a row of each class. The classes are looked up in `data.targets`; for a
         data set with `classes` that does not hold its targets in memory, in the rows, which are all read once.
-    Windows of a time series are divided by time instead: the first part is the earliest, and no step is in the targets
-    of two parts, for which the last `horizon` - 1 windows of all but the last part are left out.
+    Rows in an order, windows of a time series and blocks of a text, are divided by place instead: the first part is
+    the earliest, and no step is in the targets of two parts, for which the last `overlap` rows of every other part are
+    left out; see DataSet.
     Raises ArgumentError if shares do not add up, or a part would be empty.
     Warns with SplitWarning of classes without a row, or with fewer than five, in a part.
     """
@@ -58,8 +58,8 @@ def divide(
     require_seed("split", seed)
     if min(sizes) < 1:
         raise ArgumentError(f"split: every part must get at least one row, got {sizes} of {len(data)} rows")
-    if (horizon := horizon_of(data)) is not None:
-        return _by_time(data, sizes, horizon)
+    if data.overlap is not None:
+        return _by_place(data, sizes, data.overlap)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     classes = class_indices(data) if stratify else None
     if classes is None:
@@ -72,18 +72,16 @@ def divide(
     return tuple(View(data, part) for part in parts)
 
 
-def _by_time(data: DataSet, sizes: list[int], horizon: int) -> tuple[View, ...]:
-    """Parts one after the other in time. The last windows of a part whose targets would reach into the next are left
-    out.
-    """
+def _by_place(data: DataSet, sizes: list[int], overlap: int) -> tuple[View, ...]:
+    """Parts one after the other. The last rows of a part, whose targets would reach into the next, are left out."""
     ends = list(accumulate(sizes))
     parts = []
     for begin, end in zip([0, *ends], ends, strict=False):
-        last = end if end == len(data) else end - horizon + 1
+        last = end if end == len(data) else end - overlap
         if last <= begin:
             raise ArgumentError(
-                f"split: every part of a time series must have more windows than the {horizon} steps of the horizon, "
-                f"got {end - begin}"
+                f"split: every part must have more rows than the {overlap} that share targets with the next part, got "
+                f"{end - begin}"
             )
         parts.append(View(data, range(begin, last)))
     return tuple(parts)

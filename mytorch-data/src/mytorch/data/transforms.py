@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, View
 from mytorch.data.preparation import Standardize, Standardized
-from mytorch.data.series import horizon_of
 from mytorch.data.split import divide, warn_of_rare
 from mytorch.data.table import Table
 from mytorch.plugins import shown
@@ -45,7 +44,8 @@ def hold_out(
         stratified.
     folds, fold: the test part is the `fold`-th, from 1, of so many equal parts; `validation` is then of the others.
         With each fold in turn, every row is in the test part once.
-    Windows of a time series are divided by time: training first, then validation, then test.
+    Rows in an order, windows of a time series and blocks of a text, are divided by place: training first, then
+    validation, then test.
     What a Table fills in is learned from the training part.
     Raises ArgumentError if nothing is left for the training part.
     """
@@ -90,8 +90,10 @@ def _held_out(
 def _fold(data: DataSet, test: Any, seed: int, stratify: bool, folds: Any, fold: Any) -> tuple[View, View]:
     """All rows but a fold's, and those of the fold."""
     rows = len(data)
-    if horizon_of(data) is not None:
-        raise ArgumentError("hold_out: folds must be left out for a time series, which is split by time; use test")
+    if data.overlap is not None:
+        raise ArgumentError(
+            "hold_out: folds must be left out for a time series or a text, which is split by place; use test"
+        )
     if test is not None or type(folds) is not int or not 2 <= folds <= rows:
         raise ArgumentError(
             f"hold_out: folds must be a whole number from 2 to the {rows} rows, without test, got {folds!r} and "

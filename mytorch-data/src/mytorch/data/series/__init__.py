@@ -1,5 +1,5 @@
 """Series of steps in time."""
 
-from mytorch.data.series.windows import Windows, horizon_of
+from mytorch.data.series.windows import Windows
 
-__all__ = ["Windows", "horizon_of"]
+__all__ = ["Windows"]

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DataSet, Wrapped, require_flag, require_path, require_whole
+from mytorch.core import ArgumentError, DataSet, require_flag, require_path, require_whole
 from mytorch.data.dtype import floating_dtype
 from mytorch.data.series.read_series import read_series
 from mytorch.data.table.errors import TableError, shown
@@ -95,6 +95,7 @@ class Windows(DataSet):
             parts = f"history + horizon = {needed}" if targets else f"history = {needed}"
             raise TableError(f"{path}: must have at least {parts} rows, got {steps}")
         self._count = steps - needed + 1
+        self.overlap = horizon - 1
         kept = {"columns": names, "targets": wanted, "history": history, "horizon": horizon}
         self.preparation = {KEY: {"dataset": "mytorch-data:Windows", **kept, "reading": reading.to_json()}}
 
@@ -116,13 +117,6 @@ class Windows(DataSet):
             return inputs, None
         after = begin + torch.arange(self.history, self.history + self.horizon)
         return inputs, self._series[after][..., self._wanted].flatten(1)
-
-
-def horizon_of(data: DataSet) -> int | None:
-    """The steps that each target of a time series covers, also of a part of it; None for what is no series."""
-    while isinstance(data, Wrapped):
-        data = data.data
-    return data.horizon if isinstance(data, Windows) else None
 
 
 def _former(like: Mapping[str, Any]) -> Mapping[str, Any]:

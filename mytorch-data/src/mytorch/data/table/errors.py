@@ -21,11 +21,11 @@ LONGEST = 200
 
 
 class TableError(MytorchError, ValueError):
-    """A table, or a file of arrays, does not hold what it must; the text names the place and the way out."""
+    """A table, a text or a file of arrays does not hold what it must; the text names the place and the way out."""
 
 
 class ReaderError(MytorchError, ImportError):
-    """The library that reads tables is absent; the text has the command to install it."""
+    """The library that reads a file is absent; the text has the command to install it."""
 
 
 class TableWarning(MytorchWarning):
