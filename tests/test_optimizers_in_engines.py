@@ -10,10 +10,10 @@ import mytorch.optim
 from mytorch.core import ArgumentError, Optimizer
 from mytorch.data import TensorDataSet
 from mytorch.nn import Linear, MSELoss, Sequential, Tanh
-from mytorch.optim import LBFGS, Adam, Muon, OneCycleLR, StepLR
+from mytorch.optim import LBFGS, Adam, CyclicLR, Muon, OneCycleLR, StepLR
 from mytorch.train import fit, step, step_in_backward
 from mytorch.train.compiled.carry import Carry
-from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, trace
+from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, setting_values, trace
 
 STEPS = 4
 PARTS = [getattr(mytorch.optim, name) for name in mytorch.optim.__all__]
@@ -56,12 +56,27 @@ def test_a_traced_step_equals_the_eager_one(cls, options):
         torch.testing.assert_close(actual, expected)
 
 
-def test_betas_that_a_schedule_moves_are_no_setting_of_a_compiled_step():
+def test_what_a_schedule_moves_is_a_setting_of_a_compiled_step():
     _, _, optimizer, _ = start(Adam, {})
-    schedule = OneCycleLR(optimizer, 0.1, total_steps=9)
-    with pytest.raises(TraceError, match=r"^Adam: setting 'betas' must be one number where .*; leave momentum"):
-        changing_settings(optimizer, schedule)
+    assert changing_settings(optimizer, OneCycleLR(optimizer, 0.1, 9)) == ((0, "betas"), (0, "lr"))
+    assert setting_values(optimizer, [(0, "betas"), (0, "lr")]) == pytest.approx([0.95, 0.999, 0.004])
     assert changing_settings(optimizer, OneCycleLR(optimizer, 0.1, 9, cycle_momentum=False)) == ((0, "lr"),)
+
+
+class Named(StepLR):
+    """Sets words, which no compiled step can be given."""
+
+    def settings(self, step, initial):
+        return {**super().settings(step, initial), "adjust_lr_fn": "original"}
+
+
+def test_words_that_a_schedule_sets_are_no_setting_of_a_compiled_step():
+    _, _, optimizer, _ = start(Muon, {})
+    schedule = Named(optimizer, 2)
+    with pytest.raises(
+        TraceError, match=r"^Muon: setting 'adjust_lr_fn' must be a number, or a tuple of numbers, where .*'original'"
+    ):
+        changing_settings(optimizer, schedule)
 
 
 @pytest.mark.parametrize("cls", OPTIMIZERS)
@@ -78,13 +93,13 @@ def test_updates_in_the_backward_pass_are_those_of_whole_steps(cls):
 ASKED = {"plainly": {}, "clipped": {"clip_grad_value": 0.01}, "accumulated": {"batch_size": 4, "accumulate": 2}}
 
 
-def trained(cls, **options):
-    """A run of full and smaller batches, with a rate that falls."""
+def trained(cls, schedule=lambda optimizer: StepLR(optimizer, 2), **options):
+    """A run of full and smaller batches, with a rate that falls unless another schedule is asked for."""
     torch.manual_seed(0)
     net = Sequential(Linear(2, 3), Tanh(), Linear(3, 1))
     optimizer = cls([p for p in net.param() if cls is not Muon or p.value.dim() == 2], lr=0.01)
     data = TensorDataSet(x := torch.randn(43, 2), x.sum(1, keepdim=True))
-    options = {"batch_size": 8, "epochs": 4, "quiet": True, "schedule": StepLR(optimizer, 2)} | options
+    options = {"batch_size": 8, "epochs": 4, "quiet": True, "schedule": schedule(optimizer)} | options
     return fit(net, MSELoss(), optimizer, data, **options)
 
 
@@ -106,6 +121,24 @@ def test_runs_of_every_engine_are_equal_or_refused_by_name(cls, asked, interpret
         return
     in_backward = trained(cls, optimizer_in_backward=True, **options)
     torch.testing.assert_close(in_backward.net.state_dict(), eager.net.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")
+@pytest.mark.parametrize("precision", [None, "bfloat16-mixed", "bfloat16"])
+@pytest.mark.parametrize(
+    "cls", [cls for cls in OPTIMIZERS if {"momentum", "betas"} & signature(cls).parameters.keys()]
+)
+def test_momentum_that_a_schedule_moves_compiles(cls, precision, interpreted):
+    def run(engine):
+        cycle = lambda optimizer: CyclicLR(optimizer, 0.001, 0.02, step_size_up=7, base_momentum=0.6)  # noqa: E731
+        return trained(cls, schedule=cycle, engine=engine, precision=precision)
+
+    eager, compiled = run("eager"), run("compiled")
+    assert any(program.checked for program in compiled.engine.programs.values())
+    driven = {"lr", "betas" if "betas" in compiled.optimizer.param_groups[0] else "momentum"}
+    assert [{name for _, name in made.recipe.settings} for made in compiled.engine.programs.values()] == [driven]
+    bounds = {"rtol": 1e-4, "atol": 1e-5} if precision is None else {"rtol": 0.05, "atol": 0.02}
+    torch.testing.assert_close(compiled.net.state_dict(), eager.net.state_dict(), **bounds)
 
 
 @pytest.mark.filterwarnings("ignore::mytorch.train.compiled.EngineWarning")

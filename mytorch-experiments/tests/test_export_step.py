@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from toy_parts import SGD, SquaredError, Table, network
 
 from mytorch.commands.export import step as command
-from mytorch.experiments import Recorder, RunError, train_experiment
+from mytorch.experiments import Recorder, RunError, load_experiment, train_experiment
 from mytorch.experiments import export_step as export
-from mytorch.experiments.export_step import ExportError, export_step
+from mytorch.experiments.export_step import ExportError, describe_layout, export_step
 from mytorch.experiments.file.build import build
 from mytorch.plugins import FileError
 from mytorch.train import fit
@@ -54,6 +54,18 @@ def test_the_package_trains_as_eager_steps_do(run, tmp_path):
         at, value = tensor["offset"], setup.net.state_dict()[tensor["name"]]
         assert tensor["shape"] == list(value.shape)
         torch.testing.assert_close(carried[0][at : at + value.numel()].view(value.shape), value, rtol=1e-5, atol=1e-6)
+
+
+def test_betas_that_a_schedule_moves_are_settings_by_place(content):
+    content["optimizer"] = {"type": "mytorch-optim:Adam", "lr": 0.05}
+    content["schedule"] = {"type": "mytorch-optim:OneCycleLR", "max_lr": 0.05, "interval": "batch"}
+    settings = describe_layout(export._try(build(load_experiment(content))))["settings"]
+    assert [(setting["group"], setting["name"]) for setting in settings] == [
+        (0, "betas[0]"),
+        (0, "betas[1]"),
+        (0, "lr"),
+    ]
+    assert [setting["value"] for setting in settings] == pytest.approx([0.95, 0.999, 0.002])
 
 
 def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ import torch
 from compiled_runs import require_equal, require_equal_state, table, train, warned, was_compiled
 from toy_parts import SGD, Both, Dense, Rows, SquaredError, Table
 
-from mytorch.core import Module
-from mytorch.plugins import StopTraining, hookimpl
+from mytorch.core import Module, Optimizer
+from mytorch.plugins import Callback, StopTraining, hookimpl
 from mytorch.train import NotFiniteError, evaluate, fit
 
 pytestmark = [
@@ -70,6 +70,48 @@ class Freeze:
 
 def test_a_model_that_becomes_another_during_the_run_is_compiled_anew(interpreted):
     run, eager = (train(engine, callbacks=[Freeze()], epochs=7, scheduled=False) for engine in ("compiled", "eager"))
+    require_equal(run, eager)
+    assert was_compiled(run)
+    assert len(interpreted) == 3
+
+
+class Scaled(Module):
+    """y = x times a number for each column, which are a plain list."""
+
+    def __init__(self):
+        self.factors = [1.0, 2.0, 0.5, 1.5]
+
+    def forward(self, x):
+        return x * x.new_tensor(self.factors), list(self.factors)
+
+    def backward(self, d_y, factors):
+        return d_y * d_y.new_tensor(factors)
+
+
+class Betas(SGD):
+    """Momentum and a factor of each step, in one setting."""
+
+    def __init__(self, params, lr, momentum):
+        Optimizer.__init__(self, params, {"lr": lr, "betas": (momentum, 1.0)})
+
+    def update(self, values, grads, states, group):
+        momentum, factor = group["betas"]
+        super().update(values, grads, states, {"lr": group["lr"] * factor, "momentum": momentum})
+
+
+class Shift(Callback):
+    """Changes a number in a list of a layer after the second epoch, in a tuple of settings after the fourth."""
+
+    def epoch_ended(self, run, epoch):
+        if epoch == 2:
+            run.net.layers[2].factors[1] = 3.0
+        if epoch == 4:
+            run.optimizer.param_groups[0]["betas"] = (0.9, 0.5)
+
+
+def test_numbers_in_tuples_and_lists_that_change_are_compiled_anew(interpreted):
+    options = {"callbacks": [Shift()], "optimizer": Betas, "epochs": 7, "scheduled": False}
+    run, eager = (train(engine, middle=Scaled(), **options) for engine in ("compiled", "eager"))
     require_equal(run, eager)
     assert was_compiled(run)
     assert len(interpreted) == 3

@@ -134,6 +134,18 @@ def test_the_folder_keeps_to_a_size_and_lets_go_of_what_was_used_longest_ago(tmp
     assert [path.name for path in tmp_path.glob("*.pt2")] == ["new.pt2"]
 
 
+def test_temporary_folders_of_processes_that_were_killed_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    now = time.time()
+    for age, name in [(10, "mytorch-step-now"), (4000, "mytorch-step-killed"), (9999, "mytorch-other")]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "step.so").write_text("")
+        os.utime(tmp_path / name, (now - age, now - age))
+    with pytest.raises(RuntimeError, match="it would be compiled"):
+        fetch("0" * 40, refuse)
+    assert {path.name for path in tmp_path.glob("mytorch-*")} == {"mytorch-step-now", "mytorch-other"}
+
+
 def test_an_entry_that_is_used_counts_as_new(kept):
     os.utime(kept, (0, 0))
     train("compiled")

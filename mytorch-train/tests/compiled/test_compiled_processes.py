@@ -25,7 +25,7 @@ def begin(tmp_path):
     def start(**environment):
         surroundings = {**os.environ, "MYTORCH_CACHE": str(tmp_path / "cache"), **environment}
         command = [sys.executable, str(SCRIPT)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, env=surroundings, start_new_session=True, **pipes)
 
     return start
@@ -77,3 +77,17 @@ def test_without_a_working_compiler_a_run_is_eager(begin, tmp_path, compiler, re
     (line,) = [line for line in told.splitlines() if "EngineWarning" in line]
     assert reason in line
     assert line.endswith("training continues with the eager engine")
+
+
+def test_nothing_stays_in_the_temporary_directory_however_a_process_ends(begin, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    for number in (signal.SIGKILL, signal.SIGTERM, None):
+        process = begin(TMPDIR=str(folder))
+        line = process.stdout.readline()
+        if number is not None:
+            process.send_signal(number)
+        process.communicate(timeout=60)
+        assert process.returncode == -(number or 0)
+        assert float(line) == pytest.approx(last_loss("eager"), abs=1e-10)
+        assert [path.name for path in folder.iterdir() if not path.name.startswith("torchinductor_")] == []  # torch's

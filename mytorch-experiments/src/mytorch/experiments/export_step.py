@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -22,9 +21,10 @@ from mytorch.experiments.file.build import Built, build, build_step, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
 from mytorch.train.compiled.carry import Carry
+from mytorch.train.compiled.package import load_package, temporary_folder
 from mytorch.train.compiled.program import difference
 from mytorch.train.compiled.reason import reason_of
-from mytorch.train.compiled.trace import Recipe, changing_settings, tracing
+from mytorch.train.compiled.trace import Recipe, changing_settings, entries, setting_values, tracing
 from mytorch.train.errors import RunError
 
 STEP, START = "model", "start"
@@ -55,7 +55,7 @@ def export_step(
     built = _load(run, batch_size)
     with threads(built.experiment.threads), torch.inference_mode(False), torch.no_grad():
         trial = _try(built)
-        with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
+        with temporary_folder() as folder:
             path = Path(folder) / "step.pt2"
             try:
                 layout = _package(trial, path)
@@ -91,7 +91,7 @@ class _Trial:
         """What a package makes of the same step."""
         self.random.restore()
         inputs = [*self.start, self.settings, *self.leaves]
-        found: list[Tensor] = torch._inductor.aoti_load_package(str(path)).loader.run(inputs)
+        found: list[Tensor] = load_package(path).run(inputs)
         return found
 
 
@@ -113,8 +113,7 @@ def _try(built: Built) -> _Trial:
             slot.tensor(optimizer).zero_()
     leaves, structure = pytree.tree_flatten((inputs, targets))
     recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure, take_step)
-    values = [float(optimizer.param_groups[group][name]) for group, name in recipe.settings]
-    settings = torch.tensor(values, dtype=torch.float64)
+    settings = torch.tensor(setting_values(optimizer, recipe.settings), dtype=torch.float64)
     return _Trial(recipe, carry.gather(), expected, settings, leaves, random)
 
 
@@ -182,10 +181,18 @@ def describe_layout(trial: _Trial) -> dict[str, Any]:
             tensors.append({"name": slot.name, "shape": list(shape), "offset": offset})
             offset += shape.numel()
         carry.append({"dtype": _name(dtype), "size": offset, "tensors": tensors})
-    named = zip(trial.recipe.settings, trial.settings.tolist(), strict=True)
+    named = zip(_setting_names(trial.recipe), trial.settings.tolist(), strict=True)
     settings = [{"group": group, "name": name, "value": value} for (group, name), value in named]
     batch = [{"dtype": _name(leaf.dtype), "shape": list(leaf.shape)} for leaf in trial.leaves]
     return {"carry": carry, "settings": settings, "batch": batch, "torch": torch.__version__}
+
+
+def _setting_names(recipe: Recipe) -> Iterator[tuple[int, str]]:
+    """Group and name of each number of the settings, such as (0, "lr"), (0, "betas[0]")."""
+    for group, name in recipe.settings:
+        held = recipe.optimizer.param_groups[group][name]
+        several = isinstance(held, (tuple, list))
+        yield from ((group, f"{name}[{place}]" if several else name) for place in range(len(entries(held))))
 
 
 def _name(dtype: torch.dtype) -> str:

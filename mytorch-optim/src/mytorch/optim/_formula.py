@@ -110,7 +110,19 @@ def number(held: Tensor) -> Number:
 
 def lerp_(average: Tensor, new: Tensor, weight: Number) -> Tensor:
     """average = average + weight * (new - average)"""
-    return average.lerp_(new, weight.to(average.dtype) if isinstance(weight, Tensor) else weight)
+    return average.lerp_(new, weight_of_lerp(weight, average))
+
+
+def weight_of_lerp(weight: Number, average: Tensor) -> Number:
+    """The weight as lerp takes it: a tensor must have the dtype of the average."""
+    return weight.to(average.dtype) if isinstance(weight, Tensor) else weight
+
+
+def average_square_(average: Tensor, new: Tensor, beta: Number) -> Tensor:
+    """average = beta * average + (1 - beta) * new^2"""
+    if isinstance(beta, Tensor):
+        return average.mul_(beta).add_(new * new * (1 - beta))
+    return average.mul_(beta).addcmul_(new, new, value=1 - beta)
 
 
 def smaller(one: Number, other: Number) -> Number:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer
-from mytorch.optim._formula import begun, count, descend, rate
+from mytorch.optim._formula import average_square_, begun, count, descend, lerp_, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -35,8 +35,8 @@ class _AdamOrAdamW(Optimizer):
         entries = dict.fromkeys(("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else ())), 0.0)
         decoupled = group["decoupled_weight_decay"]
         for t, p, g, m, v, *v_max in begun(values, grads, states, group, entries, decoupled):
-            m.lerp_(g, 1 - beta1)
-            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            lerp_(m, g, 1 - beta1)
+            average_square_(v, g, beta2)
             if v_max:
                 v = torch.maximum(v_max[0], v, out=v_max[0])
             denominator = (v.sqrt() / (1 - beta2**t) ** 0.5).add_(eps)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import begun, descend, rate
+from mytorch.optim._formula import begun, descend, lerp_, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -57,6 +57,6 @@ class Adamax(Elementwise):
     ) -> None:
         lr, (beta1, beta2), eps = rate(group), group["betas"], group["eps"]
         for t, p, g, m, u in begun(values, grads, states, group, {"exp_avg": 0.0, "exp_inf": 0.0}):
-            m.lerp_(g, 1 - beta1)
+            lerp_(m, g, 1 - beta1)
             torch.maximum(u.mul_(beta2), g.abs().add_(eps), out=u)
             descend(p, lr / (1 - beta1**t), m, u)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Optimizer
-from mytorch.optim._formula import Number, begun, descend, number, rate
+from mytorch.optim._formula import Number, average_square_, begun, descend, lerp_, number, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -60,8 +60,8 @@ class LAMB(Optimizer):
         lr, (beta1, beta2), eps = rate(group), group["betas"], group["eps"]
         without_decay = {**group, "weight_decay": 0}  # which goes into the step, and not into the gradient
         for t, p, g, m, v in begun(values, grads, states, without_decay, {"exp_avg": 0.0, "exp_avg_sq": 0.0}):
-            m.lerp_(g, 1 - beta1)
-            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            lerp_(m, g, 1 - beta1)
+            average_square_(v, g, beta2)
             denominator = (v.sqrt() / (1 - beta2**t) ** 0.5).add_(eps)
             u = (m / (1 - beta1**t)).div_(denominator)
             if group["weight_decay"] != 0:

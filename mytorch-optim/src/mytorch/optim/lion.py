@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import begun, descend, rate
+from mytorch.optim._formula import begun, descend, lerp_, rate, weight_of_lerp
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -56,6 +56,6 @@ class Lion(Elementwise):
     ) -> None:
         lr, (beta1, beta2) = rate(group), group["betas"]
         for _, p, g, m in begun(values, grads, states, group, {"exp_avg": 0.0}, decoupled=True):
-            c = m.lerp(g, 1 - beta1)
+            c = m.lerp(g, weight_of_lerp(1 - beta1, m))
             descend(p, lr, c.sign_())
-            m.lerp_(g, 1 - beta2)
+            lerp_(m, g, 1 - beta2)

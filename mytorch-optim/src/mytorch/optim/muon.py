@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, persistent
-from mytorch.optim._formula import descend, rate
+from mytorch.optim._formula import descend, lerp_, rate, weight_of_lerp
 from mytorch.optim.checks import require_at_least_0, require_count, require_flags, require_real, require_setting
 from mytorch.plugins import shown
 
@@ -89,8 +89,8 @@ class Muon(Optimizer):
         for p, g, state in zip(values, grads, states, strict=True):
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = persistent(torch.zeros_like(g))
-            b = state["momentum_buffer"].lerp_(g, 1 - momentum)
-            u = g.lerp(b, momentum) if group["nesterov"] else b
+            b = lerp_(state["momentum_buffer"], g, 1 - momentum)
+            u = g.lerp(b, weight_of_lerp(momentum, g)) if group["nesterov"] else b
             x = orthogonal(u, group["ns_coefficients"], group["ns_steps"], group["eps"])
             p.mul_(1 - lr * group["weight_decay"])
             descend(p, lr * _scale(p, group["adjust_lr_fn"]), x.to(p.dtype))

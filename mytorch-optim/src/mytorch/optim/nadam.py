@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import begun, descend, held_number, number, rate
+from mytorch.optim._formula import average_square_, begun, descend, held_number, lerp_, number, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -68,8 +68,8 @@ class NAdam(Elementwise):
         for state, (t, p, g, m, v) in zip(states, steps, strict=True):
             mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (step * decay)) for step in (t, t + 1))
             product = number(held_number(state, "mu_product", 1.0, p).mul_(mu))
-            m.lerp_(g, 1 - beta1)
-            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            lerp_(m, g, 1 - beta1)
+            average_square_(v, g, beta2)
             s = v.div(1 - beta2**t).sqrt_().add_(eps)
             descend(p, lr * (1 - mu) / (1 - product), g, s)
             descend(p, lr * mu_next / (1 - product * mu_next), m, s)

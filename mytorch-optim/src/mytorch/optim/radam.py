@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.optim._blocks import Elementwise
-from mytorch.optim._formula import Number, begun, descend, rate
+from mytorch.optim._formula import Number, average_square_, begun, descend, lerp_, rate
 from mytorch.optim.checks import require_at_least_0, require_betas, require_flags
 
 
@@ -65,8 +65,8 @@ class RAdam(Elementwise):
         lr, (beta1, beta2), eps = rate(group), group["betas"], group["eps"]
         entries, decoupled = {"exp_avg": 0.0, "exp_avg_sq": 0.0}, group["decoupled_weight_decay"]
         for t, p, g, m, v in begun(values, grads, states, group, entries, decoupled):
-            m.lerp_(g, 1 - beta1)
-            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            lerp_(m, g, 1 - beta1)
+            average_square_(v, g, beta2)
             size = lr / (1 - beta1**t)
             rho, r = _rectification(beta2, t)
             if isinstance(rho, Tensor):
@@ -78,11 +78,11 @@ class RAdam(Elementwise):
                 descend(p, size, m)
 
 
-def _rectification(beta2: float, t: Number) -> tuple[Number, Number]:
+def _rectification(beta2: Number, t: Number) -> tuple[Number, Number]:
     """rho and r; r means something only where rho is above 5."""
     rho_inf = 2 / (1 - beta2) - 1
     rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
-    if rho_inf <= 5 or (not isinstance(rho, Tensor) and rho <= 5):
+    if any(not isinstance(one, Tensor) and one <= 5 for one in (rho_inf, rho)):
         return rho, 1.0
     r = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
     return rho, r

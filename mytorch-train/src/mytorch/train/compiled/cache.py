@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-import torch
 from platformdirs import user_cache_path
 
 from mytorch.plugins import make_folder, whole_file
+from mytorch.train.compiled.package import LEFT_BEHIND, clear_left_behind, load_package, temporary_folder
 from mytorch.train.compiled.reason import first_line
 from mytorch.train.compiled.warning import EngineWarning
 
 LIMIT = 2**30
 """Bytes of entries to keep; those that were used longest ago go first."""
-LEFT_BEHIND = 3600
-"""Seconds after which a copy that was begun counts as left behind by a process that was killed."""
 KEY = "mytorch_key"
 """Of a package's metadata: the key under which it was compiled."""
 
@@ -49,7 +45,8 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
             return package
         except Exception as error:
             _tell(f"the cached step {kept} cannot be used ({first_line(error)}); it is compiled again")
-    with tempfile.TemporaryDirectory(prefix="mytorch-") as folder:
+    clear_left_behind()
+    with temporary_folder() as folder:
         path = Path(folder) / "step.pt2"
         compile_to(path)
         try:
@@ -97,11 +94,7 @@ def _files(folder: Path, pattern: str) -> Iterator[tuple[float, int, Path]]:
 
 def open_package(path: Path, key: str) -> Any:
     """The loader of a package, whose `run` takes and returns a list of tensors. Raises for one that is not whole."""
-    with zipfile.ZipFile(path) as archive:
-        broken = archive.testzip()
-    if broken is not None:
-        raise ValueError(f"{broken} in it is damaged")
-    loader = torch._inductor.aoti_load_package(str(path)).loader
+    loader = load_package(path)
     found = loader.get_metadata().get(KEY)
     if found != key:
         raise ValueError(f"it must be the step {key}, got {found or 'one without a key'}")

@@ -17,7 +17,7 @@ from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Program, difference, make_program
 from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.settled import settled, settled_settings
-from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, stacked
+from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, setting_values, stacked
 from mytorch.train.compiled.warning import EngineWarning
 from mytorch.train.engine import Taken
 from mytorch.train.mean_loss import Weight
@@ -283,11 +283,11 @@ def leaves_of(group: Sequence[Batch]) -> list[Tensor]:
 
 def settings_of(setup: Setup, program: Program) -> Tensor:
     """The settings of each step of a call, as the schedule moves on."""
-    rows, groups = [], setup.optimizer.param_groups
+    rows = []
     for _ in range(program.steps):
-        rows.append([float(groups[number][name]) for number, name in program.recipe.settings])
+        rows.append(setting_values(setup.optimizer, program.recipe.settings))
         setup.advance("batch")
-    return torch.tensor(rows, dtype=torch.float64).reshape(program.steps, len(program.recipe.settings))
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def steps_a_call(batches: int, most: int) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from torch import Tensor
-
 from mytorch.core import Module, Optimizer
 from mytorch.train.compiled.carry import find_slots
 
@@ -26,7 +24,7 @@ def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
 def settled_settings(optimizer: Optimizer, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
     """The optimizer's settings that are not handed to each step."""
     return tuple(
-        (name, value)
+        (name, _copied(value))
         for number, group in enumerate(optimizer.param_groups)
         for name, value in group.items()
         if name != "params" and (number, name) not in changing and _is_plain(value)
@@ -34,9 +32,16 @@ def settled_settings(optimizer: Optimizer, changing: Collection[tuple[int, str]]
 
 
 def _of_module(module: Module) -> tuple[Any, ...]:
-    plain = tuple((name, value) for name, value in vars(module).items() if _is_plain(value))
+    plain = tuple((name, _copied(value)) for name, value in vars(module).items() if _is_plain(value))
     return id(module), module.training, module.input_grad, plain
 
 
 def _is_plain(value: Any) -> bool:
-    return not isinstance(value, Tensor) and isinstance(value, (bool, int, float, str, type(None)))
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str, type(None)))
+
+
+def _copied(value: Any) -> Any:
+    """A plain value that stays as it is when somebody changes a list."""
+    return tuple(map(_copied, value)) if isinstance(value, (tuple, list)) else value

@@ -32,7 +32,7 @@ class TraceError(MytorchError, RuntimeError):
 class Recipe:
     """A training step as a function of tensors.
 
-    It takes the flat tensors of `carry`, the settings (steps, count of them) in float64, and each tensor of the
+    It takes the flat tensors of `carry`, the settings (steps, count of numbers) in float64, and each tensor of the
     batches with a leading axis of steps; it returns the new flat tensors, and the losses and their weights (steps,).
     """
 
@@ -54,7 +54,7 @@ class Recipe:
         losses, weights = [], []
         with self._placed(self.carry.split(flats)) as optimizer:
             for number in range(steps):
-                given = {place: settings[number, index].clone() for index, place in enumerate(self.settings)}
+                given = self._given(settings[number])
                 for (group, name), value in given.items():
                     optimizer.param_groups[group][name] = value
                 inputs, targets = pytree.tree_unflatten([leaf[number] for leaf in leaves], self.structure)
@@ -65,6 +65,16 @@ class Recipe:
             self._require_same_state(optimizer)
             values = {slot: _unchanged_in_kind(slot, slot.tensor(optimizer), self.carry) for slot in self.carry.slots}
             return [*self.carry.join(values), torch.stack(losses), stacked(weights)]
+
+    def _given(self, numbers: Tensor) -> dict[tuple[int, str], Tensor | tuple[Tensor, ...]]:
+        """The settings of one step, as tensors, or as tuples of them where a setting is several numbers."""
+        given: dict[tuple[int, str], Tensor | tuple[Tensor, ...]] = {}
+        taken = (value.clone() for value in numbers.unbind())
+        for group, name in self.settings:
+            held = self.optimizer.param_groups[group][name]
+            values = tuple(next(taken) for _ in entries(held))
+            given[group, name] = values if isinstance(held, (tuple, list)) else values[0]
+        return given
 
     @contextmanager
     def _placed(self, values: dict[Slot, Tensor]) -> Iterator[Optimizer]:
@@ -86,11 +96,13 @@ class Recipe:
                 if isinstance(held, Parameter):
                     held.grad = grad
 
-    def _require_same_settings(self, optimizer: Optimizer, given: dict[tuple[int, str], Tensor]) -> None:
+    def _require_same_settings(
+        self, optimizer: Optimizer, given: dict[tuple[int, str], Tensor | tuple[Tensor, ...]]
+    ) -> None:
         for number, before in enumerate(self.optimizer.param_groups):
             for name, value in optimizer.param_groups[number].items():
                 handed = given.get((number, name), before.get(name))
-                if value is not handed or (isinstance(value, Tensor) and value._version):
+                if value is not handed or any(isinstance(one, Tensor) and one._version for one in entries(value)):
                     raise TraceError(
                         f"{type(optimizer).__name__}: setting {name!r} must be left as it is by a step, got a "
                         "different value; a schedule may change it"
@@ -133,7 +145,7 @@ def _unchanged_in_kind(slot: Slot, value: Tensor, carry: Carry) -> Tensor:
 def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[tuple[int, str], ...]:
     """Group and name of what may change during a run: the learning rate, what a schedule sets, and tensors.
 
-    Raises TraceError for a setting that is not one number, such as the betas of Adam that a schedule moves.
+    Raises TraceError for a setting that is neither a number nor several, as betas are.
     """
     found = []
     for number, group in enumerate(optimizer.param_groups):
@@ -142,13 +154,24 @@ def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[
             names |= schedule.driven
         names |= {name for name, value in group.items() if isinstance(value, Tensor)}
         for name in sorted(names):
-            if not isinstance(group[name], (int, float, Tensor)):
+            if not all(isinstance(value, (int, float, Tensor)) for value in entries(group[name])):
                 raise TraceError(
-                    f"{type(optimizer).__name__}: setting {name!r} must be one number where a schedule changes it, "
-                    f"got {shown(group[name])}; leave momentum as it is with cycle_momentum=False"
+                    f"{type(optimizer).__name__}: setting {name!r} must be a number, or a tuple of numbers, where a "
+                    f"schedule changes it, got {shown(group[name])}"
                 )
         found += [(number, name) for name in sorted(names)]
     return tuple(found)
+
+
+def entries(setting: Any) -> Sequence[Any]:
+    """What a setting consists of: the numbers of betas, and otherwise the setting itself."""
+    return setting if isinstance(setting, (tuple, list)) else (setting,)
+
+
+def setting_values(optimizer: Optimizer, settings: Sequence[tuple[int, str]]) -> list[float]:
+    """The numbers of the settings now, in their order."""
+    groups = optimizer.param_groups
+    return [float(value) for group, name in settings for value in entries(groups[group][name])]
 
 
 @contextmanager
@@ -180,6 +203,7 @@ def trace(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> GraphModule
 def arguments(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> list[Tensor]:
     """Tensors of the shapes and dtypes that a step takes."""
     with torch.inference_mode(False):
-        settings = torch.zeros(steps, len(recipe.settings), dtype=torch.float64)
+        count = len(setting_values(recipe.optimizer, recipe.settings))
+        settings = torch.zeros(steps, count, dtype=torch.float64)
         leaves = [torch.zeros(steps, *example.shape, dtype=example.dtype) for example in examples]
         return [*recipe.carry.gather(), settings, *leaves]
