@@ -4,6 +4,7 @@ from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, IoU, Precis
 from mytorch.train.metrics.log_loss import LogLoss
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
 from mytorch.train.metrics.multilabel import ExactMatch, HammingLoss, MultilabelF1
+from mytorch.train.metrics.perplexity import Perplexity
 from mytorch.train.metrics.roc_auc import ROCAUC
 from mytorch.train.metrics.squared_error import R2, MeanSquaredError, RootMeanSquaredError
 from mytorch.train.metrics.top_k import TopKAccuracy
@@ -22,6 +23,7 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "MultilabelF1",
+    "Perplexity",
     "Precision",
     "Recall",
     "RootMeanSquaredError",
