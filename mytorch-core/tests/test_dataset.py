@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset, random_split
 
 from mytorch.core import DataSet, MytorchError, RowIndexError, View, dataset
+from mytorch.core.batch import rows_within
 
 
 class Squares(DataSet):
@@ -191,3 +192,17 @@ def test_what_is_known_and_what_a_subclass_must_write():
 def test_the_example_holds():
     assert doctest.testmod(dataset).attempted > 5
     assert not doctest.testmod(dataset).failed
+
+
+@pytest.mark.parametrize(("shape", "most"), [((3, 8), 20), ((3, 100, 100), 8), ((3, 1000, 1000), 1)])
+def test_rows_that_are_read_at_once_stay_within_their_memory(shape, most):
+    class Images(DataSet):
+        def __len__(self):
+            return 30
+
+        def batch_at(self, indices):
+            return torch.zeros(len(indices), *shape), None
+
+    assert rows_within(Images(), 20, 2**20) == most
+    assert rows_within([1, 2], 20) == 20
+    assert Images().plain.batch_at(torch.arange(2))[0].shape == (2, *shape)

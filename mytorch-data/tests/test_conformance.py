@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from mytorch.data import (
     XOR,
@@ -18,6 +19,7 @@ from mytorch.data import (
     Copying,
     Disk,
     Gaussians,
+    ImageFolder,
     Moons,
     Shapes,
     SineMixtures,
@@ -71,6 +73,23 @@ def folder_of_arrays():
     return folder
 
 
+@functools.cache
+def folder_of_images():
+    """Images of two classes, which stay while the tests run."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    draw = np.random.default_rng(0)
+    for number in range(7):
+        (folder / "ab"[number % 2]).mkdir(exist_ok=True)
+        pixels = draw.integers(0, 256, (6 + number, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "ab"[number % 2] / f"{number}.png")
+    return folder
+
+
+def images(**options):
+    return ImageFolder(folder_of_images(), size=5, **options)
+
+
 def arrays(name):
     return Arrays(folder_of_arrays() / name, "x", "y", classes=("even", "odd"))
 
@@ -99,6 +118,10 @@ test_windows_without_targets = declare_dataset(lambda: windows(targets=False))
 test_standardized_windows = declare_dataset(lambda: Standardized(windows(), Standardize.fit(windows())))
 test_arrays = declare_dataset(lambda: arrays("mapped.npz"))
 test_compressed_arrays = declare_dataset(lambda: arrays("compressed.npz"))
+test_images = declare_dataset(images)
+test_normalized_images = declare_dataset(
+    lambda: images(mode="grey", normalize={"mean": [0.4], "std": [0.2]}, cache_bytes=0)
+)
 test_spirals = declare_dataset(lambda: Spirals(20, classes=3))
 test_moons = declare_dataset(lambda: Moons(20))
 test_circles = declare_dataset(lambda: Circles(20, dtype="float64"))
@@ -117,4 +140,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
     generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
-    assert own == {*generated, Arrays, Table, TextFile, Windows, new_rows}
+    assert own == {*generated, Arrays, ImageFolder, Table, TextFile, Windows, new_rows}

@@ -81,7 +81,9 @@ def test_what_does_not_fit_raises() -> None:
             Standardize(mean, std)
     with pytest.raises(ArgumentError, match=r"preparation must hold 'standardize' with 'mean' and 'std', got \{\}"):
         Standardize.from_preparation({})
-    with pytest.raises(ShapeError, match=r"Standardize: inputs must have shape \(rows, columns\) or .*, got \(5,\)"):
+    with pytest.raises(
+        ShapeError, match=r"Standardize: inputs must have shape \(rows, columns\), .*width\), got \(5,\)"
+    ):
         Standardize.fit(TensorDataSet(torch.zeros(5), torch.zeros(5)))
     with pytest.raises(ArgumentError, match="the data set to learn from must have rows, got none"):
         Standardize.fit(TensorDataSet(torch.zeros(0, 2), torch.zeros(0)))
@@ -93,6 +95,19 @@ def test_a_value_that_is_not_finite_names_its_column(value: float) -> None:
     data.inputs[17, 2] = value
     with pytest.raises(ArgumentError, match="Standardize: inputs must be finite, got other values in column c"):
         Standardize.fit(data)
+
+
+def test_images_are_standardised_channel_by_channel_over_all_pixels() -> None:
+    x = torch.randn(50, 3, 4, 5, dtype=torch.float64) * torch.tensor([1.0, 5.0, 0.1]).reshape(-1, 1, 1) + 2
+    x[:, 1, 2, 3] = 7
+    data = TensorDataSet(x, torch.zeros(50))
+    learned = Standardize.fit(data, batch_size=7)
+    torch.testing.assert_close(learned.mean, x.mean((0, 2, 3)))
+    torch.testing.assert_close(learned.std, x.std((0, 2, 3), correction=0))
+    expected = (x - x.mean((0, 2, 3), keepdim=True)) / x.std((0, 2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(Standardized(data, learned)[:][0], expected)
+    with pytest.raises(ShapeError, match=r"Standardize: inputs must have 3 columns, got \(2, 4, 4, 3\)"):
+        learned.apply(torch.zeros(2, 4, 4, 3))
 
 
 def test_standardised_twice_is_refused() -> None:

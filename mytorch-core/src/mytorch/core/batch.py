@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Subset, default_collate
 
+from mytorch.core.dataset import DataSet
 from mytorch.core.errors import ArgumentError
 
 Batch = tuple[Any, Any]
@@ -34,6 +36,24 @@ def fetch_exact(data: Any, indices: Tensor) -> Batch:
             data.dataset, torch.tensor([data.indices[at] for at in indices.tolist()], dtype=torch.int64)
         )
     return fetch(data, indices)
+
+
+def count_bytes(value: Any) -> float:
+    """The memory of a tensor or of a structure of tensors; infinite for anything else."""
+    if isinstance(value, Mapping):
+        return sum(map(count_bytes, value.values()))
+    if isinstance(value, (tuple, list)):
+        return sum(map(count_bytes, value))
+    return value.nbytes if isinstance(value, Tensor) else math.inf
+
+
+def rows_within(data: Any, most: int, size: int = 2**24) -> int:
+    """How many rows may be read at once, `most` at most, so that they take about `size` bytes. The first row tells."""
+    if not isinstance(data, DataSet) or not len(data):
+        return most
+    inputs, targets = fetch(data, torch.zeros(1, dtype=torch.int64))
+    share = count_bytes(inputs if targets is None else (inputs, targets))
+    return most if share == math.inf else max(1, min(most, int(size / max(share, 1))))
 
 
 def _of_subset(data: Any, indices: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class DataSet:
         behind it a row shares targets; parts are then split by place. None if rows are independent.
     in_units: a method; by default, targets are in their own units.
     exact_at: a method; by default, what `batch_at` gives is all that is known.
+    plain: the data set itself, unless it changes rows at random for the training.
 
     Raises RowIndexError, an IndexError, for an index that is none or outside of the rows.
 
@@ -108,6 +109,11 @@ class DataSet:
     def in_units(self, values: Any) -> Any:
         """Predictions or targets, as the loss sees them, in the units in which people read them."""
         return values
+
+    @property
+    def plain(self) -> DataSet:
+        """The same rows as a model is judged on them: without what is drawn at random for the training alone."""
+        return self
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
         """A row for a whole number, a batch for a slice, a list, a tensor or a mask."""

@@ -1,4 +1,4 @@
-"""Data sets: tensors in memory, tables in files, generated ones, seeded and stratified splits, and standardisation."""
+"""Data sets: tensors in memory, tables, arrays and images in files, generated ones, splits, and standardisation."""
 
 from mytorch.data.arrays import Arrays
 from mytorch.data.csv_file import write_csv
@@ -14,6 +14,7 @@ from mytorch.data.generated import (
     SineMixtures,
     Spirals,
 )
+from mytorch.data.images import Augmented, ImageError, ImageFolder
 from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
 from mytorch.data.series import Windows
 from mytorch.data.split import SplitWarning, split
@@ -35,12 +36,15 @@ __all__ = [
     "XOR",
     "AddingProblem",
     "Arrays",
+    "Augmented",
     "Circles",
     "ColumnSummary",
     "Copying",
     "Disk",
     "EncodedTargets",
     "Gaussians",
+    "ImageError",
+    "ImageFolder",
     "Moons",
     "Parts",
     "ReaderError",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, View
+from mytorch.data.images import Augmented
 from mytorch.data.preparation import Standardize, Standardized
 from mytorch.data.split import divide, warn_of_rare
 from mytorch.data.table import Table
@@ -122,3 +123,8 @@ def standardize(parts: tuple[DataSet, DataSet | None, DataSet | None]) -> Parts:
     """Standardise every part by what the rows of the training part alone say."""
     learned = Standardize.fit(parts[0])
     return Parts(*parts).map(lambda part: Standardized(part, learned))
+
+
+def augment(parts: tuple[DataSet, DataSet | None, DataSet | None], flip: bool = False, random_crop: int = 0) -> Parts:
+    """Change the images of the training part at random whenever they are read; see Augmented."""
+    return Parts(*parts)._replace(training=Augmented(parts[0], flip, random_crop))

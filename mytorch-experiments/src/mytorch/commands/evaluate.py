@@ -13,7 +13,9 @@ from mytorch.plugins import FileError
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), help="Evaluate on this file, which has the target, instead.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Evaluate on this file or folder, which has the target, instead."
+)
 @click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
@@ -31,8 +33,8 @@ def evaluate(
     classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Two baselines
     are shown beside the network: a linear model, and the most frequent class or the mean, learned from the same
     training rows; for a time series the naive forecast, which repeats the last value, too. If they are as good, the
-    network is not needed. A metric that is NaN is an error. The file of --data, a table or arrays, is read like that
-    of the training, except for the options that are given.
+    network is not needed. A metric that is NaN is an error. The data of --data, a table, arrays or images, are read
+    like those of the training, except for the options that are given.
 
     \b
     Example:

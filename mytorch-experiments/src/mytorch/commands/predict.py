@@ -17,9 +17,7 @@ from mytorch.commands._shared_options import device_option, reading_of, reading_
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=8192,
-    show_default=True,
-    help="Rows that go through the model at once; fewer take less memory.",
+    help="Rows that go through the model at once; fewer take less memory.  [default: 8192, fewer of large rows]",
 )
 @click.option(
     "--engine",
@@ -40,20 +38,20 @@ def predict(
     run: Path,
     rows: Path,
     output: Path,
-    batch_size: int,
+    batch_size: int | None,
     engine: str,
     device: str,
     keep: str | None,
     force: bool,
     **reading: str | None,
 ) -> None:
-    """Predict the rows of a file with a run.
+    """Predict the rows of a file, or a folder of images, with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
-    order, or for a run of arrays an NPZ file or a folder of .npy files; the target may be absent. It is read like the
-    file of the training, except for the options that are given. The output has one line per row, in the same order,
-    and for a time series one per window: for classes the label and the probability of each, for numbers the value in
-    the target's units.
+    order, or for a run of arrays an NPZ file or a folder of .npy files, or for a run of images a folder of them; the
+    target may be absent. It is read like the file of the training, except for the options that are given. The output
+    has one line per row, in the same order, for a time series one per window, and for images with the name of the
+    file: for classes the label and the probability of each, for numbers the value in the target's units.
 
     \b
     Example:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from itertools import islice
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mytorch.core import ArgumentError, Module, RandomState, fetch, random_state, require_seed
-from mytorch.core.batch import Batch, as_pair
+from mytorch.core.batch import Batch, as_pair, count_bytes
 from mytorch.plugins import shown
 from mytorch.train.device import move
 
@@ -225,15 +224,6 @@ def _rows(value: Any, at: int, size: int) -> Any:
     if isinstance(value, Mapping):
         return {name: _rows(entry, at, size) for name, entry in value.items()}
     return None if value is None else tuple(_rows(entry, at, size) for entry in value)
-
-
-def count_bytes(value: Any) -> float:
-    """The memory of a tensor or of a structure of tensors; infinite for what `split_batch` cannot cut."""
-    if isinstance(value, Mapping):
-        return sum(map(count_bytes, value.values()))
-    if isinstance(value, (tuple, list)):
-        return sum(map(count_bytes, value))
-    return value.nbytes if isinstance(value, Tensor) else math.inf
 
 
 def count_rows(targets: Any) -> int:

@@ -22,12 +22,13 @@ from mytorch.core import (
     metric_name,
     require_kind,
 )
+from mytorch.core.batch import rows_within
 from mytorch.train.batches import Batches, call, misfit
 from mytorch.train.device import CPU, device_of, move
 from mytorch.train.mean_loss import MeanLoss, weight_of
 
 EVALUATION_BATCH = 8192
-"""Rows a call in evaluation, where nothing is saved for a backward."""
+"""Rows a call in evaluation at most, where nothing is saved for a backward; fewer of large rows, such as images."""
 
 
 def require_two(loss: Module, prediction: Any, targets: Any, error: TypeError) -> None:
@@ -84,13 +85,15 @@ def tell_outputs(metrics: Iterable[Metric], loss: Module) -> None:
 
 
 def evaluate(
-    net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int = EVALUATION_BATCH
+    net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int | None = None
 ) -> dict[str, float]:
     """The mean loss and every metric over a data set, in evaluation mode; the mode is put back after.
 
     The mean is that over the whole set, whatever the batches; see MeanLoss. Metrics may be any objects with `reset`,
     `update` and `compute`. A data set whose targets are scaled for the loss has `in_units`; metrics see predictions
-    and targets in units, and the targets before they were rounded to the model's dtype.
+    and targets in units, and the targets before they were rounded to the model's dtype. Rows that are changed at
+    random for the training are judged as they are.
+    batch_size: rows a call; 8192 if left out, fewer of large rows such as images.
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     Raises ArgumentError for what is no model, for what is no metric, and for two metrics of one name.
     """
@@ -102,7 +105,8 @@ def evaluate(
     losses: list[tuple[Tensor, int | float | Tensor]] = []
     for metric in metrics:
         metric.reset()
-    place = device_of(net)
+    place, data = device_of(net), getattr(data, "plain", data)
+    batch_size = rows_within(data, EVALUATION_BATCH) if batch_size is None else batch_size
     with judging(net):
         for inputs, targets, exact in _batches(data, batch_size):
             prediction = predict(net, move(inputs, place))

@@ -52,7 +52,9 @@ class Moments:
             )
 
     def scale(self, values: Tensor) -> Tensor:
-        """Values in deviations from the mean, (..., columns), or (rows,) of one column. Raises ShapeError."""
+        """Values in deviations from the mean, (..., columns), or (rows,) of one column; of images, (rows, channels,
+        height, width), the columns are the channels. Raises ShapeError.
+        """
         mean, std = self._beside(values)
         return (values.to(torch.float64) - mean) / std
 
@@ -63,6 +65,9 @@ class Moments:
 
     def _beside(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation on the device of values that have their columns."""
+        if values.dim() == 4 and values.shape[1] == len(self.mean):
+            mean, std = (numbers.to(values.device).reshape(-1, 1, 1) for numbers in (self.mean, self.std))
+            return mean, std
         alone = values.dim() < 2 and len(self.mean) == 1
         if not alone and (values.dim() == 0 or values.shape[-1] != len(self.mean)):
             raise ShapeError(

@@ -18,8 +18,9 @@ class Standardize:
     """Shift and scale every input column to mean 0 and deviation 1.
 
     Formula:  z = (x - mean) / std,  std^2 = (1/rows) sum (x - mean)^2;  a constant column has std 1.  In
-              sequences, (rows, steps, columns), every step counts
-    Shapes:   x, z: (..., columns);  mean, std: one number a column
+              sequences, (rows, steps, columns), every step counts; in images, (rows, channels, height, width), the
+              columns are the channels, and every pixel counts
+    Shapes:   x, z: (..., columns) or (rows, columns, height, width);  mean, std: one number a column
     Raises:   ShapeError for another number of columns, ArgumentError for numbers that are not finite
 
     Learn it from the training rows only: `Standardize.fit(train)`. `preparation` holds it as JSON can,
@@ -40,12 +41,12 @@ class Standardize:
         seen = RunningMoments()
         for inputs, _ in exact_batches(dataset, batch_size):
             require_floating("Standardize", inputs, "inputs")
-            if inputs.dim() not in (2, 3):
+            if inputs.dim() not in (2, 3, 4):
                 raise ShapeError(
-                    "Standardize: inputs must have shape (rows, columns) or (rows, steps, columns), got "
-                    f"{tuple(inputs.shape)}"
+                    "Standardize: inputs must have shape (rows, columns), (rows, steps, columns) or (rows, channels, "
+                    f"height, width), got {tuple(inputs.shape)}"
                 )
-            seen.add(inputs.flatten(0, -2))
+            seen.add((inputs.movedim(1, -1) if inputs.dim() == 4 else inputs).flatten(0, -2))
         std = seen.std
         std[seen.constant] = 1.0
         if not seen.squares.isfinite().all():
@@ -62,7 +63,7 @@ class Standardize:
         """The standardised inputs in float64."""
         require_floating(self, inputs, "inputs")
         columns = len(self.mean)
-        if inputs.dim() == 0 or inputs.shape[-1] != columns:
+        if inputs.dim() == 0 or inputs.shape[1 if inputs.dim() == 4 else -1] != columns:
             raise ShapeError(f"Standardize: inputs must have {columns} columns, got {tuple(inputs.shape)}")
         return self.moments.scale(inputs)
 

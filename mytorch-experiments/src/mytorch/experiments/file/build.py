@@ -26,7 +26,7 @@ from mytorch.core.description import FORMAT
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
 from mytorch.data.split import warn_of_rare
-from mytorch.data.transforms import Parts, hold_out, standardize
+from mytorch.data.transforms import Parts, augment, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.balance import balance
@@ -218,7 +218,7 @@ def _specs(entries: Sequence[str | Spec]) -> list[Spec]:
 
 
 def build_data(experiment: Experiment) -> Parts:
-    """The parts of the data, split, standardised and encoded as the experiment says."""
+    """The parts of the data, split, standardised, encoded and augmented as the experiment says."""
     data, dtype = experiment.data, getattr(torch, experiment.dtype)
     parts = Parts(build_data_set("data.train", data.train, experiment.dtype))
     if data.split is not None:
@@ -232,16 +232,16 @@ def build_data(experiment: Experiment) -> Parts:
         warn_of_rare({f"the {name} part": part for name, part in named if part is not None})
     if data.standardize:
         parts = standardize(parts)
-    if data.targets == "as-is":
-        return parts
     if data.targets == "standardize":
         learned = learn_targets(parts.training)
-        return parts.map(lambda part: StandardizedTargets(part, learned))
-    training = EncodedTargets(parts.training, data.targets, dtype)
-    validation, test = (
-        None if part is None else EncodedTargets(part, data.targets, dtype, training.count) for part in parts[1:]
-    )
-    return Parts(training, validation, test)
+        parts = parts.map(lambda part: StandardizedTargets(part, learned))
+    elif data.targets != "as-is":
+        training = EncodedTargets(parts.training, data.targets, dtype)
+        validation, test = (
+            None if part is None else EncodedTargets(part, data.targets, dtype, training.count) for part in parts[1:]
+        )
+        parts = Parts(training, validation, test)
+    return parts if data.augment is None else augment(parts, **data.augment.model_dump())
 
 
 def _split(data: DataSet, split: Split) -> Parts:

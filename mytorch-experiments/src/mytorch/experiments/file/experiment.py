@@ -153,6 +153,15 @@ class Split(Section):
         return self
 
 
+class Augment(Section):
+    """How images of the training part are changed at random whenever they are read."""
+
+    flip: bool = False
+    """Whether an image is mirrored from left to right with probability 1/2."""
+    random_crop: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Up to how many pixels an image is shifted."""
+
+
 class Data(Section):
     """The data sets and what is done to them."""
 
@@ -162,6 +171,8 @@ class Data(Section):
     split: Split | None = None
     standardize: bool = False
     """Shift and scale each input column to mean 0 and deviation 1, learned on the training rows."""
+    augment: Augment | None = None
+    """Random changes of the images of the training part."""
     targets: Literal["as-is", "one-hot", "binary", "standardize"] = "as-is"
     """How targets reach the loss: as they are; class indices as one column a class, or as one column of 0 and 1;
     numbers with mean 0 and deviation 1, learned on the training rows."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import DataSet, Module, fetch
+from mytorch.core.batch import rows_within
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
 from mytorch.data.series.windows import KEY as WINDOWS
 from mytorch.nn import Flatten, Linear, Sequential
@@ -18,6 +19,8 @@ from mytorch.train.evaluation import judging, predict
 
 ROWS, WEIGHTS = 20_000, 200_000
 """A linear model learns from at most so many rows, evenly spaced, and is left out with more weights."""
+MOST_BYTES = 2**28
+"""Bytes of the rows that it learns from: of large ones, such as images, they are fewer."""
 STEPS = 100
 """Steps of L-BFGS, at most: the problem is convex, and few are needed."""
 
@@ -31,7 +34,8 @@ def baselines(net: Module, loss: Module, training: DataSet, constant: str) -> di
     For windows of a time series, the naive forecast comes first: each target stays at its last value.
     Empty where inputs are no rows of numbers, or the network's outputs no columns.
     """
-    inputs, targets = fetch(training, _spaced(len(training)))
+    training = training.plain
+    inputs, targets = fetch(training, _spaced(len(training), rows_within(training, ROWS, MOST_BYTES)))
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or not isinstance(targets, Tensor):
         return {}
     with judging(net):
@@ -75,8 +79,8 @@ class LastValue(Module):
         return (y if targets is None else targets.scale(y)).to(x.dtype), None
 
 
-def _spaced(rows: int) -> Tensor:
-    return torch.arange(min(rows, ROWS)) * rows // min(rows, ROWS)
+def _spaced(rows: int, most: int) -> Tensor:
+    return torch.arange(min(rows, most)) * rows // min(rows, most)
 
 
 def _fitted(x: Tensor, targets: Tensor, loss: Module, columns: int) -> Linear:

@@ -10,20 +10,24 @@ import torch
 from torch import Tensor
 
 from mytorch.core import DataSet
+from mytorch.core.batch import rows_within
 from mytorch.experiments.predict.head import Head, Predictions
 from mytorch.train.batches import Batches
 from mytorch.train.errors import NotFiniteError
+from mytorch.train.evaluation import EVALUATION_BATCH
 
 
 def predict_batches(
-    data: DataSet, batch_size: int, outputs_of: Callable[[Any], Any], head: Head, owner: str
+    data: DataSet, batch_size: int | None, outputs_of: Callable[[Any], Any], head: Head, owner: str
 ) -> Iterator[Predictions]:
     """What the outputs of each batch of rows mean.
 
+    batch_size: 8192 if None, fewer of large rows.
     outputs_of: makes outputs of inputs; owner: whose they are, for errors.
     Raises NotFiniteError for an output that is no number, with its row.
     """
     row = 1
+    batch_size = rows_within(data, EVALUATION_BATCH) if batch_size is None else batch_size
     for inputs, _ in Batches(data, batch_size):
         outputs = outputs_of(inputs)
         predictions = head.read(outputs)

@@ -38,7 +38,7 @@ from mytorch.experiments.runs.weights_epoch import RunWarning, older_weights
 from mytorch.plugins import shown
 from mytorch.train.device import CPU, choose_device, device_of
 from mytorch.train.errors import RunError
-from mytorch.train.evaluation import EVALUATION_BATCH, evaluate
+from mytorch.train.evaluation import evaluate
 from mytorch.train.make_engine import say
 from mytorch.train.weights import WEIGHTS_FILE, load_model
 
@@ -73,14 +73,14 @@ class Run:
         return judge(self, source).results
 
     def predict(
-        self, source: str | Path | Tensor | Any, batch_size: int = EVALUATION_BATCH, engine: str = "eager"
+        self, source: str | Path | Tensor | Any, batch_size: int | None = None, engine: str = "eager"
     ) -> Predictions:
         """What the model says of new rows, in their order: labels and probabilities, or numbers in their units.
 
         source: a file, whose columns are matched by name; or a tensor with the columns of `data["columns"]`, or a data
             set. They are encoded and standardised as the training's rows were, unless a data set's own `preparation`
             says that it is done.
-        batch_size: rows that go through the model at once.
+        batch_size: rows that go through the model at once; 8192 if left out, fewer of large rows such as images.
         engine: "compiled" takes each batch in one call of machine code, which it keeps for the next `predict`.
         Raises RunError, ArgumentError or the reader's error for rows that do not fit, with the column;
             NotFiniteError for an output that is no number.

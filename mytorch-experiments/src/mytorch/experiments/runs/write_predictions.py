@@ -11,7 +11,6 @@ from mytorch.experiments.predict.predictions_file import Kept, write_csv
 from mytorch.experiments.runs.run import Run
 from mytorch.plugins import FileError, refuse_overwrite
 from mytorch.train.errors import RunError
-from mytorch.train.evaluation import EVALUATION_BATCH
 
 
 def write_predictions(
@@ -19,7 +18,7 @@ def write_predictions(
     source: Path,
     output: Path,
     force: bool = False,
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int | None = None,
     engine: str = "eager",
     keep: Sequence[str] | None = (),
 ) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mytorch.core import DataSet, fetch, random_state
-from mytorch.train.batches import count_bytes
+from mytorch.core.batch import count_bytes
 
 ROWS, BLOCK = 1000, 4096
 """So many rows are looked at where each is read alone, evenly spaced; and so many at once where a batch is."""
@@ -28,6 +28,7 @@ def fingerprint(data: Any) -> str | None:
         return None
     if isinstance(data, DataLoader):
         data = data.dataset
+    data = getattr(data, "plain", data)
     rows = len(data)
     digest = hashlib.sha256(str(rows).encode())
     with random_state() as before:

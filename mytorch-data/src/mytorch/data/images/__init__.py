@@ -1,0 +1,7 @@
+"""Images in files."""
+
+from mytorch.data.images.augmented import Augmented
+from mytorch.data.images.errors import ImageError
+from mytorch.data.images.image_folder import ImageFolder
+
+__all__ = ["Augmented", "ImageError", "ImageFolder"]
