@@ -142,11 +142,19 @@ def reexported(body):
     return lazily
 
 
-def test_the_tests_that_take_long_are_there():
+def test_the_tests_that_not_every_environment_runs_are_there():
     tree = ast.parse((HOUSE / "conftest.py").read_text())
     values = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
-    slow = ast.literal_eval(values["SLOW"])
-    assert [name for name in slow if not (HOUSE / name.partition("::")[0]).is_file()] == []
+    names = [eval(ast.unparse(values[each])) for each in ("SLOW", "NUMBERS")]
+    assert [name for each in names for name in each if not (HOUSE / name.partition("::")[0]).exists()] == []
+
+
+def test_the_lowest_torch_is_that_of_development():
+    """So that what is computed with torch alone need not be tested with both."""
+    files = [(HOUSE / name).read_text().splitlines() for name in ("constraints.txt", "constraints-lowest.txt")]
+    development, lowest = ([line for line in lines if line.startswith("torch==")] for lines in files)
+    assert len(lowest) == 1
+    assert development == lowest
 
 
 def test_no_circle_of_imports_is_in_the_benchmarks():
