@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Buffer, Module, Optimizer, Parameter
+from mytorch.core.optimizer_state import move
 from mytorch.train.half_precision import HalfPrecision
 
 
@@ -37,6 +38,8 @@ class Carry:
         self, net: Module, loss: Module, optimizer: Optimizer, precision: HalfPrecision | None = None
     ) -> None:
         self.optimizer = optimizer
+        for parameter, held in optimizer.state.items():  # as its next step would, after a run was resumed in bfloat16
+            move(held, optimizer.state_entries, parameter.value)
         self.slots = find_slots(net, loss, optimizer)
         if precision is not None:
             self.slots += [Slot(f"precision.{name}", held) for name, held in precision.held.items()]
