@@ -4,6 +4,7 @@ import json
 import random
 import shlex
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from mytorch.commands.evaluate import evaluate
 from mytorch.commands.experiment import experiment
 from mytorch.commands.predict import predict
-from mytorch.data import TableWarning
+from mytorch.data import SplitWarning, TableWarning
 from mytorch.experiments import train_experiment
 
 pytest.importorskip("pyarrow", reason="pyarrow comes with mytorch-data[tables]")
@@ -208,3 +209,35 @@ def test_a_group_of_thousands_does_not_begin_with_0():
 def test_a_quote_that_is_left_open_in_the_first_line(capsys):
     Path("quote.csv").write_text('u,"v,y\n' + "1.5,2.5,0\n" * 30)
     assert new("quote").endswith("rows below it, got one row; is a quote in it left open?")
+
+
+RARE = "class 'rare' has only 3 rows in the training part, no row in the validation part; it has 3 in all"
+
+
+def test_rare_classes_are_told_by_train_and_by_neither_quiet_training_nor_evaluate():
+    draw = random.Random(0)
+    rows = [f"{draw.gauss(0, 1)},{draw.gauss(0, 1)},{'rare' if row < 3 else 'often'}" for row in range(200)]
+    Path("rare.csv").write_text("\n".join(["a,b,y", *rows, ""]))
+    new("rare")
+    with pytest.warns(SplitWarning, match=rf"{RARE}\nsplit: results for so few rows .*; add rows of the class, or"):
+        train_experiment("rare.toml", {"epochs": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = train_experiment("rare.toml", {"epochs": 1}, quiet=True)
+        told = CliRunner().invoke(evaluate, [str(run.path)])
+    assert told.exit_code == 0, told.exception
+    assert "No row is of class rare: these numbers do not show how well it is predicted" in told.output
+
+
+@pytest.mark.parametrize("columns", [3, 8, 9, 64])
+def test_many_columns_of_few_whole_numbers_are_counted_and_not_offered_by_name(columns):
+    draw = random.Random(columns)
+    names = [f"pixel{place}" for place in range(columns)]
+    rows = [",".join([*(str(draw.randrange(9)) for _ in names), draw.choice("ab")]) for _ in range(100)]
+    Path("pixels.csv").write_text("\n".join([",".join([*names, "y"]), *rows, ""]))
+    told = new("pixels")
+    if columns <= 8:
+        assert f"perhaps codes: {', '.join(names)}; --categories pixel0 makes a category of each value" in told
+    else:
+        assert f"Few whole numbers in each of {columns} columns; if one has codes, --categories with its name" in told
+        assert "--categories pixel0" not in told

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from matplotlib.axes import Axes
 from toy_metrics import Told
 from toy_parts import SGD, Chain, Noise, SquaredError, Table, network
 
@@ -49,6 +50,15 @@ def test_what_is_saved_are_the_best_weights(tmp_path, order):
     assert run.summary["best"] == {"epoch": 2, "monitor": "train_told", "value": 2}
     assert run.summary["last"]["epoch"] == 5
     assert "\nThe weights are those of epoch 2: train told 2\n" in run_summary(run)
+
+
+def test_the_curves_mark_the_best_epoch(tmp_path, monkeypatch):
+    marked = []
+    monkeypatch.setattr(Axes, "axvline", lambda _axes, at, **_: marked.append(at))
+    train(5, 2, 3, 2, 4, callbacks=[KeepBest("train_told"), Recorder(tmp_path)])
+    assert marked == [2, 2]  # loss and metric
+    train(5, 4, 3, 2, 1, callbacks=[KeepBest("train_told"), Recorder(tmp_path)])
+    assert marked == [2, 2]
 
 
 def test_ctrl_c_keeps_the_best_too(tmp_path):

@@ -1,6 +1,7 @@
 """The command that suggests a learning rate."""
 
 import pytest
+import tomli_w
 from click.testing import CliRunner
 from PIL import Image
 
@@ -31,6 +32,14 @@ def test_a_suggestion_and_a_figure(call, tmp_path):
         assert image.size == (960, 600)
     assert isinstance(call("points").exception, FileError)
     assert call("points", "--force").exit_code == 0
+
+
+def test_the_rate_of_a_schedule_that_decides_it_is_suggested(call, content, tmp_path):
+    content["schedule"] = {"type": "OneCycleLR", "max_lr": 0.3}
+    (tmp_path / "cycle.toml").write_text(tomli_w.dumps(content))
+    lines = call("cycle.toml").stdout.splitlines()
+    assert lines[1].endswith("(the experiment has 0.3)")
+    assert lines[2].startswith("Take it: mytorch train cycle.toml --set schedule.max_lr=0.")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from PIL import Image
 from toy_parts import Dense, Line, Points, Table
 
 from mytorch.core import Module, ShapeError
+from mytorch.data.palette import BLUE, GREEN, ORANGE
+from mytorch.data.plot import _draw
 from mytorch.experiments import draw_decision_boundary
 from mytorch.experiments.figures import decision_boundary as implementation
 from mytorch.experiments.figures.decision_boundary import animate_decision_boundary
@@ -62,6 +66,21 @@ def test_title_axes_and_legend(figure):
     axes = figure(Stripes(4), stripes(4))
     assert axes.get_title() == "Decision boundary: train error rate 0"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [f"class {index}" for index in range(4)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
+def test_a_class_has_one_colour_whatever_the_order_of_the_classes(figure, order):
+    classes = tuple(("outside", "inside", "edge")[number] for number in order)
+    data = Table(torch.rand(60, 2), torch.arange(60) % 3)
+    data.classes, data.columns = classes, ("x", "y")
+    wanted = {"edge": BLUE, "inside": ORANGE, "outside": GREEN}
+    axes = figure(Stripes(3), data, test=data)
+    points = [drawn for drawn in axes.collections if isinstance(drawn, PathCollection)]
+    found = [(drawn.get_label(), to_hex(drawn.get_facecolor()[0]).upper()) for drawn in points]
+    assert dict(found[:3]) == wanted
+    assert [colour for _, colour in found[3:6]] == [wanted[name] for name in classes]  # the test points
+    labels = {drawn.get_label().split(" (")[0]: drawn for drawn in _draw(data, None).axes[0].collections}
+    assert {name: to_hex(drawn.get_facecolor()[0]).upper() for name, drawn in labels.items()} == wanted
 
 
 def test_points_of_another_class_are_crossed_out(figure):

@@ -80,6 +80,16 @@ def test_the_runs_name_stands_above_and_the_axis_ends_with_the_last_epoch(drawn,
         assert all(gap >= (last - 1) / 12 for gap in gaps)
 
 
+def test_the_epoch_whose_weights_are_kept_is_marked_unless_it_is_the_last(drawn, tmp_path):
+    for kept, marked in ((2, True), (3, False), (None, False)):
+        draw_history(HISTORY, tmp_path, "disk-20260101-120000", kept)
+        (axes,) = drawn[-1].axes
+        texts = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert texts == ["train", "test"] + ["epoch 2, whose weights are kept"] * marked
+        assert [list(line.get_xdata()) for line in axes.lines[2:]] == [[2, 2]] * marked
+        assert axes.get_xlim()[0] < 2 < axes.get_xlim()[1]
+
+
 def test_the_axis_begins_at_zero_only_where_the_values_come_near(drawn, tmp_path):
     for values, begins in (([0.3, 0.1], True), ([0.99, 0.95], False), ([-0.5, 0.3], False)):
         draw_history([{"epoch": at, "train_loss": value} for at, value in enumerate(values, 1)], tmp_path)

@@ -182,6 +182,51 @@ def test_few_classes_are_shown_as_a_matrix(capsys):
     assert lines[8][:3] == ["expected", "calibration", "error"]
 
 
+def beside(results, higher, **baselines):
+    """A judgement of numbers beside those of baselines."""
+    judgement = Judgement(results, 20, "test data", None, None, 0, higher={"loss": False, **higher})
+    judgement.baselines = {name.replace("_", " "): found for name, found in baselines.items()}
+    return judgement
+
+
+def test_a_loss_that_is_a_metric_too_is_shown_once(capsys):
+    same = {"loss": 0.0059104399, "log_loss": 0.0059104501, "accuracy": 0.5}
+    show_judgement(beside(same, {}, mean={**same, "accuracy": 0.7}))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:3]] == ["log", "accuracy"]
+    show_judgement(beside(same, {}, mean={**same, "loss": 0.26}))
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:4]] == ["loss", "log", "accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("linear", "majority", "told"),
+    [
+        ((0.3, 0.8), (0.7, 0.4), None),
+        ((0.2, 0.8), (0.7, 0.4), None),  # better in one number, worse in the other
+        ((0.25, 0.9), (0.7, 0.4), "the linear model"),
+        ((0.1, 0.95), (0.25, 0.9), "the linear model and the majority class"),
+    ],
+)
+def test_a_network_that_adds_nothing_is_told(capsys, linear, majority, told):
+    names = ("loss", "accuracy", "colour")  # of which nothing says whether higher is better
+    found = [dict(zip(names, (*numbers, 7.0), strict=True)) for numbers in ((0.25, 0.9), linear, majority)]
+    found[0]["colour"] = 9.0
+    judgement = beside(found[0], {"accuracy": True}, linear_model=found[1], majority_class=found[2])
+    show_judgement(judgement)
+    line = f"The network is no better than {told} in any of these numbers, so it is not needed."
+    assert (line in capsys.readouterr().out.splitlines()) == (told is not None)
+    assert bool(judgement.as_good) == (told is not None)
+
+
+def test_a_class_without_a_row_is_told(capsys):
+    judgement = of_classes(4)
+    show_judgement(judgement)
+    assert "No row is of class" not in capsys.readouterr().out
+    judgement.confusion.counts[1:3] = 0
+    show_judgement(judgement)
+    told = "No row is of class class 1, class 2: these numbers do not show how well it is predicted"
+    assert told in capsys.readouterr().out.splitlines()
+
+
 def test_many_classes_are_shown_as_their_mistakes(capsys):
     judgement = of_classes(30, 500)
     show_judgement(judgement)

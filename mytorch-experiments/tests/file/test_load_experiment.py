@@ -8,7 +8,7 @@ import pytest
 import toy_parts
 
 from mytorch.core import MytorchError
-from mytorch.experiments import ExperimentError, load_experiment
+from mytorch.experiments import ExperimentError, UnknownKeyError, load_experiment
 from mytorch.experiments.file.build import build
 from mytorch.experiments.file.load_experiment import read_toml, resolve_paths, to_toml
 from mytorch.experiments.training.check_experiment import check_experiment
@@ -320,3 +320,16 @@ def test_an_error_of_a_part_names_the_file(parts, tmp_path):
         with pytest.raises(MytorchError) as error:
             judge(path)
         assert f"in {path}" in error.value.__notes__
+
+
+def test_a_rate_that_the_schedule_takes_no_notice_of_cannot_be_set(content):
+    content["schedule"] = {"type": "OneCycleLR", "max_lr": 0.3}
+    message = (
+        r"--set optimizer\.lr: must be left out where the schedule decides every learning rate, got OneCycleLR; "
+        r"set schedule\.max_lr instead$"
+    )
+    with pytest.raises(UnknownKeyError, match=message):
+        load_experiment(content, {"optimizer.lr": 0.5})
+    assert load_experiment(content, {"optimizer.lr": 0.5, "schedule.max_lr": 0.5}).rate_key == "schedule.max_lr"
+    other = {"optimizer.lr": 0.5, "schedule": {"type": "StepLR", "step_size": 2}}
+    assert load_experiment(content, other).rate_key == "optimizer.lr"

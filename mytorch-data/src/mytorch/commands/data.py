@@ -73,7 +73,7 @@ def _write(dataset: "DataSet", output: Path, plot: Path | None, force: bool, tol
     from mytorch.data import write_csv
 
     write_csv(dataset, output, force)
-    click.echo(f"Wrote {len(dataset)} rows to {output}")
+    click.echo(f"Wrote {len(dataset)} row{'s' * (len(dataset) != 1)} to {output}")
     if plot is not None:
         from mytorch.data.plot import plot_points
 

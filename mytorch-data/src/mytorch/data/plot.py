@@ -7,7 +7,7 @@ import torch
 
 from mytorch.core import DataSet, MytorchError, ShapeError
 from mytorch.data.as_written import as_written
-from mytorch.data.palette import COLOURS
+from mytorch.data.palette import colours_of
 from mytorch.plugins import refuse_overwrite, whole_file
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ def _draw(dataset: DataSet, title: str | None) -> "Figure":
     figure = _figure_class()(figsize=(6.4, 5.0), layout="constrained")
     axes = figure.add_subplot()
     size = max(3.0, min(30.0, 16_000 / len(points)))  # a thousand points stay apart, and ten of them can be seen
-    for index, name in enumerate(_class_names(dataset, targets)):
+    names = _class_names(dataset, targets)
+    for index, (name, colour) in enumerate(zip(names, colours_of(names), strict=True)):
         x, y = points[targets == index].double().T.tolist() if bool((targets == index).any()) else ([], [])
-        style: dict[str, Any] = {"color": COLOURS[index % 8], "marker": MARKERS[index % 8], "s": size}
+        style: dict[str, Any] = {"color": colour, "marker": MARKERS[index % 8], "s": size}
         axes.scatter(x, y, label=f"{name} ({len(x)})", linewidths=0, alpha=0.85, **style)
     if hasattr(dataset, "boundary"):
         axes.plot(*dataset.boundary().T.tolist(), color="#333333", linewidth=1.3, label="true boundary")

@@ -20,6 +20,7 @@ SHOWN = 10
 """Rare classes that a warning names."""
 FEWEST = 5
 """With fewer rows of a class in a part, what is learned or told of it there is chance."""
+WAY_OUT = "split: results for so few rows depend on chance; add rows of the class, or join it with another class"
 
 
 class SplitWarning(MytorchWarning):
@@ -155,7 +156,7 @@ def _warn_of_rare(parts: Mapping[str, Tensor], names: Sequence[str] | None) -> N
             lines.append(f"split: class {name!r} has {', '.join(few)}; it has {sum(counts.values())} in all")
     if lines:
         more = [f"split: and {len(lines) - SHOWN} more classes"] if len(lines) > SHOWN else []
-        warnings.warn("\n".join([*lines[:SHOWN], *more]), SplitWarning, stacklevel=4)
+        warnings.warn("\n".join([*lines[:SHOWN], *more, WAY_OUT]), SplitWarning, stacklevel=4)
 
 
 def _rows(count: int) -> str:

@@ -43,6 +43,7 @@ def lr_find(
       mytorch lr-find my-experiment.toml --start 1e-4 --end 1 --output rates.png
     """
     from mytorch.experiments.figures.lr_range_figure import draw_lr_range
+    from mytorch.experiments.file.flat import flat
     from mytorch.experiments.training.find_rate import find_rate
 
     if end <= start:
@@ -56,7 +57,7 @@ def lr_find(
     if found.suggestion is None:
         click.echo("No suggestion: the loss nowhere falls; try another --start and --end, or more --steps")
     else:
-        given = tried.optimizer.arguments.get("lr", "its default")
+        given = dict(flat(tried.model_dump(by_alias=True))).get(tried.rate_key, "its default")
         click.echo(f"Suggested learning rate: {found.suggestion:.2g} (the experiment has {given})")
-        click.echo(f"Take it: mytorch train {experiment} --set optimizer.lr={found.suggestion:.2g}")
+        click.echo(f"Take it: mytorch train {experiment} --set {tried.rate_key}={found.suggestion:.2g}")
     click.echo(f"Drew {draw_lr_range(found, output, tried.name)}")

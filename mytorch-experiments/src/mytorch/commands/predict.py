@@ -65,4 +65,4 @@ def predict(
     kept = None if keep == "all" else next(csv.reader([keep or ""]), [])
     loaded = load(run, device=device, reading=reading_of(reading))
     count = write_predictions(loaded, rows, output, force, batch_size, engine, kept)
-    click.echo(f"Wrote {count} predictions to {output}")
+    click.echo(f"Wrote {count} prediction{'s' * (count != 1)} to {output}")

@@ -58,7 +58,12 @@ overrides_option = click.option(
     help="Resume this run in its folder, as `mytorch resume RUN` does, instead of starting a new one.",
 )
 @accept_option
-@click.option("--quiet", "-q", is_flag=True, help="Show no progress and no summary.")
+@click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    help="Show no progress, no notes on the data and no summary; warnings and errors are still shown.",
+)
 @click.option(
     "--trace-hooks", is_flag=True, help="Print each call of a hook: its callback, its time, and what it raised."
 )

@@ -14,7 +14,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from mytorch.core import describe
-from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure
+from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure, kept_epoch
 from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import draw_history
 from mytorch.experiments.runs.digests import FILES, digests
@@ -197,7 +197,7 @@ class Recorder(Callback):
             self._summarise(run, status, (*SETTLED, HISTORY_FILE, WEIGHTS_FILE, CHECKPOINT_FILE), reason)
             if run.history:
                 with attempt("the figures of the history"):
-                    draw_history(run.history, self.folder.figures, self.folder.path.name)
+                    draw_history(run.history, self.folder.figures, self.folder.path.name, kept_epoch(run))
         finally:
             self._release()
             if self._history is not None:

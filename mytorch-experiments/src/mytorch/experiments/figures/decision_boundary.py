@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mytorch.core import Module, ShapeError, random_state
 from mytorch.data.as_written import as_written
-from mytorch.data.palette import COLOURS
+from mytorch.data.palette import COLOURS, colours_of
 from mytorch.experiments.figures.figures import new_figure, save
 from mytorch.experiments.figures.plane import Plane, Points, obstacle, sample
 from mytorch.experiments.tables.judgement_table import short
@@ -100,7 +100,7 @@ def _shade(axes: Axes, plane: Plane, margins: Tensor) -> list[ContourSet]:
     for index, margin in enumerate(margins):
         low, high = float(margin.min()), float(margin.max())
         if high > 0:
-            style: dict[str, Any] = {"colors": [COLOURS[index % 8]], "alpha": 0.25}
+            style: dict[str, Any] = {"colors": [_colour(plane.classes, index)], "alpha": 0.25}
             drawn.append(axes.contourf(x, y, margin, levels=[0, high], **style))
         if index and low < 0 < high:
             drawn.append(axes.contour(x, y, margin, levels=[0], colors=[LINE], linewidths=1.2))
@@ -112,7 +112,7 @@ def _points_alone(plane: Plane, test: Points | None) -> tuple[Figure, Axes]:
     figure, axes = new_figure(6.8, 4.8)
     _scatter(axes, plane.points, "none", plane.classes)
     if test is not None:
-        _scatter(axes, test, LINE)
+        _scatter(axes, test, LINE, plane.classes, named=False)
         axes.scatter([], [], s=25, color="white", edgecolors=LINE, linewidths=0.7, label="test")
     axes.set_xlabel(plane.names[0])
     axes.set_ylabel(plane.names[1])
@@ -138,11 +138,16 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, borderaxespad=0.0)
 
 
-def _scatter(axes: Axes, points: Points, edge: str, names: Sequence[str] | None = ()) -> None:
-    """The points of each class; `names` of the classes, or None for their numbers, stand in the legend."""
+def _scatter(axes: Axes, points: Points, edge: str, names: Sequence[str] | None, named: bool = True) -> None:
+    """The points of each class. names: of the classes, None for their numbers. named: whether the legend has them."""
     size = max(5.0, min(30.0, 8_000 / len(points.classes)))
     for index in points.classes.unique().tolist():
         label = f"class {index}" if names is None else short(names[index]) if index < len(names) else None
-        style: dict[str, Any] = {"color": COLOURS[index % 8], "edgecolors": edge, "linewidths": 0.7, "label": label}
+        style: dict[str, Any] = {"color": _colour(names, index), "edgecolors": edge, "linewidths": 0.7}
         x, y = points.places[points.classes == index].T
-        axes.scatter(x, y, s=size, zorder=2, **style)
+        axes.scatter(x, y, s=size, zorder=2, label=label if named else None, **style)
+
+
+def _colour(names: Sequence[str] | None, index: int) -> str:
+    """That of a class, also of one that has no name."""
+    return colours_of(names)[index] if names is not None and index < len(names) else COLOURS[index % len(COLOURS)]

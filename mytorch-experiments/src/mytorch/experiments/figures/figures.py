@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mytorch.data.as_written import as_written
-from mytorch.data.palette import BLUE, GREEN, VERMILION
+from mytorch.data.palette import BLACK, BLUE, GREEN, VERMILION
 from mytorch.experiments.runs.columns import PARTS, quantity_of
 from mytorch.plugins import whole_file
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, VALIDATION, TEST = BLUE, GREEN, VERMILION
+TRAIN, VALIDATION, TEST, KEPT = BLUE, GREEN, VERMILION, BLACK
 COLOURS = dict(zip(PARTS, (TRAIN, VALIDATION, TEST), strict=True))
 MARKED = 50
 """Points of a longer line are not marked: they would touch."""
 Records = Sequence[Mapping[str, float]]
 
 
-def draw_history(history: Records, folder: Path, run: str = "") -> list[Path]:
+def draw_history(history: Records, folder: Path, run: str = "", kept: int | None = None) -> list[Path]:
     """Draw `loss.png` and one figure a metric, over epochs, every part of the data in one picture.
 
-    run: the run's name, which stands above.
+    run: the run's name, which stands above.  kept: the epoch whose weights the run keeps, the last if None.
     """
     paths = {quantity: folder / f"{quantity}.png" for quantity in quantities_of(history)}
-    return [draw_quantity(history, quantity, path, run) for quantity, path in paths.items()]
+    return [draw_quantity(history, quantity, path, run, kept) for quantity, path in paths.items()]
 
 
 def quantities_of(history: Records) -> list[str]:
@@ -38,15 +38,17 @@ def quantities_of(history: Records) -> list[str]:
     return [quantity for quantity in found if quantity is not None]
 
 
-def draw_quantity(history: Records, quantity: str, path: Path, run: str = "") -> Path:
-    """Draw one quantity of a history over epochs. run: the run's name, which stands above."""
+def draw_quantity(history: Records, quantity: str, path: Path, run: str = "", kept: int | None = None) -> Path:
+    """Draw one quantity of a history over epochs; run and kept as for `draw_history`."""
     figure, axes = new_figure()
     for part, colour in COLOURS.items():
         plot_series(axes, history, f"{part}_{quantity}", label=part, color=colour)
+    if kept is not None and history and kept != history[-1]["epoch"]:
+        axes.axvline(kept, color=KEPT, lw=1.2, ls="--", label=f"epoch {kept}, whose weights are kept")
     title = quantity.replace("_", " ")
     finish(axes, title, title)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False)
+        axes.legend(edgecolor="none", framealpha=0.8)
     if run:
         figure.suptitle(run, fontsize="small")
     return save(figure, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from mytorch.core import (
 from mytorch.core.description import FORMAT
 from mytorch.data.preparation.encoded_targets import EncodedTargets
 from mytorch.data.preparation.standardized_targets import StandardizedTargets, learn_targets
-from mytorch.data.split import warn_of_rare
+from mytorch.data.split import SplitWarning, warn_of_rare
 from mytorch.data.transforms import Parts, augment, hold_out, standardize
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.arguments import check_arguments, construct
@@ -250,6 +251,14 @@ def _split(data: DataSet, split: Split) -> Parts:
     except MytorchError as error:
         error.add_note("at data.split of the experiment")
         raise
+
+
+@contextmanager
+def without_split_warnings() -> Iterator[None]:
+    """Within this context, no warning names rare classes: they were named before, or the user wants no notes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SplitWarning)
+        yield
 
 
 def build_data_set(key: str, spec: Spec, dtype: str, like: Any = None) -> DataSet:

@@ -243,6 +243,12 @@ class Experiment(Section):
         return isinstance(other, Experiment) and self.model_dump() == other.model_dump()  # wherever they were read
 
     @property
+    def rate_key(self) -> str:
+        """The key of the learning rate: a schedule that has its highest rate takes no notice of the optimizer's."""
+        own = self.schedule is not None and "max_lr" in self.schedule.arguments
+        return "schedule.max_lr" if own else "optimizer.lr"
+
+    @property
     def origin(self) -> str | None:
         """The file that says all this; None if it is none."""
         return self._origin

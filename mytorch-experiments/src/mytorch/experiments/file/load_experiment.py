@@ -59,11 +59,23 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
         unknown = any(problems[0]["type"] == UNKNOWN for problems in places)
         kind = UnknownKeyError if unknown else ExperimentError
         raise kind("\n".join([*lines[:PROBLEMS], *more])) from None
+    _require_effect(experiment, overrides or {})
     changed = f", with {cut(', '.join(overrides), 200)} overridden" if overrides else ""
     experiment._origin = None if isinstance(source, Mapping) else f"{origin}{changed}"
     for name in before:
         _note_replaced(name, getattr(experiment, name), before[name], overrides or {})
     return experiment
+
+
+def _require_effect(experiment: Experiment, overrides: Overrides) -> None:
+    """Raise UnknownKeyError for an override of the optimizer's rate where the schedule has a rate of its own."""
+    if "optimizer.lr" not in overrides or any(key.startswith("schedule") for key in overrides):
+        return
+    if experiment.schedule is not None and experiment.rate_key != "optimizer.lr":
+        raise UnknownKeyError(
+            f"--set optimizer.lr: must be left out where the schedule decides every learning rate, got "
+            f"{experiment.schedule.type}; set {experiment.rate_key} instead"
+        )
 
 
 def _require_plain(origin: str, content: Mapping[str, Any], place: tuple[str, ...] = ()) -> None:

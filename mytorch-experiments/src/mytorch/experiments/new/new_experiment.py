@@ -104,9 +104,14 @@ def _missing(look: Look) -> list[str]:
 def _offers(look: Look) -> list[str]:
     """What a user may know better than the numbers say."""
     lines = []
-    if look.codes:
+    if 0 < len(look.codes) <= SHOWN:
         option = f"--categories {shlex.quote(comment(look.codes[0]))}"
         lines.append(f"Few whole numbers, perhaps codes: {named(look.codes)}; {option} makes a category of each value")
+    elif look.codes:  # pixels, counts or ratings, of which no single one is likely a code
+        lines.append(
+            f"Few whole numbers in each of {len(look.codes)} columns; if one has codes, --categories with its name "
+            "makes a category of each value"
+        )
     if look.ids:
         lines.append(f"Whole numbers that differ in every row: {named(look.ids)}; if they name rows, leave them out")
     return lines

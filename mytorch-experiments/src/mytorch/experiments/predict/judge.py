@@ -28,6 +28,7 @@ class Judgement:
     baselines: what a linear model and a constant, learned from the training rows, come to on the same rows; {} unless
         they were asked for.
     undefined: of each result that is NaN, the likely cause.
+    higher: of each result that says so, whether higher is better.
     """
 
     results: dict[str, float]
@@ -38,6 +39,19 @@ class Judgement:
     skipped: int
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
+    higher: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def as_good(self) -> list[str]:
+        """The baselines that the network is better than in no result that says whether higher is better."""
+        return [
+            name
+            for name, found in self.baselines.items()
+            if not any(
+                self.results[result] > found[result] if higher else self.results[result] < found[result]
+                for result, higher in self.higher.items()
+            )
+        ]
 
     def as_data(self) -> dict[str, Any]:
         """Everything as JSON holds it: `results`, and beside them what is known of classes or numbers."""
@@ -74,5 +88,18 @@ def measure(
     causes = {"loss": NO_LOSS} | {metric_name(metric): getattr(metric, "undefined", "") for metric in metrics}
     undefined = {name: causes[name] or UNKNOWN for name, value in results.items() if math.isnan(value)}
     return Judgement(
-        results, len(data), source, gathered.confusion, gathered.residuals, gathered.skipped, undefined=undefined
+        results,
+        len(data),
+        source,
+        gathered.confusion,
+        gathered.residuals,
+        gathered.skipped,
+        undefined=undefined,
+        higher=directions(metrics),
     )
+
+
+def directions(metrics: Sequence[Metric]) -> dict[str, bool]:
+    """Whether higher is better, for the loss and each metric that says so."""
+    known = {metric_name(metric): getattr(metric, "higher_is_better", None) for metric in metrics}
+    return {"loss": False} | {name: higher for name, higher in known.items() if higher is not None}

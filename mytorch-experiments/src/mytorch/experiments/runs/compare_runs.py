@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mytorch.core import metric_name, require_path
+from mytorch.core import require_path
 from mytorch.experiments.file.build import build_metrics
 from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, read_toml
+from mytorch.experiments.predict.judge import directions
 from mytorch.experiments.runs.columns import PARTS, quantity_of
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE, RunFolder
 from mytorch.experiments.runs.runs import last_record
@@ -68,16 +69,14 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
         if (ours := keys[0].get(key, ABSENT)) != (theirs := keys[1].get(key, ABSENT))
     ]
     records = [_numbers(folder) for folder in (first, second)]
-    directions = {**directions_of(first.path), **directions_of(second.path)}
+    higher = {**directions_of(first.path), **directions_of(second.path)}
     differing = [key for key, _, _ in differences]
     if any(key == "data.targets" or key.split(".")[0] == "loss" for key in differing):
-        del directions["loss"]  # values of different losses cannot be compared
+        del higher["loss"]  # values of different losses cannot be compared
     known = {*keys[0], *keys[1]}
     other_rows = {part: found for part in PARTS if (found := _of_other_rows(part, differing, known))}
     figures = [
-        _figure(
-            name, records[0].get(name), records[1].get(name), {} if name.split("_")[0] in other_rows else directions
-        )
+        _figure(name, records[0].get(name), records[1].get(name), {} if name.split("_")[0] in other_rows else higher)
         for name in dict.fromkeys([*records[0], *records[1]])
     ]
     return RunComparison(
@@ -96,13 +95,10 @@ def _of_other_rows(part: str, differing: Sequence[str], known: Collection[str]) 
 
 def directions_of(path: Path) -> dict[str, bool]:
     """Whether higher is better, for the loss and each metric of a run whose part is installed."""
-    directions = {"loss": False}
     try:
-        metrics = build_metrics(load_experiment(path / EXPERIMENT_FILE))
+        return directions(build_metrics(load_experiment(path / EXPERIMENT_FILE)))
     except MytorchError:  # a run of parts that are gone can still be compared
-        return directions
-    known = {metric_name(metric): getattr(metric, "higher_is_better", None) for metric in metrics}
-    return directions | {name: higher for name, higher in known.items() if higher is not None}
+        return directions([])
 
 
 def _content(folder: RunFolder) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from torch import Tensor
 
 from mytorch.core import DataSet, Module, MytorchError, require_path
 from mytorch.data.transforms import Parts
-from mytorch.experiments.file.build import build_data, build_metrics, default_dtype, naming_file, threads
+from mytorch.experiments.file.build import (
+    build_data,
+    build_metrics,
+    default_dtype,
+    naming_file,
+    threads,
+    without_split_warnings,
+)
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.file.parts import build_part
@@ -154,7 +161,8 @@ def judge(run: Run, source: str | Path | Any = None, *, beside: bool = False) ->
         targets = experiment.data.targets
         given = None if source is None else rows_to_judge(source, run.kept, run.dtype, targets, encoded)
         with naming_file(experiment):  # which says nothing of rows that are given
-            parts = build_data(experiment) if given is None or beside else None
+            with without_split_warnings():  # they were given when it was trained
+                parts = build_data(experiment) if given is None or beside else None
             loss, metrics = build_part("loss", "loss", experiment.loss), build_metrics(experiment)
             if given is None:
                 assert parts is not None

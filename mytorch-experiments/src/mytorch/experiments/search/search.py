@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from mytorch.core import ArgumentError, MytorchError, require_path
 from mytorch.experiments.errors import ExperimentError, UnknownKeyError
-from mytorch.experiments.file.build import build
+from mytorch.experiments.file.build import build, without_split_warnings
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
@@ -158,7 +158,8 @@ def _require_known(experiment: Experiment, over: Over) -> None:
     """Raise UnknownKeyError for a key that the experiment does not take; values that do not fit are left to trials."""
     first = {key: space.at(0.0) for keys, space in over.items() for key in keys}
     try:
-        build(_with(experiment, first))
+        with without_split_warnings():  # the experiment was built before, by itself
+            build(_with(experiment, first))
     except UnknownKeyError as error:
         raise UnknownKeyError(f"--over: every key must be one that the experiment may have; {error}") from error
     except MytorchError:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from math import isclose
+
 import click
 
 from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import BINS, Confusion, Residuals
 from mytorch.experiments.tables.terminal import number, show_table
+from mytorch.plugins import listed, printable
 
 SHOWN_CLASSES = 10
 """A matrix of more does not fit; then the most frequent mistakes are listed, so many."""
 NAME_LENGTH = 20
+ROUNDING = 1e-5
+"""Two sums of the same float32 numbers may differ by so much."""
 
 
 def show_judgement(judgement: Judgement) -> None:
@@ -19,9 +25,13 @@ def show_judgement(judgement: Judgement) -> None:
     rows = [
         [name.replace("_", " "), *(f"{results[name]:.6g}" for results in columns.values())]
         for name in judgement.results
+        if name != "loss" or not _is_a_metric(columns.values())
     ]
     show_table(["", *columns], rows)
-    click.echo(f"\n{judgement.rows} rows of {judgement.source}")
+    if judgement.as_good:
+        names = " and ".join(f"the {name}" for name in judgement.as_good)
+        click.echo(f"\nThe network is no better than {names} in any of these numbers, so it is not needed.")
+    click.echo(f"\n{judgement.rows} row{'s' * (judgement.rows != 1)} of {judgement.source}")
     if judgement.skipped:
         click.echo(f"{judgement.skipped} of them are left out below: output or target is not finite, or not a class")
     if judgement.confusion is not None:
@@ -30,8 +40,17 @@ def show_judgement(judgement: Judgement) -> None:
         _show_residuals(judgement.residuals)
 
 
+def _is_a_metric(columns: Collection[Mapping[str, float]]) -> bool:
+    """Whether the loss is the same number as a metric in every column, but for rounding: then its name says less."""
+    metrics = [name for name in next(iter(columns)) if name != "loss"]
+    return any(all(isclose(one["loss"], one[name], rel_tol=ROUNDING) for one in columns) for name in metrics)
+
+
 def _show_confusion(confusion: Confusion) -> None:
     names = [short(name) for name in confusion.classes]
+    if absent := [name for name, rows in zip(names, confusion.counts.sum(1).tolist(), strict=True) if not rows]:
+        told = printable(listed(absent, SHOWN_CLASSES))
+        click.echo(f"No row is of class {told}: these numbers do not show how well it is predicted")
     if len(names) <= SHOWN_CLASSES:
         rows = [[name, *map(str, row)] for name, row in zip(names, confusion.counts.tolist(), strict=True)]
         show_table(["true \\ predicted", *names], rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mytorch.experiments.callbacks.boundary_figure import BoundaryAnimation, Bou
 from mytorch.experiments.callbacks.recorder import Recorder
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.figures.plane import obstacle
-from mytorch.experiments.file.build import Built, build, threads
+from mytorch.experiments.file.build import Built, build, threads, without_split_warnings
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.flat import flat
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
@@ -45,6 +45,7 @@ def train_experiment(
 
     overrides: values by dotted key, such as {"optimizer.lr": 0.05}.
     callbacks: what takes part in this run beside the experiment's own callbacks, as `fit` takes them.
+    quiet: print nothing, and warn of no rare classes; a warning of what is wrong is still given.
     step: a training step of your own, as `fit` takes it; the experiment's file does not tell of it.
     trace_hooks: is given a line for each call of a hook: which, whose, how long, and what it raised.
     resume: the folder of a run to go on with instead, from its checkpoint, as if it had never ended; see `resume`.
@@ -59,7 +60,8 @@ def train_experiment(
     with threads(experiment.threads):
         listeners = Hooks(callbacks, trace=trace_hooks)
         goes_on = folder is not None and has_checkpoint(folder)
-        built = build(experiment, step, start=not goes_on)
+        with without_split_warnings() if quiet else nullcontext():
+            built = build(experiment, step, start=not goes_on)
         text = to_toml(built.experiment)
         for callback in built.callbacks:
             listeners.add(callback)
