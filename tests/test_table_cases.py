@@ -209,6 +209,10 @@ def test_a_group_of_thousands_does_not_begin_with_0():
 def test_a_quote_that_is_left_open_in_the_first_line(capsys):
     Path("quote.csv").write_text('u,"v,y\n' + "1.5,2.5,0\n" * 30)
     assert new("quote").endswith("rows below it, got one row; is a quote in it left open?")
+    lines = ["1,2,ja"] * 30_000
+    Path("quote.csv").write_text("\n".join(["a,b,y", '1,"2,ja', *lines, ""]))
+    told = "cells must have at most 131072 characters, got more; close the quote that is left open, if there is one"
+    assert new("quote") == f"quote.csv: {told}"
 
 
 RARE = "class 'rare' has only 3 rows in the training part, no row in the validation part; it has 3 in all"

@@ -8,11 +8,11 @@ import pytest
 import toy_parts
 
 from mytorch.core import MytorchError
-from mytorch.experiments import ExperimentError, UnknownKeyError, load_experiment
+from mytorch.experiments import ExperimentError, RunError, UnknownKeyError, load, load_experiment
 from mytorch.experiments.file.build import build
 from mytorch.experiments.file.load_experiment import read_toml, resolve_paths, to_toml
 from mytorch.experiments.training.check_experiment import check_experiment
-from mytorch.plugins import PluginError, UnknownNameError
+from mytorch.plugins import FileError, PluginError, UnknownNameError
 
 
 def test_from_a_file(tmp_path):
@@ -333,3 +333,12 @@ def test_a_rate_that_the_schedule_takes_no_notice_of_cannot_be_set(content):
     assert load_experiment(content, {"optimizer.lr": 0.5, "schedule.max_lr": 0.5}).rate_key == "schedule.max_lr"
     other = {"optimizer.lr": 0.5, "schedule": {"type": "StepLR", "step_size": 2}}
     assert load_experiment(content, other).rate_key == "optimizer.lr"
+
+
+def test_an_address_is_told_as_one():
+    with pytest.raises(
+        FileError, match=r"https://example.org/a.toml: must be a file of this computer, got an address"
+    ):
+        load_experiment(Path("https://example.org/a.toml"))
+    with pytest.raises(RunError, match=r"must be the folder of a run, .* got an address; download the folder first"):
+        load("https://example.org/runs/disk-1")

@@ -145,6 +145,8 @@ class CsvSource(Source):
         except OSError as error:
             raise FileError(f"{self.path}: must be readable, got {error.strerror or error}") from error
         except csv.Error as error:
+            if str(csv.field_size_limit()) in str(error):
+                raise self._too_long(f"cells must have at most {csv.field_size_limit()} characters") from None
             raise TableError(f"{self.path}: must be a table of text, got {told(error)}") from None
 
     def fitting(self) -> dict[str, str]:
@@ -209,8 +211,11 @@ class CsvSource(Source):
         if "Empty CSV" in text:
             return self._without_rows()
         if "straddling" in text:
-            return TableError(f"{self.path}: rows must be shorter than {BLOCK} bytes; is a quote left open?")
+            return self._too_long(f"rows must be shorter than {BLOCK} bytes")
         return TableError(f"{self.path}: must be a table of text, got {told(error)}")
+
+    def _too_long(self, rule: str) -> TableError:
+        return TableError(f"{self.path}: {rule}, got more; close the quote that is left open, if there is one")
 
     def _without_rows(self) -> TableError:
         return TableError(f"{self.path}: must have at least one row below the column names, got none")

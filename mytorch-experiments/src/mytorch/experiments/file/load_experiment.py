@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mytorch.core.checks import WIDEST
-from mytorch.data.table.open_table import is_address
+from mytorch.data.table.open_table import is_address, refuse_address
 from mytorch.experiments.errors import ExperimentError, UnknownKeyError
 from mytorch.experiments.file.experiment import Experiment, Spec
 from mytorch.experiments.file.wording import rule_of, way_out
@@ -138,6 +138,7 @@ def find_experiment(source: str | Path) -> Path:
         raise ExperimentError(
             f"experiment: must be a TOML file, the name of an installed one, or a dict, got {shown(source)}"
         )
+    refuse_address(source)
     path = Path(source)
     if path.is_file():
         if "".join(path.suffixes[-2:]).lower().endswith(TABLES):

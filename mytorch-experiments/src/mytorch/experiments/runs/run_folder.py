@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mytorch.data.table.open_table import is_address
 from mytorch.experiments.runs.digests import require_unchanged, sealed
 from mytorch.plugins import FileError, make_folder, one_line, write_file
 from mytorch.train.errors import RunError
@@ -53,7 +54,8 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """An existing run. Raises RunError if it is none."""
         if not path.is_dir():
-            raise RunError(f"{path}: must be the folder of a run, such as runs/disk-20260101-120000, got no folder")
+            got = "an address; download the folder first" if is_address(path) else "no folder"
+            raise RunError(f"{path}: must be the folder of a run, such as runs/disk-20260101-120000, got {got}")
         if not (path / SUMMARY_FILE).is_file():
             inside = sorted(p.parent.name for p in path.glob(f"*/{SUMMARY_FILE}"))
             hint = f"; it holds runs: {', '.join(inside[-3:])}" if inside else ""
