@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from mytorch.commands.evaluate import evaluate
 from mytorch.commands.experiment import experiment
 from mytorch.commands.train import train
-from mytorch.experiments import load_experiment, train_experiment
+from mytorch.experiments import ExperimentError, load_experiment, train_experiment
 from mytorch.experiments.file.build import build_data
 from mytorch.experiments.new.new_experiment import new_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
@@ -66,6 +66,19 @@ def test_the_three_parts_have_their_share_of_every_class(folder):
     for part in parts:
         shares = [float((part.targets == place).sum()) / len(part) for place in range(3)]
         assert shares == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize("same", [7, 0.5, "Bonn", "true", "2024-05-31"])
+def test_a_column_with_one_value_is_left_out(folder, same):
+    draw = random.Random(0)
+    rows = [(same, same if row % 9 else "", draw.gauss(0, 1), "ab"[row % 2]) for row in range(60)]
+    write(folder / "same.csv", ["city", "gap", "a", "y"], rows)
+    look, _ = new_experiment("same.csv", "y", dates=True)
+    told = "the same value in every row"
+    assert (look.features, dict(look.left_out)) == (("a",), {"city": told, "gap": f"{told} that has one"})
+    write(folder / "same.csv", ["city", "y"], [(city, y) for city, *_, y in rows])
+    with pytest.raises(ExperimentError, match=r"to learn 'y' from, got city \(the same value in every row\)$"):
+        new_experiment("same.csv", "y", force=True, dates=True)
 
 
 def test_few_rows_are_judged_by_folds(folder):
@@ -220,7 +233,12 @@ def test_a_usual_name_is_taken_for_the_target(folder):
         ("t.csv", "a,b\n" + "1.5,x\n2,y\n" * 3, "b", "must have at least 10 rows with a value of 'b', got 6"),
         ("t.csv", "b\n" + "x\ny\n" * 20, "b", "must have a column to learn 'b' from, got no other"),
         ("t.csv", "a,b\n" + "2024-01-02,x\n2024-01-02,y\n" * 20, "b", "to learn 'b' from, got a (dates; --dates uses"),
-        ("t.csv", "a,b\n" + "".join(f"1,n{i}\n" for i in range(30)), "b", "must have classes that come again, got 30"),
+        (
+            "t.csv",
+            "a,b\n" + "".join(f"{i % 7}.5,n{i}\n" for i in range(30)),
+            "b",
+            "must have classes that come again, got 30",
+        ),
         ("t.csv", "a,b\n" + "1e308,x\n2,y\n" * 20, "b", "row 2, column 'a' must be at most 3.4e+38 in float32"),
         ("t.csv", ",".join(f"c{i}" for i in range(10_001)) + "\n" + ",".join("1" * 10_001), "c0", "at most 10000"),
         ("t.csv", "a,a\n1,2\n", "a", "columns must have different names, got 'a'"),

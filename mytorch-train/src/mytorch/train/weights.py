@@ -106,5 +106,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path}: this file is missing; is {path.parent} a run folder?") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: must be a whole JSON file, got {one_line(error)}") from error
+    except RecursionError:
+        raise RunError(f"{path}: must have lists and objects that are less deep within each other, got more") from None

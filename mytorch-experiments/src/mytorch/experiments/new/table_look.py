@@ -237,10 +237,12 @@ def _require_rows(path: Path, goal: Any, rows: int, classes: tuple[str, ...] | N
 
 def _unusable(column: Any, dates: bool) -> str | None:
     """Why a column can be no feature whatever the others are."""
-    if column.kind == "date":
-        return None if dates else "dates; --dates uses their year, month, weekday and the days since the first"
     if column.distinct == 0:
         return "no value in any row"
+    if column.kind == "date" and not dates:
+        return "dates; --dates uses their year, month, weekday and the days since the first"
+    if column.distinct == 1:
+        return f"the same value in every row{' that has one' if column.missing else ''}"
     if column.kind == "text" and (reason := _no_numbers(column)):
         return reason
     return MANY if column.kind == "text" and column.distinct >= COUNTED else None
