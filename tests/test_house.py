@@ -15,7 +15,7 @@ from mytorch.plugins.kinds import COME_WITH
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
-DISTRIBUTION_OF = {"PIL": "pillow", "tomli_w": "tomli-w"}
+DISTRIBUTION_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
 """Where the name that is imported is not the distribution's."""
 
 

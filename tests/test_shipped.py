@@ -19,6 +19,15 @@ def test_the_result_is_as_it_is_told(name, tmp_path):
     assert low <= train_experiment(name, output=tmp_path, quiet=True).evaluate()[metric] <= high
 
 
-@pytest.mark.parametrize("name", RESULTS)
+def test_digits_are_read_right_in_the_mean_of_five_seeds(tmp_path):
+    shares = []
+    for seed in range(5):
+        overrides = {"seed": seed, "data.split.seed": seed, "metrics": ["Accuracy"]}
+        run = train_experiment("digits-cnn", overrides, output=tmp_path / str(seed), quiet=True)
+        shares.append(run.summary["test"]["accuracy"])
+    assert sum(shares) / len(shares) >= 0.985
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", *RESULTS])
 def test_pytorch_takes_the_same_steps(name):
     assert compare(load_experiment(name, {"epochs": 1}), runs=1).passed

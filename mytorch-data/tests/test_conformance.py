@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from PIL import Image
 
 from mytorch.data import (
     XOR,
@@ -17,6 +17,7 @@ from mytorch.data import (
     Arrays,
     Circles,
     Copying,
+    Digits,
     Disk,
     Gaussians,
     ImageFolder,
@@ -76,18 +77,24 @@ def folder_of_arrays():
 @functools.cache
 def folder_of_images():
     """Images of two classes, which stay while the tests run."""
+    image = pytest.importorskip("PIL.Image", reason="pillow comes with mytorch-data[images]")
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     draw = np.random.default_rng(0)
     for number in range(7):
         (folder / "ab"[number % 2]).mkdir(exist_ok=True)
         pixels = draw.integers(0, 256, (6 + number, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "ab"[number % 2] / f"{number}.png")
+        image.fromarray(pixels).save(folder / "ab"[number % 2] / f"{number}.png")
     return folder
 
 
 def images(**options):
     return ImageFolder(folder_of_images(), size=5, **options)
+
+
+def digits():
+    pytest.importorskip("sklearn", reason="scikit-learn comes with mytorch-data[digits]")
+    return Digits()
 
 
 def arrays(name):
@@ -118,6 +125,7 @@ test_windows_without_targets = declare_dataset(lambda: windows(targets=False))
 test_standardized_windows = declare_dataset(lambda: Standardized(windows(), Standardize.fit(windows())))
 test_arrays = declare_dataset(lambda: arrays("mapped.npz"))
 test_compressed_arrays = declare_dataset(lambda: arrays("compressed.npz"))
+test_digits = declare_dataset(digits)
 test_images = declare_dataset(images)
 test_normalized_images = declare_dataset(
     lambda: images(mode="grey", normalize={"mean": [0.4], "std": [0.2]}, cache_bytes=0)
@@ -140,4 +148,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
     generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
-    assert own == {*generated, Arrays, ImageFolder, Table, TextFile, Windows, new_rows}
+    assert own == {*generated, Arrays, Digits, ImageFolder, Table, TextFile, Windows, new_rows}

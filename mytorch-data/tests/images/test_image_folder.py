@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
 
 from mytorch.core import ArgumentError
 from mytorch.data import ImageError, ImageFolder, split
 from mytorch.data.images import augmented, image_folder
 from mytorch.plugins import FileError
 
+Image = pytest.importorskip("PIL.Image", reason="pillow comes with mytorch-data[images]")
+ImageOps = pytest.importorskip("PIL.ImageOps")
 DRAW = np.random.default_rng(7)
 
 

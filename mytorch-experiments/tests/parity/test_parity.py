@@ -6,6 +6,7 @@ import pytest
 import torch
 from toy_parts import SGD, Chain, Dense, Rectify, Sequential, StepLR, Twinless
 
+import mytorch.optim
 from mytorch.core import Module
 from mytorch.experiments import load_experiment
 from mytorch.experiments.errors import ParityError
@@ -258,3 +259,13 @@ def test_a_step_without_a_twin_cannot_be_compared(experiment):
     built = build(experiment, step=lambda *given: step(*given))
     with pytest.raises(ParityError, match=r"^parity: step must be one of mytorch\.train's, since PyTorch has no twin"):
         Ours(built.setup)
+
+
+@pytest.mark.parametrize("name", [name for name in mytorch.optim.__all__ if hasattr(torch.optim, name)])
+def test_every_optimizer_that_torch_has_gets_a_twin_with_its_settings(name):
+    net = Sequential(Dense(2, 3, bias=False), Rectify(), Dense(3, 2, bias=False))
+    ours = getattr(mytorch.optim, name)(net.param(), lr=0.017)
+    (group,) = twin_optimizer(ours, None, net, twin_of(net)).param_groups
+    shared = ours.param_groups[0].keys() & group.keys() - {"params"}
+    assert "lr" in shared
+    assert {key: group[key] for key in shared} == {key: ours.param_groups[0][key] for key in shared}

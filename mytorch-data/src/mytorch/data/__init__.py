@@ -14,7 +14,7 @@ from mytorch.data.generated import (
     SineMixtures,
     Spirals,
 )
-from mytorch.data.images import Augmented, ImageError, ImageFolder
+from mytorch.data.images import Augmented, Digits, ImageError, ImageFolder
 from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
 from mytorch.data.series import Windows
 from mytorch.data.split import SplitWarning, split
@@ -40,6 +40,7 @@ __all__ = [
     "Circles",
     "ColumnSummary",
     "Copying",
+    "Digits",
     "Disk",
     "EncodedTargets",
     "Gaussians",

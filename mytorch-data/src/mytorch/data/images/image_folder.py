@@ -106,17 +106,10 @@ class ImageFolder(DataSet):
         shape = (1 if mode == "grey" else 3, *self._size)
         self._cache: Pixels = np.empty((min(len(self), cache_bytes // int(np.prod(shape))), *shape), dtype=np.uint8)
         self._cached = np.zeros(len(self._cache), dtype=bool)
-        self.preparation = {
-            KEY: {
-                "dataset": "mytorch-data:ImageFolder",
-                "size": list(self._size),
-                "scaled": self._scale,
-                "mode": mode,
-                "normalize": None if self._moments is None else self._moments.to_json(),
-                "classes": list(self.classes or ()),
-                "columns": [file_column, label_column],
-            }
-        }
+        kept = prepared_images(
+            self._size, self._scale, mode, self._moments, self.classes or (), (file_column, label_column)
+        )
+        self.preparation = {KEY: kept}
 
     @classmethod
     def new_rows(cls, path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype, targets: bool) -> Self:
@@ -190,6 +183,29 @@ class ImageFolder(DataSet):
                 f"size = {list(wanted)}, by which all are scaled"
             )
         return wanted
+
+
+def prepared_images(
+    size: Size,
+    scaled: bool,
+    mode: str,
+    moments: Moments | None,
+    classes: Sequence[str],
+    columns: tuple[str, str] = ("file", "label"),
+) -> dict[str, Any]:
+    """What a preparation keeps of images, by which an ImageFolder reads new ones.
+
+    scaled: whether images of another size are scaled to `size`.  columns: of a table, those of files and of classes.
+    """
+    return {
+        "dataset": "mytorch-data:ImageFolder",
+        "size": list(size),
+        "scaled": scaled,
+        "mode": mode,
+        "normalize": None if moments is None else moments.to_json(),
+        "classes": list(classes),
+        "columns": list(columns),
+    }
 
 
 def _pair(size: int | Sequence[int]) -> Size:

@@ -126,7 +126,8 @@ def twin_optimizer(
         for group, settings in zip(optimizer.param_groups, started, strict=True)
     ]
     options = {} if fused is None or "fused" not in known else {"fused": fused, "foreach": False}
-    built: torch.optim.Optimizer = cls(groups, **optimizer.defaults, **options)
+    defaults = {key: value for key, value in optimizer.defaults.items() if key in known}
+    built: torch.optim.Optimizer = cls(groups, **defaults, **options)
     return built
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 _here = Path(__file__).parent
 
 adding_lstm = _here / "adding-lstm.toml"
+digits_cnn = _here / "digits-cnn.toml"
 disk = _here / "disk.toml"
 disk_tuned = _here / "disk-tuned.toml"
 shapes_unet = _here / "shapes-unet.toml"
 sine_forecast = _here / "sine-forecast.toml"
 
-__all__ = ["adding_lstm", "disk", "disk_tuned", "shapes_unet", "sine_forecast"]
+__all__ = ["adding_lstm", "digits_cnn", "disk", "disk_tuned", "shapes_unet", "sine_forecast"]
