@@ -144,6 +144,7 @@ from mytorch.nn.pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from mytorch.nn.ragged import LastStep, MeanStep, Padded
 from mytorch.nn.rearrangement import (
     ChannelShuffle,
     Flatten,
@@ -243,6 +244,7 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LSTMCell",
+    "LastStep",
     "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
@@ -271,6 +273,7 @@ __all__ = [
     "MaxUnpool1d",
     "MaxUnpool2d",
     "MaxUnpool3d",
+    "MeanStep",
     "Mish",
     "ModuleDict",
     "ModuleList",
@@ -280,6 +283,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "Padded",
     "PairwiseDistance",
     "Parallel",
     "Permute",

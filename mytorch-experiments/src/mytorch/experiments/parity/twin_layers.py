@@ -109,6 +109,48 @@ class TransformerEncoderLayer(nn.TransformerEncoderLayer):
         return super().forward(src, src_mask, *masks, **options)
 
 
+class LastStep(nn.Module):
+    """y[b] = x[b, lengths[b] - 1]"""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The last step of each sequence."""
+        return x[:, -1] if lengths is None else torch.stack([x[row, length - 1] for row, length in enumerate(lengths)])
+
+
+class MeanStep(nn.Module):
+    """y[b] = the mean of x[b, t] over t < lengths[b]"""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The mean of each sequence."""
+        if lengths is None:
+            return x.mean(1)
+        return torch.stack([x[row, :length].mean(0) for row, length in enumerate(lengths)])
+
+
+class Padded(nn.Sequential):
+    """Layers one after the other, each told how long the sequences are"""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Any:
+        """Recurrent layers get packed sequences, layers with attention the mask of the padding."""
+        if lengths is None:
+            return super().forward(x)
+        padding = torch.arange(x.shape[1]) >= lengths.unsqueeze(1)
+        y: Any = x
+        for layer in self:
+            if isinstance(layer, nn.RNNBase):
+                packed = nn.utils.rnn.pack_padded_sequence(y, lengths, batch_first=True, enforce_sorted=False)
+                output, state = layer(packed)
+                y = nn.utils.rnn.pad_packed_sequence(output, True, total_length=x.shape[1])[0], state
+            elif isinstance(layer, nn.TransformerEncoder | nn.TransformerEncoderLayer):
+                y = layer(y, src_key_padding_mask=padding)
+            elif isinstance(layer, nn.MultiheadAttention):
+                y = layer(y, key_padding_mask=padding)
+            else:
+                takes = isinstance(layer, Padded | LastStep | MeanStep)
+                y = layer(y, lengths=lengths) if takes else layer(y)
+        return y
+
+
 class Reshape(nn.Module):
     """y = x with all axes but the first made axes of the sizes `shape`"""
 
@@ -213,8 +255,17 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     **{
         cls.__name__: cls
         for cls in (
-            *(Add, Checkpoint, Concatenate, CrossMapLRN2d, MultiheadAttention, Parallel, Permute, Reshape, Residual),
-            *(RotaryPositionalEncoding, Select, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
+            *(Add, Checkpoint, Concatenate, CrossMapLRN2d, LastStep, MeanStep, MultiheadAttention, Padded, Parallel),
+            *(
+                Permute,
+                Reshape,
+                Residual,
+                RotaryPositionalEncoding,
+                Select,
+                SinusoidalPositionalEncoding,
+                Take,
+                TransformerEncoderLayer,
+            ),
         )
     },
     **{cls.__name__: stack(cls) for cls in (nn.Transformer, nn.TransformerDecoder, nn.TransformerEncoder)},

@@ -7,7 +7,13 @@ from typing import Any, Self, overload
 
 from mytorch.core import ArgumentError, Module
 
-LISTED = {"Sequential": "layers", "Add": "branches", "Concatenate": "branches", "Parallel": "branches"}
+LISTED = {
+    "Sequential": "layers",
+    "Padded": "layers",
+    "Add": "branches",
+    "Concatenate": "branches",
+    "Parallel": "branches",
+}
 """The containers that take their children one by one, and what these are called."""
 
 
