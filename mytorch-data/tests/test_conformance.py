@@ -22,6 +22,8 @@ from mytorch.data import (
     Gaussians,
     ImageFolder,
     Moons,
+    RaggedDataSet,
+    Sequences,
     Shapes,
     SineMixtures,
     Spirals,
@@ -130,6 +132,34 @@ test_images = declare_dataset(images)
 test_normalized_images = declare_dataset(
     lambda: images(mode="grey", normalize={"mean": [0.4], "std": [0.2]}, cache_bytes=0)
 )
+RAGGED = {
+    "order": "a batch is padded to its longest row, which a row alone is not",
+    "no_rows": "without rows there are no steps",
+    "parts": "a batch is padded to its longest row, which a row alone is not",
+}
+
+
+@functools.cache
+def sequences(**options):
+    """Sequences of one to four steps, with a number and a category for each step."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "steps.npz"
+        who = np.repeat(np.arange(4), [3, 1, 4, 2])
+        kind = np.array(["rest", "run"] * 5)
+        np.savez(path, who=who, when=np.arange(10), x=np.linspace(0, 1, 10), kind=kind, y=who % 2)
+        return Sequences(path, id="who", time="when", encode="one-hot", **options)
+
+
+def ragged():
+    return RaggedDataSet([torch.ones(2, 1), torch.ones(3, 1)], [[0, 1], [1, 1, 0]], per_step=True)
+
+
+test_ragged_data_set = declare_dataset(ragged, opt_out=RAGGED)
+test_sequences = declare_dataset(lambda: sequences(target="y"), opt_out=RAGGED)
+test_sequences_of_classes = declare_dataset(lambda: sequences(target="kind", per_step=True), opt_out=RAGGED)
+test_standardized_sequences = declare_dataset(
+    lambda: Standardized(sequences(target="y"), Standardize.fit(sequences(target="y"))), opt_out=RAGGED
+)
 test_spirals = declare_dataset(lambda: Spirals(20, classes=3))
 test_moons = declare_dataset(lambda: Moons(20))
 test_circles = declare_dataset(lambda: Circles(20, dtype="float64"))
@@ -148,4 +178,4 @@ test_standardized = declare_dataset(lambda: Standardized(Disk(40), Standardize.f
 def test_every_part_is_declared_here():
     own = {entry.load() for entry in entry_points(group="mytorch.datasets") if entry.dist.name == "mytorch-data"}
     generated = {AddingProblem, Circles, Copying, Disk, Gaussians, Moons, Shapes, SineMixtures, Spirals, XOR}
-    assert own == {*generated, Arrays, Digits, ImageFolder, Table, TextFile, Windows, new_rows}
+    assert own == {*generated, Arrays, Digits, ImageFolder, Sequences, Table, TextFile, Windows, new_rows}

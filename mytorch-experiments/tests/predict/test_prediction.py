@@ -13,9 +13,9 @@ from unsealed import unsealed
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.data import TableError
 from mytorch.data.preparation import Moments
+from mytorch.data.table.new_rows import without_target
 from mytorch.experiments import Recorder, RunError, load, train_experiment
 from mytorch.experiments.predict.head import Head
-from mytorch.experiments.predict.new_rows import without_target
 from mytorch.experiments.predict.prediction import predict_batches
 from mytorch.experiments.runs.write_predictions import write_predictions
 from mytorch.plugins import FileError

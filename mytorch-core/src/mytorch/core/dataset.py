@@ -32,6 +32,7 @@ class DataSet:
         the text that stands in it for each row; None if their order does.
     overlap: for rows in an order, such as windows of a time series or blocks of a text, with how many of the rows
         behind it a row shares targets; parts are then split by place. None if rows are independent.
+    ragged: whether a batch is padded to the longest of its rows: its shape depends on which they are.
     in_units: a method; by default, targets are in their own units.
     exact_at: a method; by default, what `batch_at` gives is all that is known.
     plain: the data set itself, unless it changes rows at random for the training.
@@ -64,6 +65,7 @@ class DataSet:
     preparation: dict[str, Any] | None = None
     row_names: tuple[str, Sequence[str]] | None = None
     overlap: int | None = None
+    ragged: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """A class that changes `batch_at` alone knows nothing more exact than what it gives."""

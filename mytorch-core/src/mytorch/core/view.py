@@ -41,7 +41,7 @@ class Wrapped(DataSet):
             )
         self.data = data
         self.columns, self.classes, self.preparation = data.columns, data.classes, data.preparation
-        self.row_names, self.overlap = data.row_names, data.overlap
+        self.row_names, self.overlap, self.ragged = data.row_names, data.overlap, data.ragged
 
     def __len__(self) -> int:
         return len(self.data)

@@ -16,6 +16,7 @@ from mytorch.data.generated import (
 )
 from mytorch.data.images import Augmented, Digits, ImageError, ImageFolder
 from mytorch.data.preparation import EncodedTargets, Standardize, Standardized, StandardizedTargets
+from mytorch.data.sequences import RaggedDataSet, Sequences
 from mytorch.data.series import Windows
 from mytorch.data.split import SplitWarning, split
 from mytorch.data.table import (
@@ -48,7 +49,9 @@ __all__ = [
     "ImageFolder",
     "Moons",
     "Parts",
+    "RaggedDataSet",
     "ReaderError",
+    "Sequences",
     "Shapes",
     "SineMixtures",
     "Spirals",

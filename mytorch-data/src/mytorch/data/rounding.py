@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,14 +21,27 @@ def compact(values: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def dtypes_of(data: DataSet) -> Dtypes:
-    """In which dtypes a data set gives its inputs and targets; None for what is no tensor."""
+    """In which dtypes a data set gives its inputs and targets; None for what is no tensor. Padded inputs have x."""
     batch = fetch(data, torch.arange(min(1, len(data))))
-    inputs, targets = (value.dtype if isinstance(value, Tensor) else None for value in batch)
+    values = (value["x"] if is_padded(value) else value for value in batch)
+    inputs, targets = (value.dtype if isinstance(value, Tensor) else None for value in values)
     return inputs, targets
 
 
+def is_padded(inputs: Any) -> bool:
+    """Whether inputs are padded sequences, {"x": (batch, longest, ...), "lengths": (batch,)}."""
+    return isinstance(inputs, Mapping) and inputs.keys() == {"x", "lengths"}
+
+
+def padding_of(inputs: Mapping[str, Tensor]) -> Tensor:
+    """Which steps of padded sequences are padding, (batch, longest)."""
+    return torch.arange(inputs["x"].shape[1]) >= inputs["lengths"].unsqueeze(1)
+
+
 def rounded(value: Any, dtype: torch.dtype | None) -> Any:
-    """A tensor in the dtype in which it is trained; anything else as it is."""
+    """A tensor, or padded sequences, in the dtype in which it is trained; anything else as it is."""
+    if is_padded(value):
+        return {**value, "x": rounded(value["x"], dtype)}
     return value if dtype is None or not isinstance(value, Tensor) else value.to(dtype)
 
 

@@ -93,7 +93,7 @@ def class_indices(data: DataSet) -> Tensor | None:
     targets: Any = data.targets
     if targets is None and data.classes is not None:
         found = [targets for _, targets in batches(data)]
-        targets = torch.cat(found) if all(isinstance(entry, Tensor) for entry in found) else None
+        targets = torch.cat(found) if all(isinstance(entry, Tensor) and entry.dim() == 1 for entry in found) else None
     if not isinstance(targets, Tensor) or targets.dim() != 1:
         return None
     return None if targets.is_floating_point() or targets.is_complex() else targets.cpu().long()

@@ -12,6 +12,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, DataSet, View
 from mytorch.data.images import Augmented
 from mytorch.data.preparation import Standardize, Standardized
+from mytorch.data.sequences import Sequences
 from mytorch.data.split import divide, warn_of_rare
 from mytorch.data.table import Table
 from mytorch.plugins import shown
@@ -47,7 +48,7 @@ def hold_out(
         With each fold in turn, every row is in the test part once.
     Rows in an order, windows of a time series and blocks of a text, are divided by place: training first, then
     validation, then test.
-    What a Table fills in is learned from the training part.
+    What a Table, or Sequences, fills in is learned from the training part.
     Raises ArgumentError if nothing is left for the training part.
     """
     if folds is None and fold is None:
@@ -58,7 +59,7 @@ def hold_out(
         if validation is not None:
             held = _held_out(rest, validation, None, seed, stratify, told=False)
             parts |= {name: rest.indices[indices] for name, indices in held.items()}
-    if isinstance(data, Table):
+    if isinstance(data, Table | Sequences):
         data = data.learned_from(parts["training"])
     views = {name: View(data, indices) for name, indices in parts.items()}
     if folds is not None and stratify:

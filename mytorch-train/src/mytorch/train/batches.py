@@ -176,7 +176,8 @@ class Batches:
     def _fetched(self, indices: Tensor) -> Batch:
         """The rows of a batch, or of several. The first tells how many may be gathered together from then on.
 
-        Not by a data set that draws random numbers for its rows: they would be drawn ahead of the step at hand.
+        Not by a data set that draws random numbers for its rows: they would be drawn ahead of the step at hand; nor by
+        one whose batches are padded to their longest row.
         """
         if self._together is not None:
             return fetch(self.data, indices)
@@ -184,7 +185,11 @@ class Batches:
         inputs, targets = batch = fetch(self.data, indices)
         share = count_bytes(inputs if targets is None else batch) / len(indices)
         draws = before is not None and before.drawn()
-        self._together = 1 if draws else int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
+        self._together = (
+            1
+            if draws or getattr(self.data, "ragged", False)
+            else int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
+        )
         return batch
 
     def _moved(self, batch: Batch) -> Batch:

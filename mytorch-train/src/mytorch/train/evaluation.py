@@ -124,7 +124,7 @@ class _BesideExact:
     """A data set whose targets come twice: as the loss takes them, and before they were rounded."""
 
     def __init__(self, data: Any) -> None:
-        self.data = data
+        self.data, self.ragged = data, getattr(data, "ragged", False)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -11,15 +11,15 @@ from torch import Tensor
 from mytorch.core import ArgumentError, DataSet, ShapeError, Wrapped, require_floating
 from mytorch.data.batches import exact_batches
 from mytorch.data.preparation.moments import INPUTS, Moments, RunningMoments
-from mytorch.data.rounding import dtypes_of, rounded
+from mytorch.data.rounding import dtypes_of, is_padded, padding_of, rounded
 
 
 class Standardize:
     """Shift and scale every input column to mean 0 and deviation 1.
 
     Formula:  z = (x - mean) / std,  std^2 = (1/rows) sum (x - mean)^2;  a constant column has std 1.  In
-              sequences, (rows, steps, columns), every step counts; in images, (rows, channels, height, width), the
-              columns are the channels, and every pixel counts
+              sequences, (rows, steps, columns), every step counts, but for the padding; in images,
+              (rows, channels, height, width), the columns are the channels, and every pixel counts
     Shapes:   x, z: (..., columns) or (rows, columns, height, width);  mean, std: one number a column
     Raises:   ShapeError for another number of columns, ArgumentError for numbers that are not finite
 
@@ -40,6 +40,8 @@ class Standardize:
             raise ArgumentError("Standardize: the data set to learn from must have rows, got none")
         seen = RunningMoments()
         for inputs, _ in exact_batches(dataset, batch_size):
+            if is_padded(inputs):
+                inputs = inputs["x"][~padding_of(inputs)]
             require_floating("Standardize", inputs, "inputs")
             if inputs.dim() not in (2, 3, 4):
                 raise ShapeError(
@@ -57,10 +59,14 @@ class Standardize:
 
     def apply(self, inputs: Tensor) -> Tensor:
         """The standardised inputs, computed in float64 and returned in their own dtype."""
-        return self.scale(inputs).to(inputs.dtype)
+        scaled: Tensor = self.scale(inputs).to(inputs.dtype)
+        return scaled
 
-    def scale(self, inputs: Tensor) -> Tensor:
-        """The standardised inputs in float64."""
+    def scale(self, inputs: Any) -> Any:
+        """The standardised inputs in float64; padded sequences keep their padding of 0."""
+        if is_padded(inputs):
+            scaled = self.scale(inputs["x"])
+            return {**inputs, "x": scaled.masked_fill(padding_of(inputs).unsqueeze(2), 0)}
         require_floating(self, inputs, "inputs")
         columns = len(self.mean)
         if inputs.dim() == 0 or inputs.shape[1 if inputs.dim() == 4 else -1] != columns:
@@ -98,10 +104,10 @@ class Standardized(Wrapped):
         self.preparation = {**(dataset.preparation or {}), **standardize.preparation}
         self._dtypes = dtypes_of(dataset)
 
-    def batch_at(self, indices: Tensor) -> tuple[Tensor, Any]:
+    def batch_at(self, indices: Tensor) -> tuple[Any, Any]:
         inputs, targets = self.exact_at(indices)
         return rounded(inputs, self._dtypes[0]), rounded(targets, self._dtypes[1])
 
-    def exact_at(self, indices: Tensor) -> tuple[Tensor, Any]:
+    def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
         inputs, targets = self.data.exact_at(indices)
         return self.standardize.scale(inputs), targets

@@ -23,9 +23,9 @@ def learn_dates(source: Source, name: str, text: Codes, options: Options) -> lis
     With `dates = "parts"` a time of day adds the hour, and a column of times alone has nothing but the hour.
     """
     values = list(text.values)
-    day_first = options.day_first if options.day_first is not None else _day_first(source, name, values)
+    day_first = options.day_first if options.day_first is not None else day_order(source, name, values)
     feature = Feature(name, "date", day_first=day_first)
-    days = [day for _, day in _read(source, feature, text)]
+    days = [day for _, day in read_dates(source, feature, text)]
     first = min((day.date() for day in days), default=date(1970, 1, 1))
     parts = options.date_parts
     if options.dates == "parts":
@@ -33,7 +33,7 @@ def learn_dates(source: Source, name: str, text: Codes, options: Options) -> lis
     return [replace(feature, part=part, first=first.isoformat()) for part in parts]
 
 
-def _day_first(source: Source, name: str, values: list[str]) -> bool | None:
+def day_order(source: Source, name: str, values: list[str]) -> bool | None:
     """Whether the day stands before the month, as the dates show. Raises ArgumentError if they do not."""
     dates = [value for value in values if is_date(value)]
     found = day_comes_first(dates)
@@ -48,11 +48,11 @@ def _day_first(source: Source, name: str, values: list[str]) -> bool | None:
 def encode_dates(source: Source, feature: Feature, text: Codes) -> Array:
     """A part of the dates of a column, (rows,); NaN where a cell is missing."""
     part, first = PARTS[str(feature.part)], date.fromisoformat(str(feature.first))
-    known = {code: part(day, first) for code, day in _read(source, feature, text)}
+    known = {code: part(day, first) for code, day in read_dates(source, feature, text)}
     return np.array([*(known[code] for code in range(len(text.values))), np.nan])[text.codes]
 
 
-def _read(source: Source, feature: Feature, text: Codes) -> list[tuple[int, datetime]]:
+def read_dates(source: Source, feature: Feature, text: Codes) -> list[tuple[int, datetime]]:
     """The dates by their codes. Raises TableError for a cell that is none, and for times between dates."""
     read = [(code, read_date(value, feature.day_first)) for value, code in text.values.items()]
     wrong = [code for code, day in read if day is None]

@@ -16,6 +16,9 @@ from mytorch.data.table.open_table import open_table
 from mytorch.data.table.recipe import Recipe
 from mytorch.plugins import nearest
 
+NO_COLUMN = ""
+"""A name that no column has."""
+
 
 def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype | str = "float32") -> DataSet:
     """The rows of a file, encoded, filled in and standardised as those were that a model was trained on.
@@ -33,6 +36,16 @@ def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtyp
     if INPUTS not in preparation:
         return table
     return Standardized(table, Standardize.from_preparation(preparation))
+
+
+def without_target(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same columns, of which the target is left out, and every row, which must then be whole."""
+    target = table.get("target")
+    if not isinstance(target, Mapping) or "name" not in target:
+        return dict(table)  # the reader says what is wrong with it
+    missing = None if table.get("missing") == "drop" else table.get("missing")
+    left_out = [*table.get("left_out", ()), target["name"]]
+    return {**table, "target": {**target, "name": NO_COLUMN}, "missing": missing, "left_out": left_out}
 
 
 def cells_of(

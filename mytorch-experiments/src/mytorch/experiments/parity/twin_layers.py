@@ -133,7 +133,7 @@ class Padded(nn.Sequential):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Any:
         """Recurrent layers get packed sequences, layers with attention the mask of the padding."""
         if lengths is None:
-            return super().forward(x)
+            return super().forward(x)  # type: ignore[no-untyped-call]
         padding = torch.arange(x.shape[1]) >= lengths.unsqueeze(1)
         y: Any = x
         for layer in self:
@@ -233,9 +233,10 @@ class RotaryPositionalEncoding(nn.Module):
 
 
 def stack(cls: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """A class of torch that copies layers, built without two of its ways.
+    """A class of torch that copies layers, built without three of its ways.
 
-    It warns where evaluation has no fast path for the arguments; and a copied decoder layer whose activation is a
+    In evaluation it computes padded sequences as nested tensors, which warn, and it warns where it has no such path
+    for the arguments; and a copied decoder layer whose activation is a
     module computes F.relu instead, which its __setstate__ puts in front of it.
     """
 
@@ -243,6 +244,9 @@ def stack(cls: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "enable_nested_tensor is True")
             built = cls(**options)
+        for module in built.modules():
+            if isinstance(module, nn.TransformerEncoder):
+                module.enable_nested_tensor = False
         for module in built.modules():
             if "activation" in module._modules:
                 vars(module).pop("activation", None)

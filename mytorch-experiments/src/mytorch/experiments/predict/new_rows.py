@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ from torch import Tensor
 
 from mytorch.core import DataSet, fetch
 from mytorch.data import EncodedTargets, new_rows
+from mytorch.data.table.new_rows import without_target
 from mytorch.data.table.open_table import refuse_address
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.prepared import Inputs, Prepared
 from mytorch.plugins import catalogue
 from mytorch.train.errors import RunError
-
-NO_COLUMN = ""
-"""A name that no column has."""
 
 
 def rows_of(source: str | Path | Tensor | Any, kept: KeptData, dtype: torch.dtype, targets: bool) -> DataSet:
@@ -47,16 +44,6 @@ def read_rows(path: Path, kept: KeptData, dtype: torch.dtype, targets: bool) -> 
     if not targets:
         preparation = {**preparation, "table": without_target(preparation["table"])}
     return new_rows(path, preparation, dtype=dtype)
-
-
-def without_target(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The same columns, of which the target is left out, and every row, which must then be whole."""
-    target = table.get("target")
-    if not isinstance(target, Mapping) or "name" not in target:
-        return dict(table)  # the reader says what is wrong with it
-    missing = None if table.get("missing") == "drop" else table.get("missing")
-    left_out = [*table.get("left_out", ()), target["name"]]
-    return {**table, "target": {**target, "name": NO_COLUMN}, "missing": missing, "left_out": left_out}
 
 
 def rows_to_judge(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, DataSet, ShapeError, fetch_exact, rows_at
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
+from mytorch.data.rounding import is_padded, padding_of, rounded
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.plugins import shown
 
@@ -43,6 +44,7 @@ class Prepared(DataSet):
         self.data = data
         self.columns, self.classes = kept.columns, getattr(data, "classes", None)
         self.preparation, self.row_names = dict(kept.preparation), getattr(data, "row_names", None)
+        self.ragged = getattr(data, "ragged", False)
         self._order = _order(self.columns, tuple(getattr(data, "columns", ())))
         self._dtype = dtype
         self._whole = kept.entry.get("whole") is True
@@ -59,20 +61,27 @@ class Prepared(DataSet):
             targets = targets.to(self._dtype)
         if isinstance(inputs, Tensor):
             inputs = inputs.to(torch.int64 if self._whole else self._dtype)
+        elif is_padded(inputs) and inputs["x"].is_floating_point():
+            inputs = rounded(inputs, self._dtype)
         return inputs, targets
 
     def exact_at(self, indices: Tensor) -> tuple[Any, Any]:
         inputs, targets = fetch_exact(self.data, torch.as_tensor(indices))
         if self._targets is not None and targets is not None:
             targets = self._targets.scale(targets)
-        return self._prepare(inputs) if isinstance(inputs, Tensor) else inputs, targets
+        return self._prepare(inputs), targets
 
     def in_units(self, values: Tensor) -> Tensor:
         """Predictions or targets in the units of the targets, in which metrics judge."""
         learned = Moments.of(self.preparation, TARGETS)
         return values if learned is None else learned.in_units(values)
 
-    def _prepare(self, inputs: Tensor) -> Tensor:
+    def _prepare(self, inputs: Any) -> Any:
+        if is_padded(inputs):
+            x = self._prepare(inputs["x"])
+            return {**inputs, "x": x.masked_fill(padding_of(inputs).unsqueeze(2), 0)}
+        if not isinstance(inputs, Tensor):
+            return inputs
         if self.columns and inputs.dim() == 2 and inputs.shape[1] != len(self.columns):
             raise ShapeError(
                 f"predict: rows must have the columns {', '.join(self.columns)}, got {inputs.shape[1]} columns"

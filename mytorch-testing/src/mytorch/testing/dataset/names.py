@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from mytorch.testing.compare import same_bits
 from mytorch.testing.dataset.case import DataSetCase, build, first_rows
 from mytorch.testing.errors import CheckError, Skip
+
+IGNORED = -100
+"""The class of what is no step, where there is a class for each step of padded rows."""
 
 
 def column_names(case: DataSetCase) -> None:
@@ -21,6 +25,8 @@ def column_names(case: DataSetCase) -> None:
     names = list(data.columns)
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise CheckError(f"columns must be different strings, got {names}")
+    if data.ragged and isinstance(inputs, Mapping) and isinstance(inputs.get("x"), Tensor):
+        inputs = inputs["x"].flatten(0, 1)  # steps, of which the columns are
     if not isinstance(inputs, Tensor) or inputs.dim() != 2 or inputs.shape[1] != len(names):
         shape = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
         raise CheckError(f"columns must name every column of the inputs, {shape}, got {len(names)} names")
@@ -32,6 +38,8 @@ def class_names(case: DataSetCase) -> None:
     if data.classes is None:
         raise Skip("its targets are numbers")
     targets = data[:][1]
+    if data.ragged and targets.dim() == 2:
+        targets = targets[targets != IGNORED]
     if len(set(data.classes)) < len(data.classes):
         raise CheckError(f"classes must be different names, got {list(data.classes)}")
     if targets.is_floating_point():
