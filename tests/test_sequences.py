@@ -103,7 +103,8 @@ def test_an_experiment_learns_and_predicts_by_sequence(table, tmp_path, name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_pytorch_takes_the_same_steps(table, name):
-    assert compare(load_experiment(content(table, NETWORKS[name], epochs=2)), runs=1).passed
+    sgd = layer("SGD", lr=0.1)  # Adam makes steps of what rounding leaves of the keys' bias, whose gradient is 0
+    assert compare(load_experiment(content(table, NETWORKS[name], epochs=2, optimizer=sgd)), runs=1).passed
 
 
 def test_classes_of_steps_and_numbers_are_learned(table, tmp_path):

@@ -1,5 +1,7 @@
 """The metrics of classification and regression."""
 
+import doctest
+import importlib
 import math
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 from toy_parts import SGD, Chain, Dense, Line, SquaredError, Table
 
 from mytorch.core import Metric, ShapeError
-from mytorch.train import Accuracy, ErrorRate, MeanAbsoluteError, evaluate, fit
+from mytorch.train import Accuracy, ErrorRate, ExactMatch, MeanAbsoluteError, evaluate, fit
 
 SCORES = torch.tensor([[0.1, 0.7, 0.2], [2.0, -1.0, 0.0], [0.0, 0.0, 1.0], [0.3, 0.2, 0.1]])
 
@@ -118,3 +120,32 @@ def test_a_training_tells_its_metrics_how_predictions_are_read():
     net, metric = Chain(Dense(1, 1)), Asking()
     fit(net, SquaredError(), SGD(net.param()), Line(4), epochs=1, batch_size=2, metrics=[metric], quiet=True)
     assert metric.told == ["numbers"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("ignore_index", [-100, 1])
+def test_padding_does_not_count(seed, ignore_index):
+    generator = torch.Generator().manual_seed(seed)
+    batches, right, steps, whole, rows = [], 0, 0, 0, 0
+    for length in (5, 3, 1):
+        scores = torch.randn(6, 3, length, generator=generator)
+        wanted = torch.where(torch.rand(6, length, generator=generator) < 0.8, scores.argmax(1), 2)
+        wanted[torch.rand(6, length, generator=generator) < 0.3] = ignore_index
+        batches.append((scores, wanted))
+        for row, target in zip(scores.argmax(1).tolist(), wanted.tolist(), strict=True):
+            pairs = [(one, other) for one, other in zip(row, target, strict=True) if other != ignore_index]
+            right, steps = right + sum(one == other for one, other in pairs), steps + len(pairs)
+            whole, rows = whole + (bool(pairs) and all(one == other for one, other in pairs)), rows + bool(pairs)
+    assert judged(Accuracy(ignore_index=ignore_index), *batches) == right / steps
+    assert judged(ErrorRate(ignore_index=ignore_index), *batches) == (steps - right) / steps
+    assert judged(ExactMatch(ignore_index=ignore_index), *batches) == whole / rows
+    assert math.isnan(judged(Accuracy(), (torch.randn(2, 3), torch.tensor([-100, -100]))))
+    with pytest.raises(ValueError, match="ExactMatch: ignore_index must be a whole number"):
+        ExactMatch(ignore_index=0.5)
+
+
+@pytest.mark.parametrize("name", ["metrics", "multilabel"])
+def test_the_examples_hold(name):
+    result = doctest.testmod(importlib.import_module(f"mytorch.train.metrics.{name}"))
+    assert result.attempted > 3
+    assert not result.failed

@@ -187,6 +187,39 @@ class Select(nn.Module):
         return x.select(self.dim, self.index)
 
 
+class VariationalAutoencoder(nn.Module):
+    """y = (decoder(z), mean, log_var), with z drawn from the distribution of codes in training"""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode, draw and decode."""
+        mean, log_var = self.encoder(x).chunk(2, -1)
+        z = mean + (log_var / 2).exp() * torch.randn_like(mean) if self.training else mean
+        return self.decoder(z), mean, log_var
+
+
+class ELBOLoss(nn.Module):
+    """The squared error of the reconstruction and the divergence of the distribution of codes"""
+
+    def __init__(self, std: float, reduction: str) -> None:
+        super().__init__()
+        self.std, self.reduction = std, reduction
+
+    def forward(self, prediction: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:
+        """The mean, sum or list of both terms."""
+        y, mean, log_var = prediction
+        likelihood = torch.distributions.Normal(y, self.std)
+        constant = math.log(self.std) + math.log(2 * math.pi) / 2
+        reconstruction = -(likelihood.log_prob(target) + constant).flatten(1).sum(1)
+        codes = torch.distributions.Normal(mean, (log_var / 2).exp())
+        divergence = torch.distributions.kl_divergence(codes, torch.distributions.Normal(0.0, 1.0)).sum(1)
+        each: Tensor = reconstruction + divergence
+        return each if self.reduction == "none" else each.mean() if self.reduction == "mean" else each.sum()
+
+
 class CrossMapLRN2d(nn.Module):
     """y = x / b ** beta, by its formula: torch's own class adds up other channels than its documents say"""
 
@@ -246,7 +279,7 @@ def stack(cls: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
             built = cls(**options)
         for module in built.modules():
             if isinstance(module, nn.TransformerEncoder):
-                module.enable_nested_tensor = False
+                module.use_nested_tensor = False
         for module in built.modules():
             if "activation" in module._modules:
                 vars(module).pop("activation", None)
@@ -267,8 +300,10 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
                 RotaryPositionalEncoding,
                 Select,
                 SinusoidalPositionalEncoding,
+                ELBOLoss,
                 Take,
                 TransformerEncoderLayer,
+                VariationalAutoencoder,
             ),
         )
     },

@@ -7,7 +7,7 @@ puts scores outside of [0, 1] through a sigmoid that loses ranks (off by 1e-3), 
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Metric, ShapeError, require_same_shape
+from mytorch.core import ArgumentError, Metric, ShapeError, require_same_shape, require_whole
 
 ONE = 0.01
 """How far the probabilities of a target may be from adding up to 1, which float16 does not do exactly."""
@@ -53,12 +53,24 @@ class Accuracy(Metric):
     Predictions: scores (batch, classes, ...) as CrossEntropyLoss takes them, the largest wins;
         or logits (batch, 1) or (batch,), class 1 where positive; after a loss of "numbers", where above 1/2.
     Targets: class indices (batch, ...), or one-hot rows or probabilities of the predictions' shape.
+    ignore_index: targets of this value do not count, such as those of padding, as in CrossEntropyLoss.
     Raises ShapeError if there is not one target a row, ArgumentError for several labels a row.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.train import Accuracy
+        >>> metric = Accuracy()
+        >>> scores = torch.tensor([[[0.9, 0.2, 0.6], [0.1, 0.8, 0.4]]])  # of two classes at three steps
+        >>> metric.update(scores, torch.tensor([[0, 0, -100]]))
+        >>> metric.compute()
+        0.5
     """
 
     undefined = "there are no rows"
 
-    def __init__(self) -> None:
+    def __init__(self, ignore_index: int = -100) -> None:
+        require_whole(self, "ignore_index", ignore_index, low=None)
+        self.ignore_index = ignore_index
         self.reset()
 
     def reset(self) -> None:
@@ -67,8 +79,9 @@ class Accuracy(Metric):
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         predicted, wanted = class_pairs(self, prediction, target)
-        self.right = self.right + (predicted == wanted).sum()
-        self.rows += predicted.numel()
+        counted = wanted != self.ignore_index
+        self.right = self.right + ((predicted == wanted) & counted).sum()
+        self.rows += int(counted.sum())
 
     def compute(self) -> float:
         return float(self.right) / self.rows if self.rows else float("nan")

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Metric, require_choice, require_same_shape
+from mytorch.core import ArgumentError, Metric, require_choice, require_same_shape, require_whole
+from mytorch.train.metrics.metrics import class_pairs
 
 THRESHOLDS = {"numbers": 0.5}
 """From where on a label is predicted, by how predictions are read; scores and logits from 0."""
@@ -34,10 +35,15 @@ def _strange(target: Tensor) -> Any:
 
 
 class ExactMatch(Metric):
-    """The share of rows all of whose labels are right: the subset accuracy of scikit-learn.
+    """The share of rows that are right throughout: in all of their labels, as the subset accuracy of scikit-learn, or
+    at every step of a sequence.
 
-    Predictions: logits (batch, labels), a label where positive; after a loss of "numbers", where above 1/2.
-    Targets: 0 and 1, of the predictions' shape.
+    Labels:    predictions are logits (batch, labels), a label where positive; after a loss of "numbers", where above
+               1/2; targets are 0 and 1, of the predictions' shape
+    Sequences: predictions are scores (batch, classes, steps, ...) as CrossEntropyLoss takes them, the largest wins;
+               targets are class indices (batch, steps, ...)
+    ignore_index: targets of sequences with this value do not count, such as those of padding. A row of nothing else
+        does not count either.
     Raises ShapeError for other shapes, ArgumentError for other targets or a loss of one class a row.
 
     Example:
@@ -47,11 +53,18 @@ class ExactMatch(Metric):
         >>> metric.update(torch.tensor([[2.0, -1.0], [2.0, 3.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
         >>> metric.compute()
         0.5
+        >>> metric.reset()
+        >>> scores = torch.tensor([[[0.9, 0.2, 0.6], [0.1, 0.8, 0.4]]])  # of two classes at three steps
+        >>> metric.update(scores, torch.tensor([[0, 1, -100]]))
+        >>> metric.compute()
+        1.0
     """
 
     undefined = "there are no rows"
 
-    def __init__(self) -> None:
+    def __init__(self, ignore_index: int = -100) -> None:
+        require_whole(self, "ignore_index", ignore_index, low=None)
+        self.ignore_index = ignore_index
         self.reset()
 
     def reset(self) -> None:
@@ -59,9 +72,15 @@ class ExactMatch(Metric):
         self.rows = 0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        predicted, wanted = labels_of(self, prediction, target)
-        self.right = self.right + (predicted == wanted).all(1).sum()
-        self.rows += len(wanted)
+        if target.dim() > 1 and target.dtype is torch.int64 and prediction.dim() == target.dim() + 1:
+            predicted, wanted = class_pairs(self, prediction, target)
+            counted = (wanted != self.ignore_index).flatten(1)
+        else:
+            predicted, wanted = labels_of(self, prediction, target)
+            counted = torch.ones_like(wanted)
+        right = (predicted == wanted).flatten(1) | ~counted
+        self.right = self.right + (right.all(1) & counted.any(1)).sum()
+        self.rows += int(counted.any(1).sum())
 
     def compute(self) -> float:
         return float(self.right) / self.rows if self.rows else float("nan")
