@@ -72,6 +72,14 @@ def test_both_tasks_have_the_same_pictures_and_noise_is_normal() -> None:
     assert noisy.inputs.dtype is torch.float32
 
 
+def test_pictures_are_the_targets_of_an_autoencoder() -> None:
+    data = Shapes(20, size=8, task="reconstruction", seed=3)
+    inputs, targets = data[[3, 1]]
+    torch.testing.assert_close(inputs, targets, rtol=0, atol=0)
+    torch.testing.assert_close(data.inputs, Shapes(20, size=8, seed=3).inputs, rtol=0, atol=0)
+    assert data.classes is None
+
+
 def test_a_picture_is_no_row_of_a_table(tmp_path: Any) -> None:
     with pytest.raises(ShapeError, match=r"write_csv: every row must be flat, .* got \(1, 16, 16\) and \(\)"):
         write_csv(Shapes(3), tmp_path / "shapes.csv")

@@ -41,6 +41,7 @@ from mytorch.nn.container import (
     Residual,
     Sequential,
     Take,
+    VariationalAutoencoder,
 )
 from mytorch.nn.convolution import (
     Conv1d,
@@ -68,6 +69,7 @@ from mytorch.nn.loss import (
     CosineEmbeddingLoss,
     CrossEntropyLoss,
     CTCLoss,
+    ELBOLoss,
     GaussianNLLLoss,
     HingeEmbeddingLoss,
     HuberLoss,
@@ -218,6 +220,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "ELBOLoss",
     "Embedding",
     "EmbeddingBag",
     "FeatureAlphaDropout",
@@ -333,6 +336,7 @@ __all__ = [
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
+    "VariationalAutoencoder",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

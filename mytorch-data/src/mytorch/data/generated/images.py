@@ -15,7 +15,7 @@ KINDS = ("square", "disc", "triangle")
 
 
 class Shapes(Generated):
-    """Grey pictures of one square, disc or triangle each, to be told apart, or to be found pixel by pixel.
+    """Grey pictures of one square, disc or triangle each, to be told apart, found pixel by pixel, or reconstructed.
 
     Pictures: a shape with half width h uniform in [size / 6, size / 3), its centre anywhere where the whole of it is
               in the picture, of brightness uniform in [0.5, 1) on black; noise * e on every pixel, e standard normal
@@ -23,11 +23,12 @@ class Shapes(Generated):
               max(|dx|, |dy|) <= h (square), dx^2 + dy^2 <= h^2 (disc), |dx| <= (dy + h) / 2 and |dy| <= h (triangle)
     Shapes:   inputs: (samples, 1, size, size) of dtype;
               targets: (samples,), int64, the kind of shape, for task "classification";
-              (samples, size, size), int64, the kind of shape of every pixel and 0 for the background, "segmentation"
-    Raises:   ArgumentError unless samples is a count, size from 8 to 1024, task one of the two, noise at least 0, seed
-              a whole number and dtype floating point
+              (samples, size, size), int64, the kind of shape of every pixel and 0 for the background, "segmentation";
+              the inputs themselves, for autoencoders, "reconstruction"
+    Raises:   ArgumentError unless samples is a count, size from 8 to 1024, task one of the three, noise at least 0,
+              seed a whole number and dtype floating point
 
-    Both tasks have the same pictures for a seed.
+    All tasks have the same pictures for a seed.
 
     Example:
         >>> from mytorch.data import Shapes
@@ -47,7 +48,7 @@ class Shapes(Generated):
     ) -> None:
         require_whole(self, "size", size, 8, 1024)
         generator = self._generator(samples, seed, BYTES * size * size)
-        require_choice(self, "task", task, ("classification", "segmentation"))
+        require_choice(self, "task", task, ("classification", "segmentation", "reconstruction"))
         require_range(self, "noise", noise, 0.0, FLOAT_MAX)
         kinds = shuffled_classes(samples, len(KINDS), generator)
         h = uniform(size / 6, size / 3, samples, 1, 1, generator=generator)
@@ -56,6 +57,9 @@ class Shapes(Generated):
         brightness = uniform(0.5, 1, samples, 1, 1, generator=generator)
         pictures = inside * brightness + normal(noise, samples, size, size, generator=generator)
         self.inputs = pictures.unsqueeze(1).to(floating_dtype("Shapes", dtype))
+        if task == "reconstruction":
+            self.targets = self.inputs
+            return
         by_pixel = task == "segmentation"
         self.classes = ("background", *KINDS) if by_pixel else KINDS
         self.targets = inside * (kinds + 1).reshape(-1, 1, 1) if by_pixel else kinds

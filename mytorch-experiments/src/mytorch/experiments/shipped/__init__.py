@@ -5,10 +5,12 @@ from pathlib import Path
 _here = Path(__file__).parent
 
 adding_lstm = _here / "adding-lstm.toml"
+autoencoder = _here / "autoencoder.toml"
 digits_cnn = _here / "digits-cnn.toml"
 disk = _here / "disk.toml"
 disk_tuned = _here / "disk-tuned.toml"
 shapes_unet = _here / "shapes-unet.toml"
 sine_forecast = _here / "sine-forecast.toml"
+vae = _here / "vae.toml"
 
-__all__ = ["adding_lstm", "digits_cnn", "disk", "disk_tuned", "shapes_unet", "sine_forecast"]
+__all__ = ["adding_lstm", "autoencoder", "digits_cnn", "disk", "disk_tuned", "shapes_unet", "sine_forecast", "vae"]

@@ -9,6 +9,7 @@ from mytorch.nn.container.parallel import Parallel
 from mytorch.nn.container.residual import Residual
 from mytorch.nn.container.sequential import Sequential
 from mytorch.nn.container.take import Take
+from mytorch.nn.container.variational_autoencoder import VariationalAutoencoder
 
 __all__ = [
     "Add",
@@ -20,4 +21,5 @@ __all__ = [
     "Residual",
     "Sequential",
     "Take",
+    "VariationalAutoencoder",
 ]

@@ -6,6 +6,7 @@ from mytorch.nn.loss.bce_with_logits_loss import BCEWithLogitsLoss
 from mytorch.nn.loss.cross_entropy_loss import CrossEntropyLoss
 from mytorch.nn.loss.ctc_loss import CTCLoss
 from mytorch.nn.loss.distance import HuberLoss, L1Loss, SmoothL1Loss
+from mytorch.nn.loss.elbo_loss import ELBOLoss
 from mytorch.nn.loss.likelihood import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
 from mytorch.nn.loss.linear_cross_entropy_loss import LinearCrossEntropyLoss
 from mytorch.nn.loss.margin import HingeEmbeddingLoss, SoftMarginLoss
@@ -28,6 +29,7 @@ __all__ = [
     "CTCLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "ELBOLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
     "HuberLoss",
