@@ -7,8 +7,10 @@ from mytorch.experiments.parity import compare
 
 RESULTS = {
     "adding-lstm": ("loss", 0.0, 0.005),
+    "autoencoder": ("loss", 0.01, 0.025),
     "shapes-unet": ("iou", 0.93, 1.0),
     "sine-forecast": ("mean_absolute_error", 0.0, 0.1),
+    "vae": ("loss", 150.0, 330.0),
 }
 """A number of the test part, and between which bounds it must be."""
 

@@ -92,7 +92,10 @@ def test_a_picture_is_no_row_of_a_table(tmp_path: Any) -> None:
         ({"samples": 10**9, "size": 1024}, "Shapes: samples must fit into the memory of this machine"),
         ({"size": 7}, "Shapes: size must be a whole number of at least 8, got 7"),
         ({"size": 2000}, "Shapes: size must be a whole number of at most 1,024, got 2000"),
-        ({"task": "detection"}, "Shapes: task must be one of classification, segmentation, got 'detection'"),
+        (
+            {"task": "detection"},
+            "Shapes: task must be one of classification, segmentation, reconstruction, got 'detection'",
+        ),
         ({"noise": -1.0}, "Shapes: noise must be finite and at least 0, got -1.0"),
         ({"seed": 0.5}, "Shapes: seed must be a whole number"),
         ({"dtype": "int8"}, "Shapes: dtype must be one of float32, .* got 'int8'"),

@@ -40,14 +40,8 @@ def test_from_a_dict_that_stays_as_it_is(content):
 
 
 def test_the_shipped_ones_are_valid():
-    shipped = {
-        "adding-lstm": 20,
-        "digits-cnn": 20,
-        "disk": 25,
-        "disk-tuned": 25,
-        "shapes-unet": 12,
-        "sine-forecast": 10,
-    }
+    shipped = {"adding-lstm": 20, "autoencoder": 30, "digits-cnn": 20, "disk": 25, "disk-tuned": 25}
+    shipped |= {"shapes-unet": 12, "sine-forecast": 10, "vae": 30}
     for name, epochs in shipped.items():
         assert load_experiment(name).epochs == epochs
 

@@ -115,7 +115,8 @@ class Torchs:
         """The gradients of one batch, times its weight in the mean over batches if wanted."""
         prediction = call(self.net, inputs)
         value = self.loss(prediction, targets)
-        weight = weight_of(self.setup.loss, prediction.detach(), targets)
+        with torch.no_grad():
+            weight = weight_of(self.setup.loss, prediction, targets)
         (value * weight if weighted and not sums(self.setup.loss) else value).backward()
         return float(value.detach()), weight
 
