@@ -24,7 +24,16 @@ SECONDS = 20
 UNFORESEEN = re.compile(r"unexpected \w*(Error|Exception|Warning|Exit)\b")
 SHIPPED = {
     name: tomllib.loads((files("mytorch.experiments") / f"shipped/{name}.toml").read_text())
-    for name in ("adding-lstm", "autoencoder", "digits-cnn", "disk", "disk-tuned", "shapes-unet", "sine-forecast", "vae")
+    for name in (
+        "adding-lstm",
+        "autoencoder",
+        "digits-cnn",
+        "disk",
+        "disk-tuned",
+        "shapes-unet",
+        "sine-forecast",
+        "vae",
+    )
 }
 STRANGE = [
     *(None, True, 0, -1, 1, 3, 10**9, 10**18, 10**30, 0.5, -1e300, 1e-300, float("nan"), float("inf")),
