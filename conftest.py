@@ -85,6 +85,8 @@ SLOW = (
     "tests/test_notebook.py",
     "tests/test_optimizers_in_engines.py",
     "tests/test_shipped.py",
+    "tests/test_text.py::test_the_result",
+    "tests/test_text.py::test_pytorch",
 )
 """Files of tests, or tests in them, from the root of the checkout: the kit, what is compiled, and whole documents.
 

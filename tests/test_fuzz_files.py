@@ -32,6 +32,8 @@ SHIPPED = {
         "disk-tuned",
         "shapes-unet",
         "sine-forecast",
+        "text-gpt",
+        "text-lstm",
         "vae",
     )
 }

@@ -7,14 +7,14 @@ import torch
 from toy_parts import SGD, Chain, Dense, Rectify, Sequential, StepLR, Twinless
 
 import mytorch.optim
-from mytorch.core import Module
+from mytorch.core import Metric, Module
 from mytorch.experiments import load_experiment
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.build import build
 from mytorch.experiments.file.schedules import PlannedSchedule
 from mytorch.experiments.parity import compare, twin_of, write_report
-from mytorch.experiments.parity.contestant import Ours
-from mytorch.experiments.parity.lockstep import gap, largest_gap, relative_difference
+from mytorch.experiments.parity.contestant import Ours, judge
+from mytorch.experiments.parity.lockstep import gap, largest_gap, relative_difference, twin
 from mytorch.experiments.parity.report import table, verdict
 from mytorch.experiments.parity.twin import twin_optimizer, twin_schedule
 from mytorch.train import step
@@ -126,6 +126,24 @@ def test_twins_of_optimizer_and_schedule():
     planned = PlannedSchedule("schedule", plateau, {"factor": 0.25, "monitor": "train_loss"}, None)
     assert twin_schedule(planned, theirs).factor == 0.25
     assert twin_schedule(None, theirs) is None
+
+
+def test_metrics_are_told_how_predictions_are_read(experiment, monkeypatch):
+    class Told(Metric):
+        def reset(self):
+            self.seen = []
+
+        def update(self, _prediction, _target):
+            self.seen.append(self.outputs)
+
+        def compute(self):
+            return float(set(self.seen) == {"log-softmax"})
+
+    built = build(experiment)
+    monkeypatch.setattr(type(built.setup.loss), "outputs", "log-softmax")
+    for contestant in (Ours(built.setup), twin(built)):
+        record = judge(contestant, built.setup, built.parts, [Told()])
+        assert {value for name, value in record.items() if name.endswith("told")} == {1.0}
 
 
 def test_what_torch_does_not_have():

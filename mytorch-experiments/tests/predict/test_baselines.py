@@ -49,6 +49,35 @@ def test_the_linear_model_of_numbers_is_nearly_least_squares():
     torch.testing.assert_close(found["mean"](x), targets.mean().expand(len(x), 1), rtol=0, atol=1e-4)
 
 
+class Tokens(TensorDataSet):
+    """Blocks of tokens that are drawn from known probabilities, given the last token."""
+
+    def __init__(self, rows=300, tokens=5):
+        draw = torch.Generator().manual_seed(1)
+        self.next = torch.rand(tokens, tokens, generator=draw).softmax(1)
+        line = [0]
+        for _ in range(rows * 8):
+            line.append(int(torch.multinomial(self.next[line[-1]], 1, generator=draw)))
+        blocks = torch.tensor(line)
+        super().__init__(blocks[:-1].reshape(rows, 8), blocks[1:].reshape(rows, 8).clone(), classes=list("abcde"))
+
+
+def test_a_text_has_the_bigram_model_beside_it():
+    data = Tokens()
+    net = Embedding(5, 5)
+    found = baselines(net, CrossEntropyLoss(), data, "majority class")
+    assert list(found) == ["bigram model"]
+    logs = found["bigram model"](data.inputs)
+    assert logs.shape == (300, 5, 8)
+    torch.testing.assert_close(logs.exp().sum(1), torch.ones(300, 8).double())
+    torch.testing.assert_close(logs.exp().movedim(1, -1), data.next[data.inputs].double(), rtol=0, atol=0.06)
+    data.targets[:, 3] = -100
+    assert baselines(net, CrossEntropyLoss(), data, "")["bigram model"](data.inputs).isfinite().all()
+    assert baselines(net, MSELoss(), data, "") == {}
+    data.classes = tuple(map(str, range(2001)))
+    assert baselines(net, CrossEntropyLoss(), data, "") == {}
+
+
 def test_one_logit_and_rows_of_several_axes():
     x, scores = drawn()
     wanted = (scores[:, :1] > 0).float()

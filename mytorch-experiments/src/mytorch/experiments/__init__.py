@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mytorch.experiments.runs.folds import Folds
     from mytorch.experiments.runs.run import Run, judge, load
     from mytorch.experiments.runs.runs import RunSummary, list_runs
+    from mytorch.experiments.runs.sample import sample
     from mytorch.experiments.search.search import Search, Trial, search_experiment
     from mytorch.experiments.search.space import parse_over
     from mytorch.experiments.training.train_experiment import resume, train_experiment
@@ -36,6 +37,7 @@ __getattr__, __dir__ = lazy(
         "mytorch.experiments.runs.folds": ("Folds",),
         "mytorch.experiments.runs.run": ("Run", "judge", "load"),
         "mytorch.experiments.runs.runs": ("RunSummary", "list_runs"),
+        "mytorch.experiments.runs.sample": ("sample",),
         "mytorch.experiments.search.search": ("Search", "Trial", "search_experiment"),
         "mytorch.experiments.search.space": ("parse_over",),
         "mytorch.experiments.training.train_experiment": ("resume", "train_experiment"),
@@ -67,6 +69,7 @@ __all__ = [
     "load_experiment",
     "parse_over",
     "resume",
+    "sample",
     "search_experiment",
     "train_experiment",
     "train_folds",

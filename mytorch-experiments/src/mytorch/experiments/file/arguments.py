@@ -62,7 +62,8 @@ def check_arguments(path: str, factory: Factory, arguments: Mapping[str, Any], *
         parameter = parameters[name]
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
         if required and name not in arguments:
-            raise ExperimentError(f"{path}.{name}: must be given for {_name(factory)}")
+            key = f"{path}.{name}"
+            raise ExperimentError(f"{key}: must be given for {_name(factory)}, in the file or with --set {key}=VALUE")
 
 
 def _misfit(path: str, factory: Factory, unknown: list[str], settable: list[str]) -> str:

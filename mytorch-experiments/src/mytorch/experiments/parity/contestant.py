@@ -16,7 +16,7 @@ from mytorch.experiments.file.schedules import PlannedSchedule
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
 from mytorch.train.batches import call
 from mytorch.train.choose_step import is_in_backward, is_plain, name_of
-from mytorch.train.evaluation import evaluate
+from mytorch.train.evaluation import evaluate, tell_outputs
 from mytorch.train.mean_loss import MeanLoss, Weight, sums, weight_of
 from mytorch.train.setup import Interval, Setup, advance
 
@@ -159,6 +159,7 @@ class _Judging(Loss):
 
     def __init__(self, ours: Module, value_of: Callable[[Any, Any], Tensor]) -> None:
         self.ours, self.value_of, self.reduction = ours, value_of, "sum" if sums(ours) else "mean"
+        self.outputs = getattr(ours, "outputs", Loss.outputs)  # type: ignore[misc]  # which metrics are told
 
     def forward(self, prediction: Any, target: Any) -> tuple[Tensor, None]:
         return self.value_of(prediction, target), None
@@ -171,6 +172,7 @@ def judge(contestant: Contestant, setup: Setup, parts: Parts, metrics: Sequence[
     """Metrics on the training part of the data, loss and metrics on the others."""
     net = contestant.net
     loss = _Judging(setup.loss, contestant.loss.__call__)  # a method, since a module holds no torch.nn.Module
+    tell_outputs(metrics, loss)
     trained = evaluate(net, None, setup.batches.data, metrics) if metrics else {}
     record = {f"train_{name}": value for name, value in trained.items()}
     for part, data in (("validation", parts.validation), ("test", parts.test)):

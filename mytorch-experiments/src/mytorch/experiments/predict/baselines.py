@@ -1,4 +1,4 @@
-"""What a network must be better than: a constant, and a linear model of the same inputs."""
+"""What a network must be better than: a constant and a linear model, or a bigram model of a text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import DataSet, Module, fetch
 from mytorch.core.batch import rows_within
+from mytorch.data.batches import batches
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
 from mytorch.data.series.windows import KEY as WINDOWS
 from mytorch.nn import Flatten, Linear, Sequential
@@ -21,6 +22,8 @@ ROWS, WEIGHTS = 20_000, 200_000
 """A linear model learns from at most so many rows, evenly spaced, and is left out with more weights."""
 MOST_BYTES = 2**28
 """Bytes of the rows that it learns from: of large ones, such as images, they are fewer."""
+PAIRS = 4_000_000
+"""Pairs of tokens that a bigram model counts, at most."""
 STEPS = 100
 """Steps of L-BFGS, at most: the problem is convex, and few are needed."""
 
@@ -32,10 +35,14 @@ def baselines(net: Module, loss: Module, training: DataSet, constant: str) -> di
     The linear model is logistic regression or least squares where the loss says so, with weights held small as by
     scikit-learn's defaults: 1/2 |w|^2 beside the sum of the losses, of inputs with mean 0 and deviation 1.
     For windows of a time series, the naive forecast comes first: each target stays at its last value.
-    Empty where inputs are no rows of numbers, or the network's outputs no columns.
+    For tokens, of which each has the next as its target, a bigram model alone.
+    Empty where inputs are neither, or the network's outputs no columns.
     """
     training = training.plain
     inputs, targets = fetch(training, _spaced(len(training), rows_within(training, ROWS, MOST_BYTES)))
+    if _are_tokens(inputs, targets) and getattr(loss, "outputs", None) in ("softmax", "log-softmax"):
+        count = len(training.classes or ())
+        return {"bigram model": Bigram.of(training, count)} if 0 < count**2 <= PAIRS else {}
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or not isinstance(targets, Tensor):
         return {}
     with judging(net):
@@ -77,6 +84,39 @@ class LastValue(Module):
         last = x[:, -1] if inputs is None else inputs.in_units(x[:, -1])
         y = last[:, self.places].repeat(1, self.horizon)
         return (y if targets is None else targets.scale(y)).to(x.dtype), None
+
+
+class Bigram(Module):
+    """A language model that knows only the last token: how often each token came behind it.
+
+    Forward:   y_{b, j, t} = log((count(x_{b, t}, j) + p_j) / (count(x_{b, t}) + 1)), where p_j is the share of token j
+               among all, counted with one more of each
+    Shapes:    x: (batch, positions), int64;  y: (batch, tokens, positions)
+    """
+
+    def __init__(self, counts: Tensor) -> None:
+        shares = (counts.sum(0) + 1) / (counts.sum() + len(counts))
+        self.logs = ((counts + shares) / (counts.sum(1, keepdim=True) + 1)).log()
+
+    @classmethod
+    def of(cls, training: DataSet, tokens: int) -> Bigram:
+        """That of the blocks of a text. Targets that are no token, which the loss ignores, are left out."""
+        counts = torch.zeros(tokens * tokens, dtype=torch.float64)
+        for inputs, targets in batches(training):
+            there = (targets >= 0) & (targets < tokens)
+            counts += torch.bincount(inputs[there] * tokens + targets[there], minlength=len(counts))
+        return cls(counts.reshape(tokens, tokens))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return self.logs[x].movedim(-1, 1), None
+
+
+def _are_tokens(inputs: Any, targets: Any) -> bool:
+    """Whether each whole number of a block has one as its target."""
+    tensors = isinstance(inputs, Tensor) and isinstance(targets, Tensor)
+    return (
+        tensors and inputs.dtype == targets.dtype == torch.int64 and inputs.dim() > 1 and inputs.shape == targets.shape
+    )
 
 
 def _spaced(rows: int, most: int) -> Tensor:

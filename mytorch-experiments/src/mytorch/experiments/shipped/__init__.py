@@ -11,6 +11,19 @@ disk = _here / "disk.toml"
 disk_tuned = _here / "disk-tuned.toml"
 shapes_unet = _here / "shapes-unet.toml"
 sine_forecast = _here / "sine-forecast.toml"
+text_gpt = _here / "text-gpt.toml"
+text_lstm = _here / "text-lstm.toml"
 vae = _here / "vae.toml"
 
-__all__ = ["adding_lstm", "autoencoder", "digits_cnn", "disk", "disk_tuned", "shapes_unet", "sine_forecast", "vae"]
+__all__ = [
+    "adding_lstm",
+    "autoencoder",
+    "digits_cnn",
+    "disk",
+    "disk_tuned",
+    "shapes_unet",
+    "sine_forecast",
+    "text_gpt",
+    "text_lstm",
+    "vae",
+]
