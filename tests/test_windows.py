@@ -66,7 +66,7 @@ def test_evaluation_compares_with_the_naive_forecast_of_the_same_steps(run, seri
     assert told["baselines"]["last value"]["mean_absolute_error"] == pytest.approx(expected, rel=1e-4)
     assert told["mean_absolute_error"] < 0.7 * expected
     assert list(told["baselines"]) == ["last value", "linear model", "mean"]
-    assert list(told["residuals"]) == ["load 0", "load 1", "load 2"]
+    assert list(told["residuals"]) == ["load +1", "load +2", "load +3"]
     assert told["rows"] == len(test)
 
 
@@ -76,7 +76,7 @@ def test_predictions_are_those_of_every_window_and_the_last_reaches_beyond_the_f
     assert result.output.startswith(f"Wrote {400 - HISTORY + 1} predictions"), result.exception
     with output.open(newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["prediction_0", "prediction_1", "prediction_2"]
+    assert rows[0] == ["prediction_load +1", "prediction_load +2", "prediction_load +3"]
     data = Windows(series, "load", HISTORY, HORIZON, targets=False)
     values = run.predict(data).values
     assert [float(cell) for cell in rows[-1]] == pytest.approx(values[-1].tolist(), rel=1e-5)

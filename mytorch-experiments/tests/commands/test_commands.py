@@ -248,6 +248,7 @@ def test_traced_hooks_are_told_on_stderr(call):
         "epoch_ended -> Recorder",
         "epoch_ended -> Recorder",
         "training_ended -> Recorder",
+        "training_ended -> SampleFigures",
         "training_ended -> BoundaryFigure",
     ]
     assert all(line.endswith(" ms") for line in result.stderr.splitlines())

@@ -10,6 +10,7 @@ from mytorch.core.checks import FLOAT_MAX, require_range, require_whole
 from mytorch.data.dtype import floating_dtype
 from mytorch.data.generated._generated import Generated, normal, uniform
 from mytorch.data.series.windows import KEY as WINDOWS
+from mytorch.data.series.windows import outputs_of
 
 BYTES = 60
 """Of memory that an entry of a sequence takes while it is drawn."""
@@ -134,5 +135,6 @@ class SineMixtures(Generated):
             series += amplitude * torch.sin(2 * math.pi * frequency * time + phase)
         series = series.to(floating_dtype("SineMixtures", dtype))
         self.inputs, self.targets = series[:, :history, None].contiguous(), series[:, history:].contiguous()
-        kept = {"columns": ["value"], "targets": ["value"], "history": history, "horizon": horizon}
-        self.preparation = {WINDOWS: {"dataset": "mytorch-data:Windows", **kept}}
+        kept = {"columns": ["value"], "targets": ["value"], "outputs": outputs_of(["value"], horizon)}
+        steps = {"history": history, "horizon": horizon}
+        self.preparation = {WINDOWS: {"dataset": "mytorch-data:Windows", **kept, **steps}}

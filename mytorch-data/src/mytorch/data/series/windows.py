@@ -96,7 +96,8 @@ class Windows(DataSet):
             raise TableError(f"{path}: must have at least {parts} rows, got {steps}")
         self._count = steps - needed + 1
         self.overlap = horizon - 1
-        kept = {"columns": names, "targets": wanted, "history": history, "horizon": horizon}
+        kept: dict[str, Any] = {"columns": names, "targets": wanted, "history": history, "horizon": horizon}
+        kept["outputs"] = outputs_of(wanted, horizon)
         self.preparation = {KEY: {"dataset": "mytorch-data:Windows", **kept, "reading": reading.to_json()}}
 
     @classmethod
@@ -117,6 +118,13 @@ class Windows(DataSet):
             return inputs, None
         after = begin + torch.arange(self.history, self.history + self.horizon)
         return inputs, self._series[after][..., self._wanted].flatten(1)
+
+
+def outputs_of(targets: Sequence[str], horizon: int) -> list[str]:
+    """The names of the numbers of a target: "load +1" is the load one step after the history."""
+    if horizon == 1:
+        return list(targets)
+    return [f"{name} +{step}" for step in range(1, horizon + 1) for name in targets]
 
 
 def _former(like: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mytorch.core import describe
 from mytorch.experiments.callbacks.boundary_figure import BoundaryFigure, kept_epoch
+from mytorch.experiments.callbacks.sample_figures import SampleFigures
 from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import draw_history
 from mytorch.experiments.runs.digests import FILES, digests
@@ -138,7 +139,7 @@ class Recorder(Callback):
     def _opened(self, run: Training) -> RunFolder:
         """The folder that was given, that of the run which is resumed, or a new one.
 
-        The figure of the boundary is drawn as well, unless a folder was given.
+        The figures of the boundary and of samples are drawn as well, unless a folder was given.
         """
         if isinstance(self._parent, RunFolder):
             return self._parent
@@ -147,6 +148,7 @@ class Recorder(Callback):
         else:
             folder = RunFolder.create(Path(self._parent), type(run.net).__name__.lower())
         run.hooks.add(BoundaryFigure(folder))
+        run.hooks.add(SampleFigures(folder))
         if not self._quiet:
             print(f"The run is kept in {folder.path}", file=sys.stderr)
         return folder

@@ -28,7 +28,11 @@ POINTS = 5000
 """More points in a picture only hide each other; then some are drawn, evenly spaced."""
 FEW = 200
 """Up to so many rows points are larger and bars fewer, so that both are seen."""
-OUTPUTS = 6
+FULL_OUTPUTS = 2
+"""Up to so many outputs, each has a row of its own."""
+COLUMNS = 3
+NAMED_OUTPUTS = 12
+"""More names below an axis would touch."""
 SMALLEST, LARGEST = 10, 120
 """The areas of a dot for hardly any rows, and for the most."""
 DOTS = "this model: larger for more rows, with the 95 % interval"
@@ -127,16 +131,44 @@ def likely_shares(share: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor
 
 
 def _residuals(residuals: Residuals, title: str) -> Figure:
-    """Predicted against true, and how often each residual comes, a row an output."""
-    names = residuals.names[:OUTPUTS]
+    """Predicted against true, and how often each residual comes, a row an output; of many outputs, one box each."""
+    if len(residuals.names) > FULL_OUTPUTS:
+        return _many_residuals(residuals, title)
+    names = residuals.names
     figure = Figure(figsize=(9.6, 0.6 + 3.6 * len(names)), layout="constrained")
     pairs = figure.subplots(len(names), 2, squeeze=False)
     for number, (name, (left, right)) in enumerate(zip(names, pairs, strict=True)):
         true, predicted = residuals.true[:, number], residuals.predicted[:, number]
         _scatter(left, true, predicted, name)
         _histogram(right, true - predicted, name)
-    more = len(residuals.names) - len(names)
-    figure.suptitle(title + (f"; {more} more outputs are not drawn" if more else ""), fontsize="small")
+    figure.suptitle(title, fontsize="small")
+    return figure
+
+
+def _many_residuals(residuals: Residuals, title: str) -> Figure:
+    """Predicted against true of some outputs, evenly spaced, and the spread of the residuals of all."""
+    count = len(residuals.names)
+    drawn = torch.linspace(0, count - 1, COLUMNS).round().long().tolist()
+    figure = Figure(figsize=(9.6, 6.8), layout="constrained")
+    places = figure.add_gridspec(2, COLUMNS)
+    for column, number in enumerate(drawn):
+        axes = figure.add_subplot(places[0, column])
+        _scatter(axes, residuals.true[:, number], residuals.predicted[:, number], residuals.names[number])
+    axes = figure.add_subplot(places[1, :])
+    boxes = axes.boxplot(
+        (residuals.true - residuals.predicted).numpy(), whis=(5, 95), showfliers=False, patch_artist=True
+    )
+    for box in boxes["boxes"]:
+        box.set(facecolor=TRAIN, alpha=0.5)
+    for median in boxes["medians"]:
+        median.set(color=TEST)
+    axes.axhline(0.0, color="#555555", lw=1, ls="--")
+    named = range(0, count, -(-count // NAMED_OUTPUTS))
+    axes.set_xticks([number + 1 for number in named], [short(residuals.names[number]) for number in named])
+    axes.set_ylabel("true - predicted")
+    axes.set_title("Residuals: median, half of them in the box, 90 % within the whiskers", fontsize="medium")
+    _plain(axes)
+    figure.suptitle(title, fontsize="small")
     return figure
 
 

@@ -30,6 +30,7 @@ class Predictions:
     classes: the names of the columns of `probabilities`; () for numbers.
     indices: the column of each row's class, int64; None for numbers.
     digits: how many significant digits the model's dtype tells apart; more are rounding.
+    names: of the columns of `values`; () if they have none.
     """
 
     probabilities: Tensor | None = None
@@ -37,6 +38,7 @@ class Predictions:
     classes: tuple[str, ...] = ()
     indices: Tensor | None = None
     digits: int = 17
+    names: tuple[str, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -63,11 +65,13 @@ class Head:
 
     The label is the class with the largest output; of one column the second class if p > 1/2.
     classes: their names; None numbers them.
+    names: those of several numbers; () if they have none.
     """
 
     kind: Kind
     classes: tuple[str, ...] | None = None
     moments: Moments | None = None
+    names: tuple[str, ...] = ()
 
     def read(self, outputs: Any) -> Predictions:
         """The meaning of a batch of outputs. Raises ShapeError unless they are (rows, columns) that fit."""
@@ -78,7 +82,8 @@ class Head:
         digits = digits_of(outputs.dtype)
         if self.kind == "numbers":
             values = columns if self.moments is None else self.moments.in_units(columns)
-            return Predictions(values=values, digits=min(17, digits + self._leading))
+            named = self.names if len(self.names) == values.shape[1] else ()
+            return Predictions(values=values, digits=min(17, digits + self._leading), names=named)
         probabilities, indices = self._judge(columns)
         return Predictions(probabilities, None, self._names(probabilities.shape[1]), indices, digits)
 

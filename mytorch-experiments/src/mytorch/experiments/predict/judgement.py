@@ -144,5 +144,7 @@ class Judge(Metric):
             return None
         predicted, true = (torch.cat(parts) for parts in zip(*self._numbers, strict=True))
         count = predicted.shape[1]
-        names = (self.target,) if count == 1 else tuple(f"{self.target} {number}" for number in range(count))
+        names = self.head.names
+        if len(names) != count:
+            names = (self.target,) if count == 1 else tuple(f"{self.target} {number}" for number in range(count))
         return Residuals(predicted, true, names) if len(predicted) else None

@@ -98,6 +98,11 @@ class KeptData:
         }
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the numbers that are predicted; () if the data set has none for them."""
+        return tuple(map(str, self.entry.get("outputs") or ()))
+
+    @property
     def target(self) -> str:
         """The name of the target's column."""
         try:

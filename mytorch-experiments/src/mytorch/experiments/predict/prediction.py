@@ -55,6 +55,7 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         parts[0].classes,
         _joined([part.indices for part in parts]),
         parts[0].digits,
+        parts[0].names,
     )
 
 

@@ -19,7 +19,7 @@ def write_csv(path: Path, first: Predictions, others: Iterable[Predictions], kep
     """Write predictions batch by batch, whole or not at all, and return the number of rows.
 
     Classes: `prediction`, the label, and `probability_LABEL` for each class. Numbers: `prediction`, or `prediction_0`
-    and so on for several. Numbers have the digits that the model's dtype tells apart.
+    and so on for several, or their names in place of 0. Numbers have the digits that the model's dtype tells apart.
     kept: columns that stand in front. Raises RunError for one that is called as one of the above.
     """
     names, cells = kept or ((), repeat([]))
@@ -43,7 +43,7 @@ def _header(predictions: Predictions) -> list[str]:
     if predictions.values is None:
         return ["prediction", *(f"probability_{name}" for name in predictions.classes)]
     count = predictions.values.shape[1]
-    return ["prediction"] if count == 1 else [f"prediction_{number}" for number in range(count)]
+    return ["prediction"] if count == 1 else [f"prediction_{name}" for name in predictions.names or range(count)]
 
 
 def _lines(predictions: Predictions) -> list[list[str]]:

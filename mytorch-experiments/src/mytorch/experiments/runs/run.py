@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,8 @@ class Run:
         """How the outputs of its model are read, by what its loss says, its targets and its classes."""
         encoding = "as-is" if self.experiment is None else self.experiment.data.targets
         kept = self.kept
-        return head_for(self.summary.get("outputs", "scores"), encoding, kept.classes, kept.preparation)
+        head = head_for(self.summary.get("outputs", "scores"), encoding, kept.classes, kept.preparation)
+        return replace(head, names=kept.outputs)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -12,6 +12,7 @@ from mytorch.core import require_path
 from mytorch.data import missing_lines
 from mytorch.experiments.callbacks.boundary_figure import BoundaryAnimation, BoundaryFigure
 from mytorch.experiments.callbacks.recorder import Recorder
+from mytorch.experiments.callbacks.sample_figures import SampleFigures
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.figures.plane import obstacle
 from mytorch.experiments.file.build import Built, build, threads, without_split_warnings
@@ -73,6 +74,7 @@ def train_experiment(
         if experiment.animate:
             listeners.add(BoundaryAnimation(folder))
         listeners.add(BoundaryFigure(folder))
+        listeners.add(SampleFigures(folder))
         listeners.add(Recorder(folder, quiet, experiment.checkpoint_every, text))
         if not quiet:
             if built.started is not None:
