@@ -77,6 +77,7 @@ SLOW = (
     "tests/test_documents.py",
     "tests/test_end_to_end.py::test_a_wrong_value_is_named",
     "tests/test_end_to_end.py::test_parity",
+    "tests/test_example_programs.py",
     "tests/test_failing_system.py",
     "tests/test_family_parity.py",
     "tests/test_fuzz.py",
