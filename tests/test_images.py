@@ -109,6 +109,8 @@ def test_another_folder_is_evaluated_class_by_class(run, folder, tmp_path):
     assert told["confusion"]["classes"] == ["lying", "standing"]
     assert sum(told["confusion"]["counts"][0]) == 60
     assert list(told["baselines"]) == ["linear model", "majority class"]
+    drawn = {path.name for path in (run.path / "figures").iterdir()}
+    assert {"predictions-train.png", "filters-train.png", "confusion-train.png"} <= drawn
     with pytest.raises(
         MytorchError, match=r"must have a folder for each class, such as .*, got 9 images without a cla"
     ):

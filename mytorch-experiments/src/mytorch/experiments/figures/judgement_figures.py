@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mytorch.experiments.figures.attempt import attempt
 from mytorch.experiments.figures.figures import TEST, TRAIN, new_figure, save
+from mytorch.experiments.figures.image_figures import draw_filters, draw_samples
 from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import BINS, Confusion, Residuals
 from mytorch.experiments.runs.run_folder import RunFolder
@@ -40,8 +41,9 @@ MOST_BARS = 60
 
 
 def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: Path | None) -> list[Path]:
-    """Draw what there is: confusion and calibration, or residuals. A new judgement replaces the figures of the last.
+    """Draw what there is: confusion and calibration, or residuals; images with their predictions, and filters.
 
+    A new judgement replaces the figures of the last.
     folder: where; the run's own figures if None. There, in a folder that may hold those of other runs, the names begin
         with the run's.
     data: the file that was judged, whose name then stands in those of the figures, beside the test data's.
@@ -56,6 +58,10 @@ def draw_judgement(judgement: Judgement, run: Path, folder: Path | None, data: P
         makers["calibration"] = partial(_calibration, judgement.confusion, title)
     if judgement.residuals is not None:
         makers["residuals"] = partial(_residuals, judgement.residuals, title)
+    if judgement.images is not None:
+        makers["predictions"] = partial(draw_samples, judgement.images, title)
+    if judgement.filters is not None:
+        makers["filters"] = partial(draw_filters, judgement.filters, run.resolve().name)
     if not makers:
         return []
     place, drawn = RunFolder(run).figures if folder is None else make_folder(folder), []

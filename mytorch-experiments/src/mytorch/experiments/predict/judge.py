@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from mytorch.core import DataSet, Metric, Module, metric_name
 from mytorch.experiments.predict.head import Head
+from mytorch.experiments.predict.image_samples import ImageSamples, first_filters, image_samples
 from mytorch.experiments.predict.judgement import Confusion, Judge, Residuals
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import evaluate
@@ -29,6 +32,8 @@ class Judgement:
         they were asked for.
     undefined: of each result that is NaN, the likely cause.
     higher: of each result that says so, whether higher is better.
+    images: some of the rows, if they are images of classes.
+    filters: the weights of the model's first convolution, if it is one of images; (filters, channels, height, width).
     """
 
     results: dict[str, float]
@@ -40,6 +45,8 @@ class Judgement:
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
     higher: dict[str, bool] = field(default_factory=dict)
+    images: ImageSamples | None = None
+    filters: Tensor | None = None
 
     @property
     def as_good(self) -> list[str]:
@@ -96,6 +103,8 @@ def measure(
         gathered.skipped,
         undefined=undefined,
         higher=directions(metrics),
+        images=image_samples(data, gathered),
+        filters=first_filters(net),
     )
 
 

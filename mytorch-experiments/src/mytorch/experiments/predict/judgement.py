@@ -96,6 +96,7 @@ class Judge(Metric):
         self.confusion: Confusion | None = None
         self.skipped = 0
         self._numbers: list[tuple[Tensor, Tensor]] = []
+        self._pairs: list[tuple[Tensor, Tensor]] = []
 
     def update(self, prediction: Any, target: Any) -> None:
         if not readable(prediction) or not isinstance(target, Tensor):
@@ -127,6 +128,7 @@ class Judge(Metric):
             return
         kept &= (wanted >= 0) & (wanted < len(read.classes))
         self.skipped += int((~kept).sum())
+        self._pairs.append((read.indices, wanted.where(kept, -1)))
         if not kept.any():
             return
         if self.confusion is None:
@@ -136,6 +138,16 @@ class Judge(Metric):
 
     def compute(self) -> float:
         return float("nan")
+
+    @property
+    def pairs(self) -> tuple[Tensor, Tensor] | None:
+        """The predicted and the true class of each row, int64 of shape (rows,); -1 for a row that was skipped. None if
+        there were no classes.
+        """
+        if self.confusion is None:
+            return None
+        predicted, true = (torch.cat(parts) for parts in zip(*self._pairs, strict=True))
+        return predicted, true
 
     @property
     def residuals(self) -> Residuals | None:
