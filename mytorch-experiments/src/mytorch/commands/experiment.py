@@ -72,6 +72,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @experiment.command(short_help="Write an experiment for data of your own.")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--target", help="The column to predict.  [default: a column named target, class, label or y]")
+@click.option("--id", help="Of a table of sequences: the column that says of which sequence a row is.")
+@click.option("--time", help="Of a table of sequences: the column of numbers or dates that orders a sequence.")
 @click.option("--output", "-o", type=_FILE, help="The experiment file to write.  [default: the source's name, .toml]")
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(
@@ -101,13 +103,17 @@ def new(source: Path, output: Path | None, force: bool, **options: Any) -> None:
     was chosen. Columns of dates, and text that differs in nearly every row, are left out. Without options, a text file
     is UTF-8 with commas between cells and decimal points in numbers.
 
+    With --id and --time, each row is a step of a sequence, and the target is one value for each sequence.
+
     \b
     Example:
       mytorch experiment new iris.csv --target species
       mytorch experiment new prices.csv --target price --delimiter ";" --decimal , --output prices-1.toml
       mytorch experiment new sales.csv --target sold --thousands , --unit "$" --dates --categories shop
+      mytorch experiment new visits.csv --target ill --id patient --time day
     """
-    context, kind = click.get_current_context(), "a table"
+    context = click.get_current_context()
+    kind = "a table" if options["id"] is options["time"] is None else "a table of sequences"
     write, takes = _WRITERS[kind]
     for name in options:
         if name not in takes and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
@@ -131,8 +137,24 @@ def _for_table(source: Path, output: Path | None, force: bool, options: Mapping[
     return [*found(look), f"Wrote {path}", f"Next: {train_next(look, path)}"]
 
 
+def _for_sequences(source: Path, output: Path | None, force: bool, options: Mapping[str, Any]) -> list[str]:
+    """Write an experiment for a table of sequences, and tell what was found."""
+    from mytorch.experiments.new.sequences_experiment import found_sequences, new_sequences_experiment, train_sequences
+
+    if lacking := [f"--{name}" for name in ("id", "time") if options[name] is None]:
+        raise click.UsageError(f"{lacking[0]} must be given too for a table of sequences: both columns are needed")
+    own = {name: options[name] for name in ("id", "time", "target", "task", "dates", "categories")}
+    reading = reading_of({name: options[name] for name in ("encoding", "decimal", "delimiter")})
+    look, path = new_sequences_experiment(source, output=output, force=force, reading=reading, **own)
+    return [*found_sequences(look), f"Wrote {path}", f"Next: {train_sequences(look, path)}"]
+
+
 _READING = ("encoding", "decimal", "delimiter", "thousands", "unit", "sheet", "missing_marker")
 _WRITERS: Mapping[str, tuple[Callable[..., list[str]], tuple[str, ...]]] = {
     "a table": (_for_table, ("target", "task", *_READING, "dates", "categories")),
+    "a table of sequences": (
+        _for_sequences,
+        ("id", "time", "target", "task", "encoding", "decimal", "delimiter", "dates", "categories"),
+    ),
 }
 """By kind of source: what writes its experiment, and the options that it takes."""

@@ -35,7 +35,7 @@ def _head(look: Look, recipe: Recipe, output: Path) -> str:
 # Learn {comment(about)}.
 # Written by `mytorch experiment new`; every value may be changed.
 # Check: mytorch experiment check {output.name}    Train: {train_command(recipe, output.name)}
-description = {_value(about)}
+description = {toml_value(about)}
 requires = ["mytorch-nn", "mytorch-optim", "mytorch-data"]
 """
 
@@ -57,7 +57,7 @@ batch_size = {recipe.batch_size}
 # The number of epochs between two evaluations, which take time; the last epoch is always evaluated.
 evaluate_every = {recipe.evaluate_every}
 # {told}
-metrics = {_value(metrics)}
+metrics = {toml_value(metrics)}
 {_kept(recipe)}
 """
 
@@ -93,11 +93,11 @@ def _data(look: Look, recipe: Recipe, output: Path, reading: Mapping[str, Any]) 
         "[data.train]",
         'type = "Table"',
         "# Relative to the folder of this file.",
-        f"path = {_value(_from_folder(look.path, output))}",
-        f"target = {_value(look.target)}",
-        f"task = {_value(look.task)}",
+        f"path = {toml_value(from_folder(look.path, output))}",
+        f"target = {toml_value(look.target)}",
+        f"task = {toml_value(look.task)}",
         *(
-            f"{name} = {_value(list(value) if isinstance(value, tuple) else value)}"
+            f"{name} = {toml_value(list(value) if isinstance(value, tuple) else value)}"
             for name, value in reading.items()
             if value is not None
         ),
@@ -140,11 +140,11 @@ def _columns(look: Look) -> list[str]:
         ]
         if len(look.left_out) > SHOWN:
             lines.append(f"# Left out: {len(look.left_out) - SHOWN} more.")
-        lines.append(f"features = {_value(list(look.features))}")
+        lines.append(f"features = {toml_value(list(look.features))}")
     if encoded := [*look.text, *look.categories]:
         lines += [
             f"# A column of 0 and 1 for each value of {named(encoded)}.",
-            f"encode = {_value(encode_of(look.text, look.categories))}",
+            f"encode = {toml_value(encode_of(look.text, look.categories))}",
             "# A value that occurs only in later tables is 0 in all of these columns.",
             'unseen = "none"',
         ]
@@ -162,7 +162,7 @@ def _columns(look: Look) -> list[str]:
         lines += [
             *(f"# Missing cells: {line}." for line in missing_told(look)),
             "# They are filled with the mean of the training rows, text with its most frequent value.",
-            f"missing = {_value(look.missing)}",
+            f"missing = {toml_value(look.missing)}",
         ]
     return lines
 
@@ -211,7 +211,7 @@ max_lr = {recipe.lr}
 """
 
 
-def _from_folder(path: Path, output: Path) -> str:
+def from_folder(path: Path, output: Path) -> str:
     return str(path if path.is_absolute() else os.path.relpath(path, output.parent))
 
 
@@ -230,10 +230,10 @@ def comment(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
     """A value as TOML writes it, a table or a short list on one line."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(tomli_w.dumps({name: entry}).strip() for name, entry in value.items())} }}"
-    if isinstance(value, list) and len(line := f"[{', '.join(map(_value, value))}]") < 100:
+    if isinstance(value, list) and len(line := f"[{', '.join(map(toml_value, value))}]") < 100:
         return line
     return tomli_w.dumps({"v": value}).removeprefix("v = ").rstrip("\n")
