@@ -178,4 +178,4 @@ def test_two_processes_do_not_train_on_one_run(tmp_path):
     epoch = read_checkpoint(path)["epoch"]
     third = command(main, "resume", str(path), "--set", f"epochs={epoch + 2}", cwd=tmp_path)
     assert third.returncode == 0, third.stderr
-    assert f"{path} goes on after {epoch} epochs" in third.stderr
+    assert f"{path} goes on after {epoch} epoch" in third.stderr

@@ -129,6 +129,9 @@ def test_the_table_and_the_lines_tell_what_was_found(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "optimizer.lr" in shown
     assert "2 trials: 2 complete" in shown
+    del found.trials[1]
+    show_search(found)
+    assert "\n1 trial: 1 complete\n" in capsys.readouterr().out
     assert f"The best as an experiment: {found.path / 'best.toml'}" in shown
 
 

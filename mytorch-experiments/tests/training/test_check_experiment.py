@@ -99,7 +99,7 @@ def test_numbers_without_a_test(content):
     content["data"] = {"train": {"type": "Line", "rows": 1}}
     content["model"] = {"type": "Dense", "in_features": 1, "out_features": 1}
     content["metrics"] = ["MeanAbsoluteError"]
-    assert check_experiment(content) == "points: 1 rows, numbers, 2 parameters, 3 epochs of 1 steps"
+    assert check_experiment(content) == "points: 1 row, numbers, 2 parameters, 3 epochs of 1 step"
 
 
 def test_nothing_is_kept(content, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from mytorch.plugins.memory import lack_of_memory, memory, require_memory
 from mytorch.plugins.requirements import require
 from mytorch.plugins.rules import Rule, Rules, read_settings, rules, settings_file
 from mytorch.plugins.setting import parse_setting
-from mytorch.plugins.shown import cut, listed, one_line, printable, shown
+from mytorch.plugins.shown import counted, cut, listed, one_line, printable, shown
 from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
 from mytorch.plugins.toml import parse_toml
@@ -51,6 +51,7 @@ __all__ = [
     "StopTraining",
     "UnknownNameError",
     "catalogue",
+    "counted",
     "cut",
     "find_source",
     "first_docstring_line",

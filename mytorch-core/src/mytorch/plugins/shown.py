@@ -44,6 +44,17 @@ class _Short(reprlib.Repr):
 _short = _Short()
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, with the plural of its noun unless it is 1.
+
+    Example:
+        >>> from mytorch.plugins import counted
+        >>> counted(1, "row"), counted(2, "row")
+        ('1 row', '2 rows')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def shown(value: object, width: int = WIDTH) -> str:
     """The repr of a value for a message: on one line, in at most `width` characters, whatever the value is.
 

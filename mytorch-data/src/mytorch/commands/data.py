@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from mytorch.plugins import counted
+
 if TYPE_CHECKING:
     from mytorch.core import DataSet
 
@@ -73,7 +75,7 @@ def _write(dataset: "DataSet", output: Path, plot: Path | None, force: bool, tol
     from mytorch.data import write_csv
 
     write_csv(dataset, output, force)
-    click.echo(f"Wrote {len(dataset)} row{'s' * (len(dataset) != 1)} to {output}")
+    click.echo(f"Wrote {counted(len(dataset), 'row')} to {output}")
     if plot is not None:
         from mytorch.data.plot import plot_points
 

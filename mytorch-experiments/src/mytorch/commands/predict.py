@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mytorch.commands._shared_options import device_option, reading_of, reading_options
+from mytorch.plugins import counted
 
 
 @click.command()
@@ -65,4 +66,4 @@ def predict(
     kept = None if keep == "all" else next(csv.reader([keep or ""]), [])
     loaded = load(run, device=device, reading=reading_of(reading))
     count = write_predictions(loaded, rows, output, force, batch_size, engine, kept)
-    click.echo(f"Wrote {count} prediction{'s' * (count != 1)} to {output}")
+    click.echo(f"Wrote {counted(count, 'prediction')} to {output}")

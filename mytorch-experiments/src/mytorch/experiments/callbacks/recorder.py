@@ -22,7 +22,7 @@ from mytorch.experiments.runs.digests import FILES, digests
 from mytorch.experiments.runs.history_file import HistoryFile
 from mytorch.experiments.runs.run_folder import DATA_FILE, EXPERIMENT_FILE, HISTORY_FILE, SETTLED, RunFolder
 from mytorch.experiments.runs.run_lock import lock_run, process_of_now
-from mytorch.plugins import Callback, one_line
+from mytorch.plugins import Callback, counted, one_line
 from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
 from mytorch.train.checkpoint.keeper import EVERY, SOON, Keeper
 from mytorch.train.checkpoint.state import version_of_train
@@ -231,9 +231,9 @@ class Recorder(Callback):
 
 def _told(path: Path, note: Mapping[str, Any]) -> str:
     """What a user reads when a run goes on."""
-    said = f"{path} goes on after {note['epoch']} epochs"
+    said = f"{path} goes on after {counted(note['epoch'], 'epoch')}"
     if note["batch"]:
-        said += f" and {note['batch']} batches"
+        said += f" and {note['batch']} batch{'es' * (note['batch'] != 1)}"
     if "trained_again" in note:
         said += f"; {note['trained_again']} epochs of its history come after the checkpoint and are trained again"
     if "differences" in note:

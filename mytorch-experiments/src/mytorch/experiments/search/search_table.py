@@ -9,6 +9,7 @@ import click
 
 from mytorch.experiments.search.search import BEST_FILE, Search, Trial
 from mytorch.experiments.tables.terminal import number, show_table
+from mytorch.plugins import counted
 
 SHOWN = 10
 """So many of the best trials are listed."""
@@ -44,7 +45,7 @@ def show_search(found: Search) -> None:
     counts = ", ".join(
         f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed") if state in states
     )
-    click.echo(f"{len(states)} trials: {counts}")
+    click.echo(f"{counted(len(states), 'trial')}: {counts}")
     click.echo(f"The best as an experiment: {found.path / BEST_FILE}")
     click.echo(f"Evaluate it on data that the search has not seen: mytorch evaluate {found.path / (best.run or '')}")
 

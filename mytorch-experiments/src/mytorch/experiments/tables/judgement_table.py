@@ -10,7 +10,7 @@ import click
 from mytorch.experiments.predict.judge import Judgement
 from mytorch.experiments.predict.judgement import BINS, Confusion, Residuals
 from mytorch.experiments.tables.terminal import number, show_table
-from mytorch.plugins import listed, printable
+from mytorch.plugins import counted, listed, printable
 
 SHOWN_CLASSES = 10
 """A matrix of more does not fit; then the most frequent mistakes are listed, so many."""
@@ -31,7 +31,7 @@ def show_judgement(judgement: Judgement) -> None:
     if judgement.as_good:
         names = " and ".join(f"the {name}" for name in judgement.as_good)
         click.echo(f"\nThe network is no better than {names} in any of these numbers, so it is not needed.")
-    click.echo(f"\n{judgement.rows} row{'s' * (judgement.rows != 1)} of {judgement.source}")
+    click.echo(f"\n{counted(judgement.rows, 'row')} of {judgement.source}")
     if judgement.skipped:
         click.echo(f"{judgement.skipped} of them are left out below: output or target is not finite, or not a class")
     if judgement.confusion is not None:

@@ -36,7 +36,7 @@ from mytorch.experiments.file.parts import build_part
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.file.sizes import asks_for_sizes, fill_in_sizes
 from mytorch.experiments.training.train_experiment import start
-from mytorch.plugins import Hooks, lack_of_memory, one_line, require
+from mytorch.plugins import Hooks, counted, lack_of_memory, one_line, require
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.device import move
 from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, predict
@@ -193,9 +193,7 @@ def _try_last_batch(setup: Setup, tried: int) -> None:
             batch = move(fetch(setup.batches.data, torch.arange(rows)), setup.device)
             setup.take_step(*setup.batches.joined([batch]))
     except MytorchError as error:
-        error.add_note(
-            f"in the last batch of an epoch, of {rows} row{'s' * (rows > 1)}; drop_last = true leaves it out"
-        )
+        error.add_note(f"in the last batch of an epoch, of {counted(rows, 'row')}; drop_last = true leaves it out")
         raise
 
 
@@ -244,7 +242,7 @@ def _tell(built: Built) -> str:
     experiment, setup, data = built.experiment, built.setup, built.setup.batches.data
     judged = (("validation", built.parts.validation), ("the test", built.parts.test))
     held = [f"{len(part)} for {told}" for told, part in judged if part is not None]
-    rows = f"{len(data)} rows" + (f" and {' and '.join(held)}" if held else "")
+    rows = counted(len(data), "row") + (f" and {' and '.join(held)}" if held else "")
     columns, classes = getattr(data, "columns", ()), getattr(data, "classes", None)
     target = ((getattr(data, "preparation", None) or {}).get("table") or {}).get("target", {}).get("name")
     wanted = f"classes {_list(classes)}" if classes else f"numbers of {target}" if target else "numbers"
@@ -253,11 +251,11 @@ def _tell(built: Built) -> str:
     return ", ".join(
         [
             rows,
-            *([f"{len(columns)} columns"] if columns else []),
+            *([counted(len(columns), "column")] if columns else []),
             wanted,
             *told_weights(experiment, classes),
-            f"{parameters} parameters",
-            f"{experiment.epochs} epochs of {steps} steps",
+            counted(parameters, "parameter"),
+            f"{counted(experiment.epochs, 'epoch')} of {counted(steps, 'step')}",
         ]
     )
 
