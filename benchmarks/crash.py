@@ -8,6 +8,7 @@ state, history and results.
 
     python benchmarks/crash.py                        200 kills with the eager engine, 50 of each other signal
     python benchmarks/crash.py --engine compiled
+    python benchmarks/crash.py --engine compiled --precision bfloat16
     python benchmarks/crash.py --kills 10 --signals 2
 
 Exit status 1 if anything was found.
@@ -43,6 +44,7 @@ from mytorch.experiments.runs.runs import DAMAGED
 from mytorch.experiments.runs.weights_epoch import RunWarning, weights_epoch
 from mytorch.plugins import MytorchError
 from mytorch.train import read_checkpoint
+from mytorch.train.half_precision import PRECISIONS
 
 EPOCHS = 12
 SETTINGS = {
@@ -227,8 +229,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="how many times a process is killed (SIGKILL)")
     parser.add_argument("--signals", type=int, default=50, help="how many times each other signal is sent")
     parser.add_argument("--engine", choices=["eager", "compiled"], default="eager")
+    parser.add_argument("--precision", choices=PRECISIONS, help="that of the layers, where it is not float32")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
+    if options.precision is not None:
+        SETTINGS["precision"] = options.precision
     torch.set_num_threads(1)
     draw = random.Random(options.seed)
     place = Path(tempfile.mkdtemp(prefix="mytorch-crash-"))  # what was found stays there
