@@ -75,7 +75,6 @@ SLOW = (
     "tests/test_compiled_step.py",
     "tests/test_crashes.py",
     "tests/test_documents.py",
-    "tests/test_end_to_end.py::test_a_wrong_value_is_named",
     "tests/test_end_to_end.py::test_parity",
     "tests/test_example_programs.py",
     "tests/test_failing_system.py",

@@ -1,7 +1,9 @@
 """What several tests stand on: environments that hold nothing but wheels, and a folder in which a page is run."""
 
 import configparser
+import contextlib
 import importlib.util
+import io
 import itertools
 import os
 import subprocess
@@ -11,6 +13,7 @@ import tomllib
 import types
 import venv
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -113,8 +116,39 @@ def beside(real, tmp_path_factory):
     return make
 
 
+def run_here(folder, *arguments, status=0, **environment):
+    """What `mytorch ARGUMENTS` prints in a folder, on both streams, when its entry point runs in this process.
+
+    A process of its own takes three seconds, most of them to import torch.
+    """
+    from mytorch.cli import main
+    from mytorch.core import random_state
+
+    said, command = io.StringIO(), ["mytorch", *map(str, arguments)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.chdir(folder))
+        stack.enter_context(random_state())
+        stack.enter_context(mock.patch.dict(os.environ, environment))
+        stack.enter_context(mock.patch.object(sys, "argv", command))
+        stack.enter_context(contextlib.redirect_stdout(said))
+        stack.enter_context(contextlib.redirect_stderr(said))
+        with pytest.raises(SystemExit) as left:
+            main()
+    found, text = left.value.code, said.getvalue()
+    assert found == status, f"{command} left with {found}:\n{text}"
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.fixture(scope="session")
+def mytorch_here():
+    return run_here
+
+
 class Shop:
     """The folder in which a page is run, and what its lines have made so far."""
+
+    mytorch = staticmethod(run_here)
 
     def __init__(self, folder, capsys):
         self.folder, self.capsys = folder, capsys

@@ -1,4 +1,4 @@
-"""The installed command, as a user runs it, in a folder of its own."""
+"""The installed command, as users run it, in a folder of its own; in this process where that is not the point."""
 
 import csv
 import json
@@ -25,12 +25,17 @@ def mytorch(folder, *arguments, status=0):
     return done.stdout + done.stderr
 
 
-def refused(folder, *arguments, status=1):
+@pytest.fixture
+def refused(mytorch_here):
     """What a refusal says; nothing may be left behind."""
-    before = sorted(folder.rglob("*"))
-    text = mytorch(folder, *arguments, status=status)
-    assert sorted(folder.rglob("*")) == before
-    return text
+
+    def run(folder, *arguments):
+        before = sorted(folder.rglob("*"))
+        text = mytorch_here(folder, *arguments, status=1)
+        assert sorted(folder.rglob("*")) == before
+        return text
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -77,13 +82,13 @@ def test_the_report_s_experiment_learns_the_disk(trained):
     assert json.loads((run / "summary.json").read_text())["test"]["error_rate"] < 0.1
 
 
-def test_evaluate_gives_the_numbers_that_the_run_ended_with(trained):
+def test_evaluate_gives_the_numbers_that_the_run_ended_with(trained, mytorch_here):
     run, _ = trained
     told = json.loads((run / "summary.json").read_text())["test"]
     results = json.loads(mytorch(run, "evaluate", run, "--json"))
     assert results["loss"] == pytest.approx(told["loss"], rel=1e-5)
     assert results["error_rate"] == pytest.approx(told["error_rate"], abs=1e-12)
-    assert re.search(r"^error rate +0\.0", mytorch(run, "evaluate", run), re.MULTILINE)
+    assert re.search(r"^error rate +0\.0", mytorch_here(run, "evaluate", run), re.MULTILINE)
 
 
 def test_the_kept_experiment_repeats_the_run_to_the_letter(trained, tmp_path):
@@ -96,9 +101,9 @@ def test_the_kept_experiment_repeats_the_run_to_the_letter(trained, tmp_path):
     )
 
 
-def test_overrides_reach_the_run_and_every_run_has_its_own_folder(tmp_path):
+def test_overrides_reach_the_run_and_every_run_has_its_own_folder(tmp_path, mytorch_here):
     for _ in range(2):
-        silent = mytorch(tmp_path, "train", "disk", "--set", "optimizer.lr=0.05", "--set", "epochs=1", "--quiet")
+        silent = mytorch_here(tmp_path, "train", "disk", "--set", "optimizer.lr=0.05", "--set", "epochs=1", "--quiet")
         assert silent == ""
     runs = list((tmp_path / "runs").iterdir())
     assert len(runs) == 2
@@ -106,7 +111,7 @@ def test_overrides_reach_the_run_and_every_run_has_its_own_folder(tmp_path):
         assert tomllib.loads((run / "experiment.toml").read_text())["optimizer"]["lr"] == 0.05
 
 
-def test_standardised_splits_with_schedule_and_cross_entropy(tmp_path):
+def test_standardised_splits_with_schedule_and_cross_entropy(tmp_path, mytorch_here):
     (tmp_path / "split.toml").write_text("""
         requires = ["mytorch-nn", "mytorch-optim", "mytorch-data"]
         epochs = 3
@@ -139,17 +144,17 @@ def test_standardised_splits_with_schedule_and_cross_entropy(tmp_path):
         type = "OneCycleLR"
         max_lr = 0.2
     """)
-    mytorch(tmp_path, "train", "split.toml", "--quiet")
+    mytorch_here(tmp_path, "train", "split.toml", "--quiet")
     (run,) = (tmp_path / "runs").iterdir()
     mean = json.loads((run / "data.json").read_text())["preparation"]["standardize"]["mean"]
     assert len(mean) == 2
     assert all(0.4 < value < 0.6 for value in mean)
-    assert json.loads(mytorch(run, "evaluate", run, "--json"))["accuracy"] > 0.5
-    said = mytorch(tmp_path, "parity", "split.toml")
+    assert json.loads(mytorch_here(run, "evaluate", run, "--json"))["accuracy"] > 0.5
+    said = mytorch_here(tmp_path, "parity", "split.toml")
     assert "seed 0: equal" in said
 
 
-def test_generate_writes_a_table_and_a_picture(tmp_path):
+def test_generate_writes_a_table_and_a_picture(tmp_path, refused):
     arguments = ["data", "generate", "disk", "--samples", 1000, "--seed", 0, "--output", "disk.csv"]
     mytorch(tmp_path, *arguments, "--plot", "disk.png")
     with (tmp_path / "disk.csv").open(newline="") as file:
@@ -160,8 +165,8 @@ def test_generate_writes_a_table_and_a_picture(tmp_path):
     assert "disk.csv" in refused(tmp_path, *arguments)
 
 
-def test_parity_draws_the_report(tmp_path):
-    said = mytorch(tmp_path, "parity", "disk", "--runs", 2, "--set", "epochs=4", "--report", "page")
+def test_parity_draws_the_report(tmp_path, mytorch_here):
+    said = mytorch_here(tmp_path, "parity", "disk", "--runs", 2, "--set", "epochs=4", "--report", "page")
     assert len(re.findall(r"^seed \d: equal;", said, re.MULTILINE)) == 2
     page = (tmp_path / "page" / "report.md").read_text()
     shown = re.findall(r"!\[.*\]\((.*)\)", page)
@@ -171,7 +176,7 @@ def test_parity_draws_the_report(tmp_path):
     assert re.search(r"^\| PyTorch \| \d+\.\d+", page, re.MULTILINE)
 
 
-def test_ctrl_c_keeps_what_was_trained_and_says_where(tmp_path):
+def test_ctrl_c_keeps_what_was_trained_and_says_where(tmp_path, mytorch_here):
     command = [COMMAND, "train", "disk", "--set", "epochs=100000", "--set", "data.train.samples=100"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         deadline = time.monotonic() + 60
@@ -185,16 +190,16 @@ def test_ctrl_c_keeps_what_was_trained_and_says_where(tmp_path):
     assert "Traceback" not in said
     assert f"What was trained so far lies in {Path('runs') / folder.name}" in said
     assert json.loads((folder / "summary.json").read_text())["status"] == "interrupted"
-    assert "error rate" in mytorch(tmp_path, "evaluate", folder)
+    assert "error rate" in mytorch_here(tmp_path, "evaluate", folder)
 
 
-def test_a_loss_that_stops_being_finite_is_traced_to_its_layer(tmp_path):
+def test_a_loss_that_stops_being_finite_is_traced_to_its_layer(tmp_path, mytorch_here):
     said = mytorch(tmp_path, "train", "disk", "--set", "optimizer.lr=1e4", status=1)
     assert re.search(r"epoch \d+, batch \d+: the first value that is not finite is .*layer '\d' \(Linear\)", said)
     (run,) = (tmp_path / "runs").iterdir()
     assert f"lies in {Path('runs') / run.name}" in said
     assert json.loads((run / "summary.json").read_text())["status"] == "failed"
-    assert "nan" not in mytorch(tmp_path, "evaluate", run)
+    assert "nan" not in mytorch_here(tmp_path, "evaluate", run)
 
 
 def test_wrong_shapes_name_the_layer_and_both_sizes(tmp_path):
@@ -218,16 +223,17 @@ def test_wrong_shapes_name_the_layer_and_both_sizes(tmp_path):
         ("initialization.type=xavier", "Nearest: xavier_normal"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, setting, said):
+def test_a_wrong_value_is_named_with_what_was_expected(tmp_path, refused, setting, said):
     assert said in refused(tmp_path, "train", "disk", "--set", setting)
 
 
 def test_requirements_that_are_not_installed_come_with_the_command(tmp_path):
-    said = refused(tmp_path, "train", "disk", "--set", 'requires=["mytorch-nn", "mytorch-vision>=1"]')
+    said = mytorch(tmp_path, "train", "disk", "--set", 'requires=["mytorch-nn", "mytorch-vision>=1"]', status=1)
     assert "mytorch-vision>=1 is not installed. Install: python -m pip install mytorch-vision" in said
+    assert not list(tmp_path.iterdir())
 
 
-def test_names_and_files_that_do_not_exist(tmp_path):
+def test_names_and_files_that_do_not_exist(tmp_path, refused):
     assert "Nearest: disk" in refused(tmp_path, "train", "dsk")
     assert "got no such file: none.toml" in refused(tmp_path, "train", "none.toml")
     assert "got no folder" in refused(tmp_path, "evaluate", "nowhere")
@@ -246,7 +252,7 @@ def copied(trained, tmp_path):
     return tmp_path / "run"
 
 
-def test_damaged_runs_are_named(copied):
+def test_damaged_runs_are_named(copied, refused):
     weights = copied / "weights.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
@@ -257,7 +263,7 @@ def test_damaged_runs_are_named(copied):
     assert "weights.safetensors: this file is missing" in refused(copied, "evaluate", ".")
 
 
-def test_weights_that_do_not_fit_are_listed(copied):
+def test_weights_that_do_not_fit_are_listed(copied, refused):
     model = json.loads((copied / "model.json").read_text())
     model["model"]["layers"][0]["out_features"] = 26
     (copied / "model.json").write_text(json.dumps(model))

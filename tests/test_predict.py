@@ -4,8 +4,6 @@ import csv
 import json
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from mytorch.data.table.errors import TableError
 from mytorch.experiments import load, train_experiment
 from mytorch.experiments.runs.write_predictions import write_predictions
 
-COMMAND = str(Path(sys.executable).with_name("mytorch"))
 COLOURS = ("red", "green, dark", 'blue "sky"')
 
 
@@ -86,23 +83,15 @@ def run(place):
     return load(path)
 
 
-def mytorch(folder, *arguments, status=0):
-    """What the installed command prints; a failure is one line and no traceback."""
-    done = subprocess.run([COMMAND, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
-
-
 def read(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def test_new_rows_in_another_order_and_without_a_target(place, run):
+def test_new_rows_in_another_order_and_without_a_target(place, run, mytorch_here):
     rows = list(rows_of(150, 1))
     write(place / "new.csv", rows, ["colour", "width", "height"])
-    said = mytorch(place, "predict", run.path, "new.csv", "--output", "out.csv", "--force", "--batch-size", 7)
+    said = mytorch_here(place, "predict", run.path, "new.csv", "--output", "out.csv", "--force", "--batch-size", 7)
     assert said == "Wrote 150 predictions to out.csv\n"
     found = read(place / "out.csv")
     names = ["tall", "tall, red", "small"]
@@ -145,25 +134,27 @@ def test_no_row_is_dropped_in_silence(place, tmp_path):
         run.evaluate(judged)
 
 
-def test_numbers_come_in_units(place, tmp_path):
+def test_numbers_come_in_units(place, tmp_path, mytorch_here):
     made = experiment(place / "rows.csv", "price", targets="standardize")
     run = train_experiment(made, output=tmp_path / "runs", quiet=True)
     rows = list(rows_of(100, 4))
     write(tmp_path / "new.csv", rows, ["height", "width", "colour", "price"])
-    mytorch(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv")
+    mytorch_here(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv")
     found = [float(line["prediction"]) for line in read(tmp_path / "out.csv")]
     assert max(abs(row["price"] - value) for row, value in zip(rows, found, strict=True)) < 6000
-    told = json.loads(mytorch(tmp_path, "evaluate", run.path, "--data", "new.csv", "--json"))
+    told = json.loads(mytorch_here(tmp_path, "evaluate", run.path, "--data", "new.csv", "--json"))
     off = [row["price"] - value for row, value in zip(rows, found, strict=True)]
     assert told["residuals"]["price"]["mean"] == pytest.approx(sum(off) / len(off), abs=0.1)
     assert told["loss"] < 1
     assert (run.path / "figures/residuals-new.png").is_file()
 
 
-def test_evaluate_a_file(place, run, tmp_path):
+def test_evaluate_a_file(place, run, tmp_path, mytorch_here):
     rows = list(rows_of(150, 1))
     write(tmp_path / "more.csv", rows, ["colour", "kind", "height", "width"])
-    told = json.loads(mytorch(tmp_path, "evaluate", run.path, "--data", "more.csv", "--json", "--figures", "figures"))
+    told = json.loads(
+        mytorch_here(tmp_path, "evaluate", run.path, "--data", "more.csv", "--json", "--figures", "figures")
+    )
     names = told["confusion"]["classes"]
     predicted = run.predict(tmp_path / "more.csv").labels
     assert told["confusion"]["counts"] == [
@@ -171,7 +162,7 @@ def test_evaluate_a_file(place, run, tmp_path):
         for a in names
     ]
     write(tmp_path / "less.csv", rows, ["height", "width", "colour"])
-    said = mytorch(tmp_path, "evaluate", run.path, "--data", "less.csv", status=1)
+    said = mytorch_here(tmp_path, "evaluate", run.path, "--data", "less.csv", status=1)
     assert said.startswith("Error: less.csv: must have the column 'kind' to judge by")
 
 
@@ -197,34 +188,34 @@ def test_an_input_that_does_not_fit_leaves_nothing(run, tmp_path, monkeypatch, t
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
 
 
-def test_an_input_that_is_not_there_or_does_not_fit_is_told_in_a_line(run, tmp_path):
-    said = mytorch(tmp_path, "predict", run.path, "gone.csv", "--output", "out.csv", status=1)
+def test_an_input_that_is_not_there_or_does_not_fit_is_told_in_a_line(run, tmp_path, mytorch_here):
+    said = mytorch_here(tmp_path, "predict", run.path, "gone.csv", "--output", "out.csv", status=1)
     assert said == "Error: gone.csv: must be a table such as rows.csv, got no such file\n"
     write(tmp_path / "new.csv", rows_of(3, 1), ["height", "colour"])
-    said = mytorch(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv", status=1)
+    said = mytorch_here(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv", status=1)
     assert said.startswith("Error: new.csv: ")
     assert "'width'" in said
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
 
 
-def test_an_extra_column_is_named_and_left_out(place, run, tmp_path):
+def test_an_extra_column_is_named_and_left_out(place, run, tmp_path, mytorch_here):
     write(tmp_path / "new.csv", rows_of(3, 5), ["height", "width", "colour"])
-    mytorch(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv")
+    mytorch_here(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv")
     rows = [{**row, "weight": 3} for row in rows_of(3, 5)]
     write(tmp_path / "more.csv", rows, ["weight", "height", "width", "colour"])
-    said = mytorch(tmp_path, "predict", run.path, "more.csv", "--output", "more-out.csv")
+    said = mytorch_here(tmp_path, "predict", run.path, "more.csv", "--output", "more-out.csv")
     assert "not used: 'weight'" in said
     assert (tmp_path / "more-out.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
 
 
-def test_a_disk_that_is_full(place, run, tmp_path):
+def test_a_disk_that_is_full(place, run, tmp_path, mytorch_here):
     resource = pytest.importorskip("resource", reason="this system has no limit for the size of files")
     write(tmp_path / "new.csv", rows_of(300, 5), ["height", "width", "colour"])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # the command inherits both
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # which the command has, too
     try:
-        said = mytorch(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv", status=1)
+        said = mytorch_here(tmp_path, "predict", run.path, "new.csv", "--output", "out.csv", status=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -232,11 +223,11 @@ def test_a_disk_that_is_full(place, run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
 
 
-def test_the_generators_classes_are_read_back(tmp_path):
-    mytorch(tmp_path, "train", "disk-tuned", "--quiet", "--set", "epochs=3")
+def test_the_generators_classes_are_read_back(tmp_path, mytorch_here):
+    mytorch_here(tmp_path, "train", "disk-tuned", "--quiet", "--set", "epochs=3")
     (run,) = (tmp_path / "runs").iterdir()
-    mytorch(tmp_path, "data", "generate", "disk", "--samples", "500", "--seed", "1", "--output", "disk.csv")
-    of_file = json.loads(mytorch(tmp_path, "evaluate", run, "--data", "disk.csv", "--json"))
+    mytorch_here(tmp_path, "data", "generate", "disk", "--samples", "500", "--seed", "1", "--output", "disk.csv")
+    of_file = json.loads(mytorch_here(tmp_path, "evaluate", run, "--data", "disk.csv", "--json"))
     assert of_file["confusion"]["classes"] == ["outside", "inside"]
     assert of_file["error_rate"] < 0.2
     predictions = load(run).predict(tmp_path / "disk.csv")
