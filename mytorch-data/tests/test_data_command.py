@@ -62,7 +62,7 @@ def test_files_are_kept_without_force(folder: Path) -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     result = run("disc")
     assert isinstance(result.exception, UnknownNameError)
-    assert "dataset: 'disc' is not installed. Nearest: Disk." in str(result.exception)
+    assert "dataset: 'disc' is not installed. Nearest: Disk, Digits." in str(result.exception)
 
 
 def test_a_wrong_number_or_dtype_is_named() -> None:
