@@ -85,6 +85,7 @@ SLOW = (
     "tests/test_notebook.py",
     "tests/test_optimizers_in_engines.py",
     "tests/test_shipped.py",
+    "tests/test_text.py::test_a_new_experiment_learns",
     "tests/test_text.py::test_the_result",
     "tests/test_text.py::test_pytorch",
 )

@@ -7,12 +7,15 @@ import pytest
 from click.testing import CliRunner
 
 from mytorch.commands.evaluate import evaluate
+from mytorch.commands.experiment import experiment
 from mytorch.commands.sample import sample as command
 from mytorch.core import ArgumentError, MytorchError
 from mytorch.data import TableError
 from mytorch.experiments import ExperimentError, load_experiment, sample, train_experiment
 from mytorch.experiments.parity import compare
+from mytorch.experiments.runs.run import judge
 from mytorch.experiments.training.check_experiment import check_experiment
+from mytorch.plugins import FileError
 
 NAMES = ("text-gpt", "text-lstm")
 NOUNS = {
@@ -119,6 +122,68 @@ def test_validation_and_test_texts_have_the_tokens_of_the_training_text(text, tm
     (tmp_path / "other.txt").write_text(sentences(40, seed=2))
     told = check_experiment(small(text).model_dump(exclude_none=True, by_alias=True), changes)
     assert ", classes '\\n', ' ', ., a, b and 18 more, " in told
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def new(*arguments):
+    return CliRunner().invoke(experiment, ["new", *arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("my 'text'.md", "utf-8"), ("text.txt", "utf-16")])
+def test_a_new_experiment_of_a_text_runs_as_it_is(folder, name, encoding):
+    (folder / name).write_text(sentences(40), encoding=encoding)
+    result = new(name, "--output", "my.toml", *(["--encoding", encoding] if encoding != "utf-8" else []))
+    assert result.output == (
+        f"{name}: a text of {len(sentences(40))} characters, {len(set(sentences(40)))} different ones\n"
+        "Wrote my.toml\nNext: mytorch train my.toml\n"
+    )
+    assert " for validation and 4 for the test, classes '\\n', ' ', ., a, b and 18 more, " in check_experiment(
+        "my.toml"
+    )
+    assert all(len(line) <= 120 for line in (folder / "my.toml").read_text().splitlines())
+    run = train_experiment("my.toml", {"epochs": 2}, quiet=True)
+    assert run.evaluate()["perplexity"] < 23
+
+
+def test_a_new_experiment_learns_more_than_pairs_of_characters(folder):
+    """Slow: a text of 20,000 characters."""
+    (folder / "text.txt").write_text(sentences(460))
+    new("text.txt")
+    judgement = judge(train_experiment("text.toml", quiet=True), beside=True)
+    assert judgement.results["perplexity"] < 0.5 * judgement.baselines["bigram model"]["perplexity"]
+
+
+def test_a_table_in_a_txt_file_is_no_text(folder):
+    (folder / "table.txt").write_text("x,y\n" + "".join(f"{at % 7},{'ab'[at % 2]}\n" for at in range(60)))
+    assert "classification of y: 2 classes (a, b)" in new("table.txt").output
+    (folder / "lines.txt").write_text("y\n" + "a\nb\n" * 120)
+    assert "a text of" in new("lines.txt", "--output", "text.toml").output
+    with pytest.raises(MytorchError, match=r"lines\.txt"):
+        new("lines.txt", "--target", "y")
+    (folder / "book.md").write_text(sentences(40))
+    told = new("book.md", "--target", "y").output
+    assert "--target is an option of other sources; book.md is read as a text, without it" in told
+
+
+def test_a_text_that_is_too_short_and_a_file_that_exists_are_told(folder):
+    (folder / "short.md").write_text("x" * 399)
+    with pytest.raises(
+        ExperimentError, match=r"short.md: a text must have at least 400 characters to train, .*, got 399"
+    ):
+        new("short.md")
+    assert not (folder / "short.toml").exists()
+    (folder / "book.md").write_bytes("Prüfung ".encode("cp1252") * 99)
+    with pytest.raises(TableError, match='encoding = "cp1252"'):
+        new("book.md")
+    new("book.md", "--encoding", "cp1252")
+    assert 'encoding = "cp1252"' in (folder / "book.toml").read_text()
+    with pytest.raises(FileError, match=r"book\.toml"):
+        new("book.md", "--encoding", "cp1252")
 
 
 def test_without_a_text_the_option_that_names_it_is_told():

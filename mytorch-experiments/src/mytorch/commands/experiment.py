@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--categories", multiple=True, help="A column of numbers to read as categories; may be given several times."
 )
 def new(source: Path, output: Path | None, force: bool, **options: Any) -> None:
-    """Read a table and write an experiment that predicts one of its columns.
+    """Read a table or a text and write an experiment that learns it.
 
-    SOURCE is a CSV, TSV, Parquet, NPZ or Excel file. The experiment runs as it is; comments in it say why each value
-    was chosen. Columns of dates, and text that differs in nearly every row, are left out. Without options, a text file
-    is UTF-8 with commas between cells and decimal points in numbers.
+    SOURCE is a table, a CSV, TSV, Parquet, NPZ or Excel file, of which one column is predicted; or a text, a .txt,
+    .md, .rst or .tex file, of which the next character is. The experiment runs as it is; comments in it say why each
+    value was chosen. Columns of dates, and text that differs in nearly every row, are left out. Without options, a
+    text file is UTF-8, and a table has commas between cells and decimal points in numbers.
 
     With --id and --time, each row is a step of a sequence, and the target is one value for each sequence.
 
@@ -111,15 +113,27 @@ def new(source: Path, output: Path | None, force: bool, **options: Any) -> None:
       mytorch experiment new prices.csv --target price --delimiter ";" --decimal , --output prices-1.toml
       mytorch experiment new sales.csv --target sold --thousands , --unit "$" --dates --categories shop
       mytorch experiment new visits.csv --target ill --id patient --time day
+      mytorch experiment new book.txt
     """
     context = click.get_current_context()
-    kind = "a table" if options["id"] is options["time"] is None else "a table of sequences"
+    given = [name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    kind = _kind_of(source, given)
     write, takes = _WRITERS[kind]
-    for name in options:
-        if name not in takes and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+    for name in given:
+        if name not in takes:
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} is an option of other sources; {source} is read as {kind}, without it")
     click.echo("\n".join(write(source, output, force, {name: options[name] for name in takes})))
+
+
+def _kind_of(source: Path, given: Sequence[str]) -> str:
+    """What a source is, by its name and first lines, and by the options that are given."""
+    from mytorch.experiments.new.text_experiment import is_text
+
+    if {"id", "time"} & set(given):
+        return "a table of sequences"
+    of_a_table = source.suffix.lower() == ".txt" and bool(set(given) - set(_WRITERS["a text"][1]))
+    return "a text" if is_text(source) and not of_a_table else "a table"
 
 
 def _for_table(source: Path, output: Path | None, force: bool, options: Mapping[str, Any]) -> list[str]:
@@ -149,8 +163,17 @@ def _for_sequences(source: Path, output: Path | None, force: bool, options: Mapp
     return [*found_sequences(look), f"Wrote {path}", f"Next: {train_sequences(look, path)}"]
 
 
+def _for_text(source: Path, output: Path | None, force: bool, options: Mapping[str, Any]) -> list[str]:
+    """Write an experiment for a text, and tell what was found."""
+    from mytorch.experiments.new.text_experiment import found, new_text_experiment
+
+    look, path = new_text_experiment(source, output, force=force, encoding=options["encoding"])
+    return [*found(look), f"Wrote {path}", f"Next: mytorch train {shlex.quote(str(path))}"]
+
+
 _READING = ("encoding", "decimal", "delimiter", "thousands", "unit", "sheet", "missing_marker")
 _WRITERS: Mapping[str, tuple[Callable[..., list[str]], tuple[str, ...]]] = {
+    "a text": (_for_text, ("encoding",)),
     "a table": (_for_table, ("target", "task", *_READING, "dates", "categories")),
     "a table of sequences": (
         _for_sequences,

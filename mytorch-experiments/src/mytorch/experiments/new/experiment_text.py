@@ -212,6 +212,7 @@ max_lr = {recipe.lr}
 
 
 def from_folder(path: Path, output: Path) -> str:
+    """A path as an experiment beside `output` names it."""
     return str(path if path.is_absolute() else os.path.relpath(path, output.parent))
 
 
