@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,20 +18,21 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn.container._sequence import require_module
+from mytorch.nn.linear import Linear
 
 Output = tuple[Any, Tensor, Tensor]
 
 
 class Saved(NamedTuple):
     """What encoder and decoder saved; what was drawn, and the deviation by which it was multiplied: both None in
-    evaluation; and the shape of mean and log_var.
+    evaluation; and the mean.
     """
 
     encoder: Any
     decoder: Any
     noise: Tensor | None
     std: Tensor | None
-    shape: torch.Size
+    mean: Tensor
 
 
 class VariationalAutoencoder(Module):
@@ -59,10 +60,16 @@ class VariationalAutoencoder(Module):
         (torch.Size([5, 8]), torch.Size([5, 2]), torch.Size([5, 2]))
     """
 
+    conformance: ClassVar[dict[str, Any]] = {
+        "arguments": {"encoder": lambda: Linear(3, 4), "decoder": lambda: Linear(2, 3)},
+        "inputs": [(5, 3)],
+    }
+
     def __init__(self, encoder: Module, decoder: Module) -> None:
         self.encoder, self.decoder = require_module(self, encoder), require_module(self, decoder)
 
     def forward(self, x: Any) -> tuple[Output, Saved]:
+        require_input(self, x)
         pair = self.encoder.forward(x)
         require_pair(self.encoder, pair)
         halves, saved_by_encoder = pair
@@ -75,10 +82,10 @@ class VariationalAutoencoder(Module):
         pair = self.decoder.forward(z)
         require_pair(self.decoder, pair)
         decoded, saved_by_decoder = pair
-        return (decoded, mean, log_var), Saved(saved_by_encoder, saved_by_decoder, noise, std, mean.shape)
+        return (decoded, mean, log_var), Saved(saved_by_encoder, saved_by_decoder, noise, std, mean)
 
     def backward(self, d_y: Any, saved: Saved) -> Any:
-        require_saved(self, saved, object, object, (Tensor, type(None)), (Tensor, type(None)), torch.Size)
+        require_saved(self, saved, object, object, (Tensor, type(None)), (Tensor, type(None)), Tensor)
         if not isinstance(d_y, tuple) or len(d_y) != 3:
             raise ShapeError(
                 "VariationalAutoencoder: d_y must be a tuple of three, (d_decoded, d_mean, d_log_var), with None for "
@@ -87,7 +94,7 @@ class VariationalAutoencoder(Module):
         d_decoded, *d_halves = d_y
         for name, d_half in zip(("d_mean", "d_log_var"), d_halves, strict=True):
             if d_half is not None:
-                require_upstream(self, d_half, saved.shape, name)
+                require_upstream(self, d_half, saved.mean.shape, name, like=saved.mean)
         d_mean, d_log_var = d_halves
         if d_decoded is not None:
             d_z = self.decoder.backward(d_decoded, saved.decoder)
