@@ -30,6 +30,7 @@ SHIPPED = {
         "digits-cnn",
         "disk",
         "disk-tuned",
+        "resnet",
         "shapes-unet",
         "sine-forecast",
         "text-gpt",

@@ -41,7 +41,7 @@ def test_from_a_dict_that_stays_as_it_is(content):
 
 def test_the_shipped_ones_are_valid():
     shipped = {"adding-lstm": 20, "autoencoder": 30, "digits-cnn": 20, "disk": 25, "disk-tuned": 25}
-    shipped |= {"shapes-unet": 12, "sine-forecast": 10, "text-gpt": 10, "text-lstm": 10, "vae": 30}
+    shipped |= {"resnet": 20, "shapes-unet": 12, "sine-forecast": 10, "text-gpt": 10, "text-lstm": 10, "vae": 30}
     for name, epochs in shipped.items():
         assert load_experiment(name).epochs == epochs
 

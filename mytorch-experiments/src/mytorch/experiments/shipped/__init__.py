@@ -9,6 +9,7 @@ autoencoder = _here / "autoencoder.toml"
 digits_cnn = _here / "digits-cnn.toml"
 disk = _here / "disk.toml"
 disk_tuned = _here / "disk-tuned.toml"
+resnet = _here / "resnet.toml"
 shapes_unet = _here / "shapes-unet.toml"
 sine_forecast = _here / "sine-forecast.toml"
 text_gpt = _here / "text-gpt.toml"
@@ -21,6 +22,7 @@ __all__ = [
     "digits_cnn",
     "disk",
     "disk_tuned",
+    "resnet",
     "shapes_unet",
     "sine_forecast",
     "text_gpt",
