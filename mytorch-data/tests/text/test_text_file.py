@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from mytorch.core import ArgumentError
+from mytorch.core.batch import rows_within
 from mytorch.data import ReaderError, TableError, TextFile, hold_out, split
 from mytorch.plugins import FileError
 
@@ -231,3 +232,10 @@ def test_the_example_holds() -> None:
     result = doctest.testmod(importlib.import_module("mytorch.data.text.text_file"))
     assert result.attempted > 7
     assert not result.failed
+
+
+def test_an_evaluation_takes_few_blocks_at_once_since_each_token_becomes_a_vector(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(drawn(40_000))
+    data = TextFile(tmp_path / "text.txt", 64)
+    assert rows_within(data, 8192) == 2**24 // (2 * 64 * 8 * 32) == 512
+    assert rows_within(data, 100) == 100

@@ -15,6 +15,9 @@ from mytorch.core.errors import ArgumentError
 
 Batch = tuple[Any, Any]
 
+EMBEDDED = 32
+"""Numbers of the vector that an embedding makes of a whole number, about."""
+
 
 def fetch(data: Any, indices: Tensor) -> Batch:
     """The rows at `indices`, int64 from 0, as one batch; see DataSet for what gives a whole batch at once."""
@@ -48,11 +51,16 @@ def count_bytes(value: Any) -> float:
 
 
 def rows_within(data: Any, most: int, size: int = 2**24) -> int:
-    """How many rows may be read at once, `most` at most, so that they take about `size` bytes. The first row tells."""
+    """How many rows may be read at once, `most` at most, so that they take about `size` bytes. The first row tells.
+
+    Of several whole numbers, such as the tokens of a text, each counts as `EMBEDDED`: a model makes vectors of them.
+    """
     if not isinstance(data, DataSet) or not len(data):
         return most
     inputs, targets = fetch(data, torch.zeros(1, dtype=torch.int64))
     share = count_bytes(inputs if targets is None else (inputs, targets))
+    if isinstance(inputs, Tensor) and inputs.dtype == torch.int64 and inputs.dim() > 1:
+        share *= EMBEDDED
     return most if share == math.inf else max(1, min(most, int(size / max(share, 1))))
 
 
