@@ -7,31 +7,50 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn_arguments import NAMES
 
 from mytorch.core import DtypeError, ShapeError
 from mytorch.nn import CTCLoss, EmbeddingBag, GaussianNLLLoss, PixelShuffle, PixelUnshuffle, ReLU, RReLU
 from mytorch.plugins import catalogue
 
-TRIES = Path(__file__).parent / "toys" / "odd_inputs.py"
+TOYS = Path(__file__).parent / "toys"
 PARTS = [
     part.name for kind in ("layer", "loss") for part in catalogue().of_kind(kind) if part.distribution == "mytorch-nn"
 ]
 SEEDS = (0, 1, 2)
 
 
-@pytest.fixture(scope="module", params=SEEDS)
-def tried(request):
-    """For each part, what is wrong with what came of odd inputs; see toys/odd_inputs.py."""
-    process = subprocess.run([sys.executable, TRIES, str(request.param)], capture_output=True, text=True, check=False)
+def faults_of(*program):
+    """For each part, what is wrong with what came of the tries of a program of toys/."""
+    process = subprocess.run([sys.executable, *program], cwd=TOYS, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in process.stdout.splitlines()]
     return {line["part"]: line["faults"] for line in lines}, process
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_odd_inputs(part, tried):
+def require_none(part, tried):
     faults, process = tried
     assert part in faults, f"the process ended before or with it: {process.returncode} {process.stderr[-500:]}"
     assert not faults[part]
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def odd_inputs(request):
+    return faults_of("odd_inputs.py", str(request.param))
+
+
+@pytest.fixture(scope="module")
+def odd_arguments():
+    return faults_of("odd_arguments.py")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_odd_inputs(part, odd_inputs):
+    require_none(part, odd_inputs)
+
+
+@pytest.mark.parametrize("part", NAMES)
+def test_odd_inputs_of_parts_with_drawn_arguments(part, odd_arguments):
+    require_none(part, odd_arguments)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mytorch import nn
-from mytorch.core import ArgumentError, ShapeError
+from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.testing import check_layer
 
 MODES = ["Constant", "Zero", "Reflection", "Replication", "Circular"]
@@ -73,6 +73,15 @@ def test_shapes_that_do_not_fit(name, padding, shape, text):
     assert str(error.value).startswith(f"{name}: {text}")
 
 
+@pytest.mark.parametrize("mode", ["Constant", "Zero"])
+@pytest.mark.parametrize(("size", "padding"), [(0, (1, -1)), (1, (2, -2)), (2, (-3, 4)), (3, (-2, -2))], ids=str)
+def test_more_is_cut_off_than_there_is(mode, size, padding):
+    layer = getattr(nn, f"{mode}Pad1d")(padding, *[0.5] * (mode == "Constant"))
+    text = rf"^{mode}Pad1d: padding must not cut off more than the {size} values, got \({padding[0]}, {padding[1]}\)$"
+    with pytest.raises(ShapeError, match=text):
+        layer.forward(torch.ones(2, size))
+
+
 @pytest.mark.parametrize("padding", [1.5, True, "1", (1,), (1, 2, 3), (1, 2.0), None])
 def test_padding_that_does_not_fit(padding):
     with pytest.raises(ArgumentError, match="ZeroPad1d: padding must be a whole number or 2 of them, got"):
@@ -83,6 +92,20 @@ def test_padding_that_does_not_fit(padding):
 def test_a_value_that_is_no_number(value):
     with pytest.raises(ArgumentError, match="ConstantPad1d: value must be a number, got"):
         nn.ConstantPad1d(1, value)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(-1.0, torch.uint8), (float("inf"), torch.int64), (float("nan"), torch.int32), (300, torch.int8)],
+    ids=str,
+)
+def test_a_value_that_the_dtype_does_not_hold(axes, value, dtype):
+    layer, x = getattr(nn, f"ConstantPad{axes}d")(1, value), torch.ones(2, 3, 3, 3)
+    text = f"^ConstantPad{axes}d: x must have a dtype that holds value = {value}, got {dtype}; convert with "
+    with pytest.raises(DtypeError, match=text):
+        layer.forward(x.to(dtype))
+    assert layer(x)[(0,) * 4] == value or value != value
 
 
 @each_layer

@@ -78,6 +78,13 @@ class Padding(Spatial):
                 f"{type(self).__name__}: x must have a dtype that torch pads in mode {self.mode!r}, got {x.dtype}; "
                 "convert with .float()"
             ) from error
+        except RuntimeError as error:
+            if "without overflow" not in str(error):
+                raise
+            raise DtypeError(
+                f"{type(self).__name__}: x must have a dtype that holds value = {self.value}, got {x.dtype}; convert "
+                "with .float()"
+            ) from error
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
         require_saved(self, shape, torch.Size)
@@ -120,5 +127,5 @@ def require_paddable(owner: Module, x: Tensor, padding: Sequence[int], mode: str
         most = {"reflect": size - 1, "circular": kept}.get(mode, max(before, after))
         if max(before, after) > most:
             raise ShapeError(f"{name}: padding of an axis of {size} must be at most {most}, got {(before, after)}")
-        if size + before + after < (mode != "constant"):
+        if (kept < 0) if mode == "constant" else (size + before + after < 1):
             raise ShapeError(f"{name}: padding must not cut off more than the {size} values, got {(before, after)}")

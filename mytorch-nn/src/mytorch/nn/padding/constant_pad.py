@@ -18,7 +18,8 @@ class _ConstantPad(Padding):
                y: each of these sizes grown by its two amounts
     Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back), as far as the
                dimensions go; a negative amount cuts values off
-    Raises:    ShapeError if x has too few axes or more is cut off than there is; ArgumentError for other amounts
+    Raises:    ShapeError if x has too few axes or more is cut off than there is; DtypeError if its dtype cannot hold
+               value; ArgumentError for other amounts
 
     Example:
         >>> ConstantPad1d((1, 2), 7.0)(torch.zeros(3))
