@@ -98,12 +98,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--categories", multiple=True, help="A column of numbers to read as categories; may be given several times."
 )
 def new(source: Path, output: Path | None, force: bool, **options: Any) -> None:
-    """Read a table or a text and write an experiment that learns it.
+    """Read a table, a text or a folder of images and write an experiment that learns it.
 
     SOURCE is a table, a CSV, TSV, Parquet, NPZ or Excel file, of which one column is predicted; or a text, a .txt,
-    .md, .rst or .tex file, of which the next character is. The experiment runs as it is; comments in it say why each
-    value was chosen. Columns of dates, and text that differs in nearly every row, are left out. Without options, a
-    text file is UTF-8, and a table has commas between cells and decimal points in numbers.
+    .md, .rst or .tex file, of which the next character is; or a folder of images with a folder for each class. The
+    experiment runs as it is; comments in it say why each value was chosen. Columns of dates, and text that differs in
+    nearly every row, are left out. Without options, a text file is UTF-8, and a table has commas between cells and
+    decimal points in numbers.
 
     With --id and --time, each row is a step of a sequence, and the target is one value for each sequence.
 
@@ -114,6 +115,7 @@ def new(source: Path, output: Path | None, force: bool, **options: Any) -> None:
       mytorch experiment new sales.csv --target sold --thousands , --unit "$" --dates --categories shop
       mytorch experiment new visits.csv --target ill --id patient --time day
       mytorch experiment new book.txt
+      mytorch experiment new photos
     """
     context = click.get_current_context()
     given = [name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
@@ -130,6 +132,8 @@ def _kind_of(source: Path, given: Sequence[str]) -> str:
     """What a source is, by its name and first lines, and by the options that are given."""
     from mytorch.experiments.new.text_experiment import is_text
 
+    if source.is_dir():
+        return "a folder of images"
     if {"id", "time"} & set(given):
         return "a table of sequences"
     of_a_table = source.suffix.lower() == ".txt" and bool(set(given) - set(_WRITERS["a text"][1]))
@@ -171,8 +175,17 @@ def _for_text(source: Path, output: Path | None, force: bool, options: Mapping[s
     return [*found(look), f"Wrote {path}", f"Next: mytorch train {shlex.quote(str(path))}"]
 
 
+def _for_images(source: Path, output: Path | None, force: bool, _options: Mapping[str, Any]) -> list[str]:
+    """Write an experiment for a folder of images, and tell what was found."""
+    from mytorch.experiments.new.images_experiment import found_images, new_images_experiment
+
+    look, path = new_images_experiment(source, output, force=force)
+    return [*found_images(look), f"Wrote {path}", f"Next: mytorch train {shlex.quote(str(path))}"]
+
+
 _READING = ("encoding", "decimal", "delimiter", "thousands", "unit", "sheet", "missing_marker")
 _WRITERS: Mapping[str, tuple[Callable[..., list[str]], tuple[str, ...]]] = {
+    "a folder of images": (_for_images, ()),
     "a text": (_for_text, ("encoding",)),
     "a table": (_for_table, ("target", "task", *_READING, "dates", "categories")),
     "a table of sequences": (
