@@ -149,3 +149,11 @@ def test_the_examples_hold(name):
     result = doctest.testmod(importlib.import_module(f"mytorch.train.metrics.{name}"))
     assert result.attempted > 3
     assert not result.failed
+
+
+@pytest.mark.parametrize("cls", [Accuracy, ErrorRate, ExactMatch])
+def test_no_batch_waits_for_the_device(cls):
+    """A number that Python reads from a tensor would be waited for; of the meta device there is none to read."""
+    metric = cls()
+    metric.update(torch.empty(4, 3, 5, device="meta"), torch.empty(4, 5, dtype=torch.int64, device="meta"))
+    assert metric.right.device.type == metric.rows.device.type == "meta"

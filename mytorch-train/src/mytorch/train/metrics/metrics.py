@@ -75,16 +75,17 @@ class Accuracy(Metric):
 
     def reset(self) -> None:
         self.right: Tensor | float = 0.0
-        self.rows = 0
+        self.rows: Tensor | int = 0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         predicted, wanted = class_pairs(self, prediction, target)
         counted = wanted != self.ignore_index
         self.right = self.right + ((predicted == wanted) & counted).sum()
-        self.rows += int(counted.sum())
+        self.rows = self.rows + counted.sum()
 
     def compute(self) -> float:
-        return float(self.right) / self.rows if self.rows else float("nan")
+        rows = int(self.rows)
+        return float(self.right) / rows if rows else float("nan")
 
 
 class ErrorRate(Accuracy):
@@ -93,7 +94,8 @@ class ErrorRate(Accuracy):
     higher_is_better = False
 
     def compute(self) -> float:
-        return (self.rows - float(self.right)) / self.rows if self.rows else float("nan")
+        rows = int(self.rows)
+        return (rows - float(self.right)) / rows if rows else float("nan")
 
 
 class MeanAbsoluteError(Metric):

@@ -69,7 +69,7 @@ class ExactMatch(Metric):
 
     def reset(self) -> None:
         self.right: Tensor | float = 0.0
-        self.rows = 0
+        self.rows: Tensor | int = 0
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         if target.dim() > 1 and target.dtype is torch.int64 and prediction.dim() == target.dim() + 1:
@@ -80,10 +80,11 @@ class ExactMatch(Metric):
             counted = torch.ones_like(wanted)
         right = (predicted == wanted).flatten(1) | ~counted
         self.right = self.right + (right.all(1) & counted.any(1)).sum()
-        self.rows += int(counted.any(1).sum())
+        self.rows = self.rows + counted.any(1).sum()
 
     def compute(self) -> float:
-        return float(self.right) / self.rows if self.rows else float("nan")
+        rows = int(self.rows)
+        return float(self.right) / rows if rows else float("nan")
 
 
 class HammingLoss(Metric):
