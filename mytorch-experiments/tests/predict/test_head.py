@@ -91,6 +91,31 @@ def test_sigmoids_of_several_columns_are_made_to_add_up():
         read("sigmoid", [[0.0, 0.0, -1.0]], None)
 
 
+@pytest.mark.parametrize("kind", ["softmax", "log-softmax", "sigmoid", "scores", "one-hot"])
+@pytest.mark.parametrize("places", [(4,), (2, 5), (0,), (1, 1, 3)])
+def test_each_place_of_a_row_has_its_class(kind, places):
+    outputs = torch.randn(3, len(NAMES), *places)
+    predictions = Head(kind, NAMES).read(outputs)
+    assert predictions.shape == tuple(outputs.shape)
+    assert predictions.indices.shape == (3, *places)
+    assert predictions.labels is None
+    assert len(predictions) == 3
+    for place in torch.ones(places).nonzero().tolist():
+        of_place = Head(kind, NAMES).read(outputs[(slice(None), slice(None), *place)])
+        assert torch.equal(predictions.indices[(slice(None), *place)], of_place.indices)
+        torch.testing.assert_close(
+            predictions.probabilities[(slice(None), slice(None), *place)], of_place.probabilities
+        )
+
+
+def test_numbers_of_any_shape_keep_it():
+    outputs = torch.randn(2, 3, 4, 5)
+    moments = Moments(torch.tensor([1.0, -2.0, 3.0]).double(), torch.tensor([2.0, 4.0, 0.5]).double())
+    assert torch.equal(Head("numbers").read(outputs).values, outputs.double())
+    by_channel = Head("numbers", moments=moments).read(outputs).values
+    torch.testing.assert_close(by_channel[:, 1], outputs[:, 1].double() * 4 - 2)
+
+
 def test_classes_without_names_are_numbered():
     assert read("softmax", [[0.0, 1.0], [3.0, 1.0]], None).labels == ("1", "0")
 
@@ -118,8 +143,10 @@ def test_what_is_predicted_belongs_to_the_user():
     ("outputs", "text"),
     [
         (torch.zeros(2, 2), r"must have a column for each class of low, high, odd, got 2"),
-        (torch.zeros(2, 3, 4), r"must be one tensor of \(rows, columns\), got a tensor of \(2, 3, 4\)"),
-        ((torch.zeros(2, 3),), r"must be one tensor of \(rows, columns\), got tuple"),
+        (torch.zeros(2, 2, 4), r"must have a column for each class of low, high, odd, got 2"),
+        (torch.zeros(2, 3).long(), r"must be one tensor of floating-point .*, got torch.int64 of \(2, 3\); use"),
+        (torch.tensor(1.0), r"must be one tensor of floating-point numbers, .*, got torch.float32 of \(\); use"),
+        ((torch.zeros(2, 3),), r"must be one tensor of floating-point numbers, .*, got a tuple; use run.net"),
     ],
 )
 def test_outputs_that_cannot_be_read(outputs, text):

@@ -274,7 +274,7 @@ def test_an_output_that_must_not_be_written(run, rows, tmp_path):
     taken.write_text("mine")
     folder.mkdir()
     for output, text in [
-        (tmp_path / "out.txt", r"out.txt: name must end in .csv, got .txt"),
+        (tmp_path / "out.txt", r"out.txt: name must end in .csv or .npz, got .txt"),
         (folder, r"folder.csv: must be a file, got a folder; name a file in it"),
         (tmp_path / "none/out.csv", r"out.csv: its folder must exist; create it with: mkdir -p .*none"),
         (

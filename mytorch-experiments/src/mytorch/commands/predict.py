@@ -14,7 +14,7 @@ from mytorch.plugins import counted
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("rows", metavar="INPUT", type=click.Path(path_type=Path))
-@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The CSV file to write.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The CSV or NPZ file to write.")
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -49,16 +49,20 @@ def predict(
     """Predict the rows of a file, or a folder of images, with a run.
 
     RUN is the folder that `mytorch train` made. INPUT is a table with the columns that the run was trained on, in any
-    order, or for a run of arrays an NPZ file or a folder of .npy files, or for a run of images a folder of them; the
-    target may be absent. It is read like the file of the training, except for the options that are given. The output
-    has one line per row, in the same order, for a time series one per window, and for images with the name of the
-    file: for classes the label and the probability of each, for numbers the value in the target's units.
+    order; the target may be absent. For a run of arrays it is an NPZ file or a folder of .npy files, for a run of
+    images a folder of them, and for a run of a text another text. It is read like the file of the training, except for
+    the options that are given.
+
+    The output has one line per row, in the same order, for a time series one per window, and for images with the name
+    of the file: for classes the label and the probability of each, for numbers the value in the target's units. A
+    model that gives more for each row, such as a class for each pixel, needs an NPZ file as output.
 
     \b
     Example:
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv --keep id,name
       mytorch predict runs/disk-20260101-120000 new.csv --output predictions.csv --delimiter ";" --decimal ,
+      mytorch predict runs/shapes-unet-20260101-120000 images.npz --output masks.npz
     """
     from mytorch.experiments import load
     from mytorch.experiments.runs.write_predictions import write_predictions

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core.checks import FLOAT_MAX, require_choice, require_range, require_whole
+from mytorch.data.arrays.data_set import KEY as ARRAYS
 from mytorch.data.dtype import floating_dtype
 from mytorch.data.generated._generated import Generated, normal, shuffled_classes, uniform
 
@@ -28,7 +29,7 @@ class Shapes(Generated):
     Raises:   ArgumentError unless samples is a count, size from 8 to 1024, task one of the three, noise at least 0,
               seed a whole number and dtype floating point
 
-    All tasks have the same pictures for a seed.
+    All tasks have the same pictures for a seed. A run reads others from arrays named inputs and targets, see `Arrays`.
 
     Example:
         >>> from mytorch.data import Shapes
@@ -57,6 +58,8 @@ class Shapes(Generated):
         brightness = uniform(0.5, 1, samples, 1, 1, generator=generator)
         pictures = inside * brightness + normal(noise, samples, size, size, generator=generator)
         self.inputs = pictures.unsqueeze(1).to(floating_dtype("Shapes", dtype))
+        kept = {"inputs": "inputs", "targets": "targets", "shape": [1, size, size], "whole": False}
+        self.preparation = {ARRAYS: {"dataset": "mytorch-data:Arrays", **kept}}
         if task == "reconstruction":
             self.targets = self.inputs
             return

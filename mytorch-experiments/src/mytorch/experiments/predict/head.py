@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor
 
-from mytorch.core import OUTPUTS, ShapeError, require_choice
+from mytorch.core import OUTPUTS, ShapeError, kind_of, require_choice
 from mytorch.data.dtype import digits_of
 from mytorch.data.preparation.moments import TARGETS, Moments
 
@@ -25,10 +25,12 @@ FEW = 16
 class Predictions:
     """What a model says of some rows, in their order.
 
-    probabilities: (rows, classes), float64, each row adding up to 1; None for numbers.
-    values: (rows, outputs), float64, in the units of the target; None for classes.
+    A row may have several places, each with its class, such as the pixels of an image or the tokens of a text.
+
+    probabilities: (rows, classes, places...), float64, adding up to 1 along the classes; None for numbers.
+    values: (rows, outputs...), float64, in the units of the target; None for classes.
     classes: the names of the columns of `probabilities`; () for numbers.
-    indices: the column of each row's class, int64; None for numbers.
+    indices: the column of the class of each row, or of each of its places, int64; None for numbers.
     digits: how many significant digits the model's dtype tells apart; more are rounding.
     names: of the columns of `values`; () if they have none.
     """
@@ -42,8 +44,15 @@ class Predictions:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The name of each row's class; None for numbers."""
-        return None if self.indices is None else tuple(self.classes[index] for index in self.indices.tolist())
+        """The name of each row's class; None for numbers, and where rows have several places."""
+        if self.indices is None or self.indices.dim() > 1:
+            return None
+        return tuple(self.classes[index] for index in self.indices.tolist())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the outputs: (rows, columns), with more axes where a row has several places."""
+        return next(tuple(held.shape) for held in (self.values, self.probabilities) if held is not None)
 
     def __len__(self) -> int:
         return next(len(held) for held in (self.values, self.indices) if held is not None)
@@ -74,18 +83,26 @@ class Head:
     names: tuple[str, ...] = ()
 
     def read(self, outputs: Any) -> Predictions:
-        """The meaning of a batch of outputs. Raises ShapeError unless they are (rows, columns) that fit."""
-        if not readable(outputs):
-            got = f"a tensor of {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise ShapeError(f"predict: the model's output must be one tensor of (rows, columns), got {got}")
-        columns = outputs.detach().to(torch.float64, copy=True).reshape(len(outputs), -1)
+        """The meaning of a batch of outputs, (rows, columns), or (rows, columns, places...) where each place of a row
+        has a class or a number of its own. Raises ShapeError unless they fit.
+        """
+        if not isinstance(outputs, Tensor) or outputs.dim() == 0 or not outputs.is_floating_point():
+            got = f"{outputs.dtype} of {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else kind_of(outputs)
+            raise ShapeError(
+                "predict: the model's output must be one tensor of floating-point numbers, (rows, columns) or with "
+                f"further axes, got {got}; use run.net(inputs)"
+            )
         digits = digits_of(outputs.dtype)
+        exact = outputs.detach().to(torch.float64, copy=True)
+        exact = exact.unsqueeze(1) if exact.dim() == 1 else exact
         if self.kind == "numbers":
-            values = columns if self.moments is None else self.moments.in_units(columns)
+            values = exact if self.moments is None else self.moments.in_units(exact)
             named = self.names if len(self.names) == values.shape[1] else ()
             return Predictions(values=values, digits=min(17, digits + self._leading), names=named)
-        probabilities, indices = self._judge(columns)
-        return Predictions(probabilities, None, self._names(probabilities.shape[1]), indices, digits)
+        probabilities, indices = self._judge(exact.movedim(1, -1).reshape(-1, exact.shape[1]))
+        rows, count, places = len(exact), probabilities.shape[1], exact.shape[2:]
+        of_places = probabilities.reshape(rows, *places, count).movedim(-1, 1)
+        return Predictions(of_places, None, self._names(count), indices.reshape(rows, *places), digits)
 
     @property
     def _leading(self) -> int:
@@ -154,5 +171,5 @@ def _has_numbers(preparation: Mapping[str, Any] | None) -> bool:
 
 
 def readable(outputs: Any) -> bool:
-    """Whether outputs are what a Head can read."""
+    """Whether outputs are of rows that have one place each."""
     return isinstance(outputs, Tensor) and outputs.dim() in (1, 2) and outputs.is_floating_point()

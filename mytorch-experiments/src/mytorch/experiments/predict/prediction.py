@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import DataSet
+from mytorch.core import DataSet, ShapeError
 from mytorch.core.batch import rows_within
 from mytorch.experiments.predict.head import Head, Predictions
 from mytorch.train.batches import Batches
@@ -48,7 +48,16 @@ def _require_finite(owner: str, outputs: Tensor, row: int) -> None:
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of at least one batch as those of all rows."""
+    """The predictions of at least one batch as those of all rows.
+
+    Raises ShapeError for sequences of different lengths with an output for each step.
+    """
+    shapes = [part.shape[1:] for part in parts]
+    if other := [shape for shape in shapes if shape != shapes[0]]:
+        raise ShapeError(
+            "predict: outputs of all rows must have one shape, got those of sequences of different lengths, "
+            f"{shapes[0]} and {other[0]}; predict one sequence at a time"
+        )
     return Predictions(
         _joined([part.probabilities for part in parts]),
         _joined([part.values for part in parts]),

@@ -1,4 +1,4 @@
-"""Predictions as CSV."""
+"""Predictions as CSV, or as arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mytorch.experiments.predict.head import Predictions
 from mytorch.plugins import whole_file
@@ -37,6 +40,29 @@ def write_csv(path: Path, first: Predictions, others: Iterable[Predictions], kep
             table.writerows([*next(cells), *line] for line in lines)
             rows += len(lines)
     return rows
+
+
+def write_arrays(path: Path, predictions: Predictions, row_names: tuple[str, Sequence[str]] | None) -> int:
+    """Write predictions as an NPZ file, whole or not at all, and return the number of rows.
+
+    Classes: `prediction`, the index of each class, `probabilities` and `classes`, their names. Numbers: `prediction`.
+    row_names: the name of an array of what tells the rows apart, and its texts. Raises RunError if it is called as
+        one of the above.
+    """
+    arrays: dict[str, Any] = {"prediction": predictions.values}
+    if predictions.indices is not None:
+        arrays = {"prediction": predictions.indices, "probabilities": predictions.probabilities}
+        arrays["classes"] = np.array(predictions.classes, dtype=np.str_)
+    if row_names is not None:
+        name, texts = row_names
+        if name in arrays:
+            raise RunError(
+                f"{path}: arrays must have different names, got {name!r} as the name of what names the rows"
+            )
+        arrays[name] = np.array(list(texts), dtype=np.str_)
+    with whole_file(path) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays)
+    return len(predictions)
 
 
 def _header(predictions: Predictions) -> list[str]:

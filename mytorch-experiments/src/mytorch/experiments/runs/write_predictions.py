@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mytorch.data.table import cells_of
-from mytorch.experiments.predict.prediction import predict_batches
-from mytorch.experiments.predict.predictions_file import Kept, write_csv
+from mytorch.experiments.predict.prediction import joined, predict_batches
+from mytorch.experiments.predict.predictions_file import Kept, write_arrays, write_csv
 from mytorch.experiments.runs.run import Run
 from mytorch.plugins import FileError, refuse_overwrite
 from mytorch.train.errors import RunError
@@ -22,13 +22,19 @@ def write_predictions(
     engine: str = "eager",
     keep: Sequence[str] | None = (),
 ) -> int:
-    """Write what a run says of a file's rows as CSV, whole or not at all, and return the number of rows.
+    """Write what a run says of a file's rows, whole or not at all, and return the number of rows.
 
-    Where a data set names its rows, such as by their file, these names are written in front.
+    Where a data set names its rows, such as by their file, these names are written, too.
+    output: a CSV file, a line a row; or an NPZ file of arrays, as models need that give more than a row of numbers for
+        each row, such as a class for each pixel.
     keep: columns of the file that are written in front of the predictions; all of them if None.
-    Raises FileError if `output` exists (unless `force`), cannot be written, or is `source`; RunError without rows.
+    Raises FileError if `output` exists (unless `force`), cannot be written, or is `source`; RunError without rows,
+        and for what only the other kind of file can hold.
     """
-    refuse_overwrite(output, force, suffixes=(".csv",))
+    refuse_overwrite(output, force, suffixes=(".csv", ".npz"))
+    as_arrays = output.suffix.lower() == ".npz"
+    if as_arrays and (keep is None or keep):
+        raise RunError(f"{output}: columns to keep must go into a CSV file, got one of arrays; leave --keep out")
     if output.exists() and source.exists() and output.samefile(source):
         raise FileError(f"{output}: must be another file than the rows to predict; choose another name")
     rows = run.rows_of(source)
@@ -37,6 +43,13 @@ def write_predictions(
         first = next(batches, None)  # before the file is begun: what cannot be read is no trouble with writing
         if first is None:
             raise RunError(f"{source}: must have at least one row, got none")
+        if as_arrays:
+            return write_arrays(output, joined([first, *batches]), rows.row_names)
+        if len(first.shape) > 2:
+            raise RunError(
+                f"{output}: must be an NPZ file for a model that gives {first.shape[1:]} for each row, got a CSV "
+                f"file, which has a line for each; write --output {output.with_suffix('.npz')}"
+            )
         kept: Kept | None = None
         if keep is None or keep:
             kept = cells_of(source, keep, run.kept.for_tables)
