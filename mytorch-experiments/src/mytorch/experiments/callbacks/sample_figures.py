@@ -27,7 +27,9 @@ class SampleFigures(Callback):
         self.folder = folder
 
     def training_ended(self, run: Training) -> None:
-        """Draw what suits the data."""
+        """Draw what suits the data, unless the folder was removed, as what writes the end of the run says."""
+        if not self.folder.path.is_dir():
+            return
         parts = {"test": run.test, "validation": run.validation, "training": run.batches.data}
         part, data = next((name, data) for name, data in parts.items() if data is not None)
         if not run.history or isinstance(data, DataLoader) or not len(data):
