@@ -6,13 +6,21 @@ import tomllib
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from mytorch.commands.evaluate import evaluate
 from mytorch.commands.experiment import experiment
 from mytorch.commands.train import train
 from mytorch.experiments import ExperimentError, load_experiment, train_experiment
 from mytorch.experiments.file.build import build_data
+from mytorch.experiments.new import images_experiment as of_images
+from mytorch.experiments.new import new_experiment as a_table
+from mytorch.experiments.new import sequences_experiment as of_sequences
+from mytorch.experiments.new import text_experiment as a_text
+from mytorch.experiments.new.images_experiment import new_images_experiment
 from mytorch.experiments.new.new_experiment import new_experiment
+from mytorch.experiments.new.sequences_experiment import new_sequences_experiment
+from mytorch.experiments.new.text_experiment import new_text_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
 from mytorch.plugins import FileError
 
@@ -299,3 +307,48 @@ def test_what_the_command_prints(folder):
         "Wrote houses.toml",
         "Next: mytorch train houses.toml --folds 5",
     ]
+
+
+def walks(path):
+    rows = [(who, day, who % 2 + day, "ab"[who % 2]) for who in range(60) for day in range(3)]
+    write(path, ["who", "day", "x", "kind"], rows)
+
+
+def pictures(path):
+    for number in range(60):
+        image = path / "ab"[number % 2] / f"{number}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 9, 0)).save(image)
+
+
+def sea(path):
+    path.write_text("she sells sea shells\n" * 90)
+
+
+@pytest.mark.parametrize(
+    ("make", "module", "reads", "write_new", "arguments"),
+    [
+        (flowers, a_table, "look_at", new_experiment, ("kind",)),
+        (walks, of_sequences, "look_at_sequences", new_sequences_experiment, ("who", "day", "kind")),
+        (sea, a_text, "TextFile", new_text_experiment, ()),
+        (pictures, of_images, "look_at_images", new_images_experiment, ()),
+    ],
+    ids=["table", "sequences", "text", "images"],
+)
+def test_a_file_that_comes_while_the_data_are_read_is_kept(
+    folder, monkeypatch, make, module, reads, write_new, arguments
+):
+    make(folder / "data.csv")
+    read = getattr(module, reads)
+
+    def reading(*given, **options):
+        (folder / "x.toml").write_text("mine")
+        return read(*given, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, reads, reading)
+        with pytest.raises(FileError, match=r"x.toml: must be a new file, got one that exists; choose"):
+            write_new(folder / "data.csv", *arguments, "x.toml")
+    assert (folder / "x.toml").read_text() == "mine"
+    (folder / "x.toml").unlink()
+    assert write_new(folder / "data.csv", *arguments, "x.toml")[1].is_file()

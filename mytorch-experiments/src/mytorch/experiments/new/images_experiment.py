@@ -13,7 +13,7 @@ from mytorch.data.images.image_list import list_images
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.file.load_experiment import find_experiment, read_text
 from mytorch.experiments.new.experiment_text import comment, from_folder, named, toml_value
-from mytorch.plugins import refuse_overwrite, write_file
+from mytorch.experiments.new.new_file import new_file, write_new_file
 
 FEWEST = 20
 """With fewer images there is nothing to hold back for validation and test."""
@@ -61,10 +61,9 @@ def new_images_experiment(
     those that cannot be read, before anything is written.
     """
     path = Path(path)
-    output = Path(f"{path.resolve().name}.toml" if output is None else output)
-    refuse_overwrite(output, force, suffixes=(".toml",))
+    output = new_file(output, path.resolve().name, force)
     look = look_at_images(path)
-    write_file(output, write_images_experiment(look, output))
+    write_new_file(output, write_images_experiment(look, output), force)
     return look, output
 
 

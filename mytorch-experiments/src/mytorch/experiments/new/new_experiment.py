@@ -18,9 +18,9 @@ from mytorch.experiments.new.experiment_text import (
     train_command,
     write_experiment,
 )
+from mytorch.experiments.new.new_file import new_file, write_new_file
 from mytorch.experiments.new.table_look import Choices, Look, look_at
 from mytorch.experiments.new.table_recipe import Recipe, choose_recipe
-from mytorch.plugins import refuse_overwrite, write_file
 
 
 def new_experiment(
@@ -45,12 +45,10 @@ def new_experiment(
     """
     require_file(path)
     path = Path(path)
-    output = Path(f"{path.name.removesuffix(table_suffix(path))}.toml" if output is None else output)
-    refuse_overwrite(output, force, suffixes=(".toml",))
+    output = new_file(output, path.name.removesuffix(table_suffix(path)), force)
     look = look_at(path, target, Choices(task, reading or {}, dates, tuple(categories)))
     text = write_experiment(look, _recipe(look), output, reading or {})
-    refuse_overwrite(output, force, suffixes=(".toml",))
-    write_file(output, text)
+    write_new_file(output, text, force)
     return look, output
 
 

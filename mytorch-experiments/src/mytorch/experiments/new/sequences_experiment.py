@@ -12,9 +12,9 @@ from mytorch.data import Sequences
 from mytorch.data.table.open_table import require_file, table_suffix
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.new.experiment_text import comment, from_folder, missing_told, named, toml_value
+from mytorch.experiments.new.new_file import new_file, write_new_file
 from mytorch.experiments.new.table_look import Choices, Look, encode_of, look_at
 from mytorch.experiments.new.table_recipe import FEW_TO_TEST, FOLDS, HELD_BACK
-from mytorch.plugins import refuse_overwrite, write_file
 
 FEWEST = 10
 """With fewer sequences there is nothing to hold back for validation and test."""
@@ -77,10 +77,9 @@ def new_sequences_experiment(
     """
     require_file(path)
     path = Path(path)
-    output = Path(f"{path.name.removesuffix(table_suffix(path))}.toml" if output is None else output)
-    refuse_overwrite(output, force, suffixes=(".toml",))
+    output = new_file(output, path.name.removesuffix(table_suffix(path)), force)
     look = look_at_sequences(path, id, time, target, Choices(task, reading or {}, dates, tuple(categories)))
-    write_file(output, write_sequences_experiment(look, output))
+    write_new_file(output, write_sequences_experiment(look, output), force)
     return look, output
 
 

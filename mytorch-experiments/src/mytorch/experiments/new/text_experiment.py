@@ -12,7 +12,7 @@ from mytorch.data.table.csv_source import DELIMITERS
 from mytorch.data.table.open_table import require_file
 from mytorch.experiments.errors import ExperimentError
 from mytorch.experiments.new.experiment_text import comment, from_folder, toml_value
-from mytorch.plugins import refuse_overwrite, write_file
+from mytorch.experiments.new.new_file import new_file, write_new_file
 
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".tex")
 """Endings of the names of texts; a .txt file may also be a table."""
@@ -84,8 +84,7 @@ def new_text_experiment(
     """
     require_file(path)
     path = Path(path)
-    output = Path(f"{path.stem}.toml" if output is None else output)
-    refuse_overwrite(output, force, suffixes=(".toml",))
+    output = new_file(output, path.stem, force)
     data = TextFile(path, 1, encoding=encoding)
     look = TextLook(path, len(data) + 1, len(data.classes or ()))
     if look.length < FEWEST:
@@ -93,9 +92,7 @@ def new_text_experiment(
             f"{path}: a text must have at least {FEWEST} characters to train, validate and test with, got "
             f"{look.length}"
         )
-    text = _text(look, output, encoding)
-    refuse_overwrite(output, force, suffixes=(".toml",))
-    write_file(output, text)
+    write_new_file(output, _text(look, output, encoding), force)
     return look, output
 
 

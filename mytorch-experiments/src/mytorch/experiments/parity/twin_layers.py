@@ -292,19 +292,9 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     **{
         cls.__name__: cls
         for cls in (
-            *(Add, Checkpoint, Concatenate, CrossMapLRN2d, LastStep, MeanStep, MultiheadAttention, Padded, Parallel),
-            *(
-                Permute,
-                Reshape,
-                Residual,
-                RotaryPositionalEncoding,
-                Select,
-                SinusoidalPositionalEncoding,
-                ELBOLoss,
-                Take,
-                TransformerEncoderLayer,
-                VariationalAutoencoder,
-            ),
+            *(Add, Checkpoint, Concatenate, CrossMapLRN2d, ELBOLoss, LastStep, MeanStep, MultiheadAttention, Padded),
+            *(Parallel, Permute, Reshape, Residual, RotaryPositionalEncoding, Select, SinusoidalPositionalEncoding),
+            *(Take, TransformerEncoderLayer, VariationalAutoencoder),
         )
     },
     **{cls.__name__: stack(cls) for cls in (nn.Transformer, nn.TransformerDecoder, nn.TransformerEncoder)},
