@@ -38,7 +38,8 @@ def _told(error: BaseException, debug: bool) -> list[str]:
         return [f"Error: {refused}", *notes(error)]
     kind, text = type(error).__name__, one_line(error)
     line = f"Error: unexpected {kind}{'' if text == kind else f': {text}'}".rstrip(".") + "."
-    from mytorch.plugins.doctor import unreadable_metadata, why_unreadable  # imports much, and few commands fail
+    from mytorch.plugins.catalogue import why_unreadable
+    from mytorch.plugins.doctor import unreadable_metadata  # imports much, and few commands fail
 
     if unreadable := unreadable_metadata():
         if any(f"({why_unreadable(error)})" in each for each in unreadable):
