@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,9 +23,12 @@ from mytorch.core import (
     require_kind,
 )
 from mytorch.core.batch import rows_within
-from mytorch.train.batches import Batches, call, misfit
+from mytorch.train.batches import Batches, call, count_rows, misfit
 from mytorch.train.device import CPU, device_of, move
 from mytorch.train.mean_loss import MeanLoss, weight_of
+
+Gather = Callable[[Any], list[Any]]
+"""Gives what each of several processes passes to it, in the order of the processes."""
 
 EVALUATION_BATCH = 8192
 """Rows a call in evaluation at most, where nothing is saved for a backward; fewer of large rows, such as images."""
@@ -97,6 +100,23 @@ def evaluate(
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     Raises ArgumentError for what is no model, for what is no metric, and for two metrics of one name.
     """
+    return evaluate_shared(net, loss, data, metrics, batch_size)
+
+
+def evaluate_shared(
+    net: Module,
+    loss: Module | None,
+    data: Any,
+    metrics: Sequence[Metric] = (),
+    batch_size: int | None = None,
+    share: tuple[int, int] = (0, 1),
+    gather: Gather | None = None,
+) -> dict[str, float]:
+    """As `evaluate`, by several processes: each computes the predictions of its rows, and all take the same numbers.
+
+    share: the number of this process and how many there are.
+    gather: gives what each process passes to it, in their order; None in one process.
+    """
     if isinstance(net, type) or not callable(getattr(net, "modules", None)):  # parity judges PyTorch's, which have it
         require_kind("evaluate", "net", net, Module)
     require_metrics("evaluate", metrics)
@@ -108,14 +128,20 @@ def evaluate(
     place, data = device_of(net), getattr(data, "plain", data)
     batch_size = rows_within(data, EVALUATION_BATCH) if batch_size is None else batch_size
     with judging(net):
-        for inputs, targets, exact in _batches(data, batch_size):
-            prediction = predict(net, move(inputs, place))
-            if loss is not None:
-                losses.append(_judged(loss, prediction, move(targets, place)))
-            if metrics:  # on the processor, where numbers can be as wide as the targets were
-                prediction, exact = _in_units(data, move(prediction, CPU), move(exact, CPU))
-            for metric in metrics:
-                metric.update(prediction, exact)
+        for inputs, targets, exact in _batches(data, batch_size, share):
+            pair = None
+            if gather is None or count_rows(inputs):
+                prediction = predict(net, move(inputs, place))
+                if loss is not None:
+                    losses.append(_judged(loss, prediction, move(targets, place)))
+                if metrics:  # on the processor, where numbers can be as wide as the targets were
+                    pair = _in_units(data, move(prediction, CPU), move(exact, CPU))
+            seen = [pair] if gather is None or not metrics else gather(pair)
+            for prediction, exact in filter(None, seen):
+                for metric in metrics:
+                    metric.update(prediction, exact)
+    if gather is not None:
+        losses = [each for of_process in gather(_numbers_of(losses)) for each in of_process]
     results = {} if loss is None else {"loss": _mean(loss, losses)}
     return results | {metric_name(metric): _number(metric) for metric in metrics}
 
@@ -135,13 +161,19 @@ class _BesideExact:
         return inputs, (targets, fetch_exact(self.data, indices)[1] if rounded else targets)
 
 
-def _batches(data: Any, batch_size: int) -> Iterator[tuple[Any, Any, Any]]:
-    """Inputs, targets and targets before they were rounded, a batch at a time."""
-    if not hasattr(data, "exact_at"):
-        yield from ((inputs, targets, targets) for inputs, targets in Batches(data, batch_size))
-        return
-    for inputs, (targets, exact) in Batches(_BesideExact(data), batch_size):
-        yield inputs, targets, exact
+def _batches(data: Any, batch_size: int, share: tuple[int, int]) -> Iterator[tuple[Any, Any, Any]]:
+    """Inputs, targets and targets before they were rounded, a batch at a time; of each, the rows of one process."""
+    beside = hasattr(data, "exact_at")
+    batches = Batches(_BesideExact(data) if beside else data, batch_size * share[1])
+    batches.share = share
+    for inputs, targets in batches:
+        rounded, exact = targets if beside else (targets, targets)
+        yield inputs, rounded, exact
+
+
+def _numbers_of(losses: list[tuple[Tensor, int | float | Tensor]]) -> list[tuple[float, float]]:
+    """Losses and their weights, which are looked at here: on a GPU, that waits for them."""
+    return [(value.item(), float(weight)) for value, weight in losses]
 
 
 def _judged(loss: Module, prediction: Any, targets: Any) -> tuple[Tensor, int | float | Tensor]:
@@ -181,7 +213,7 @@ def require_metrics(owner: str, metrics: Sequence[Metric]) -> None:
         )
 
 
-def _mean(loss: Module, losses: list[tuple[Tensor, int | float | Tensor]]) -> float:
+def _mean(loss: Module, losses: Sequence[tuple[Tensor | float, int | float | Tensor]]) -> float:
     mean = MeanLoss(loss)
     for value, weight in losses:  # after the last batch, since a GPU waits for each number
         mean.add(value, weight)
