@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from torch import Tensor
-
 from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, require_kind, tree
 from mytorch.train.choose_step import choose_step, is_in_backward, is_plain
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
@@ -17,6 +15,7 @@ from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.formula import formula_of
 from mytorch.train.explain.numbers_of import Numbers, copied
 from mytorch.train.explain.recorder import LOSS, Recorder
+from mytorch.train.explain.shown import tokens_of
 from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.gradients import gradients
@@ -89,7 +88,7 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     values = [held.value for held in setup.tensors]
     try:
         with setup.storing():
-            tokens = _tokens(setup.batches.data, inputs)
+            tokens = tokens_of(setup.batches.data, inputs)
             explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, tokens=tokens, **options)
     finally:
         for held, value in zip(setup.tensors, values, strict=True):
@@ -97,14 +96,6 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
         if setup.precision is not None:
             setup.precision.load_state_dict(scale)
     return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")
-
-
-def _tokens(data: Any, inputs: Any) -> Sequence[str]:
-    """The texts of the tokens of the first row, where the inputs are tokens."""
-    names = getattr(data, "tokens", None)
-    if names is None or not isinstance(inputs, Tensor) or inputs.dim() != 2 or inputs.is_floating_point():
-        return ()
-    return [names[token] if 0 <= token < len(names) else str(token) for token in inputs[0].tolist()]
 
 
 def _timed(drawn: Sequence[Step], timed: Sequence[Step]) -> tuple[Step, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -39,6 +40,14 @@ def shown_of(details: Iterable[Detail], tokens: Sequence[str] = ()) -> tuple[Sho
     except Exception as error:  # the numbers of the step are worth showing all the same
         found.append(Shown("details", (f"could not be made: {type(error).__name__}: {one_line(error)}",)))
     return tuple(found)
+
+
+def tokens_of(data: Any, inputs: Any) -> Sequence[str]:
+    """The texts of the tokens of the first row, where the inputs are tokens."""
+    names = getattr(data, "tokens", None)
+    if names is None or not isinstance(inputs, Tensor) or inputs.dim() != 2 or inputs.is_floating_point():
+        return ()
+    return [names[token] if 0 <= token < len(names) else str(token) for token in inputs[0].tolist()]
 
 
 def _shown(detail: Detail, tokens: Sequence[str]) -> Shown:
