@@ -23,7 +23,6 @@ import plugins
 import reference_network
 import startup
 import sweeps
-import whole_networks
 from contestants import set_up
 from publish import publish
 from results import Missing, Section, about
@@ -33,7 +32,6 @@ SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
     "startup": startup.sections,
     "plugins": plugins.sections,
     "reference": reference_network.sections,
-    "networks": whole_networks.sections,
     "fit": engine.sections,
     "sweeps": sweeps.sections,
     "inference": inference_sweep.sections,

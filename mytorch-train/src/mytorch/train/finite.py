@@ -6,19 +6,22 @@ So a healthy run pays for nothing but a look at the loss.
 from __future__ import annotations
 
 import cmath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
-from mytorch.core import Buffer, Module, Parameter
-from mytorch.train.errors import RankError
+from mytorch.core import Module, Parameter
 from mytorch.train.observe import observe
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
+
+SMALL = 2**12
+"""Tensors of at most so many numbers are joined to be added: an operation on each would take longer than the copy."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,12 @@ def values_finite(values: list[Tensor]) -> bool:
     """
     total: complex = 0.0
     elsewhere: dict[torch.device, Tensor] = {}
+    small = [value for value in values if value.device.type == "cpu" and value.numel() <= SMALL]
+    if small:
+        total += _flatten_dense_tensors(small).sum().item()
     for value in values:
         if value.device.type == "cpu":
-            total += value.sum().item()
+            total += value.sum().item() if value.numel() > SMALL else 0
         elif value.device in elsewhere:
             elsewhere[value.device] = elsewhere[value.device] + value.sum()
         else:
@@ -63,18 +69,11 @@ def values_finite(values: list[Tensor]) -> bool:
     return cmath.isfinite(total) or all_finite(values)  # what is finite may have an infinite sum
 
 
-Tell = Callable[[str | None], str | None]
-"""Where one of several processes found a value that is not finite; of what each passes, the first that is not None."""
-
-
-def find_origin(
-    setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batches: int, tell: Tell = lambda where: where
-) -> Origin | None:
+def find_origin(setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batches: int) -> Origin | None:
     """Replay an epoch up to the batch of this number, from `start`, where `order` was that of its batches.
 
     Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
     cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
-    tell: what every process of several calls with what it found.
     """
     start.restore()
     if not setup.batches.replayable:
@@ -84,7 +83,7 @@ def find_origin(
     taken = setup.batches.first  # before `start`, in an epoch that was resumed
     for number, (inputs, targets) in enumerate(islice(setup.batches, batches - taken), taken + 1):
         good.take()
-        where = _checked_step(setup, inputs, targets, tell)
+        where = _checked_step(setup, inputs, targets)
         if where is not None:
             good.restore()
             return Origin(number, where)
@@ -93,14 +92,14 @@ def find_origin(
     return None
 
 
-def _checked_step(setup: Setup, inputs: Any, targets: Any, tell: Tell) -> str | None:
+def _checked_step(setup: Setup, inputs: Any, targets: Any) -> str | None:
     """Take one step; the place of the first value that is not finite, or None."""
-    net = setup.net
+    net, optimizer = setup.net, setup.optimizer
     healthy = [(name, held) for name, held in net.named_state() if all_finite(held.value)]  # a mask may hold -inf
-    given = {"inputs": inputs, "targets": targets}
-    wrong = next((f"the {name} of the batch" for name, value in given.items() if not all_finite(value)), None)
-    if (where := tell(wrong)) is not None:
-        return where
+    if not all_finite(inputs):
+        return "the inputs of the batch"
+    if not all_finite(targets):
+        return "the targets of the batch"
 
     def on_forward(path: str, module: Module, output: Any) -> None:
         if not all_finite(output):
@@ -120,18 +119,13 @@ def _checked_step(setup: Setup, inputs: Any, targets: Any, tell: Tell) -> str | 
             value, weight = setup.take_step(inputs, targets)
     except _Found as found:
         return str(found)
-    except RankError as error:
-        if error.reason is None:
-            raise
-        return f"{error.reason} (rank {error.rank})"
     if weight != 0 and not all_finite(value):
         return f"the loss, {type(setup.loss).__name__}"
-    return tell(next((_of(setup, name, held) for name, held in healthy if not all_finite(held.value)), None))
-
-
-def _of(setup: Setup, name: str, held: Parameter | Buffer) -> str:
-    update = f"after the update by {type(setup.optimizer).__name__}"
-    return f"{name} {update}" if isinstance(held, Parameter) else f"the buffer {name}"
+    for name, held in healthy:
+        if not all_finite(held.value):
+            update = f"after the update by {type(optimizer).__name__}"
+            return f"{name} {update}" if isinstance(held, Parameter) else f"the buffer {name}"
+    return None
 
 
 def _layer(path: str, module: Module) -> str:

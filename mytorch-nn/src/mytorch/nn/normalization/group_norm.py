@@ -12,8 +12,10 @@ from mytorch.core import (
     ShapeError,
     require_flags,
     require_input,
+    require_like,
     require_range,
     require_saved,
+    require_upstream,
     require_whole,
 )
 from mytorch.nn._own import require_own
@@ -83,7 +85,8 @@ class GroupNorm(Affine):
         require_saved(self, saved, Tensor, Tensor, Tensor)
         x, mean, r = saved
         require_own(self, "num_channels", self.num_channels, x.shape[1])
-        self._require_upstream(d_y, x.shape, x)
+        require_upstream(self, d_y, x.shape)
+        require_like(self, d_y, x, "d_y")
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
         require_own(self, "num_groups", self.num_groups, mean.shape[-1])

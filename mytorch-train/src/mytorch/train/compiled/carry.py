@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors  # in C++: Python takes longer than a step
 
 from mytorch.core import Buffer, Module, Optimizer, Parameter
 from mytorch.core.optimizer_state import move
@@ -55,12 +56,16 @@ class Carry:
 
     def gather(self) -> list[Tensor]:
         """Copy everything into flat tensors."""
-        return self.join({slot: slot.tensor(self.optimizer) for slot in self.slots})
+        return [_flatten_dense_tensors(self._tensors(slots)) for slots in self.parts.values()]
 
     def scatter(self, flats: Sequence[Tensor]) -> None:
         """Copy everything back into the parameters, buffers and the optimizer's state, in place."""
-        values = self.split(flats)
-        torch._foreach_copy_([slot.tensor(self.optimizer) for slot in values], list(values.values()))
+        for flat, slots in zip(flats, self.parts.values(), strict=True):
+            tensors = self._tensors(slots)
+            torch._foreach_copy_(tensors, _unflatten_dense_tensors(flat, tensors))
+
+    def _tensors(self, slots: Sequence[Slot]) -> list[Tensor]:
+        return [slot.tensor(self.optimizer) for slot in slots]
 
     def split(self, flats: Sequence[Tensor]) -> dict[Slot, Tensor]:
         """Views of the flat tensors."""

@@ -16,7 +16,7 @@ from mytorch.core.batch import Batch
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Program, difference, make_program
 from mytorch.train.compiled.reason import reason_of
-from mytorch.train.compiled.settled import settled, settled_settings
+from mytorch.train.compiled.settled import Glance, settled, settled_settings
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, setting_values, stacked
 from mytorch.train.compiled.warning import EngineWarning
 from mytorch.train.engine import Taken
@@ -46,6 +46,7 @@ class Compiled:
         self.programs: dict[Any, Program] = {}
         self.refused = False
         self._settled: tuple[Any, ...] = ()
+        self._glance: Glance | None = None
         self._first: str | None = None  # the kind of the first batch, in words
         self._setup: Setup | None = None
         self._made = 0
@@ -87,6 +88,7 @@ class Compiled:
 
     def steps(self, setup: Setup, promptly: bool = False) -> Taken:
         """Take the steps of an epoch, a group of batches at a time."""
+        self._glance = self._glance if setup is self._setup else None
         self._prompt, self._setup = promptly, setup
         self._forget_if_changed(setup)
         group: list[Batch] = []
@@ -229,7 +231,7 @@ class Compiled:
         require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
         changing = changing_settings(optimizer, setup.schedule)
         recipe = Recipe(net, loss, optimizer, carry, changing, structure, setup.step)
-        self._settled = self._now(setup, changing)
+        self._settled, self._glance = self._now(setup, changing), None
         return make_program(recipe, lambda most: self._steps_a_call(setup, most), leaves, self.say)
 
     def _steps_a_call(self, setup: Setup, most: int) -> int:
@@ -240,11 +242,19 @@ class Compiled:
 
     def _forget_if_changed(self, setup: Setup) -> None:
         """Let go of compiled steps of a model that has become another since, such as one with frozen layers."""
-        if not self.programs:
+        if not self.programs or self._is_settled(setup):
             return
-        if self._now(setup, changing_settings(setup.optimizer, setup.schedule)) != self._settled:
-            self.programs.clear()
-            self._resumed.clear()
+        self.programs.clear()
+        self._resumed.clear()
+
+    def _is_settled(self, setup: Setup) -> bool:
+        """Whether everything that was settled when a step was compiled is as it was then."""
+        changing = changing_settings(setup.optimizer, setup.schedule)
+        settings = setup.step, settled_settings(setup.optimizer, changing)
+        if self._glance is not None and self._glance.unchanged():
+            return settings == self._settled[-2:]
+        self._glance = Glance(setup.net, setup.loss, setup.optimizer)
+        return self._now(setup, changing) == self._settled
 
     def _now(self, setup: Setup, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
         optimizer = setup.optimizer

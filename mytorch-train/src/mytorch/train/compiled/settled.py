@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import is_
 from typing import Any
+
+from torch import Tensor
 
 from mytorch.core import Module, Optimizer
 from mytorch.train.compiled.carry import find_slots
@@ -19,6 +22,49 @@ def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
     )
     members = tuple(tuple(map(id, group["params"])) for group in optimizer.param_groups)
     return modules, tensors, members
+
+
+class Glance:
+    """Tells quickly that nothing of `settled` has changed since this was made.
+
+    All attributes of the modules are compared, in one operation, and the tensors by what they are. So a change may be
+    seen where `settled` sees none, such as a new tensor of the same shape, but not the other way round.
+    """
+
+    def __init__(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
+        self._modules = [module for part in (net, loss) for module in part.modules()]
+        self._attributes = [_kept(vars(module)) for module in self._modules]
+        self._slots, self._optimizer = find_slots(net, loss, optimizer), optimizer
+        self._objects, self._kinds = self._look()
+
+    def unchanged(self) -> bool:
+        """Whether everything is as it was."""
+        try:
+            if [vars(module) for module in self._modules] != self._attributes:
+                return False
+        except Exception:  # a tensor or array that was replaced does not compare as one
+            return False
+        objects, kinds = self._look()
+        same = len(objects) == len(self._objects) and all(map(is_, objects, self._objects))
+        return same and kinds == self._kinds
+
+    def _look(self) -> tuple[list[Any], list[Any]]:
+        """Every tensor and what belongs to which, to be compared as objects, and what can change in each."""
+        optimizer = self._optimizer
+        held = [slot.held for slot in self._slots if slot.entry is None]
+        state = [value for entries in optimizer.state.values() for value in entries.values()]
+        tensors = [one.value for one in held] + [value for value in state if isinstance(value, Tensor)]
+        members = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        kinds = [getattr(one, "trainable", None) for one in held] + [(one.shape, one.dtype) for one in tensors]
+        kinds.append([len(group["params"]) for group in optimizer.param_groups])
+        return [*tensors, *state, *optimizer.state, *members], kinds
+
+
+def _kept(value: Any) -> Any:
+    """An attribute, with lists and dicts as they are now."""
+    if isinstance(value, dict):
+        return {name: _kept(entry) for name, entry in value.items()}
+    return type(value)(map(_kept, value)) if type(value) in (tuple, list) else value
 
 
 def settled_settings(optimizer: Optimizer, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
