@@ -21,6 +21,7 @@ from mytorch.core import (
     fetch_exact,
     kind_of,
     metric_name,
+    random_state,
     require_kind,
 )
 from mytorch.core.batch import rows_within
@@ -116,7 +117,9 @@ class Evaluation:
         require_metrics("evaluate", metrics)
         self._net, self._loss, self._metrics = net, loss, metrics
         self._data = getattr(data, "plain", data)
-        batch_size = rows_within(self._data, EVALUATION_BATCH) if batch_size is None else batch_size
+        if batch_size is None:
+            with random_state():  # which a resumed run, that looks at the row once more, would find changed
+                batch_size = rows_within(self._data, EVALUATION_BATCH)
         self._exactly = bool(metrics) and _knows_more(self._data)
         self._batches = Batches(_BesideExact(self._data) if self._exactly else self._data, batch_size)
 
