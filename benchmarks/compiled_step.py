@@ -6,14 +6,22 @@ import torch
 from networks import LR, STEPS, Batch, Weights, make
 from side_by_side import Contestant
 
+from mytorch.core import Module, Optimizer
+
 
 def compiled_steps(weights: Weights, batch: Batch, a_call: int) -> Contestant:
-    """Ten steps, so many a call; they are compiled unless the engine's cache has them."""
+    """Ten steps of the reference network, so many a call."""
+    return program_of(*make(weights), batch, a_call, STEPS)
+
+
+def program_of(
+    net: Module, loss: Module, optimizer: Optimizer, batch: Batch, a_call: int = 1, steps: int = 1
+) -> Contestant:
+    """So many steps on one batch, some of them a call; they are compiled unless the engine's cache has them."""
     from mytorch.train.compiled.carry import Carry
     from mytorch.train.compiled.program import make_program
     from mytorch.train.compiled.trace import Recipe, changing_settings
 
-    net, loss, optimizer = make(weights)
     net.input_grad = False
     for parameter in net.param():  # the first velocity is the gradient, as it is from zero
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter.value)
@@ -26,7 +34,7 @@ def compiled_steps(weights: Weights, batch: Batch, a_call: int) -> Contestant:
 
     def call() -> Any:
         nonlocal flats
-        for _ in range(STEPS // a_call):
+        for _ in range(steps // a_call):
             flats, losses = program.run(flats, settings, leaves)
         return losses[-1]
 

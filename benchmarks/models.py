@@ -243,8 +243,8 @@ def build(name: str) -> dict[str, Contestant]:
     torch.manual_seed(0)
     first = make(torch.nn)
     batch = batch_of(name)
-    contestants = {OURS: _ours(make(nn), first, *batch)}
-    contestants[BARE] = Contestant(replayed(_ours(make(nn), first, *batch).call), inference=True)
+    contestants = {OURS: _ours(name, first, *batch)}
+    contestants[BARE] = Contestant(replayed(_ours(name, first, *batch).call), inference=True)
     for sgd, settings in TORCH_SGD.items():
         net = make(torch.nn)
         net.load_state_dict(first.state_dict())
@@ -252,12 +252,18 @@ def build(name: str) -> dict[str, Contestant]:
     return contestants
 
 
-def _ours(net: Module, first: torch.nn.Module, inputs: Tensor, targets: Tensor) -> Contestant:
+def with_weights(name: str, first: torch.nn.Module) -> tuple[Module, nn.CrossEntropyLoss, optim.SGD]:
+    """Our network with the weights of torch's, our loss and our optimizer."""
+    net = NETWORKS[name][0](nn)
     with torch.no_grad():
         for parameter, value in zip(net.param(), first.parameters(), strict=True):
             parameter.value.copy_(value)
+    return net, nn.CrossEntropyLoss(), optim.SGD(net.param(), lr=LR, momentum=MOMENTUM)
+
+
+def _ours(name: str, first: torch.nn.Module, inputs: Tensor, targets: Tensor) -> Contestant:
+    net, loss, optimizer = with_weights(name, first)
     net.input_grad = False
-    loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(net.param(), lr=LR, momentum=MOMENTUM)
     return Contestant(lambda: step(net, loss, optimizer, inputs, targets)[0], inference=True)
 
 

@@ -12,7 +12,18 @@ from typing import Any
 import torch
 from side_by_side import Measured, Spread, Target
 
-PACKAGES = ("mytorch-train", "torch", "numpy", "scikit-learn", "thinc", "jax", "jaxlib", "tinygrad", "matplotlib")
+PACKAGES = (
+    "mytorch-train",
+    "torch",
+    "numpy",
+    "scikit-learn",
+    "thinc",
+    "jax",
+    "jaxlib",
+    "equinox",
+    "tinygrad",
+    "matplotlib",
+)
 FIGURES = "performance"
 """The folder of figures beside results.md and beside docs/performance.md, so that the same links lead there."""
 

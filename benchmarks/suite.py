@@ -23,6 +23,7 @@ import plugins
 import reference_network
 import startup
 import sweeps
+import whole_networks
 from contestants import set_up
 from publish import publish
 from results import Missing, Section, about
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Callable[[bool], list[Section]]] = {
     "startup": startup.sections,
     "plugins": plugins.sections,
     "reference": reference_network.sections,
+    "networks": whole_networks.sections,
     "fit": engine.sections,
     "sweeps": sweeps.sections,
     "inference": inference_sweep.sections,

@@ -213,6 +213,25 @@ def test_a_peer_computes_what_we_do(name, module):
     require_same_losses({"bare": turn(bare(weights, batch)), name: getattr(peers, name)(weights, batch)})
 
 
+@pytest.mark.parametrize(
+    "name", ["LeNet, batch 32", "LSTM, 32 steps, batch 32", "GPT of four layers, 64 steps, batch 8"]
+)
+def test_a_network_of_equinox_computes_what_ours_does(name):
+    pytest.importorskip("equinox")
+    from side_by_side import require_same_losses
+    from whole_networks import JAX, beside_eager
+
+    require_same_losses(beside_eager(name, JAX))
+
+
+def test_a_network_whose_peer_is_not_installed_is_told_with_the_way_out(monkeypatch):
+    import whole_networks
+
+    monkeypatch.setattr(whole_networks.importlib.util, "find_spec", lambda name: None)
+    reason = whole_networks._why_missing(whole_networks.JAX, "LeNet, batch 32")
+    assert reason == ("jax and equinox not installed; way out: python -m pip install -c constraints.txt jax equinox")
+
+
 def test_every_kind_of_optimizer_can_be_tried_on_a_problem():
     import optimizer_choice
     from optimizer_choice import Problem, mlp, optimizers, run, shown, standardised, state_of

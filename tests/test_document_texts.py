@@ -49,6 +49,14 @@ def test_every_link_leads_somewhere(page):
         assert not image or target.stat().st_size < IMAGE_BYTES, f"{link} must be small"
 
 
+def test_every_test_that_a_promise_is_tested_by_is_there():
+    text = (HOUSE / "docs/architecture.md").read_text()
+    named = re.findall(r"\[(test_\w+)\]\(\.\./([\w/-]+\.py)\)", text)
+    assert len(named) > 30
+    for test, path in named:
+        assert f"def {test}(" in (HOUSE / path).read_text(), f"{path} has no {test}"
+
+
 def keys(model, prefix=""):
     """Every key of an experiment with its field; of a part, what is not said of parts as such."""
     for name, field in model.model_fields.items():

@@ -110,3 +110,36 @@ def test_the_figures_of_the_page_are_drawn(tmp_path):
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")
         assert (HOUSE / "docs/images" / path.name).is_file()
+
+
+@pytest.mark.numbers
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_layers_tell_of_themselves(dtype):
+    net = nn.Sequential(
+        nn.Conv1d(3, 8, 3, padding=1),
+        nn.Permute([0, 2, 1]),
+        nn.LSTM(8, 8, batch_first=True),
+        nn.Take(0),
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, is_causal=True),
+        nn.Permute([1, 0, 2]),
+        nn.GRU(8, 4, num_layers=2, bidirectional=True),
+        nn.Take(0),
+        nn.Select(0, -1),
+        nn.Linear(8, 1),
+    ).to(dtype)
+    x, t = torch.randn(2, 3, 11, dtype=dtype), torch.randn(2, 1, dtype=dtype)
+    found = explain(net, nn.MSELoss(), x, t, tokens=[*"eleven more"])
+    told = {(step.phase, step.layer): step.details for step in found.steps if step.details}
+    assert {key: len(details) for key, details in told.items()} == {
+        ("forward", "Conv1d"): 1,
+        ("forward", "LSTM"): 1,
+        ("forward", "MultiheadAttention"): 1,
+        ("forward", "GRU"): 2,
+        ("backward", "GRU"): 2,
+        ("backward", "LSTM"): 1,
+    }
+    assert not any("could not be made" in line for details in told.values() for each in details for line in each.text)
+    (weights,) = told["forward", "MultiheadAttention"]
+    assert [picture.what for picture in weights.pictures] == ["head 0", "head 1"]
+    assert weights.pictures[0].rows == tuple("eleven more")
+    assert all(len(line) <= 80 for line in str(found).splitlines())

@@ -222,3 +222,17 @@ def test_whether_a_number_was_drawn(draw):
         assert state.drawn()
         state.restore()
         assert not state.drawn()
+
+
+def test_branches_of_different_numbers_draw_apart_and_those_of_equal_ones_alike():
+    state = random_state()
+    before, drawn = state.digest(), []
+    assert random_state().digest() == before
+    for number in (1, 2, 1):
+        state.branch(number)
+        drawn.append((torch.rand(2).tolist(), random.random()))
+    assert drawn[0] == drawn[2]
+    assert all(one != other for one, other in zip(drawn[0], drawn[1], strict=True))
+    assert random_state().digest() != before
+    state.restore()
+    assert random_state().digest() == before

@@ -43,6 +43,16 @@ def odd_arguments():
     return faults_of("odd_arguments.py")
 
 
+@pytest.fixture(scope="module")
+def moved_weights():
+    return faults_of("moved_weights.py")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_weights_on_another_device_than_the_rest_of_a_step(part, moved_weights):
+    require_none(part, moved_weights)
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_odd_inputs(part, odd_inputs):
     require_none(part, odd_inputs)

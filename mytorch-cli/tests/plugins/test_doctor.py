@@ -134,7 +134,9 @@ def test_unreadable_metadata_of_any_package_is_named_before_anything_else(mytorc
         done = mytorch(*arguments)
         assert done.returncode == 1
         assert f"{info / 'entry_points.txt'} must hold lines like" in done.stderr
+        assert "(byte 0xff at place 22 is not UTF-8 text)" in done.stderr
         assert "Install that distribution again or remove it" in done.stderr
+        assert "unexpected" not in done.stderr
         assert not done.stdout
 
 

@@ -97,7 +97,8 @@ def test_what_came_after_the_checkpoint_is_cut_off_and_trained_again(content, pa
     history.write_text("\n".join([*lines, lines[-1].replace("1,", "2,", 1), lines[-1].replace("1,", "3,", 1), "half"]))
     as_if_killed(path)
     run = resume(path)
-    assert f"{path} goes on after 1 epoch and 2 batches; 3 epochs of its history come after" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{path} goes on after 1 epoch and 2 batches; its history has 3 epochs after it, to be" in said
     assert run.summary["resumed"][0]["trained_again"] == 3
     require_same(run, whole)
 

@@ -10,6 +10,7 @@ from mytorch.commands.runs import runs
 from mytorch.commands.train import train
 from mytorch.core import ArgumentError
 from mytorch.data import Disk
+from mytorch.data.split import SplitWarning
 from mytorch.data.transforms import hold_out
 from mytorch.experiments import ExperimentError, RunError, list_runs, load, load_experiment, train_folds
 from mytorch.experiments.file.build import build_data
@@ -120,3 +121,10 @@ def test_the_command(parts, tmp_path):
     assert "error rate  0." in result.output
     with pytest.raises(ArgumentError, match="train_folds: folds must be a whole number of at least 2, got 1"):
         train_folds("points", folds=1, output=tmp_path)
+
+
+def test_rare_classes_are_named_once_and_not_at_each_fold(content, tmp_path):
+    content["data"]["train"]["samples"] = 12
+    with pytest.warns(SplitWarning, match="in the test part") as told:
+        train_folds(content, {"epochs": 1}, folds=3, output=tmp_path)
+    assert len(told) == 1

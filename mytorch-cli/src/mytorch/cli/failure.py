@@ -38,9 +38,12 @@ def _told(error: BaseException, debug: bool) -> list[str]:
         return [f"Error: {refused}", *notes(error)]
     kind, text = type(error).__name__, one_line(error)
     line = f"Error: unexpected {kind}{'' if text == kind else f': {text}'}".rstrip(".") + "."
+    from mytorch.plugins.catalogue import why_unreadable
     from mytorch.plugins.doctor import unreadable_metadata  # imports much, and few commands fail
 
     if unreadable := unreadable_metadata():
+        if any(f"({why_unreadable(error)})" in each for each in unreadable):
+            line = "Error: the entry points of every installed package must be readable"
         return [line, *(f"  {each}" for each in unreadable), *notes(error)]
     if not debug:
         line += " Run again with --debug for the traceback, which whoever maintains the command needs."

@@ -31,6 +31,7 @@ from mytorch.core.checks import (
 )
 from mytorch.core.dataset import DataSet
 from mytorch.core.description import call_with, describe, outline, rebuild, tie
+from mytorch.core.detail import STEP, Detail
 from mytorch.core.errors import (
     ArgumentError,
     AutogradError,
@@ -61,12 +62,14 @@ from mytorch.core.view import View, Wrapped
 __all__ = [
     "FLOATING",
     "OUTPUTS",
+    "STEP",
     "ArgumentError",
     "AutogradError",
     "Buffer",
     "ContractError",
     "DataSet",
     "DescriptionError",
+    "Detail",
     "DtypeError",
     "LazyModule",
     "Loss",

@@ -24,6 +24,7 @@ class DataSet:
 
     columns: the names of the input columns, () if they have none.
     classes: the names of the classes, in the order of the target's indices; None if targets are numbers.
+    tokens: the names of the whole numbers of the inputs where these stand for tokens, such as characters of a text.
     targets: the targets of all rows as one tensor, if they lie in memory; None otherwise.
     preparation: what new rows need before the model sees them (encoding, standardisation), as JSON can hold it. An
         entry with the key "dataset", such as {"images": {"dataset": "acme-images:Images", "size": 32}}, names the data
@@ -61,6 +62,7 @@ class DataSet:
 
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    tokens: tuple[str, ...] | None = None
     targets: Any = None
     preparation: dict[str, Any] | None = None
     row_names: tuple[str, Sequence[str]] | None = None

@@ -14,6 +14,7 @@ from torch import Tensor
 from mytorch.core import tree
 from mytorch.core.checks import require_device, require_pair
 from mytorch.core.construction import holds_remembered, is_complete, recall, remember
+from mytorch.core.detail import Detail
 from mytorch.core.errors import ArgumentError, DescriptionError
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.state import LoadedKeys, load_state
@@ -83,6 +84,19 @@ class Module(tree.Node):
         pair = self.forward(*inputs, **options)
         require_pair(self, pair)
         return pair[0]
+
+    # What it shows of itself
+
+    def forward_details(self, inputs: Mapping[str, Any], output: Any, saved: Any) -> Iterable[Detail]:  # noqa: ARG002
+        """What `explain` shows of a forward beside its inputs, parameters and output; nothing by default.
+
+        inputs: what forward was called with, by name; output, saved: what it returned. Nothing may be changed.
+        """
+        return ()
+
+    def backward_details(self, d_output: Any, saved: Any) -> Iterable[Detail]:  # noqa: ARG002
+        """The same of a backward, asked before it runs, since it may empty `saved`; no gradient may be accumulated."""
+        return ()
 
     # What the module holds
 

@@ -42,6 +42,7 @@ class Wrapped(DataSet):
         self.data = data
         self.columns, self.classes, self.preparation = data.columns, data.classes, data.preparation
         self.row_names, self.overlap, self.ragged = data.row_names, data.overlap, data.ragged
+        self.tokens = data.tokens
 
     def __len__(self) -> int:
         return len(self.data)

@@ -42,6 +42,8 @@ class Callback:
     resumed, the second is called after `training_started` and before `training_resumed`.
 
     must_succeed: whether what a hook raises ends the run; otherwise it is reported once, and training goes on.
+    first_process_only: whether, of several processes that train together, only the first one tells the callback what
+        happens: right for what writes files or prints, wrong for what changes the model or decides when the run ends.
     may_lag: whether `batch_ended` may be told of a batch when later ones are trained on already.
 
     Defining a subclass raises PluginError for a method whose name is nearly that of a hook, or begins with on_ as in
@@ -65,6 +67,7 @@ class Callback:
 
     must_succeed: ClassVar[bool] = False
     may_lag: ClassVar[bool] = False
+    first_process_only: ClassVar[bool] = False
 
     @_hook
     def training_started(self, run: Any) -> None:

@@ -285,11 +285,18 @@ def _warn_of_unreadable(distribution: Distribution, error: Exception) -> None:
     where = getattr(distribution, "_path", None) or "a distribution"
     message = (
         f"{where} is left out: its metadata must have a Name and entry points like 'Name = package:attribute', "
-        f"got what cannot be read ({type(error).__name__}: {one_line(error)}). Install it again or remove it"
+        f"got what cannot be read ({why_unreadable(error)}). Install it again or remove it"
     )
     if strict():
         raise PluginError(message) from error
     warnings.warn(message, PluginWarning, stacklevel=3)
+
+
+def why_unreadable(error: BaseException) -> str:
+    """Why metadata could not be read, in words that need no knowledge of Python for what is not text."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.object[error.start]:#04x} at place {error.start} is not UTF-8 text"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _parts(distribution: Distribution, name: str, metadata: PackageMetadata) -> Iterator[Part]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
 
-from mytorch.plugins.catalogue import OWN, Catalogue, Part, install_command
+from mytorch.plugins.catalogue import OWN, Catalogue, Part, install_command, why_unreadable
 from mytorch.plugins.core_version import core_mismatch
 from mytorch.plugins.errors import DuplicateError, closest
 from mytorch.plugins.kinds import KINDS
 from mytorch.plugins.probe import Finding, probe
-from mytorch.plugins.shown import one_line, printable
+from mytorch.plugins.shown import printable
 
 SHOWN = 80  # characters of what a part prints
 SEVERITY = {"ok": 0, "blocked": 0, "slow": 1, "duplicate": 1, "meddling": 2, "incompatible": 2, "broken": 2}
@@ -124,7 +124,7 @@ def unreadable_metadata() -> list[str]:
             where = Path(getattr(distribution, "_path", "a distribution")) / "entry_points.txt"
             lines.append(
                 f"{where} must hold lines like 'name = package:attribute', got what cannot be read "
-                f"({type(error).__name__}: {one_line(error)}); nothing that reads the entry points of all works, "
+                f"({why_unreadable(error)}); nothing that reads the entry points of all works, "
                 "torch among it. Install that distribution again or remove it"
             )
     return lines

@@ -30,6 +30,8 @@ class Hooks:
 
     plugins: the callbacks of the run; PluginError for what is no list of them.
     trace: is given a line for each call: hook, plugin, milliseconds, and what was raised.
+    first: whether this is the only process of a run, or the first of several; in the others, plugins with
+        `first_process_only = True` are told nothing.
     stopped: which plugin asked to stop the training, and why; None if none did.
     """
 
@@ -40,6 +42,7 @@ class Hooks:
         trace: Callable[[str], object] | None = None,
     ) -> None:
         self.stopped: str | None = None
+        self.first = True
         self._trace = trace
         self._manager = pluggy.PluginManager("mytorch")
         self._manager.add_hookspecs(Callback)
@@ -142,6 +145,8 @@ class Hooks:
         """Tell every plugin. True if one of them asked to stop the training."""
         stop = False
         for implementation in self._listening(hook):
+            if not self.first and getattr(implementation.plugin, "first_process_only", False):
+                continue
             try:
                 if self._trace is None:
                     implementation.function(*[values[name] for name in implementation.argnames])

@@ -10,7 +10,7 @@ from mytorch.train.callbacks.swa import SWA
 from mytorch.train.checkpoint.checkpoint_file import read_checkpoint
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
 from mytorch.train.completion import LateGradientError, completion
-from mytorch.train.errors import Interrupted, NotFiniteError, RunError
+from mytorch.train.errors import Interrupted, NotFiniteError, RankError, RunError
 from mytorch.train.evaluation import evaluate
 from mytorch.train.explain import Explanation, explain, explain_setup
 from mytorch.train.fit import fit
@@ -65,6 +65,7 @@ __all__ = [
     "Perplexity",
     "Precision",
     "PrecisionWarning",
+    "RankError",
     "Recall",
     "RootMeanSquaredError",
     "RunError",

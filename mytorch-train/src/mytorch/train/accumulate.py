@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -51,19 +50,18 @@ def step_accumulated(
         add_path(error, net)
         raise
     if not sums(loss) and (grads := gradients_of(optimizer)):
-        torch._foreach_mul_(grads, _inverse(weights, values[0].dtype))
+        torch._foreach_mul_(grads, inverse(sum(weights[1:], weights[0]), values[0].dtype))
     update(optimizer, clip_grad_norm, clip_grad_value, precision)
     return _joined(values, weights, sums(loss)), sum(weights[1:], weights[0])
 
 
 def accumulates(take_step: Any) -> bool:
     """Whether a step takes lists of batches."""
-    return (take_step.func if isinstance(take_step, partial) else take_step) is step_accumulated
+    return getattr(take_step, "func", take_step) is step_accumulated
 
 
-def _inverse(weights: Sequence[Weight], dtype: torch.dtype) -> Any:
+def inverse(total: Weight, dtype: torch.dtype) -> Any:
     """1 / sum(weight); 0 if the batches count for nothing, whose gradients are 0."""
-    total = sum(weights[1:], weights[0])
     if isinstance(total, Tensor):
         total = total.to(torch.promote_types(dtype, torch.float32))
         return torch.where(total == 0, torch.zeros_like(total), total.reciprocal())
@@ -72,7 +70,7 @@ def _inverse(weights: Sequence[Weight], dtype: torch.dtype) -> Any:
 
 def _joined(values: Sequence[Tensor], weights: Sequence[Weight], summed: bool) -> Tensor:
     """The loss over all batches; one of weight 0 counts for nothing, whatever its value."""
-    parts = [_part(value, weight, summed) for value, weight in zip(values, weights, strict=True)]
+    parts = [part_of_mean(value, weight, summed) for value, weight in zip(values, weights, strict=True)]
     total = sum(weights[1:], weights[0])
     joined = torch.stack(parts).sum()
     if not summed:
@@ -80,7 +78,8 @@ def _joined(values: Sequence[Tensor], weights: Sequence[Weight], summed: bool) -
     return joined.to(values[0].dtype)
 
 
-def _part(value: Tensor, weight: Weight, summed: bool) -> Tensor:
+def part_of_mean(value: Tensor, weight: Weight, summed: bool) -> Tensor:
+    """What a batch adds to the sum that is divided by the weights; one of weight 0 adds nothing."""
     part = value if summed else value * weight
     if isinstance(weight, Tensor):
         return torch.where(weight == 0, torch.zeros_like(part), part)

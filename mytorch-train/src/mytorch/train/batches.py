@@ -31,6 +31,9 @@ class Batches:
     drop_last: leave the rows out that would make a smaller batch at the end.
     accumulate: so many batches make one step. Above 1 they come together, as a list of inputs and one of targets,
         which `step_accumulated` takes; the last lists of an epoch may be shorter, and the length counts steps.
+    share: (number, count): every batch is shared out among so many processes, and this is the one of that number, from
+        0. It gives its own rows of each, in their order; of a batch with fewer rows than processes maybe none. Length,
+        `rows` and `first` are those of the whole. A training sets it.
     device: where batches go when they have been gathered; None leaves them where the data set has them. A `Setup` sets
         it to where the net is.
     Raises ArgumentError for a batch size or seed that is none, and if `drop_last` leaves no batch.
@@ -84,6 +87,7 @@ class Batches:
             )
         self.generator = torch.Generator().manual_seed(seed)
         self.device: torch.device | None = None
+        self.share = (0, 1)
         self.first = 0
         self._epoch_random: RandomState | None = None
         self._together: int | None = None
@@ -169,9 +173,23 @@ class Batches:
         while at < rows:
             together = self._together or 1
             indices = order[at : at + together * self.batch_size]
-            batch = self._moved(self._fetched(indices))
-            yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
+            if self.share[1] > 1:
+                yield from self._shared(indices)
+            else:
+                batch = self._moved(self._fetched(indices))
+                yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
             at += together * self.batch_size
+
+    def _shared(self, indices: Tensor) -> Iterator[Batch]:
+        """The rows of this process, of each of the batches at `indices`."""
+        number, count = self.share
+        own = [batch.tensor_split(count)[number] for batch in indices.split(self.batch_size)]
+        mine = torch.cat(own)
+        inputs, targets = self._moved(self._fetched(mine if len(mine) else indices[:1]))  # to make none of one row
+        at = 0
+        for size in map(len, own):
+            yield _rows(inputs, at, size), _rows(targets, at, size)
+            at += size
 
     def _fetched(self, indices: Tensor) -> Batch:
         """The rows of a batch, or of several. The first tells how many may be gathered together from then on.

@@ -16,6 +16,9 @@ from mytorch.train.batches import count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.half_precision.half_precision import HalfPrecision, make_precision
 from mytorch.train.mean_loss import Weight
+from mytorch.train.parallel.processes import Processes
+from mytorch.train.parallel.reducer import Reducer
+from mytorch.train.parallel.step import ParallelStep
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
@@ -30,14 +33,18 @@ def choose_step(
     clip_grad_value: float | None = None,
     accumulate: int = 1,
     precision: str | None = None,
+    parallel: Processes | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
     own: a user's step, which does all of it: (net, loss, optimizer, inputs, targets) -> value, or (value, weight).
     precision: "bfloat16-mixed", "float16-mixed" or "bfloat16", in which gradients are computed.
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
+    parallel: the processes that take the step together.
     Raises ArgumentError for what does not go together.
     """
+    if parallel is not None:
+        _require_shared(own, optimizer_in_backward)
     bounds = {"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value}
     clipping: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
     for name, bound in clipping.items():
@@ -59,7 +66,21 @@ def choose_step(
         return _in_backward(optimizer, clipping, accumulate, mixed)
     plain = step if accumulate == 1 else step_accumulated
     options = clipping if mixed is None else {**clipping, "precision": mixed}
-    return partial(plain, **options) if options else plain
+    chosen = partial(plain, **options) if options else plain
+    return chosen if parallel is None else ParallelStep(chosen, Reducer(parallel))
+
+
+def _require_shared(own: Callable[..., Any] | None, optimizer_in_backward: bool) -> None:
+    if own is not None:
+        raise ArgumentError(
+            f"step: must be left out with several processes, whose gradients are added up within the step, got "
+            f"{name_of(own)}; train in one process, or leave the step out"
+        )
+    if optimizer_in_backward:
+        raise ArgumentError(
+            "optimizer_in_backward: must be left out with several processes, whose gradients are complete after the "
+            "backward pass, got True; train in one process, or leave it out"
+        )
 
 
 def _in_backward(
@@ -102,7 +123,8 @@ def is_in_backward(take_step: TakeStep) -> bool:
 
 
 def _function(take_step: TakeStep) -> Callable[..., Any]:
-    return take_step.func if isinstance(take_step, partial) else take_step
+    found: Callable[..., Any] = getattr(take_step, "func", take_step)
+    return found
 
 
 def name_of(take_step: TakeStep) -> str:

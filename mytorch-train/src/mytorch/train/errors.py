@@ -23,3 +23,14 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signum: int) -> None:
         super().__init__(f"ended by {signal.Signals(signum).name}")
         self.signum = signum
+
+
+class RankError(MytorchError, RuntimeError):
+    """Of several processes that train together, one ended, did not come or trains another thing; the text says which.
+
+    rank, reason: which one ended and why, where it said so.
+    """
+
+    def __init__(self, text: str, rank: int | None = None, reason: str | None = None) -> None:
+        super().__init__(text)
+        self.rank, self.reason = rank, reason

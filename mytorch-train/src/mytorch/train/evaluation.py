@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
-    DataSet,
     Loss,
     Metric,
     Module,
@@ -21,13 +20,15 @@ from mytorch.core import (
     fetch_exact,
     kind_of,
     metric_name,
-    random_state,
     require_kind,
 )
 from mytorch.core.batch import rows_within
-from mytorch.train.batches import Batches, call, misfit
+from mytorch.train.batches import Batches, call, count_rows, misfit
 from mytorch.train.device import CPU, device_of, move
 from mytorch.train.mean_loss import MeanLoss, weight_of
+
+Gather = Callable[[Any], list[Any]]
+"""Gives what each of several processes passes to it, in the order of the processes."""
 
 EVALUATION_BATCH = 8192
 """Rows a call in evaluation at most, where nothing is saved for a backward; fewer of large rows, such as images."""
@@ -67,15 +68,16 @@ def predict(net: Module, inputs: Any) -> Any:
 @contextmanager
 def judging(net: Module) -> Iterator[None]:
     """Within this context the net is in evaluation mode and under inference mode; the modes are put back after."""
-    trained = [module for module in net.modules() if module.training]  # if none, threads may judge one net at once
+    modes = [(module, module.training) for module in net.modules()]
+    changes = any(training for _, training in modes)  # if not, threads may judge one net at once
     try:
-        if trained:
+        if changes:
             net.eval()
         with torch.inference_mode():
             yield
     finally:
-        for module in trained:
-            module.training = True
+        for module, training in modes if changes else ():
+            module.training = training
 
 
 def tell_outputs(metrics: Iterable[Metric], loss: Module) -> None:
@@ -98,51 +100,50 @@ def evaluate(
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     Raises ArgumentError for what is no model, for what is no metric, and for two metrics of one name.
     """
-    return Evaluation(net, loss, data, metrics, batch_size)()
+    return evaluate_shared(net, loss, data, metrics, batch_size)
 
 
-class Evaluation:
-    """What `evaluate` does, as often as it is called: its arguments are checked once, and so is how large a row is."""
+def evaluate_shared(
+    net: Module,
+    loss: Module | None,
+    data: Any,
+    metrics: Sequence[Metric] = (),
+    batch_size: int | None = None,
+    share: tuple[int, int] = (0, 1),
+    gather: Gather | None = None,
+) -> dict[str, float]:
+    """As `evaluate`, by several processes: each computes the predictions of its rows, and all take the same numbers.
 
-    def __init__(
-        self,
-        net: Module,
-        loss: Module | None,
-        data: Any,
-        metrics: Sequence[Metric] = (),
-        batch_size: int | None = None,
-    ) -> None:
-        if isinstance(net, type) or not callable(getattr(net, "modules", None)):  # parity judges PyTorch's nets
-            require_kind("evaluate", "net", net, Module)
-        require_metrics("evaluate", metrics)
-        self._net, self._loss, self._metrics = net, loss, metrics
-        self._data = getattr(data, "plain", data)
-        if batch_size is None:
-            with random_state():  # which a resumed run, that looks at the row once more, would find changed
-                batch_size = rows_within(self._data, EVALUATION_BATCH)
-        self._exactly = bool(metrics) and _knows_more(self._data)
-        self._batches = Batches(_BesideExact(self._data) if self._exactly else self._data, batch_size)
-
-    def __call__(self) -> dict[str, float]:
-        """Judge the model as it is now."""
-        loss, metrics, place = self._loss, self._metrics, device_of(self._net)
-        if loss is not None:
-            tell_outputs(metrics, loss)
-        losses: list[tuple[Tensor, int | float | Tensor]] = []
-        for metric in metrics:
-            metric.reset()
-        with judging(self._net):
-            for inputs, targets in self._batches:
-                targets, exact = targets if self._exactly else (targets, targets)
-                prediction = predict(self._net, move(inputs, place))
+    share: the number of this process and how many there are.
+    gather: gives what each process passes to it, in their order; None in one process.
+    """
+    if isinstance(net, type) or not callable(getattr(net, "modules", None)):  # parity judges PyTorch's, which have it
+        require_kind("evaluate", "net", net, Module)
+    require_metrics("evaluate", metrics)
+    if loss is not None:
+        tell_outputs(metrics, loss)
+    losses: list[tuple[Tensor, int | float | Tensor]] = []
+    for metric in metrics:
+        metric.reset()
+    place, data = device_of(net), getattr(data, "plain", data)
+    batch_size = rows_within(data, EVALUATION_BATCH) if batch_size is None else batch_size
+    with judging(net):
+        for inputs, targets, exact in _batches(data, batch_size, share):
+            pair = None
+            if gather is None or count_rows(inputs):
+                prediction = predict(net, move(inputs, place))
                 if loss is not None:
                     losses.append(_judged(loss, prediction, move(targets, place)))
                 if metrics:  # on the processor, where numbers can be as wide as the targets were
-                    prediction, exact = _in_units(self._data, move(prediction, CPU), move(exact, CPU))
+                    pair = _in_units(data, move(prediction, CPU), move(exact, CPU))
+            seen = [pair] if gather is None or not metrics else gather(pair)
+            for prediction, exact in filter(None, seen):
                 for metric in metrics:
                     metric.update(prediction, exact)
-        results = {} if loss is None else {"loss": _mean(loss, losses)}
-        return results | {metric_name(metric): _number(metric) for metric in metrics}
+    if gather is not None:
+        losses = [each for of_process in gather(_numbers_of(losses)) for each in of_process]
+    results = {} if loss is None else {"loss": _mean(loss, losses)}
+    return results | {metric_name(metric): _number(metric) for metric in metrics}
 
 
 class _BesideExact:
@@ -160,10 +161,19 @@ class _BesideExact:
         return inputs, (targets, fetch_exact(self.data, indices)[1] if rounded else targets)
 
 
-def _knows_more(data: Any) -> bool:
-    """Whether a data set may know its numbers more exactly than its batches have them."""
-    exact_at = getattr(data, "exact_at", None)
-    return exact_at is not None and getattr(exact_at, "__func__", None) is not DataSet.exact_at
+def _batches(data: Any, batch_size: int, share: tuple[int, int]) -> Iterator[tuple[Any, Any, Any]]:
+    """Inputs, targets and targets before they were rounded, a batch at a time; of each, the rows of one process."""
+    beside = hasattr(data, "exact_at")
+    batches = Batches(_BesideExact(data) if beside else data, batch_size * share[1])
+    batches.share = share
+    for inputs, targets in batches:
+        rounded, exact = targets if beside else (targets, targets)
+        yield inputs, rounded, exact
+
+
+def _numbers_of(losses: list[tuple[Tensor, int | float | Tensor]]) -> list[tuple[float, float]]:
+    """Losses and their weights, which are looked at here: on a GPU, that waits for them."""
+    return [(value.item(), float(weight)) for value, weight in losses]
 
 
 def _judged(loss: Module, prediction: Any, targets: Any) -> tuple[Tensor, int | float | Tensor]:
@@ -203,7 +213,7 @@ def require_metrics(owner: str, metrics: Sequence[Metric]) -> None:
         )
 
 
-def _mean(loss: Module, losses: list[tuple[Tensor, int | float | Tensor]]) -> float:
+def _mean(loss: Module, losses: Sequence[tuple[Tensor | float, int | float | Tensor]]) -> float:
     mean = MeanLoss(loss)
     for value, weight in losses:  # after the last batch, since a GPU waits for each number
         mean.add(value, weight)

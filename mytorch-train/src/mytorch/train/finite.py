@@ -6,7 +6,7 @@ So a healthy run pays for nothing but a look at the loss.
 from __future__ import annotations
 
 import cmath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors
 
-from mytorch.core import Module, Parameter
+from mytorch.core import Buffer, Module, Parameter
+from mytorch.train.errors import RankError
 from mytorch.train.observe import observe
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
@@ -69,11 +70,18 @@ def values_finite(values: list[Tensor]) -> bool:
     return cmath.isfinite(total) or all_finite(values)  # what is finite may have an infinite sum
 
 
-def find_origin(setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batches: int) -> Origin | None:
+Tell = Callable[[str | None], str | None]
+"""Where one of several processes found a value that is not finite; of what each passes, the first that is not None."""
+
+
+def find_origin(
+    setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batches: int, tell: Tell = lambda where: where
+) -> Origin | None:
     """Replay an epoch up to the batch of this number, from `start`, where `order` was that of its batches.
 
     Leaves the model with the last good weights: those before the step that brought the value in. None if the steps
     cannot be repeated or are finite this time; then the weights are those of the start of the epoch.
+    tell: what every process of several calls with what it found.
     """
     start.restore()
     if not setup.batches.replayable:
@@ -83,7 +91,7 @@ def find_origin(setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batc
     taken = setup.batches.first  # before `start`, in an epoch that was resumed
     for number, (inputs, targets) in enumerate(islice(setup.batches, batches - taken), taken + 1):
         good.take()
-        where = _checked_step(setup, inputs, targets)
+        where = _checked_step(setup, inputs, targets, tell)
         if where is not None:
             good.restore()
             return Origin(number, where)
@@ -92,14 +100,14 @@ def find_origin(setup: Setup, start: Snapshot, order: Mapping[str, Tensor], batc
     return None
 
 
-def _checked_step(setup: Setup, inputs: Any, targets: Any) -> str | None:
+def _checked_step(setup: Setup, inputs: Any, targets: Any, tell: Tell) -> str | None:
     """Take one step; the place of the first value that is not finite, or None."""
-    net, optimizer = setup.net, setup.optimizer
+    net = setup.net
     healthy = [(name, held) for name, held in net.named_state() if all_finite(held.value)]  # a mask may hold -inf
-    if not all_finite(inputs):
-        return "the inputs of the batch"
-    if not all_finite(targets):
-        return "the targets of the batch"
+    given = {"inputs": inputs, "targets": targets}
+    wrong = next((f"the {name} of the batch" for name, value in given.items() if not all_finite(value)), None)
+    if (where := tell(wrong)) is not None:
+        return where
 
     def on_forward(path: str, module: Module, output: Any) -> None:
         if not all_finite(output):
@@ -119,13 +127,18 @@ def _checked_step(setup: Setup, inputs: Any, targets: Any) -> str | None:
             value, weight = setup.take_step(inputs, targets)
     except _Found as found:
         return str(found)
+    except RankError as error:
+        if error.reason is None:
+            raise
+        return f"{error.reason} (rank {error.rank})"
     if weight != 0 and not all_finite(value):
         return f"the loss, {type(setup.loss).__name__}"
-    for name, held in healthy:
-        if not all_finite(held.value):
-            update = f"after the update by {type(optimizer).__name__}"
-            return f"{name} {update}" if isinstance(held, Parameter) else f"the buffer {name}"
-    return None
+    return tell(next((_of(setup, name, held) for name, held in healthy if not all_finite(held.value)), None))
+
+
+def _of(setup: Setup, name: str, held: Parameter | Buffer) -> str:
+    update = f"after the update by {type(setup.optimizer).__name__}"
+    return f"{name} {update}" if isinstance(held, Parameter) else f"the buffer {name}"
 
 
 def _layer(path: str, module: Module) -> str:

@@ -16,6 +16,7 @@ from mytorch.train.checkpoint.keeper import EVERY, Keeper
 from mytorch.train.choose_step import choose_step
 from mytorch.train.device import choose_device
 from mytorch.train.make_engine import make_engine
+from mytorch.train.parallel.processes import Processes
 from mytorch.train.setup import Setup
 from mytorch.train.training import Training
 
@@ -50,6 +51,7 @@ def fit(
     checkpoint_every: float = EVERY,
     resume: str | Path | None = None,
     accept_differences: bool = False,
+    parallel: Processes | None = None,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -89,6 +91,8 @@ def fit(
         bit. Everything must be given as it was; `epochs`, which counts from where that training began, may be more.
         The net's weights and the optimizer's state are replaced. A Recorder goes on in the run's folder.
     accept_differences: resume also where versions, threads, data, or what else decides rounding, are others.
+    parallel: the processes that train together, as `mytorch.train.parallel.join` gives them: each takes its rows of
+        every batch, whose `batch_size` is that of the whole. All call `fit` alike; the first one writes and prints.
     Raises RunError for what cannot be resumed; ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
@@ -97,7 +101,7 @@ def fit(
     )
     listeners = Hooks(callbacks)
     if device is not None:
-        _move(net, loss, device)
+        _move(net, loss, device, parallel)
     batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate)
     take_step = choose_step(
         optimizer,
@@ -107,6 +111,7 @@ def fit(
         clip_grad_value=clip_grad_value,
         accumulate=accumulate,
         precision=precision,
+        parallel=parallel,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),
@@ -117,8 +122,9 @@ def fit(
         evaluate_every=evaluate_every,
         hooks=listeners,
         engine=make_engine(engine, quiet),
+        parallel=parallel,
     )
-    if checkpoint is not None:
+    if checkpoint is not None and (parallel is None or parallel.first):
         training.checkpoint = Keeper(checkpoint, checkpoint_every)
     if resume is not None:
         training.resume(resume, accept_differences)
@@ -130,10 +136,12 @@ def fit(
     return training
 
 
-def _move(net: Module, loss: Module, device: str | torch.device) -> None:
+def _move(net: Module, loss: Module, device: str | torch.device, parallel: Processes | None) -> None:
     for name, module in (("net", net), ("loss", loss)):
         require_kind("fit", name, module, Module)
     place = choose_device("fit", device)
+    if parallel is not None:
+        place = parallel.device(place)
     net.to(place)
     loss.to(place)
 

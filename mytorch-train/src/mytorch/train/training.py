@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -32,16 +32,18 @@ from mytorch.train.checkpoint.state import conditions_of, load_setup_state, part
 from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import Interrupted, NotFiniteError
-from mytorch.train.evaluation import EVALUATION_BATCH, Evaluation, evaluate, require_metrics, tell_outputs
+from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, evaluate_shared, require_metrics, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
+from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
 Record = dict[str, float]
+T = TypeVar("T")
 PARTS = ("validation", "test")
 """The parts of the data that a model is judged on and not trained on, in the order of the history's columns."""
 
@@ -75,6 +77,7 @@ class Training:
     average: what is judged and kept in place of the trained weights, set by callbacks such as EMA; None if nothing.
     folder: where a Recorder keeps this run; None if none does.
     settings: what the user chose, by dotted name, for callbacks that write it down; an experiment fills it.
+    parallel: the processes that train together, of which each has a Training of its own; None in one process.
     checkpoint: what keeps the state of the training in a file, set by callbacks such as Recorder; None if nothing. If
         there is one, Ctrl-C, SIGTERM and SIGHUP end the training after the batch at hand, whose state is kept.
     resumed: the checkpoint that this training goes on from, by `resume`; None if it began anew.
@@ -92,6 +95,7 @@ class Training:
         evaluate_every: int = 1,
         hooks: Hooks | None = None,
         engine: Engine | None = None,
+        parallel: Processes | None = None,
     ) -> None:
         _require_counts(epochs, evaluate_every, setup.batches)
         require_metrics("Training", metrics)
@@ -104,6 +108,10 @@ class Training:
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
+        self.parallel = parallel
+        if parallel is not None:
+            _require_shared(self.engine, setup)
+            setup.batches.share, self.hooks.first = parallel.share, parallel.first
         if self.schedule is not None:
             if (monitor := self.schedule.monitor) is not None:
                 self.watch(type(self.schedule).__name__, monitor)
@@ -124,10 +132,10 @@ class Training:
         self._start = Snapshot(setup)
         self._order = setup.batches.order()
         self._at: EpochSoFar | None = None
-        self._evaluations: dict[str, Evaluation] = {}
         self._interrupts = Interrupts()
         self._data: dict[str, str | None] | None = None
         self._parts = parts_of(setup)
+        self._others_random: list[dict[str, Any]] = []
 
     @property
     def net(self) -> Module:
@@ -192,7 +200,7 @@ class Training:
         Raises RunError, before anything changes, for a file that is no checkpoint, for differences, and for a training
         that has no epoch left.
         """
-        self.resumed = found = Resumption.read(path)
+        self.resumed = found = self._of_first(lambda: Resumption.read(path))
         found.require_same(self._parts, self._conditions(), accept_differences)
         self._first = self.epoch = self.complete_epochs = found.state["first"]
         self.last_epoch = self._first + self.epochs
@@ -216,6 +224,7 @@ class Training:
             "order": self.batches.order() if between else self._order,
             "epoch_random": None if between or self.batches.replayable else self._start.random.state_dict(),
             "random": random_state(self.net, self.loss).state_dict(),
+            "others_random": self._others_random,
             "engine": self.engine.state_dict(),
             "callbacks": self.hooks.state_dicts(),
             "history": self.history,
@@ -229,14 +238,21 @@ class Training:
             parts = {"training": self.batches.data, **self.judged}
             self._data = {f"{part} data": fingerprint(data) for part, data in parts.items()}
         own = {"engine": type(self.engine).__name__.lower(), "metrics": ", ".join(map(metric_name, self.metrics))}
-        return {**conditions_of(self.setup), **own, "evaluate_every": self.evaluate_every, **self._data}
+        size = 1 if self.parallel is None else self.parallel.size
+        return {
+            **conditions_of(self.setup),
+            **own,
+            "processes": size,
+            "evaluate_every": self.evaluate_every,
+            **self._data,
+        }
 
     def _take_up(self) -> bool:
         """Put the state of the checkpoint back. True if a callback asked to stop."""
         if self.resumed is None:
             return False
         state = self.resumed.state
-        random = RandomState.from_state_dict(state["random"], self.net, self.loss)
+        random = self._random_of(state)
         with self.resumed.naming():
             load_setup_state(self.setup, state)
             self.hooks.load_state_dicts(state["callbacks"])
@@ -260,6 +276,14 @@ class Training:
         self.hooks.stopped = self.hooks.stopped or state.get("stopped")
         return True
 
+    def _random_of(self, state: Mapping[str, Any]) -> RandomState:
+        """The random state of this process in a checkpoint; of one that was not there, it is that of now."""
+        stored = [state["random"], *state["others_random"]]
+        rank = 0 if self.parallel is None else self.parallel.rank
+        if rank < len(stored):
+            return RandomState.from_state_dict(stored[rank], self.net, self.loss)
+        return random_state(self.net, self.loss)
+
     def run(self) -> None:
         """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
 
@@ -273,14 +297,18 @@ class Training:
         self._position.take_up(self.batches.generator)
         try:
             with torch.inference_mode():
+                self._begin_together()
                 stop = self.hooks.notify("training_started", run=self)
                 stop = self._take_up() or stop
-                with self.setup.storing(), nullcontext() if self.checkpoint is None else self._interrupts:
+                interruptible = self.checkpoint is not None or self.parallel is not None
+                with self.setup.storing(), self._interrupts if interruptible else nullcontext():
                     while self.epoch < self.last_epoch and not stop:
                         stop = self._epoch()
                         self._keep(stop or self.epoch == self.last_epoch)
             self._close()
         except BaseException as error:
+            if self.parallel is not None:
+                self.parallel.fail(error)
             if self.checkpoint is not None:
                 with suppress(Exception):  # what could not be written is less than what ended the training
                     self.checkpoint.close()
@@ -301,33 +329,75 @@ class Training:
             self.average.keep(self)
         self.hooks.notify("training_closing", run=self)
         if self.test is not None:
-            self.test_results = evaluate(self.net, self.loss, self.test, self.metrics)
+            self._share_buffers()
+            self.test_results = self._judge(self.loss, self.test)
 
     def _keep(self, finished: bool) -> None:
         """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end."""
-        keeper = self.checkpoint
-        if keeper is None:
-            return
+        wishes = self._wishes(within=False)
+        if self.parallel is not None:
+            wishes = self.parallel.settle(wishes)
         if finished:
-            keeper.keep(lambda: self.state_dict(finished=True), wait=True)
-        elif self._interrupts.received is not None:
-            self._interrupt(keeper)
-        elif keeper.due() or keeper.due_first():
-            keeper.keep(self.state_dict)
+            self._write(finished=True)
+        elif wishes.keep or wishes.signum:
+            self._write(signum=wishes.signum)
 
-    def _keep_within(self, keeper: Keeper, at: EpochSoFar, batch: int) -> None:
-        """The same after a batch, if the model is there: a compiled engine may be ahead, and comes there soon."""
+    def _wishes(self, stop: bool = False, within: bool = True) -> Wishes:
+        """What this process asks for: after a batch, or between two epochs."""
+        keeper = self.checkpoint
+        keep = keeper is not None and (keeper.due() or (not within and keeper.due_first()))
+        return Wishes(stop, keep, self._interrupts.received or 0)
+
+    def _keep_within(self, at: EpochSoFar, batch: int, signum: int) -> None:
+        """Keep the state after a batch, if the model is there: a compiled engine may be ahead, and is there soon."""
         if not self.engine.bring_up_to_date():
             return
         at.batch = batch
-        if self._interrupts.received is not None:
-            self._interrupt(keeper)
-        keeper.keep(self.state_dict)
+        self._write(signum=signum)
 
-    def _interrupt(self, keeper: Keeper) -> None:
-        assert self._interrupts.received is not None
-        keeper.keep(self.state_dict, wait=True)
-        raise Interrupted(self._interrupts.received)
+    def _write(self, finished: bool = False, signum: int = 0) -> None:
+        """Keep the state. Raises Interrupted for a signal, once it is written."""
+        if self.parallel is not None:
+            self._others_random = self.parallel.gather(random_state(self.net, self.loss).state_dict())[1:]
+        if self.checkpoint is not None:
+            self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
+        if signum:
+            self._interrupts.received = signum
+            raise Interrupted(signum)
+
+    def _agree(self, stop: bool, at: EpochSoFar, batch: int) -> bool:
+        """After a step of several processes: do what one of them asked for before it. True if it asked to stop."""
+        assert self.parallel is not None
+        agreed = self.parallel.agree(self._wishes(stop))
+        if agreed.keep or agreed.signum:
+            self._keep_within(at, batch, agreed.signum)
+        return agreed.stop
+
+    def _begin_together(self) -> None:
+        """Let several processes start alike: with the weights of the first, and random numbers of their own."""
+        if self.parallel is None:
+            return
+        conditions = {**self._parts, **self._conditions(), "device": self.setup.device.type, "epochs": self.epochs}
+        self.parallel.begin({name: value for name, value in conditions.items() if name != "threads"})
+        held = [*self.setup.tensors, *(held for _, held in self.loss.named_state())]
+        self.parallel.broadcast([each.value for each in held])
+        self.parallel.draw_apart(random_state(self.net, self.loss))
+
+    def _share_buffers(self) -> None:
+        """Give every process the running statistics of the first, for its evaluation."""
+        if self.parallel is not None:
+            self.parallel.broadcast([held.value for _, held in self.net.named_buffer()])
+
+    def _judge(self, loss: Module | None, data: Any) -> Record:
+        """The loss and metrics over a data set, to which all processes contribute."""
+        if self.parallel is None:
+            return evaluate(self.net, loss, data, self.metrics)
+        share, gather = self.parallel.share, self.parallel.gather
+        return evaluate_shared(self.net, loss, data, self.metrics, share=share, gather=gather)
+
+    def _of_first(self, make: Callable[[], T]) -> T:
+        """What the first process makes, on all of them."""
+        return make() if self.parallel is None else self.parallel.from_first(make)
 
     def _epoch(self) -> bool:
         """Train on every batch once. True if a callback asked to stop."""
@@ -340,6 +410,9 @@ class Training:
             self._order = self.batches.order()
         record: Record = {"epoch": self.epoch, "lr": at.lr}
         record["train_loss"], stop = self._batches(at)
+        if self.parallel is not None:
+            stop = self.parallel.settle(Wishes(stop)).stop
+            self._share_buffers()
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
@@ -354,6 +427,7 @@ class Training:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             record |= self._evaluate()
+        record = self._of_first(lambda: record)
         self.setup.advance("epoch", record)
         self.history.append(record)
         self._position.complete(self.epoch, self.batches.generator)
@@ -371,9 +445,13 @@ class Training:
                     "batch_ended", run=self, epoch=self.epoch, batch=number, loss=value
                 ):
                     stop = True
-                    break
-                if keeper is not None and (keeper.due() or self._interrupts.received is not None):
-                    self._keep_within(keeper, at, number)
+                    if self.parallel is None:
+                        break
+                if self.parallel is not None:
+                    if self._agree(stop, at, number):
+                        break
+                elif keeper is not None and (keeper.due() or self._interrupts.received is not None):
+                    self._keep_within(at, number, self._interrupts.received or 0)
         if (seen := losses.look()) is not None:
             self._not_finite(f"the loss ({seen})", number)
         if self.setup.precision is not None:
@@ -384,20 +462,24 @@ class Training:
         results: Record = {}
         if self.metrics:
             tell_outputs(self.metrics, self.loss)
-            results |= self._judge("train", None, self.batches.data)
+            seen = self.batches.data
+            results |= {f"train_{name}": value for name, value in self._judge(None, seen).items()}
         for part, data in self.judged.items():
-            if part != "test" or self._watches_test:
-                results |= self._judge(part, self.loss, data)
+            if part == "test" and not self._watches_test:
+                continue
+            judged = self._judge(self.loss, data)
+            results |= {f"{part}_{name}": value for name, value in judged.items()}
         return results
 
-    def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
-        """What one part of the data says of the model now."""
-        if part not in self._evaluations:
-            self._evaluations[part] = Evaluation(self.net, loss, data, self.metrics)
-        return {f"{part}_{name}": value for name, value in self._evaluations[part]().items()}
+    def _tell(self, where: str | None) -> str | None:
+        """Where a value that is not finite was found, by this process or the first of several that found one."""
+        if self.parallel is None:
+            return where
+        found = enumerate(self.parallel.gather(where))
+        return next((f"{where} (rank {rank})" for rank, where in found if where is not None), None)
 
     def _not_finite(self, what: str, batch: int) -> None:
-        origin = find_origin(self.setup, self._start, self._order, batch)
+        origin = find_origin(self.setup, self._start, self._order, batch, self._tell)
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"
             seen = batch
@@ -430,6 +512,20 @@ def _require_rows(judged: dict[str, Any]) -> None:
 def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
     """Raise ArgumentError for a schedule that ends before the run."""
     schedule.require_step(schedule.last_epoch + epochs * (batches if schedule.interval == "batch" else 1))
+
+
+def _require_shared(engine: Engine, setup: Setup) -> None:
+    """Raise ArgumentError for what one process alone can do."""
+    if not isinstance(engine, Eager):
+        raise ArgumentError(
+            "engine: must be eager with several processes, whose gradients are added up within the step, got "
+            f'{type(engine).__name__.lower()}; use engine = "eager", or train in one process'
+        )
+    if not setup.batches.replayable:
+        raise ArgumentError(
+            "parallel: data must be a data set, of whose batches each process reads its rows, got a DataLoader, whose "
+            "order may differ from process to process; pass loader.dataset and a batch_size"
+        )
 
 
 def _require_taken(engine: Engine, setup: Setup) -> None:

@@ -34,7 +34,7 @@ class TextFile(DataSet):
     vocabulary_size: of byte pairs, at most, 257 or more; 1000 if None
     encoding:   of the text, such as "utf-16"; "utf-8", or that of the former text, if None; bytes have none
     Shapes:     inputs, targets: (blocks, block_size), int64, with inputs[i, j + 1] = targets[i, j]
-    classes:    the tokens
+    classes, tokens: the tokens
     like:       the `preparation` of a former TextFile, whose tokens and block_size are taken
     Raises:     TableError for an empty file, another encoding, a text shorter than a block, and characters that the
                 former text did not have; ArgumentError for options; FileError for no such file; ReaderError for byte
@@ -86,7 +86,7 @@ class TextFile(DataSet):
                 "make block_size smaller"
             )
         self._tokens = torch.from_numpy(ids.astype("uint8" if len(vocabulary.names) <= 256 else "int32"))
-        self.classes = vocabulary.names
+        self.classes = self.tokens = vocabulary.names
         kept = {"tokens": tokens, "block_size": block_size, "vocabulary": vocabulary.to_json(), "whole": True}
         reading = {} if tokens == "bytes" else {"encoding": encoding or "utf-8"}
         self.preparation = {KEY: {"dataset": "mytorch-data:TextFile", **kept, "reading": reading}}

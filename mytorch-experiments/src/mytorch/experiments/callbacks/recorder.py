@@ -235,7 +235,7 @@ def _told(path: Path, note: Mapping[str, Any]) -> str:
     if note["batch"]:
         said += f" and {note['batch']} batch{'es' * (note['batch'] != 1)}"
     if "trained_again" in note:
-        said += f"; {note['trained_again']} epochs of its history come after the checkpoint and are trained again"
+        said += f"; its history has {counted(note['trained_again'], 'epoch')} after it, to be trained again"
     if "differences" in note:
         said += f"; accepted: {'; '.join(note['differences'])}"
     return said

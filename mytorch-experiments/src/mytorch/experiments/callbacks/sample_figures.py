@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from mytorch.core import random_state
 from mytorch.experiments.callbacks.boundary_figure import kept_epoch
 from mytorch.experiments.figures.attempt import attempt
+from mytorch.experiments.figures.attention_figure import draw_attention
 from mytorch.experiments.figures.sample_figures import draw_forecasts, draw_reconstructions
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.plugins import Callback
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from mytorch.train.training import Training
 
 
+DRAWN = {"forecasts": draw_forecasts, "reconstructions": draw_reconstructions, "attention": draw_attention}
+
+
 class SampleFigures(Callback):
-    """Draws `forecasts.png` of a time series and `reconstructions.png` of an autoencoder when a run ends.
+    """Draws what suits the data and the network when a run ends: `forecasts.png` of a time series,
+    `reconstructions.png` of an autoencoder, and `attention.png` of a network with attention.
 
     The rows are those of the test part, or else of the validation or the training part.
     """
@@ -35,7 +40,7 @@ class SampleFigures(Callback):
         if not run.history or isinstance(data, DataLoader) or not len(data):
             return
         title = f"{self.folder.path.name}, {part} part, weights of epoch {kept_epoch(run)}"
-        for name, draw in (("forecasts", draw_forecasts), ("reconstructions", draw_reconstructions)):
+        for name, draw in DRAWN.items():
             with attempt(f"the figure {name}.png"), random_state():
                 draw(run.net, data, self.folder.figures / f"{name}.png", title)
 

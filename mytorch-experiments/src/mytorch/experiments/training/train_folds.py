@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from mytorch.core import ArgumentError, require_path
+from mytorch.experiments.file.build import without_split_warnings
 from mytorch.experiments.file.experiment import Experiment, Split
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.folds import Folds
@@ -27,7 +29,7 @@ def train_folds(
 
     The rows are those of `data.train`; a test part of the experiment's own is left alone. A share for validation is
     taken from the rows that are not in the fold. Classes have their share of every fold, and what is learned from the
-    rows, such as standardisation, is learned anew each time.
+    rows, such as standardisation, is learned anew each time. A warning names rare classes at the first fold only.
     The runs lie in one new folder below `output`, whose summary is `folds.json`.
     Raises ArgumentError for less than two folds, and what `train_experiment` raises.
     """
@@ -39,9 +41,10 @@ def train_folds(
         RunFolder.create(require_path("train_folds", "output", output), f"{experiment.name}-folds").path, folds
     )
     try:
-        for part in parts:
+        for fold, part in enumerate(parts, 1):
             found.write()
-            run = train_experiment(part, output=found.path, quiet=quiet, trace_hooks=trace_hooks)
+            with nullcontext() if fold == 1 else without_split_warnings():  # each fold has about as many of a class
+                run = train_experiment(part, output=found.path, quiet=quiet, trace_hooks=trace_hooks)
             found.runs.append(run.path.name)
             found.results.append(run.summary["test"])
             found.seconds += run.summary["seconds"]

@@ -146,6 +146,7 @@ class PReLU(Module):
             require_own(self, "num_parameters", self.num_parameters, x.shape[1] if x.dim() > 1 else 1)
         require_upstream(self, d_y, x.shape)
         require_like(self, d_y, x, "d_y")
+        require_like(self, d_y, self.weight.value, "d_y")
         slope = self._slope(x)
         d_x, d_slope = aten._prelu_kernel_backward(d_y, x, slope)
         self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())

@@ -65,6 +65,20 @@ def attend_backward(d_o: Tensor, saved: Attended) -> Gradients:
     return d_q, d_k, d_v
 
 
+def weights_of_first(saved: Attended | Weighed) -> Tensor:
+    """w of the first row, (heads, queries, keys), after dropout: computed anew where a kernel did not hold it."""
+    if isinstance(saved, Weighed):
+        return saved.kept[0]
+    q, k = saved.q[0].float(), saved.k[0].float()
+    s = q @ k.mT / math.sqrt(q.shape[-1])
+    if saved.mask is not None:
+        s = s + saved.mask.expand(len(saved.q), *s.shape)[0]
+    if saved.is_causal:
+        s = s.masked_fill(torch.ones_like(s, dtype=torch.bool).triu(1), -math.inf)
+    w: Tensor = aten._safe_softmax(s, -1)
+    return w
+
+
 def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module) -> tuple[Tensor, Weighed]:
     """o, with the weights in what is saved."""
     q, k, v = q.contiguous() / math.sqrt(q.shape[-1]), k.contiguous(), v.contiguous()  # else each product copies them

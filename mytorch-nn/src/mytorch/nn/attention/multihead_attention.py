@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +13,7 @@ from torch.nn import init
 
 from mytorch.core import (
     ArgumentError,
+    Detail,
     Module,
     Parameter,
     ShapeError,
@@ -38,7 +40,9 @@ from mytorch.nn.attention._scaled_dot_product import (
     has_kernel,
     weigh,
     weigh_backward,
+    weights_of_first,
 )
+from mytorch.nn.attention._told import most_looked_at
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
 
@@ -213,6 +217,17 @@ class MultiheadAttention(Module):
         if len(saved.output_shape) == 2:
             d_inputs = [d_x.squeeze(self._batch_axis) for d_x in d_inputs]
         return tuple(d_inputs) if len(d_inputs) > 1 else d_inputs[0]
+
+    def forward_details(
+        self,
+        inputs: Mapping[str, Any],  # noqa: ARG002 - what was attended to is saved
+        output: Any,  # noqa: ARG002
+        saved: Saved,
+    ) -> Iterable[Detail]:
+        weights = weights_of_first(saved.steps[1])
+        if weights.numel():
+            title, axes = "attention weights of the first sequence", ("head", "query step", "key step")
+            yield Detail(title, weights.float(), axes, text=most_looked_at(weights))
 
     # The projections
 

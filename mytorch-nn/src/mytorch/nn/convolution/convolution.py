@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, ShapeError, require_choice, require_flags, require_saved, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    Detail,
+    ShapeError,
+    require_choice,
+    require_flags,
+    require_saved,
+    require_upstream,
+)
 from mytorch.nn.convolution._windowed import Windowed
+from mytorch.nn.convolution._worked_example import Sizes, worked_example
 from mytorch.nn.padding._padding import pad, pad_backward, require_paddable
 
 aten = torch.ops.aten
@@ -108,6 +118,19 @@ class _Convolution(Windowed):
             return None
         d_x = self._without_batch(d_x, x)
         return pad_backward(d_x, shape, self._before, self._mode) if self._before else d_x
+
+    def forward_details(
+        self,
+        inputs: Mapping[str, Any],  # noqa: ARG002 - x is saved with what was added to it
+        output: Tensor,
+        saved: tuple[Tensor, torch.Size],
+    ) -> Iterable[Detail]:
+        if not output.numel():
+            return
+        x, y = self._with_batch(saved[0])[0], self._with_batch(output)[0]
+        x = F.pad(x, [side for side in reversed(self._inside) for _ in range(2)])
+        bias, sizes = None if self.bias is None else self.bias.value, Sizes(self.stride, self.dilation, self.groups)
+        yield Detail("one number of y", text=worked_example(x, self.weight.value, bias, y, sizes))
 
     def _geometry(self) -> tuple[Any, ...]:
         """The kernel's arguments after the bias: stride, padding, dilation, transposed, output padding, groups."""

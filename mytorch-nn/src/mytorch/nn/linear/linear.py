@@ -91,7 +91,12 @@ class Linear(Module):
             if d_y.is_meta is not x.is_meta:  # torch multiplies them in silence; other devices it tells apart itself
                 require_same_device(self, d_y, x, "d_y", "input")
             d_weight = d_rows.t().mm(rows)
-            d_x = d_rows.mm(self.weight.value) if self.input_grad else None
+            d_x = None
+            if self.input_grad:
+                weight = self.weight.value
+                if weight.is_meta is not x.is_meta:  # moved since forward
+                    require_same_device(self, d_y, weight, "d_y")
+                d_x = d_rows.mm(weight)
         except (RuntimeError, AttributeError):  # torch looks at shapes and dtypes anyway, as in forward
             require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
             require_like(self, d_y, x, "d_y")

@@ -19,6 +19,7 @@ from mytorch.core import (
     require_floating_dtype,
     require_input,
     require_like,
+    require_upstream,
 )
 from mytorch.nn._own import require_own
 from mytorch.plugins import shown
@@ -77,6 +78,13 @@ class Affine(Module):
             require_floating(self, x)
         else:
             require_like(self, x, self.weight.value)
+
+    def _require_upstream(self, d_y: Tensor, shape: torch.Size, x: Tensor) -> None:
+        """Raise ShapeError, DtypeError or ArgumentError unless `d_y` fits output, saved x and parameters."""
+        require_upstream(self, d_y, shape)
+        require_like(self, d_y, x, "d_y")
+        if self.weight is not None:
+            require_like(self, d_y, self.weight.value, "d_y")
 
     @property
     def _name(self) -> str:

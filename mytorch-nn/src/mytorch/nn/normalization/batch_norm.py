@@ -12,7 +12,6 @@ from mytorch.core import (
     Buffer,
     ShapeError,
     require_flags,
-    require_like,
     require_saved,
     require_upstream,
 )
@@ -96,8 +95,7 @@ class _BatchNorm(OfChannels):
         require_saved(self, saved, Tensor, Tensor, Tensor, bool)
         x, mean, spread, of_batch = saved
         self._require_own(x.shape[1])
-        require_upstream(self, d_y, x.shape)  # the kernel reads beyond a shorter one
-        require_like(self, d_y, x, "d_y")
+        self._require_upstream(d_y, x.shape, x)  # the kernel reads beyond a shorter one
         weight, _ = self._scale_and_shift()
         d_x, d_weight, d_bias = self._gradients(d_y, weight, (x, mean, spread), of_batch)
         self._accumulate(d_weight, d_bias)

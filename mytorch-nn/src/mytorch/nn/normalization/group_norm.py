@@ -12,10 +12,8 @@ from mytorch.core import (
     ShapeError,
     require_flags,
     require_input,
-    require_like,
     require_range,
     require_saved,
-    require_upstream,
     require_whole,
 )
 from mytorch.nn._own import require_own
@@ -85,8 +83,7 @@ class GroupNorm(Affine):
         require_saved(self, saved, Tensor, Tensor, Tensor)
         x, mean, r = saved
         require_own(self, "num_channels", self.num_channels, x.shape[1])
-        require_upstream(self, d_y, x.shape)
-        require_like(self, d_y, x, "d_y")
+        self._require_upstream(d_y, x.shape, x)
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
         require_own(self, "num_groups", self.num_groups, mean.shape[-1])

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_flags, require_like, require_saved, require_upstream
+from mytorch.core import ShapeError, require_flags, require_saved
 from mytorch.nn.normalization._statistics import OfChannels
 
 Saved = tuple[torch.Size, Tensor, Tensor, Tensor, bool]
@@ -73,8 +73,7 @@ class _InstanceNorm(OfChannels):
         require_saved(self, saved, torch.Size, Tensor, Tensor, Tensor, bool)
         shape, x, mean, spread, of_instance = saved
         self._require_own(shape[-self.dimensions - 1])
-        require_upstream(self, d_y, shape)
-        require_like(self, d_y, x, "d_y")
+        self._require_upstream(d_y, shape, x)
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
         weight, _ = self._scale_and_shift()

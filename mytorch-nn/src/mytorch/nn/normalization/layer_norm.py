@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags, require_like, require_range, require_saved, require_upstream
+from mytorch.core import require_flags, require_range, require_saved
 from mytorch.nn.normalization._affine import OfLastAxes
 
 aten = torch.ops.aten
@@ -60,8 +60,7 @@ class LayerNorm(OfLastAxes):
         require_saved(self, saved, Tensor, Tensor, Tensor)
         x, mean, r = saved
         self._require_own(x)
-        require_upstream(self, d_y, x.shape)
-        require_like(self, d_y, x, "d_y")
+        self._require_upstream(d_y, x.shape, x)
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
         weight, bias = self._scale_and_shift()

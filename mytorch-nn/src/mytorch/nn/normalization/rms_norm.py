@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags, require_like, require_range, require_saved, require_upstream
+from mytorch.core import require_flags, require_range, require_saved
 from mytorch.nn.normalization._affine import OfLastAxes
 
 Saved = tuple[Tensor, Tensor]
@@ -62,8 +62,7 @@ class RMSNorm(OfLastAxes):
         require_saved(self, saved, Tensor, Tensor)
         x, r = saved
         self._require_own(x)
-        require_upstream(self, d_y, x.shape)
-        require_like(self, d_y, x, "d_y")
+        self._require_upstream(d_y, x.shape, x)
         n, d_n = _wide(x) * r, _wide(d_y)
         if self.weight is not None:
             weight = self.weight.value

@@ -79,6 +79,7 @@ class Cell(Module):
         require_saved(self, saved, str, Tensor, Tensor, Tensor, tuple, bool, bool)
         own, x, h_before, h, kept, alone, was_passed = saved
         require_own(self, self._own, own)
+        require_like(self, x, self.weight_ih.value, "the saved input")
         d_state = self._upstream(d_output, x[0] if alone else x)
         if alone:
             d_state = tuple(each.unsqueeze(0) for each in d_state)

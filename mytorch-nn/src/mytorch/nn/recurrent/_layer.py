@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from mytorch.core import (
+    Detail,
     Module,
     Parameter,
     ShapeError,
@@ -28,7 +30,8 @@ from mytorch.nn._depth import MOST_LAYERS
 from mytorch.nn.dropout.dropout import drop, drop_backward
 from mytorch.nn.recurrent._sequences import Layout, Sequence
 from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
-from mytorch.nn.recurrent._unroll import State, Step, unroll, unroll_backward
+from mytorch.nn.recurrent._told import gates_detail, gradient_detail
+from mytorch.nn.recurrent._unroll import Flight, State, Step, unroll, unroll_backward
 from mytorch.nn.recurrent._weights import Weights, draw
 
 
@@ -143,6 +146,31 @@ class Recurrent(Module):
             return d_input
         d_hx = layout.unsorted(_stacked(d_state))
         return d_input, d_hx if len(d_hx) > 1 else d_hx[0]
+
+    def forward_details(self, inputs: Mapping[str, Any], output: Any, saved: Saved) -> Iterable[Detail]:  # noqa: ARG002
+        for place in self._places(self.num_layers - 1):
+            yield gates_detail(self._step(self._weights(place)), self._flights(saved, place), self._where(place))
+
+    def backward_details(self, d_output: Any, saved: Saved) -> Iterable[Detail]:
+        d_y, d_last = self._upstream(d_output, saved.layout)
+        d_y = None if d_y is None else d_y.reshape(-1, self._directions * self._size)
+        d_state = _of_places(saved.layout.sorted(d_last))
+        for place in self._places(self.num_layers - 1):
+            step, d_part = self._step(self._weights(place)), self._columns(d_y, place)
+            flights, where = self._flights(saved, place), self._where(place)
+            yield gradient_detail(step, d_part, d_state[place], flights, self._is_reverse(place), where)
+
+    def _flights(self, saved: Saved, place: int) -> list[Flight]:
+        """What one direction of one layer keeps of each step, in the order of the steps."""
+        flights: list[Flight] = self._unfolded(saved.flights[place], saved.layout.sizes, place)
+        return flights[::-1] if self._is_reverse(place) else flights
+
+    def _unfolded(self, flight: Any, sizes: list[int], place: int) -> Any:  # noqa: ARG002 - for what a kernel keeps
+        return flight
+
+    def _where(self, place: int) -> str:
+        layer = f", layer {self.num_layers - 1}" if self.num_layers > 1 else ""
+        return f"{layer}{', read backwards' * self._is_reverse(place)}"
 
     def _unroll(self, x: Tensor, sizes: list[int], state: State, place: int) -> tuple[Tensor, State, Any]:
         """One direction of one layer: y, the last state, and what is kept."""

@@ -84,6 +84,10 @@ class Step:
         """d_a, the gradient of what weight_ih gives to the gates, once the gradients of all steps are known."""
         return gradients[0]
 
+    def gates_of(self, kept: State) -> dict[str, Tensor]:
+        """The gates by their names, and what memory there is beside h, of what forward kept of a step."""
+        raise NotImplementedError
+
     def accumulate_hidden(self, h_before: Tensor, d_gates: Tensor) -> None:
         """Add what the rows of all steps give to the gradients of weight_hh and bias_hh, by one product."""
         _accumulate(self.weights.weight_hh, self.weights.bias_hh, d_gates, h_before)

@@ -50,6 +50,11 @@ class Gated(Step):
         n = torch.addcmul(a_n, r, b_n).tanh_()
         return (torch.lerp(n, h_before, z),), (rz, n, b_n)
 
+    def gates_of(self, kept: State) -> dict[str, Tensor]:
+        rz, n, _ = kept
+        r, z = rz.chunk(2, 1)
+        return {"r": r, "z": z, "n": n}
+
     def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:
         rz, n, b_n = kept
         r, z = rz.chunk(2, 1)

@@ -12,7 +12,7 @@ from mytorch.core import ArgumentError, require_whole
 from mytorch.nn.recurrent import _lstm_kernel as kernel
 from mytorch.nn.recurrent._cell import Cell
 from mytorch.nn.recurrent._layer import Recurrent
-from mytorch.nn.recurrent._unroll import State, Step
+from mytorch.nn.recurrent._unroll import State, Step, unroll
 
 aten = torch.ops.aten
 
@@ -37,6 +37,10 @@ class LongShortTerm(Step):
         if self.weight_hr is not None:
             h = F.linear(h, self.weight_hr)
         return (h, c), (c_before, i, f, g, o, tanh_c)
+
+    def gates_of(self, kept: State) -> dict[str, Tensor]:
+        c_before, i, f, g, o, _ = kept
+        return {"i": i, "f": f, "g": g, "o": o, "c": f * c_before + i * g}
 
     def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:
         c_before, i, f, g, o, tanh_c = kept
@@ -186,6 +190,12 @@ class LSTM(Recurrent):
         if not kernel.fits(x, sizes, self.proj_size):
             return super()._unroll(x, sizes, state, place)
         return kernel.forward(x, sizes, state, self._weights(place), self._is_reverse(place))
+
+    def _unfolded(self, flight: Any, sizes: list[int], place: int) -> Any:
+        if not isinstance(flight, kernel.KernelFlight):
+            return flight
+        step, x = self._step(self._weights(place)), flight.x.flatten(0, 1)
+        return unroll(step, x, sizes, flight.before, self._is_reverse(place))[2]
 
     def _unroll_backward(
         self, d_y: Tensor | None, d_state: State, flight: Any, place: int, *wanted: bool

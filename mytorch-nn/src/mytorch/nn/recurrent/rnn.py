@@ -25,6 +25,9 @@ class Elman(Step):
         s = torch.addmm(a, before[0], self.weight_hh.t())
         return (s.tanh() if self.nonlinearity == "tanh" else s.relu(),), ()
 
+    def gates_of(self, kept: State) -> dict[str, Tensor]:  # noqa: ARG002 - it has none
+        return {}
+
     def slopes(self, h: Tensor, kept: State) -> tuple[State, State]:  # noqa: ARG002 - it follows from h
         return (1 - h * h if self.nonlinearity == "tanh" else (h > 0).to(h.dtype),), ()
 

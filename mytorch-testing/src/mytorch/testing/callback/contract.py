@@ -16,9 +16,9 @@ def registers(case: CallbackCase) -> None:
 
 
 def declared(case: CallbackCase) -> None:
-    """`must_succeed` and `may_lag` are truth values where they are given."""
+    """`must_succeed`, `may_lag` and `first_process_only` are truth values where they are given."""
     callback = case.factory()
-    for name in ("must_succeed", "may_lag"):
+    for name in ("must_succeed", "may_lag", "first_process_only"):
         value = getattr(callback, name, False)
         if not isinstance(value, bool):
             raise CheckError(f"{name} must be True or False, got {value!r}")

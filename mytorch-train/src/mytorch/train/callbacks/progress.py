@@ -45,6 +45,7 @@ class Progress(Callback):
     Without a terminal a line is printed after each epoch that was evaluated, or after each of at most 50 among them.
     """
 
+    first_process_only = True
     may_lag = True  # a bar may be a few batches late
 
     def __init__(self, console: Console | None = None) -> None:

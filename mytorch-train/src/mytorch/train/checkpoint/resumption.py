@@ -12,7 +12,7 @@ from mytorch.core import ArgumentError, MytorchError
 from mytorch.plugins import shown
 from mytorch.train.checkpoint.checkpoint_file import checkpoint_path, read_checkpoint
 from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
-from mytorch.train.checkpoint.state import differences
+from mytorch.train.differences import differences
 from mytorch.train.errors import RunError
 from mytorch.train.sealed import SHA256, read_texts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -98,17 +98,6 @@ def version_of_train() -> str:
 
 
 def _described(take_step: Any) -> str:
-    options = take_step.keywords if isinstance(take_step, partial) else {}
-    name = name_of(take_step.func if isinstance(take_step, partial) else take_step)
+    options = getattr(take_step, "keywords", {})
+    name = name_of(getattr(take_step, "func", take_step))
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in sorted(options.items()))})"
-
-
-def differences(stored: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Each entry that differs, in words."""
-    names = [name for name in {**stored, **found} if stored.get(name) != found.get(name)]
-    return [f"{name} must be {_shown(stored.get(name))}, got {_shown(found.get(name))}" for name in names]
-
-
-def _shown(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -3,6 +3,8 @@
 from mytorch.train.explain.explain import explain, explain_setup
 from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.numbers_of import Numbers
+from mytorch.train.explain.picture import Picture
+from mytorch.train.explain.shown import Shown
 from mytorch.train.explain.steps import Kept, Step
 
-__all__ = ["Explanation", "Kept", "Numbers", "Step", "explain", "explain_setup"]
+__all__ = ["Explanation", "Kept", "Numbers", "Picture", "Shown", "Step", "explain", "explain_setup"]

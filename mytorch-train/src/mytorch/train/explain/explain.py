@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,6 +15,7 @@ from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.formula import formula_of
 from mytorch.train.explain.numbers_of import Numbers, copied
 from mytorch.train.explain.recorder import LOSS, Recorder
+from mytorch.train.explain.shown import tokens_of
 from mytorch.train.explain.steps import Step
 from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.gradients import gradients
@@ -31,6 +32,7 @@ def explain(
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     step: Callable[..., Any] | None = None,
+    tokens: Sequence[str] = (),
 ) -> Explanation:
     """What one training step on a batch does, layer by layer: formulas, shapes, numbers, memory, time, gradients.
 
@@ -38,6 +40,7 @@ def explain(
     optimizer: with it, the update is part of the step; with clip_grad_norm or clip_grad_value, by
         gradients that are clipped.
     step: a step of your own, as `fit` takes one; each `optimizer.step` in it is told as an update.
+    tokens: texts that stand for the steps of the first sequence of x, such as the characters of a text.
     The step is taken in training mode, from gradients that are None. Afterwards model, loss, optimizer and random
     state are as before; it is taken twice, so that no time is that of a first call.
     Raises ArgumentError for parts of another kind, for a step of your own without an optimizer, and for one that
@@ -49,10 +52,11 @@ def explain(
         require_kind("explain", "optimizer", optimizer, Optimizer)
     own = None if step is None else _chosen(step, optimizer, clip_grad_norm, clip_grad_value)
     x, t = copied(x), copied(t)
-    for _ in range(2):
+    taken = []
+    for draws in (True, False):
         with unchanged(net, loss, optimizer):
             net.train()
-            recorder = Recorder(net, loss)
+            recorder = Recorder(net, loss, draws, tokens)
             if own is not None:
                 value = _own(recorder, net, loss, optimizer, own, x, t)
             else:
@@ -62,7 +66,8 @@ def explain(
                     clipped = _clip(optimizer, clip_grad_norm, clip_grad_value)
                     _update(recorder, net, optimizer, optimizer.step, clipped)
             number = value.item()
-    return Explanation(f"One training step of {type(net).__name__}", number, recorder.steps())
+        taken.append(recorder.steps())
+    return Explanation(f"One training step of {type(net).__name__}", number, _timed(*taken))
 
 
 def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
@@ -83,13 +88,21 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     values = [held.value for held in setup.tensors]
     try:
         with setup.storing():
-            explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, **options)
+            tokens = tokens_of(setup.batches.data, inputs)
+            explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, tokens=tokens, **options)
     finally:
         for held, value in zip(setup.tensors, values, strict=True):
             held.value = value  # and not what it was in half precision
         if setup.precision is not None:
             setup.precision.load_state_dict(scale)
     return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")
+
+
+def _timed(drawn: Sequence[Step], timed: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps with their pictures, and with the times of those that nobody drew."""
+    if len(drawn) != len(timed):  # a step of the user's that depends on more than its arguments
+        return tuple(drawn)
+    return tuple(replace(step, seconds=same.seconds) for step, same in zip(drawn, timed, strict=True))
 
 
 def _chosen(

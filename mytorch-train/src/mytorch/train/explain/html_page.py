@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from mytorch.train.explain import words
+from mytorch.train.explain.html_pictures import LEGEND, detail, gallery
 from mytorch.train.explain.numbers_of import Numbers
 from mytorch.train.explain.steps import Step, of_phase
 
@@ -27,6 +28,17 @@ STYLE = """
 .explained td.shape {opacity: 0.7; white-space: nowrap}
 .explained .kept {opacity: 0.7}
 .explained td.bar {width: 45%; min-width: 6rem}
+.explained .pictures {display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; margin: 0.5rem 0; align-items: flex-end}
+.explained figure {margin: 0; max-width: 100%}
+.explained figure img {display: block; max-width: 100%; image-rendering: pixelated; outline: 1px solid #8886}
+.explained figure svg {display: block; width: 100%; fill: currentColor}
+.explained figure image {image-rendering: pixelated}
+.explained figure.named {flex: 1 1 19rem; max-width: 30rem}
+.explained figcaption {font-size: 0.8em; opacity: 0.8; margin-top: 0.15rem}
+.explained .title {margin-top: 0.5rem}
+.explained pre {font: 0.85em/1.35 ui-monospace, monospace; margin: 0.2rem 0; overflow-x: auto; background: none}
+.explained .columns {display: flex; align-items: flex-end; height: 5rem; gap: 1px; max-width: 40rem}
+.explained .columns div {flex: 1; background: #5596c8; min-height: 1px}
 .explained td.bar div {background: #5596c8; height: 0.8rem; border-radius: 2px; margin-top: 0.3rem; min-width: 1px}
 """
 PAGE = """<!DOCTYPE html>
@@ -58,6 +70,8 @@ def fragment(title: str, loss: float, steps: Sequence[Step]) -> str:
 def _parts(title: str, loss: float, steps: Sequence[Step]) -> Iterator[str]:
     yield f"<h1>{escape(title)}</h1>"
     yield f"<p>{escape(words.heading(loss, steps))}</p>"
+    if any(tensor.picture is not None for step in steps for tensor in words.rows(step)):
+        yield f"<p>{LEGEND}</p>"
     for phase in words.PHASES:
         if found := of_phase(steps, phase):
             yield f"<h2>{phase}</h2>"
@@ -70,11 +84,13 @@ def _step(step: Step) -> str:
     formula = escape("\n".join(words.told(step)))
     rows = "\n".join(map(_row, words.rows(step)))
     table = f'<div class="wide"><table>\n{rows}\n</table></div>' if rows else ""
+    pictures = gallery([tensor.picture for tensor in words.rows(step) if tensor.picture is not None])
+    pictures += "".join(map(detail, step.details))
     kept = f'<div class="kept">keeps {escape(words.keeps(step))}</div>' if step.saved else ""
     return (
         f'<details open style="margin-left: {step.depth * 0.8:g}rem">'
         f"<summary>{escape(words.place(step))}<span>{words.duration(step.seconds)}</span></summary>\n"
-        f'<div class="formula">{formula}</div>\n{table}{kept}</details>'
+        f'<div class="formula">{formula}</div>\n{table}{kept}{pictures}</details>'
     )
 
 

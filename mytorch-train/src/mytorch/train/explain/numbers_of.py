@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mytorch.train.explain.picture import Picture
+
 WHOLE = 12
 """A tensor of at most so many numbers is told whole."""
 
@@ -28,6 +30,7 @@ class Numbers:
     mean: float
     norm: float
     """The square root of the sum of squares. These four are of the magnitudes where numbers are complex."""
+    picture: Picture | None = None
 
     @classmethod
     def of(cls, name: str, value: Tensor | float) -> Numbers:

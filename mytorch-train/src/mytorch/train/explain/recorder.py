@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -14,12 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Parameter, tree
+from mytorch.core import Detail, Module, Parameter, random_state, tree
 from mytorch.train.explain.formula import formula_of, summary_of
+from mytorch.train.explain.gallery import Gallery
 from mytorch.train.explain.numbers_of import Numbers, dtype_of, named, tensors_in
+from mytorch.train.explain.shown import Shown, shown_of
 from mytorch.train.explain.steps import Kept, Phase, Step
 
 LOSS = "loss"
+UNTOLD = Module.forward_details, Module.backward_details
 Inputs = list[tuple[str, Any]]
 Before = Sequence[tuple[str, Parameter, Tensor | None]]
 
@@ -80,9 +83,10 @@ class Call:
 class Recorder:
     """Makes the steps. Its `around` is given to `intercept`."""
 
-    def __init__(self, net: Module, loss: Module) -> None:
+    def __init__(self, net: Module, loss: Module, draws: bool = False, tokens: Sequence[str] = ()) -> None:
         self.clock = Clock()
-        self._loss = loss
+        self._net, self._loss = net, loss
+        self._gallery, self._tokens = Gallery() if draws else None, tokens
         self._steps: list[Step | None] = []  # in the order in which calls began
         self._owners: list[int] = []
         self._open: list[Call] = []
@@ -109,8 +113,11 @@ class Recorder:
 
         @wraps(method)  # so that its signature is still known
         def recorded(*args: Any, **kwargs: Any) -> Any:
+            details: tuple[Shown, ...] = ()
             with self.clock.stopped():
                 given = list(signature.bind(*args, **kwargs).arguments.items())
+                if name == "backward":
+                    details = self._details(module.backward_details, *(value for _, value in given[:2]))
                 call = begin(module, given, list(signature.bind_partial(*args).arguments))
                 call.place = place = len(self._steps)
                 self._steps.append(None)
@@ -121,7 +128,10 @@ class Recorder:
             seconds = self.clock.now() - began
             with self.clock.stopped():
                 self._open.pop()
-                self._steps[place] = replace(end(call, given, result), seconds=seconds)
+                step = replace(end(call, given, result), seconds=seconds)
+                if name == "forward":
+                    details = self._details(module.forward_details, dict(given), *result)
+                self._steps[place] = replace(step, details=details)
             return result
 
         return recorded
@@ -141,9 +151,9 @@ class Recorder:
         self._waiting.setdefault(id(call.module), []).append(Forward(saved, call.path, call.use, call.names))
         return self._step(
             call,
-            inputs=_numbers(given),
-            outputs=_numbers([(d_output.removeprefix("d_"), output)]),
-            parameters=_numbers([(name, parameter.value) for name, parameter, _ in call.before]),
+            inputs=self._numbers(given),
+            parameters=self._numbers([(name, parameter.value) for name, parameter, _ in call.before], True),
+            outputs=self._numbers([(d_output.removeprefix("d_"), output)]),
             saved=tuple(self._kept(saved_name, saved, contains=bool(call.inner))),
             passes_on=self._passes_on(call, output),
         )
@@ -181,11 +191,32 @@ class Recorder:
         d_inputs = list(zip(names, result if several else (result,), strict=False))
         return self._step(
             call,
-            inputs=_numbers(given[:1]),
-            outputs=_numbers([(f"d_{name}", value) for name, value in d_inputs]),
-            gradients=_put_together(call.before),
+            inputs=self._numbers(given[:1]),
+            gradients=self._put_together(call.before),
+            outputs=self._numbers([(f"d_{name}", value) for name, value in d_inputs]),
             passes_on=self._passes_on(call, result),
         )
+
+    def _put_together(self, before: Before) -> tuple[Numbers, ...]:
+        """The gradients of one call; then they are added to those that were there."""
+        numbers = self._numbers([(f"d_{name}", parameter.grad) for name, parameter, _ in before], True)
+        for _, parameter, earlier in before:
+            if earlier is not None:
+                parameter.grad = earlier if parameter.grad is None else earlier.add_(parameter.grad)
+        return numbers
+
+    def _numbers(self, values: Inputs, parameters: bool = False) -> tuple[Numbers, ...]:
+        found = [(inner, entry) for name, value in values for inner, entry in named(name, value)]
+        if self._gallery is None:
+            return tuple(Numbers.of(name, entry) for name, entry in found)
+        return tuple(self._gallery.numbers(name, entry, parameters) for name, entry in found)
+
+    def _details(self, tell: Callable[..., Iterable[Detail]], *given: Any) -> tuple[Shown, ...]:
+        """What a layer tells of a call, which must not change what random numbers come next."""
+        if self._gallery is None or getattr(tell, "__func__", None) in UNTOLD:
+            return ()
+        with random_state(self._net, self._loss):
+            return shown_of(_told(tell, *given), self._tokens)
 
     def _step(self, call: Call, **numbers: Any) -> Step:
         cls = type(call.module)
@@ -224,17 +255,8 @@ class Recorder:
                 yield Kept(inner, tuple(value.shape), dtype_of(value), counted)
 
 
-def _put_together(before: Before) -> tuple[Numbers, ...]:
-    """The gradients of one call; then they are added to those that were there."""
-    numbers = _numbers([(f"d_{name}", parameter.grad) for name, parameter, _ in before])
-    for _, parameter, earlier in before:
-        if earlier is not None:
-            parameter.grad = earlier if parameter.grad is None else earlier.add_(parameter.grad)
-    return numbers
-
-
-def _numbers(values: Inputs) -> tuple[Numbers, ...]:
-    return tuple(Numbers.of(inner, entry) for name, value in values for inner, entry in named(name, value))
+def _told(tell: Callable[..., Iterable[Detail]], *given: Any) -> Iterator[Detail]:
+    yield from tell(*given)  # here, so that what it raises is raised where details are drawn
 
 
 def _storage(value: Tensor) -> int:

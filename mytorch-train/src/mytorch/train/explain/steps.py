@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mytorch.train.explain.numbers_of import Numbers
+from mytorch.train.explain.shown import Shown
 
 Phase = Literal["forward", "loss", "backward", "update"]
 
@@ -55,6 +56,8 @@ class Step:
     """What a forward keeps for its backward; of a container, beside what the layers inside keep."""
     seconds: float = 0.0
     """Layers inside are included."""
+    details: tuple[Shown, ...] = ()
+    """What the layer itself tells of the call, such as weights of attention."""
     passes_on: bool = False
     """Whether all of the output comes from layers inside, so that it says nothing new."""
 

@@ -39,19 +39,22 @@ def _parts(title: str, loss: float, steps: Sequence[Step]) -> Iterator[Renderabl
         if found := of_phase(steps, phase):
             yield Text()
             yield Rule(Text(phase, style="bold"), style="dim")
+        first: dict[tuple[str, ...], Step] = {}
         for step in found:
-            yield from _step(step)
+            before = first.setdefault(words.told(step), step)
+            long = before is not step and len(words.told(step)) > 1
+            yield from _step(step, (f"as for {words.place(before)}",) if long else words.told(step))
         if phase == "backward":
             yield from _bars(steps)
 
 
-def _step(step: Step) -> Iterator[RenderableType]:
+def _step(step: Step, formula: Sequence[str]) -> Iterator[RenderableType]:
     head = Table.grid(expand=True)
     head.add_column(ratio=1)
     head.add_column(justify="right", no_wrap=True)
     head.add_row(Text(words.place(step), style="bold cyan"), Text(words.duration(step.seconds), style="dim"))
     yield head
-    for line in words.told(step):
+    for line in formula:
         yield Padding(Text(line, style="italic"), (0, 0, 0, 2))
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, min_width=8)
@@ -63,6 +66,10 @@ def _step(step: Step) -> Iterator[RenderableType]:
         table.add_row(Text("keeps", style="dim"), Text(), Text(words.keeps(step), style="dim"))
     if table.row_count:
         yield Padding(table, (0, 0, 0, 4))
+    for shown in step.details:
+        yield Padding(Text(shown.title), (0, 0, 0, 4))
+        for line in shown.text:
+            yield Padding(Text(line), (0, 0, 0, 4))
 
 
 def _bars(steps: Sequence[Step]) -> Iterator[RenderableType]:

@@ -26,7 +26,8 @@ class Tracker(Callback):
     parameter's gradient as `gradient_norm/NAME`, and at the end the figures of the run's folder.
 
     every: the loss of every so many steps is written as `batch_loss`, with the number of the step; None for none.
-    gradient_norms: whether norms are measured, on one batch an epoch, which costs one forward and one backward.
+    gradient_norms: whether norms are measured, on one batch an epoch, which costs one forward and one backward;
+        not where several processes train together.
     run_id: the name of the run in the program that is written to, where it has one.
     Raises ArgumentError for arguments out of range.
 
@@ -34,6 +35,7 @@ class Tracker(Callback):
     what they draw.
     """
 
+    first_process_only = True
     may_lag = True
 
     def __init__(self, every: int | None = None, gradient_norms: bool = True) -> None:
@@ -99,7 +101,8 @@ class Tracker(Callback):
     @hookimpl(tryfirst=True)  # averages take their place after it
     def epoch_trained(self, run: Training) -> None:
         """Measure the gradients of the weights that are trained."""
-        self._norms = gradient_norms(run.setup) if self._open and self.gradient_norms else {}
+        measures = self._open and self.gradient_norms and run.parallel is None  # else of a part of the rows
+        self._norms = gradient_norms(run.setup) if measures else {}
 
     @hookimpl(trylast=True)
     def epoch_ended(self, epoch: int, record: Mapping[str, float]) -> None:

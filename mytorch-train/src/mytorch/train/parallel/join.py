@@ -1,0 +1,102 @@
+"""Joining the processes that were started together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+
+from mytorch.core import ArgumentError
+from mytorch.plugins import shown
+from mytorch.train.errors import RankError
+from mytorch.train.parallel.launched import Place, launched
+from mytorch.train.parallel.processes import Processes
+
+TIMEOUT = 600.0
+"""Seconds that a process waits for the others, as torch.distributed does with NCCL."""
+
+
+@contextmanager
+def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
+    """Within this context, the processes that torchrun has started are one group; `fit` takes it as `parallel`.
+
+    timeout: so many seconds each waits for the others: at the start, and wherever they exchange numbers.
+    Gives None in a process that was started alone, so that the same program trains in one process as well.
+    Tensors on the processor are exchanged by gloo, those on a GPU by NCCL; each process of a machine has its own GPU.
+    Raises RankError where a process does not come in time, or the port is in use; ArgumentError for a timeout that is
+        none, and within another group of torch.distributed.
+
+    Example:
+        >>> from mytorch.train.parallel import join
+        >>> with join() as processes:  # started without torchrun
+        ...     print(processes)
+        None
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+        raise ArgumentError(f"join: timeout must be a number of seconds above 0, got {shown(timeout)}")
+    place = launched()
+    if place is None:
+        yield None
+        return
+    if distributed.is_initialized():
+        raise ArgumentError(
+            "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
+        )
+    store = _meet(place, timeout)
+    distributed.init_process_group(
+        _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=timedelta(seconds=timeout)
+    )
+    processes = Processes(place, store)
+    try:
+        yield processes
+        processes.gather(None)  # none leaves while another still needs the store
+    except BaseException as error:
+        processes.fail(error)
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def _meet(place: Place, timeout: float) -> Any:
+    """The store of this attempt, once every process has come to it. One of an earlier attempt is not looked at."""
+    opens = place.rank == 0 and not place.agent
+    try:
+        base = distributed.TCPStore(  # type: ignore[attr-defined]
+            place.address,
+            place.port,
+            place.size,
+            is_master=opens,
+            timeout=timedelta(seconds=timeout),
+            wait_for_workers=False,
+        )
+    except RuntimeError as error:
+        what = "open" if opens else "reach"
+        raise RankError(
+            f"join: rank {place.rank} must be able to {what} the store at {place.address}:{place.port}, got "
+            f"{str(error).splitlines()[0]}; choose another port with --master-port, or see whether rank 0 runs"
+        ) from error
+    store = distributed.PrefixStore(f"mytorch/try{place.attempt}", base)  # type: ignore[attr-defined]
+    store.set(f"come/{place.rank}", "")
+    names = [f"come/{rank}" for rank in range(place.size)]
+    try:
+        store.wait(names, timedelta(seconds=timeout))
+    except RuntimeError as error:
+        missing = [str(rank) for rank, name in enumerate(names) if not store.check([name])]
+        raise RankError(
+            f"join: every one of {place.size} processes must come within {timeout:g} s, got none of rank "
+            f"{', '.join(missing)}; see whether it was started, and reaches {place.address}:{place.port}"
+        ) from error
+    return store
+
+
+def _backend(place: Place) -> str:
+    if not (torch.cuda.is_available() and distributed.is_nccl_available()):
+        return "gloo"
+    if place.local_rank < torch.cuda.device_count():
+        torch.cuda.set_device(place.local_rank)
+    return "cpu:gloo,cuda:nccl"

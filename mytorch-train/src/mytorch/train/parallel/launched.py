@@ -1,0 +1,69 @@
+"""What the environment says of the processes that were started together, by torchrun or in its manner."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from mytorch.core import ArgumentError
+from mytorch.plugins import shown
+
+
+class Place(NamedTuple):
+    """A process among those that were started together.
+
+    rank: its number, from 0, in a world of `size`; local_rank: that on its machine.
+    attempt: how often torchrun has started the processes again after one of them ended.
+    address, port: where the processes meet.
+    agent: whether torchrun itself has the store there; otherwise the first process opens it.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    attempt: int
+    address: str
+    port: int
+    agent: bool
+
+
+def launched() -> Place | None:
+    """This process's place among several, as torchrun writes it into the environment; None for one that is alone.
+
+    Raises ArgumentError for an environment that says only part of it, or numbers that are none.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return None
+    if lacking := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise ArgumentError(
+            f"parallel: WORLD_SIZE must come with RANK, MASTER_ADDR and MASTER_PORT, got no {', '.join(lacking)}; "
+            "start the processes by torchrun"
+        )
+    place = Place(
+        _number("RANK"),
+        _number("WORLD_SIZE"),
+        _number("LOCAL_RANK", 0),
+        _number("TORCHELASTIC_RESTART_COUNT", 0),
+        os.environ["MASTER_ADDR"],
+        _number("MASTER_PORT"),
+        os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+    )
+    if place.rank >= place.size:
+        raise ArgumentError(f"parallel: RANK must be below WORLD_SIZE, {place.size}, got {place.rank}")
+    return place
+
+
+def require_alone(what: str) -> None:
+    """Raise ArgumentError where several processes were started together to do what one does."""
+    if (place := launched()) is not None:
+        raise ArgumentError(
+            f"{what}: must run in one process, got one of {place.size} that were started together; start it without "
+            "torchrun"
+        )
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name, "" if default is None else str(default))
+    if not text.isdecimal():
+        raise ArgumentError(f"parallel: {name} must be a whole number of at least 0, got {shown(text)}")
+    return int(text)

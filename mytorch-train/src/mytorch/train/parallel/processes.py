@@ -1,0 +1,199 @@
+"""The processes that train one model together."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from mytorch.core import RandomState
+from mytorch.plugins import one_line
+from mytorch.train.differences import differences
+from mytorch.train.errors import Interrupted, NotFiniteError, RankError
+from mytorch.train.parallel.launched import Place
+
+GRACE = 5.0
+"""So many seconds a process that lost the others waits for word of them."""
+_FAILED = "failed"
+T = TypeVar("T")
+
+
+class Wishes(NamedTuple):
+    """What a process asks of all between two steps.
+
+    stop: a callback ended the training.
+    keep: it is time for a checkpoint.
+    signum: the signal that asks the training to end; 0 if none does.
+    """
+
+    stop: bool = False
+    keep: bool = False
+    signum: int = 0
+
+    @classmethod
+    def joint(cls, wishes: Sequence[Wishes]) -> Wishes:
+        """What at least one of them asks."""
+        stop, keep, signals = zip(*wishes, strict=True)
+        return cls(any(stop), any(keep), max(signals))
+
+
+class Processes:
+    """The processes of one training, as `join` gives them; `fit(parallel=...)` and experiments take it.
+
+    Every process calls every method, and in the same order; where one has ended instead, the others raise RankError.
+
+    rank, size: the number of this one, from 0, and how many there are; the first, which has rank 0, writes files.
+    share: both, for Batches.
+
+    Example:
+        >>> from mytorch.train.parallel import join
+        >>> with join() as processes:
+        ...     first = processes is None or processes.first  # this process prints and writes
+    """
+
+    def __init__(self, place: Place, store: Any) -> None:
+        self.place, self._store = place, store
+        self.rank, self.size = place.rank, place.size
+        self.asked = self.agreed = Wishes()
+        self.known: BaseException | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """The number of this process and how many there are."""
+        return self.rank, self.size
+
+    def device(self, device: torch.device) -> torch.device:
+        """Where this process has a model: each on a GPU of its own, where "cuda" alone was asked for."""
+        return (
+            torch.device("cuda", self.place.local_rank) if device.type == "cuda" and device.index is None else device
+        )
+
+    def gather(self, value: Any) -> list[Any]:
+        """What each process passes, in the order of their ranks; tensors should lie on the processor."""
+        found: list[Any] = [None] * self.size
+        with self._naming():
+            distributed.all_gather_object(found, value)
+        return found
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What the first process makes; the others do not call `make`. Where it raises, they raise RankError."""
+        box: list[Any] = [None, None]
+        failure = None
+        if self.first:
+            try:
+                box[0] = make()
+            except Exception as error:
+                failure, box[1] = error, f"{type(error).__name__}: {error}"
+        with self._naming():
+            distributed.broadcast_object_list(box)
+        if failure is not None:
+            raise failure
+        if box[1] is not None:
+            raise _ended(0, box[1])
+        made: T = box[0]
+        return made
+
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Give every process the numbers that the first one has."""
+        with self._naming():
+            for tensor in tensors:
+                whole = tensor.contiguous()
+                distributed.broadcast(whole, 0)
+                if whole is not tensor:
+                    tensor.copy_(whole)
+
+    def add(self, tensor: Tensor) -> distributed.Work:
+        """Begin to add up a tensor over all processes, in place; `wait` for it before it is read."""
+        with self._naming():
+            work: distributed.Work = distributed.all_reduce(tensor, async_op=True)
+            return work
+
+    def wait(self, work: distributed.Work) -> None:
+        """Until what was begun is there."""
+        with self._naming():
+            work.wait()
+
+    def agree(self, wishes: Wishes) -> Wishes:
+        """After a step: pass wishes to the next one, which tells the others. Returns what this one agreed on."""
+        self.asked = wishes
+        agreed, self.agreed = self.agreed, Wishes()
+        return agreed
+
+    def settle(self, wishes: Wishes) -> Wishes:
+        """Between two epochs: what at least one process asks, now or after its last step."""
+        asked, self.asked = self.asked, Wishes()
+        return Wishes.joint([Wishes.joint(each) for each in self.gather([wishes, asked])])
+
+    def begin(self, described: Mapping[str, Any]) -> None:
+        """Begin a training. Raises RankError, on every process, where one is set up otherwise than the first."""
+        self.asked = self.agreed = Wishes()
+        first, *others = self.gather(dict(described))
+        for rank, found in enumerate(others, 1):
+            if wrong := differences(first, found):
+                raise RankError(f"parallel: rank {rank} must train the same as rank 0; {'; '.join(wrong)}")
+
+    def draw_apart(self, random: RandomState) -> None:
+        """Let each process draw random numbers of its own: one whose generators are those of the first seeds anew."""
+        first = self.gather(random.digest())[0]
+        if not self.first and random.digest() == first:
+            random.branch(self.rank)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the others why this process ends, for their errors, unless they know: then they end in the same way."""
+        if isinstance(error, (RankError, Interrupted, NotFiniteError)) or error is self.known:
+            return
+        try:
+            said = {"rank": self.rank, "text": f"{type(error).__name__}: {one_line(error)}"}
+            self._store.compare_set(_FAILED, "", json.dumps(said))
+        except RuntimeError:
+            pass  # the store is gone: so is the first process
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Within this context, an exchange that fails raises RankError, with the rank that was missing."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: RuntimeError) -> RankError:
+        """What to raise where the others could not be reached."""
+        told = str(error).splitlines()[0]
+        try:
+            said, missing = self._asked_around()
+        except RuntimeError:
+            return RankError(f"parallel: every process must stay until the end, got no store any more: {told}")
+        if said is not None:
+            return _ended(said["rank"], said["text"])
+        if not missing:
+            return RankError(f"parallel: processes must exchange numbers, got an error on all of them: {told}")
+        ranks = f"rank{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}"
+        return RankError(f"parallel: every process must stay until the end, got no sign of {ranks}: {told}")
+
+    def _asked_around(self) -> tuple[dict[str, Any] | None, list[int]]:
+        """What a process that ended has said, and the ranks of those that give no sign."""
+        self._store.set(f"here/{self.rank}", "")
+        missing = list(range(self.size))
+        until = time.monotonic() + GRACE
+        while missing and time.monotonic() < until:
+            if self._store.check([_FAILED]):
+                return json.loads(self._store.get(_FAILED)), missing
+            missing = [rank for rank in range(self.size) if not self._store.check([f"here/{rank}"])]
+            time.sleep(0.1)
+        return None, missing
+
+
+def _ended(rank: int, text: str) -> RankError:
+    return RankError(
+        f"parallel: every process must stay until the end, got rank {rank} that ended: {text}", rank, text
+    )

@@ -1,0 +1,149 @@
+"""Adding up the gradients of several processes, in buckets that travel while the backward goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, distributed
+
+from mytorch.core import ArgumentError, Optimizer, Parameter
+from mytorch.train.mean_loss import Weight
+from mytorch.train.parallel.processes import Processes, Wishes
+
+FIRST_BYTES, BYTES = 2**20, 25 * 2**20
+"""The size of the first bucket, which travels early, and of the others: those of PyTorch's DistributedDataParallel."""
+_HALF = (torch.float16, torch.bfloat16)
+
+
+class Reducer:
+    """Adds up the gradients of all processes.
+
+    Gradients are copied into buckets. A bucket starts to travel when all of its gradients are complete and the ones
+    before it travel, so that they meet in the same order everywhere. The order is that in which the first process
+    completed the gradients of its first step; before that, from the last parameter to the first.
+
+    In each step: `begin`, `tell` with gradients that are complete, and `finish`, on every process, whatever happened.
+    """
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
+        self._parameters: list[Parameter] = []
+        self._kinds: list[tuple[torch.dtype, torch.device]] = []
+        self._buckets: list[_Bucket] = []
+        self._of: dict[Parameter, _Bucket] = {}
+        self._told: list[Parameter] = []
+        self._travelling = 0
+        self._settled = False
+
+    def begin(self, optimizer: Optimizer) -> list[Parameter]:
+        """Make ready for a step. Returns the parameters that it trains."""
+        trained = [p for group in optimizer.param_groups for p in group["params"] if p.trainable]
+        kinds = [(p.value.dtype, p.value.device) for p in trained]
+        if trained != self._parameters or kinds != self._kinds:
+            self._parameters, self._kinds, self._settled = trained, kinds, False
+            self._lay_out(trained[::-1])
+        self._told, self._travelling = [], 0
+        for bucket in self._buckets:
+            bucket.missing = len(bucket.views)
+        return trained
+
+    def tell(self, complete: Sequence[Parameter]) -> None:
+        """Take in gradients to which nothing will be added; buckets that are full start to travel."""
+        for parameter in complete:
+            bucket, grad = self._of[parameter], parameter.grad
+            assert grad is not None
+            if grad.layout is not torch.strided:
+                raise ArgumentError(
+                    f"parallel: gradients must be dense, got one of {grad.layout}; build the layer with sparse=False"
+                )
+            bucket.views[parameter].copy_(grad)
+            bucket.missing -= 1
+            self._told.append(parameter)
+        while self._travelling < len(self._buckets) and not self._buckets[self._travelling].missing:
+            self._send()
+
+    def finish(self, value: Tensor | float, weight: Weight, failed: bool) -> tuple[Tensor, Tensor, bool]:
+        """Leave the sums of all processes in the gradients; a process without one adds nothing.
+
+        value, weight: sums over the rows of this process.
+        Returns those over all rows, and whether the step failed in one of the processes.
+        """
+        if not failed:
+            self.tell([p for p in self._parameters if p.grad is not None])  # what no backward of this step completed
+        told = set(self._told)
+        numbers = self._numbers(value, weight)
+        flags = torch.tensor(
+            [failed, *self.processes.asked, *(p in told for p in self._parameters)], dtype=torch.int32, device="cpu"
+        )
+        while self._travelling < len(self._buckets):
+            self._send(told)
+        works = [self.processes.add(numbers), self.processes.add(flags)]  # after the buckets, as everywhere
+        for work in (*works, *(bucket.work for bucket in self._buckets)):
+            self.processes.wait(work)
+        some_failed, stop, keep, signum, *have = flags.tolist()
+        self.processes.agreed = Wishes(bool(stop), bool(keep), signum)
+        for parameter, held in zip(self._parameters, have, strict=True):
+            view = self._of[parameter].views[parameter]
+            parameter.grad = view.to(parameter.value.dtype) if held else None
+        self._settle()
+        total, weights = numbers.unbind()
+        return total, weights, bool(some_failed)
+
+    def _send(self, told: set[Parameter] | None = None) -> None:
+        bucket = self._buckets[self._travelling]
+        for parameter, view in bucket.views.items() if told is not None else ():
+            if told is not None and parameter not in told:
+                view.zero_()
+        bucket.work = self.processes.add(bucket.flat)
+        self._travelling += 1
+
+    def _numbers(self, value: Tensor | float, weight: Weight) -> Tensor:
+        device = self._kinds[0][1]
+        widest = torch.float32 if device.type == "mps" else torch.float64
+        both = [torch.as_tensor(each, dtype=widest, device=device) for each in (value, weight)]
+        return torch.stack(both)
+
+    def _settle(self) -> None:
+        """After the first step, take the order in which gradients were completed by the first process."""
+        if self._settled:
+            return
+        self._settled = True
+        places = {parameter: at for at, parameter in enumerate(self._parameters)}
+        order = self.processes.from_first(lambda: [places[parameter] for parameter in self._told])
+        seen = [self._parameters[at] for at in order]
+        self._lay_out(seen + [p for p in self._parameters[::-1] if p not in set(seen)])
+
+    def _lay_out(self, order: Sequence[Parameter]) -> None:
+        """Put parameters into buckets, each of one dtype and device."""
+        groups: list[list[Parameter]] = []
+        kind, size = None, 0
+        for parameter in order:
+            own = _kind_of(parameter)
+            room = FIRST_BYTES if len(groups) == 1 else BYTES
+            if own != kind or size >= room:
+                groups.append([])
+                kind, size = own, 0
+            groups[-1].append(parameter)
+            size += parameter.value.numel() * own[0].itemsize
+        self._buckets = [_Bucket(group) for group in groups]
+        self._of = {parameter: bucket for bucket in self._buckets for parameter in bucket.views}
+
+
+class _Bucket:
+    """Gradients that travel together. Those in half precision are added up in float32."""
+
+    work: distributed.Work
+
+    def __init__(self, parameters: Sequence[Parameter]) -> None:
+        dtype, device = _kind_of(parameters[0])
+        sizes = [parameter.value.numel() for parameter in parameters]
+        self.flat = torch.zeros(sum(sizes), dtype=dtype, device=device)
+        parts = self.flat.split(sizes)
+        self.views = {p: part.view(p.value.shape) for p, part in zip(parameters, parts, strict=True)}
+        self.missing = len(self.views)
+
+
+def _kind_of(parameter: Parameter) -> tuple[torch.dtype, torch.device]:
+    value = parameter.value
+    return torch.float32 if value.dtype in _HALF else value.dtype, value.device

@@ -1,0 +1,105 @@
+"""A training step that several processes take together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, Optimizer, add_path
+from mytorch.train.accumulate import inverse, part_of_mean, step_accumulated
+from mytorch.train.batches import count_rows
+from mytorch.train.clip_gradients import gradients_of
+from mytorch.train.completion import completion
+from mytorch.train.errors import RankError
+from mytorch.train.gradients import gradients
+from mytorch.train.half_precision.half_precision import HalfPrecision
+from mytorch.train.mean_loss import Weight, sums
+from mytorch.train.parallel.processes import Processes
+from mytorch.train.parallel.reducer import Reducer
+from mytorch.train.step import update
+
+
+@dataclass(frozen=True)
+class ParallelStep:
+    """Takes the step that `plain` takes on the whole batch, where each process is given its rows of it.
+
+    Gradients of each process are those of its rows times their weight in means over batches; they are added up over
+    the processes, while the backward goes on, and divided by the sum of the weights. So processes may have different
+    numbers of rows, or none. What a layer computes over a batch, as batch normalisation does, it computes over the
+    rows of its process, unless it asks the other processes itself, as SyncBatchNorm does.
+    A step that fails in one process fails in all, where no layer asks others: the rest raises RankError.
+
+    plain: `step` or `step_accumulated`, with their options.
+    Returns the loss over the whole batch and its weight; the parameters are the same on all processes.
+    """
+
+    plain: Callable[..., Any]
+    reducer: Reducer
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The plain step without its options."""
+        return self.plain.func if isinstance(self.plain, partial) else self.plain
+
+    @property
+    def keywords(self) -> Mapping[str, Any]:
+        """The options of the plain step."""
+        return self.plain.keywords if isinstance(self.plain, partial) else {}
+
+    def __call__(
+        self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
+    ) -> tuple[Tensor, Weight]:
+        """Take the step."""
+        batches = [*zip(inputs, targets, strict=True)] if self.func is step_accumulated else [(inputs, targets)]
+        precision: HalfPrecision | None = self.keywords.get("precision")
+        error: BaseException | None = None
+        seen: list[tuple[Tensor, Weight]] = []
+        trained = self.reducer.begin(optimizer)
+        alone = not any(getattr(module, "asks_processes", False) for module in net.modules())
+        try:
+            for number, (x, t) in enumerate(batches, 1):
+                if alone and not count_rows(x if t is None else t):
+                    continue
+                last = completion(net, trained, self.reducer.tell, "parallel")
+                with last if number == len(batches) else nullcontext():
+                    take = gradients if precision is None else precision.gradients
+                    seen.append(take(net, loss, x, t, weighted=True))
+        except BaseException as caught:
+            if isinstance(caught, Exception):
+                add_path(caught, net)
+            if not alone:
+                raise
+            error = caught
+        value, weight = self._joint(seen, sums(loss), error)
+        if not sums(loss) and (grads := gradients_of(optimizer)):
+            torch._foreach_mul_(grads, inverse(weight, value.dtype))
+        update(optimizer, **self.keywords)
+        return value, weight
+
+    def _joint(
+        self, seen: Sequence[tuple[Tensor, Weight]], summed: bool, error: BaseException | None
+    ) -> tuple[Tensor, Tensor]:
+        """The loss over all rows and its weight; the sums of the gradients are left in the parameters."""
+        weights = [weight for _, weight in seen]
+        total = sum((part_of_mean(value, weight, summed) for value, weight in seen), torch.zeros(()))
+        value, weight, failed = self.reducer.finish(total, sum(weights), error is not None)
+        if failed:
+            _require_none_failed(self.reducer.processes, error)
+        return (value if summed else torch.where(weight == 0, torch.nan, value / weight)), weight
+
+
+def _require_none_failed(processes: Processes, error: BaseException | None) -> None:
+    """Raise this process's error or, on one without any, a RankError that tells of the first one of the others."""
+    said = isinstance(error, Exception)  # what ends a search says only where
+    told = processes.gather(None if error is None else f"{type(error).__name__}: {error}" if said else str(error))
+    processes.known = error
+    if error is not None:
+        raise error
+    rank, text = next((rank, text) for rank, text in enumerate(told) if text is not None)
+    raise RankError(f"parallel: every process must take the step, got rank {rank} that failed: {text}", rank, text)

@@ -1,0 +1,159 @@
+"""One of several processes that ends, or trains another thing, ends the others with a clear error, and none hangs."""
+
+import re
+import time
+
+import pytest
+import torch
+from launch import ended, free_port, start, together
+from torch import distributed
+
+from mytorch.core import ArgumentError
+from mytorch.train.parallel import join, launched, require_alone
+
+pytestmark = pytest.mark.skipif(
+    not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
+)
+slow = pytest.mark.slow
+numbers = pytest.mark.numbers
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What each of two processes saw of each failure."""
+    folder = tmp_path_factory.mktemp("together")
+    together("shared_failures.py", folder, "graceful", 60)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@slow
+@numbers
+@pytest.mark.parametrize(
+    ("what", "texts"),
+    [
+        (
+            "other batch size",
+            ["RankError: parallel: rank 1 must train .*; batch_size must be 8, got 9"] * 2,
+        ),
+        ("other loss", ["RankError: parallel: rank 1 must .*; loss must be SquaredError, got Counted"] * 2),
+        (
+            "a layer fails",
+            [
+                "RankError: parallel: every process must .*, got rank 1 that failed: ValueError: a broken row",
+                "ValueError: a broken row",
+            ],
+        ),
+        (
+            "not finite",
+            [
+                rf"NotFiniteError: .* in epoch 1, batch \d: .* is the output of layer '0' \(Exploding\){where}; .*"
+                for where in (r" \(rank 1\)", "")
+            ],
+        ),
+        ("interrupted", ["Interrupted: ended by SIGTERM"] * 2),
+    ],
+)
+def test_what_ends_one_process_ends_all(found, what, texts):
+    for of_rank, text in zip(found, texts, strict=True):
+        assert re.fullmatch(text, of_rank[what], re.DOTALL), of_rank[what]
+
+
+@slow
+@numbers
+@pytest.mark.parametrize("what", ["stopped", "stopped at the end"])
+def test_a_callback_that_stops_one_process_stops_all_after_the_next_step(found, what):
+    first, second = (of_rank[what] for of_rank in found)
+    assert len(first["history"]) == 2
+    assert first["history"] == second["history"]
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+
+
+@slow
+@numbers
+def test_random_layers_draw_apart_and_a_resumed_run_draws_the_same(found):
+    for what in ("noise", "resumed"):
+        first, second = (of_rank[what] for of_rank in found)
+        assert first["history"] == second["history"] == found[0]["noise"]["history"]
+        for name, value in first["weights"].items():
+            assert torch.equal(value, second["weights"][name])
+            assert torch.equal(value, found[0]["noise"]["weights"][name])
+
+
+@slow
+@numbers
+@pytest.mark.parametrize(
+    ("what", "code", "text"),
+    [
+        ("killed", -9, "got no sign of rank 1"),
+        ("ends", 7, "got rank 1 that ended: SystemExit: 7"),
+        ("late", None, "got no sign of rank 1"),
+    ],
+)
+def test_a_process_that_ends_or_hangs_is_named_by_the_other(tmp_path, what, code, text):
+    processes = start("shared_failures.py", tmp_path, what, 3 if what == "late" else 60)
+    started = time.monotonic()
+    ((first, *_, errors),) = ended(processes[:1])
+    assert first == 1
+    assert time.monotonic() - started < 60
+    assert text in errors, errors
+    if code is not None:
+        assert ended(processes[1:])[0][0] == code
+    processes[1].kill()
+    processes[1].communicate()
+
+
+@slow
+def test_a_process_that_never_comes_is_named():
+    port = free_port()
+    (one, other) = start("shared_failures.py", "nowhere", "graceful", 3, port=port)
+    other.kill()
+    other.communicate()
+    ((code, _, errors),) = ended([one])
+    assert code == 1
+    text = f"join: every one of 2 processes must come within 3 s, got none of rank 1; see whether .* 127.0.0.1:{port}"
+    assert re.search(text, errors), errors
+
+
+def place(monkeypatch, **values):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_process_alone_is_in_no_group(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert launched() is None
+    require_alone("search")
+    with join() as processes:
+        assert processes is None
+
+
+def test_an_environment_that_says_half_is_refused(monkeypatch):
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    place(monkeypatch, WORLD_SIZE="2", RANK="0", MASTER_ADDR="127.0.0.1")
+    with pytest.raises(ArgumentError, match=r"must come with RANK, MASTER_ADDR and MASTER_PORT, got no MASTER_PORT;"):
+        launched()
+    place(monkeypatch, MASTER_PORT="half")
+    with pytest.raises(
+        ArgumentError, match=r"^parallel: MASTER_PORT must be a whole number of at least 0, got 'half'$"
+    ):
+        launched()
+    place(monkeypatch, MASTER_PORT="1", RANK="2")
+    with pytest.raises(ArgumentError, match=r"^parallel: RANK must be below WORLD_SIZE, 2, got 2$"):
+        launched()
+
+
+def test_what_one_process_does_says_so_in_several(monkeypatch):
+    place(monkeypatch, WORLD_SIZE="2", RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
+    with pytest.raises(
+        ArgumentError, match=r"^search: must run in one process, got one of 2 that were started together;"
+    ):
+        require_alone("search")
+
+
+@pytest.mark.parametrize("timeout", [0, -1, True, "10", float("inf")])
+def test_a_timeout_is_a_number_of_seconds(timeout):
+    with (
+        pytest.raises(ArgumentError, match=r"^join: timeout must be a number of seconds above 0, got "),
+        join(timeout),
+    ):
+        pass

@@ -1,0 +1,108 @@
+"""Trainings that several processes take together and one process takes alone; run as a script: FOLDER CASE..."""
+
+import sys
+
+import torch
+from toy_parts import SGD, Dense, Points, SquaredError, encoded, network
+
+from mytorch.core import Module, Parameter
+from mytorch.train import MeanAbsoluteError, fit
+from mytorch.train.parallel import join
+
+ROWS = 53
+
+
+class Counted(SquaredError):
+    """Rows with a target of 1 in the first column count three times, those of the first four kinds of rows nothing."""
+
+    def forward(self, prediction, target):
+        weights = self.weights(target)
+        difference = prediction - target
+        return (weights * difference.square()).sum() / weights.sum(), (difference, weights)
+
+    def backward(self, d_loss, saved):
+        difference, weights = saved
+        total = weights.sum()
+        return 2 * d_loss * weights * difference / (total if total else 1)
+
+    def weights(self, target):
+        return torch.where(target[:, :1] == 1, 3.0, (target[:, 1:] > 1).double())
+
+    def weight_of(self, prediction, target):
+        return self.weights(target).sum()
+
+
+class Twice(Module):
+    """One layer, used twice, and a parameter that gets no gradient."""
+
+    def __init__(self):
+        self.inner, self.idle = Dense(2, 2), Parameter(torch.ones(3))
+
+    def forward(self, x):
+        y, first = self.inner.forward(x)
+        z, second = self.inner.forward(y)
+        return z, (first, second)
+
+    def backward(self, d_z, saved):
+        return self.inner.backward(self.inner.backward(d_z, saved[1]), saved[0])
+
+
+PLAIN = {"batch_size": 8, "epochs": 3}
+CASES = {
+    "plain": {"epochs": 8},
+    "momentum": {"momentum": 0.9},
+    "clipped": {"clip_grad_norm": 0.05},
+    "clipped by value": {"clip_grad_value": 0.01},
+    "accumulated": {"accumulate": 3, "epochs": 6},
+    "accumulated one by one": {"accumulate": 5, "batch_size": 1, "epochs": 5},
+    "one row a step": {"batch_size": 1, "epochs": 1},
+    "as many rows as a process": {"batch_size": 2, "epochs": 2},
+    "three rows": {"batch_size": 3, "epochs": 3},
+    "summed": {"loss": lambda: SquaredError("sum"), "lr": 0.01},
+    "counted": {"loss": Counted, "batch_size": 4, "epochs": 4},
+    "shared layer": {"net": Twice, "lr": 0.02},
+    "shuffled": {"shuffle": True, "seed": 3},
+    "dropped": {"drop_last": True},
+}
+
+
+def take(case, parallel=None, **more):
+    """Train; the weights and the history, without times."""
+    options = {"shuffle": False, **PLAIN, **CASES.get(case, {}), **more}
+    torch.manual_seed(7)
+    net, loss = options.pop("net", network)(), options.pop("loss", SquaredError)()
+    net.to(torch.float64)
+    if parallel is not None and not parallel.first:
+        for parameter in net.param():
+            parameter.value.mul_(2)  # the first process decides
+    optimizer = SGD(net.param(), lr=options.pop("lr", 0.1), momentum=options.pop("momentum", 0.0))
+    data, validation = (encoded(Points(rows, seed=rows, dtype="float64")) for rows in (ROWS, 21))
+    training = fit(
+        net,
+        loss,
+        optimizer,
+        data,
+        validation=validation,
+        test=validation,
+        metrics=[MeanAbsoluteError()],
+        quiet=True,
+        parallel=parallel,
+        **options,
+    )
+    history = [{name: value for name, value in record.items() if name != "seconds"} for record in training.history]
+    return {
+        "weights": {name: parameter.value for name, parameter in net.named_param()},
+        "history": history,
+        "test": training.test_results,
+    }
+
+
+def main():
+    folder, *cases = sys.argv[1:]
+    with join(timeout=60) as processes:
+        found = {case: take(case, processes) for case in cases}
+        torch.save(found, f"{folder}/{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    main()
