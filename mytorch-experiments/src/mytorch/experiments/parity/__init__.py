@@ -1,4 +1,4 @@
-"""The comparison with PyTorch: the only place of the project that uses torch.nn's modules and autograd."""
+"""The comparison with PyTorch, whose modules and autograd are used here and in mytorch.train.interop alone."""
 
 from mytorch.experiments.parity.compare import Comparison, SeedResult, compare
 from mytorch.experiments.parity.report import write_report

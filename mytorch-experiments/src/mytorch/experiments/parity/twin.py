@@ -12,8 +12,8 @@ from torch import nn
 from mytorch.core import Module, Optimizer, Parameter, Schedule, call_with
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.schedules import HELD, PlannedSchedule
-from mytorch.experiments.parity.twin_layers import TWIN_LAYERS
 from mytorch.plugins import shown
+from mytorch.train.interop.twin_layers import TWIN_LAYERS
 
 
 def twin_of(net: Module) -> nn.Module:
