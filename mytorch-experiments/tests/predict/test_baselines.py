@@ -8,11 +8,11 @@ from click.testing import CliRunner
 
 from mytorch.commands.evaluate import evaluate as command
 from mytorch.core import Metric
-from mytorch.data import TensorDataSet
+from mytorch.data import RaggedDataSet, TensorDataSet
 from mytorch.experiments import load
 from mytorch.experiments.predict.baselines import baselines
 from mytorch.experiments.runs.run import judge
-from mytorch.nn import BCEWithLogitsLoss, CrossEntropyLoss, Embedding, Linear, MSELoss
+from mytorch.nn import BCEWithLogitsLoss, CrossEntropyLoss, Embedding, LastStep, Linear, MSELoss, Padded, Permute
 from mytorch.train import NotFiniteError, evaluate
 
 
@@ -47,6 +47,41 @@ def test_the_linear_model_of_numbers_is_nearly_least_squares():
     best = wide @ torch.linalg.lstsq(wide, targets).solution
     assert float((found["linear model"](x) - best).abs().max()) < 0.05 * float(targets.std())
     torch.testing.assert_close(found["mean"](x), targets.mean().expand(len(x), 1), rtol=0, atol=1e-4)
+
+
+def ragged(rows=60):
+    """Sequences of different lengths, their mean steps, and a target that is linear in them."""
+    draw = torch.Generator().manual_seed(2)
+    x = [torch.randn(2 + row % 5, 3, generator=draw) for row in range(rows)]
+    means = torch.stack([steps.mean(0) for steps in x])
+    return x, means, means @ torch.tensor([[1.0], [-2.0], [0.5]]) + 3
+
+
+def test_sequences_have_a_linear_model_of_their_mean_step():
+    x, means, targets = ragged()
+    found = baselines(Padded(LastStep(), Linear(3, 1)), MSELoss(), RaggedDataSet(x, targets), "mean")
+    assert list(found) == ["linear model of the mean step", "mean"]
+    batch = RaggedDataSet(x, targets)[:]
+    predicted = found["linear model of the mean step"](**batch[0])
+    assert float((predicted - targets).abs().max()) < 0.1 * float(targets.std())
+    torch.testing.assert_close(found["mean"](**batch[0]), targets.mean().expand(60, 1), rtol=0, atol=1e-4)
+    plain = baselines(Linear(3, 1), MSELoss(), TensorDataSet(means, targets), "mean")["linear model"]
+    torch.testing.assert_close(predicted, plain(means), rtol=0, atol=1e-3)
+
+
+def test_classes_of_steps_have_a_linear_model_of_each_step():
+    x, _, _ = ragged()
+    data = RaggedDataSet(x, [(steps[:, 0] > steps[:, 1] + 0.5).long() for steps in x], per_step=True)
+    net = Padded(Linear(3, 2), Permute([0, 2, 1]))
+    found = baselines(net, CrossEntropyLoss(), data, "majority class")
+    assert list(found) == ["linear model of each step", "majority class"]
+    inputs, targets = data[:]
+    there = targets >= 0
+    right = found["linear model of each step"](**inputs).argmax(1)[there] == targets[there]
+    assert float(right.double().mean()) > 0.95
+    assert set(found["majority class"](**inputs).argmax(1)[there].tolist()) == {0}
+    shares = found["majority class"](**inputs).softmax(1)[0, :, 0]
+    torch.testing.assert_close(shares[1], targets[there].float().mean(), rtol=0, atol=0.01)
 
 
 class Tokens(TensorDataSet):

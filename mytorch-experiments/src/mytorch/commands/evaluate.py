@@ -32,9 +32,10 @@ def evaluate(
     RUN is the folder that `mytorch train` made. Without test data, the validation or training data are used. For
     classes, the confusion matrix and the calibration are shown and drawn; for numbers, the residuals. Two baselines
     are shown beside the network: a linear model, and the most frequent class or the mean, learned from the same
-    training rows; for a time series the naive forecast, which repeats the last value, too; for a text a bigram model
-    alone. If they are as good, the network is not needed. A metric that is NaN is an error. The data of --data, a
-    table, arrays, images or a text, are read like those of the training, except for the options that are given.
+    training rows. For sequences of different lengths the linear model sees their mean step; a time series has the
+    naive forecast, which repeats the last value, too; a text has a bigram model alone. If they are as good, the
+    network is not needed. A metric that is NaN is an error. The data of --data, a table, arrays, images or a text,
+    are read like those of the training, except for the options that are given.
 
     \b
     Example:

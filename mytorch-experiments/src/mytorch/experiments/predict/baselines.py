@@ -12,8 +12,9 @@ from mytorch.core import DataSet, Module, fetch
 from mytorch.core.batch import rows_within
 from mytorch.data.batches import batches
 from mytorch.data.preparation.moments import INPUTS, TARGETS, Moments
+from mytorch.data.rounding import is_padded, padding_of
 from mytorch.data.series.windows import KEY as WINDOWS
-from mytorch.nn import Flatten, Linear, Sequential
+from mytorch.nn import Flatten, Linear, MeanStep, Padded, Permute, Sequential
 from mytorch.optim import LBFGS
 from mytorch.train.device import device_of, move
 from mytorch.train.evaluation import judging, predict
@@ -36,29 +37,50 @@ def baselines(net: Module, loss: Module, training: DataSet, constant: str) -> di
     scikit-learn's defaults: 1/2 |w|^2 beside the sum of the losses, of inputs with mean 0 and deviation 1.
     For windows of a time series, the naive forecast comes first: each target stays at its last value.
     For tokens, of which each has the next as its target, a bigram model alone.
-    Empty where inputs are neither, or the network's outputs no columns.
+    For padded sequences, the linear model sees the mean of the steps of each; where each step has a target, the step.
+    Empty where inputs are none of these, or the network's outputs no columns.
     """
     training = training.plain
     inputs, targets = fetch(training, _spaced(len(training), rows_within(training, ROWS, MOST_BYTES)))
     if _are_tokens(inputs, targets) and getattr(loss, "outputs", None) in ("softmax", "log-softmax"):
         count = len(training.classes or ())
         return {"bigram model": Bigram.of(training, count)} if 0 < count**2 <= PAIRS else {}
+    if is_padded(inputs) and isinstance(targets, Tensor):
+        return _of_sequences(net, loss, inputs, targets, constant)
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or not isinstance(targets, Tensor):
         return {}
-    with judging(net):
-        outputs = predict(net, move(inputs[:2], device_of(net)))
+    outputs = _outputs(net, inputs[:2])
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:
         return {}
     found: dict[str, Module] = {}
     if (series := (training.preparation or {}).get(WINDOWS)) is not None:
         found["last value"] = LastValue.of(training.preparation or {}, series)
-    x = inputs.flatten(1)
-    mean, std = x.mean(0), x.std(0, correction=0)
-    x, std = (x - mean) / std.where(std > 0, 1), std.where(std > 0, 1)
-    if x.shape[1] * outputs.shape[1] <= WEIGHTS:
-        found["linear model"] = _in_units(_fitted(x, targets, loss, outputs.shape[1]), mean, std)
-    found[constant] = _in_units(_fitted(torch.zeros_like(x), targets, loss, outputs.shape[1]), mean, std)
-    return found
+    fitted = _linear("linear model", constant, inputs.flatten(1), targets, loss, outputs.shape[1])
+    return found | {name: Sequential(Flatten(), linear).eval() for name, linear in fitted.items()}
+
+
+def _of_sequences(
+    net: Module, loss: Module, inputs: Mapping[str, Tensor], targets: Tensor, constant: str
+) -> dict[str, Module]:
+    """Those of padded sequences, {"x": (batch, steps, columns), "lengths": (batch,)}."""
+    x, lengths = inputs["x"], inputs["lengths"]
+    outputs = _outputs(net, {name: value[:2] for name, value in inputs.items()})
+    if not isinstance(outputs, Tensor) or x.dim() != 3 or not x.is_floating_point():
+        return {}
+    if outputs.dim() == 2:
+        means, _ = MeanStep().forward(x, lengths=lengths)
+        fitted = _linear("linear model of the mean step", constant, means, targets, loss, outputs.shape[1])
+        return {name: Padded(MeanStep(), linear).eval() for name, linear in fitted.items()}
+    if outputs.dim() != 3 or targets.shape != x.shape[:2]:
+        return {}
+    there = ~padding_of(inputs)
+    fitted = _linear("linear model of each step", constant, x[there], targets[there], loss, outputs.shape[1])
+    return {name: Padded(linear, Permute([0, 2, 1])).eval() for name, linear in fitted.items()}
+
+
+def _outputs(net: Module, inputs: Any) -> Any:
+    with judging(net):
+        return predict(net, move(inputs, device_of(net)))
 
 
 class LastValue(Module):
@@ -123,6 +145,17 @@ def _spaced(rows: int, most: int) -> Tensor:
     return torch.arange(min(rows, most)) * rows // min(rows, most)
 
 
+def _linear(name: str, constant: str, x: Tensor, targets: Tensor, loss: Module, columns: int) -> dict[str, Linear]:
+    """A linear model, unless it has too many weights, and a constant, of inputs (rows, features) as they are."""
+    mean, std = x.mean(0), x.std(0, correction=0)
+    x, std = (x - mean) / std.where(std > 0, 1), std.where(std > 0, 1)
+    found = {}
+    if x.shape[1] * columns <= WEIGHTS:
+        found[name] = _in_units(_fitted(x, targets, loss, columns), mean, std)
+    found[constant] = _in_units(_fitted(torch.zeros_like(x), targets, loss, columns), mean, std)
+    return found
+
+
 def _fitted(x: Tensor, targets: Tensor, loss: Module, columns: int) -> Linear:
     """The linear map that makes the loss of all rows, and its weights, least."""
     linear = Linear(x.shape[1], columns, dtype=x.dtype)
@@ -144,10 +177,10 @@ def _fitted(x: Tensor, targets: Tensor, loss: Module, columns: int) -> Linear:
     return linear
 
 
-def _in_units(linear: Linear, mean: Tensor, std: Tensor) -> Module:
+def _in_units(linear: Linear, mean: Tensor, std: Tensor) -> Linear:
     """The same map of inputs that are not standardised."""
     weight = linear.weight.value / std
     linear.weight.value.copy_(weight)
     assert linear.bias is not None  # as it was built
     linear.bias.value.sub_(weight @ mean)
-    return Sequential(Flatten(), linear).eval()
+    return linear
