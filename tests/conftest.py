@@ -24,7 +24,7 @@ if importlib.util.find_spec("torch"):  # where wheels are built and installed, t
     __all__ = ["interpreted"]
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
 PAGES = itertools.count(1)  # torch.compile keeps a module by its name, so that each page needs one of its own
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
@@ -98,7 +98,7 @@ def project_wheels(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def real(project_wheels, tmp_path_factory):
-    """An environment with the seven wheels and what they need, and what builds editable installs."""
+    """An environment with the wheels of all distributions and what they need, and what builds editable installs."""
     environment = Environment(tmp_path_factory.mktemp("real") / "venv")
     environment.install("-c", HOUSE / "constraints.txt", *project_wheels, "hatchling", "editables")
     return environment

@@ -14,7 +14,7 @@ from mytorch.plugins.catalogue import NEEDS
 from mytorch.plugins.kinds import COME_WITH
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
 DISTRIBUTION_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
 """Where the name that is imported is not the distribution's."""
 

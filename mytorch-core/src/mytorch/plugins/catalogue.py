@@ -36,11 +36,14 @@ from mytorch.plugins.source import definition, find_source
 from mytorch.plugins.strict import strict
 
 OWN = frozenset(
-    f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "experiments", "testing", "cli")
+    f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
 )
 """The distributions of this project. A bare name belongs to them first."""
 
-NEEDS = {"mytorch-experiments": ("mytorch-nn", "mytorch-optim", "mytorch-data", "mytorch-train")}
+NEEDS = {
+    "mytorch-experiments": ("mytorch-nn", "mytorch-optim", "mytorch-data", "mytorch-train"),
+    "mytorch-sklearn": ("mytorch-nn", "mytorch-optim", "mytorch-train"),
+}
 """What distributions of this project need of it beside mytorch-core, which is there."""
 
 
