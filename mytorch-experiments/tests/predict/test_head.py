@@ -146,7 +146,7 @@ def test_what_is_predicted_belongs_to_the_user():
         (torch.zeros(2, 2, 4), r"must have a column for each class of low, high, odd, got 2"),
         (torch.zeros(2, 3).long(), r"must be one tensor of floating-point .*, got torch.int64 of \(2, 3\); use"),
         (torch.tensor(1.0), r"must be one tensor of floating-point numbers, .*, got torch.float32 of \(\); use"),
-        ((torch.zeros(2, 3),), r"must be one tensor of floating-point numbers, .*, got a tuple; use run.net"),
+        ((), r"must be one tensor of floating-point numbers, .*, got a tuple; use run.net"),
     ],
 )
 def test_outputs_that_cannot_be_read(outputs, text):

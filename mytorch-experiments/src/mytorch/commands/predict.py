@@ -54,8 +54,9 @@ def predict(
     the options that are given.
 
     The output has one line per row, in the same order, for a time series one per window, and for images with the name
-    of the file: for classes the label and the probability of each, for numbers the value in the target's units. A
-    model that gives more for each row, such as a class for each pixel, needs an NPZ file as output.
+    of the file: for classes the label and the probability of each, for numbers the value in the target's units. Where
+    each step of a sequence has a class, there is a line per step. A model that gives more for each row, such as a
+    class for each pixel, needs an NPZ file as output.
 
     \b
     Example:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -33,6 +33,9 @@ class Predictions:
     indices: the column of the class of each row, or of each of its places, int64; None for numbers.
     digits: how many significant digits the model's dtype tells apart; more are rounding.
     names: of the columns of `values`; () if they have none.
+    lengths: how many steps each row has, int64, (rows,), where sequences of different lengths have an output for each
+        step; behind them stand probabilities of 0, values of NaN and indices of -1. None else.
+    others: what a model with several outputs gives beside the first one, which the above tells of.
     """
 
     probabilities: Tensor | None = None
@@ -41,6 +44,8 @@ class Predictions:
     indices: Tensor | None = None
     digits: int = 17
     names: tuple[str, ...] = ()
+    lengths: Tensor | None = None
+    others: tuple[Tensor, ...] = ()
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -53,6 +58,11 @@ class Predictions:
     def shape(self) -> tuple[int, ...]:
         """That of the outputs: (rows, columns), with more axes where a row has several places."""
         return next(tuple(held.shape) for held in (self.values, self.probabilities) if held is not None)
+
+    @property
+    def steps(self) -> int:
+        """Which axis of the outputs is that of the steps of a sequence."""
+        return 2 if self.values is None else 1
 
     def __len__(self) -> int:
         return next(len(held) for held in (self.values, self.indices) if held is not None)
@@ -84,8 +94,11 @@ class Head:
 
     def read(self, outputs: Any) -> Predictions:
         """The meaning of a batch of outputs, (rows, columns), or (rows, columns, places...) where each place of a row
-        has a class or a number of its own. Raises ShapeError unless they fit.
+        has a class or a number of its own. Of a tuple it is that of the first; the other tensors with as many rows are
+        kept as they are. Raises ShapeError unless they fit.
         """
+        if isinstance(outputs, tuple) and outputs:
+            return replace(self.read(outputs[0]), others=_others(outputs))
         if not isinstance(outputs, Tensor) or outputs.dim() == 0 or not outputs.is_floating_point():
             got = f"{outputs.dtype} of {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else kind_of(outputs)
             raise ShapeError(
@@ -140,6 +153,13 @@ class Head:
                 f"predict: the model's output must have a column for each class of {', '.join(names)}, got {count}"
             )
         return names
+
+
+def _others(outputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """The tensors behind the first one that have as many rows."""
+    rows = len(outputs[0])
+    tensors = [value for value in outputs[1:] if isinstance(value, Tensor) and value.dim() > 0]
+    return tuple(value.detach().clone() for value in tensors if len(value) == rows)
 
 
 def head_for(

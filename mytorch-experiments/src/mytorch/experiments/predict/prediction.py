@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mytorch.core import DataSet, ShapeError
 from mytorch.core.batch import rows_within
+from mytorch.data.rounding import is_padded, padding_of
 from mytorch.experiments.predict.head import Head, Predictions
 from mytorch.train.batches import Batches
 from mytorch.train.errors import NotFiniteError
@@ -31,10 +34,11 @@ def predict_batches(
     for inputs, _ in Batches(data, batch_size):
         outputs = outputs_of(inputs)
         predictions = head.read(outputs)
-        if not math.isfinite(outputs.sum().item()):  # half the time of asking each
-            _require_finite(owner, outputs, row)
-        row += len(outputs)
-        yield predictions
+        first = outputs[0] if isinstance(outputs, tuple) else outputs
+        if not math.isfinite(first.sum().item()):  # half the time of asking each
+            _require_finite(owner, first, row)
+        row += len(first)
+        yield by_steps(predictions, inputs) if is_padded(inputs) else predictions
 
 
 def _require_finite(owner: str, outputs: Tensor, row: int) -> None:
@@ -48,15 +52,18 @@ def _require_finite(owner: str, outputs: Tensor, row: int) -> None:
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of at least one batch as those of all rows.
+    """The predictions of at least one batch as those of all rows; those of steps are padded to the longest sequence.
 
-    Raises ShapeError for sequences of different lengths with an output for each step.
+    Raises ShapeError for outputs of other shapes.
     """
+    if all(part.lengths is not None for part in parts):
+        longest = max(part.shape[part.steps] for part in parts)
+        parts = [_lengthened(part, longest) for part in parts]
     shapes = [part.shape[1:] for part in parts]
     if other := [shape for shape in shapes if shape != shapes[0]]:
         raise ShapeError(
-            "predict: outputs of all rows must have one shape, got those of sequences of different lengths, "
-            f"{shapes[0]} and {other[0]}; predict one sequence at a time"
+            f"predict: outputs of all rows must have one shape, got {shapes[0]} and {other[0]}; predict rows of one "
+            "shape at a time"
         )
     return Predictions(
         _joined([part.probabilities for part in parts]),
@@ -65,6 +72,36 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         _joined([part.indices for part in parts]),
         parts[0].digits,
         parts[0].names,
+        _joined([part.lengths for part in parts]),
+        tuple(torch.cat(tensors) for tensors in zip(*(part.others for part in parts), strict=True)),
+    )
+
+
+def by_steps(predictions: Predictions, inputs: Mapping[str, Tensor]) -> Predictions:
+    """The predictions of padded sequences with their lengths, and without what was said of the padding; as they are
+    where the steps of a sequence have none of their own.
+    """
+    found = replace(predictions, lengths=inputs["lengths"].to(torch.int64, copy=True))
+    if len(found.shape) != 3 or found.shape[found.steps] != inputs["x"].shape[1]:
+        return predictions
+    padding = padding_of(inputs)
+    if found.values is not None:
+        return replace(found, values=found.values.masked_fill(padding.unsqueeze(2), math.nan))
+    assert found.probabilities is not None  # of classes, which have them with indices
+    assert found.indices is not None
+    probabilities = found.probabilities.masked_fill(padding.unsqueeze(1), 0)
+    return replace(found, probabilities=probabilities, indices=found.indices.masked_fill(padding, -1))
+
+
+def _lengthened(part: Predictions, steps: int) -> Predictions:
+    """The same with more padding."""
+    more = steps - part.shape[part.steps]
+    if part.values is not None:
+        return replace(part, values=pad(part.values, (0, 0, 0, more), value=math.nan))
+    assert part.probabilities is not None
+    assert part.indices is not None
+    return replace(
+        part, probabilities=pad(part.probabilities, (0, more)), indices=pad(part.indices, (0, more), value=-1)
     )
 
 

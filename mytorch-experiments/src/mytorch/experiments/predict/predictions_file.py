@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def write_csv(path: Path, first: Predictions, others: Iterable[Predictions], kep
 
     Classes: `prediction`, the label, and `probability_LABEL` for each class. Numbers: `prediction`, or `prediction_0`
     and so on for several, or their names in place of 0. Numbers have the digits that the model's dtype tells apart.
+    Where each step of a sequence has its own, there is a line for each, and `step`, counted from 1, in front.
     kept: columns that stand in front. Raises RunError for one that is called as one of the above.
     """
     names, cells = kept or ((), repeat([]))
@@ -36,9 +38,10 @@ def write_csv(path: Path, first: Predictions, others: Iterable[Predictions], kep
         table = csv.writer(file, lineterminator="\n")
         table.writerow([*names, *header])
         for predictions in chain([first], others):
-            lines = _lines(predictions)
-            table.writerows([*next(cells), *line] for line in lines)
-            rows += len(lines)
+            for lines in _of_rows(predictions):
+                cell = next(cells)
+                table.writerows([*cell, *line] for line in lines)
+                rows += 1
     return rows
 
 
@@ -46,6 +49,7 @@ def write_arrays(path: Path, predictions: Predictions, row_names: tuple[str, Seq
     """Write predictions as an NPZ file, whole or not at all, and return the number of rows.
 
     Classes: `prediction`, the index of each class, `probabilities` and `classes`, their names. Numbers: `prediction`.
+    For steps of sequences there are their `lengths`, too, and for a model with several outputs `output_1` and so on.
     row_names: the name of an array of what tells the rows apart, and its texts. Raises RunError if it is called as
         one of the above.
     """
@@ -53,6 +57,9 @@ def write_arrays(path: Path, predictions: Predictions, row_names: tuple[str, Seq
     if predictions.indices is not None:
         arrays = {"prediction": predictions.indices, "probabilities": predictions.probabilities}
         arrays["classes"] = np.array(predictions.classes, dtype=np.str_)
+    if predictions.lengths is not None:
+        arrays["lengths"] = predictions.lengths
+    arrays |= {f"output_{number}": value for number, value in enumerate(predictions.others, 1)}
     if row_names is not None:
         name, texts = row_names
         if name in arrays:
@@ -66,10 +73,38 @@ def write_arrays(path: Path, predictions: Predictions, row_names: tuple[str, Seq
 
 
 def _header(predictions: Predictions) -> list[str]:
+    if predictions.lengths is not None:
+        return ["step", *_header(_first_steps(predictions))]
     if predictions.values is None:
         return ["prediction", *(f"probability_{name}" for name in predictions.classes)]
     count = predictions.values.shape[1]
     return ["prediction"] if count == 1 else [f"prediction_{name}" for name in predictions.names or range(count)]
+
+
+def _of_rows(predictions: Predictions) -> Iterator[list[list[str]]]:
+    """The lines of each row: one, or one for each step of a sequence."""
+    if predictions.lengths is None:
+        yield from ([line] for line in _lines(predictions))
+        return
+    for row, length in enumerate(predictions.lengths.tolist()):
+        lines = _lines(_steps_of(predictions, row, length))
+        yield [[str(step), *line] for step, line in enumerate(lines, 1)]
+
+
+def _first_steps(predictions: Predictions) -> Predictions:
+    return _steps_of(predictions, 0, 1)
+
+
+def _steps_of(predictions: Predictions, row: int, length: int) -> Predictions:
+    """The steps of one sequence as rows."""
+    values, probabilities, indices = predictions.values, predictions.probabilities, predictions.indices
+    return replace(
+        predictions,
+        values=None if values is None else values[row, :length],
+        probabilities=None if probabilities is None else probabilities[row, :, :length].T,
+        indices=None if indices is None else indices[row, :length],
+        lengths=None,
+    )
 
 
 def _lines(predictions: Predictions) -> list[list[str]]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mytorch.data.table import cells_of
+from mytorch.experiments.predict.head import Predictions
 from mytorch.experiments.predict.prediction import joined, predict_batches
 from mytorch.experiments.predict.predictions_file import Kept, write_arrays, write_csv
 from mytorch.experiments.runs.run import Run
-from mytorch.plugins import FileError, refuse_overwrite
+from mytorch.plugins import FileError, counted, refuse_overwrite
 from mytorch.train.errors import RunError
 
 
@@ -45,10 +46,14 @@ def write_predictions(
             raise RunError(f"{source}: must have at least one row, got none")
         if as_arrays:
             return write_arrays(output, joined([first, *batches]), rows.row_names)
-        if len(first.shape) > 2:
+        if first.others or len(first.shape) > (3 if first.lengths is not None else 2):
             raise RunError(
-                f"{output}: must be an NPZ file for a model that gives {first.shape[1:]} for each row, got a CSV "
+                f"{output}: must be an NPZ file for a model that gives {_given(first)} for each row, got a CSV "
                 f"file, which has a line for each; write --output {output.with_suffix('.npz')}"
+            )
+        if first.lengths is not None and (keep is None or keep):
+            raise RunError(
+                f"{output}: columns to keep must be those of one line, got predictions of steps; leave --keep out"
             )
         kept: Kept | None = None
         if keep is None or keep:
@@ -57,3 +62,8 @@ def write_predictions(
             column, names = rows.row_names
             kept = [column], ([name] for name in names)
         return write_csv(output, first, batches, kept)
+
+
+def _given(predictions: Predictions) -> str:
+    others = len(predictions.others)
+    return f"{predictions.shape[1:]}" + (f" and {counted(others, 'other output')}" if others else "")
