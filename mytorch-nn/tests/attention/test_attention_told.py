@@ -42,3 +42,10 @@ def test_extra_keys_and_a_sequence_without_a_batch():
     (detail,) = attention.forward_details({"query": x}, output, saved)
     assert detail.values.shape == (2, 3, 5)
     torch.testing.assert_close(detail.values.sum(-1), torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("shape", [(4, 0, 4), (0, 2, 4)])
+def test_nothing_to_attend_to_tells_nothing(shape):
+    attention, x = MultiheadAttention(4, 2), torch.zeros(shape)
+    output, saved = attention.forward(x)
+    assert list(attention.forward_details({"query": x}, output, saved)) == []

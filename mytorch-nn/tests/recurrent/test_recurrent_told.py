@@ -75,3 +75,9 @@ def test_a_projection_has_no_row_of_another_size():
     (norms,) = layer.backward_details((torch.randn(9, 3, 3), None), saved)
     assert norms.values.shape == (9,)
     assert layer.weight_hr_l0.grad is None
+
+
+def test_a_batch_without_sequences_tells_nothing():
+    layer, x = LSTM(2, 3), torch.zeros(4, 0, 2)
+    output, saved = layer.forward(x)
+    assert list(layer.forward_details({"input": x}, output, saved)) == []

@@ -176,3 +176,9 @@ def test_the_tokens_of_a_setup_are_those_of_its_data():
     setup = Setup(net, SquaredError(), SGD(net.param(), 0.1), Batches(data, 2))
     step = explain_setup(setup).of("forward")[1]
     assert [name for name, _ in step.details[0].bars] == ["two", "zero", "7"]
+
+
+def test_of_many_bars_some_are_drawn():
+    (found,) = shown_of([Detail("norms", torch.arange(1000.0), ("step",))])
+    assert found.title == "norms, one of 4"
+    assert [number for _, number in found.bars] == list(range(0, 1000, 4))

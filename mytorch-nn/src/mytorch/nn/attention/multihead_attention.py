@@ -224,10 +224,11 @@ class MultiheadAttention(Module):
         output: Any,  # noqa: ARG002
         saved: Saved,
     ) -> Iterable[Detail]:
-        weights = weights_of_first(saved.steps[1])
-        if weights.numel():
+        attention = saved.steps[1]
+        if attention.q.numel() and attention.k.numel():
+            weights = weights_of_first(attention).float()
             title, axes = "attention weights of the first sequence", ("head", "query step", "key step")
-            yield Detail(title, weights.float(), axes, text=most_looked_at(weights))
+            yield Detail(title, weights, axes, text=most_looked_at(weights))
 
     # The projections
 

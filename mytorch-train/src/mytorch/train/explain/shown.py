@@ -13,8 +13,10 @@ from mytorch.core import STEP, Detail
 from mytorch.plugins import one_line
 from mytorch.train.explain.picture import SIDE, Picture, draw
 
-NAMED, MATRICES = 32, 8
-"""Entries of an axis whose names are drawn, and matrices of a detail with three axes."""
+NAMED, MATRICES, BARS = 32, 8, 256
+"""Entries of an axis whose names are drawn, matrices of a detail with three axes, and bars: more are narrower than a
+pixel of a phone.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,11 @@ def _shown(detail: Detail, tokens: Sequence[str]) -> Shown:
     values = detail.values.detach().double().cpu()
     if values.dim() == 1:
         names = _names(detail, 0, tokens) or tuple(map(str, range(len(values))))
+        every = -(-len(values) // BARS)
         numbers = [number if math.isfinite(number) else None for number in values.tolist()]
-        return Shown(detail.title, detail.text, tuple(zip(names, numbers, strict=True)))
+        bars = tuple(zip(names, numbers, strict=True))[::every]
+        title = f"{detail.title}, one of {every}" if every > 1 else detail.title
+        return Shown(title, detail.text, bars)
     matrices = values[:MATRICES] if values.dim() == 3 else values.unsqueeze(0)
     firsts = _names(detail, 0, tokens) if values.dim() == 3 else ()
     pictures = []
