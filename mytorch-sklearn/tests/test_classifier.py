@@ -101,6 +101,16 @@ def test_rows_of_weight_0_are_left_out(iris):
     same(classifier().fit(wild, y, sample_weight=kept), classifier().fit(X[kept], y[kept]), X)
 
 
+def test_a_class_of_weight_0_is_left_out_and_the_size_of_weights_does_not_matter(iris):
+    X, y = iris
+    model = classifier(class_weight={0: 0.0, 1: 1.0, 2: 1.0}, batch_size=1, max_iter=2).fit(X, y)
+    assert set(model.predict(X)) == {1, 2}
+    wanted = classifier().fit(X, y, sample_weight=1.0 + y)
+    for size in (1e-300, 1e300):
+        same(classifier().fit(X, y, sample_weight=size * (1.0 + y)), wanted, X)
+    assert classifier(batch_size=1, max_iter=1).fit(X, y, sample_weight=np.where(y == 0, 1e-90, 1)).n_iter_ == 1
+
+
 def test_partial_fit_needs_not_see_every_class_at_once(iris):
     X, y = iris
     model = classifier(batch_size=10)
@@ -128,6 +138,8 @@ BAD = [
     ({"loss": BCEWithLogitsLoss()}, "classes", r"loss must take one column a class for 3 classes, got BCEWithLogitsL"),
     ({"loss": CrossEntropyLoss()}, "labels", r'loss must be one whose outputs are "sigmoid" for these targets'),
     ({"class_weight": "even"}, "classes", r"'class_weight' .* 'even'"),
+    ({"class_weight": {0: -1.0, 1: 1.0, 2: 1.0}}, "classes", r"class_weight must be at least 0, got \{0: -1\.0"),
+    ({"class_weight": {0: 2.0}, "loss": CrossEntropyLoss(reduction="sum")}, "classes", r'must have reduction "mean"'),
     ({"class_weight": {7: 2.0}}, "classes", r"The classes, \[0, 1, 2\], are not in class_weight"),
 ]
 

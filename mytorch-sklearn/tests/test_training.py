@@ -282,7 +282,8 @@ WRONG = [
     ({"schedule": 0.1}, r"schedule must be a function of the optimizer, got 0\.1"),
     ({"learning_rate_init": "fast"}, "learning_rate_init must be a number, got 'fast'"),
     ({"device": "abacus"}, "device must be one that torch knows"),
-    ({"fit_options": {"epochs": 3}}, "fit_options must be some of accumulate, callbacks, .* got 'epochs'"),
+    ({"fit_options": {"epochs": 3}}, "fit_options must be a dict of accumulate, callbacks, .* got 'epochs'"),
+    ({"fit_options": ["engine"]}, r"fit_options must be a dict of accumulate, callbacks, .* got \['engine'\]"),
 ]
 
 

@@ -31,7 +31,7 @@ from mytorch.plugins import Callback, shown
 from mytorch.sklearn._drawing import drawing
 from mytorch.sklearn._losses import Weighted
 from mytorch.sklearn._network import build_network, try_out
-from mytorch.sklearn._rows import Rows, as_tensor
+from mytorch.sklearn._rows import Rows, as_tensor, counted, shares
 from mytorch.train import EarlyStopping, KeepBest, Training, fit
 from mytorch.train.device import CPU, choose_device, device_of, move
 from mytorch.train.evaluation import EVALUATION_BATCH, judging, predict
@@ -106,7 +106,7 @@ class MytorchEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _weights(self, y: Array, weights: Array | None, partial: bool) -> Array | None:  # noqa: ARG002
-        """The weights of the rows, all above 0; None where all are equal."""
+        """The weights of the rows; None where all are equal."""
         return weights
 
     def _strata(self, y: Array) -> Array | None:  # noqa: ARG002
@@ -151,7 +151,8 @@ class MytorchEstimator(BaseEstimator):
             self.__dict__.pop("module_", None)  # a training that fails leaves no model of another training
         place = self._place()
         X, y = self._checked(X, y, reset=begin)
-        X, y, weights = _counted(X, y, sample_weight)
+        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        X, y, weights = counted(X, y, weights)
         if begin:
             self._encoding = self._new_encoding(y, classes)
             self._seed = int(check_random_state(self.random_state).randint(2**31))
@@ -159,7 +160,7 @@ class MytorchEstimator(BaseEstimator):
         else:
             self._encoding = self._encoding.with_loss(self.loss)
             X = X.astype(self._dtype, copy=False)
-        parts = self._parts(X, y, self._weights(y, weights, partial))
+        parts = self._parts(*counted(X, y, self._weights(y, weights, partial)))
         with drawing((self._seed + self.n_iter_) % 2**32):
             net = self._new_network(X) if begin else self.module_
             if begin or not partial:
@@ -200,7 +201,7 @@ class MytorchEstimator(BaseEstimator):
             chosen = train_test_split(np.arange(len(y)), stratify=self._strata(y), **share)
         wanted = self._encoding.encode(y)
         wanted = wanted.astype(X.dtype, copy=False) if wanted.dtype.kind == "f" else wanted
-        arrays = [X, wanted] + ([] if weights is None else [weights.astype(X.dtype, copy=False)])
+        arrays = [X, wanted] + ([] if weights is None else [shares(weights, X.dtype)])
         parts = [Rows(*(as_tensor(one[rows]) for one in arrays)) for rows in chosen]
         return parts[0], parts[1] if self.early_stopping else None
 
@@ -209,7 +210,7 @@ class MytorchEstimator(BaseEstimator):
     ) -> Training:
         rows, validation = parts
         options = dict(self.fit_options or {})
-        options["callbacks"] = [*options.get("callbacks", ()), *(self._watchers(validation) if watch else ())]
+        options["callbacks"] = [*(options.get("callbacks") or ()), *(self._watchers(validation) if watch else ())]
         return fit(
             net,
             self._criterion(rows.weights is not None).to(device_of(net), rows.inputs.dtype),
@@ -235,6 +236,10 @@ class MytorchEstimator(BaseEstimator):
 
     def _criterion(self, weighted: bool) -> Loss:
         loss = deepcopy(self._encoding.loss)
+        if weighted and loss.reduction != "mean":
+            raise ArgumentError(
+                f'{_name(self)}: loss must have reduction "mean" where rows have weights, got {loss.reduction!r}'
+            )
         if weighted:
             loss.reduction = "none"
         whole: Loss = self._encoding.criterion(loss)
@@ -268,7 +273,7 @@ class MytorchEstimator(BaseEstimator):
         if self.tol is not None:
             require_range(owner, "tol", _plain(self.tol), 0)
         require_range(owner, "learning_rate_init", _plain(self.learning_rate_init), 0)
-        require_flags(owner, early_stopping=self.early_stopping, warm_start=self.warm_start)
+        require_flags(owner, early_stopping=_plain(self.early_stopping), warm_start=_plain(self.warm_start))
         if not isinstance(_plain(self.validation_fraction), float) or not 0 < self.validation_fraction < 1:
             got = shown(self.validation_fraction)
             raise ArgumentError(f"{owner}: validation_fraction must be a number between 0 and 1, got {got}")
@@ -279,9 +284,11 @@ class MytorchEstimator(BaseEstimator):
             )
         if self.schedule is not None and not callable(self.schedule):
             raise ArgumentError(f"{owner}: schedule must be a function of the optimizer, got {shown(self.schedule)}")
-        if unknown := [name for name in self.fit_options or () if name not in FIT_OPTIONS]:
+        given = {} if self.fit_options is None else self.fit_options
+        unknown = [name for name in given if name not in FIT_OPTIONS] if isinstance(given, Mapping) else [given]
+        if unknown:
             raise ArgumentError(
-                f"{owner}: fit_options must be some of {', '.join(FIT_OPTIONS)}, got {shown(unknown[0])}"
+                f"{owner}: fit_options must be a dict of {', '.join(FIT_OPTIONS)}, got {shown(unknown[0])}"
             )
 
     def _valid_X(self, X: Any, **options: Any) -> Any:
@@ -327,17 +334,6 @@ class MytorchEstimator(BaseEstimator):
             generator = torch.Generator().manual_seed(self._order_seed)
             generator.set_state(order)
             position_of(self.optimizer_).complete(epoch, generator)
-
-
-def _counted(X: Array, y: Array, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-    """The rows whose weight is above 0, with their weights; all, where there are none."""
-    if sample_weight is None:
-        return X, y, None
-    weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    counted = weights > 0
-    if not counted.any():
-        raise ArgumentError("sample_weight must have a number above zero, got a weight of zero for each row")
-    return (X, y, weights) if counted.all() else (X[counted], y[counted], weights[counted])
 
 
 def _is_frame_of_float32(X: Any) -> bool:

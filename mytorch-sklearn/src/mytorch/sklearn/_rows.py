@@ -1,4 +1,4 @@
-"""Arrays as a data set of mytorch."""
+"""Arrays, and the weights of their rows, as a data set of mytorch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mytorch.core import DataSet, rows_at
+from mytorch.core import ArgumentError, DataSet, rows_at
+
+Array = np.ndarray[Any, Any]
 
 
-def as_tensor(values: np.ndarray[Any, Any]) -> Tensor:
+def as_tensor(values: Array) -> Tensor:
     """A tensor on the memory of an array, or on a copy where torch cannot use it: read-only, or read backwards."""
     return torch.from_numpy(np.require(values, requirements=["C", "W"]))
 
@@ -30,3 +32,22 @@ class Rows(DataSet):
         if self.weights is not None:
             wanted = (wanted, rows_at(self.weights, indices))  # type: ignore[assignment]
         return rows_at(self.inputs, indices), wanted
+
+
+def counted(X: Array, y: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
+    """The rows whose weight is above 0, with their weights; all, where there are none."""
+    if weights is None:
+        return X, y, None
+    above = weights > 0
+    if not above.any():
+        raise ArgumentError("sample_weight must have a number above zero, got a weight of zero for each row")
+    return (X, y, weights) if above.all() else (X[above], y[above], weights[above])
+
+
+def shares(weights: Array, dtype: np.dtype[Any]) -> Array:
+    """Weights above 0 as parts of the largest, in a dtype that may hold neither the largest nor the smallest.
+
+    The mean over weighted rows is the same for all multiples of the weights.
+    """
+    found: Array = np.maximum(weights / weights.max(), np.finfo(dtype).tiny).astype(dtype)
+    return found

@@ -13,6 +13,7 @@ from sklearn.utils.validation import column_or_1d
 
 from mytorch.core import ArgumentError, Loss, Module, Optimizer, Schedule
 from mytorch.optim import Adam
+from mytorch.plugins import shown
 from mytorch.sklearn._classes import Array, OneOf, OneOfEach, balanced, encoding_of
 from mytorch.sklearn._estimator import MytorchEstimator
 
@@ -178,6 +179,10 @@ class MytorchClassifier(ClassifierMixin, MytorchEstimator):
                 )
             return balanced(self._encoding.columns_of(y), np.ones(len(y)) if weights is None else weights)
         found: Array = compute_sample_weight(self.class_weight, y)
+        if found.min() < 0:
+            raise ArgumentError(
+                f"{type(self).__name__}: class_weight must be at least 0, got {shown(self.class_weight)}"
+            )
         return found if weights is None else found * weights
 
     def _strata(self, y: Array) -> Array | None:
