@@ -123,6 +123,6 @@ def test_a_large_model_trains_eagerly(interpreted, monkeypatch):
 
 def test_an_unknown_engine_is_refused():
     with pytest.raises(
-        ArgumentError, match=r"engine: must be one of eager, compiled, got 'compile'. Nearest: compiled"
+        ArgumentError, match=r"engine: must be one of eager, compiled, auto, got 'compile'. Nearest: compiled"
     ):
         train("compile")

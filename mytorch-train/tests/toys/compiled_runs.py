@@ -36,14 +36,31 @@ def table(rows=46, dtype=torch.float64):
 
 
 def train(
-    engine, *, data=None, epochs=4, lr=0.05, middle=None, optimizer=SGD, scheduled=True, callbacks=(), batch_size=10
+    engine,
+    *,
+    data=None,
+    epochs=4,
+    lr=0.05,
+    middle=None,
+    optimizer=SGD,
+    scheduled=True,
+    callbacks=(),
+    batch_size=10,
+    **more,
 ):
     """A run of 4 full batches and a smaller one; with random numbers, a buffer and a schedule by batch."""
     torch.manual_seed(5)
     net = Chain(Dense(3, 4), Rectify(), middle or Noise(), Dense(4, 2)).to(torch.float64)
     made = optimizer(net.param(), lr=lr, momentum=0.9)
     schedule = Ramp(made, total_steps=5 * epochs) if scheduled else None
-    options = {"epochs": epochs, "batch_size": batch_size, "schedule": schedule, "callbacks": callbacks, "quiet": True}
+    options = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "schedule": schedule,
+        "callbacks": callbacks,
+        "quiet": True,
+        **more,
+    }
     data = data or table()
     return fit(net, SquaredError(), made, data, validation=table(20), engine=engine, **options)
 

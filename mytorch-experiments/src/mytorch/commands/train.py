@@ -40,8 +40,9 @@ overrides_option = click.option(
 )
 @click.option(
     "--engine",
-    type=click.Choice(["eager", "compiled"]),
-    help="Override the experiment's engine: compiled takes several steps in one call of machine code.",
+    type=click.Choice(["eager", "compiled", "auto"]),
+    help="Override the experiment's engine: compiled takes several steps in one call of machine code; auto begins "
+    "eagerly and compiles meanwhile if the run is long enough.",
 )
 @click.option(
     "--folds",

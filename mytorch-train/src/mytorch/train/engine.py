@@ -17,8 +17,10 @@ Taken = Generator[tuple[Tensor, Weight], None, None]
 class Engine(Protocol):
     """Takes the steps of an epoch and moves a schedule on that counts batches."""
 
-    def steps(self, setup: Setup, promptly: bool = False) -> Taken:
+    def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:
         """Train on every batch once. The loss and the weight of each, in order.
+
+        done, planned: the steps that the run has taken before, and all that it is to take.
 
         When it ends, is closed or raises, the model holds what was trained so far; between two losses of an epoch
         only with `promptly`.
@@ -37,11 +39,17 @@ class Engine(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the steps to come as the engine would have that gave this state."""
 
+    def notes(self) -> dict[str, Any]:
+        """What the summary of a run is to say of how its steps were taken."""
+
+    def close(self) -> None:
+        """Let go of what the engine needs while it trains: the training has ended, or failed."""
+
 
 class Eager:
     """Layer by layer, as the formulas stand."""
 
-    def steps(self, setup: Setup, promptly: bool = False) -> Taken:  # noqa: ARG002 - each is prompt
+    def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:  # noqa: ARG002
         """One step a batch."""
         net, loss, optimizer, step = setup.net, setup.loss, setup.optimizer, setup.step
         for inputs, targets in setup.batches:
@@ -58,4 +66,11 @@ class Eager:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to do."""
+
+    def notes(self) -> dict[str, Any]:
+        """Nothing: each step is like the others."""
+        return {}
+
+    def close(self) -> None:
         """Nothing to do."""

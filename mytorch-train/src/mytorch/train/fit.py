@@ -70,7 +70,8 @@ def fit(
         `mytorch.plugins.Callback`, or plain plugins.
     device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the accelerator, if there is one; None leaves the net where
         it is. Net and loss are moved there for good, batches when their turn comes.
-    engine: "eager", or "compiled": several steps in one call of machine code, eager where that cannot be had.
+    engine: "eager", "compiled": several steps in one call of machine code, eager where that cannot be had, or "auto":
+        eager at first, and compiled when a process beside this one has compiled the step, if the run is long enough.
     step: a step of your own in place of `mytorch.train.step`: it is given (net, loss, optimizer, inputs, targets),
         does all of the step, and returns the loss, or the loss and its weight in the mean over the epoch's batches;
         without a weight the rows count.

@@ -22,6 +22,7 @@ from mytorch.core import (
     random_state,
 )
 from mytorch.plugins import Hooks, shown
+from mytorch.train.auto import Auto
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
 from mytorch.train.checkpoint.fingerprint import fingerprint
@@ -256,7 +257,8 @@ class Training:
         with self.resumed.naming():
             load_setup_state(self.setup, state)
             self.hooks.load_state_dicts(state["callbacks"])
-        self.engine.load_state_dict(state["engine"])
+        if state["conditions"]["engine"] == self._conditions()["engine"]:  # or another is accepted
+            self.engine.load_state_dict(state["engine"])
         self.batches.set_order(state["order"])
         self.epoch = self.complete_epochs = state["epoch"]
         self.history, self.notes = list(state["history"]), dict(state["notes"])
@@ -317,6 +319,7 @@ class Training:
             self.hooks.notify("training_failed", run=self, error=error)
             raise
         finally:
+            self.engine.close()
             self.net.zero_grad()
             self.net.input_grad = input_grad
         self.hooks.notify("training_ended", run=self)
@@ -416,6 +419,7 @@ class Training:
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
+        self.notes |= self.engine.notes()
         self._at, self.complete_epochs = None, self.epoch
         self.batches.begin_at(0)
         with self.setup.widened():
@@ -437,7 +441,9 @@ class Training:
         """Train on the epoch's batches. Returns the mean loss and whether a callback asked to stop."""
         listening, promptly = self.hooks.wants("batch_ended"), self.hooks.wants("batch_ended", promptly=True)
         losses, number, stop, keeper = at.losses, at.batch, False, self.checkpoint
-        with closing(self.engine.steps(self.setup, promptly)) as steps:
+        done = (self.epoch - 1 - self._first) * len(self.batches) + at.batch
+        planned = (self.last_epoch - self._first) * len(self.batches)
+        with closing(self.engine.steps(self.setup, promptly, done, planned)) as steps:
             for number, (value, weight) in enumerate(steps, at.batch + 1):
                 if (seen := losses.add(value, weight)) is not None:
                     self._not_finite(f"the loss ({seen})", number)
@@ -530,7 +536,7 @@ def _require_shared(engine: Engine, setup: Setup) -> None:
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
-    if isinstance(engine, Eager) or is_plain(setup.step):
+    if isinstance(engine, (Auto, Eager)) or is_plain(setup.step):
         return
     if is_in_backward(setup.step):
         raise ArgumentError(

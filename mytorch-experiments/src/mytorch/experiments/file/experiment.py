@@ -201,8 +201,8 @@ class Experiment(Section):
     """Where the model is trained: "cpu", "cuda", "cuda:1", "mps", or "auto" for what there is."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads of tensor operations; as torch decides if left out. Asked for too many, a system ends the process."""
-    engine: Literal["eager", "compiled"] = "eager"
-    """Layer by layer, or several steps in one call of machine code."""
+    engine: Literal["eager", "compiled", "auto"] = "eager"
+    """Layer by layer, several steps in one call of machine code, or the first and from some step on the second."""
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     """Gradients are scaled down together where the norm over all of them is above it."""
     clip_grad_value: Annotated[float, Field(gt=0)] | None = None

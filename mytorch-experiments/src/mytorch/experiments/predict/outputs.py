@@ -26,7 +26,7 @@ def outputs_by(net: Module, engine: str, compiled: Callable[[], CompiledForward]
     engine: "eager", or "compiled": then by what `compiled` gives, which takes long to make and is asked for once.
     Raises ArgumentError for no engine.
     """
-    require_engine(engine)
+    require_engine(engine, ("eager", "compiled"))
     if engine == "eager":
         place = device_of(net)
         with judging(net):

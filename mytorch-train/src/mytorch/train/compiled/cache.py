@@ -36,25 +36,48 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
     A damaged entry is compiled again, and a folder that cannot be written is done without; each is told in one line.
     Raises what `compile_to` raises.
     """
-    kept = cache_folder() / f"{key}.pt2"
-    if _there(kept):
-        try:
-            package = open_package(kept, key)
-            with suppress(OSError):  # a folder of somebody else's
-                os.utime(kept)
-            return package
-        except Exception as error:
-            _tell(f"the cached step {kept} cannot be used ({first_line(error)}); it is compiled again")
+    if (package := find(key)) is not None:
+        return package
     clear_left_behind()
     with temporary_folder() as folder:
         path = Path(folder) / "step.pt2"
         compile_to(path)
-        try:
-            keep(path, kept)
-            tidy(kept.parent)
-        except OSError as error:
-            _tell(f"the cache folder cannot be written ({first_line(error)}); the compiled step serves this run only")
-        return open_package(path, key)
+        return admit(path, key)
+
+
+def find(key: str) -> Any | None:
+    """The loaded package of a key from the cache; None if it is not there, or damaged, which is told in a line."""
+    kept = _place_of(key)
+    if not _there(kept):
+        return None
+    try:
+        package = open_package(kept, key)
+    except Exception as error:
+        _tell(f"the cached step {kept} cannot be used ({first_line(error)}); it is compiled again")
+        return None
+    with suppress(OSError):  # a folder of somebody else's
+        os.utime(kept)
+    return package
+
+
+def admit(path: Path, key: str) -> Any:
+    """The loaded package of a file that was just compiled, which is copied into the cache."""
+    kept = _place_of(key)
+    try:
+        keep(path, kept)
+        tidy(kept.parent)
+    except OSError as error:
+        _tell(f"the cache folder cannot be written ({first_line(error)}); the compiled step serves this run only")
+    return open_package(path, key)
+
+
+def is_empty() -> bool:
+    """Whether the cache holds no step at all."""
+    return next(_files(cache_folder(), "*.pt2"), None) is None
+
+
+def _place_of(key: str) -> Path:
+    return cache_folder() / f"{key}.pt2"
 
 
 def _there(path: Path) -> bool:

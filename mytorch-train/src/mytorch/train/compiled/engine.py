@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.utils import _pytree as pytree
 from mytorch.core import random_state
 from mytorch.core.batch import Batch
 from mytorch.train.compiled.carry import Carry
-from mytorch.train.compiled.program import Program, difference, make_program
+from mytorch.train.compiled.program import Plan, Program, difference, make_program, plan_program
 from mytorch.train.compiled.reason import reason_of
 from mytorch.train.compiled.settled import Glance, settled, settled_settings
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, setting_values, stacked
@@ -29,6 +30,8 @@ COMPILED = 8
 """At most so many steps are compiled in one run, or a callback that changes a setting at every batch would stop it."""
 LARGEST = 1_000_000
 """At most so many parameters and numbers of optimizer state: to write them all anew costs more than calls save."""
+TIMED = 5
+"""Calls of a program that are timed where it is used only if it is faster than eager steps."""
 STREAK = 3
 """A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
 
@@ -43,6 +46,11 @@ class Compiled:
 
     def __init__(self, say: Callable[[str], object] = lambda _line: None) -> None:
         self.say = say
+        self.warn: Callable[[str], object] = warn
+        self.takes_on: Callable[[float], bool] | None = None
+        """Whether a program is used that was found right, by how many times as fast as eager steps it is."""
+        self.adds = True
+        """Whether programs are made for steps beyond those that were adopted or resumed, for which training waits."""
         self.programs: dict[Any, Program] = {}
         self.refused = False
         self._settled: tuple[Any, ...] = ()
@@ -86,15 +94,24 @@ class Compiled:
         self._first, self._streak = state["first"], state["streak"]
         self._made, self.refused = state["made"], state["refused"]
 
-    def steps(self, setup: Setup, promptly: bool = False) -> Taken:
+    @property
+    def has_programs(self) -> bool:
+        """Whether some steps are compiled, or were in the run that is resumed."""
+        return bool(self.programs or self._resumed) and not self.refused
+
+    def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:  # noqa: ARG002
         """Take the steps of an epoch, a group of batches at a time."""
+        yield from self.take(setup, setup.batches, promptly)
+
+    def take(self, setup: Setup, batches: Iterable[Batch], promptly: bool) -> Taken:
+        """Take the steps of what is left of an epoch."""
         self._glance = self._glance if setup is self._setup else None
         self._prompt, self._setup = promptly, setup
         self._forget_if_changed(setup)
         group: list[Batch] = []
         kind, resumed, self._resumed_kind = None, self._resumed_kind, None
         try:
-            for batch in setup.batches:
+            for batch in batches:
                 if (now := kind_of(batch)) != kind and group:
                     yield from self._ahead_of(self._eagerly(setup, group))
                     group = []
@@ -118,6 +135,13 @@ class Compiled:
         finally:
             self._kind = None
             self._write_back()
+
+    def notes(self) -> dict[str, Any]:
+        """Nothing: what is not compiled is told in a warning."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing to do: the machine code goes with this object."""
 
     # Ways to take steps
 
@@ -159,7 +183,9 @@ class Compiled:
         random.restore()
         if schedule is not None and at is not None:
             schedule.load_state_dict(at)
+        started = perf_counter()
         taken = list(self._eagerly(setup, group))
+        seconds = perf_counter() - started
         if self.refused:
             yield from self._all_but_last_ahead(taken)
             return
@@ -170,6 +196,9 @@ class Compiled:
         program.checked = wrong is None
         if wrong is not None:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
+        elif self.takes_on is not None:
+            with random_state(setup.net, setup.loss):
+                self.refused = not self.takes_on(seconds / fastest(program, before, settings, group))
         yield from self._all_but_last_ahead(taken)
 
     def _ahead_of(self, losses: Iterator[tuple[Tensor, Weight]]) -> Taken:
@@ -189,7 +218,7 @@ class Compiled:
 
     def _consider(self, setup: Setup, batch: Batch, kind: Any) -> None:
         """Make a program for batches of this kind if it is worth it."""
-        if self.refused:
+        if self.refused or not self.adds:
             return
         self._first = self._first or repr(kind)
         worth = repr(kind) == self._first or self._streak >= STREAK
@@ -206,10 +235,7 @@ class Compiled:
         try:
             carry = Carry(setup.net, setup.loss, setup.optimizer, setup.precision)
             if carry.size > LARGEST:
-                self._refuse(
-                    f"eager steps are faster for a model of this size, {carry.size:,} parameters and numbers of "
-                    f"optimizer state where {LARGEST:,} are the limit"
-                )
+                self._refuse(_too_large(carry))
             else:
                 self.programs[kind] = self._make(setup, batch, carry)
         except Exception as error:
@@ -225,14 +251,31 @@ class Compiled:
         except Exception as error:
             self._refuse(reason_of(error))
 
+    def plan(self, setup: Setup, batch: Batch, promptly: bool) -> Plan:
+        """What a program for batches of this kind would be compiled from. Raises what tracing raises."""
+        self._prompt = promptly
+        carry = Carry(setup.net, setup.loss, setup.optimizer, setup.precision)
+        if carry.size > LARGEST:
+            raise TraceError(_too_large(carry))
+        return plan_program(*self._traced(setup, batch, carry))
+
+    def adopt(self, setup: Setup, kind: Any, program: Program) -> None:
+        """Take steps by a program that was made of the plan, unless the model has become another since."""
+        self.programs[kind] = program
+        self._forget_if_changed(setup)
+
     def _make(self, setup: Setup, batch: Batch, carry: Carry) -> Program:
+        return make_program(*self._traced(setup, batch, carry), self.say)
+
+    def _traced(self, setup: Setup, batch: Batch, carry: Carry) -> tuple[Recipe, Callable[[int], int], list[Tensor]]:
+        """What is traced, the steps a call, and the tensors of a batch."""
         net, loss, optimizer = setup.net, setup.loss, setup.optimizer
         leaves, structure = pytree.tree_flatten(batch)
         require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
         changing = changing_settings(optimizer, setup.schedule)
         recipe = Recipe(net, loss, optimizer, carry, changing, structure, setup.step)
         self._settled, self._glance = self._now(setup, changing), None
-        return make_program(recipe, lambda most: self._steps_a_call(setup, most), leaves, self.say)
+        return recipe, lambda most: self._steps_a_call(setup, most), leaves
 
     def _steps_a_call(self, setup: Setup, most: int) -> int:
         if self._prompt:
@@ -264,15 +307,26 @@ class Compiled:
     def _refuse(self, reason: str) -> None:
         self.refused = True
         self.programs.clear()
-        warnings.warn(
-            f"compiled engine: {reason}; training continues with the eager engine", EngineWarning, stacklevel=2
-        )
+        self.warn(reason)
 
     def _write_back(self) -> None:
         """Bring parameters, buffers and optimizer state up to date."""
         if self._ahead is not None:
             (carry, flats), self._ahead = self._ahead, None
             carry.scatter(flats)
+
+
+def _too_large(carry: Carry) -> str:
+    return (
+        f"eager steps are faster for a model of this size, {carry.size:,} parameters and numbers of optimizer state "
+        f"where {LARGEST:,} are the limit"
+    )
+
+
+def warn(reason: str) -> None:
+    """Say why training goes on eagerly."""
+    text = f"compiled engine: {reason}; training continues with the eager engine"
+    warnings.warn(text, EngineWarning, stacklevel=3)
 
 
 def kind_of(batch: Batch) -> Any:
@@ -298,6 +352,17 @@ def settings_of(setup: Setup, program: Program) -> Tensor:
         rows.append(setting_values(setup.optimizer, program.recipe.settings))
         setup.advance("batch")
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def fastest(program: Program, before: Sequence[Tensor], settings: Tensor, group: Sequence[Batch]) -> float:
+    """The seconds of a call, which changes nothing: the least of several, since the first ones take longer."""
+    seconds = []
+    for _ in range(TIMED):
+        flats = [flat.clone() for flat in before]
+        started = perf_counter()
+        program.run(flats, settings, leaves_of(group))
+        seconds.append(perf_counter() - started)
+    return min(seconds)
 
 
 def steps_a_call(batches: int, most: int) -> int:

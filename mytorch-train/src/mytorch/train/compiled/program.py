@@ -41,20 +41,50 @@ class Program:
         return list(flats), losses, weights
 
 
-def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Sequence[Tensor], say: Any) -> Program:
-    """Trace the step, and compile it unless the cache has it.
+@dataclass(frozen=True)
+class Plan:
+    """What a program is compiled from."""
+
+    recipe: Recipe
+    examples: Sequence[Tensor]
+    """Tensors of the shapes and dtypes of one batch."""
+    steps: int
+    """Of one call."""
+    key: str
+    operations: int
+    """Of one step."""
+
+    def __str__(self) -> str:
+        return f"{self.steps} training step{'s' * (self.steps > 1)} a call"
+
+    def graph(self) -> GraphModule:
+        """All steps of a call as one graph."""
+        return trace(self.recipe, self.steps, self.examples)
+
+    def arguments(self) -> list[Tensor]:
+        """Tensors of the shapes and dtypes that the graph takes."""
+        return arguments(self.recipe, self.steps, self.examples)
+
+
+def plan_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Sequence[Tensor]) -> Plan:
+    """Trace one step, which decides how many make a call and the key in the cache.
 
     steps_of: gives the steps a call, from the largest count that is worth compiling.
     """
     graph = trace(recipe, 1, examples)
     steps = steps_of(max(1, min(UNROLLED, NODES // len(graph.graph.nodes))))
-    key = key_of(graph, steps)
+    return Plan(recipe, examples, steps, key_of(graph, steps), len(graph.graph.nodes))
+
+
+def make_program(recipe: Recipe, steps_of: Callable[[int], int], examples: Sequence[Tensor], say: Any) -> Program:
+    """Trace the step, and compile it unless the cache has it."""
+    plan = plan_program(recipe, steps_of, examples)
 
     def compile_to(path: Path) -> None:
-        say(f"compiling {steps} training step{'s' * (steps > 1)} a call; this takes up to a minute, the first time")
-        compile_package(trace(recipe, steps, examples), arguments(recipe, steps, examples), path, {KEY: key})
+        say(f"compiling {plan}; this takes up to a minute, the first time")
+        compile_package(plan.graph(), plan.arguments(), path, {KEY: plan.key})
 
-    return Program(recipe, steps, fetch(key, compile_to))
+    return Program(plan.recipe, plan.steps, fetch(plan.key, compile_to))
 
 
 AS_EAGER = {"fallback_random": True, "emulate_precision_casts": True}

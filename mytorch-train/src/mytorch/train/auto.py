@@ -1,0 +1,224 @@
+"""The engine that begins eagerly and changes over to compiled steps where the rest of the run is worth it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from mytorch.core.batch import Batch
+from mytorch.train.engine import Taken
+from mytorch.train.setup import Setup
+
+if TYPE_CHECKING:  # what traces takes long to import
+    from mytorch.train.compiled.engine import Compiled
+    from mytorch.train.compiled.in_background import InBackground
+
+WORTH_TRACING = 20.0
+"""Seconds of eager steps left for which a step is looked for in the cache. Training pauses to trace it, for one to
+three seconds, most of which the import of torch's tracer takes; of a small network, compiled steps save half the time.
+"""
+WORTH_COMPILING = 60.0
+"""Seconds of eager steps left for which one is compiled, which takes 10 to 40 seconds of another core."""
+SLOW_OPERATION = 1e-4
+"""Seconds an operation takes, on average, where there is too little to save: its call costs a few microseconds."""
+LEAST_GAIN = 1.05
+"""Compiled steps are used where they are so many times as fast as eager ones."""
+FIRST = 3
+"""Steps before time is taken, since the first ones take longer."""
+LOOK = 0.25
+"""Seconds of eager steps between two looks at what is due, so that there is none after most steps."""
+STREAK = 3
+"""A step is compiled for batches of a shape that so many in a row have had."""
+ATTEMPTS = 3
+"""At most so many steps are traced in one run, whose model may become another each time."""
+
+
+class Auto:
+    """Takes steps eagerly and, where enough of the run is left, compiles them in a process beside it meanwhile.
+
+    It changes over between two batches when that process has ended: the first results are compared with eager ones,
+    and compiled steps are used if they are equal and faster. Whatever stands in the way, training goes on eagerly, and
+    a line says why.
+    say: is given a line for what happens.
+    """
+
+    def __init__(self, say: Callable[[str], object] = lambda _line: None) -> None:
+        self.say = say
+        self._notes: dict[str, Any] = {}
+        self._attempts = 0
+        self._compiled: Compiled | None = None
+        self._coming: InBackground | None = None
+        self._kind: Any = None
+        self._streak = 0
+        self._done = self._planned = 0
+        self._timed_from: int | None = None  # the step from which on `_seconds` are counted
+        self._seconds = 0.0
+        self._next_look: float = 0
+
+    def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:
+        """Take the steps of an epoch."""
+        self._done, self._planned = done, planned
+        if self._timed_from is None:
+            self._timed_from, self._seconds = done + FIRST, 0.0
+            self._next_look = max(self._next_look, done + FIRST)
+        batches = iter(setup.batches)
+        if self._compiled is None or not self._compiled.has_programs:
+            self._compiled = None
+            yield from self._eagerly(setup, batches, promptly)
+        if self._compiled is not None:
+            self._timed_from = None
+            yield from self._compiled.take(setup, batches, promptly)
+
+    def _eagerly(self, setup: Setup, batches: Iterable[Batch], promptly: bool) -> Taken:
+        """Take steps until a compiled step is there."""
+        net, loss, optimizer, step = setup.net, setup.loss, setup.optimizer, setup.step
+        for batch in batches:
+            started = perf_counter()
+            result = step(net, loss, optimizer, *batch)
+            setup.advance("batch")
+            self._seconds += perf_counter() - started
+            self._done += 1
+            yield result
+            if self._done >= self._next_look and self._changes_over(setup, batch, promptly):
+                return
+
+    def bring_up_to_date(self) -> bool:
+        """As the engine does that takes the steps."""
+        return self._compiled is None or self._compiled.bring_up_to_date()
+
+    def notes(self) -> dict[str, Any]:
+        """From which step on the run was compiled, or why it is not; nothing as long as there is nothing to tell."""
+        return {"auto_engine": dict(self._notes)} if self._notes else {}
+
+    def close(self) -> None:
+        """End the process that compiles, if there is one."""
+        if self._coming is not None:
+            self._coming.close()
+            self._coming = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether steps are compiled, and which, since others are taken eagerly and round differently."""
+        compiled = self._compiled if self._compiled is not None and self._compiled.has_programs else None
+        return {
+            "compiled": None if compiled is None else compiled.state_dict(),
+            "attempts": self._attempts,
+            "given_up": self._next_look == math.inf,
+            "notes": dict(self._notes),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with compiled steps where the run had come to them, and otherwise begin eagerly again."""
+        self._attempts, self._notes = state.get("attempts", 0), dict(state.get("notes", {}))
+        self._next_look = math.inf if state.get("given_up") else 0
+        if state.get("compiled") is not None:
+            self._compiled = self._new_engine()
+            self._compiled.load_state_dict(state["compiled"])
+
+    # What is due
+
+    def _changes_over(self, setup: Setup, batch: Batch, promptly: bool) -> bool:
+        """Do what is due for a compiled step. Whether there is one now."""
+        pace = self._pace()
+        if pace is None:
+            return False
+        self._next_look = self._done + max(1, int(LOOK / pace))
+        try:
+            if self._coming is None and self._is_worth_it(setup, batch, pace):
+                self._begin(setup, batch, promptly, pace)
+            return self._coming is not None and self._coming.ready() and self._adopts(setup, self._coming, promptly)
+        except Exception as error:
+            from mytorch.train.compiled.reason import reason_of
+
+            self._give_up(reason_of(error))
+            return False
+
+    def _pace(self) -> float | None:
+        """Seconds a step, of late; None before there is one."""
+        assert self._timed_from is not None
+        steps = self._done - self._timed_from
+        pace = max(self._seconds / steps, 1e-7) if steps > 0 else None
+        if pace is None or self._seconds > 4 * LOOK:
+            self._seconds, self._timed_from = 0.0, self._done
+        return pace
+
+    def _rest(self, pace: float) -> float:
+        """Seconds of eager steps that are left."""
+        return pace * (self._planned - self._done)
+
+    def _is_worth_it(self, setup: Setup, batch: Batch, pace: float) -> bool:
+        """Whether enough is left to train, and batches are of one shape."""
+        if self._rest(pace) < WORTH_TRACING:
+            return False
+        from mytorch.train.compiled.cache import is_empty
+        from mytorch.train.compiled.engine import kind_of
+
+        if self._rest(pace) < WORTH_COMPILING and is_empty():
+            return False
+        if setup.precision is not None and not setup.precision.has_updated:
+            return False  # the optimizer may have no state yet
+        kind = kind_of(batch)
+        self._streak = self._streak + 1 if kind == self._kind else 1
+        self._kind = kind
+        if self._streak < STREAK:
+            self._next_look = self._done + 1
+        return self._streak >= STREAK
+
+    def _begin(self, setup: Setup, batch: Batch, promptly: bool, pace: float) -> None:
+        """Trace the step, look for it in the cache, and begin to compile it if that is worth it."""
+        from mytorch.train.compiled.in_background import InBackground
+
+        self._streak, self._attempts = 0, self._attempts + 1
+        coming = InBackground(self._new_engine(), setup, batch, promptly)
+        each = pace / coming.plan.operations
+        if coming.ready():
+            self._coming = coming
+        elif self._rest(pace) < WORTH_COMPILING:
+            self._next_look = math.inf
+        elif each > SLOW_OPERATION:
+            self._give_up(f"an operation takes {each * 1e6:.0f} us on average, too long for a compiler to save much")
+        else:
+            coming.compile()
+            self._coming = coming
+            self.say(f"compiling {coming.plan} in a process beside this one; training goes on")
+
+    def _adopts(self, setup: Setup, coming: InBackground, promptly: bool) -> bool:
+        """Take on the step that is ready. Whether it is one of the model as it is now."""
+        if (reason := coming.obstacle()) is not None:
+            self._give_up(reason)
+            return False
+        adopted = coming.adopt(setup, promptly)
+        self.close()
+        if adopted:
+            self._compiled = coming.engine
+            self._notes["step"] = coming.how
+        elif self._attempts >= ATTEMPTS:
+            self._give_up(f"what is compiled in has changed {ATTEMPTS} times while it was compiled")
+        return adopted
+
+    def _new_engine(self) -> Compiled:
+        """The engine that takes compiled steps, and none that it would have to compile itself."""
+        from mytorch.train.compiled.engine import Compiled
+
+        engine = Compiled(self.say)
+        engine.warn, engine.takes_on, engine.adds = self._give_up, self._takes_on, False
+        return engine
+
+    def _takes_on(self, gain: float) -> bool:
+        """Whether steps that are so many times as fast are used, which are right."""
+        if gain < LEAST_GAIN:
+            self._give_up(f"a compiled step takes {1 / gain:.1f} times as long as an eager one")
+            return False
+        self._notes |= {"compiled_from": self._done + 1, "times_as_fast": round(gain, 2)}
+        self.say(
+            f"{self._notes.get('step', 'compiled')}; from step {self._done + 1:,} of {self._planned:,} on, "
+            f"{gain:.1f} times as fast as before"
+        )
+        return True
+
+    def _give_up(self, reason: str) -> None:
+        self._next_look = math.inf
+        self.close()
+        self._notes["eager_because"] = reason
+        self.say(f"training goes on eagerly: {reason}")

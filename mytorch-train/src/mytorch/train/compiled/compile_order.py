@@ -1,0 +1,49 @@
+"""What a process that compiles is told, and what it leaves in its folder."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from mytorch.train.compiled.program import Plan
+
+ORDER, PACKAGE, REASON, LOG = "order", "step.pt2", "reason", "log"
+"""Files of the folder: what it is told, the package, why there is none, and what it printed."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A traced step, which needs none of the layers that it was traced from.
+
+    It is pickled for a process of the same program on the same machine, by a folder that is its own, and never kept.
+    """
+
+    graph: GraphModule
+    kinds: list[tuple[torch.Size, torch.dtype]]
+    """Shapes and dtypes of the tensors that the graph takes."""
+    key: str
+    threads: int
+    dtype: torch.dtype
+    """The default dtype, which decides what comes of whole numbers."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """The order for a plan, which is traced for it."""
+        kinds = [(tensor.shape, tensor.dtype) for tensor in plan.arguments()]
+        return cls(plan.graph(), kinds, plan.key, torch.get_num_threads(), torch.get_default_dtype())
+
+    def packed(self) -> bytes:
+        """As bytes. Raises what pickling raises."""
+        file = io.BytesIO()
+        pickle.dump(self, file)
+        return file.getvalue()
+
+    def examples(self) -> list[Tensor]:
+        """Tensors as the graph takes them."""
+        return [torch.zeros(shape, dtype=dtype) for shape, dtype in self.kinds]
