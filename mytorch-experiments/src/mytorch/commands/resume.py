@@ -43,6 +43,7 @@ def resume(run: Path, settings: tuple[str, ...], accept_differences: bool, quiet
     """
     from mytorch.experiments import resume as go_on
     from mytorch.experiments.tables.report import run_summary
+    from mytorch.train.parallel import is_first
 
     finished = go_on(
         run,
@@ -51,5 +52,5 @@ def resume(run: Path, settings: tuple[str, ...], accept_differences: bool, quiet
         quiet=quiet,
         trace_hooks=partial(click.echo, err=True) if trace_hooks else None,
     )
-    if not quiet:
+    if not quiet and is_first():
         click.echo(run_summary(finished))

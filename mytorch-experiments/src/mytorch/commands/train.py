@@ -91,9 +91,12 @@ def train(
       mytorch train disk --set optimizer.lr=0.05 --set epochs=50
       mytorch train my-experiment.toml --output results --engine compiled
       mytorch train my-table.toml --folds 5
+      torchrun --nproc-per-node 2 -m mytorch train disk
     """
-    from mytorch.experiments import train_experiment, train_folds
+    from mytorch.experiments import train_folds
     from mytorch.experiments.tables.report import folds_summary, run_summary
+    from mytorch.experiments.training.train_experiment import load_trained, train_in_folder
+    from mytorch.train.parallel import is_first
 
     given = {"engine": engine, "device": device}
     overrides = {
@@ -102,7 +105,7 @@ def train(
     }
     trace = partial(click.echo, err=True) if trace_hooks else None
     if folds is None:
-        run = train_experiment(
+        path = train_in_folder(
             experiment,
             overrides,
             output=output,
@@ -111,7 +114,7 @@ def train(
             quiet=quiet,
             trace_hooks=trace,
         )
-        told = "" if quiet else run_summary(run)
+        told = "" if quiet or not is_first() else run_summary(load_trained(path))
     else:
         found = train_folds(experiment, overrides, folds=folds, output=output, quiet=quiet, trace_hooks=trace)
         told = "" if quiet else folds_summary(found)

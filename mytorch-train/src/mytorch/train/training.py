@@ -430,6 +430,8 @@ class Training:
     def _close_epoch(self, record: Record, stop: bool) -> bool:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
+            if self.average is not None:
+                self._share_buffers()  # which the average has of its own
             record |= self._evaluate()
         record = self._of_first(lambda: record)
         self.setup.advance("epoch", record)

@@ -23,6 +23,8 @@ TITLES = ("test_error_rate", "validation_error_rate", "train_error_rate", "test_
 class BoundaryFigure(Callback):
     """Draws `decision_boundary.png` when a run ends; nothing if there is no boundary in a plane."""
 
+    first_process_only = True
+
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
@@ -45,6 +47,8 @@ class BoundaryAnimation(Callback):
 
     Its frames are part of a checkpoint, so that the animation of a resumed run is that of one without interruption.
     """
+
+    first_process_only = True
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder

@@ -70,6 +70,7 @@ class Recorder(Callback):
     """
 
     must_succeed = True
+    first_process_only = True
 
     def __init__(
         self,

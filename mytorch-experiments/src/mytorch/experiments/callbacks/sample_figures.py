@@ -28,6 +28,8 @@ class SampleFigures(Callback):
     The rows are those of the test part, or else of the validation or the training part.
     """
 
+    first_process_only = True
+
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 

@@ -42,6 +42,7 @@ from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
 from mytorch.train.device import choose_device
 from mytorch.train.evaluation import judging, predict
+from mytorch.train.parallel import Processes
 from mytorch.train.setup import Setup, TakeStep
 from mytorch.train.warm_start import WarmStart, warm_start
 
@@ -61,15 +62,21 @@ class Built:
     """What the model took from another one."""
 
 
-def build(experiment: Experiment, step: Callable[..., Any] | None = None, start: bool = True) -> Built:
+def build(
+    experiment: Experiment,
+    step: Callable[..., Any] | None = None,
+    start: bool = True,
+    parallel: Processes | None = None,
+) -> Built:
     """Build everything. The weights are drawn from torch's generator, seeded by the experiment.
 
     step: a training step of the caller's own, as `fit` takes it.
     start: whether the model begins with the weights of `model.from`; those of a checkpoint take their place.
+    parallel: the processes that train together, of which each builds everything.
     Raises MissingRequirementError before anything is imported, UnknownNameError, and ExperimentError with the key.
     """
     with naming_file(experiment):
-        return _build(experiment, step, start)
+        return _build(experiment, step, start, parallel)
 
 
 @contextmanager
@@ -83,7 +90,7 @@ def naming_file(experiment: Experiment) -> Iterator[None]:
         raise
 
 
-def _build(experiment: Experiment, step: Callable[..., Any] | None, start: bool) -> Built:
+def _build(experiment: Experiment, step: Callable[..., Any] | None, start: bool, parallel: Processes | None) -> Built:
     require(experiment.requires)
     parts = build_data(experiment)
     experiment = fill_in_sizes(balance(experiment, parts.training), parts.training)
@@ -92,13 +99,13 @@ def _build(experiment: Experiment, step: Callable[..., Any] | None, start: bool)
         net = build_model(experiment, parts.training)
         started = start_model(net, experiment.model) if start else None
         loss = build_part("loss", "loss", experiment.loss)
-    place_parts(experiment, net, loss)
+    place_parts(experiment, net, loss, parallel)
     batches = build_batches(experiment, parts.training)
     optimizer = build_optimizer(experiment, net)
     planned = plan_schedule(experiment, len(batches))
     schedule = None if planned is None else planned.build(optimizer)
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
-    setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step))
+    setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step, parallel))
     return Built(experiment, setup, parts, metrics, callbacks, started)
 
 
@@ -112,7 +119,12 @@ def build_batches(experiment: Experiment, data: DataSet) -> Batches:
         raise
 
 
-def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., Any] | None = None) -> TakeStep:
+def build_step(
+    experiment: Experiment,
+    optimizer: Optimizer,
+    own: Callable[..., Any] | None = None,
+    parallel: Processes | None = None,
+) -> TakeStep:
     """The step that the experiment asks for, or the caller's own. Raises ArgumentError for what does not fit."""
     return choose_step(
         optimizer,
@@ -122,6 +134,7 @@ def build_step(experiment: Experiment, optimizer: Optimizer, own: Callable[..., 
         clip_grad_value=experiment.clip_grad_value,
         accumulate=experiment.accumulate,
         precision=experiment.precision,
+        parallel=parallel,
     )
 
 
@@ -143,9 +156,11 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
     return net
 
 
-def place_parts(experiment: Experiment, net: Module, loss: Module) -> None:
+def place_parts(experiment: Experiment, net: Module, loss: Module, parallel: Processes | None = None) -> None:
     """Move model and loss to the experiment's device. Raises ArgumentError for one that is not there."""
     device = choose_device("experiment", experiment.device)
+    if parallel is not None:
+        device = parallel.device(device)
     net.to(device)
     loss.to(device)
 

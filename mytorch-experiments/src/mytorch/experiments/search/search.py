@@ -25,6 +25,7 @@ from mytorch.experiments.search.watch import Watch
 from mytorch.experiments.training.train_experiment import start, train_experiment
 from mytorch.plugins import Hooks, MissingRequirementError, make_folder, one_line, shown, write_file
 from mytorch.train.errors import RunError
+from mytorch.train.parallel import require_alone
 from mytorch.train.weights import read_json
 
 SEARCH_FILE, TRIALS_FILE, BEST_FILE, LOCK_FILE = "search.json", "trials.log", "best.toml", "search.lock"
@@ -103,6 +104,7 @@ def search_experiment(
         and if no trial is trained to the end; ArgumentError if the experiment does not measure `monitor`;
         MissingRequirementError without Optuna; KeyboardInterrupt, after which the search can be gone on with.
     """
+    require_alone("search")
     optuna = _optuna()
     if type(trials) is not int or trials < 1:
         raise ArgumentError(f"search: trials must be a whole number of at least 1, got {shown(trials)}")

@@ -11,6 +11,7 @@ from mytorch.experiments.file.build import build, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.train.lr_range import END, START, STEPS, LRRange, range_of
+from mytorch.train.parallel import require_alone
 
 
 def find_rate(
@@ -25,6 +26,7 @@ def find_rate(
 
     Raises ExperimentError as `load_experiment` and building do, ArgumentError as `lr_range_test` does.
     """
+    require_alone("lr-find")
     experiment = load_experiment(source, overrides)
     with threads(experiment.threads):
         setup = replace(build(experiment).setup, schedule=None)

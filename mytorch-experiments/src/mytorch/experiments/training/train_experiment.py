@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from mytorch.core import require_path
 from mytorch.data import missing_lines
@@ -27,7 +27,11 @@ from mytorch.experiments.training.to_resume import experiment_of, has_checkpoint
 from mytorch.plugins import Hooks
 from mytorch.train.callbacks.progress import Progress
 from mytorch.train.make_engine import make_engine
+from mytorch.train.parallel import Processes, join
 from mytorch.train.training import Training
+
+_FOLDER = "folder of the run"
+T = TypeVar("T")
 
 
 def train_experiment(
@@ -51,45 +55,119 @@ def train_experiment(
     trace_hooks: is given a line for each call of a hook: which, whose, how long, and what it raised.
     resume: the folder of a run to go on with instead, from its checkpoint, as if it had never ended; see `resume`.
     accept_differences: go on also with what may change the numbers, such as other versions, threads or data.
+    Each of several processes that torchrun has started calls this, and reads the run that the first one wrote.
     Raises ExperimentError and its kin before anything is written, NotFiniteError and KeyboardInterrupt after
     what was trained is saved.
     """
+    path = train_in_folder(
+        source,
+        overrides,
+        output=output,
+        callbacks=callbacks,
+        step=step,
+        quiet=quiet,
+        trace_hooks=trace_hooks,
+        resume=resume,
+        accept_differences=accept_differences,
+    )
+    return load_trained(path)
+
+
+def load_trained(path: Path) -> Run:
+    """The run in a folder in which it has just ended."""
+    try:
+        return load(path)
+    except Exception as error:
+        error.add_note(f"The run is finished and lies in {path}")
+        raise
+
+
+def train_in_folder(
+    source: str | Path | Mapping[str, Any] | Experiment,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path = "runs",
+    callbacks: Iterable[object] = (),
+    step: Callable[..., Any] | None = None,
+    quiet: bool = False,
+    trace_hooks: Callable[[str], object] | None = None,
+    resume: str | Path | None = None,
+    accept_differences: bool = False,
+) -> Path:
+    """As `train_experiment`, and return the run's folder, which need not lie on a disk that this process can read.
+
+    Each of several processes that torchrun has started calls this; the first one makes the folder. When torchrun
+    starts them again, they go on with the run that they began, from its checkpoint.
+    """
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
-    folder = None
-    if resume is not None:
-        folder = to_resume(require_path("train_experiment", "resume", resume), experiment, accept_differences)
-    with threads(experiment.threads):
+    asked = None if resume is None else require_path("train_experiment", "resume", resume)
+    output = require_path("train_experiment", "output", output)
+    with join() as processes, threads(experiment.threads):
+        begun = _of_first(processes, lambda: _begun(asked, experiment, accept_differences, processes))
+        goes_on = begun is not None and begun.has_checkpoint
         listeners = Hooks(callbacks, trace=trace_hooks)
-        goes_on = folder is not None and has_checkpoint(folder)
-        with without_split_warnings() if quiet else nullcontext():
-            built = build(experiment, step, start=not goes_on)
-        text = to_toml(built.experiment)
+        told = not quiet and (processes is None or processes.first)
+        with nullcontext() if told else without_split_warnings():
+            built = build(experiment, step, start=not goes_on, parallel=processes)
         for callback in built.callbacks:
             listeners.add(callback)
-        training = start(built, listeners, quiet)
-        if folder is None:
-            folder = RunFolder.create(require_path("train_experiment", "output", output), experiment.name)
-        elif goes_on:
-            training.resume(folder.path, accept_differences, finish=not is_finished(folder))
-        if experiment.animate:
-            listeners.add(BoundaryAnimation(folder))
-        listeners.add(BoundaryFigure(folder))
-        listeners.add(SampleFigures(folder))
-        listeners.add(Recorder(folder, quiet, experiment.checkpoint_every, text))
-        if not quiet:
-            if built.started is not None:
-                show_start(built.started)
-            for line in missing_lines(training.batches.data.preparation):
-                print(line, file=sys.stderr)
-            with suppress(Exception):  # what does not go through the model in evaluation is told by the training
-                show_model(model_of(built.setup), stderr=True)
-            listeners.add(Progress())
+        training = start(built, listeners, not told, processes)
+        folder = RunFolder(_of_first(processes, lambda: _folder(begun, output, experiment, processes)))
+        if begun is not None and goes_on:
+            training.resume(folder.path, accept_differences, finish=begun.unfinished)
+        _listen(training, built, folder, told)
         training.run()
-    try:
-        return load(folder.path)
-    except Exception as error:
-        error.add_note(f"The run is finished and lies in {folder.path}")
-        raise
+    return folder.path
+
+
+class _Begun(NamedTuple):
+    """A run that is to go on."""
+
+    path: Path
+    has_checkpoint: bool
+    unfinished: bool
+
+
+def _begun(asked: Path | None, experiment: Experiment, accept: bool, processes: Processes | None) -> _Begun | None:
+    """The run that was asked for, or that these processes began before torchrun started them again."""
+    if asked is None and processes is not None and (before := processes.recall(_FOLDER)) is not None:
+        asked = Path(before) if has_checkpoint(RunFolder(Path(before))) else None
+    if asked is None:
+        return None
+    folder = to_resume(asked, experiment, accept)
+    return _Begun(folder.path, has_checkpoint(folder), not is_finished(folder))
+
+
+def _folder(begun: _Begun | None, output: Path, experiment: Experiment, processes: Processes | None) -> Path:
+    """The folder of the run, which the processes find again if torchrun starts them again."""
+    path = RunFolder.create(output, experiment.name).path if begun is None else begun.path
+    if processes is not None:
+        processes.remember(_FOLDER, str(path.absolute()))
+    return path
+
+
+def _listen(training: Training, built: Built, folder: RunFolder, told: bool) -> None:
+    """Let the run be kept in its folder and, if told, shown on the terminal."""
+    listeners, experiment = training.hooks, built.experiment
+    if experiment.animate:
+        listeners.add(BoundaryAnimation(folder))
+    listeners.add(BoundaryFigure(folder))
+    listeners.add(SampleFigures(folder))
+    listeners.add(Recorder(folder, not told, experiment.checkpoint_every, to_toml(experiment)))
+    if not told:
+        return
+    if built.started is not None:
+        show_start(built.started)
+    for line in missing_lines(training.batches.data.preparation):
+        print(line, file=sys.stderr)
+    with suppress(Exception):  # what does not go through the model in evaluation is told by the training
+        show_model(model_of(built.setup), stderr=True)
+    listeners.add(Progress())
+
+
+def _of_first(processes: Processes | None, make: Callable[[], T]) -> T:
+    """What the first process makes, on all of them."""
+    return make() if processes is None else processes.from_first(make)
 
 
 def resume(
@@ -108,7 +186,7 @@ def resume(
     )
 
 
-def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
+def start(built: Built, hooks: Hooks, quiet: bool = True, parallel: Processes | None = None) -> Training:
     """The training of what was built, not yet begun.
 
     Raises ExperimentError for an animation of what has no plane, and what those of the experiment's callbacks raise at
@@ -125,6 +203,7 @@ def start(built: Built, hooks: Hooks, quiet: bool = True) -> Training:
         evaluate_every=built.experiment.evaluate_every,
         hooks=hooks,
         engine=make_engine(built.experiment.engine, quiet),
+        parallel=parallel,
     )
     training.settings = dict(flat(built.experiment.model_dump(exclude_none=True, by_alias=True)))
     strict = [callback for callback in built.callbacks if getattr(callback, "must_succeed", False) is True]

@@ -14,6 +14,7 @@ from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.folds import Folds
 from mytorch.experiments.runs.run_folder import RunFolder
 from mytorch.experiments.training.train_experiment import train_experiment
+from mytorch.train.parallel import require_alone
 
 
 def train_folds(
@@ -35,6 +36,7 @@ def train_folds(
     """
     if type(folds) is not int or folds < 2:
         raise ArgumentError(f"train_folds: folds must be a whole number of at least 2, got {folds!r}")
+    require_alone("train_folds")
     experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     parts = [_with_fold(experiment, folds, fold) for fold in range(1, folds + 1)]
     found = Folds(

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
+from itertools import count
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ from mytorch.train.parallel.processes import Processes
 
 TIMEOUT = 600.0
 """Seconds that a process waits for the others, as torch.distributed does with NCCL."""
+_NUMBERS = count()
+"""Of the groups that this process has joined: every process joins them in the same order."""
 
 
 @contextmanager
@@ -47,11 +51,12 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
         raise ArgumentError(
             "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
         )
-    store = _meet(place, timeout)
+    base, number = _opened(place, timeout), next(_NUMBERS)
+    store = _meet(place, base, f"mytorch/try{place.attempt}/{number}", timeout)
     distributed.init_process_group(
         _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=timedelta(seconds=timeout)
     )
-    processes = Processes(place, store)
+    processes = Processes(place, store, _prefixed(f"mytorch/lasting/{number}", base))
     try:
         yield processes
         processes.gather(None)  # none leaves while another still needs the store
@@ -62,17 +67,14 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
         distributed.destroy_process_group()
 
 
-def _meet(place: Place, timeout: float) -> Any:
-    """The store of this attempt, once every process has come to it. One of an earlier attempt is not looked at."""
+@cache
+def _opened(place: Place, timeout: float) -> Any:
+    """The store that all processes share: torchrun's, which outlives them, or that of the first process."""
     opens = place.rank == 0 and not place.agent
+    patience = timedelta(seconds=timeout)
     try:
-        base = distributed.TCPStore(  # type: ignore[attr-defined]
-            place.address,
-            place.port,
-            place.size,
-            is_master=opens,
-            timeout=timedelta(seconds=timeout),
-            wait_for_workers=False,
+        return distributed.TCPStore(  # type: ignore[attr-defined]
+            place.address, place.port, place.size, opens, timeout=patience, wait_for_workers=False
         )
     except RuntimeError as error:
         what = "open" if opens else "reach"
@@ -80,7 +82,11 @@ def _meet(place: Place, timeout: float) -> Any:
             f"join: rank {place.rank} must be able to {what} the store at {place.address}:{place.port}, got "
             f"{str(error).splitlines()[0]}; choose another port with --master-port, or see whether rank 0 runs"
         ) from error
-    store = distributed.PrefixStore(f"mytorch/try{place.attempt}", base)  # type: ignore[attr-defined]
+
+
+def _meet(place: Place, base: Any, prefix: str, timeout: float) -> Any:
+    """The store of this group alone, once every process has come to it."""
+    store = _prefixed(prefix, base)
     store.set(f"come/{place.rank}", "")
     names = [f"come/{rank}" for rank in range(place.size)]
     try:
@@ -92,6 +98,11 @@ def _meet(place: Place, timeout: float) -> Any:
             f"{', '.join(missing)}; see whether it was started, and reaches {place.address}:{place.port}"
         ) from error
     return store
+
+
+def _prefixed(prefix: str, base: Any) -> Any:
+    """A part of a store. Attempts of torchrun, and groups, have different ones, or would read what others wrote."""
+    return distributed.PrefixStore(prefix, base)  # type: ignore[attr-defined]
 
 
 def _backend(place: Place) -> str:

@@ -53,6 +53,12 @@ def launched() -> Place | None:
     return place
 
 
+def is_first() -> bool:
+    """Whether this process prints and writes: it is alone, or the first of several."""
+    place = launched()
+    return place is None or place.rank == 0
+
+
 def require_alone(what: str) -> None:
     """Raise ArgumentError where several processes were started together to do what one does."""
     if (place := launched()) is not None:

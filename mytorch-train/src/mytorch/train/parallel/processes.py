@@ -56,8 +56,8 @@ class Processes:
         ...     first = processes is None or processes.first  # this process prints and writes
     """
 
-    def __init__(self, place: Place, store: Any) -> None:
-        self.place, self._store = place, store
+    def __init__(self, place: Place, store: Any, lasting: Any) -> None:
+        self.place, self._store, self._lasting = place, store, lasting
         self.rank, self.size = place.rank, place.size
         self.asked = self.agreed = Wishes()
         self.known: BaseException | None = None
@@ -102,6 +102,14 @@ class Processes:
             raise _ended(0, box[1])
         made: T = box[0]
         return made
+
+    def remember(self, name: str, text: str) -> None:
+        """Leave a text for these processes, if torchrun starts them again."""
+        self._lasting.set(name, text)
+
+    def recall(self, name: str) -> str | None:
+        """What was left before torchrun started these processes again; None if nothing was."""
+        return self._lasting.get(name).decode() if self._lasting.check([name]) else None
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Give every process the numbers that the first one has."""
