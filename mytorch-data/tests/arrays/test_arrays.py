@@ -100,14 +100,42 @@ def test_a_process_of_its_own_maps_the_file_anew(tmp_path: Path) -> None:
     torch.testing.assert_close(torch.cat(loaded), torch.from_numpy(x))
 
 
-def test_memory_is_given_back_while_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.random.default_rng(4).normal(size=(500, 64))
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_a_mapping_takes_is_given_back(order: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.asarray(np.random.default_rng(4).normal(size=(500, 64)), order=order)
     monkeypatch.setattr(stored_array, "RESIDENT", 10_000)
     monkeypatch.setattr(stored_array, "AROUND", 0)
+    if order == "C":
+        monkeypatch.delattr(os, "preadv", raising=False)  # as on Windows
     data = Arrays(in_folder(tmp_path, x=x), "x", dtype="float64")
     order = torch.randperm(500)
     torch.testing.assert_close(data[order][0], torch.from_numpy(x)[order], rtol=0, atol=0)
+    assert data._inputs._mapped is not None
     assert data._inputs._touched <= 10_000
+
+
+ORDERS = ([], [7], [0, 1, 2], [3, 4, 9, 8, 7, 0, 1], [5, 5, 6, 6], list(range(20)))
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f2", ">i2", "?"])
+@pytest.mark.parametrize("rows", ORDERS)
+def test_rows_come_in_the_order_that_is_asked_for(rows: list[int], dtype: str, tmp_path: Path) -> None:
+    x = (np.random.default_rng(5).normal(size=(20, 3, 2)) * 3).astype(dtype)
+    data = Arrays(in_folder(tmp_path, x=x), "x", dtype="float64")
+    found, _ = data.batch_at(torch.tensor(rows, dtype=torch.int64))
+    assert found.tolist() == x[rows].tolist()
+
+
+def test_a_call_that_reads_less_than_it_was_asked_for_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, read = np.arange(60.0).reshape(20, 3), os.preadv
+    data = Arrays(in_folder(tmp_path, x=x), "x", dtype="float64")
+    monkeypatch.setattr(os, "preadv", lambda file, views, place: read(file, [views[0][:7]], place))
+    assert data[:][0].tolist() == x.tolist()
+    monkeypatch.setattr(os, "preadv", lambda _file, _views, _place: 0)
+    with pytest.raises(TableError, match=r"x\.npy: must stay as it is while it is read, got a change"):
+        data[:]
 
 
 def test_like_takes_the_names_and_requires_the_same_rows(tmp_path: Path) -> None:

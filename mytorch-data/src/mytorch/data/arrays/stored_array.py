@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +27,8 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error)
 Array = np.ndarray[Any, np.dtype[Any]]
 
 RESIDENT = 2**27
-"""Bytes that reads of a file may leave in memory before they are given back; the system may keep them in its cache."""
+"""Bytes that reads of a mapped file may leave in memory before they are given back; the system may keep them in its
+cache."""
 AROUND = 2**17
 """Bytes that the system may read around a row."""
 LOCAL_HEADER = 30
@@ -35,8 +38,10 @@ LOCAL_HEADER = 30
 class StoredArray:
     """An array of a .npy file, or of an NPZ file, indexed by rows.
 
-    What is stored uncompressed is mapped into memory, so that only the rows that are asked for are read, and the
-    memory they take is given back after `RESIDENT` bytes; what is compressed is read as a whole. Nothing is unpickled.
+    Of what is stored uncompressed, only the rows that are asked for are read: from their place in the file into the
+    tensor that is returned, those that follow each other at once. Where the system cannot do that, and for an array in
+    Fortran's order, whose rows are scattered, the file is mapped into memory, and what rows took there is given back
+    after `RESIDENT` bytes. What is compressed is read as a whole. Nothing is unpickled.
     Raises TableError for a damaged file, objects, text and anything that is no number, and when the file changes;
         FileError for no file; ArgumentError for a compressed array that does not fit into memory.
     """
@@ -52,6 +57,7 @@ class StoredArray:
             self._file = path
             self._open_npz()
         self._before = signature(self._file)
+        self._opened: int | None = None
         self._mapped: tuple[mmap.mmap, Array] | None = None
         self._touched = 0
 
@@ -80,7 +86,41 @@ class StoredArray:
         if self._whole is not None:
             return torch.from_numpy(self._whole[indices.numpy()].astype(self.dtype, copy=False))
         if signature(self._file) != self._before:
-            raise TableError(f"{self._file}: must stay as it is while it is read, got a change; read it again")
+            raise self._changed()
+        if self._header.fortran_order or not hasattr(os, "preadv"):
+            return torch.from_numpy(self._mapped_rows(indices))
+        return torch.from_numpy(self._read_rows(indices.numpy()).astype(self.dtype, copy=False))
+
+    def _read_rows(self, indices: Array) -> Array:
+        """Rows that are read from their places in the file, as they are stored."""
+        row = self._header.size // self.shape[0]
+        found = np.empty(len(indices) * row, np.uint8)
+        begins = np.flatnonzero(np.diff(indices, prepend=-2) != 1)  # of rows that follow each other in the file
+        ends = np.append(begins, len(indices))[1:]
+        view, file = found.data, self._open()
+        places = (self._offset + indices[begins] * row).tolist()
+        for begin, end, place in zip((begins * row).tolist(), (ends * row).tolist(), places, strict=True):
+            self._fill(file, view[begin:end], place)
+        return found.view(self._header.dtype).reshape(len(indices), *self.shape[1:])
+
+    def _fill(self, file: int, view: memoryview, place: int) -> None:
+        """Read until there is as much as wanted: one call reads at most 2 GB."""
+        while view:
+            count = os.preadv(file, [view], place)
+            if not count:
+                raise self._changed()
+            view, place = view[count:], place + count
+
+    def _open(self) -> int:
+        if self._opened is None:
+            self._opened = os.open(self._file, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._opened)
+        return self._opened
+
+    def _changed(self) -> TableError:
+        return TableError(f"{self._file}: must stay as it is while it is read, got a change; read it again")
+
+    def _mapped_rows(self, indices: Tensor) -> Array:
         mapping, array = self._map()
         found = np.empty((len(indices), *self.shape[1:]), self.dtype)
         row = array[0].nbytes + AROUND
@@ -91,7 +131,7 @@ class StoredArray:
             if self._touched > RESIDENT and hasattr(mapping, "madvise"):
                 mapping.madvise(mmap.MADV_DONTNEED)
                 self._touched = 0
-        return torch.from_numpy(found)
+        return found
 
     def _map(self) -> tuple[mmap.mmap, Array]:
         if self._mapped is None:
@@ -103,8 +143,8 @@ class StoredArray:
         return self._mapped
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the mapping, which another process makes anew."""
-        return {**vars(self), "_mapped": None}
+        """Without what is open, which another process opens anew."""
+        return {**vars(self), "_opened": None, "_mapped": None}
 
     def _open_npy(self) -> None:
         if not self._file.is_file():
