@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import MutableMapping
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,39 @@ NUMBERS = (
 """Tests of what is computed with torch alone: they depend on no other distribution and on no version but torch's, of
 which there is one. Python's own can hardly matter; the oldest and the newest show it."""
 
+NEWER_TORCH = (
+    "mytorch-core/tests/test_rows.py::test_rows_at_of_any_dtype[dtype2]",
+    "mytorch-core/tests/test_training_step.py::test_a_training_step_equals_autograd[True]",
+    "mytorch-core/tests/test_training_step.py::test_a_learning_rate",
+    "mytorch-nn/tests/activation/test_activations.py::test_prelu_in_the_kit",
+    "mytorch-nn/tests/container/test_checkpoint.py::test_under_inference_mode_and_as_one_graph",
+    "mytorch-nn/tests/container/test_module_dict.py::test_its_children_are_found_and_trained",
+    "mytorch-nn/tests/container/test_module_list.py::test_its_children_are_found_and_trained",
+    "mytorch-nn/tests/embedding/test_embedding.py::test_embedding_bag_as_torch",
+    "mytorch-nn/tests/embedding/test_embedding.py::test_the_row_of_padding_has_no_gradient",
+    "mytorch-nn/tests/init/test_init.py::test_every_name_of_torch",
+    "mytorch-nn/tests/loss/test_linear_cross_entropy_loss.py::test_as_torch",
+    "mytorch-nn/tests/loss/test_linear_cross_entropy_loss.py::test_ignored_targets",
+    "mytorch-nn/tests/loss/test_losses.py::test_half_precision[SmoothL1Loss-options1-torch.float16]",
+    "mytorch-nn/tests/normalization/test_normalization.py::test_as_torch",
+    "mytorch-nn/tests/pooling/test_lp_pool.py::test_windows_of_zeros_have_no_gradient",
+    "mytorch-nn/tests/test_all_of_torch.py",
+    "mytorch-nn/tests/test_bad_calls.py::test_an_input_in_a_form_that_kernels_do_not_know[bool-ReflectionPad",
+    "mytorch-train/tests/test_clip_gradients.py::test_a_step_that",
+    "mytorch-train/tests/test_clip_gradients.py::test_runs_that_clip_by_value",
+)
+"""Tests of what a torch before 2.13 has not: classes, arguments and kernels of PyTorch with which ours are compared,
+and whole steps in one graph. Those of the compiled engine are not written out."""
+
+
+def needs_newer_torch(nodeid: str) -> bool:
+    """Whether a test cannot pass with the torch that is installed."""
+    if importlib.util.find_spec("torch") is None:  # where wheels are built and installed
+        return False
+    major, minor = map(int, version("torch").split(".")[:2])
+    compiles = "compiled" in nodeid or "one_graph" in nodeid
+    return (major, minor) < (2, 13) and (compiles or nodeid.startswith(NEWER_TORCH))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the same examples on every machine, fewer in the quick selection."""
@@ -141,3 +175,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         if item.nodeid.startswith(NUMBERS):
             item.add_marker("numbers")
+        if needs_newer_torch(item.nodeid):
+            item.add_marker(pytest.mark.skip(reason="needs torch 2.13"))

@@ -12,6 +12,7 @@ import pytest
 from mytorch.plugins import KINDS, OWN
 from mytorch.plugins.catalogue import NEEDS
 from mytorch.plugins.kinds import COME_WITH
+from mytorch.plugins.torch_range import NEWEST, OLDEST
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
@@ -149,8 +150,8 @@ def test_the_tests_that_not_every_environment_runs_are_there():
     assert [name for each in names for name in each if not (HOUSE / name.partition("::")[0]).exists()] == []
 
 
-def test_the_lowest_torch_is_that_of_development():
-    """So that what is computed with torch alone need not be tested with both."""
+def test_the_lowest_versions_of_the_others_are_tested_with_the_torch_of_development():
+    """So that what is computed with torch alone need not be tested with both; another environment is for torch."""
     files = [(HOUSE / name).read_text().splitlines() for name in ("constraints.txt", "constraints-lowest.txt")]
     development, lowest = ([line for line in lines if line.startswith("torch==")] for lines in files)
     assert len(lowest) == 1
@@ -195,9 +196,15 @@ def test_every_python_of_the_house_is_declared_and_tested():
     assert all(project(part)["requires-python"] == f">={pythons[0]}" for part in PARTS)
 
 
+def test_the_range_of_torch_is_that_of_the_environments():
+    said = (HOUSE / "tox.ini").read_text()
+    assert f"oldest: python -m pip install --quiet torch=={OLDEST}." in said
+    assert f"newest: python -m pip install --quiet torch=={NEWEST}." in said
+
+
 def test_the_lowest_versions_that_are_tested_are_those_declared():
     lines = (HOUSE / "constraints-lowest.txt").read_text().splitlines()
-    lowest = dict(line.split("==") for line in lines if "==" in line)
+    lowest = dict(line.split("==") for line in lines if "==" in line) | {"torch": OLDEST}
     lists = [[project(p)["dependencies"], *project(p).get("optional-dependencies", {}).values()] for p in PARTS]
     for line in (line for part in lists for lines in part for line in lines if not line.startswith("mytorch-")):
         name, _, version = line.partition(">=")

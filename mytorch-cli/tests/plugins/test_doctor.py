@@ -124,6 +124,19 @@ def test_a_foreign_package_that_hides_the_parts_is_named(mytorch, site):
     assert "of other hides parts of mytorch. python -m pip uninstall other" in said
 
 
+def test_a_torch_that_nothing_was_tested_with_is_named(mytorch, site):
+    (site.folder / "torch-9.0.0.dist-info").mkdir()
+    (site.folder / "torch-9.0.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torch\nVersion: 9.0.0\n"
+    )
+    done = mytorch("plugins", "doctor")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-2].startswith("torch: version must be one that mytorch is tested with, 2.6 to 2.")
+    assert ", got 9.0.0; its kernels" in done.stdout
+    told = json.loads(mytorch("plugins", "doctor", "--json").stdout)
+    assert "got 9.0.0" in told["torch"]
+
+
 def test_unreadable_metadata_of_any_package_is_named_before_anything_else(mytorch, site):
     info = site.folder / "innocent-1.0.dist-info"
     info.mkdir()

@@ -9,7 +9,7 @@ from toy_parts import SGD, Chain
 
 from mytorch.core import ArgumentError, Buffer, Module
 from mytorch.plugins import hookimpl
-from mytorch.train.compiled import engine, program
+from mytorch.train.compiled import engine, program, trace
 
 pytestmark = pytest.mark.usefixtures("compiles")
 real_compile = program.compile_package
@@ -75,6 +75,11 @@ def test_without_a_compiler_training_goes_on_eagerly(monkeypatch):
     monkeypatch.setattr(program, "compile_package", real_compile)
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none)
     warned("a C++ compiler is needed and none was found; install g++ or clang, or name one in CXX", batch_size=9)
+
+
+def test_an_older_torch_trains_eagerly(monkeypatch):
+    monkeypatch.setattr(trace, "COMPILING", "9.0")
+    warned(f"torch must be 9.0 or newer to compile, got {torch.__version__}; upgrade torch); training continues")
 
 
 def test_a_killed_compiler_leaves_the_run_eager(monkeypatch):

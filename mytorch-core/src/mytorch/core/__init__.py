@@ -56,6 +56,7 @@ from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.rows import rows_at
 from mytorch.core.schedule import RecursiveSchedule, Schedule
+from mytorch.core.torch_version import TorchVersionWarning
 from mytorch.core.uninitialized import UninitializedBuffer, UninitializedParameter, require_initialized
 from mytorch.core.view import View, Wrapped
 
@@ -85,6 +86,7 @@ __all__ = [
     "Schedule",
     "ShapeError",
     "StateError",
+    "TorchVersionWarning",
     "UninitializedBuffer",
     "UninitializedError",
     "UninitializedParameter",

@@ -27,8 +27,10 @@ from mytorch.plugins.shown import counted, cut, listed, one_line, printable, sho
 from mytorch.plugins.source import find_source, first_docstring_line
 from mytorch.plugins.strict import strict
 from mytorch.plugins.toml import parse_toml
+from mytorch.plugins.torch_range import COMPILING, is_older, outside_of_range
 
 __all__ = [
+    "COMPILING",
     "HOOKS",
     "KINDS",
     "OWN",
@@ -57,12 +59,14 @@ __all__ = [
     "first_docstring_line",
     "hookimpl",
     "install_command",
+    "is_older",
     "lack_of_memory",
     "listed",
     "make_folder",
     "memory",
     "nearest",
     "one_line",
+    "outside_of_range",
     "parse_setting",
     "parse_toml",
     "printable",

@@ -14,6 +14,7 @@ from mytorch.plugins.errors import DuplicateError, closest
 from mytorch.plugins.kinds import KINDS
 from mytorch.plugins.probe import Finding, probe
 from mytorch.plugins.shown import printable
+from mytorch.plugins.torch_range import installed_torch, outside_of_range
 
 SHOWN = 80  # characters of what a part prints
 SEVERITY = {"ok": 0, "blocked": 0, "slow": 1, "duplicate": 1, "meddling": 2, "incompatible": 2, "broken": 2}
@@ -128,6 +129,12 @@ def unreadable_metadata() -> list[str]:
                 "torch among it. Install that distribution again or remove it"
             )
     return lines
+
+
+def torch_outside_of_range() -> str | None:
+    """A line for an installed torch that this project is not tested with."""
+    installed = installed_torch()
+    return None if installed is None else outside_of_range(installed)
 
 
 def misspelt_groups() -> list[str]:

@@ -20,7 +20,7 @@ def choose_device(owner: str, name: str | torch.device) -> torch.device:
     torch, does not have.
     """
     if name == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or CPU
+        return _accelerator() or CPU
     device = require_device(owner, name)
     if device is None or device.type == "meta":
         raise ArgumentError(
@@ -29,13 +29,17 @@ def choose_device(owner: str, name: str | torch.device) -> torch.device:
     try:
         torch.zeros((), device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        found = torch.accelerator.current_accelerator(check_available=True)
+        found = _accelerator()
         there = "cpu" if found is None else f"cpu and {found.type}"
         raise ArgumentError(
             f"{owner}: device must be one that this machine and this build of torch have, {there}, got {str(name)!r}; "
             'device = "auto" uses the accelerator, if there is one'
         ) from error
     return device
+
+
+def _accelerator() -> torch.device | None:
+    return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 
 
 def device_of(net: Module) -> torch.device:

@@ -29,30 +29,41 @@ def doctor(ctx: click.Context, as_json: bool, traceback: bool) -> None:
     prints, when imported), incompatible (made for another mytorch-core, never imported), broken.
 
     Packages whose metadata cannot be read are reported before anything is imported, and so are misspelt groups of
-    entry points, which are never used.
+    entry points, which are never used. A torch that mytorch is not tested with is reported, too.
 
-    The exit status is 0 without problems, 1 if something is slow or duplicate, 2 for anything worse.
+    The exit status is 0 without problems, 1 if something is slow or duplicate or torch is not one of those tested,
+    2 for anything worse.
 
     \b
     Example:
       mytorch plugins doctor
       mytorch plugins doctor --json
     """
-    from mytorch.plugins.doctor import SEVERITY, diagnose, foreign_packages, misspelt_groups, unreadable_metadata
+    from mytorch.plugins.doctor import (
+        SEVERITY,
+        diagnose,
+        foreign_packages,
+        misspelt_groups,
+        torch_outside_of_range,
+        unreadable_metadata,
+    )
 
     if unreadable := unreadable_metadata():
         raise PluginError("plugins: the metadata of every package must be readable\n" + "\n".join(unreadable))
-    foreign, found = [*foreign_packages(), *misspelt_groups()], []
+    foreign, found, torch = [*foreign_packages(), *misspelt_groups()], [], torch_outside_of_range()
     for diagnosis in diagnose(catalogue()):
         found.append(diagnosis)
         if not as_json:
             click.echo(printable("\n".join(described(diagnosis, traceback))))
     if as_json:
-        click.echo(json.dumps({"foreign": foreign, "parts": [asdict(diagnosis) for diagnosis in found]}, indent=2))
+        parts = [asdict(diagnosis) for diagnosis in found]
+        click.echo(json.dumps({"foreign": foreign, "torch": torch, "parts": parts}, indent=2))
     else:
         counts = Counter(diagnosis.verdict for diagnosis in found)
-        click.echo("\n".join([*foreign, ", ".join(f"{counts[v]} {v}" for v in SEVERITY if counts[v]) or "no parts"]))
-    ctx.exit(max([SEVERITY[diagnosis.verdict] for diagnosis in found] + [2] * bool(foreign), default=0))
+        told = [*foreign, *([torch] if torch else [])]
+        click.echo("\n".join([*told, ", ".join(f"{counts[v]} {v}" for v in SEVERITY if counts[v]) or "no parts"]))
+    worst = [SEVERITY[diagnosis.verdict] for diagnosis in found]
+    ctx.exit(max(worst + [2] * bool(foreign) + [1] * bool(torch), default=0))
 
 
 def described(diagnosis: Diagnosis, traceback: bool) -> list[str]:

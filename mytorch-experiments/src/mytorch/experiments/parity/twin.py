@@ -60,8 +60,7 @@ class _Builder:
                 "torch.nn.Module, got neither"
             )
         arguments = {key: self._value(f"{path}.{key}", value) for key, value in module.arguments().items()}
-        known = inspect.signature(cls).parameters
-        return _call(cls, {key: value for key, value in arguments.items() if value is not None or key in known})
+        return _call(cls, {key: value for key, value in arguments.items() if _is_told(cls, module, key, value)})
 
     def _value(self, path: str, value: Any) -> Any:
         if isinstance(value, Module):
@@ -71,6 +70,14 @@ class _Builder:
         if isinstance(value, dict):
             return {key: self._value(f"{path}.{key}", entry) for key, entry in value.items()}
         return value
+
+
+def _is_told(cls: Callable[..., Any], module: Module, name: str, value: Any) -> bool:
+    """Whether a class of torch is told an argument: not of a default that only ours has, or only a newer torch."""
+    known = inspect.signature(cls).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    ours = inspect.signature(type(module)).parameters.get(name)
+    return name in known or (takes_any and value is not None) or ours is None or value is not ours.default
 
 
 def _call(cls: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:

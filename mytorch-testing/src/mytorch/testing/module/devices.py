@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mytorch.plugins import COMPILING, is_older
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.module.trial import Case, Trial
@@ -53,6 +54,8 @@ def traceable(case: Case) -> None:
     """torch.compile takes forward and backward as one graph, whose gradients are the same."""
     if "not_traceable" in case.tags:
         raise Skip("tag not_traceable")
+    if is_older(torch.__version__, COMPILING):
+        raise Skip(f"torch {torch.__version__} traces too little: {COMPILING} or newer is needed")
     trial = Trial(case)
     expected = trial.gradients(case.inputs)
     d_output = trial.upstream(trial.forward(case.inputs)[0])

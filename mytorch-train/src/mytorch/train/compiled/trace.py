@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule, random_state
-from mytorch.plugins import shown
+from mytorch.plugins import COMPILING, is_older, shown
 from mytorch.train.compiled.carry import Carry, Slot
 from mytorch.train.mean_loss import Weight
 from mytorch.train.setup import TakeStep
@@ -174,12 +174,19 @@ def setting_values(optimizer: Optimizer, settings: Sequence[tuple[int, str]]) ->
     return [float(value) for group, name in settings for value in entries(groups[group][name])]
 
 
+def require_compiling_torch() -> None:
+    """Raise TraceError for a torch that traces too little of a step."""
+    if is_older(torch.__version__, COMPILING):
+        raise TraceError(f"torch must be {COMPILING} or newer to compile, got {torch.__version__}; upgrade torch")
+
+
 @contextmanager
 def tracing() -> Iterator[None]:
     """Within this context, optimizers use their formulas, and nothing is drawn from torch's generator.
 
     Of an operation that fails torch logs a traceback; here the error itself says enough.
     """
+    require_compiling_torch()
     log = logging.getLogger("torch._subclasses.fake_tensor")
     silence = lambda _record: False  # noqa: E731 - another one each time, since threads may trace at once
     log.addFilter(silence)
