@@ -188,6 +188,26 @@ def test_it_is_the_same_to_the_bit(name, tmp_path):
     assert steps >= 9
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [None, 4], ids=["global generator", "own generator"])
+def test_workers_of_a_loader_give_the_same_rows_again(seed, tmp_path):
+    def load():
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        return DataLoader(Rows(table(kind=Augmented)), batch_size=4, shuffle=True, num_workers=2, generator=generator)
+
+    case = {"data": load, "options": {"metrics": [], "epochs": 2}}
+    args, options = begin(case)
+    expected = end_of(fit(*args, **options))
+    args, options = begin(case)
+    assert_same(end_of(fit(*args, **options)), expected)
+    for step in (3, 6, 8):  # within an epoch, between two, and within the last
+        file = tmp_path / f"{step}.safetensors"
+        assert interrupted(case, file, step)
+        args, options = begin(case)
+        torch.manual_seed(step)
+        assert_same(end_of(fit(*args, resume=file, **options | {"callbacks": [StopAt(0)]})), expected)
+
+
 def test_twice_in_one_run_and_from_between_two_epochs(tmp_path):
     case, file = CASES["buffers and noise"], tmp_path / "kept.safetensors"
     args, options = begin(case)
