@@ -29,13 +29,12 @@ def program_of(
     structure = torch.utils._pytree.tree_structure(batch)
     recipe = Recipe(net, loss, optimizer, carry, changing, structure)
     program = make_program(recipe, lambda _most: a_call, batch, lambda _line: None)
-    flats, settings = carry.gather(), torch.full((a_call, len(changing)), LR, dtype=torch.float64)
+    carried, settings = carry.now(), torch.full((a_call, len(changing)), LR, dtype=torch.float64)
     leaves = [torch.stack([leaf] * a_call) for leaf in batch]
 
     def call() -> Any:
-        nonlocal flats
         for _ in range(steps // a_call):
-            flats, losses = program.run(flats, settings, leaves)
+            losses, _ = program.run(carried, settings, leaves)
         return losses[-1]
 
     return Contestant(call, inference=True)

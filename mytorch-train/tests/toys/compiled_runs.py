@@ -18,8 +18,10 @@ class Interpreted:
         self.constants = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
 
     def run(self, tensors):
-        with torch.inference_mode(False), torch.no_grad():
-            return self.graph(*tensors)
+        with torch.inference_mode():  # in which any tensor may be changed in place
+            found = self.graph(*tensors)
+        with torch.inference_mode(False):
+            return [value.clone() for value in found]
 
     def load_constants(self, values, _inactive, _all, in_place):
         assert in_place

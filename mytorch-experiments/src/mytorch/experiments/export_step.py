@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -20,7 +20,7 @@ from mytorch.core import MytorchError, RandomState, random_state, require_path
 from mytorch.experiments.file.build import Built, build, build_step, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
-from mytorch.train.compiled.carry import Carry
+from mytorch.train.compiled.carry import Carry, Slot
 from mytorch.train.compiled.package import load_package, temporary_folder
 from mytorch.train.compiled.program import difference
 from mytorch.train.compiled.reason import reason_of
@@ -105,7 +105,7 @@ def _try(built: Built) -> _Trial:
     take_step = build_step(plain, optimizer)
     value, _ = take_step(net, loss, optimizer, inputs, targets)
     carry = Carry(net, loss, optimizer)
-    expected = [*carry.gather(), value]
+    expected = [*gather(carry), value]
     for held, start in before:
         held.value.copy_(start)
     for slot in carry.slots:
@@ -114,7 +114,7 @@ def _try(built: Built) -> _Trial:
     leaves, structure = pytree.tree_flatten((inputs, targets))
     recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, setup.schedule), structure, take_step)
     settings = torch.tensor(setting_values(optimizer, recipe.settings), dtype=torch.float64)
-    return _Trial(recipe, carry.gather(), expected, settings, leaves, random)
+    return _Trial(recipe, gather(carry), expected, settings, leaves, random)
 
 
 def _load(run: str | Path, batch_size: int | None) -> Built:
@@ -148,8 +148,9 @@ def _package(trial: _Trial, path: Path) -> dict[str, Any]:
     count, layout = len(trial.start), describe_layout(trial)
 
     def one(*tensors: Tensor) -> list[Tensor]:
-        *flats, losses, _ = trial.recipe.call(1, *tensors[:count], *(tensor[None] for tensor in tensors[count:]))
-        return [*flats, losses[0]]
+        carried = [piece.clone() for piece in split(trial.recipe.carry, tensors[:count])]
+        losses, _ = trial.recipe.call(1, *carried, *(tensor[None] for tensor in tensors[count:]))
+        return [*join(trial.recipe.carry, carried), losses[0]]
 
     files = {
         STEP: _compile(one, [*trial.start, trial.settings, *trial.leaves], {LAYOUT: json.dumps(layout)}),
@@ -171,16 +172,36 @@ def _compile(function: Callable[..., Any], examples: list[Tensor], metadata: dic
         return torch._inductor.aot_compile(exported.module(), tuple(examples), options=options)
 
 
+def gather(carry: Carry) -> list[Tensor]:
+    """What a step changes, copied into one flat tensor for each dtype."""
+    return join(carry, carry.now())
+
+
+def join(carry: Carry, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The flat tensors of tensors in the carry's order."""
+    return [torch.cat([tensor.reshape(-1) for tensor in part]) for part in carry.by_dtype(tensors)]
+
+
+def split(carry: Carry, flats: Sequence[Tensor]) -> list[Tensor]:
+    """Views of the flat tensors, in the carry's order."""
+    views: dict[Slot, Tensor] = {}
+    for flat, slots in zip(flats, carry.by_dtype(carry.slots), strict=True):
+        shapes = [slot.tensor(carry.optimizer).shape for slot in slots]
+        pieces = flat.split([shape.numel() for shape in shapes])
+        views |= {slot: piece.view(shape) for slot, piece, shape in zip(slots, pieces, shapes, strict=True)}
+    return [views[slot] for slot in carry.slots]
+
+
 def describe_layout(trial: _Trial) -> dict[str, Any]:
     """What the step's tensors hold, in the order in which it takes them."""
-    carry = []
-    for dtype, slots in trial.recipe.carry.parts.items():
+    carry, optimizer = [], trial.recipe.optimizer
+    for flat, slots in zip(trial.start, trial.recipe.carry.by_dtype(trial.recipe.carry.slots), strict=True):
         tensors, offset = [], 0
         for slot in slots:
-            shape = trial.recipe.carry.shapes[slot]
+            shape = slot.tensor(optimizer).shape
             tensors.append({"name": slot.name, "shape": list(shape), "offset": offset})
             offset += shape.numel()
-        carry.append({"dtype": _name(dtype), "size": offset, "tensors": tensors})
+        carry.append({"dtype": _name(flat.dtype), "size": offset, "tensors": tensors})
     named = zip(_setting_names(trial.recipe), trial.settings.tolist(), strict=True)
     settings = [{"group": group, "name": name, "value": value} for (group, name), value in named]
     batch = [{"dtype": _name(leaf.dtype), "shape": list(leaf.shape)} for leaf in trial.leaves]

@@ -1,13 +1,13 @@
-"""What a training step changes, as one flat tensor for each dtype."""
+"""What a training step changes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import is_
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors  # in C++: Python takes longer than a step
 
 from mytorch.core import Buffer, Module, Optimizer, Parameter
 from mytorch.core.optimizer_state import move
@@ -29,10 +29,9 @@ class Slot(NamedTuple):
 
 
 class Carry:
-    """Parameters, buffers, optimizer state and the scale of the loss, in the order in which a compiled step takes and
-    returns them.
+    """Parameters, buffers, optimizer state and the scale of the loss, in the order in which a step takes them.
 
-    Outside of a compiled step nothing is a view of the flat tensors: `gather` and `scatter` copy.
+    A compiled step changes them where they lie, so that nothing is copied and the model is always up to date.
     """
 
     def __init__(
@@ -44,41 +43,47 @@ class Carry:
         self.slots = find_slots(net, loss, optimizer)
         if precision is not None:
             self.slots += [Slot(f"precision.{name}", held) for name, held in precision.held.items()]
-        self.parts: dict[torch.dtype, list[Slot]] = {}
-        for slot in self.slots:
-            self.parts.setdefault(slot.tensor(optimizer).dtype, []).append(slot)
-        self.shapes = {slot: slot.tensor(optimizer).shape for slot in self.slots}
+        self._fitting = self.now()  # tensors of these kinds may be given to a step
+        self._kinds = [_kind(tensor) for tensor in self._fitting]
 
-    @property
-    def size(self) -> int:
-        """How many numbers a step takes and returns, beside the batch."""
-        return sum(shape.numel() for shape in self.shapes.values())
+    def now(self) -> list[Tensor]:
+        """The tensors as they are now."""
+        return [slot.tensor(self.optimizer) for slot in self.slots]
 
-    def gather(self) -> list[Tensor]:
-        """Copy everything into flat tensors."""
-        return [_flatten_dense_tensors(self._tensors(slots)) for slots in self.parts.values()]
+    def tensors(self) -> list[Tensor] | None:
+        """The same; None if some were replaced by tensors of another shape, layout or dtype, or by none."""
+        try:
+            tensors = self.now()
+        except KeyError:  # of the optimizer's state
+            return None
+        if not all(map(is_, tensors, self._fitting)):
+            if [_kind(tensor) for tensor in tensors] != self._kinds:
+                return None
+            self._fitting = tensors
+        return tensors
 
-    def scatter(self, flats: Sequence[Tensor]) -> None:
-        """Copy everything back into the parameters, buffers and the optimizer's state, in place."""
-        for flat, slots in zip(flats, self.parts.values(), strict=True):
-            tensors = self._tensors(slots)
-            torch._foreach_copy_(tensors, _unflatten_dense_tensors(flat, tensors))
+    def copies(self) -> list[Tensor]:
+        """Copies that a step can be tried on."""
+        return [_copy(tensor) for tensor in self.now()]
 
-    def _tensors(self, slots: Sequence[Slot]) -> list[Tensor]:
-        return [slot.tensor(self.optimizer) for slot in slots]
+    def by_dtype(self, values: Sequence[Any]) -> list[list[Any]]:
+        """Something of each tensor, or the tensors themselves, in one list for each dtype."""
+        parts: dict[torch.dtype, list[Any]] = {}
+        for (dtype, *_), value in zip(self._kinds, values, strict=True):
+            parts.setdefault(dtype, []).append(value)
+        return list(parts.values())
 
-    def split(self, flats: Sequence[Tensor]) -> dict[Slot, Tensor]:
-        """Views of the flat tensors."""
-        values: dict[Slot, Tensor] = {}
-        for flat, slots in zip(flats, self.parts.values(), strict=True):
-            shapes = [self.shapes[slot] for slot in slots]
-            pieces = flat.split([shape.numel() for shape in shapes])
-            values |= {s: piece.view(shape) for s, piece, shape in zip(slots, pieces, shapes, strict=True)}
-        return values
 
-    def join(self, values: dict[Slot, Tensor]) -> list[Tensor]:
-        """The flat tensors of values."""
-        return [torch.cat([values[slot].reshape(-1) for slot in slots]) for slots in self.parts.values()]
+def _kind(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.dtype, tensor.shape, tensor.stride(), tensor.device
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """A copy with the same strides, which is what machine code knows."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    reach = 1 + sum((size - 1) * stride for size, stride in steps) if tensor.numel() else 0
+    memory = tensor.as_strided((reach,), (1,)).clone()
+    return memory.as_strided(tensor.shape, tensor.stride(), 0)
 
 
 def find_slots(net: Module, loss: Module, optimizer: Optimizer) -> list[Slot]:

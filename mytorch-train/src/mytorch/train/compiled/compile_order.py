@@ -25,8 +25,8 @@ class Order:
     """
 
     graph: GraphModule
-    kinds: list[tuple[torch.Size, torch.dtype]]
-    """Shapes and dtypes of the tensors that the graph takes."""
+    kinds: list[tuple[torch.Size, tuple[int, ...], torch.dtype]]
+    """Shapes, strides and dtypes of the tensors that the graph takes."""
     key: str
     threads: int
     dtype: torch.dtype
@@ -35,7 +35,7 @@ class Order:
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """The order for a plan, which is traced for it."""
-        kinds = [(tensor.shape, tensor.dtype) for tensor in plan.arguments()]
+        kinds = [(tensor.shape, tensor.stride(), tensor.dtype) for tensor in plan.arguments()]
         return cls(plan.graph(), kinds, plan.key, torch.get_num_threads(), torch.get_default_dtype())
 
     def packed(self) -> bytes:
@@ -46,4 +46,4 @@ class Order:
 
     def examples(self) -> list[Tensor]:
         """Tensors as the graph takes them."""
-        return [torch.zeros(shape, dtype=dtype) for shape, dtype in self.kinds]
+        return [torch.empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype in self.kinds]

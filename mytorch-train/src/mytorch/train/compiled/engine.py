@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
@@ -28,8 +27,6 @@ SHAPES = 4
 """At most so many shapes of batches are compiled; batches of others are trained on eagerly."""
 COMPILED = 8
 """At most so many steps are compiled in one run, or a callback that changes a setting at every batch would stop it."""
-LARGEST = 1_000_000
-"""At most so many parameters and numbers of optimizer state: to write them all anew costs more than calls save."""
 TIMED = 5
 """Calls of a program that are timed where it is used only if it is faster than eager steps."""
 STREAK = 3
@@ -59,7 +56,6 @@ class Compiled:
         self._setup: Setup | None = None
         self._made = 0
         self._streak = 0  # of batches of one kind
-        self._ahead: tuple[Carry, list[Tensor]] | None = None  # values that are newer than the model's
         self._prompt = False
         self._at_rest = True  # nothing was trained or drawn beyond the last loss
         self._kind: Any = None  # of the last batch
@@ -69,9 +65,7 @@ class Compiled:
         self._resumed_kind: str | None = None
 
     def bring_up_to_date(self) -> bool:
-        """Write the values of now into the model, if nothing was trained or drawn beyond the last loss."""
-        if self._at_rest:
-            self._write_back()
+        """Whether nothing was trained or drawn beyond the last loss."""
         return self._at_rest
 
     def state_dict(self) -> dict[str, Any]:
@@ -134,7 +128,6 @@ class Compiled:
             yield from self._eagerly(setup, group)
         finally:
             self._kind = None
-            self._write_back()
 
     def notes(self) -> dict[str, Any]:
         """Nothing: what is not compiled is told in a warning."""
@@ -146,7 +139,6 @@ class Compiled:
     # Ways to take steps
 
     def _eagerly(self, setup: Setup, group: Sequence[Batch]) -> Taken:
-        self._write_back()
         for inputs, targets in group:
             result = setup.take_step(inputs, targets)
             setup.advance("batch")
@@ -156,30 +148,25 @@ class Compiled:
         if self._prompt and settled_settings(setup.optimizer, program.recipe.settings) != self._settled[-1]:
             self._forget_if_changed(setup)
             yield from self._eagerly(setup, group)
+        elif (carried := program.recipe.carry.tensors()) is None:  # a callback has replaced some
+            self.programs.clear()
+            yield from self._eagerly(setup, group)
         elif not program.checked:
             yield from self._check(setup, program, group)
         else:
-            carry = program.recipe.carry
-            flats = carry.gather() if self._ahead is None else self._ahead[1]
-            flats, losses, weights = program.run(flats, settings_of(setup, program), leaves_of(group))
-            self._ahead = carry, flats
-            if self._prompt or not math.isfinite(sum(losses.tolist())):
-                self._write_back()
+            losses, weights = program.run(carried, settings_of(setup, program), leaves_of(group))
             yield from self._all_but_last_ahead(list(zip(losses.unbind(), weights.tolist(), strict=True)))
 
     def _check(self, setup: Setup, program: Program, group: list[Batch]) -> Taken:
         """Take steps both ways and go on with the eager results, whatever comes out."""
-        self._write_back()
         carry, schedule = program.recipe.carry, setup.schedule
-        before, random = carry.gather(), random_state(setup.net, setup.loss)
+        before, tried, random = carry.copies(), carry.copies(), random_state(setup.net, setup.loss)
         at = schedule.state_dict() if schedule else None
         settings, leaves = settings_of(setup, program), leaves_of(group)
         try:
-            flats, losses, weights = program.run(carry.gather(), settings, leaves)
-            found = [*flats, losses, weights]
+            found = program.run(tried, settings, leaves)
         except Exception as error:
             self._refuse(reason_of(error))
-            found = []
         random.restore()
         if schedule is not None and at is not None:
             schedule.load_state_dict(at)
@@ -191,14 +178,18 @@ class Compiled:
             return
         expected = [torch.stack([value for value, _ in taken]), stacked([weight for _, weight in taken])]
         computed_in = None if setup.precision is None else setup.precision.dtype
-        start = [*before, *map(torch.zeros_like, expected)]
-        wrong = difference(start, found, [*carry.gather(), *expected], computed_in)
+        wrong = difference(
+            [*carry.by_dtype(before), *map(torch.zeros_like, expected)],
+            [*carry.by_dtype(tried), *found],
+            [*carry.by_dtype(carry.now()), *expected],
+            computed_in,
+        )
         program.checked = wrong is None
         if wrong is not None:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
         elif self.takes_on is not None:
             with random_state(setup.net, setup.loss):
-                self.refused = not self.takes_on(seconds / fastest(program, before, settings, group))
+                self.refused = not self.takes_on(seconds / fastest(program, tried, settings, group))
         yield from self._all_but_last_ahead(taken)
 
     def _ahead_of(self, losses: Iterator[tuple[Tensor, Weight]]) -> Taken:
@@ -234,10 +225,7 @@ class Compiled:
         self._made += 1
         try:
             carry = Carry(setup.net, setup.loss, setup.optimizer, setup.precision)
-            if carry.size > LARGEST:
-                self._refuse(_too_large(carry))
-            else:
-                self.programs[kind] = self._make(setup, batch, carry)
+            self.programs[kind] = self._make(setup, batch, carry)
         except Exception as error:
             self._refuse(reason_of(error))
 
@@ -255,8 +243,6 @@ class Compiled:
         """What a program for batches of this kind would be compiled from. Raises what tracing raises."""
         self._prompt = promptly
         carry = Carry(setup.net, setup.loss, setup.optimizer, setup.precision)
-        if carry.size > LARGEST:
-            raise TraceError(_too_large(carry))
         return plan_program(*self._traced(setup, batch, carry))
 
     def adopt(self, setup: Setup, kind: Any, program: Program) -> None:
@@ -309,19 +295,6 @@ class Compiled:
         self.programs.clear()
         self.warn(reason)
 
-    def _write_back(self) -> None:
-        """Bring parameters, buffers and optimizer state up to date."""
-        if self._ahead is not None:
-            (carry, flats), self._ahead = self._ahead, None
-            carry.scatter(flats)
-
-
-def _too_large(carry: Carry) -> str:
-    return (
-        f"eager steps are faster for a model of this size, {carry.size:,} parameters and numbers of optimizer state "
-        f"where {LARGEST:,} are the limit"
-    )
-
 
 def warn(reason: str) -> None:
     """Say why training goes on eagerly."""
@@ -354,13 +327,12 @@ def settings_of(setup: Setup, program: Program) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def fastest(program: Program, before: Sequence[Tensor], settings: Tensor, group: Sequence[Batch]) -> float:
-    """The seconds of a call, which changes nothing: the least of several, since the first ones take longer."""
+def fastest(program: Program, tried: Sequence[Tensor], settings: Tensor, group: Sequence[Batch]) -> float:
+    """The seconds of a call, which changes copies: the least of several, since the first ones take longer."""
     seconds = []
     for _ in range(TIMED):
-        flats = [flat.clone() for flat in before]
         started = perf_counter()
-        program.run(flats, settings, leaves_of(group))
+        program.run(tried, settings, leaves_of(group))
         seconds.append(perf_counter() - started)
     return min(seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -33,12 +34,10 @@ class Program:
     checked: bool = False
     """Whether its results were found equal to those of eager steps."""
 
-    def run(
-        self, flats: Sequence[Tensor], settings: Tensor, leaves: Sequence[Tensor]
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """The new flat tensors, the losses and their weights."""
-        *flats, losses, weights = self.loader.run([*flats, settings, *leaves])
-        return list(flats), losses, weights
+    def run(self, carried: Sequence[Tensor], settings: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Take the steps, which change the tensors of the carry in place. Returns the losses and their weights."""
+        losses, weights = self.loader.run([*carried, settings, *leaves])
+        return losses, weights
 
 
 @dataclass(frozen=True)
@@ -132,25 +131,32 @@ IN_HALF_PRECISION = 0.05
 
 
 def difference(
-    before: Sequence[Tensor],
-    compiled: Sequence[Tensor],
-    eager: Sequence[Tensor],
+    before: Sequence[Tensor | Sequence[Tensor]],
+    compiled: Sequence[Tensor | Sequence[Tensor]],
+    eager: Sequence[Tensor | Sequence[Tensor]],
     computed_in: torch.dtype | None = None,
 ) -> str | None:
     """What is different between compiled and eager steps from `before`, beyond rounding; None if nothing is.
 
-    Compared is the change of each flat tensor, in the 2-norm; whole numbers must be equal.
+    Each is a tensor, or several of one dtype that count as one: compared is its change, in the 2-norm. Whole numbers
+    must be equal.
     computed_in: the dtype of the layers, if it is not that of the tensors.
     """
-    for start, found, expected in zip(before, compiled, eager, strict=True):
-        if not expected.is_floating_point():
-            if not torch.equal(found, expected):
+    for three in zip(before, compiled, eager, strict=True):
+        start, found, expected = ([one] if isinstance(one, Tensor) else one for one in three)
+        if not expected[0].is_floating_point():
+            if not all(map(torch.equal, found, expected)):
                 return "a count differs"
-        elif expected.isfinite().all():
-            change, size, gap = (
-                float(value.double().norm()) for value in (expected - start, expected, found - expected)
-            )
-            tolerance = TOLERANCE.get(computed_in or expected.dtype, IN_HALF_PRECISION)
-            if not gap <= tolerance * change + 10 * torch.finfo(expected.dtype).eps * size:
+        elif all(value.isfinite().all() for value in expected):
+            change, size, gap = _distance(expected, start), _distance(expected), _distance(found, expected)
+            dtype = expected[0].dtype
+            tolerance = TOLERANCE.get(computed_in or dtype, IN_HALF_PRECISION)
+            if not gap <= tolerance * change + 10 * torch.finfo(dtype).eps * size:
                 return f"they differ by {gap:.2g} where a change of {change:.2g} was due"
     return None
+
+
+def _distance(values: Sequence[Tensor], others: Sequence[Tensor] | None = None) -> float:
+    """The 2-norm of the difference of all values and others, or of the values."""
+    pairs = ((value, 0) for value in values) if others is None else zip(values, others, strict=True)
+    return math.hypot(*(float((value - other).double().norm()) for value, other in pairs))

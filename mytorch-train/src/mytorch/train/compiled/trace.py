@@ -30,11 +30,7 @@ class TraceError(MytorchError, RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training step as a function of tensors.
-
-    It takes the flat tensors of `carry`, the settings (steps, count of numbers) in float64, and each tensor of the
-    batches with a leading axis of steps; it returns the new flat tensors, and the losses and their weights (steps,).
-    """
+    """A training step as a function of tensors."""
 
     net: Module
     loss: Module
@@ -48,11 +44,15 @@ class Recipe:
     """Takes a step."""
 
     def call(self, steps: int, *tensors: Tensor) -> list[Tensor]:
-        """Take so many steps."""
-        count = len(self.carry.parts)
-        flats, settings, leaves = tensors[:count], tensors[count], tensors[count + 1 :]
+        """Take so many steps in place. Returns the losses and their weights (steps,).
+
+        tensors: those that `carry` names, which are changed; the settings (steps, count of numbers) in float64; each
+        tensor of the batches with a leading axis of steps.
+        """
+        count = len(self.carry.slots)
+        carried, settings, leaves = tensors[:count], tensors[count], tensors[count + 1 :]
         losses, weights = [], []
-        with self._placed(self.carry.split(flats)) as optimizer:
+        with self._placed(dict(zip(self.carry.slots, carried, strict=True))) as optimizer:
             for number in range(steps):
                 given = self._given(settings[number])
                 for (group, name), value in given.items():
@@ -63,8 +63,18 @@ class Recipe:
                 weights.append(weight)
                 self._require_same_settings(optimizer, given)
             self._require_same_state(optimizer)
-            values = {slot: _unchanged_in_kind(slot, slot.tensor(optimizer), self.carry) for slot in self.carry.slots}
-            return [*self.carry.join(values), torch.stack(losses), stacked(weights)]
+            self._write(carried, optimizer)
+            return [torch.stack(losses), stacked(weights)]
+
+    def _write(self, carried: Sequence[Tensor], optimizer: Optimizer) -> None:
+        """Copy what was replaced instead of changed in place, all of it before any is overwritten."""
+        after = [slot.tensor(optimizer) for slot in self.carry.slots]
+        for slot, before, value in zip(self.carry.slots, carried, after, strict=True):
+            if value.shape != before.shape:
+                raise TraceError(f"{slot.name}: shape must stay {tuple(before.shape)}, got {tuple(value.shape)}")
+        replaced = [(before, value) for before, value in zip(carried, after, strict=True) if value is not before]
+        for before, value in [(before, value.clone()) for before, value in replaced]:
+            before.copy_(value)
 
     def _given(self, numbers: Tensor) -> dict[tuple[int, str], Tensor | tuple[Tensor, ...]]:
         """The settings of one step, as tensors, or as tuples of them where a setting is several numbers."""
@@ -78,15 +88,15 @@ class Recipe:
 
     @contextmanager
     def _placed(self, values: dict[Slot, Tensor]) -> Iterator[Optimizer]:
-        """Within this context the model holds copies of `values`, and so does the optimizer that is given."""
+        """Within this context the model holds `values`, and so does the optimizer that is given."""
         optimizer = _twin(self.optimizer)
         before = [(slot.held, slot.held.value, getattr(slot.held, "grad", None)) for slot in values]
         try:
             for slot, value in values.items():
                 if slot.entry is not None:
-                    optimizer.state[slot.held][slot.entry] = value.clone()  # type: ignore[index]
+                    optimizer.state[slot.held][slot.entry] = value  # type: ignore[index]
                     continue
-                slot.held.value = value.clone()
+                slot.held.value = value
                 if isinstance(slot.held, Parameter):
                     slot.held.grad = None
             yield optimizer
@@ -134,12 +144,6 @@ def _twin(optimizer: Optimizer) -> Optimizer:
     twin.state = defaultdict(dict, {parameter: dict(held) for parameter, held in optimizer.state.items()})
     twin._fitted = {}
     return twin
-
-
-def _unchanged_in_kind(slot: Slot, value: Tensor, carry: Carry) -> Tensor:
-    if value.shape != carry.shapes[slot]:
-        raise TraceError(f"{slot.name}: shape must stay {tuple(carry.shapes[slot])}, got {tuple(value.shape)}")
-    return value
 
 
 def changing_settings(optimizer: Optimizer, schedule: Schedule | None) -> tuple[tuple[int, str], ...]:
@@ -198,7 +202,7 @@ def tracing() -> Iterator[None]:
 
 
 def trace(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> GraphModule:
-    """The graph of so many steps; nothing is computed, and nothing of the model changes.
+    """The graph of so many steps in place; nothing is computed, and nothing of the model changes.
 
     examples: tensors of the shapes and dtypes of one batch. Raises whatever the layers raise.
     """
@@ -208,9 +212,10 @@ def trace(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> GraphModule
 
 
 def arguments(recipe: Recipe, steps: int, examples: Sequence[Tensor]) -> list[Tensor]:
-    """Tensors of the shapes and dtypes that a step takes."""
+    """Tensors of the shapes, strides and dtypes that a step takes, none of which is the model's."""
     with torch.inference_mode(False):
+        carried = [torch.empty_strided(x.shape, x.stride(), dtype=x.dtype) for x in recipe.carry.now()]
         count = len(setting_values(recipe.optimizer, recipe.settings))
         settings = torch.zeros(steps, count, dtype=torch.float64)
         leaves = [torch.zeros(steps, *example.shape, dtype=example.dtype) for example in examples]
-        return [*recipe.carry.gather(), settings, *leaves]
+        return [*carried, settings, *leaves]
