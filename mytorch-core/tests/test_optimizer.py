@@ -1,6 +1,7 @@
 """The contract of optimizers, shown on one with a running mean of gradients."""
 
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -204,3 +205,17 @@ def test_a_setting_out_of_range_is_refused_where_it_is_written(value: Any, told:
 def test_a_closure_that_is_no_function_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"^Mean: closure must be a function that computes .*, got an int"):
         Mean(with_gradient(2)).step(5)  # type: ignore[arg-type]
+
+
+def test_a_pickled_optimizer_keeps_no_value_that_was_replaced() -> None:
+    (parameter,) = with_gradient(100_000)
+    optimizer = Mean([parameter])
+    optimizer.step()
+    parameter.value, parameter.grad = torch.zeros(1), torch.ones(1)
+    optimizer.state.clear()
+    kept = pickle.dumps(optimizer)
+    assert len(kept) < 10_000
+    again: Mean = pickle.loads(kept)
+    again.step()
+    optimizer.step()
+    assert again.param_groups[0]["params"][0].value.item() == parameter.value.item() != 0

@@ -273,6 +273,10 @@ class Optimizer:
             self.state[parameter] = {name: copied(value) for name, value in held.items()}
             move(self.state[parameter], self.state_entries, parameter.value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickle keep: not the values of the last step, which may have been replaced since then."""
+        return {**vars(self), "_fitted": {}}
+
     def _loadable(self, state: Mapping[str, Any]) -> tuple[list[Group], dict[Parameter, State]]:
         """The settings of each group and the state of each parameter, checked."""
         names = tuple(cls.__name__ for cls in type(self).__mro__)
