@@ -28,7 +28,7 @@ from mytorch.plugins import catalogue
 from mytorch.testing import CheckError, check_layer
 from mytorch.train import fit, step
 from mytorch.train.compiled.warning import EngineWarning
-from mytorch.train.interop import FromTorch, from_torch, to_torch, torch_layer
+from mytorch.train.interop import FromTorch, FromTorchLoss, from_torch, to_torch, torch_layer
 from mytorch.train.interop import from_torch as function
 
 pytestmark = pytest.mark.numbers
@@ -306,6 +306,30 @@ def test_a_layer_of_torch_in_the_kit():
         *("expanded_upstream", "without_input_gradient", "empty_batch", "upstream_dtype", "upstream_shape"),
     ]
     assert len(check_layer(factory, torch.randn(5, 4), checks=others).passed) > 10
+
+
+class Quartic(nn.MSELoss):
+    """A loss of its own, whose gradient is known."""
+
+    def forward(self, prediction, target):
+        return (prediction - target).pow(4).mean()
+
+
+def test_a_loss_of_torch_trains():
+    loss = from_torch(Quartic())
+    assert isinstance(loss, FromTorchLoss)
+    assert isinstance(loss, Loss)
+    prediction, target = torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [1.0]])
+    value, saved = loss.forward(prediction, target)
+    assert (value.item(), loss.backward(2.0, saved).tolist()) == (8.0, [[0.0], [32.0]])
+    _, saved = loss.forward(prediction, target)
+    with pytest.raises(ShapeError, match=r"^FromTorchLoss: d_value must be a number"):
+        loss.backward(torch.ones(2, 1), saved)
+    net, x = Sequential(Linear(2, 1)), torch.randn(40, 2)
+    data = [(row, row.sum(0, keepdim=True)) for row in x]
+    batches = torch.utils.data.DataLoader(data, 8)
+    training = fit(net, loss, SGD(net.param(), lr=0.01), batches, epochs=4, quiet=True)
+    assert training.history[-1]["train_loss"] < training.history[0]["train_loss"]
 
 
 def test_it_leaves_inputs_and_gradients_alone_and_trains_under_inference_mode():

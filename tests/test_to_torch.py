@@ -4,6 +4,7 @@ import copy
 import doctest
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -226,6 +227,19 @@ def test_several_forwards_in_flight_in_any_order():
     assert torch.equal(torch.autograd.grad(second, z)[0], expected[1])
     twice = module(x).sum() + module(x).sum()
     assert torch.equal(torch.autograd.grad(twice, x)[0], 2 * expected[0])
+
+
+def test_threads_share_a_module():
+    module, x = to_torch(small()).eval(), rows(200)
+    parameters = list(module.parameters())
+    expected = torch.autograd.grad(module(x).square().sum(), parameters)
+
+    def once(_):
+        return torch.autograd.grad(module(x).square().sum(), parameters)
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(once, range(100)):
+            assert all(map(torch.equal, found, expected))
 
 
 def test_a_graph_that_is_retained_gives_the_same_again_and_no_other():

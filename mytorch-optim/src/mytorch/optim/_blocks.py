@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch._C._nn import unflatten_dense_tensors
 
 from mytorch.core import Optimizer
 
@@ -107,7 +106,7 @@ class _Joint:
         with torch.inference_mode(False), torch.no_grad():
             self.tensors = [torch.empty(size, dtype=column[0].dtype) for column in columns]
             pairs = zip(self.tensors, columns, strict=True)
-            self.views = [list(unflatten_dense_tensors(joined, column)) for joined, column in pairs]
+            self.views = [_views(joined, column) for joined, column in pairs]
         self.columns: list[Column] = []
 
     def read(self, columns: list[Column]) -> list[Tensor]:
@@ -123,6 +122,12 @@ class _Joint:
             if place != 1:
                 torch._foreach_copy_(column, self.views[place])
         self.columns = []
+
+
+def _views(joined: Tensor, column: Column) -> list[Tensor]:
+    """The parts of a joined tensor in the shapes of a column, empty ones too, of which older torch loses the shape."""
+    parts = joined.split([value.numel() for value in column])
+    return [part.view(value.shape) for part, value in zip(parts, column, strict=True)]
 
 
 def equal_places(columns: list[Column]) -> list[Sequence[int]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from mytorch.core import Optimizer
 from mytorch.optim._formula import begun, count, descend, rate
 from mytorch.optim.checks import require_at_least_0, require_flags
+from mytorch.plugins import is_older
 
 
 class Adagrad(Optimizer):
@@ -68,7 +69,7 @@ class Adagrad(Optimizer):
         self, values: list[Tensor], grads: list[Tensor], held: dict[str, list[Tensor]], group: dict[str, Any]
     ) -> None:
         lr = group["lr"]
-        if isinstance(lr, Tensor) and lr.device != values[0].device:
+        if isinstance(lr, Tensor) and (lr.device != values[0].device or is_older(torch.__version__, "2.13")):
             lr = lr.item()
         count(held["step"])
         torch._fused_adagrad_(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from torch.autograd import Function
 
 from mytorch.core import AutogradError, ContractError, Loss, Module, Parameter, add_path, kind_of, require_pair
 from mytorch.train.interop._taken_apart import at_places, mapped, put_together, taken_apart
+
+ONE_BACKWARD = RLock()
+"""Held within a backward, which leaves gradients at the parameters for a moment: threads may share a module."""
 
 
 @dataclass(eq=False)
@@ -91,6 +95,7 @@ class Computed(Function):
             return None, *(None for _ in wanted)
         d_output = put_together(call.output, d_outputs)
         with (
+            ONE_BACKWARD,
             _without_autocast(call.device),
             installed(call.parameters, values),
             _input_gradient(call.module, any(wanted[: call.count])),

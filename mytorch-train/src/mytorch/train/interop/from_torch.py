@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
 
 from mytorch.core import Buffer, Module, MytorchError, Parameter, call_with, random_state, tree
 from mytorch.plugins import OWN, UnknownNameError, catalogue
 from mytorch.train.interop.torch_arguments import NotReadError, arguments_of
-from mytorch.train.interop.torch_layer import FromTorch, require_torch_module
+from mytorch.train.interop.torch_layer import FromTorch, FromTorchLoss, require_torch_module
 from mytorch.train.interop.torch_module import ToTorch
 from mytorch.train.interop.twin_layers import TWIN_LAYERS
 
@@ -28,8 +29,9 @@ def from_torch(module: nn.Module) -> Module:
 
     What has a twin becomes it: each layer and loss of torch.nn is the class of that name in mytorch-nn, with the same
     settings, mode, parameters that are trained and ties. Anything else, such as a class with a forward of its own, or
-    a layer with hooks or parametrizations, becomes a `FromTorch`, whose gradients are those of autograd. What
-    `to_torch` made is the module that it was made of. Layers of a torch.nn.Sequential with names are numbered.
+    a layer with hooks or parametrizations, becomes a `FromTorch`, whose gradients are those of autograd. A loss that
+    derives from those of torch.nn becomes a `FromTorchLoss`; make one yourself of a loss that is any other module.
+    What `to_torch` made is the module that it was made of. Layers of a torch.nn.Sequential with names are numbered.
     Raises ArgumentError for what is no torch.nn.Module, or has lazy parameters without a value.
 
     Example:
@@ -127,7 +129,7 @@ class _Converter:
                 own[name].value, own[name].trainable = tensor, tensor.requires_grad
 
     def _layer(self, module: nn.Module) -> FromTorch:
-        layer = FromTorch(module)
+        layer = FromTorchLoss(module) if isinstance(module, _Loss) else FromTorch(module)
         for name, tensor in module.named_parameters(remove_duplicate=False):
             vars(layer)[name] = self.held.setdefault(id(tensor), vars(layer)[name])
         return layer

@@ -13,9 +13,11 @@ from mytorch.core import (
     ArgumentError,
     AutogradError,
     Buffer,
+    Loss,
     Module,
     Parameter,
     kind_of,
+    require_d_value,
     require_dtype,
     require_input,
     require_saved,
@@ -189,6 +191,36 @@ class FromTorch(Module):
                 require_dtype(self, d_y, y.dtype, "d_y", "output")
                 if y.requires_grad:
                     yield y, d_y
+
+
+class FromTorchLoss(FromTorch, Loss):
+    """A loss of PyTorch that mytorch has none for: FromTorch, with the gradient of the prediction alone.
+
+    Forward:   value = module(prediction, target), recorded by autograd
+    Backward:  d_prediction by torch.autograd.grad
+    Raises:    as FromTorch
+
+    Means over batches count each row as much as any other, as `weight_of` says; a loss that ignores targets or weighs
+    them needs a subclass that says otherwise.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.train.interop import FromTorchLoss
+        >>> class Quartic(torch.nn.Module):
+        ...     def forward(self, prediction, target):
+        ...         return (prediction - target).pow(4).mean()
+        >>> loss = FromTorchLoss(Quartic())
+        >>> value, saved = loss.forward(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
+        >>> value, loss.backward(1.0, saved)
+        (tensor(8.), tensor([ 0., 16.]))
+    """
+
+    def backward(self, d_value: float | Tensor, saved: Graph) -> Any:
+        if isinstance(saved, Graph):
+            value = saved.tensors[0]
+            require_d_value(self, d_value, value.shape, value)
+            d_value = torch.as_tensor(d_value, dtype=value.dtype, device=value.device).expand_as(value)
+        return super().backward(d_value, saved)[0]
 
 
 def _with_value(parameter: nn.Parameter, value: Tensor) -> nn.Parameter:
