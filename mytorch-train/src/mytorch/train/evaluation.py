@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    DataSet,
     Loss,
     Metric,
     Module,
@@ -20,6 +21,7 @@ from mytorch.core import (
     fetch_exact,
     kind_of,
     metric_name,
+    random_state,
     require_kind,
 )
 from mytorch.core.batch import rows_within
@@ -68,16 +70,15 @@ def predict(net: Module, inputs: Any) -> Any:
 @contextmanager
 def judging(net: Module) -> Iterator[None]:
     """Within this context the net is in evaluation mode and under inference mode; the modes are put back after."""
-    modes = [(module, module.training) for module in net.modules()]
-    changes = any(training for _, training in modes)  # if not, threads may judge one net at once
+    trained = [module for module in net.modules() if module.training]  # if none, threads may judge one net at once
     try:
-        if changes:
+        if trained:
             net.eval()
         with torch.inference_mode():
             yield
     finally:
-        for module, training in modes if changes else ():
-            module.training = training
+        for module in trained:
+            module.training = True
 
 
 def tell_outputs(metrics: Iterable[Metric], loss: Module) -> None:
@@ -100,50 +101,72 @@ def evaluate(
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
     Raises ArgumentError for what is no model, for what is no metric, and for two metrics of one name.
     """
-    return evaluate_shared(net, loss, data, metrics, batch_size)
+    return Evaluation(net, loss, data, metrics, batch_size)()
 
 
-def evaluate_shared(
-    net: Module,
-    loss: Module | None,
-    data: Any,
-    metrics: Sequence[Metric] = (),
-    batch_size: int | None = None,
-    share: tuple[int, int] = (0, 1),
-    gather: Gather | None = None,
-) -> dict[str, float]:
-    """As `evaluate`, by several processes: each computes the predictions of its rows, and all take the same numbers.
+class Evaluation:
+    """What `evaluate` does, as often as it is called: its arguments are checked once, and so is how large a row is.
 
+    Several processes may do it together: each computes the predictions of its rows, and all take the same numbers.
     share: the number of this process and how many there are.
     gather: gives what each process passes to it, in their order; None in one process.
     """
-    if isinstance(net, type) or not callable(getattr(net, "modules", None)):  # parity judges PyTorch's, which have it
-        require_kind("evaluate", "net", net, Module)
-    require_metrics("evaluate", metrics)
-    if loss is not None:
-        tell_outputs(metrics, loss)
-    losses: list[tuple[Tensor, int | float | Tensor]] = []
-    for metric in metrics:
-        metric.reset()
-    place, data = device_of(net), getattr(data, "plain", data)
-    batch_size = rows_within(data, EVALUATION_BATCH) if batch_size is None else batch_size
-    with judging(net):
-        for inputs, targets, exact in _batches(data, batch_size, share):
-            pair = None
-            if gather is None or count_rows(inputs):
-                prediction = predict(net, move(inputs, place))
-                if loss is not None:
-                    losses.append(_judged(loss, prediction, move(targets, place)))
-                if metrics:  # on the processor, where numbers can be as wide as the targets were
-                    pair = _in_units(data, move(prediction, CPU), move(exact, CPU))
-            seen = [pair] if gather is None or not metrics else gather(pair)
-            for prediction, exact in filter(None, seen):
-                for metric in metrics:
-                    metric.update(prediction, exact)
-    if gather is not None:
-        losses = [each for of_process in gather(_numbers_of(losses)) for each in of_process]
-    results = {} if loss is None else {"loss": _mean(loss, losses)}
-    return results | {metric_name(metric): _number(metric) for metric in metrics}
+
+    def __init__(
+        self,
+        net: Module,
+        loss: Module | None,
+        data: Any,
+        metrics: Sequence[Metric] = (),
+        batch_size: int | None = None,
+        share: tuple[int, int] = (0, 1),
+        gather: Gather | None = None,
+    ) -> None:
+        if isinstance(net, type) or not callable(getattr(net, "modules", None)):  # parity judges PyTorch's nets
+            require_kind("evaluate", "net", net, Module)
+        require_metrics("evaluate", metrics)
+        self._net, self._loss, self._metrics, self._gather = net, loss, metrics, gather
+        self._data = data = getattr(data, "plain", data)
+        if batch_size is None:
+            with random_state():  # a run that is resumed looks at the row once more
+                batch_size = rows_within(data, EVALUATION_BATCH)
+        self._exactly = bool(metrics) and _knows_more(data)
+        self._batches = Batches(_BesideExact(data) if self._exactly else data, batch_size * share[1])
+        self._batches.share = share
+
+    def __call__(self) -> dict[str, float]:
+        """Judge the model as it is now."""
+        metrics, gather = self._metrics, self._gather
+        if self._loss is not None:
+            tell_outputs(metrics, self._loss)
+        for metric in metrics:
+            metric.reset()
+        losses: list[tuple[Tensor, int | float | Tensor]] = []
+        place = device_of(self._net)
+        with judging(self._net):
+            for inputs, targets in self._batches:
+                pair = self._judge(inputs, targets, place, losses) if gather is None or count_rows(inputs) else None
+                seen = [pair] if gather is None or not metrics else gather(pair)
+                for prediction, exact in filter(None, seen):
+                    for metric in metrics:
+                        metric.update(prediction, exact)
+        if gather is not None:
+            losses = [each for of_process in gather(_numbers_of(losses)) for each in of_process]
+        results = {} if self._loss is None else {"loss": _mean(self._loss, losses)}
+        return results | {metric_name(metric): _number(metric) for metric in metrics}
+
+    def _judge(
+        self, inputs: Any, targets: Any, place: torch.device, losses: list[tuple[Tensor, int | float | Tensor]]
+    ) -> tuple[Any, Any] | None:
+        """Add a batch's loss to `losses`. Returns prediction and targets as metrics see them, if there are any."""
+        targets, exact = targets if self._exactly else (targets, targets)
+        prediction = predict(self._net, move(inputs, place))
+        if self._loss is not None:
+            losses.append(_judged(self._loss, prediction, move(targets, place)))
+        if not self._metrics:
+            return None
+        # on the processor, where numbers can be as wide as the targets were
+        return _in_units(self._data, move(prediction, CPU), move(exact, CPU))
 
 
 class _BesideExact:
@@ -161,14 +184,10 @@ class _BesideExact:
         return inputs, (targets, fetch_exact(self.data, indices)[1] if rounded else targets)
 
 
-def _batches(data: Any, batch_size: int, share: tuple[int, int]) -> Iterator[tuple[Any, Any, Any]]:
-    """Inputs, targets and targets before they were rounded, a batch at a time; of each, the rows of one process."""
-    beside = hasattr(data, "exact_at")
-    batches = Batches(_BesideExact(data) if beside else data, batch_size * share[1])
-    batches.share = share
-    for inputs, targets in batches:
-        rounded, exact = targets if beside else (targets, targets)
-        yield inputs, rounded, exact
+def _knows_more(data: Any) -> bool:
+    """Whether a data set may know its numbers more exactly than its batches have them."""
+    exact_at = getattr(data, "exact_at", None)
+    return exact_at is not None and getattr(exact_at, "__func__", None) is not DataSet.exact_at
 
 
 def _numbers_of(losses: list[tuple[Tensor, int | float | Tensor]]) -> list[tuple[float, float]]:

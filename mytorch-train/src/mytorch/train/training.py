@@ -33,7 +33,7 @@ from mytorch.train.checkpoint.state import conditions_of, load_setup_state, part
 from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import Interrupted, NotFiniteError
-from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, evaluate_shared, require_metrics, tell_outputs
+from mytorch.train.evaluation import EVALUATION_BATCH, Evaluation, require_metrics, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
@@ -133,6 +133,7 @@ class Training:
         self._start = Snapshot(setup)
         self._order = setup.batches.order()
         self._at: EpochSoFar | None = None
+        self._evaluations: dict[str, Evaluation] = {}
         self._interrupts = Interrupts()
         self._data: dict[str, str | None] | None = None
         self._parts = parts_of(setup)
@@ -333,7 +334,7 @@ class Training:
         self.hooks.notify("training_closing", run=self)
         if self.test is not None:
             self._share_buffers()
-            self.test_results = self._judge(self.loss, self.test)
+            self.test_results = self._judge("test", self.loss, self.test)
 
     def _keep(self, finished: bool) -> None:
         """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end."""
@@ -391,12 +392,13 @@ class Training:
         if self.parallel is not None:
             self.parallel.broadcast([held.value for _, held in self.net.named_buffer()])
 
-    def _judge(self, loss: Module | None, data: Any) -> Record:
-        """The loss and metrics over a data set, to which all processes contribute."""
-        if self.parallel is None:
-            return evaluate(self.net, loss, data, self.metrics)
-        share, gather = self.parallel.share, self.parallel.gather
-        return evaluate_shared(self.net, loss, data, self.metrics, share=share, gather=gather)
+    def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
+        """The loss and metrics over a part of the data, to which all processes contribute."""
+        if part not in self._evaluations:
+            several = self.parallel
+            share, gather = ((0, 1), None) if several is None else (several.share, several.gather)
+            self._evaluations[part] = Evaluation(self.net, loss, data, self.metrics, share=share, gather=gather)
+        return self._evaluations[part]()
 
     def _of_first(self, make: Callable[[], T]) -> T:
         """What the first process makes, on all of them."""
@@ -471,11 +473,11 @@ class Training:
         if self.metrics:
             tell_outputs(self.metrics, self.loss)
             seen = self.batches.data
-            results |= {f"train_{name}": value for name, value in self._judge(None, seen).items()}
+            results |= {f"train_{name}": value for name, value in self._judge("train", None, seen).items()}
         for part, data in self.judged.items():
             if part == "test" and not self._watches_test:
                 continue
-            judged = self._judge(self.loss, data)
+            judged = self._judge(part, self.loss, data)
             results |= {f"{part}_{name}": value for name, value in judged.items()}
         return results
 
