@@ -103,6 +103,7 @@ class Run:
         self.average: Any = None
         self.checkpoint: Any = None
         self.resumed: Any = None
+        self.parallel: Any = None
         self.test_results: dict[str, float] | None = None
         self.columns = ["train_loss", "validation_loss"]
         self.callback = case.factory() if callback is None else callback
