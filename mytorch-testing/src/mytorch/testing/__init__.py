@@ -4,6 +4,7 @@ from mytorch.testing.callback.check_callback import CALLBACK_CHECKS, check_callb
 from mytorch.testing.dataset.check_dataset import DATASET_CHECKS, check_dataset, declare_dataset
 from mytorch.testing.declaration import Declaration
 from mytorch.testing.errors import CheckError
+from mytorch.testing.function.check_function import FUNCTION_CHECKS, check_function
 from mytorch.testing.kit import Check
 from mytorch.testing.layer.check_layer import LAYER_CHECKS, check_layer, declare_layer
 from mytorch.testing.loss.check_loss import LOSS_CHECKS, check_loss, declare_loss
@@ -14,6 +15,7 @@ from mytorch.testing.schedule.check_schedule import SCHEDULE_CHECKS, check_sched
 __all__ = [
     "CALLBACK_CHECKS",
     "DATASET_CHECKS",
+    "FUNCTION_CHECKS",
     "LAYER_CHECKS",
     "LOSS_CHECKS",
     "OPTIMIZER_CHECKS",
@@ -24,6 +26,7 @@ __all__ = [
     "Report",
     "check_callback",
     "check_dataset",
+    "check_function",
     "check_layer",
     "check_loss",
     "check_optimizer",

@@ -1,0 +1,1 @@
+"""Checks of functions of PyTorch that state their own backward."""

@@ -1,0 +1,82 @@
+"""The conformance kit for functions of PyTorch that state their own backward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import ArgumentError
+from mytorch.plugins import shown
+from mytorch.testing.expression import expression
+from mytorch.testing.function.of_function import OfFunction
+from mytorch.testing.inputs import drawn
+from mytorch.testing.kit import Check, Kit
+from mytorch.testing.module import contract, gradients, layout, modes, parameters
+from mytorch.testing.module.kit import GRADIENTS, Reference, of_inputs
+from mytorch.testing.module.trial import Case
+from mytorch.testing.report import Report
+
+FUNCTION_CHECKS: tuple[Check, ...] = (
+    gradients.finite_differences,
+    gradients.full_jacobian,
+    gradients.autograd,
+    gradients.reference,
+    contract.structure,
+    contract.same_tensor,
+    contract.two_forwards,
+    contract.nothing_written,
+    parameters.float32,
+    modes.determinism,
+    layout.non_contiguous,
+    layout.expanded_upstream,
+    layout.float32_non_contiguous,
+)
+FUNCTIONS = Kit("check_function", FUNCTION_CHECKS, minimum=6, wanted=GRADIENTS)
+
+
+def check_function(
+    function: Any,
+    *inputs: Any,
+    arguments: Sequence[Any] = (),
+    seed: int = 0,
+    checks: Iterable[str] | None = None,
+    opt_out: Mapping[str, str] | None = None,
+    reference: Any = None,
+) -> Report:
+    """Check that the backward of a torch.autograd.Function is the derivative of its forward.
+
+    The forward and the backward are called by themselves, with an object that keeps what they save in the place of
+    `ctx`: autograd takes no part, so that a forward that it can follow is compared with it.
+
+    function: the class
+    inputs: the tensors that its forward takes first, each a tensor (floating point becomes float64) or a shape
+    arguments: what its forward takes behind them, such as numbers and None, for which backward returns None
+    seed: of everything that is drawn;  checks: names, if only some are wanted
+    opt_out: checks that are known to fail, each with the reason; one that passes fails the kit
+    reference: the formula in torch's operations, `reference(*inputs, *arguments)`, whose autograd the gradients are
+        compared with; wanted where autograd cannot follow the forward
+    Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few of them had
+    anything to say; UnknownNameError for a check that there is not; ArgumentError for what is no such class.
+    """
+    if not isinstance(function, type) or not all(hasattr(function, name) for name in ("apply", "forward", "backward")):
+        raise ArgumentError(
+            f"check_function: function must be a class derived from torch.autograd.Function, got {shown(function)}"
+        )
+    formula: Reference | None = None if reference is None else lambda _, *x: reference(*x, *arguments)
+    case = Case(lambda: OfFunction(function, arguments), inputs, seed, reference=formula)
+    kit = of_inputs(FUNCTIONS, case.differentiated, reference)
+    case = replace(case, inputs=drawn(inputs, seed), training=True)
+
+    def reproduce(_mode: str, check: str) -> str:
+        behind = [f"arguments={expression(tuple(arguments))}"] if arguments else []
+        named = [*behind, f"seed={seed}", f"checks=({check!r},)"]
+        return f"check_function({', '.join([function.__name__, *map(_shown, inputs), *named])})"
+
+    return kit.run(lambda: function.__name__, {"": case}, reproduce, checks, opt_out)
+
+
+def _shown(value: Any) -> str:
+    return expression(value) if isinstance(value, Tensor | tuple) else shown(value)
