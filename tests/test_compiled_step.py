@@ -25,7 +25,10 @@ from mytorch.nn import (
 )
 from mytorch.optim import SGD, OneCycleLR
 from mytorch.train import step
+from mytorch.train.compiled.carry import Carry
+from mytorch.train.compiled.compile_order import operator_modules
 from mytorch.train.compiled.forward_program import trace_forward
+from mytorch.train.compiled.trace import Recipe, changing_settings, trace
 
 LOSSES = {
     "squares": (MSELoss, torch.randn(8, 3)),
@@ -93,6 +96,26 @@ def test_recurrent_layers_are_one_graph_for_any_number_of_rows(kind):
     for rows in (0, 1, 2, 61, 100):
         x = torch.randn(rows, 5, 3)
         torch.testing.assert_close(graph(x)[0], net(x))
+
+
+def test_an_lstm_is_two_nodes_of_a_step_unless_it_is_exported(monkeypatch):
+    net, loss = Sequential(LSTM(3, 4, batch_first=True), Take(0), Flatten(), Linear(40, 2)), MSELoss()
+    optimizer = SGD(net.param(), lr=0.1)
+    batch = torch.randn(8, 10, 3), torch.randn(8, 2)
+    carry, structure = Carry(net, loss, optimizer), torch.utils._pytree.tree_structure(batch)
+    recipe = Recipe(net, loss, optimizer, carry, changing_settings(optimizer, None), structure)
+    graph = trace(recipe, 1, batch)
+    ours = [node for node in graph.graph.nodes if "mytorch_nn" in str(node.target)]
+    assert [str(node.target).split(".")[1] for node in ours] == ["lstm", "lstm_backward"]
+    assert len(graph.graph.nodes) < 100
+    assert operator_modules(graph) == ["mytorch.nn.recurrent._lstm_operators"]
+    found, settings = carry.copies(), torch.full((1, 1), 0.1, dtype=torch.float64)
+    losses, _ = graph(*found, settings, *(leaf[None] for leaf in batch))
+    value, _ = step(net, loss, optimizer, *batch)
+    torch.testing.assert_close(losses[0], value)
+    torch.testing.assert_close(found, carry.now())
+    monkeypatch.setattr(torch.compiler, "_is_exporting_flag", True)  # as export_step does
+    assert operator_modules(trace(recipe, 1, batch)) == []
 
 
 def test_dropout_draws_within_the_graph():

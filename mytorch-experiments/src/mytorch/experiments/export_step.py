@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -164,12 +165,22 @@ def _package(trial: _Trial, path: Path) -> dict[str, Any]:
 
 def _compile(function: Callable[..., Any], examples: list[Tensor], metadata: dict[str, str]) -> Any:
     options = {"aot_inductor.package": True, "aot_inductor.metadata": metadata, "fallback_random": True}
-    with tracing():
+    with tracing(), _exporting():
         graph: GraphModule = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*examples)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exported = torch.export.export(graph, tuple(examples))
         return torch._inductor.aot_compile(exported.module(), tuple(examples), options=options)
+
+
+@contextmanager
+def _exporting() -> Iterator[None]:
+    """Within this context layers use no operator of their own, which the package would need Python for."""
+    torch.compiler._is_exporting_flag, before = True, torch.compiler._is_exporting_flag
+    try:
+        yield
+    finally:
+        torch.compiler._is_exporting_flag = before
 
 
 def gather(carry: Carry) -> list[Tensor]:

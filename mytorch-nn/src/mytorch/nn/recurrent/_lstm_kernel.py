@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling, is_exporting
 
 from mytorch.core import ShapeError
+from mytorch.nn.recurrent._lstm_runs import run_backward, run_forward
 from mytorch.nn.recurrent._unroll import State
 from mytorch.nn.recurrent._weights import Weights
-
-_lstm = torch.ops.aten.mkldnn_rnn_layer.default
-_lstm_backward = torch.ops.aten.mkldnn_rnn_layer_backward.default
-MODE = 2  # that of an LSTM
 
 
 class KernelFlight(NamedTuple):
@@ -28,9 +26,9 @@ class KernelFlight(NamedTuple):
 
 
 def fits(x: Tensor, sizes: list[int], proj_size: int) -> bool:
-    """Whether the kernel may stand for the loop. AOTInductor cannot take it; the loop is for autograd, too."""
+    """Whether the kernel may stand for the loop: autograd, torch.compile and programs without Python have the loop."""
     return (
-        not is_compiling()
+        not (is_dynamo_compiling() or is_exporting())
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and not proj_size
@@ -57,25 +55,11 @@ def forward(
     x: Tensor, sizes: list[int], state: State, weights: Weights, reverse: bool
 ) -> tuple[Tensor, State, KernelFlight]:
     """y, the last state, and what is kept, of one direction of one layer, as `unroll` gives them."""
-    x = x.contiguous().view(len(sizes), sizes[0], -1)  # the kernel ignores strides
+    x = x.contiguous().view(len(sizes), sizes[0], x.shape[-1])  # the kernel ignores strides
     h, c = (each.contiguous() for each in state)
     hidden_size, has_bias = h.shape[-1], weights.bias_ih is not None
-    with torch.enable_grad():  # which records nothing here, but without it the kernel returns no workspace
-        y, h_n, c_n, workspace = _lstm(
-            x,
-            *_values(weights, x.shape[2], hidden_size),
-            h,
-            c,
-            reverse,
-            [],
-            MODE,
-            hidden_size,
-            1,
-            has_bias,
-            False,
-            False,
-            True,
-        )
+    run = _operator("lstm") if is_compiling() else run_forward
+    y, h_n, c_n, workspace = run(x, *_values(weights, x.shape[2], hidden_size), h, c, reverse, has_bias)
     return y.view(-1, hidden_size), (h_n, c_n), KernelFlight(x, (h, c), y, (h_n, c_n), workspace)
 
 
@@ -88,13 +72,19 @@ def backward(
     d_y = torch.zeros_like(y) if d_y is None else d_y.reshape(y.shape).contiguous()
     d_h, d_c = (each.contiguous() for each in d_state)
     values = _values(weights, x.shape[2], hidden_size)
-    d_x, d_weight_ih, d_weight_hh, d_bias, _, d_h, d_c = _lstm_backward(
-        x, *values, h, c, y, h_n, c_n, d_y, d_h, d_c,
-        reverse, MODE, hidden_size, 1, has_bias, True, False, [], False, workspace,
-    )  # fmt: skip
+    run = _operator("lstm_backward") if is_compiling() else run_backward
+    d_x, d_weight_ih, d_weight_hh, d_bias, d_h, d_c = run(
+        x, *values, h, c, y, h_n, c_n, d_y, d_h, d_c, workspace, reverse, has_bias
+    )
     weights.weight_ih.accumulate(d_weight_ih)
     weights.weight_hh.accumulate(d_weight_hh)
     if weights.bias_ih is not None and weights.bias_hh is not None:
         weights.bias_ih.accumulate(d_bias)
         weights.bias_hh.accumulate(d_bias.clone())
     return d_x.view(-1, x.shape[2]), (d_h, d_c)
+
+
+def _operator(name: str) -> Any:
+    """The same as an operator that a compiler takes as it is."""
+    import_module("mytorch.nn.recurrent._lstm_operators")
+    return getattr(torch.ops.mytorch_nn, name)

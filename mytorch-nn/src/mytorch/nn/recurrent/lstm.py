@@ -135,7 +135,7 @@ class LSTM(Recurrent):
                d_bias_ih = d_bias_hh = sum of e_t: sums over steps and batch
                with proj_size, d_weight_hr = sum of d_h_t.T @ (o_t * tanh(c_t)), and d_h_t @ weight_hr stands for d_h_t
     Kernel:    in float32 on the CPU aten.mkldnn_rnn_layer and its backward, where neither a projection, nor sequences
-               of different lengths, nor a compiler forbids it
+               of different lengths, nor torch.compile forbids it
     Shapes:    input: (steps, batch, input_size), or (batch, steps, input_size) with batch_first, or
                (steps, input_size);  y: the same with directions * (proj_size or hidden_size);  hx: (h_0, c_0);
                output: (y, (h_n, c_n));  h_0, h_n: (num_layers * directions, batch, proj_size or hidden_size);

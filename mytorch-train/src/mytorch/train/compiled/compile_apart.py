@@ -6,7 +6,6 @@ The package is written there, or a line that says why there is none. `CompilerPr
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from pathlib import Path
 from threading import Thread
@@ -38,7 +37,7 @@ def compile_apart(folder: Path) -> int:
     """Compile what is ordered. Returns the exit status."""
     try:
         with tracing():
-            order: Order = pickle.loads((folder / ORDER).read_bytes())
+            order = Order.unpacked((folder / ORDER).read_bytes())
         torch.set_num_threads(order.threads)
         torch.set_default_dtype(order.dtype)
         part = folder / f"part-{PACKAGE}"

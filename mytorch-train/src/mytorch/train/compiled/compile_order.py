@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Self
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.fx import GraphModule
+from torch.library import Library
 
 from mytorch.train.compiled.program import Plan
 
@@ -41,9 +45,31 @@ class Order:
     def packed(self) -> bytes:
         """As bytes. Raises what pickling raises."""
         file = io.BytesIO()
+        pickle.dump(operator_modules(self.graph), file)
         pickle.dump(self, file)
         return file.getvalue()
+
+    @staticmethod
+    def unpacked(packed: bytes) -> Order:
+        """The order again, with every operator known that the graph calls."""
+        file = io.BytesIO(packed)
+        for name in pickle.load(file):
+            import_module(name)
+        order: Order = pickle.load(file)
+        return order
 
     def examples(self) -> list[Tensor]:
         """Tensors as the graph takes them."""
         return [torch.empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype in self.kinds]
+
+
+def operator_modules(graph: GraphModule) -> list[str]:
+    """The modules that define operators of their own which a graph calls: each keeps its `torch.library.Library`."""
+    defines = ("DEF", "FRAGMENT")
+    called = {node.target.namespace for node in graph.graph.nodes if isinstance(node.target, OpOverload)}
+    return [
+        name
+        for name, module in list(sys.modules.items())
+        for value in list(getattr(module, "__dict__", {}).values())
+        if type(value) is Library and value.kind in defines and value.ns in called
+    ]
