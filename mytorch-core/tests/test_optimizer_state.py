@@ -8,6 +8,7 @@ import torch
 from running_mean import Mean, with_gradient
 
 from mytorch.core import Module, Optimizer, Parameter, ShapeError, StateError
+from mytorch.core.optimizer_state import move
 
 
 def test_a_value_of_another_shape_does_not_meet_the_old_state() -> None:
@@ -267,3 +268,17 @@ def test_state_made_under_inference_mode_is_a_normal_tensor() -> None:
         optimizer.step()
     assert not optimizer.state[parameter]["mean"].is_inference()
     optimizer.step()
+
+
+def test_a_number_follows_its_value_to_another_device_and_keeps_its_dtype() -> None:
+    """Or a fused kernel would not be given it, and a resumed run round otherwise; the meta device stands for a GPU."""
+    state = {"step": torch.tensor(3.0), "count": 4, "mean": torch.ones(2), "own": torch.ones(5)}
+    entries = {"step": "number", "count": "number", "mean": "value", "own": "other"}
+    move(state, entries, torch.zeros(2, dtype=torch.bfloat16, device="meta"))
+    found = {name: (held.device.type, held.dtype) for name, held in state.items() if isinstance(held, torch.Tensor)}
+    assert found == {
+        "step": ("meta", torch.float32),
+        "mean": ("meta", torch.bfloat16),
+        "own": ("cpu", torch.float32),
+    }
+    assert state["count"] == 4

@@ -13,7 +13,7 @@ from mytorch.plugins import shown
 Entry = Literal["value", "rows", "columns", "number", "other"]
 """What an entry of the state is: a tensor of the value's shape, or of that with 1 for the last axis ("rows") or for
 the last but one ("columns"), which follows the value to another dtype or device; a number, or a tensor of one, which
-does not; or something that only the optimizer can judge."""
+follows it to another device; or something that only the optimizer can judge."""
 SHAPED = ("value", "rows", "columns")
 Entries = Mapping[str, Entry]
 State = dict[str, Any]
@@ -73,10 +73,13 @@ def misfits(state: Mapping[str, Any], entries: Entries, value: Tensor) -> Iterat
 
 
 def move(state: State, entries: Entries, value: Tensor) -> None:
-    """Convert what follows the value to its dtype and device."""
+    """Convert what follows the value to its dtype and device; a tensor of one number keeps its dtype."""
     for name, held in state.items():
-        if entries.get(name) in SHAPED and (held.dtype is not value.dtype or held.device != value.device):
+        kind = entries.get(name)
+        if kind in SHAPED and (held.dtype is not value.dtype or held.device != value.device):
             state[name] = persistent(held.to(device=value.device, dtype=value.dtype))
+        elif kind == "number" and isinstance(held, Tensor) and held.device != value.device:
+            state[name] = persistent(held.to(value.device))  # torch's fused kernels want it there
 
 
 def walkable(values: Sequence[Tensor], columns: Iterator[Sequence[Tensor]] | Sequence[Sequence[Tensor]] = ()) -> bool:
