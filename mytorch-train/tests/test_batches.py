@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset, random_split
 from toy_parts import Line, Rows, Table
 
-from mytorch.core import ArgumentError, DataSet, View
+from mytorch.core import ArgumentError, DataSet, View, readable
 from mytorch.train import Batches
 from mytorch.train import batches as implementation
 from mytorch.train.batches import call
@@ -309,3 +309,19 @@ def test_columns_are_not_taken_for_rows(kind):
         Batches(kind((inputs, targets)), 2)
     rows = Batches(kind(zip(inputs, targets, strict=True)), 2)
     assert [len(target) for _, target in rows] == [2, 2]
+
+
+@pytest.mark.parametrize("size", [3, 10**6])
+@pytest.mark.parametrize("named", [False, True])
+def test_what_goes_to_an_accelerator_can_still_be_read(size, named):
+    """Batches that are gathered together, and one of all rows; the meta device stands for a GPU."""
+    x, classes = torch.arange(14.0).reshape(7, 2), torch.arange(7)
+    rows = [({"x": a} if named else a, b) for a, b in zip(x, classes, strict=True)]
+    batches = Batches(rows, size)
+    expected = list(batches)
+    batches.device = torch.device("meta")
+    for (inputs, targets), (its_inputs, its_targets) in zip(batches, expected, strict=True):
+        one, other = (inputs["x"], its_inputs["x"]) if named else (inputs, its_inputs)
+        assert (one.device.type, targets.device.type) == ("meta", "meta")
+        assert torch.equal(readable(one), other)
+        assert torch.equal(readable(targets), its_targets)

@@ -52,6 +52,7 @@ from mytorch.core.metric import Metric, metric_name
 from mytorch.core.module import Module
 from mytorch.core.optimizer import Optimizer
 from mytorch.core.optimizer_state import persistent
+from mytorch.core.origin import keep_origin, readable
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.rows import rows_at
@@ -98,11 +99,13 @@ __all__ = [
     "describe",
     "fetch",
     "fetch_exact",
+    "keep_origin",
     "kind_of",
     "metric_name",
     "outline",
     "persistent",
     "random_state",
+    "readable",
     "rebuild",
     "require_choice",
     "require_d_value",

@@ -1,12 +1,6 @@
 """Looking at the numbers in a tensor, where that costs no wait."""
 
 from torch import Tensor
-from torch.compiler import is_compiling
-
-
-def visible(values: Tensor) -> bool:
-    """Whether a rule on the numbers is checked: on the CPU, where a look costs no wait, and not while compiling."""
-    return values.device.type == "cpu" and not is_compiling()
 
 
 def out_of_range(indices: Tensor, count: int) -> int | None:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mytorch.core import ArgumentError, Module, RandomState, fetch, random_state, require_seed
 from mytorch.core.batch import Batch, as_pair, count_bytes
 from mytorch.plugins import shown
-from mytorch.train.device import move
+from mytorch.train.device import keep_origins, move
 
 GATHER_BYTES = 2**20
 """Small batches are gathered by one indexing operation up to this size, since each costs as much as a layer."""
@@ -176,8 +176,7 @@ class Batches:
             if self.share[1] > 1:
                 yield from self._shared(indices)
             else:
-                batch = self._moved(self._fetched(indices))
-                yield from split_batch(batch, self.batch_size) if together > 1 else (batch,)
+                yield from self._cut(self._fetched(indices), together)
             at += together * self.batch_size
 
     def _shared(self, indices: Tensor) -> Iterator[Batch]:
@@ -185,10 +184,14 @@ class Batches:
         number, count = self.share
         own = [batch.tensor_split(count)[number] for batch in indices.split(self.batch_size)]
         mine = torch.cat(own)
-        inputs, targets = self._moved(self._fetched(mine if len(mine) else indices[:1]))  # to make none of one row
+        gathered = self._fetched(mine if len(mine) else indices[:1])  # to make none of one row
+        moved = self._moved(gathered)
         at = 0
         for size in map(len, own):
-            yield _rows(inputs, at, size), _rows(targets, at, size)
+            batch = _cut_out(moved, at, size)
+            if moved is not gathered:
+                keep_origins(batch, _cut_out(gathered, at, size))
+            yield batch
             at += size
 
     def _fetched(self, indices: Tensor) -> Batch:
@@ -209,6 +212,19 @@ class Batches:
             else int(max(1, GATHER_BYTES // (share * self.batch_size + 1)))
         )
         return batch
+
+    def _cut(self, gathered: Batch, together: int) -> Iterator[Batch]:
+        """The batches that were gathered together, where the model is."""
+        moved = self._moved(gathered)
+        if together == 1:
+            yield moved
+        elif moved is gathered:
+            yield from split_batch(gathered, self.batch_size)
+        else:
+            pair = split_batch(moved, self.batch_size), split_batch(gathered, self.batch_size)
+            for batch, origin in zip(*pair, strict=True):
+                keep_origins(batch, origin)
+                yield batch
 
     def _moved(self, batch: Batch) -> Batch:
         return batch if self.device is None else move(batch, self.device)
@@ -239,6 +255,11 @@ def split_batch(batch: Batch, size: int) -> Iterator[Batch]:
         return
     for at in range(0, count_rows(inputs if targets is None else targets), size):
         yield _rows(inputs, at, size), _rows(targets, at, size)
+
+
+def _cut_out(batch: Batch, at: int, size: int) -> Batch:
+    inputs, targets = batch
+    return _rows(inputs, at, size), _rows(targets, at, size)
 
 
 def _rows(value: Any, at: int, size: int) -> Any:

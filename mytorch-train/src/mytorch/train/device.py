@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, require_device
+from mytorch.core import ArgumentError, Module, keep_origin, require_device
 
 CPU = torch.device("cpu")
 
@@ -51,12 +51,27 @@ def device_of(net: Module) -> torch.device:
 def move(value: Any, device: torch.device) -> Any:
     """A tensor, or every tensor in dicts, tuples and lists, on a device; anything else as it is.
 
-    Nobody waits for what goes to an accelerator. What comes to the processor is there when this returns.
+    Nobody waits for what goes to an accelerator, where `readable` finds what its numbers are. What comes to the
+    processor is there when this returns.
     """
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=device.type != "cpu")
+        if device.type == "cpu":
+            return value.to(device)
+        return keep_origin(value.to(device, non_blocking=True), value)
     if isinstance(value, Mapping):
         return {name: move(entry, device) for name, entry in value.items()}
     if isinstance(value, (tuple, list)):
         return type(value)(move(entry, device) for entry in value)
     return value
+
+
+def keep_origins(moved: Any, origin: Any) -> None:
+    """Let `readable` find the numbers of every tensor in a value that was moved, nested as the other is."""
+    if isinstance(moved, Tensor):
+        keep_origin(moved, origin)
+    elif isinstance(moved, Mapping):
+        for name, entry in moved.items():
+            keep_origins(entry, origin[name])
+    elif isinstance(moved, (tuple, list)):
+        for one, other in zip(moved, origin, strict=True):
+            keep_origins(one, other)

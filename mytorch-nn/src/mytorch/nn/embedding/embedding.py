@@ -6,10 +6,17 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
-from mytorch.core import require_flag, require_flags, require_like, require_saved, require_upstream
+from mytorch.core import (
+    readable,
+    require_flag,
+    require_flags,
+    require_like,
+    require_saved,
+    require_upstream,
+)
 from mytorch.nn._own import require_own
-from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
 
 aten = torch.ops.aten
@@ -69,8 +76,10 @@ class Embedding(Table):
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
         self._require_indices(x, "x")
         weight = self.weight.value
+        if not x.is_cpu and (seen := readable(x)) is not None:
+            self._require_known(seen, "x")
         if self.max_norm is not None:
-            if visible(x):  # the kernel would have written some rows by the time it finds an index that is none
+            if x.is_cpu and not is_compiling():  # the kernel would have written rows before it finds one that is none
                 self._require_known(x, "x")
             self._shorten(x)
         try:

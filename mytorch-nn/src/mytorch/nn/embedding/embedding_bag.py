@@ -10,6 +10,7 @@ from torch import Tensor
 from mytorch.core import (
     ArgumentError,
     ShapeError,
+    readable,
     require_choice,
     require_dimensions,
     require_flag,
@@ -19,7 +20,6 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._own import require_own
-from mytorch.nn._visible import visible
 from mytorch.nn.embedding._table import Table
 from mytorch.plugins import shown
 
@@ -152,10 +152,13 @@ class EmbeddingBag(Table):
 
     def _d_per_sample_weights(self, d_y: Tensor, saved: Bags) -> Tensor:
         indices, offsets, _, (bag_of, *_), *_ = saved
+        dtype, weight = d_y.dtype, self.weight.value
+        if dtype is torch.bfloat16 and not d_y.is_cpu:  # which the kernel for a GPU does not know
+            d_y, weight = d_y.float(), weight.float()
         d_weights: Tensor = aten._embedding_bag_per_sample_weights_backward(
-            d_y, self.weight.value, indices, offsets, bag_of, MODES.index(self.mode), self._padding
+            d_y, weight, indices, offsets, bag_of, MODES.index(self.mode), self._padding
         )
-        return d_weights.reshape(saved.shape)
+        return d_weights.to(dtype).reshape(saved.shape)
 
     def _how(self) -> tuple[bool, int, bool]:
         """What the kernels are told: no division by frequency, the mode, and that the gradient is not sparse."""
@@ -179,10 +182,10 @@ class EmbeddingBag(Table):
                 raise ShapeError(
                     f"EmbeddingBag: offsets must begin a bag for {len(indices)} indices, got no offsets at all"
                 )
-        if visible(indices):
-            self._require_known(indices, "input")
-            if offsets is not None and len(offsets):
-                self._require_order(offsets, len(indices))
+        if (seen := readable(indices)) is not None:
+            self._require_known(seen, "input")
+        if offsets is not None and len(offsets) and (seen := readable(offsets)) is not None:
+            self._require_order(seen, len(indices))
 
     def _require_order(self, offsets: Tensor, count: int) -> None:
         """Raise ArgumentError unless the bags begin at 0 and one after the other, and end where the indices do."""

@@ -12,10 +12,12 @@ from mytorch.core import (
     Buffer,
     DtypeError,
     ShapeError,
+    readable,
     require_floating,
     require_input,
     require_same_device,
 )
+from mytorch.nn._visible import out_of_range
 
 
 class OfClasses(Protocol):
@@ -62,6 +64,19 @@ def require_indices(owner: object, prediction: Tensor, target: Tensor, shape: to
             f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
         )
     require_same_device(owner, target, prediction, "target", "prediction")
+
+
+def require_known_classes(owner: OfClasses, prediction: Tensor, target: Tensor) -> None:
+    """Raise ArgumentError for a target that is no class, where it is on an accelerator, and `readable`.
+
+    The kernel for the CPU looks at each class itself; one that a GPU finds ends all that the process does there.
+    """
+    if target.is_cpu or (seen := readable(target)) is None:
+        return
+    if out_of_range(seen, count := prediction.shape[class_axis(prediction)]) is None:
+        return
+    if ((seen != owner.ignore_index) & ((seen < 0) | (seen >= count))).any():
+        raise unknown_class(owner, prediction, seen)
 
 
 def unknown_class(owner: OfClasses, prediction: Tensor, target: Tensor) -> ArgumentError:

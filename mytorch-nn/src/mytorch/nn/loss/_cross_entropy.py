@@ -25,6 +25,7 @@ from mytorch.nn.loss._classes import (
     arranged,
     class_axis,
     require_class_weights,
+    require_known_classes,
     require_weight_fits,
     unknown_class,
     without,
@@ -189,3 +190,5 @@ class OfScores(Loss):
                 f"{name}: target must have the shape {tuple(rows)}, a class index for each prediction of "
                 f"{tuple(prediction.shape)}, got {tuple(target.shape)}"
             )
+        else:
+            require_known_classes(self, prediction, target)

@@ -6,10 +6,18 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from mytorch.core import ArgumentError, Loss, require_choice, require_d_value, require_input, require_real
-from mytorch.nn._visible import visible
+from mytorch.core import (
+    ArgumentError,
+    Loss,
+    readable,
+    require_choice,
+    require_d_value,
+    require_input,
+    require_real,
+)
 
 REDUCTIONS = ("mean", "sum", "none")
+_CPU = torch.device("cpu")
 CODES = {"none": 0, "mean": 1, "sum": 2}
 """What torch's kernels call them."""
 
@@ -35,7 +43,7 @@ def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
     """values * factor; of a number, torch makes a tensor at each product, at the same cost: that one is kept."""
     if type(factor) is not float or is_compiling():
         return values * factor
-    return values * _as_tensor(factor, values.dtype)
+    return values * _as_tensor(factor, values.dtype, _CPU)
 
 
 def upstream(loss: Loss, d_value: float | Tensor, shape: torch.Size, like: Tensor) -> float | Tensor:
@@ -55,8 +63,8 @@ def upstream_tensor(loss: Loss, d_value: float | Tensor, shape: torch.Size, like
     shape: that of the value for reduction none.
     """
     require_d_value(loss, d_value, shape if loss.reduction == "none" else (), like)
-    if type(d_value) is float and like.is_cpu and not is_compiling():
-        given = _as_tensor(d_value, like.dtype)
+    if type(d_value) is float and not is_compiling():
+        given = _as_tensor(d_value, like.dtype, like.device)
     else:
         given = torch.as_tensor(d_value, dtype=like.dtype, device=like.device)
     return given.expand(shape) if loss.reduction == "none" else given
@@ -74,9 +82,10 @@ def real(owner: object, target: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def require_signs(owner: object, target: Tensor) -> None:
-    """Raise ArgumentError, on the CPU, unless every target is 1 or -1."""
+    """Raise ArgumentError, where the targets are `readable`, unless each is 1 or -1."""
     require_input(owner, target, "target")
-    if visible(target) and (wrong := target[target.abs() != 1]).numel():
+    seen = readable(target)
+    if seen is not None and (wrong := seen[seen.abs() != 1]).numel():
         raise ArgumentError(
             f"{type(owner).__name__}: target must be 1 or -1, got {wrong[0].item()}; for targets of 0 and 1, "
             "write 2 * target - 1"
@@ -84,14 +93,15 @@ def require_signs(owner: object, target: Tensor) -> None:
 
 
 def require_values(owner: object, target: Tensor, low: float, name: str = "target") -> None:
-    """Raise ArgumentError, on the CPU, unless every number is at least `low`."""
-    if visible(target) and target.numel() and not target.min() >= low:  # which NaN is not
-        wrong = target[~(target >= low)]
+    """Raise ArgumentError, where the numbers are `readable`, unless each is at least `low`."""
+    seen = readable(target)
+    if seen is not None and seen.numel() and not seen.min() >= low:  # which NaN is not
+        wrong = seen[~(seen >= low)]
         raise ArgumentError(f"{type(owner).__name__}: {name} must be at least {low:g}, got {wrong[0].item()}")
 
 
 @functools.lru_cache(maxsize=256)
-def _as_tensor(number: float, dtype: torch.dtype) -> Tensor:
-    """A 0-dim tensor on the CPU, which tensors on every device take for a number."""
+def _as_tensor(number: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A 0-dim tensor; one on the CPU is taken for a number by tensors on every device."""
     with torch.inference_mode(False):
-        return torch.tensor(number, dtype=dtype, device="cpu")
+        return torch.full((), number, dtype=dtype, device=device)  # a copy from the CPU would wait for a GPU

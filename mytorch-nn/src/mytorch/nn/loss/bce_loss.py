@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mytorch.core import ArgumentError, require_floating, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss, fitting_weight, held_weight
+from mytorch.nn.loss._reduction import reduce
 
 
 class BCELoss(ElementwiseLoss):
@@ -23,7 +24,7 @@ class BCELoss(ElementwiseLoss):
     Shapes:    prediction, target: any, the same;  weight: such as broadcasts to it;
                value: (), for none that of the prediction
     Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point;
-               on the CPU ArgumentError for a number that is not between 0 and 1
+               on the CPU ArgumentError for a number that is not between 0 and 1, which elsewhere gives NaN
 
     Example:
         >>> BCELoss()(torch.tensor([0.5, 0.25]), torch.tensor([1.0, 0.0]))
@@ -43,6 +44,8 @@ class BCELoss(ElementwiseLoss):
         t = self._pair(prediction, target)
         require_floating(self, target, "target")
         weight = fitting_weight(self, "weight", self.weight, prediction)
+        if not prediction.is_cpu:
+            return self._computed(prediction, t, weight), (prediction, t)
         try:  # the kernel looks at every number anyway
             value = F.binary_cross_entropy(prediction, t, weight, reduction=self.reduction)
         except RuntimeError as error:
@@ -60,6 +63,11 @@ class BCELoss(ElementwiseLoss):
             scale.expand(prediction.shape), prediction, target, weight, 0
         )
         return d_prediction
+
+    def _computed(self, p: Tensor, t: Tensor, weight: Tensor | None) -> Tensor:
+        """The value by the formula, NaN of what is no probability: the kernel for a GPU would end the process."""
+        each = (t - 1) * torch.log1p(-p).clamp(min=-100) - t * p.log().clamp(min=-100)
+        return reduce(self.reduction, each if weight is None else each * weight)
 
     def _require_probabilities(self, name: str, values: Tensor, error: RuntimeError) -> None:
         wrong = values[~((values >= 0) & (values <= 1))]

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from mytorch.core import (
     ArgumentError,
     Loss,
     ShapeError,
+    readable,
     require_dimensions,
     require_floating,
     require_input,
@@ -58,8 +60,11 @@ class MultiLabelMarginLoss(Loss):
             )
         require_input(self, target, "target")
         require_indices(self, prediction, target, prediction.shape)
+        if not (target.is_cpu or target.is_meta or is_compiling()):  # where the kernel would read beyond the row
+            seen = readable(target)
+            self._require_labels(target if seen is None else seen, prediction.shape[-1])
         x = wide(prediction)
-        try:  # the kernel looks at every label anyway
+        try:  # the kernel for the CPU looks at every label anyway
             value, is_label = aten.multilabel_margin_loss_forward(x, target, CODES[self.reduction])
         except RuntimeError as error:
             self._require_labels(target, prediction.shape[-1], error)
@@ -79,7 +84,7 @@ class MultiLabelMarginLoss(Loss):
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.shape[:-1].numel()
 
-    def _require_labels(self, target: Tensor, count: int, error: RuntimeError) -> None:
+    def _require_labels(self, target: Tensor, count: int, error: RuntimeError | None = None) -> None:
         unknown = target[(target < -1) | (target >= count)]
         if unknown.numel():
             raise ArgumentError(

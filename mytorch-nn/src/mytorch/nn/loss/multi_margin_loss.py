@@ -12,13 +12,13 @@ from mytorch.core import (
     Buffer,
     Loss,
     ShapeError,
+    readable,
     require_dimensions,
     require_floating,
     require_input,
     require_range,
     require_saved,
 )
-from mytorch.nn._visible import visible
 from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
 from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
 from mytorch.plugins import shown
@@ -94,7 +94,8 @@ class MultiMarginLoss(Loss):
             )
         require_weight_fits(self, self.weight, prediction, prediction.dim() - 1)
         require_indices(self, prediction, target, prediction.shape[:-1])
-        if visible(target) and (unknown := target[(target < 0) | (target >= count)]).numel():
+        seen = readable(target)
+        if seen is not None and (unknown := seen[(seen < 0) | (seen >= count)]).numel():
             raise ArgumentError(
                 f"MultiMarginLoss: target must be a class between 0 and {count - 1}, as the prediction of "
                 f"{tuple(prediction.shape)} has, got {int(unknown[0])}"

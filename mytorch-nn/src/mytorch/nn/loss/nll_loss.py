@@ -19,6 +19,7 @@ from mytorch.nn.loss._classes import (
     class_axis,
     require_class_weights,
     require_indices,
+    require_known_classes,
     require_weight_fits,
     unknown_class,
     without,
@@ -104,3 +105,4 @@ class NLLLoss(Loss):
             )
         require_weight_fits(self, self.weight, prediction, axis)
         require_indices(self, prediction, target, without(prediction.shape, axis))
+        require_known_classes(self, prediction, target)

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from mytorch.core import ArgumentError, Buffer, ShapeError, require_flag, require_floating, require_like, require_saved
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
-from mytorch.nn._visible import visible
 from mytorch.nn.pooling._window import require_planes, upstream_of_values
 from mytorch.plugins import shown
 
@@ -132,7 +132,7 @@ class _FractionalMaxPool(Spatial):
         if given.shape != shape:
             raise ShapeError(f"{self._name}: _random_samples must be {shape} for this x, got {tuple(given.shape)}")
         require_like(self, x, given)
-        if visible(given) and not ((given >= 0) & (given < 1)).all():  # which NaN is not
+        if not (is_compiling() or given.is_meta or ((given >= 0) & (given < 1)).all()):  # NaN is not; no kernel asks
             raise ArgumentError(f"{self._name}: _random_samples must lie in [0, 1), got {given.flatten().tolist()}")
         return given
 

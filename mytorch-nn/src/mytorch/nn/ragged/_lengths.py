@@ -5,8 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DtypeError, Module, ShapeError, require_input, require_same_device
-from mytorch.nn._visible import visible
+from mytorch.core import (
+    ArgumentError,
+    DtypeError,
+    Module,
+    ShapeError,
+    readable,
+    require_input,
+    require_same_device,
+)
 
 
 def require_lengths(owner: Module, x: Tensor, lengths: Tensor | None) -> None:
@@ -29,8 +36,9 @@ def require_lengths(owner: Module, x: Tensor, lengths: Tensor | None) -> None:
     if lengths.dtype is not torch.int64:
         raise DtypeError(f"{name}: lengths must be int64, got {lengths.dtype}; convert with .long()")
     require_same_device(owner, lengths, x, "lengths", "x")
-    if visible(lengths) and len(lengths):
-        low, high = (int(bound) for bound in lengths.aminmax())
+    seen = readable(lengths)
+    if seen is not None and len(seen):
+        low, high = (int(bound) for bound in seen.aminmax())
         if low < 1 or high > x.shape[1]:
             wrong = low if low < 1 else high
             raise ArgumentError(f"{name}: lengths must be from 1 to the {x.shape[1]} steps of x, got {wrong}")
