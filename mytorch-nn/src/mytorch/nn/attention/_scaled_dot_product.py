@@ -8,6 +8,7 @@ weights 0 and o = 0.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -20,7 +21,10 @@ aten = torch.ops.aten
 
 
 class Attended(NamedTuple):
-    """What `attend_backward` needs; log_sums: the logarithm of the sum of exp(s) over the keys."""
+    """What `attend_backward` needs; log_sums: the logarithm of the sum of exp(s) over the keys.
+
+    more: what the kernels for a GPU return beside these.
+    """
 
     q: Tensor
     k: Tensor
@@ -29,6 +33,7 @@ class Attended(NamedTuple):
     log_sums: Tensor
     mask: Tensor | None
     is_causal: bool
+    more: tuple[Any, ...] = ()
 
 
 class Weighed(NamedTuple):
@@ -45,20 +50,42 @@ class Weighed(NamedTuple):
 Gradients = tuple[Tensor, Tensor, Tensor]
 
 
-def has_kernel(q: Tensor, k: Tensor) -> bool:
-    """Whether `attend` can be called: on the CPU, and unless there is nothing to attend with or to."""
-    return q.device.type == "cpu" and q.numel() > 0 and k.numel() > 0
+def has_kernel(q: Tensor, k: Tensor, unmasked: bool) -> bool:
+    """Whether `attend` can be called: on the CPU or a GPU of NVIDIA's, unless there is nothing to attend with or to.
+
+    A GPU has kernels for attention without a mask other than the causal one, and not for float64.
+    """
+    if not (q.numel() and k.numel()):
+        return False
+    if q.device.type != "cuda":
+        return q.device.type == "cpu"
+    fits = unmasked and q.dtype is not torch.float64 and q.shape[-1] % 8 == 0 and q.shape[-1] <= 256
+    return fits and _is_recent(q.device)
+
+
+@functools.cache
+def _is_recent(device: torch.device) -> bool:
+    """Whether a GPU is one of NVIDIA's that computes in bfloat16."""
+    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool) -> tuple[Tensor, Attended]:
     """o, by the kernel; the last axis of q, k and v must be contiguous: it does not ask for its stride."""
+    if q.device.type == "cuda":
+        if q.dtype is torch.float32:
+            o, log_sums, *more = aten._scaled_dot_product_efficient_attention(q, k, v, None, True, 0.0, is_causal)
+        else:
+            o, log_sums, *more = aten._scaled_dot_product_flash_attention(q, k, v, 0.0, is_causal)
+        return o, Attended(q, k, v, o, log_sums, mask, is_causal, tuple(more))
     o, log_sums = aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, is_causal, attn_mask=mask)
     return o, Attended(q, k, v, o, log_sums, mask, is_causal)
 
 
 def attend_backward(d_o: Tensor, saved: Attended) -> Gradients:
     """d_q, d_k and d_v; the kernel computes w anew. The last axis of d_o must be contiguous."""
-    q, k, v, o, log_sums, mask, is_causal = saved
+    q, k, v, o, log_sums, mask, is_causal, _ = saved
+    if q.device.type == "cuda":
+        return _attend_backward_on_a_gpu(d_o, saved)
     d_q, d_k, d_v = aten._scaled_dot_product_flash_attention_for_cpu_backward(
         d_o, q, k, v, o, log_sums, 0.0, is_causal, attn_mask=mask
     )
@@ -77,6 +104,21 @@ def weights_of_first(saved: Attended | Weighed) -> Tensor:
         s = s.masked_fill(torch.ones_like(s, dtype=torch.bool).triu(1), -math.inf)
     w: Tensor = aten._safe_softmax(s, -1)
     return w
+
+
+def _attend_backward_on_a_gpu(d_o: Tensor, saved: Attended) -> Gradients:
+    q, k, v, o, log_sums, _, is_causal, more = saved
+    if q.dtype is torch.float32:
+        seed, offset = more
+        d_q, d_k, d_v, _ = aten._scaled_dot_product_efficient_attention_backward(
+            d_o, q, k, v, None, o, log_sums, seed, offset, 0.0, [True, True, True, False], is_causal
+        )
+        return d_q, d_k, d_v
+    begins_q, begins_k, most_q, most_k, seed, offset, *_ = more
+    d_q, d_k, d_v = aten._scaled_dot_product_flash_attention_backward(
+        d_o, q, k, v, o, log_sums, begins_q, begins_k, most_q, most_k, 0.0, is_causal, seed, offset
+    )
+    return d_q, d_k, d_v
 
 
 def weigh(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: Module) -> tuple[Tensor, Weighed]:

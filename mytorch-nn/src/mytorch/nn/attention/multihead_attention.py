@@ -177,8 +177,8 @@ class MultiheadAttention(Module):
     ) -> tuple[tuple[Tensor, Tensor | None], Saved]:
         sources, passed = self._sources(query, key, value)
         q, k, v = self._projected(sources)
-        kernel = not need_weights and not self._drops and has_kernel(q, k)
         unmasked = attn_mask is None and key_padding_mask is None and self._extra == 0
+        kernel = not need_weights and not self._drops and has_kernel(q, k, unmasked)
         mask = merged_mask(
             self,
             Sizes(q.shape[0], q.shape[1], q.shape[2], k.shape[2]),

@@ -98,6 +98,5 @@ class OfChannels(Affine, Spatial):
         """Of x, scale and shift; `known`: x with its mean and 1 / sqrt(variance + eps), or with the running ones."""
         x, mean, spread = known
         weight = None if weight is None else weight.contiguous()  # the kernel takes no notice of its strides
-        return aten.native_batch_norm_backward(
-            d_y, x, weight, mean, spread, mean, spread, of_batch, self.eps, self._wanted()
-        )
+        known_for = (None, None, mean, spread) if of_batch else (mean, spread, None, None)
+        return aten.native_batch_norm_backward(d_y, x, weight, *known_for, of_batch, self.eps, self._wanted())

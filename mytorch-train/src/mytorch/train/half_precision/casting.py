@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from mytorch.core import Buffer, Module, Parameter
+from mytorch.core.tree import own
 from mytorch.train.observe import Method, intercept
 
 
@@ -54,8 +55,8 @@ def convert(net: Module, dtype: torch.dtype) -> None:
 
 
 def _keeps_statistics(module: Module) -> bool:
-    own = any(isinstance(one, Buffer) and one.value.is_floating_point() for one in _held(module))
-    return own and not list(module.children())
+    statistics = any(one.value.is_floating_point() for _, one in own(module, Buffer))
+    return statistics and not list(module.children())
 
 
 def _held(module: Module) -> list[Parameter | Buffer]:
