@@ -1,4 +1,4 @@
-"""Surroundings without the user's settings, and which tests take long; tox.ini says what runs where."""
+"""Surroundings without the user's settings, and which tests take long or need a GPU; tox.ini says what runs where."""
 
 import atexit
 import importlib.util
@@ -189,3 +189,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("numbers")
         if needs_newer_torch(item.nodeid):
             item.add_marker(pytest.mark.skip(reason="needs torch 2.13"))
+    if need := [item for item in items if item.get_closest_marker("cuda")]:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in need:
+                item.add_marker(pytest.mark.skip(reason="needs a GPU that torch.cuda can use"))

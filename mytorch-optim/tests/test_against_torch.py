@@ -13,6 +13,8 @@ MATRICES = [(5, 3), (2, 4), (1, 1), (3, 3)]
 STEPS = 50
 SIZES = {"ordinary": 1.0, "zero": 0.0, "huge": 1e6, "tiny": 1e-12}
 TOLERANCE = {torch.float64: (1e-9, 1e-9), torch.float32: (1.3e-6, 1e-5)}
+ON_A_GPU = (1e-5, 1e-5)
+"""There torch keeps numbers of its state in float32, such as the mu_product of NAdam, and rounds elsewhere."""
 QUICK = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 flag = st.booleans()
@@ -94,6 +96,7 @@ SETTINGS = {
 }
 SETTINGS["SparseAdam"] = {"lr": st.sampled_from([1e-4, 0.01, 1.0]), "betas": betas, "eps": eps, "maximize": flag}
 NAMES = sorted(SETTINGS)
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 plan = st.lists(st.tuples(st.sampled_from(sorted(SIZES)), st.sampled_from([None, None, 0, 2])), min_size=5, max_size=9)
 
 
@@ -118,11 +121,11 @@ def drawn(name, dtype=torch.float64):
 class Pair:
     """An optimizer and its torch twin over equal values, which are given equal gradients."""
 
-    def __init__(self, name, dtype, own, of_group, seed, strided=False):
+    def __init__(self, name, dtype, own, of_group, seed, strided=False, device="cpu"):
         self.generator = torch.Generator().manual_seed(seed)
         shapes = MATRICES if name == "Muon" else SHAPES
-        values = [torch.randn(shape, dtype=dtype, generator=self.generator) for shape in shapes]
-        if strided:
+        values = [torch.randn(shape, dtype=dtype, generator=self.generator).to(device) for shape in shapes]
+        if strided and not (name == "SparseAdam" and device == "cuda"):  # which torch does not know
             values[0] = values[0].T.contiguous().T
         self.twins = [value.clone() for value in values]
         self.largest = [1.0] * len(values)  # rounding is that of the largest number that a value has had
@@ -135,7 +138,9 @@ class Pair:
         built = []
         for module, params in ((mytorch.optim, self.parameters), (torch.optim, self.twins)):
             groups = [{"params": params[:2]}, {"params": params[2:], **self.of_group}]
-            built.append(getattr(module, self.name)(groups, **self.own))
+            one_by_one = module is torch.optim and self.name not in ("Muon", "SparseAdam")
+            how = {"foreach": False} if one_by_one else {}  # on a GPU, lists are updated with other roundings
+            built.append(getattr(module, self.name)(groups, **self.own, **how))
         return built
 
     def step(self, kind, missing):
@@ -143,6 +148,7 @@ class Pair:
             grad = torch.randn(twin.shape, dtype=twin.dtype, generator=self.generator) * SIZES[kind]
             if self.name == "SparseAdam":
                 grad *= torch.rand(grad.shape, generator=self.generator) < 0.5
+            grad = grad.to(twin.device)
             parameter.grad, twin.grad = (None, None) if number == missing else (grad, grad.clone())
             if self.name == "SparseAdam" and twin.grad is not None:
                 twin.grad = twin.grad.to_sparse()
@@ -151,7 +157,7 @@ class Pair:
 
     def require_same(self, tolerance=None):
         for number, (parameter, twin) in enumerate(zip(self.parameters, self.twins, strict=True)):
-            rtol, atol = tolerance or TOLERANCE[twin.dtype]
+            rtol, atol = tolerance or (ON_A_GPU if twin.is_cuda else TOLERANCE[twin.dtype])
             self.largest[number] = max(self.largest[number], twin.abs().max().item())
             torch.testing.assert_close(
                 parameter.value, twin, rtol=rtol, atol=atol * self.largest[number], equal_nan=True
@@ -160,18 +166,20 @@ class Pair:
     def require_same_state(self, rtol=1e-9):
         for parameter, twin in zip(self.parameters, self.twins, strict=True):
             held, other = self.ours.state.get(parameter, {}), self.theirs.state[twin]
-            held = {name: torch.as_tensor(value) for name, value in held.items()}
-            other = {name: torch.as_tensor(value) for name, value in other.items() if value is not None}
+            held = {name: torch.as_tensor(value).cpu() for name, value in held.items()}
+            other = {name: torch.as_tensor(value).cpu() for name, value in other.items() if value is not None}
+            rtol = ON_A_GPU[0] if twin.is_cuda else rtol
             torch.testing.assert_close(held, other, rtol=rtol, atol=rtol, check_dtype=False, equal_nan=True)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", NAMES)
-def test_equals_torch_over_drawn_settings_and_gradients(name, dtype):
+def test_equals_torch_over_drawn_settings_and_gradients(name, dtype, device):
     @QUICK
     @given(drawn(name, dtype), st.fixed_dictionaries({"lr": SETTINGS[name]["lr"]}), plan, st.integers(0, 1000), flag)
     def follow(own, of_group, kinds, seed, strided):
-        pair = Pair(name, dtype, own, of_group, seed, strided)
+        pair = Pair(name, dtype, own, of_group, seed, strided, device)
         for step in range(STEPS):
             pair.step(*kinds[step % len(kinds)])
             pair.require_same()
@@ -179,12 +187,13 @@ def test_equals_torch_over_drawn_settings_and_gradients(name, dtype):
     follow()
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", NAMES)
-def test_state_goes_to_torch_and_back_half_way(name):
+def test_state_goes_to_torch_and_back_half_way(name, device):
     @QUICK
     @given(drawn(name), st.integers(0, 1000), st.sampled_from([1, 2, 5, 20]))
     def exchange(own, seed, steps):
-        pair = Pair(name, torch.float64, own, {}, seed)
+        pair = Pair(name, torch.float64, own, {}, seed, device=device)
         for _ in range(steps):
             pair.step("ordinary", None)
         pair.require_same_state()
