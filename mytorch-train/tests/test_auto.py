@@ -1,6 +1,7 @@
 """The engine that changes over by itself: when it does, what it says, and that it never stands in the way."""
 
 import math
+import pickle
 import random
 
 import pytest
@@ -13,6 +14,7 @@ from mytorch.train import RunError, auto, fit
 from mytorch.train.auto import Auto
 from mytorch.train.checkpoint.keeper import Keeper
 from mytorch.train.compiled import engine, in_background
+from mytorch.train.compiled.compile_order import Order
 
 pytestmark = [pytest.mark.numbers, pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")]
 
@@ -51,7 +53,7 @@ def processes(monkeypatch):
     monkeypatch.setattr(in_background, "CompilerProcess", Process)
     monkeypatch.setattr(in_background, "find", lambda _key: None)
     monkeypatch.setattr(in_background, "admit", lambda _path, _key: Process.made[-1].loader)
-    monkeypatch.setattr(engine, "fastest", lambda *_: 1e-9)
+    monkeypatch.setattr(engine, "seconds_of", lambda *_: 1e-9)
     return Process.made
 
 
@@ -135,7 +137,7 @@ def test_whatever_stands_in_the_way_training_goes_on_eagerly_with_one_note(proce
     elif how == "wrong":
         monkeypatch.setattr(Interpreted, "run", lambda self, tensors: [one * 1.1 for one in self.graph(*tensors)])
     elif how == "slow":
-        monkeypatch.setattr(engine, "fastest", lambda *_: 1e9)
+        monkeypatch.setattr(engine, "seconds_of", lambda *_: 1e9)
     run, eager = ((own_step if how == "own step" else train)(engine, **options) for engine in ("auto", "eager"))
     assert same_to_the_bit(run, eager)
     reason = note(run)["eager_because"]
@@ -268,7 +270,7 @@ def test_a_run_that_was_compiled_is_resumed_to_the_bit_and_others_begin_eagerly(
     first = compiled.index(True)
     for file, state in list(zip(keeps.files[:-1], keeps.engines, strict=False))[first - 2 : first + 8]:
         before = len(processes)
-        run = resumed(file)
+        run = resumed(file)  # at the first of them, the program is not checked yet
         assert len(run.history) == 5
         if state["compiled"] is None:
             assert len(processes) == before + 1
@@ -307,3 +309,18 @@ def test_a_run_goes_on_by_another_engine_if_that_is_accepted(processes, interpre
 def test_an_engine_that_is_no_name(processes):
     with pytest.raises(ValueError, match="engine: must be one of eager, compiled, auto, got 'atuo'"):
         train("atuo")
+
+
+def test_the_process_is_told_the_strides_of_tensors(interpreted):
+    setup = train("eager", middle=Rectify()).setup
+    weight = setup.net.layers[0].weight
+    weight.value = weight.value.t().contiguous().t()
+    plan = in_background.Compiled().plan(setup, next(iter(setup.batches)), promptly=False)
+    order = pickle.loads(Order.of(plan).packed())
+    assert [one.stride() for one in order.examples()] == [one.stride() for one in plan.arguments()]
+    assert (order.key, order.threads, order.dtype) == (plan.key, torch.get_num_threads(), torch.get_default_dtype())
+    given = [torch.ones_like(one) for one in plan.arguments()]
+    with torch.no_grad():
+        copies = [one.clone() for one in given]
+        for mine, other in zip(order.graph(*given), plan.graph()(*copies), strict=True):
+            assert torch.equal(mine, other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ FIRST = 3
 """Steps before time is taken, since the first ones take longer."""
 LOOK = 0.25
 """Seconds of eager steps between two looks at what is due, so that there is none after most steps."""
+LATEST = 1000
+"""The time of a step is that of at most so many of the last ones."""
 STREAK = 3
 """A step is compiled for batches of a shape that so many in a row have had."""
 ATTEMPTS = 3
@@ -53,22 +56,20 @@ class Auto:
         self._kind: Any = None
         self._streak = 0
         self._done = self._planned = 0
-        self._timed_from: int | None = None  # the step from which on `_seconds` are counted
-        self._seconds = 0.0
+        self._seconds: deque[float] = deque(maxlen=LATEST)  # of each of the last steps
+        self._warm = False
         self._next_look: float = 0
 
     def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:
         """Take the steps of an epoch."""
         self._done, self._planned = done, planned
-        if self._timed_from is None:
-            self._timed_from, self._seconds = done + FIRST, 0.0
-            self._next_look = max(self._next_look, done + FIRST)
+        if self._next_look <= done:
+            self._next_look = done + FIRST
         batches = iter(setup.batches)
         if self._compiled is None or not self._compiled.has_programs:
             self._compiled = None
             yield from self._eagerly(setup, batches, promptly)
         if self._compiled is not None:
-            self._timed_from = None
             yield from self._compiled.take(setup, batches, promptly)
 
     def _eagerly(self, setup: Setup, batches: Iterable[Batch], promptly: bool) -> Taken:
@@ -78,7 +79,7 @@ class Auto:
             started = perf_counter()
             result = step(net, loss, optimizer, *batch)
             setup.advance("batch")
-            self._seconds += perf_counter() - started
+            self._seconds.append(perf_counter() - started)
             self._done += 1
             yield result
             if self._done >= self._next_look and self._changes_over(setup, batch, promptly):
@@ -120,10 +121,14 @@ class Auto:
 
     def _changes_over(self, setup: Setup, batch: Batch, promptly: bool) -> bool:
         """Do what is due for a compiled step. Whether there is one now."""
-        pace = self._pace()
-        if pace is None:
+        if not self._warm:
+            self._warm = True
+            self._seconds.clear()
             return False
-        self._next_look = self._done + max(1, int(LOOK / pace))
+        pace = sum(self._seconds) / len(self._seconds)
+        self._next_look = self._done + max(1, int(LOOK / (pace + 1e-7)))
+        if len(self._seconds) == 1:
+            return False
         try:
             if self._coming is None and self._is_worth_it(setup, batch, pace):
                 self._begin(setup, batch, promptly, pace)
@@ -134,14 +139,9 @@ class Auto:
             self._give_up(reason_of(error))
             return False
 
-    def _pace(self) -> float | None:
-        """Seconds a step, of late; None before there is one."""
-        assert self._timed_from is not None
-        steps = self._done - self._timed_from
-        pace = max(self._seconds / steps, 1e-7) if steps > 0 else None
-        if pace is None or self._seconds > 4 * LOOK:
-            self._seconds, self._timed_from = 0.0, self._done
-        return pace
+    def _usual(self) -> float:
+        """Seconds of an eager step, of which the machine and smaller batches take no part: the lower quartile."""
+        return sorted(self._seconds)[len(self._seconds) // 4]
 
     def _rest(self, pace: float) -> float:
         """Seconds of eager steps that are left."""
@@ -171,7 +171,7 @@ class Auto:
 
         self._streak, self._attempts = 0, self._attempts + 1
         coming = InBackground(self._new_engine(), setup, batch, promptly)
-        each = pace / coming.plan.operations
+        each = self._usual() / coming.plan.operations
         if coming.ready():
             self._coming = coming
         elif self._rest(pace) < WORTH_COMPILING:
@@ -205,12 +205,16 @@ class Auto:
         engine.warn, engine.takes_on, engine.adds = self._give_up, self._takes_on, False
         return engine
 
-    def _takes_on(self, gain: float) -> bool:
-        """Whether steps that are so many times as fast are used, which are right."""
+    def _takes_on(self, seconds: float) -> bool:
+        """Whether compiled steps are used, which are right and take so many seconds each."""
+        self._notes["compiled_from"] = self._done + 1
+        if not self._seconds:  # a run that was resumed just before this
+            return True
+        gain = self._usual() / max(seconds, 1e-9)
         if gain < LEAST_GAIN:
             self._give_up(f"a compiled step takes {1 / gain:.1f} times as long as an eager one")
             return False
-        self._notes |= {"compiled_from": self._done + 1, "times_as_fast": round(gain, 2)}
+        self._notes["times_as_fast"] = round(gain, 2)
         self.say(
             f"{self._notes.get('step', 'compiled')}; from step {self._done + 1:,} of {self._planned:,} on, "
             f"{gain:.1f} times as fast as before"
@@ -220,5 +224,5 @@ class Auto:
     def _give_up(self, reason: str) -> None:
         self._next_look = math.inf
         self.close()
-        self._notes["eager_because"] = reason
+        self._notes = {"eager_because": reason}
         self.say(f"training goes on eagerly: {reason}")

@@ -27,7 +27,7 @@ SHAPES = 4
 """At most so many shapes of batches are compiled; batches of others are trained on eagerly."""
 COMPILED = 8
 """At most so many steps are compiled in one run, or a callback that changes a setting at every batch would stop it."""
-TIMED = 5
+TIMED = 8
 """Calls of a program that are timed where it is used only if it is faster than eager steps."""
 STREAK = 3
 """A shape other than the first is compiled after so many batches in a row, so not for the smaller last one."""
@@ -45,7 +45,7 @@ class Compiled:
         self.say = say
         self.warn: Callable[[str], object] = warn
         self.takes_on: Callable[[float], bool] | None = None
-        """Whether a program is used that was found right, by how many times as fast as eager steps it is."""
+        """Whether a program is used that was found right, by the seconds that a step of it takes."""
         self.adds = True
         """Whether programs are made for steps beyond those that were adopted or resumed, for which training waits."""
         self.programs: dict[Any, Program] = {}
@@ -170,9 +170,7 @@ class Compiled:
         random.restore()
         if schedule is not None and at is not None:
             schedule.load_state_dict(at)
-        started = perf_counter()
         taken = list(self._eagerly(setup, group))
-        seconds = perf_counter() - started
         if self.refused:
             yield from self._all_but_last_ahead(taken)
             return
@@ -189,7 +187,7 @@ class Compiled:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
         elif self.takes_on is not None:
             with random_state(setup.net, setup.loss):
-                self.refused = not self.takes_on(seconds / fastest(program, tried, settings, group))
+                self.refused = not self.takes_on(seconds_of(program, tried, settings, group))
         yield from self._all_but_last_ahead(taken)
 
     def _ahead_of(self, losses: Iterator[tuple[Tensor, Weight]]) -> Taken:
@@ -327,14 +325,14 @@ def settings_of(setup: Setup, program: Program) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def fastest(program: Program, tried: Sequence[Tensor], settings: Tensor, group: Sequence[Batch]) -> float:
-    """The seconds of a call, which changes copies: the least of several, since the first ones take longer."""
+def seconds_of(program: Program, tried: Sequence[Tensor], settings: Tensor, group: Sequence[Batch]) -> float:
+    """The seconds of a step: the lower quartile of several calls, which change copies."""
     seconds = []
     for _ in range(TIMED):
         started = perf_counter()
         program.run(tried, settings, leaves_of(group))
         seconds.append(perf_counter() - started)
-    return min(seconds)
+    return sorted(seconds)[TIMED // 4] / program.steps
 
 
 def steps_a_call(batches: int, most: int) -> int:
