@@ -11,6 +11,9 @@ from torch import Tensor
 from mytorch.core import random_state
 from mytorch.train.setup import Setup
 
+PLAIN = frozenset({bool, int, float, str, type(None)})
+"""Types of most settings, passed by at a glance: a snapshot is taken at every epoch."""
+
 
 class Snapshot:
     """Weights, buffers, optimizer, schedule, the scale of the loss and the random state, that of layers too, at the
@@ -61,7 +64,7 @@ class Snapshot:
 def _collect(state: Any, tensors: list[Tensor]) -> Any:
     """A copy of nested dicts and lists that holds the same tensors; they are added to `tensors`."""
     if isinstance(state, dict):
-        return {name: _collect(value, tensors) for name, value in state.items()}
+        return {name: value if type(value) in PLAIN else _collect(value, tensors) for name, value in state.items()}
     if isinstance(state, list):
         return [_collect(value, tensors) for value in state]
     if isinstance(state, Tensor):
