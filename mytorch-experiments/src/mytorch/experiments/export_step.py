@@ -176,7 +176,8 @@ def _compile(function: Callable[..., Any], examples: list[Tensor], metadata: dic
 @contextmanager
 def _exporting() -> Iterator[None]:
     """Within this context layers use no operator of their own, which the package would need Python for."""
-    torch.compiler._is_exporting_flag, before = True, torch.compiler._is_exporting_flag
+    before = getattr(torch.compiler, "_is_exporting_flag", False)  # which came with torch 2.7
+    torch.compiler._is_exporting_flag = True
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling, is_dynamo_compiling, is_exporting
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from mytorch.core import ShapeError
 from mytorch.nn.recurrent._lstm_runs import run_backward, run_forward
@@ -28,7 +28,8 @@ class KernelFlight(NamedTuple):
 def fits(x: Tensor, sizes: list[int], proj_size: int) -> bool:
     """Whether the kernel may stand for the loop: autograd, torch.compile and programs without Python have the loop."""
     return (
-        not (is_dynamo_compiling() or is_exporting())
+        not is_dynamo_compiling()
+        and not getattr(torch.compiler, "_is_exporting_flag", False)  # is_exporting() came with torch 2.7
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and not proj_size
