@@ -1,5 +1,7 @@
 """An experiment that is written for a folder of images."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -8,7 +10,7 @@ from PIL import Image
 from mytorch.commands.experiment import experiment
 from mytorch.core import MytorchError
 from mytorch.experiments import load_experiment
-from mytorch.experiments.new.images_experiment import new_images_experiment
+from mytorch.experiments.new.images_experiment import ImagesLook, new_images_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
 
 
@@ -53,3 +55,11 @@ def test_folders_that_are_too_small_or_broken_write_nothing(tmp_path, monkeypatc
     with pytest.raises(MytorchError, match=r"more\.png: must be a PNG or JPEG image"):
         new_images_experiment("few")
     assert not list(tmp_path.glob("*.toml"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "batch_size"), [(26, 60, 16), (960, 30, 16), (2500, 12, 32), (20_000, 10, 64)]
+)
+def test_few_images_are_used_often_and_in_small_batches(rows, epochs, batch_size):
+    look = ImagesLook(Path("photos"), {"cat": rows - 5, "dog": 5}, 58)
+    assert (look.epochs, look.batch_size) == (epochs, batch_size)
