@@ -1,9 +1,11 @@
 """torchrun trains experiments in several processes, and goes on with them where one was killed."""
 
+import runpy
 import subprocess
 import sys
 
 import pytest
+import torch
 from torch import distributed
 
 from mytorch.core import ArgumentError
@@ -24,6 +26,59 @@ callbacks = [Killed()] if os.environ["RANK"] == "1" else []
 train_experiment("disk", eval(sys.argv[2]), output=sys.argv[1], quiet=True, callbacks=callbacks)
 """
 """Trains in several processes, of which one is killed in the middle of an epoch, unless it was started again."""
+
+SHARED = """
+import sys
+import torch
+from mytorch.nn import BatchNorm1d, BatchNorm2d, Flatten, Linear, MSELoss, ReLU, Reshape, Sequential, SyncBatchNorm
+from mytorch.data import TensorDataSet
+from mytorch.plugins import catalogue
+from mytorch.train import fit
+from mytorch.train.parallel import join
+
+names = [part.name for part in catalogue().of_kind("optimizer")]
+optimizers = {name: catalogue().load("optimizer", name) for name in names if name not in ("LBFGS", "SparseAdam")}
+
+def data(rows, size=6):
+    draw = torch.Generator().manual_seed(rows)
+    return TensorDataSet(*(torch.randn(rows, each, generator=draw, dtype=torch.float64) for each in (size, 2)))
+
+def trained(net, optimizer, processes, **options):
+    torch.manual_seed(1)
+    net = net().to(torch.float64)
+    taken = [held for held in net.param() if held.value.dim() == 2] if optimizer.__name__ == "Muon" else net.param()
+    told = fit(net, MSELoss(), optimizer(taken), data(23), quiet=True, parallel=processes, **options)
+    return net.state_dict(), [record["train_loss"] for record in told.history]
+
+def plain():
+    return Sequential(Linear(6, 5), ReLU(), Linear(5, 2))
+
+def normalised(processes, of_images, **options):
+    kind = SyncBatchNorm if processes is not None else BatchNorm2d if of_images else BatchNorm1d
+    if of_images:
+        return Sequential(Reshape((2, 3, 1)), kind(2, **options), Flatten(), Linear(6, 2))
+    return Sequential(Linear(6, 5), kind(5, **options), ReLU(), Linear(5, 2))
+
+def sgd(params):
+    return optimizers["SGD"](params, lr=0.1)
+
+def take(processes):
+    found = {name: trained(plain, cls, processes, epochs=2, batch_size=5) for name, cls in optimizers.items()}
+    for name, (of_images, options) in NORMALISED.items():
+        net = lambda: normalised(processes, of_images, **options)
+        found[name] = trained(net, sgd, processes, epochs=6, batch_size=5)
+    net = lambda: normalised(processes, False)
+    found["few rows"] = trained(net, sgd, processes, epochs=2, batch_size=21)  # the last batch has a row for each
+    return found
+
+NORMALISED = {"rows": (False, {}), "images": (True, {})}
+NORMALISED |= {"mean of all": (False, {"momentum": None}), "plain": (False, {"affine": False})}
+
+if __name__ == "__main__":
+    with join() as processes:
+        torch.save(take(processes), f"{sys.argv[1]}/{processes.rank}.pt")
+"""
+"""Trains with every optimizer, and with normalisation over the batch of all processes."""
 
 needs_gloo = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
@@ -68,6 +123,24 @@ def test_the_command_prints_once_and_names_what_several_processes_do_not_do(tmp_
     assert code == 1
     assert "engine: must be eager with several processes, whose gradients are added up within the step" in said
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.numbers
+@needs_gloo
+def test_every_optimizer_and_the_statistics_of_all_processes_are_those_of_one(tmp_path):
+    (tmp_path / "shared.py").write_text(SHARED)
+    code, said = torchrun(tmp_path / "shared.py", tmp_path)
+    assert code == 0, said
+    alone = runpy.run_path(tmp_path / "shared.py")["take"](None)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert len(first) > 10
+    for name, (weights, losses) in alone.items():
+        assert first[name][1] == second[name][1]
+        assert first[name][1] == pytest.approx(losses, rel=1e-12)
+        for key, value in weights.items():
+            assert torch.equal(first[name][0][key], second[name][0][key])
+            torch.testing.assert_close(first[name][0][key], value, rtol=0, atol=1e-12, msg=f"{name}: {key}")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ NOT_HERE = {
     "RNNBase": "what RNN, LSTM and GRU of torch have in common, and no layer",
     "RNNCellBase": "what the cells of torch have in common, and no layer",
     "DataParallel": "one process for several devices, which torch itself advises against",
-    "SyncBatchNorm": "statistics over several processes belong to training on more than one machine",
     "ParameterList": "parameters are attributes of the module that trains them",
     "ParameterDict": "parameters are attributes of the module that trains them",
 }
@@ -24,6 +23,7 @@ ARGUMENTS_LEFT_OUT = {
     "reduce": "deprecated in torch: reduction says it",
     "args": "torch's signature hides the arguments, or takes any",
     "kwargs": "torch's signature hides the arguments, or takes any",
+    "SyncBatchNorm.process_group": "statistics are those of all processes that train together",
     "Hardtanh.min_value": "deprecated in torch: min_val says it",
     "Hardtanh.max_value": "deprecated in torch: max_val says it",
     "TransformerEncoder.enable_nested_tensor": "a flag of how torch computes, not of what",

@@ -106,6 +106,7 @@ from mytorch.nn.normalization import (
     LazyInstanceNorm3d,
     LocalResponseNorm,
     RMSNorm,
+    SyncBatchNorm,
 )
 from mytorch.nn.padding import (
     CircularPad1d,
@@ -320,6 +321,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Take",
     "Tanh",
     "Tanhshrink",

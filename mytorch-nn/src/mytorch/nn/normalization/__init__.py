@@ -14,6 +14,7 @@ from mytorch.nn.normalization.lazy_norm import (
 )
 from mytorch.nn.normalization.local_response_norm import CrossMapLRN2d, LocalResponseNorm
 from mytorch.nn.normalization.rms_norm import RMSNorm
+from mytorch.nn.normalization.sync_batch_norm import SyncBatchNorm
 
 __all__ = [
     "BatchNorm1d",
@@ -33,4 +34,5 @@ __all__ = [
     "LazyInstanceNorm3d",
     "LocalResponseNorm",
     "RMSNorm",
+    "SyncBatchNorm",
 ]

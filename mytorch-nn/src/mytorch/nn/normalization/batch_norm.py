@@ -66,8 +66,7 @@ class _BatchNorm(OfChannels):
         self._set_channels(num_features, eps, momentum, affine, track_running_stats, bias, device, dtype)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
-        axes = (2, 3) if self.dimensions == 1 else (self.dimensions + 2,)
-        self._require_channels(x, 1, *axes)
+        self._require_channels(x, 1, *self._axes())
         of_batch = self.training or self.running_mean is None
         if of_batch and x.numel() == self.num_features:
             raise ShapeError(
@@ -100,6 +99,10 @@ class _BatchNorm(OfChannels):
         d_x, d_weight, d_bias = self._gradients(d_y, weight, (x, mean, spread), of_batch)
         self._accumulate(d_weight, d_bias)
         return d_x if self.input_grad else None
+
+    def _axes(self) -> tuple[int, ...]:
+        """The numbers of axes that x may have."""
+        return (2, 3) if self.dimensions == 1 else (self.dimensions + 2,)
 
     def _track(self, x: Tensor) -> tuple[Tensor | None, Tensor | None, float]:
         """What the kernel is to update: running mean and variance, by the batch's, with which momentum."""

@@ -14,7 +14,7 @@ from torch import Tensor, distributed
 from mytorch.core import RandomState
 from mytorch.plugins import one_line
 from mytorch.train.differences import differences
-from mytorch.train.errors import Interrupted, NotFiniteError, RankError
+from mytorch.train.errors import Interrupted, RankError
 from mytorch.train.parallel.launched import Place
 
 GRACE = 5.0
@@ -158,7 +158,7 @@ class Processes:
 
     def fail(self, error: BaseException) -> None:
         """Tell the others why this process ends, for their errors, unless they know: then they end in the same way."""
-        if isinstance(error, (RankError, Interrupted, NotFiniteError)) or error is self.known:
+        if isinstance(error, (RankError, Interrupted)) or error is self.known:
             return
         try:
             said = {"rank": self.rank, "text": f"{type(error).__name__}: {one_line(error)}"}
@@ -172,9 +172,9 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            raise self._lost(error) from error
+            raise self.lost(error) from error
 
-    def _lost(self, error: RuntimeError) -> RankError:
+    def lost(self, error: RuntimeError) -> RankError:
         """What to raise where the others could not be reached."""
         told = str(error).splitlines()[0]
         try:

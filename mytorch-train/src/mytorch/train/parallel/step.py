@@ -74,6 +74,8 @@ class ParallelStep:
             if isinstance(caught, Exception):
                 add_path(caught, net)
             if not alone:
+                if isinstance(caught, RuntimeError) and "gloo" in str(caught):  # a layer that waited in vain
+                    raise self.reducer.processes.lost(caught) from caught
                 raise
             error = caught
         value, weight = self._joint(seen, sums(loss), error)
