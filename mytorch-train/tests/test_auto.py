@@ -1,7 +1,6 @@
 """The engine that changes over by itself: when it does, what it says, and that it never stands in the way."""
 
 import math
-import pickle
 import random
 
 import pytest
@@ -316,7 +315,7 @@ def test_the_process_is_told_the_strides_of_tensors(interpreted):
     weight = setup.net.layers[0].weight
     weight.value = weight.value.t().contiguous().t()
     plan = in_background.Compiled().plan(setup, next(iter(setup.batches)), promptly=False)
-    order = pickle.loads(Order.of(plan).packed())
+    order = Order.unpacked(Order.of(plan).packed())
     assert [one.stride() for one in order.examples()] == [one.stride() for one in plan.arguments()]
     assert (order.key, order.threads, order.dtype) == (plan.key, torch.get_num_threads(), torch.get_default_dtype())
     given = [torch.ones_like(one) for one in plan.arguments()]
