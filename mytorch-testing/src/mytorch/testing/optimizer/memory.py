@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Parameter
+from mytorch.plugins import COMPILING, is_older
 from mytorch.testing.compare import same_bits
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.optimizer.trial import STEPS, OptimizerCase, OptimizerTrial
@@ -146,6 +147,8 @@ def traceable(case: OptimizerCase) -> None:
     """torch.compile takes a step as one graph, which moves the parameters alike."""
     if "not_traceable" in case.tags:
         raise Skip("tag not_traceable")
+    if is_older(torch.__version__, COMPILING):
+        raise Skip(f"torch {torch.__version__} traces too little: {COMPILING} or newer is needed")
     trial = OptimizerTrial(case)
     if trial.optimizer.needs_closure:
         raise Skip("its step needs a closure, which is not compiled")
