@@ -7,10 +7,11 @@ from click.testing import CliRunner
 
 from mytorch.commands.predict import predict
 from mytorch.core import ShapeError
-from mytorch.data import Shapes
+from mytorch.data import Shapes, TensorDataSet
 from mytorch.experiments import RunError, load_experiment, train_experiment
 from mytorch.experiments.predict.head import Head
-from mytorch.experiments.predict.prediction import joined
+from mytorch.experiments.predict.prediction import joined, predict_batches
+from mytorch.train.errors import NotFiniteError
 
 SIZE = 12
 
@@ -147,8 +148,20 @@ def test_of_several_outputs_the_first_is_read_and_those_of_rows_are_kept():
     assert [torch.equal(other, spread) for other in found.others] == [True]
     both = joined([found, Head("numbers").read((x, spread))])
     assert (both.values.shape, both.others[0].shape) == ((14, 1), (14,))
+    wide = Head("numbers").read((x, torch.rand(7, 2)))
+    with pytest.raises(ShapeError, match=r"further outputs of all rows must have one shape, got \[\(\)\] and \[\(2"):
+        joined([both, wide])
+    with pytest.raises(ShapeError, match=r"further outputs of all rows must have one shape, got \[\(\)\] and \[\]"):
+        joined([both, Head("numbers").read(x)])
     with pytest.raises(ShapeError, match=r"^predict: the model's output must be"):
         Head("numbers").read(())
+
+
+def test_a_further_output_that_is_not_finite_is_told():
+    data = TensorDataSet(torch.rand(5, 1), torch.zeros(5))
+    outputs = torch.rand(5, 1), torch.tensor([1.0, 2.0, float("nan"), 4.0, 5.0])
+    with pytest.raises(NotFiniteError, match=r"^run: every output must be finite, got nan for row 3 of the new rows"):
+        list(predict_batches(data, None, lambda _inputs: outputs, Head("numbers"), "run"))
 
 
 def test_the_code_of_an_autoencoder_stands_beside_its_images(images, tmp_path):

@@ -16,6 +16,7 @@ from mytorch.core import ArgumentError, Detail
         ({"axes": ("step",)}, r"axes must name each axis of values of \(\)"),
         ({"values": torch.ones(())}, "values must be floating-point numbers with one to three axes"),
         ({"values": torch.ones(2, dtype=torch.int64), "axes": ("a",)}, r"values must .* got \(2,\) of torch.int64"),
+        ({"values": torch.ones(2, 0), "axes": ("a", "b")}, r"values must be .*, none empty, got \(2, 0\)"),
         ({"values": torch.ones(2), "axes": ("a",), "labels": {"a": "xyz"}}, r"labels must .* got 3 for 'a'"),
         ({"values": torch.ones(2), "axes": ("a",), "labels": {"b": "xy"}}, r"labels must .* got 2 for 'b'"),
     ],

@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
-from mytorch.core import ArgumentError
+from mytorch.core import ArgumentError, ShapeError
 from mytorch.nn import BCEWithLogitsLoss, CrossEntropyLoss, Linear, LogSoftmax, MultiMarginLoss, NLLLoss, Sequential
 from mytorch.sklearn import MytorchClassifier
 
@@ -71,6 +71,20 @@ def test_several_targets(iris):
     assert model.score(X, Y) > 0.95
     right = (model.predict(X) == Y).all(1)
     assert model.score(X, Y, sample_weight=1.0 + y) == pytest.approx(np.average(right, weights=1.0 + y))
+    for wrong in (Y[:1], Y[:, 0]):
+        with pytest.raises(ShapeError, match=r"y must have the shape of the predictions, \(150, 2\), got"):
+            model.score(X, wrong)
+
+
+def test_rows_that_its_dtype_cannot_hold_are_refused(iris):
+    X, y = iris
+    model = classifier(max_iter=1, warm_start=True).fit(X.astype("float32"), y)
+    X = X.astype("float64")
+    X[7, 1] = 1e300
+    message = r"X must fit into float32, in which the model was trained, got 1e\+300; scale the features"
+    for call in (model.predict, model.predict_proba, lambda rows: model.fit(rows, y)):
+        with pytest.raises(ArgumentError, match=message):
+            call(X)
 
 
 def same(first, second, X):

@@ -237,6 +237,18 @@ def test_a_warm_start_goes_on_with_a_new_optimizer(iris):
         model.fit(X, y + 1)
 
 
+def test_a_warm_start_that_fails_leaves_a_model_that_predicts(iris):
+    X, y = iris
+
+    def fails(*_given):
+        raise RuntimeError("no step")
+
+    model = classifier(warm_start=True, max_iter=1).fit(X, y)
+    with pytest.raises(RuntimeError, match="no step"):
+        model.set_params(fit_options={"step": fails}).fit(X, y)
+    assert not model.module_.training
+
+
 def test_each_warm_start_has_an_order_of_its_own(iris):
     X, y = iris
     orders = []

@@ -103,6 +103,7 @@ def test_a_process_of_its_own_maps_the_file_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_what_a_mapping_takes_is_given_back(order: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.asarray(np.random.default_rng(4).normal(size=(500, 64)), order=order)
+    monkeypatch.setattr(stored_array, "SMALL", 0)
     monkeypatch.setattr(stored_array, "RESIDENT", 10_000)
     monkeypatch.setattr(stored_array, "AROUND", 0)
     if order == "C":
@@ -119,7 +120,11 @@ ORDERS = ([], [7], [0, 1, 2], [3, 4, 9, 8, 7, 0, 1], [5, 5, 6, 6], list(range(20
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f2", ">i2", "?"])
 @pytest.mark.parametrize("rows", ORDERS)
-def test_rows_come_in_the_order_that_is_asked_for(rows: list[int], dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, stored_array.SMALL], ids=["row by row", "whole"])
+def test_rows_come_in_the_order_that_is_asked_for(
+    small: int, rows: list[int], dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_array, "SMALL", small)
     x = (np.random.default_rng(5).normal(size=(20, 3, 2)) * 3).astype(dtype)
     data = Arrays(in_folder(tmp_path, x=x), "x", dtype="float64")
     found, _ = data.batch_at(torch.tensor(rows, dtype=torch.int64))
@@ -129,6 +134,7 @@ def test_rows_come_in_the_order_that_is_asked_for(rows: list[int], dtype: str, t
 def test_a_call_that_reads_less_than_it_was_asked_for_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stored_array, "SMALL", 0)
     x, read = np.arange(60.0).reshape(20, 3), os.preadv
     data = Arrays(in_folder(tmp_path, x=x), "x", dtype="float64")
     monkeypatch.setattr(os, "preadv", lambda file, views, place: read(file, [views[0][:7]], place))
@@ -136,6 +142,26 @@ def test_a_call_that_reads_less_than_it_was_asked_for_is_followed_by_another(
     monkeypatch.setattr(os, "preadv", lambda _file, _views, _place: 0)
     with pytest.raises(TableError, match=r"x\.npy: must stay as it is while it is read, got a change"):
         data[:]
+
+
+@pytest.mark.parametrize("small", [0, stored_array.SMALL], ids=["row by row", "whole"])
+def test_a_file_that_cannot_be_read_is_told(small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_array, "SMALL", small)
+    data = Arrays(in_folder(tmp_path, x=np.zeros((4, 3))), "x")
+
+    def fails(*_given: Any, **_more: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", fails)
+    monkeypatch.setattr(np, "fromfile", fails)
+    with pytest.raises(TableError, match=r"array 'x' must be stored whole by NumPy, got .*Input/output error"):
+        data[0]
+
+
+def test_a_small_array_in_the_order_of_fortran(tmp_path: Path) -> None:
+    x = np.asfortranarray(np.random.default_rng(6).normal(size=(20, 3, 2)))
+    data = Arrays(in_folder(tmp_path, x=x), "x", dtype="float64")
+    assert data[3:9][0].tolist() == x[3:9].tolist()
 
 
 def test_like_takes_the_names_and_requires_the_same_rows(tmp_path: Path) -> None:

@@ -61,6 +61,18 @@ class Looking(Module):
         yield Detail("looks", torch.rand(2, 3), ("from step", "to step"))
 
 
+class Failing(Looking):
+    def forward_details(self, inputs, output, saved):
+        raise RuntimeError("needs two rows")
+
+
+def test_a_layer_that_cannot_tell_leaves_the_figure_to_the_others(tmp_path, drawn):
+    data = Table(torch.randn(4, 3), torch.zeros(4, 1))
+    assert draw_attention(Sequential(Failing(), Looking()), data, tmp_path / "a.png", "a title") is not None
+    assert len(drawn[0].axes) == 1
+    assert draw_attention(Failing(), data, tmp_path / "b.png", "a title") is None
+
+
 def test_a_stranger_s_layer_is_drawn_and_others_are_not(tmp_path, drawn):
     data = Table(torch.randn(4, 3), torch.zeros(4, 1))
     assert draw_attention(Looking(), data, tmp_path / "a.png", "a title") is not None

@@ -67,6 +67,17 @@ def test_both_directions_of_packed_sequences(cls, options):
     layer.backward((d_y, None), saved)
 
 
+@pytest.mark.parametrize("cls", [LSTM, GRU, RNN])
+def test_the_first_of_packed_sequences_is_told_though_another_is_longer(cls):
+    layer, short, long = cls(2, 4), torch.randn(3, 2), torch.randn(7, 2)
+    x = pack_sequence([short, long], enforce_sorted=False)
+    (detail,) = layer.forward_details({"input": x}, *layer.forward(x))
+    (alone,) = layer.forward_details({"input": short}, *layer.forward(short))
+    assert detail.title == alone.title
+    torch.testing.assert_close(detail.values, alone.values)
+    assert detail.text == alone.text
+
+
 def test_a_projection_has_no_row_of_another_size():
     layer, x = LSTM(2, 5, proj_size=3), torch.randn(9, 3, 2)
     output, saved = layer.forward(x)

@@ -119,8 +119,45 @@ def test_an_error_has_a_call_that_shows_it_again():
     assert check_function(wrong(wide), (5, 3), (3, 2), arguments=(2.0,), opt_out=known).opted_out == known
 
 
+class Top(Function):
+    """The largest number of each row and its place, which has no gradient."""
+
+    @staticmethod
+    def forward(ctx, x):
+        values, places = x.max(1)
+        as_number = places.to(x.dtype)
+        ctx.mark_non_differentiable(as_number)
+        ctx.save_for_backward(places)
+        ctx.shape = x.shape
+        return values, as_number
+
+    @staticmethod
+    def backward(ctx, d_values, _d_places):
+        (places,) = ctx.saved_tensors
+        return d_values.new_zeros(ctx.shape).scatter_(1, places[:, None], d_values[:, None])
+
+
+def test_an_output_that_is_marked_has_no_gradient():
+    assert {"finite_differences", "autograd"} <= set(check_function(Top, (5, 3)).passed)
+
+
+def test_what_autograd_would_not_save_is_refused():
+    class Counted(Scaled):
+        @staticmethod
+        def forward(ctx, x, w, scale):
+            ctx.save_for_backward(x, w, scale)
+            return x @ w * scale
+
+    with pytest.raises(CheckError, match=r"save_for_backward must be given tensors and None, got a float; set it"):
+        check_function(Counted, (5, 3), (3, 2), arguments=(2.0,))
+
+
+class Alike:
+    apply = forward = backward = staticmethod(lambda *given: given)
+
+
 def test_what_is_no_function_is_refused():
-    for given in (torch.relu, torch.nn.ReLU, 2.0):
+    for given in (torch.relu, torch.nn.ReLU, 2.0, Alike):
         with pytest.raises(ArgumentError, match=r"function must be a class derived from torch\.autograd\.Function"):
             check_function(given, (5, 3))
     with pytest.raises(UnknownNameError, match="unknown check 'traceable'"):

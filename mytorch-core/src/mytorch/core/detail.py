@@ -40,10 +40,11 @@ class Detail:
 
     def __post_init__(self) -> None:
         shape = () if self.values is None else tuple(self.values.shape)
-        if self.values is not None and not (1 <= len(shape) <= 3 and self.values.is_floating_point()):
+        held = self.values
+        if held is not None and not (1 <= len(shape) <= 3 and held.numel() and held.is_floating_point()):
             raise ArgumentError(
-                f"Detail: values must be floating-point numbers with one to three axes, got {shape} of "
-                f"{self.values.dtype}"
+                f"Detail: values must be floating-point numbers with one to three axes, none empty, got {shape} of "
+                f"{held.dtype}"
             )
         if len(self.axes) != len(shape):
             raise ArgumentError(f"Detail: axes must name each axis of values of {shape}, got {self.axes!r}")

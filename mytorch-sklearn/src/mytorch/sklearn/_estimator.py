@@ -159,14 +159,17 @@ class MytorchEstimator(BaseEstimator):
             self.n_iter_, self.loss_curve_, self.validation_loss_curve_ = 0, [], None
         else:
             self._encoding = self._encoding.with_loss(self.loss)
-            X = X.astype(self._dtype, copy=False)
+            X = self._in_dtype(X)
         parts = self._parts(*counted(X, y, self._weights(y, weights, partial)))
         with drawing((self._seed + self.n_iter_) % 2**32):
             net = self._new_network(X) if begin else self.module_
             if begin or not partial:
                 self._new_optimizer(net)
-            training = self._trained(net, parts, epochs, place, watch=not partial)
-        self.module_ = net.eval()  # so that threads may predict with it at once
+            try:
+                training = self._trained(net, parts, epochs, place, watch=not partial)
+            finally:
+                net.eval()  # so that threads may predict with it at once
+        self.module_ = net
         self._note(training, epochs, watch=not partial)
         return self
 
@@ -296,12 +299,25 @@ class MytorchEstimator(BaseEstimator):
         kept = np.float32 if _is_frame_of_float32(X) else (np.float64, np.float32)
         return validate_data(self, X, dtype=kept, allow_nd=self.module is not None, **options)
 
+    def _in_dtype(self, X: Array) -> Array:
+        """X in the dtype of the network. Raises ArgumentError for numbers that it cannot hold."""
+        if X.dtype == self._dtype:
+            return X
+        with np.errstate(over="ignore"):
+            found: Array = X.astype(self._dtype)
+        if not np.isfinite(found).all():
+            raise ArgumentError(
+                f"{_name(self)}: X must fit into {self._dtype}, in which the model was trained, got "
+                f"{X[~np.isfinite(found)].flat[0]:g}; scale the features, or train with float64"
+            )
+        return found
+
     # Outputs
 
     def _outputs(self, X: Any) -> Array:
         """The outputs of the network for new rows, (rows, columns)."""
         check_is_fitted(self, "module_")
-        X = self._valid_X(X, reset=False).astype(self._dtype, copy=False)
+        X = self._in_dtype(self._valid_X(X, reset=False))
         net = self.module_
         place, found = device_of(net), []
         with judging(net):

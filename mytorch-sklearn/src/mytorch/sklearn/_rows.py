@@ -40,7 +40,10 @@ def counted(X: Array, y: Array, weights: Array | None) -> tuple[Array, Array, Ar
         return X, y, None
     above = weights > 0
     if not above.any():
-        raise ArgumentError("sample_weight must have a number above zero, got a weight of zero for each row")
+        raise ArgumentError(
+            "fit: sample_weight must have a number above zero, in a class whose weight is above zero, got a weight of "
+            "zero for each row"
+        )
     return (X, y, weights) if above.all() else (X[above], y[above], weights[above])
 
 

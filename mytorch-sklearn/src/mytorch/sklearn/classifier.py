@@ -11,7 +11,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from mytorch.core import ArgumentError, Loss, Module, Optimizer, Schedule
+from mytorch.core import ArgumentError, Loss, Module, Optimizer, Schedule, ShapeError
 from mytorch.optim import Adam
 from mytorch.plugins import shown
 from mytorch.sklearn._classes import Array, OneOf, OneOfEach, balanced, encoding_of
@@ -155,7 +155,12 @@ class MytorchClassifier(ClassifierMixin, MytorchEstimator):
         """The share of the rows that are predicted right; of several labels or targets, in every column."""
         if not isinstance(getattr(self, "_encoding", None), OneOfEach):
             return float(super().score(X, y, sample_weight))
-        return float(np.average((self.predict(X) == np.asarray(y)).all(1), weights=sample_weight))
+        found, y = self.predict(X), np.asarray(y)
+        if y.shape != found.shape:
+            raise ShapeError(
+                f"{type(self).__name__}: y must have the shape of the predictions, {found.shape}, got {y.shape}"
+            )
+        return float(np.average((found == y).all(1), weights=sample_weight))
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
         X, y = self._valid_X(X, y=y, reset=reset, multi_output=True)

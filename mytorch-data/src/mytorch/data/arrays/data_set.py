@@ -21,8 +21,8 @@ KEY = "arrays"
 class Arrays(DataSet):
     """Rows of arrays that NumPy stored, of any shape, read from the file batch by batch: they may exceed the memory.
 
-    path:     an NPZ file, or a folder of .npy files. Of arrays that are stored uncompressed, only the rows of a batch
-              are read; compressed ones are read as a whole
+    path:     an NPZ file, or a folder of .npy files. Of arrays of more than 32 MiB that are stored uncompressed, only
+              the rows of a batch are read; compressed ones and small ones are read as a whole
     inputs:   the name of the array of inputs, NAME in NPZ files, and in a folder that of the file NAME.npy
     targets:  that of the targets; None for rows without
     classes:  the names of the classes, if targets are their indices

@@ -26,6 +26,8 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+SMALL = 2**25
+"""Bytes of an array that is kept in memory once it is used: to read rows one by one takes longer."""
 RESIDENT = 2**27
 """Bytes that reads of a mapped file may leave in memory before they are given back; the system may keep them in its
 cache."""
@@ -38,8 +40,8 @@ LOCAL_HEADER = 30
 class StoredArray:
     """An array of a .npy file, or of an NPZ file, indexed by rows.
 
-    Of what is stored uncompressed, only the rows that are asked for are read: from their place in the file into the
-    tensor that is returned, those that follow each other at once. Where the system cannot do that, and for an array in
+    Of what is stored uncompressed and larger than `SMALL`, only the rows that are asked for are read: from their place
+    in the file into the tensor, those that follow each other at once. Where the system cannot do that, and for one in
     Fortran's order, whose rows are scattered, the file is mapped into memory, and what rows took there is given back
     after `RESIDENT` bytes. What is compressed is read as a whole. Nothing is unpickled.
     Raises TableError for a damaged file, objects, text and anything that is no number, and when the file changes;
@@ -57,6 +59,7 @@ class StoredArray:
             self._file = path
             self._open_npz()
         self._before = signature(self._file)
+        self._small: Array | None = None
         self._opened: int | None = None
         self._mapped: tuple[mmap.mmap, Array] | None = None
         self._touched = 0
@@ -87,9 +90,25 @@ class StoredArray:
             return torch.from_numpy(self._whole[indices.numpy()].astype(self.dtype, copy=False))
         if signature(self._file) != self._before:
             raise self._changed()
-        if self._header.fortran_order or not hasattr(os, "preadv"):
-            return torch.from_numpy(self._mapped_rows(indices))
-        return torch.from_numpy(self._read_rows(indices.numpy()).astype(self.dtype, copy=False))
+        with self._errors():
+            if self._header.size <= SMALL:
+                found = self._all_rows()[indices.numpy()]
+            elif self._header.fortran_order or not hasattr(os, "preadv"):
+                found = self._mapped_rows(indices)
+            else:
+                found = self._read_rows(indices.numpy())
+        return torch.from_numpy(found.astype(self.dtype, copy=False))
+
+    def _all_rows(self) -> Array:
+        """An array that is small, which is read as a whole at its first use."""
+        if self._small is None:
+            order: Any = "F" if self._header.fortran_order else "C"
+            count = self._header.size // self._header.dtype.itemsize
+            found = np.fromfile(self._file, self._header.dtype, count, offset=self._offset)
+            if len(found) < count:
+                raise self._changed()
+            self._small = found.reshape(self.shape, order=order)
+        return self._small
 
     def _read_rows(self, indices: Array) -> Array:
         """Rows that are read from their places in the file, as they are stored."""
@@ -143,8 +162,8 @@ class StoredArray:
         return self._mapped
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is open, which another process opens anew."""
-        return {**vars(self), "_opened": None, "_mapped": None}
+        """Without what is open or was read, which another process opens and reads anew."""
+        return {**vars(self), "_small": None, "_opened": None, "_mapped": None}
 
     def _open_npy(self) -> None:
         if not self._file.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +70,9 @@ def _told(net: Module, inputs: Any) -> list[tuple[str, Detail]]:
         def watched(*args: Any, **kwargs: Any) -> Any:
             output, saved = method(*args, **kwargs)
             names = inspect.signature(method).bind(*args, **kwargs).arguments
-            details = module.forward_details(names, output, saved)
-            told.extend((place, detail) for detail in details if _is_of_steps(detail))
+            with suppress(Exception):  # what a layer cannot tell leaves the figure to the others; explain shows why
+                details = list(module.forward_details(names, output, saved))
+                told.extend((place, detail) for detail in details if _is_of_steps(detail))
             return output, saved
 
         return watched

@@ -35,8 +35,9 @@ def predict_batches(
         outputs = outputs_of(inputs)
         predictions = head.read(outputs)
         first = outputs[0] if isinstance(outputs, tuple) else outputs
-        if not math.isfinite(first.sum().item()):  # half the time of asking each
-            _require_finite(owner, first, row)
+        for each in (first, *predictions.others):
+            if each.is_floating_point() and not math.isfinite(each.sum().item()):  # half the time of asking each
+                _require_finite(owner, each, row)
         row += len(first)
         yield by_steps(predictions, inputs) if is_padded(inputs) else predictions
 
@@ -64,6 +65,12 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         raise ShapeError(
             f"predict: outputs of all rows must have one shape, got {shapes[0]} and {other[0]}; predict rows of one "
             "shape at a time"
+        )
+    others = [[tuple(each.shape[1:]) for each in part.others] for part in parts]
+    if different := [shapes for shapes in others if shapes != others[0]]:
+        raise ShapeError(
+            f"predict: further outputs of all rows must have one shape, got {others[0]} and {different[0]}; predict "
+            "rows of one shape at a time"
         )
     return Predictions(
         _joined([part.probabilities for part in parts]),

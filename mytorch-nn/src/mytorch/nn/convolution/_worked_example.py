@@ -20,17 +20,20 @@ class Sizes(NamedTuple):
     groups: int
 
 
-def worked_example(x: Tensor, weight: Tensor, bias: Tensor | None, y: Tensor, sizes: Sizes) -> tuple[str, ...]:
+def worked_example(
+    x: Tensor, weight: Tensor, bias: Tensor | None, y: Tensor, sizes: Sizes, row: tuple[int, ...]
+) -> tuple[str, ...]:
     """Lines about the largest number of y, of one row: the window it reads, the filter, and their product.
 
     x: (in_channels, ...), padded;  y: (out_channels, ...);  weight: (out_channels, in_channels / groups, ...)
+    row: the place of the row in its batch; () without a batch
     """
     o, *t = (int(place) for place in torch.unravel_index(y.abs().argmax(), y.shape))
     window = _window(x, weight, o, t, sizes)
     products = window * weight[o]
     sums = products.flatten(1).sum(1)
     channel = int(sums.abs().argmax())
-    place = ", ".join(map(str, (0, o, *t)))
+    place = ", ".join(map(str, (*row, o, *t)))
     lines = [f"y[{place}] = {f'bias[{o}] + ' if bias is not None else ''}sum of window * weight[{o}]"]
     if window.dim() <= 3:
         lines += _side_by_side(window[channel], weight[o, channel], products[channel], channel, len(sums))

@@ -130,7 +130,8 @@ class _Convolution(Windowed):
         x, y = self._with_batch(saved[0])[0], self._with_batch(output)[0]
         x = F.pad(x, [side for side in reversed(self._inside) for _ in range(2)])
         bias, sizes = None if self.bias is None else self.bias.value, Sizes(self.stride, self.dilation, self.groups)
-        yield Detail("one number of y", text=worked_example(x, self.weight.value, bias, y, sizes))
+        row = (0,) if output.dim() == self.dimensions + 2 else ()
+        yield Detail("one number of y", text=worked_example(x, self.weight.value, bias, y, sizes, row))
 
     def _geometry(self) -> tuple[Any, ...]:
         """The kernel's arguments after the bias: stride, padding, dilation, transposed, output padding, groups."""

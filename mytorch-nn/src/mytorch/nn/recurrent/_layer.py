@@ -148,8 +148,10 @@ class Recurrent(Module):
         return d_input, d_hx if len(d_hx) > 1 else d_hx[0]
 
     def forward_details(self, inputs: Mapping[str, Any], output: Any, saved: Saved) -> Iterable[Detail]:  # noqa: ARG002
+        first = saved.layout.first
         for place in self._places(self.num_layers - 1) if saved.layout.batch else ():
-            yield gates_detail(self._step(self._weights(place)), self._flights(saved, place), self._where(place))
+            step, flights = self._step(self._weights(place)), self._flights(saved, place)
+            yield gates_detail(step, flights, first, self._where(place))
 
     def backward_details(self, d_output: Any, saved: Saved) -> Iterable[Detail]:
         d_y, d_last = self._upstream(d_output, saved.layout)

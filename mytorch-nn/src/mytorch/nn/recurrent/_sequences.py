@@ -54,6 +54,12 @@ class Layout(NamedTuple):
         """How many sequences there are."""
         return self.sizes[0]
 
+    @property
+    def first(self) -> int:
+        """The place of the first sequence among the rows of a step, which are sorted if they were packed."""
+        order = None if self.packed is None else self.packed.unsorted_indices
+        return 0 if order is None else int(order[0])
+
     def rows(self, x: Sequence) -> Tensor:
         """Sequences as (rows, features)."""
         if isinstance(x, PackedSequence):

@@ -15,9 +15,9 @@ TOLD = 3
 """Steps whose gates are told in words."""
 
 
-def gates_detail(step: Step, flights: list[Flight], where: str) -> Detail:
-    """The gates, the memory and h of the unit whose h changes most, in the first sequence."""
-    rows = [_first_rows(step, flight) for flight in flights]
+def gates_detail(step: Step, flights: list[Flight], first: int, where: str) -> Detail:
+    """The gates, the memory and h of the unit whose h changes most, in the first sequence, which is that row."""
+    rows = [_rows_of(step, flight, first) for flight in flights]
     values = {name: torch.cat([each[name] for each in rows]) for name in rows[0]}
     widths = {name: value.shape[1] for name, value in values.items()}
     changing = values["h"] if len(set(widths.values())) == 1 else values["c"]
@@ -66,7 +66,8 @@ def _back(step: Step, d_y: Tensor | None, d_state: State, flight: Flight, revers
     return d_state, norms
 
 
-def _first_rows(step: Step, flight: Flight) -> dict[str, Tensor]:
-    """The values of the first sequence at each step of a stretch, by name."""
-    kept = tuple(torch.cat([rows[:1] for rows in each]) for each in flight.kept)
-    return {**step.gates_of(kept), "h": torch.cat([rows[:1] for rows in flight.h.split(flight.sizes)])}
+def _rows_of(step: Step, flight: Flight, place: int) -> dict[str, Tensor]:
+    """The values of one sequence at each of its steps in a stretch, by name."""
+    own = slice(place, place + 1)
+    kept = tuple(torch.cat([rows[own] for rows in each]) for each in flight.kept)
+    return {**step.gates_of(kept), "h": torch.cat([rows[own] for rows in flight.h.split(flight.sizes)])}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError
@@ -61,7 +62,7 @@ def check_function(
     Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few of them had
     anything to say; UnknownNameError for a check that there is not; ArgumentError for what is no such class.
     """
-    if not isinstance(function, type) or not all(hasattr(function, name) for name in ("apply", "forward", "backward")):
+    if not (isinstance(function, type) and issubclass(function, torch.autograd.Function)):  # noqa: TID251
         raise ArgumentError(
             f"check_function: function must be a class derived from torch.autograd.Function, got {shown(function)}"
         )

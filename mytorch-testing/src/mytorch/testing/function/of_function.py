@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import Module, kind_of
 from mytorch.testing.errors import CheckError
 
 
@@ -19,8 +19,14 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self.saved_tensors: tuple[Tensor | None, ...] = ()
         self.materialize = True
+        self.without_gradient: tuple[Tensor, ...] = ()
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
+        if wrong := [one for one in tensors if not isinstance(one, Tensor | None)]:
+            raise CheckError(
+                f"save_for_backward must be given tensors and None, got {kind_of(wrong[0])}; set it on ctx, since "
+                "autograd refuses it"
+            )
         self.saved_tensors = tensors
 
     def save_for_forward(self, *_tensors: Tensor | None) -> None:
@@ -29,8 +35,13 @@ class Context:
     def mark_dirty(self, *_tensors: Tensor) -> None:
         """For inputs that forward writes into, which the check of what is written finds."""
 
-    def mark_non_differentiable(self, *_tensors: Tensor) -> None:
+    def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """For outputs without a gradient."""
+        self.without_gradient = tensors
+
+    def is_marked(self, output: Any) -> bool:
+        """Whether forward said that this output has no gradient."""
+        return any(output is one for one in self.without_gradient)
 
     def set_materialize_grads(self, value: bool) -> None:
         self.materialize = value
@@ -50,12 +61,14 @@ class OfFunction(Module):
             self.function.setup_context(ctx, given, y)
         else:
             y = self.function.forward(ctx, *given)
-        return y, (ctx, inputs, y)
+        told = tuple(one for one in y if not ctx.is_marked(one)) if isinstance(y, tuple) else (y,)
+        return (told if len(told) > 1 else told[0]), (ctx, inputs, y)
 
     def backward(self, d_y: Any, saved: tuple[Context, tuple[Tensor, ...], Any]) -> Any:
         ctx, inputs, y = saved
         outputs = y if isinstance(y, tuple) else (y,)
-        upstream = d_y if isinstance(y, tuple) else (d_y,)
+        told = iter(d_y if isinstance(d_y, tuple) else (d_y,))
+        upstream = [None if ctx.is_marked(one) else next(told) for one in outputs]
         if ctx.materialize:
             upstream = [torch.zeros_like(o) if d is None else d for o, d in zip(outputs, upstream, strict=True)]
         found = self.function.backward(ctx, *upstream)
