@@ -303,6 +303,21 @@ def test_the_compiled_engine(compiles, tmp_path, prompt):
         assert_same(end_of(training), expected)
 
 
+@pytest.mark.numbers
+def test_rows_that_are_drawn_for_steps_that_do_not_fill_a_call(interpreted, tmp_path, monkeypatch):
+    """All of them are drawn before the first of these steps, so a checkpoint waits until the last."""
+    monkeypatch.setattr(program, "UNROLLED", 4)
+    case = {"data": lambda: table(24, Augmented), "options": {"engine": "compiled", "epochs": 2}}
+    keeps = Keeps(tmp_path)
+    keeps.may_lag = True
+    args, options = begin(case)
+    whole = fit(*args, **options | {"callbacks": [keeps]})
+    assert [made.steps for made in whole.engine.programs.values()] == [3]
+    for file in keeps.files[:-1]:
+        args, options = begin(case)
+        assert_same(end_of(fit(*args, resume=file, **options)), end_of(whole))
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_compiled_engine_in_half_precision(compiles, tmp_path, precision, monkeypatch):
     monkeypatch.setattr(loss_scale, "INTERVAL", 2)  # so that the scale changes, and updates are left out

@@ -75,6 +75,40 @@ def test_a_model_that_becomes_another_during_the_run_is_compiled_anew(interprete
     assert len(interpreted) == 3
 
 
+class FreezeWithin(Callback):
+    """Freezes a weight within the second epoch."""
+
+    may_lag = True
+
+    def batch_ended(self, run, epoch, batch):
+        if (epoch, batch) == (2, 20):
+            run.net.layers[0].weight.trainable = False
+
+
+@pytest.mark.numbers
+def test_a_step_for_another_shape_does_not_hide_that_the_model_has_become_another(interpreted):
+    """The other shape comes after the change, and is compiled before the next epoch begins."""
+
+    class Sizes:
+        epoch = 0
+
+        def __iter__(self):
+            self.epoch += 1
+            later = 7 if self.epoch == 2 else 10
+            return iter([list(range(at, at + (10 if at < 20 else later))) for at in range(30)])
+
+        def __len__(self):
+            return 30
+
+    def run(engine):
+        loader = torch.utils.data.DataLoader(Rows(table()), batch_sampler=Sizes())
+        return train(engine, data=loader, batch_size=None, scheduled=False, lr=0.002, callbacks=[FreezeWithin()])
+
+    compiled, eager = run("compiled"), run("eager")
+    require_equal(compiled, eager)
+    assert was_compiled(compiled)
+
+
 class Scaled(Module):
     """y = x times a number for each column, which are a plain list."""
 

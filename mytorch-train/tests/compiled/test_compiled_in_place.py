@@ -80,8 +80,12 @@ class Replaces(Callback):
 
 @pytest.mark.parametrize(
     ("change", "programs"),
-    [(lambda value: value * 1.5, 1), (lambda value: (value * 1.5).t().contiguous().t(), 2)],
-    ids=["by its like", "in another layout"],
+    [
+        (lambda value: value * 1.5, 1),
+        (lambda value: (value * 1.5).t().contiguous().t(), 2),
+        (lambda value: value.as_strided_((4, 3), (1, 4)), 2),
+    ],
+    ids=["by its like", "in another layout", "by itself in another layout"],
 )
 def test_a_weight_that_is_replaced_between_two_calls_is_trained_on(change, programs, interpreted):
     def run(engine):

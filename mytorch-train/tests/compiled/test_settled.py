@@ -54,8 +54,12 @@ def _reshape(net, _optimizer):
     net[2].bias.value.resize_(2)
 
 
+def _other_strides(net, _optimizer):
+    net[0].weight.value.as_strided_((3, 2), (1, 3))
+
+
 CHANGES = [_replace, _freeze, _drop_more, _change_a_list, _append, _exchange, _evaluate, _load, _wider_state]
-CHANGES += [_another_group, _reshape]
+CHANGES += [_another_group, _reshape, _other_strides]
 
 
 def _trained():

@@ -45,13 +45,14 @@ class Carry:
             self.slots += [Slot(f"precision.{name}", held) for name, held in precision.held.items()]
         self._fitting = self.now()  # tensors of these kinds may be given to a step
         self._kinds = [_kind(tensor) for tensor in self._fitting]
+        self._looks = _looks(self._fitting)  # the same, but for the device: a quarter of the time
 
     def now(self) -> list[Tensor]:
         """The tensors as they are now."""
         return [slot.tensor(self.optimizer) for slot in self.slots]
 
     def tensors(self) -> list[Tensor] | None:
-        """The same; None if some were replaced by tensors of another shape, layout or dtype, or by none."""
+        """The same; None if some have become tensors of another shape, layout or dtype, or are gone."""
         try:
             tensors = self.now()
         except KeyError:  # of the optimizer's state
@@ -60,6 +61,8 @@ class Carry:
             if [_kind(tensor) for tensor in tensors] != self._kinds:
                 return None
             self._fitting = tensors
+        elif _looks(tensors) != self._looks:  # some were changed in place, as by t_()
+            return None
         return tensors
 
     def copies(self) -> list[Tensor]:
@@ -75,7 +78,16 @@ class Carry:
 
 
 def _kind(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.dtype, tensor.shape, tensor.stride(), tensor.device
+    return tensor.dtype, tensor.shape, layout(tensor), tensor.device
+
+
+def layout(tensor: Tensor) -> Any:
+    """The strides, which machine code knows; of a sparse tensor, which has none, how it is kept."""
+    return tensor.stride() if tensor.layout is torch.strided else tensor.layout
+
+
+def _looks(tensors: Sequence[Tensor]) -> list[Any]:
+    return [*map(Tensor.stride, tensors), *map(Tensor.size, tensors), *(tensor.dtype for tensor in tensors)]
 
 
 def _copy(tensor: Tensor) -> Tensor:

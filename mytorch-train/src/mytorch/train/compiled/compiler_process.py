@@ -31,7 +31,6 @@ class CompilerProcess:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.key = plan.key
         order = Order.of(plan).packed()
         clear_left_behind()
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))

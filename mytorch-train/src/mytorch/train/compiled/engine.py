@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -125,7 +126,7 @@ class Compiled:
                 else:
                     continue
                 group = []
-            yield from self._eagerly(setup, group)
+            yield from self._drawn(setup, group)
         finally:
             self._kind = None
 
@@ -144,13 +145,19 @@ class Compiled:
             setup.advance("batch")
             yield result
 
+    def _drawn(self, setup: Setup, group: Sequence[Batch]) -> Taken:
+        """Take steps eagerly whose batches were all drawn before the first of them."""
+        steps = self._eagerly(setup, group)
+        yield from self._ahead_of(islice(steps, max(0, len(group) - 1)))
+        yield from steps
+
     def _take(self, setup: Setup, program: Program, group: list[Batch]) -> Taken:
         if self._prompt and settled_settings(setup.optimizer, program.recipe.settings) != self._settled[-1]:
             self._forget_if_changed(setup)
-            yield from self._eagerly(setup, group)
+            yield from self._drawn(setup, group)
         elif (carried := program.recipe.carry.tensors()) is None:  # a callback has replaced some
             self.programs.clear()
-            yield from self._eagerly(setup, group)
+            yield from self._drawn(setup, group)
         elif not program.checked:
             yield from self._check(setup, program, group)
         else:
@@ -191,7 +198,7 @@ class Compiled:
         yield from self._all_but_last_ahead(taken)
 
     def _ahead_of(self, losses: Iterator[tuple[Tensor, Weight]]) -> Taken:
-        """Losses while a batch was drawn that comes after theirs."""
+        """Losses while batches were drawn that come after theirs."""
         self._at_rest = False
         try:
             yield from losses
@@ -256,6 +263,7 @@ class Compiled:
         net, loss, optimizer = setup.net, setup.loss, setup.optimizer
         leaves, structure = pytree.tree_flatten(batch)
         require_cpu_tensors([*leaves, *(slot.tensor(optimizer) for slot in carry.slots)])
+        self._forget_if_changed(setup)  # what is settled now is so for every step that is kept
         changing = changing_settings(optimizer, setup.schedule)
         recipe = Recipe(net, loss, optimizer, carry, changing, structure, setup.step)
         self._settled, self._glance = self._now(setup, changing), None

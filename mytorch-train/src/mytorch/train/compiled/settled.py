@@ -9,14 +9,14 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer
-from mytorch.train.compiled.carry import find_slots
+from mytorch.train.compiled.carry import find_slots, layout
 
 
 def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
     """Everything that decides what a step computes, beside the values of tensors: equal as long as it stays."""
     modules = tuple(_of_module(module) for part in (net, loss) for module in part.modules())
     tensors = tuple(
-        (slot.name, id(slot.held), slot.entry, getattr(slot.held, "trainable", None), tensor.shape, tensor.dtype)
+        (slot.name, id(slot.held), slot.entry, getattr(slot.held, "trainable", None), *_looks(tensor))
         for slot in find_slots(net, loss, optimizer)
         for tensor in (slot.tensor(optimizer),)
     )
@@ -55,9 +55,13 @@ class Glance:
         state = [value for entries in optimizer.state.values() for value in entries.values()]
         tensors = [one.value for one in held] + [value for value in state if isinstance(value, Tensor)]
         members = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        kinds = [getattr(one, "trainable", None) for one in held] + [(one.shape, one.dtype) for one in tensors]
+        kinds = [getattr(one, "trainable", None) for one in held] + [_looks(one) for one in tensors]
         kinds.append([len(group["params"]) for group in optimizer.param_groups])
         return [*tensors, *state, *optimizer.state, *members], kinds
+
+
+def _looks(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.dtype, layout(tensor)
 
 
 def _kept(value: Any) -> Any:
