@@ -192,6 +192,24 @@ def test_evaluate_every_and_always_after_the_last_epoch():
     assert [record["epoch"] for record in history if "validation_loss" in record] == [2, 4, 5]
 
 
+class Exchange(Callback):
+    """Gives the run other data and metrics after the first epoch."""
+
+    def epoch_ended(self, run, epoch):
+        if epoch == 1:
+            run.validation, run.batches.data, run.metrics = points(40, 3), points(90, 4), [MeanAbsoluteError()]
+
+
+@pytest.mark.numbers
+def test_data_and_metrics_that_a_callback_has_replaced_are_judged_by():
+    training = train(metrics=[ErrorRate()], validation=points(50, 1), callbacks=[Exchange()])
+    for part, data in (("validation", points(40, 3)), ("train", points(90, 4))):
+        judged = evaluate(training.net, SquaredError(), data, [MeanAbsoluteError()])
+        assert training.history[1][f"{part}_mean_absolute_error"] == judged["mean_absolute_error"]
+    judged = evaluate(training.net, SquaredError(), points(40, 3))
+    assert training.history[1]["validation_loss"] == judged["loss"]
+
+
 def test_hooks_are_told_in_order():
     spy = Spy()
     training = train(callbacks=[spy], data=points(70), batch_size=32)

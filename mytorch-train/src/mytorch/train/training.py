@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from operator import is_
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -133,7 +134,7 @@ class Training:
         self._start = Snapshot(setup)
         self._order = setup.batches.order()
         self._at: EpochSoFar | None = None
-        self._evaluations: dict[str, Evaluation] = {}
+        self._evaluations: dict[str, tuple[tuple[Any, ...], Evaluation]] = {}  # with what each was made of
         self._interrupts = Interrupts()
         self._data: dict[str, str | None] | None = None
         self._parts = parts_of(setup)
@@ -393,12 +394,18 @@ class Training:
             self.parallel.broadcast([held.value for _, held in self.net.named_buffer()])
 
     def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
-        """The loss and metrics over a part of the data, to which all processes contribute."""
-        if part not in self._evaluations:
+        """The loss and metrics over a part of the data, to which all processes contribute.
+
+        A callback may have put another data set, or other metrics, in the place of the last ones.
+        """
+        given = (loss, data, *self.metrics)
+        before, evaluation = self._evaluations.get(part, ((), None))
+        if evaluation is None or len(given) != len(before) or not all(map(is_, given, before)):
             several = self.parallel
             share, gather = ((0, 1), None) if several is None else (several.share, several.gather)
-            self._evaluations[part] = Evaluation(self.net, loss, data, self.metrics, share=share, gather=gather)
-        return self._evaluations[part]()
+            evaluation = Evaluation(self.net, loss, data, self.metrics, share=share, gather=gather)
+            self._evaluations[part] = given, evaluation
+        return evaluation()
 
     def _of_first(self, make: Callable[[], T]) -> T:
         """What the first process makes, on all of them."""
