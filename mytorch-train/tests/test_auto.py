@@ -1,7 +1,6 @@
 """The engine that changes over by itself: when it does, what it says, and that it never stands in the way."""
 
 import math
-import random
 
 import pytest
 import torch
@@ -13,7 +12,9 @@ from mytorch.train import RunError, auto, fit
 from mytorch.train.auto import Auto
 from mytorch.train.checkpoint.keeper import Keeper
 from mytorch.train.compiled import engine, in_background
+from mytorch.train.compiled.cache import admit
 from mytorch.train.compiled.compile_order import Order
+from mytorch.train.compiled.engine import seconds_of
 
 pytestmark = [pytest.mark.numbers, pytest.mark.filterwarnings("error::mytorch.train.compiled.EngineWarning")]
 
@@ -50,8 +51,8 @@ def processes(monkeypatch):
         monkeypatch.setattr(auto, name, 0.0)
     monkeypatch.setattr(auto, "SLOW_OPERATION", math.inf)
     monkeypatch.setattr(in_background, "CompilerProcess", Process)
-    monkeypatch.setattr(in_background, "find", lambda _key: None)
-    monkeypatch.setattr(in_background, "admit", lambda _path, _key: Process.made[-1].loader)
+    monkeypatch.setattr(in_background, "find", lambda *_: None)
+    monkeypatch.setattr(in_background, "admit", lambda *_: Process.made[-1].loader)
     monkeypatch.setattr(engine, "seconds_of", lambda *_: 1e-9)
     return Process.made
 
@@ -86,7 +87,7 @@ def test_it_changes_over_within_an_epoch_and_says_so(processes, said):
 def test_a_step_that_is_in_the_cache_is_used_at_once(processes, monkeypatch):
     train("auto")
     loader = processes[-1].loader
-    monkeypatch.setattr(in_background, "find", lambda _key: loader)
+    monkeypatch.setattr(in_background, "find", lambda *_: loader)
     run = train("auto")
     assert len(processes) == 1
     assert note(run)["step"] == "found in the cache"
@@ -196,14 +197,132 @@ def test_a_model_that_becomes_another_is_compiled_anew(processes, monkeypatch, a
 
 def test_batches_of_changing_shapes_are_not_compiled(processes):
     rows = table(40)
-    sizes = random.Random(0)
-    batches = [list(range(at, at + sizes.randint(1, 4))) for at in range(0, 36, 4)]
+    sizes = [4, 1, 3, 2, 4, 2, 1, 3, 4]
+    batches = [list(range(4 * at, 4 * at + size)) for at, size in enumerate(sizes)]
     loader = torch.utils.data.DataLoader(rows, batch_sampler=batches)
     torch.manual_seed(5)
     net = Chain(Dense(3, 2)).to(torch.float64)
     run = fit(net, SquaredError(), SGD(net.param(), lr=0.05), loader, epochs=3, engine="auto", quiet=True)
     assert not processes
     assert run.notes == {}
+
+
+def test_epochs_of_two_full_batches_and_a_smaller_one_are_compiled(processes):
+    run, eager = (train(engine, data=table(25), epochs=12, scheduled=False) for engine in ("auto", "eager"))
+    require_equal(run, eager)
+    assert len(processes) == 1
+    assert "compiled_from" in note(run)
+
+
+def test_batches_of_which_no_shape_is_that_of_most_are_not_looked_at_after_each_step(processes, monkeypatch):
+    looks, is_worth_it = [], Auto._is_worth_it
+
+    def counted(*given):
+        looks.append(given)
+        if len(looks) == auto.IN_A_ROW - 1:
+            monkeypatch.setattr(auto, "LOOK", 1e9)
+        return is_worth_it(*given)
+
+    monkeypatch.setattr(Auto, "_is_worth_it", counted)
+    train("auto", data=table(15), epochs=20, scheduled=False)  # a full batch and a smaller one in turn
+    assert len(looks) == auto.IN_A_ROW
+    assert not processes
+
+
+class Toggle(Callback):
+    """Freezes a weight, or lets it be trained again, after every fourth epoch."""
+
+    def epoch_ended(self, run, epoch):
+        if epoch % 4 == 0:
+            weight = run.net.layers[0].weight
+            weight.trainable = not weight.trainable
+
+
+def test_a_model_that_becomes_another_again_and_again_is_compiled_three_times(processes, said):
+    run, eager = (train(engine, callbacks=[Toggle()], epochs=24, scheduled=False) for engine in ("auto", "eager"))
+    require_equal(run, eager)
+    assert len(processes) == 3
+    assert note(run)["eager_because"] == "what is compiled in has changed after each of 3 steps that were traced"
+    assert sum("goes on eagerly: " in line for line in said) == 1
+
+
+class Relay(Callback):
+    """Lays a weight out in another way within an epoch."""
+
+    may_lag = True
+
+    def batch_ended(self, run, epoch, batch):
+        if batch == 100:
+            weight = run.net.layers[0].weight
+            weight.value = weight.value.t().contiguous().t()
+
+
+@pytest.mark.parametrize("asked", [6, math.inf])
+def test_a_compiled_step_that_is_lost_within_an_epoch_is_compiled_anew_within_it(processes, said, monkeypatch, asked):
+    def started(self, plan):
+        self.asked = asked if processes else 6
+        start(self, plan)
+
+    start = Process.__init__
+    monkeypatch.setattr(Process, "__init__", started)
+    options = {"data": table(1500), "epochs": 1, "scheduled": False, "callbacks": [Relay()]}
+    run = train("auto", **options)
+    require_equal(run, train("eager", **options))
+    assert len(processes) == 2
+    lost = next(line for line in said if line.startswith("training goes on eagerly from step 1"))
+    if asked == 6:
+        assert note(run)["compiled_from"] > 100
+        assert "compiled_to" not in note(run)
+        assert run.engine._compiled.has_programs
+    else:
+        assert note(run)["compiled_from"] < 20
+        assert f"step {note(run)['compiled_to'] + 1} on" in lost
+
+
+def test_a_run_that_was_too_short_is_compiled_when_it_is_resumed_with_more_epochs(processes, monkeypatch, tmp_path):
+    file = tmp_path / "kept.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(auto, "WORTH_COMPILING", 1e9)
+        patch.setattr("mytorch.train.compiled.cache.is_empty", lambda: False)
+        assert train("auto", checkpoint=file, scheduled=False).engine._attempts == 1
+    assert not processes
+    run = train("auto", epochs=12, resume=file, scheduled=False)
+    assert len(processes) == 1
+    assert note(run)["compiled_from"] > 20
+
+
+def test_an_attempt_that_ended_with_the_process_does_not_count(processes, tmp_path, monkeypatch):
+    monkeypatch.setattr(Process, "asked", 1000)
+    keeps = Keeps(tmp_path)
+    resumed(callbacks=[keeps])
+    assert len(processes) == 1
+    assert {state["attempts"] for state in keeps.engines} == {0}
+
+
+def test_a_cache_folder_that_cannot_be_written_is_told_in_a_line(processes, said, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(in_background, "admit", admit)
+    monkeypatch.setattr("mytorch.train.compiled.cache.keep", full)
+    monkeypatch.setattr("mytorch.train.compiled.cache.open_package", lambda _path, _key: processes[-1].loader)
+    assert "compiled_from" in note(train("auto"))
+    assert sum("the cache folder cannot be written" in line for line in said) == 1
+
+
+def test_the_settings_of_its_steps_are_part_of_the_time_of_a_compiled_step(processes, monkeypatch):
+    now, settings_of = [0.0], engine.settings_of
+
+    def slow(*given):
+        now[0] += 1e6
+        return settings_of(*given)
+
+    monkeypatch.setattr(engine, "seconds_of", seconds_of)
+    monkeypatch.setattr(engine, "settings_of", slow)
+    monkeypatch.setattr(engine, "perf_counter", lambda: now[0])
+    run = train("auto")
+    assert "times as long as an eager one" in note(run)["eager_because"]
+    assert same_to_the_bit(run, train("eager"))  # with a schedule that moves by batch
 
 
 class Break(Callback):

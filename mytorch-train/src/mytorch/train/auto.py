@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ LOOK = 0.25
 """Seconds of eager steps between two looks at what is due, so that there is none after most steps."""
 LATEST = 1000
 """The time of a step is that of at most so many of the last ones."""
-STREAK = 3
-"""A step is compiled for batches of a shape that so many in a row have had."""
+LEAD = 3
+"""A step is compiled for batches of a shape that so many more of those looked at have had than have not."""
+IN_A_ROW = 12
+"""After most steps there is a look until so many batches were looked at; from then on they come apart, by LOOK."""
 ATTEMPTS = 3
 """At most so many steps are traced in one run, whose model may become another each time."""
 
@@ -53,8 +56,7 @@ class Auto:
         self._attempts = 0
         self._compiled: Compiled | None = None
         self._coming: InBackground | None = None
-        self._kind: Any = None
-        self._streak = 0
+        self._kinds: Counter[Any] = Counter()  # of the batches that were looked at
         self._done = self._planned = 0
         self._seconds: deque[float] = deque(maxlen=LATEST)  # of each of the last steps
         self._warm = False
@@ -66,11 +68,18 @@ class Auto:
         if self._next_look <= done:
             self._next_look = done + FIRST
         batches = iter(setup.batches)
-        if self._compiled is None or not self._compiled.has_programs:
-            self._compiled = None
-            yield from self._eagerly(setup, batches, promptly)
-        if self._compiled is not None:
-            yield from self._compiled.take(setup, batches, promptly)
+        while True:
+            if self._compiled is None or not self._compiled.has_programs:
+                self._lose()
+                yield from self._eagerly(setup, batches, promptly)
+            if self._compiled is None:
+                return
+            with closing(self._compiled.take(setup, batches, promptly)) as steps:
+                for result in steps:
+                    self._done += 1
+                    yield result
+            if self._compiled.has_programs:
+                return
 
     def _eagerly(self, setup: Setup, batches: Iterable[Batch], promptly: bool) -> Taken:
         """Take steps until a compiled step is there."""
@@ -104,8 +113,8 @@ class Auto:
         compiled = self._compiled if self._compiled is not None and self._compiled.has_programs else None
         return {
             "compiled": None if compiled is None else compiled.state_dict(),
-            "attempts": self._attempts,
-            "given_up": self._next_look == math.inf,
+            "attempts": self._attempts - (self._coming is not None),  # one that is under way ends with the process
+            "given_up": "eager_because" in self._notes,
             "notes": dict(self._notes),
         }
 
@@ -148,7 +157,7 @@ class Auto:
         return pace * (self._planned - self._done)
 
     def _is_worth_it(self, setup: Setup, batch: Batch, pace: float) -> bool:
-        """Whether enough is left to train, and batches are of one shape."""
+        """Whether enough is left to train, and most batches are of the shape of this one."""
         if self._rest(pace) < WORTH_TRACING:
             return False
         from mytorch.train.compiled.cache import is_empty
@@ -158,18 +167,23 @@ class Auto:
             return False
         if setup.precision is not None and not setup.precision.has_updated:
             return False  # the optimizer may have no state yet
-        kind = kind_of(batch)
-        self._streak = self._streak + 1 if kind == self._kind else 1
-        self._kind = kind
-        if self._streak < STREAK:
+        self._kinds[kind := kind_of(batch)] += 1
+        looks = self._kinds.total()
+        if 2 * self._kinds[kind] - looks >= LEAD:
+            return True
+        if looks < IN_A_ROW:
             self._next_look = self._done + 1
-        return self._streak >= STREAK
+        return False
 
     def _begin(self, setup: Setup, batch: Batch, promptly: bool, pace: float) -> None:
         """Trace the step, look for it in the cache, and begin to compile it if that is worth it."""
         from mytorch.train.compiled.in_background import InBackground
 
-        self._streak, self._attempts = 0, self._attempts + 1
+        if self._attempts >= ATTEMPTS:
+            self._give_up(f"what is compiled in has changed after each of {ATTEMPTS} steps that were traced")
+            return
+        self._kinds.clear()
+        self._attempts += 1
         coming = InBackground(self._new_engine(), setup, batch, promptly)
         each = self._usual() / coming.plan.operations
         if coming.ready():
@@ -193,8 +207,6 @@ class Auto:
         if adopted:
             self._compiled = coming.engine
             self._notes["step"] = coming.how
-        elif self._attempts >= ATTEMPTS:
-            self._give_up(f"what is compiled in has changed {ATTEMPTS} times while it was compiled")
         return adopted
 
     def _new_engine(self) -> Compiled:
@@ -207,6 +219,7 @@ class Auto:
 
     def _takes_on(self, seconds: float) -> bool:
         """Whether compiled steps are used, which are right and take so many seconds each."""
+        self._notes.pop("compiled_to", None)
         self._notes["compiled_from"] = self._done + 1
         if not self._seconds:  # a run that was resumed just before this
             return True
@@ -220,6 +233,15 @@ class Auto:
             f"{gain:.1f} times as fast as before"
         )
         return True
+
+    def _lose(self) -> None:
+        """Let go of a compiled step that is one of the model no more; what is taken on next is another."""
+        if self._compiled is not None and "compiled_from" in self._notes and "compiled_to" not in self._notes:
+            self._notes["compiled_to"] = self._done
+            self.say(
+                f"training goes on eagerly from step {self._done + 1:,} on, since what is compiled in has changed"
+            )
+        self._compiled = None
 
     def _give_up(self, reason: str) -> None:
         self._next_look = math.inf

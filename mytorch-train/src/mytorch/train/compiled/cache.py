@@ -36,38 +36,44 @@ def fetch(key: str, compile_to: Callable[[Path], object]) -> Any:
     A damaged entry is compiled again, and a folder that cannot be written is done without; each is told in one line.
     Raises what `compile_to` raises.
     """
-    if (package := find(key)) is not None:
+    if (package := find(key, _warn)) is not None:
         return package
     clear_left_behind()
     with temporary_folder() as folder:
         path = Path(folder) / "step.pt2"
         compile_to(path)
-        return admit(path, key)
+        return admit(path, key, _warn)
 
 
-def find(key: str) -> Any | None:
-    """The loaded package of a key from the cache; None if it is not there, or damaged, which is told in a line."""
+def find(key: str, tell: Callable[[str], object]) -> Any | None:
+    """The loaded package of a key from the cache; None if it is not there, or damaged.
+
+    tell: is given a line if it is damaged.
+    """
     kept = _place_of(key)
     if not _there(kept):
         return None
     try:
         package = open_package(kept, key)
     except Exception as error:
-        _tell(f"the cached step {kept} cannot be used ({first_line(error)}); it is compiled again")
+        tell(f"the cached step {kept} cannot be used ({first_line(error)}); it is compiled again")
         return None
     with suppress(OSError):  # a folder of somebody else's
         os.utime(kept)
     return package
 
 
-def admit(path: Path, key: str) -> Any:
-    """The loaded package of a file that was just compiled, which is copied into the cache."""
+def admit(path: Path, key: str, tell: Callable[[str], object]) -> Any:
+    """The loaded package of a file that was just compiled, which is copied into the cache.
+
+    tell: is given a line if it cannot be.
+    """
     kept = _place_of(key)
     try:
         keep(path, kept)
         tidy(kept.parent)
     except OSError as error:
-        _tell(f"the cache folder cannot be written ({first_line(error)}); the compiled step serves this run only")
+        tell(f"the cache folder cannot be written ({first_line(error)}); the compiled step serves this run only")
     return open_package(path, key)
 
 
@@ -124,5 +130,5 @@ def open_package(path: Path, key: str) -> Any:
     return loader
 
 
-def _tell(text: str) -> None:
+def _warn(text: str) -> None:
     warnings.warn(f"compiled engine: {text}", EngineWarning, stacklevel=2)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from mytorch.core import random_state
+from mytorch.core import Schedule, random_state
 from mytorch.core.batch import Batch
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.program import Plan, Program, difference, make_program, plan_program
@@ -99,10 +99,12 @@ class Compiled:
         yield from self.take(setup, setup.batches, promptly)
 
     def take(self, setup: Setup, batches: Iterable[Batch], promptly: bool) -> Taken:
-        """Take the steps of what is left of an epoch."""
+        """Take the steps of what is left of an epoch; if no programs are made here, only as long as there are some."""
         self._glance = self._glance if setup is self._setup else None
         self._prompt, self._setup = promptly, setup
         self._forget_if_changed(setup)
+        if self._is_done():
+            return
         group: list[Batch] = []
         kind, resumed, self._resumed_kind = None, self._resumed_kind, None
         try:
@@ -126,9 +128,15 @@ class Compiled:
                 else:
                     continue
                 group = []
+                if self._is_done():
+                    return
             yield from self._drawn(setup, group)
         finally:
             self._kind = None
+
+    def _is_done(self) -> bool:
+        """Whether whoever gave the programs takes the steps that are left, since none of them is of use any more."""
+        return not (self.adds or self.has_programs)
 
     def notes(self) -> dict[str, Any]:
         """Nothing: what is not compiled is told in a warning."""
@@ -168,15 +176,14 @@ class Compiled:
         """Take steps both ways and go on with the eager results, whatever comes out."""
         carry, schedule = program.recipe.carry, setup.schedule
         before, tried, random = carry.copies(), carry.copies(), random_state(setup.net, setup.loss)
-        at = schedule.state_dict() if schedule else None
+        at = schedule.state_dict() if schedule is not None and schedule.interval == "batch" else None
         settings, leaves = settings_of(setup, program), leaves_of(group)
         try:
             found = program.run(tried, settings, leaves)
         except Exception as error:
             self._refuse(reason_of(error))
         random.restore()
-        if schedule is not None and at is not None:
-            schedule.load_state_dict(at)
+        _set(schedule, at)
         taken = list(self._eagerly(setup, group))
         if self.refused:
             yield from self._all_but_last_ahead(taken)
@@ -194,7 +201,7 @@ class Compiled:
             self._refuse(f"its first results are not those of eager steps: {wrong}")
         elif self.takes_on is not None:
             with random_state(setup.net, setup.loss):
-                self.refused = not self.takes_on(seconds_of(program, tried, settings, group))
+                self.refused = not self.takes_on(seconds_of(setup, program, tried, group, at))
         yield from self._all_but_last_ahead(taken)
 
     def _ahead_of(self, losses: Iterator[tuple[Tensor, Weight]]) -> Taken:
@@ -333,14 +340,30 @@ def settings_of(setup: Setup, program: Program) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def seconds_of(program: Program, tried: Sequence[Tensor], settings: Tensor, group: Sequence[Batch]) -> float:
-    """The seconds of a step: the lower quartile of several calls, which change copies."""
-    seconds = []
+def seconds_of(
+    setup: Setup, program: Program, tried: Sequence[Tensor], group: Sequence[Batch], at: Mapping[str, Any] | None
+) -> float:
+    """The seconds of a step, with what is done for it beside the call: the lower quartile of several.
+
+    tried: copies, which they change.
+    at: where the schedule stood before the steps; it is put back to where it is now.
+    """
+    schedule, seconds = setup.schedule, []
+    now = None if schedule is None or at is None else schedule.state_dict()
     for _ in range(TIMED):
+        _set(schedule, at)
         started = perf_counter()
-        program.run(tried, settings, leaves_of(group))
+        program.recipe.carry.tensors()
+        program.run(tried, settings_of(setup, program), leaves_of(group))
         seconds.append(perf_counter() - started)
+    _set(schedule, now)
     return sorted(seconds)[TIMED // 4] / program.steps
+
+
+def _set(schedule: Schedule | None, state: Mapping[str, Any] | None) -> None:
+    """Put a schedule to where it stood, if it moves with the steps."""
+    if schedule is not None and state is not None:
+        schedule.load_state_dict(state)
 
 
 def steps_a_call(batches: int, most: int) -> int:

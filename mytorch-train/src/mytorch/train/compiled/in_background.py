@@ -26,7 +26,7 @@ class InBackground:
         self.engine, self.kind, self.promptly = engine, kind_of(batch), promptly
         self.plan = engine.plan(setup, batch, promptly)
         self.how = "found in the cache"
-        self._loader: Any = find(self.plan.key)
+        self._loader: Any = find(self.plan.key, engine.say)
         self._process: CompilerProcess | None = None
 
     def compile(self) -> None:
@@ -45,7 +45,7 @@ class InBackground:
         """Give the engine the step that is ready; False if the model has become another since it was traced."""
         if self._process is not None:
             self.how = f"compiled in {self._process.seconds:.0f} s"
-            self._loader = admit(self._process.package, self.plan.key)
+            self._loader = admit(self._process.package, self.plan.key, self.engine.say)
         if promptly != self.promptly:
             return False
         self.engine.adopt(setup, self.kind, Program(self.plan.recipe, self.plan.steps, self._loader))
