@@ -383,6 +383,40 @@ def test_several_inputs_and_outputs_of_a_layer_of_torch():
     assert layer.backward({"sum": None, "a": (torch.ones(3), None)}, saved)[1] is None
 
 
+class Shifted(torch.nn.Module):
+    """A layer with a table that its state dict has not."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(4, 4)
+        self.register_buffer("table", torch.ones(4), persistent=False)
+
+    def forward(self, x):
+        return x + self.inner(x) + self.table
+
+
+def test_a_table_that_is_not_in_the_state_moves_with_its_layer():
+    layer = FromTorch(Shifted()).to("meta")
+    assert layer(torch.ones(1, 4, device="meta")).device.type == "meta"
+
+
+def test_hooks_on_parameters_stay_at_work():
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    mask = torch.tensor([[1.0, 0, 1], [0, 1, 1]])
+    theirs[0].weight.register_hook(lambda gradient: gradient * mask)
+    net = from_torch(theirs)
+    _, saved = net.forward(torch.randn(5, 3))
+    net.backward(torch.randn(5, 2), saved)
+    assert ((dict(net.named_param())["0.weight"].grad != 0) == mask.bool()).all()
+
+
+def test_hooks_on_what_to_torch_made_stay_at_work():
+    module = to_torch(Linear(3, 2))
+    module.register_forward_hook(lambda _module, _inputs, output: 2 * output)
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(from_torch(module)(x), module(x).detach())
+
+
 def test_copies_of_a_layer_of_torch():
     net = from_torch(nn.Sequential(Doubled(2, 3)))
     other = copy.deepcopy(net)

@@ -103,7 +103,8 @@ def test_an_experiment_goes_on_after_a_process_was_killed_as_one_process_trains_
     alone = train_experiment("disk", OVERRIDES, output=tmp_path / "alone", quiet=True)
     (path,) = (tmp_path / "several").iterdir()
     run = load(path)
-    assert [note["epoch"] for note in run.summary["resumed"]] == [2]
+    (note,) = run.summary["resumed"]
+    assert note["epoch"] in (1, 2)  # a checkpoint is written where a second has passed
     assert run.summary["status"] == "finished"
     for found, expected in zip(run.history, alone.history, strict=True):
         assert {**found, "seconds": 0} == pytest.approx({**expected, "seconds": 0}, rel=1e-9)

@@ -226,13 +226,16 @@ def test_whether_a_number_was_drawn(draw):
 
 def test_branches_of_different_numbers_draw_apart_and_those_of_equal_ones_alike():
     state = random_state()
-    before, drawn = state.digest(), []
-    assert random_state().digest() == before
+    before, drawn = state.digests(), []
+    assert random_state().digests() == before
     for number in (1, 2, 1):
         state.branch(number)
         drawn.append((torch.rand(2).tolist(), random.random()))
     assert drawn[0] == drawn[2]
     assert all(one != other for one, other in zip(drawn[0], drawn[1], strict=True))
-    assert random_state().digest() != before
+    assert all(random_state().digests()[name] != digest for name, digest in before.items())
     state.restore()
-    assert random_state().digest() == before
+    assert random_state().digests() == before
+    state.branch(3, ["cpu"])
+    assert [name for name, digest in random_state().digests().items() if digest != before[name]] == ["cpu"]
+    state.restore()

@@ -2,6 +2,7 @@
 
 import re
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -51,6 +52,8 @@ def found(tmp_path_factory):
             ],
         ),
         ("interrupted", ["Interrupted: ended by SIGTERM"] * 2),
+        ("both interrupted", ["Interrupted: ended by SIGTERM"] * 2),
+        ("interrupted at the end", ["Interrupted: ended by SIGTERM"] * 2),
     ],
 )
 def test_what_ends_one_process_ends_all(found, what, texts):
@@ -66,6 +69,37 @@ def test_a_callback_that_stops_one_process_stops_all_after_the_next_step(found, 
     assert len(first["history"]) == 2
     assert first["history"] == second["history"]
     assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+
+
+@slow
+@numbers
+@pytest.mark.parametrize(("event", "epochs"), [("training_started", 0), ("epoch_trained", 1), ("epoch_ended", 1)])
+def test_a_callback_that_stops_one_process_in_any_event_stops_all(found, event, epochs):
+    first, second = (of_rank[f"stopped in {event}"] for of_rank in found)
+    assert len(first["history"]) == epochs
+    assert first["history"] == second["history"]
+
+
+@slow
+@numbers
+def test_a_model_of_which_nothing_is_trained(found):
+    first, second = (of_rank["nothing is trained"] for of_rank in found)
+    assert first["history"] == second["history"]
+
+
+@slow
+@numbers
+def test_random_layers_of_two_processes_draw_different_numbers(found):
+    first, second = (of_rank["drawn"] for of_rank in found)
+    assert not torch.equal(first, second)
+
+
+@slow
+@numbers
+def test_a_checkpoint_is_written_once_when_its_time_has_come(found):
+    *batches, _ = found[0]["kept"]  # the last one is that of the end
+    assert len(batches) > 2
+    assert all(after - before > 1 for before, after in pairwise(batches)), batches
 
 
 @slow

@@ -12,6 +12,7 @@ from toy_parts import Chain, Dense, Noise, Rectify
 from mytorch.core import Module, MytorchError, Parameter
 from mytorch.plugins import Callback, StopTraining
 from mytorch.train.parallel import join
+from mytorch.train.training import Training
 
 
 class AtBatch(Callback):
@@ -25,6 +26,50 @@ class AtBatch(Callback):
     def batch_ended(self, epoch, batch):
         if self.rank == 1 and (epoch, batch) == (2, self.at):
             self.act()
+
+
+class AtEnd(AtBatch):
+    """Does something in the last evaluation."""
+
+    def batch_ended(self):
+        pass
+
+    def epoch_ended(self, epoch):
+        if self.rank == 1 and epoch == 2:
+            self.act()
+
+
+class InEvent(Callback):
+    """Stops the training in one event of the first epoch, in the process of rank 1 alone."""
+
+    must_succeed = True
+
+    def __init__(self, rank, event):
+        self.stops = {event} if rank == 1 else set()
+
+    def _come(self, event):
+        if event in self.stops:
+            raise StopTraining("enough")
+
+    def training_started(self):
+        self._come("training_started")
+
+    def epoch_trained(self):
+        self._come("epoch_trained")
+
+    def epoch_ended(self):
+        self._come("epoch_ended")
+
+
+class Drawing(Noise):
+    """Keeps what it adds to the first batch."""
+
+    first = None
+
+    def forward(self, x):
+        y, saved = super().forward(x)
+        self.first = (y - x).clone() if self.training and self.first is None else self.first
+        return y, saved
 
 
 class Spoilt(Module):
@@ -78,6 +123,45 @@ def noisy(**_):
     return Chain(Dense(2, 4), Noise(), Rectify(), Dense(4, 2))
 
 
+def frozen():
+    net = Chain(Dense(2, 4), Rectify(), Dense(4, 2))
+    for parameter in net.param():
+        parameter.trainable = False
+    return net
+
+
+def drawn(processes):
+    """The noise on the first batch in this process."""
+    layer = Drawing()
+    take("plain", processes, net=lambda: Chain(Dense(2, 4), layer, Dense(4, 2)), epochs=1)
+    return layer.first
+
+
+def kept(processes, path):
+    """The batches after which a checkpoint was written."""
+    batches, write = [], Training._write
+
+    def noted(self, *args, **options):
+        batches.append(len(batches_seen))
+        write(self, *args, **options)
+
+    batches_seen = []
+
+    class Slow(Callback):
+        must_succeed = True
+
+        def batch_ended(self):
+            batches_seen.append(1)
+            time.sleep(0.05)
+
+    Training._write = noted
+    try:
+        take("plain", processes, checkpoint=path, checkpoint_every=0.2, callbacks=[Slow()])
+    finally:
+        Training._write = write
+    return batches
+
+
 def graceful(processes, folder):
     """What all processes end together, so that they go on with the next."""
     rank, found = processes.rank, {}
@@ -87,6 +171,13 @@ def graceful(processes, folder):
     found["not finite"] = said("plain", processes, net=lambda: Chain(Exploding(rank, None), Dense(2, 2)))
     found["stopped"] = said("plain", processes, callbacks=[AtBatch(rank, stop)])
     found["stopped at the end"] = said("plain", processes, callbacks=[AtBatch(rank, stop, 7)])
+    for event in ("training_started", "epoch_trained", "epoch_ended"):
+        found[f"stopped in {event}"] = said("plain", processes, callbacks=[InEvent(rank, event)], evaluate_every=5)
+    found["both interrupted"] = said("plain", processes, callbacks=[AtBatch(1, interrupt)])
+    found["interrupted at the end"] = said("plain", processes, epochs=2, callbacks=[AtEnd(rank, interrupt)])
+    found["nothing is trained"] = said("plain", processes, net=frozen)
+    found["drawn"] = drawn(processes)
+    found["kept"] = kept(processes, f"{folder}/{'often' if processes.first else 'none'}.safetensors")
     path = f"{folder}/{'checkpoint' if processes.first else 'none'}.safetensors"
     found["noise"] = said("plain", processes, net=noisy)
     found["interrupted"] = said("plain", processes, net=noisy, checkpoint=path, callbacks=[AtBatch(rank, interrupt)])

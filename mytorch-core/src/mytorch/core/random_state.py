@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Self
 
 import torch
@@ -57,15 +57,20 @@ class RandomState:
                 return True
         return any(_plain(value) != _plain(self._values.get(name)) for name, value in _global_states().items())
 
-    def digest(self) -> str:
-        """A short text that is the same for equal states of what has the same names, in another process too."""
+    def digests(self) -> dict[str, str]:
+        """By name, a short text that is the same for equal states, in another process too."""
         plain = {
             name: value.tolist() if isinstance(value, Tensor) else value for name, value in self.state_dict().items()
         }
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        return {
+            name: hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+            for name, state in plain.items()
+        }
 
-    def branch(self, number: int) -> None:
-        """Seed all of them by this state and a number, so that processes that start alike draw apart, reproducibly.
+    def branch(self, number: int, names: Collection[str] | None = None) -> None:
+        """Seed each by its state and a number, so that processes that start alike draw apart, reproducibly.
+
+        names: of those to seed; all if left out.
 
         Example:
             >>> import torch
@@ -78,8 +83,9 @@ class RandomState:
             (False, True)
             >>> state.restore()
         """
-        start = self.digest()
-        for name in self._values:
+        for name, start in self.digests().items():
+            if names is not None and name not in names:
+                continue
             seed = int(hashlib.sha256(f"{start} {name} {number}".encode()).hexdigest()[:15], 16)
             if name == _PYTHON:
                 random.seed(seed)

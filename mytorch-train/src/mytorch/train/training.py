@@ -303,12 +303,11 @@ class Training:
             with torch.inference_mode():
                 self._begin_together()
                 stop = self.hooks.notify("training_started", run=self)
-                stop = self._take_up() or stop
+                stop = self._any(self._take_up() or stop)
                 interruptible = self.checkpoint is not None or self.parallel is not None
                 with self.setup.storing(), self._interrupts if interruptible else nullcontext():
                     while self.epoch < self.last_epoch and not stop:
-                        stop = self._epoch()
-                        self._keep(stop or self.epoch == self.last_epoch)
+                        stop = self._keep(self._epoch())
             self._close()
         except BaseException as error:
             if self.parallel is not None:
@@ -337,15 +336,25 @@ class Training:
             self._share_buffers()
             self.test_results = self._judge("test", self.loss, self.test)
 
-    def _keep(self, finished: bool) -> None:
-        """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end."""
-        wishes = self._wishes(within=False)
+    def _keep(self, stop: bool) -> bool:
+        """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end.
+
+        Returns whether a callback asked to stop, in any process.
+        """
+        wishes = self._wishes(stop, within=False)
         if self.parallel is not None:
             wishes = self.parallel.settle(wishes)
-        if finished:
+        if wishes.stop or self.epoch == self.last_epoch:
             self._write(finished=True)
+            if self.parallel is not None:  # all end as the one that was signalled
+                self._interrupts.received = wishes.signum or None
         elif wishes.keep or wishes.signum:
             self._write(signum=wishes.signum)
+        return wishes.stop
+
+    def _any(self, stop: bool) -> bool:
+        """Whether a callback asked to stop, in any process."""
+        return stop if self.parallel is None else self.parallel.settle(Wishes(stop)).stop
 
     def _wishes(self, stop: bool = False, within: bool = True) -> Wishes:
         """What this process asks for: after a batch, or between two epochs."""
@@ -373,10 +382,10 @@ class Training:
     def _agree(self, stop: bool, at: EpochSoFar, batch: int) -> bool:
         """After a step of several processes: do what one of them asked for before it. True if it asked to stop."""
         assert self.parallel is not None
-        agreed = self.parallel.agree(self._wishes(stop))
+        agreed = self.parallel.agreed
         if agreed.keep or agreed.signum:
             self._keep_within(at, batch, agreed.signum)
-        return agreed.stop
+        return self.parallel.agree(self._wishes(stop)).stop  # after it was kept, which is asked for no more
 
     def _begin_together(self) -> None:
         """Let several processes start alike: with the weights of the first, and random numbers of their own."""
@@ -423,7 +432,6 @@ class Training:
         record: Record = {"epoch": self.epoch, "lr": at.lr}
         record["train_loss"], stop = self._batches(at)
         if self.parallel is not None:
-            stop = self.parallel.settle(Wishes(stop)).stop
             self._share_buffers()
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
@@ -432,7 +440,7 @@ class Training:
         self._at, self.complete_epochs = None, self.epoch
         self.batches.begin_at(0)
         with self.setup.widened():
-            stop = self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop
+            stop = self._any(self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop)
             with nullcontext() if self.average is None else self.average.in_place(self):
                 return self._close_epoch(record, stop)
 

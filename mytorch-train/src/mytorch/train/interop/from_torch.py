@@ -73,7 +73,7 @@ class _Converter:
         return self.made[id(module)]
 
     def _twin(self, module: nn.Module) -> Module:
-        if isinstance(module, ToTorch):
+        if isinstance(module, ToTorch) and not _is_changed(module):
             return module.ours
         found = _classes(module)
         if found is None or _is_changed(module):
@@ -164,7 +164,8 @@ def _of_this_project(name: str) -> type[Module] | None:
 
 def _is_changed(module: nn.Module) -> bool:
     """Whether somebody changed what this very module computes."""
-    return hasattr(module, "parametrizations") or any(getattr(module, hooks, None) for hooks in HOOKS)
+    held = (getattr(each, "_backward_hooks", None) for each in module.parameters(recurse=False))
+    return hasattr(module, "parametrizations") or any(getattr(module, name, None) for name in HOOKS) or any(held)
 
 
 def _modules_in(value: Any) -> Iterator[nn.Module]:

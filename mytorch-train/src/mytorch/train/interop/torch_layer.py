@@ -150,12 +150,22 @@ class FromTorch(Module):
         buffers = list(self._buffers_now())
         for owner, name, held in buffers:
             owner._buffers[name] = held.value
+        self._move_the_rest()
         output = self.module(*inputs, **mapped(options, _plain))
         for owner, name, held in buffers:
             now = owner._buffers[name]
             if now is not None and now is not held.value:
                 held.value = now.detach()
         return output
+
+    def _move_the_rest(self) -> None:
+        """Bring buffers that a state dict has not, such as a table of positions, to where the others are."""
+        device = next((one.value.device for one in vars(self).values() if isinstance(one, Parameter | Buffer)), None)
+        for owner in self.module.modules() if device is not None else ():
+            for name in owner._non_persistent_buffers_set:
+                buffer = owner._buffers.get(name)
+                if buffer is not None and buffer.device != device:
+                    owner._buffers[name] = buffer.to(device)
 
     def _put_parameters(self) -> None:
         """Let the module have the values and the flags of the parameters here."""

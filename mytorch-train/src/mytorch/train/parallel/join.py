@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -52,7 +53,7 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
             "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
         )
     base, number = _opened(place, timeout), next(_NUMBERS)
-    store = _meet(place, base, f"mytorch/try{place.attempt}/{number}", timeout)
+    store = _meet(place, base, f"mytorch/{number}", timeout)
     distributed.init_process_group(
         _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=timedelta(seconds=timeout)
     )
@@ -85,19 +86,40 @@ def _opened(place: Place, timeout: float) -> Any:
 
 
 def _meet(place: Place, base: Any, prefix: str, timeout: float) -> Any:
-    """The store of this group alone, once every process has come to it."""
-    store = _prefixed(prefix, base)
-    store.set(f"come/{place.rank}", "")
+    """The store of this group alone, once every process has come to it.
+
+    The first process numbers the attempts: torchrun's own count differs from machine to machine, since it grows only
+    where a worker failed. An attempt that was complete, or had this rank, before this process came is an earlier one.
+    """
+    until, looked, store = time.monotonic() + timeout, None, None
     names = [f"come/{rank}" for rank in range(place.size)]
+    missing = ["0"]
     try:
-        store.wait(names, timedelta(seconds=timeout))
-    except RuntimeError as error:
-        missing = [str(rank) for rank, name in enumerate(names) if not store.check([name])]
-        raise RankError(
-            f"join: every one of {place.size} processes must come within {timeout:g} s, got none of rank "
-            f"{', '.join(missing)}; see whether it was started, and reaches {place.address}:{place.port}"
-        ) from error
-    return store
+        if place.rank == 0:
+            base.set(f"{prefix}/attempt", str(base.add(f"{prefix}/attempts", 1)))
+        while time.monotonic() < until:
+            attempt = base.get(f"{prefix}/attempt") if base.check([f"{prefix}/attempt"]) else None
+            if attempt not in (None, looked):
+                looked, found = attempt, _prefixed(f"{prefix}/{attempt.decode()}", base)
+                store = found if _is_open(found, names[place.rank]) else store
+            if store is not None and place.rank == 0 and store.check(names):
+                store.set("complete", "")
+            if store is not None and store.check(["complete"]):
+                return store
+            time.sleep(0.02)
+        if store is not None:
+            missing = [str(rank) for rank, name in enumerate(names) if not store.check([name])]
+    except RuntimeError:  # the first process, or torchrun's own, is gone with the store
+        missing = ["0"]
+    raise RankError(
+        f"join: every one of {place.size} processes must come within {timeout:g} s, got none of rank "
+        f"{', '.join(missing)}; see whether it was started, and reaches {place.address}:{place.port}"
+    )
+
+
+def _is_open(attempt: Any, name: str) -> bool:
+    """Whether an attempt still waits for the process of this name, which is noted as having come."""
+    return not attempt.check(["complete"]) and attempt.add(name, 1) == 1
 
 
 def _prefixed(prefix: str, base: Any) -> Any:

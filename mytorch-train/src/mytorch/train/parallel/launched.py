@@ -13,7 +13,6 @@ class Place(NamedTuple):
     """A process among those that were started together.
 
     rank: its number, from 0, in a world of `size`; local_rank: that on its machine.
-    attempt: how often torchrun has started the processes again after one of them ended.
     address, port: where the processes meet.
     agent: whether torchrun itself has the store there; otherwise the first process opens it.
     """
@@ -21,7 +20,6 @@ class Place(NamedTuple):
     rank: int
     size: int
     local_rank: int
-    attempt: int
     address: str
     port: int
     agent: bool
@@ -43,7 +41,6 @@ def launched() -> Place | None:
         _number("RANK"),
         _number("WORLD_SIZE"),
         _number("LOCAL_RANK", 0),
-        _number("TORCHELASTIC_RESTART_COUNT", 0),
         os.environ["MASTER_ADDR"],
         _number("MASTER_PORT"),
         os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True",

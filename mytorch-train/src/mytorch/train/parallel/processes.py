@@ -151,10 +151,9 @@ class Processes:
                 raise RankError(f"parallel: rank {rank} must train the same as rank 0; {'; '.join(wrong)}")
 
     def draw_apart(self, random: RandomState) -> None:
-        """Let each process draw random numbers of its own: one whose generators are those of the first seeds anew."""
-        first = self.gather(random.digest())[0]
-        if not self.first and random.digest() == first:
-            random.branch(self.rank)
+        """Let each process draw numbers of its own: a generator in the state of one before it is seeded anew."""
+        *_, own = told = self.gather(random.digests())[: self.rank + 1]
+        random.branch(self.rank, [name for name in own if any(own[name] == each.get(name) for each in told[:-1])])
 
     def fail(self, error: BaseException) -> None:
         """Tell the others why this process ends, for their errors, unless they know: then they end in the same way."""

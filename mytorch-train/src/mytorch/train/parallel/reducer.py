@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, distributed
 
 from mytorch.core import ArgumentError, Optimizer, Parameter
+from mytorch.train.checkpoint.interrupts import SIGNALS
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.processes import Processes, Wishes
 
@@ -73,15 +74,20 @@ class Reducer:
             self.tell([p for p in self._parameters if p.grad is not None])  # what no backward of this step completed
         told = set(self._told)
         numbers = self._numbers(value, weight)
+        stop, keep, signum = self.processes.asked
         flags = torch.tensor(
-            [failed, *self.processes.asked, *(p in told for p in self._parameters)], dtype=torch.int32, device="cpu"
+            [failed, stop, keep, *(signum == one for one in SIGNALS), *(p in told for p in self._parameters)],
+            dtype=torch.int32,
+            device="cpu",
         )
         while self._travelling < len(self._buckets):
             self._send(told)
         works = [self.processes.add(numbers), self.processes.add(flags)]  # after the buckets, as everywhere
         for work in (*works, *(bucket.work for bucket in self._buckets)):
             self.processes.wait(work)
-        some_failed, stop, keep, signum, *have = flags.tolist()
+        some_failed, stop, keep, *rest = flags.tolist()
+        signals, have = rest[: len(SIGNALS)], rest[len(SIGNALS) :]
+        signum = max(one if count else 0 for one, count in zip(SIGNALS, signals, strict=True))
         self.processes.agreed = Wishes(bool(stop), bool(keep), signum)
         for parameter, held in zip(self._parameters, have, strict=True):
             view = self._of[parameter].views[parameter]
@@ -99,7 +105,7 @@ class Reducer:
         self._travelling += 1
 
     def _numbers(self, value: Tensor | float, weight: Weight) -> Tensor:
-        device = self._kinds[0][1]
+        device = self._kinds[0][1] if self._kinds else torch.device("cpu")
         widest = torch.float32 if device.type == "mps" else torch.float64
         both = [torch.as_tensor(each, dtype=widest, device=device) for each in (value, weight)]
         return torch.stack(both)
