@@ -304,7 +304,7 @@ def test_the_compiled_engine(compiles, tmp_path, prompt):
 
 
 @pytest.mark.numbers
-def test_rows_that_are_drawn_for_steps_that_do_not_fill_a_call(interpreted, tmp_path, monkeypatch):
+def test_rows_that_are_drawn_for_compiled_steps_that_do_not_fill_a_call(interpreted, tmp_path, monkeypatch):
     """All of them are drawn before the first of these steps, so a checkpoint waits until the last."""
     monkeypatch.setattr(program, "UNROLLED", 4)
     case = {"data": lambda: table(24, Augmented), "options": {"engine": "compiled", "epochs": 2}}

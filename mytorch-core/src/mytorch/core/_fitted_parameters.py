@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.compiler import is_compiling
 
+from mytorch.core.compiling import is_compiling
 from mytorch.core.errors import DtypeError, ShapeError
 from mytorch.core.optimizer_state import SHAPED, Entries, State, countable, misfit, walkable
 from mytorch.core.parameter import Parameter

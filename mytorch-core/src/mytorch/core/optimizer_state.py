@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mytorch.core.compiling import is_compiling
 from mytorch.plugins import shown
 
 Entry = Literal["value", "rows", "columns", "number", "other"]
@@ -22,7 +23,7 @@ State = dict[str, Any]
 
 def persistent(value: Tensor) -> Tensor:
     """A copy that may be kept and written into after inference mode ends, as optimizer state must be."""
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return value.clone()
     with torch.inference_mode(False), torch.no_grad():
         return value.clone()

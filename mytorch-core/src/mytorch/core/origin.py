@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.compiler import is_compiling
+
+from mytorch.core.compiling import is_compiling
 
 _NAME = "_mytorch_origin"
 

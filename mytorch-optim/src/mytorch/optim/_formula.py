@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from mytorch.core import persistent
+from mytorch.core.compiling import is_compiling
 
 Number = float | Tensor
 """A number of Python's, or a 0-dim tensor where a step is traced or runs on another device than the CPU."""

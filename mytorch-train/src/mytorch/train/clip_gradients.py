@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Optimizer, require_kind
+from mytorch.core.compiling import is_compiling
 from mytorch.plugins import shown
 
 
@@ -27,7 +28,7 @@ def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
 
 def joint_norm(grads: list[Tensor]) -> Tensor:
     """The 2-norm of all gradients together."""
-    traced = torch.compiler.is_compiling()  # machine code comes of the formula only
+    traced = is_compiling()  # machine code comes of the formula only
     norms = [torch.linalg.vector_norm(d) for d in grads] if traced else torch._foreach_norm(grads)
     norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return norm

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from mytorch.core import (
     ArgumentError,
@@ -21,6 +20,7 @@ from mytorch.core import (
     require_input,
     require_pair,
 )
+from mytorch.core.compiling import is_compiling
 from mytorch.nn.container._sequence import require_module
 
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from mytorch.core import (
     readable,
@@ -16,6 +15,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.core.compiling import is_compiling
 from mytorch.nn._own import require_own
 from mytorch.nn.embedding._table import Table
 

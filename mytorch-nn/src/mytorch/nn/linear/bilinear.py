@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 from torch.nn import init
 
 from mytorch.core import (
@@ -23,6 +22,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.core.compiling import is_compiling
 from mytorch.nn._own import require_own
 
 BETWEEN = 2**16

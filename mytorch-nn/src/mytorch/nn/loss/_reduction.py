@@ -4,7 +4,6 @@ import functools
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from mytorch.core import (
     ArgumentError,
@@ -15,6 +14,7 @@ from mytorch.core import (
     require_input,
     require_real,
 )
+from mytorch.core.compiling import is_compiling
 
 REDUCTIONS = ("mean", "sum", "none")
 _CPU = torch.device("cpu")

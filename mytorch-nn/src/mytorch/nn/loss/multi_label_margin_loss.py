@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from mytorch.core import (
     ArgumentError,
@@ -18,6 +17,7 @@ from mytorch.core import (
     require_input,
     require_saved,
 )
+from mytorch.core.compiling import is_compiling
 from mytorch.nn.loss._classes import require_indices
 from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 
 from mytorch.core import ArgumentError, Buffer, ShapeError, require_flag, require_floating, require_like, require_saved
+from mytorch.core.compiling import is_compiling
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn.pooling._window import require_planes, upstream_of_values

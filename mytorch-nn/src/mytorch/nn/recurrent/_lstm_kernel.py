@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling, is_dynamo_compiling
+from torch.compiler import is_dynamo_compiling
 
 from mytorch.core import ShapeError
+from mytorch.core.compiling import is_compiling, is_exporting
 from mytorch.nn.recurrent._lstm_runs import run_backward, run_forward
 from mytorch.nn.recurrent._unroll import State
 from mytorch.nn.recurrent._weights import Weights
@@ -29,7 +30,7 @@ def fits(x: Tensor, sizes: list[int], proj_size: int) -> bool:
     """Whether the kernel may stand for the loop: autograd, torch.compile and programs without Python have the loop."""
     return (
         not is_dynamo_compiling()
-        and not getattr(torch.compiler, "_is_exporting_flag", False)  # is_exporting() came with torch 2.7
+        and not is_exporting()
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and not proj_size

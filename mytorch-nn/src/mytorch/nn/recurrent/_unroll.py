@@ -24,10 +24,10 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.compiler import is_compiling
 from torch.nn import functional as F
 
 from mytorch.core import Parameter
+from mytorch.core.compiling import is_compiling
 from mytorch.nn.recurrent._weights import Weights
 
 State = tuple[Tensor, ...]

@@ -17,6 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from mytorch.core import Module, MytorchError, Optimizer, Parameter, Schedule, random_state
+from mytorch.core.compiling import compiling_here
 from mytorch.plugins import COMPILING, is_older, shown
 from mytorch.train.compiled.carry import Carry, Slot
 from mytorch.train.mean_loss import Weight
@@ -195,7 +196,7 @@ def tracing() -> Iterator[None]:
     silence = lambda _record: False  # noqa: E731 - another one each time, since threads may trace at once
     log.addFilter(silence)
     try:
-        with random_state(), torch.inference_mode(False), torch.no_grad(), torch.compiler._compile_session_context():
+        with random_state(), torch.inference_mode(False), torch.no_grad(), compiling_here():
             yield
     finally:
         log.removeFilter(silence)

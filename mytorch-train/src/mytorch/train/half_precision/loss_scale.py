@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Buffer, Optimizer, StateError
+from mytorch.core.compiling import is_compiling
 from mytorch.train.clip_gradients import gradients_of, joint_norm
 from mytorch.train.errors import NotFiniteError
 
@@ -36,7 +37,7 @@ class LossScale:
     def factor(self) -> float | Tensor:
         """The scale, by which an upstream gradient is multiplied."""
         scale = self.held["scale"].value
-        return scale.float() if torch.compiler.is_compiling() else scale.item()
+        return scale.float() if is_compiling() else scale.item()
 
     @property
     def has_updated(self) -> bool:
@@ -53,7 +54,7 @@ class LossScale:
             torch._foreach_mul_(grads, 1 / self.factor)
         finite = joint_norm(grads).isfinite().cpu() if grads else torch.tensor(True)
         self._adapt(finite)
-        if torch.compiler.is_compiling():
+        if is_compiling():
             _choose(finite, optimizer, take)
         elif finite:
             take()

@@ -23,6 +23,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.core.compiling import is_compiling
 from mytorch.train.interop._taken_apart import Place, at_places, mapped, put_together, taken_apart
 
 
@@ -131,7 +132,7 @@ class FromTorch(Module):
         return f"{type(self.module).__name__}, gradients by autograd"
 
     def _checked(self, inputs: tuple[Any, ...]) -> tuple[list[Tensor], Any]:
-        if torch.compiler.is_compiling():
+        if is_compiling():
             raise AutogradError(
                 "FromTorch: the step must be computed as it is written, since gradients by autograd cannot be traced, "
                 "got torch.compile; use the eager engine"
