@@ -5,6 +5,9 @@ import signal
 from mytorch.core import MytorchError
 from mytorch.plugins import FileError
 
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Those that ask a training to end."""
+
 
 class RunError(FileError):
     """A run, or a model on disk, is missing or damaged; the text names the file and the way out."""

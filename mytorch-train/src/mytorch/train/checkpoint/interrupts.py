@@ -7,9 +7,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-from mytorch.train.errors import Interrupted
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from mytorch.train.errors import SIGNALS, Interrupted
 
 
 class Interrupts:

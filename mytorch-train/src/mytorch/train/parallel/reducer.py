@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, distributed
 
 from mytorch.core import ArgumentError, Optimizer, Parameter
-from mytorch.train.checkpoint.interrupts import SIGNALS
+from mytorch.train.errors import SIGNALS
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.processes import Processes, Wishes
 
