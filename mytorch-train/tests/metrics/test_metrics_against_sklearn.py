@@ -121,7 +121,7 @@ def test_iou_counts_the_pixels_of_all_batches_together(average, classes):
     target = torch.randint(classes, (12, 5, 7), generator=generator)
     target[3:] = 0  # few pixels are of another class, and in some batches none
     kind = average or ("binary" if classes == 2 else "macro")
-    expected = judge.jaccard_score(target.flatten(), scores.argmax(1).flatten(), average=kind)
+    expected = judge.jaccard_score(target.flatten().numpy(), scores.argmax(1).flatten().numpy(), average=kind)
     metric = IoU(average)
     for batch in range(0, 12, 5):
         metric.update(scores[batch : batch + 5], target[batch : batch + 5])
