@@ -39,7 +39,6 @@ import torch
 
 import mytorch.experiments.training.train_experiment as beginning
 import mytorch.train.sealed as sealed
-import mytorch.train.training as loop
 from mytorch.experiments import list_runs, load, resume, train_experiment
 from mytorch.experiments.callbacks import recorder
 from mytorch.experiments.runs.run_folder import SETTLED
@@ -47,6 +46,7 @@ from mytorch.experiments.runs.runs import DAMAGED
 from mytorch.experiments.runs.weights_epoch import RunWarning, weights_epoch
 from mytorch.plugins import MytorchError
 from mytorch.train import auto, read_checkpoint
+from mytorch.train.evaluation import Evaluation
 from mytorch.train.half_precision import PRECISIONS
 
 EPOCHS = 12
@@ -64,7 +64,7 @@ OUTPUT = "runs"
 PHASES: dict[str, tuple[Any, str, float]] = {
     "start": (beginning, "build", 0.1),
     "write": (sealed, "save_file", 0.006),
-    "evaluation": (loop, "evaluate", 0.004),
+    "evaluation": (Evaluation, "__call__", 0.004),
     "end": (recorder.Recorder, "_finish", 0.02),
     "figures": (recorder, "draw_history", 0.6),
 }

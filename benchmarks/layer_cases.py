@@ -25,6 +25,7 @@ NOT_MEASURED = {
     "ModuleDict": "it computes nothing",
     "ModuleList": "it computes nothing",
     "Sequential": "it is its layers",
+    "SyncBatchNorm": "it needs several processes",
     "TransformerDecoder": "it is its layers",
     "TransformerEncoder": "it is its layers",
 }

@@ -47,13 +47,13 @@ from mytorch.train import fit
 from mytorch.train.choose_step import choose_step
 from mytorch.train.half_precision import PRECISIONS, make_precision
 from mytorch.train.half_precision.casting import convert
-from mytorch.train.make_engine import ENGINES
 from mytorch.train.setup import TakeStep
 
 BEGIN, END = "<!-- by benchmarks/precision.py -->", "<!-- end -->"
 NAMES = {"float32": None, **{name: name for name in PRECISIONS}}
 SEEDS, STEPS = range(7), 7
 REFERENCE = "2-25-25-25-2, batch 100"
+ENGINES = ("eager", "compiled")
 
 Network = tuple[Module, Module, Tensor, Tensor]
 
