@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, distributed
 
-from mytorch.core import Buffer, ShapeError, require_like, require_upstream
+from mytorch.core import Buffer, ShapeError
 from mytorch.nn.normalization.batch_norm import _BatchNorm
 
 Saved = Any  # of several processes, (x, mean, r, count); else what BatchNorm1d saves
@@ -72,8 +72,7 @@ class SyncBatchNorm(_BatchNorm):
             return super().backward(d_y, saved)
         x, mean, r, count = saved
         self._require_own(x.shape[1])
-        require_upstream(self, d_y, x.shape)
-        require_like(self, d_y, x, "d_y")
+        self._require_upstream(d_y, x.shape, x)
         shape = (-1, *[1] * (x.dim() - 2))
         mean, r = mean.to(x.dtype).view(shape), r.to(x.dtype).view(shape)
         n = (x - mean) * r
