@@ -6,11 +6,13 @@ the forward keeps nothing for the backward, and has no way to call the backward.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mytorch.core import ShapeError
 from mytorch.nn.recurrent._lstm_runs import run_backward, run_forward
 
 LIBRARY = torch.library.Library("mytorch_nn", "DEF")
@@ -21,7 +23,32 @@ FLAGS = "bool reverse, bool has_bias"
 
 def forward(x: Tensor, *given: Any) -> tuple[Tensor, ...]:
     """As `run_forward`, also without rows: a compiled forward pass takes any number, and the kernel at least one."""
+    _require_fitting(x, *given[:6])
     return run_forward(x, *given) if x.shape[1] else shapes(x, *given)
+
+
+def backward(x: Tensor, *given: Any) -> tuple[Tensor, ...]:
+    """As `run_backward`."""
+    h = given[4]
+    _require_fitting(x, *given[:6])
+    states = ((*x.shape[:2], h.shape[1]), h.shape, h.shape)
+    _require("the backward of an LSTM", [one.shape for one in given[6:12]], [*states, *states])
+    return run_backward(x, *given)
+
+
+def _require_fitting(x: Tensor, *given: Tensor) -> None:
+    """Raise ShapeError unless parameters and states fit x: the kernel reads and writes beyond what is too short."""
+    h = given[4]
+    if x.dim() != 3 or not x.shape[0] or h.dim() != 2:
+        raise ShapeError(f"LSTM: x must be (steps, rows, columns) of a step or more, got {tuple(x.shape)}")
+    (_, rows, columns), size = x.shape, h.shape[1]
+    wanted = [(4 * size, columns), (4 * size, size), (4 * size,), (4 * size,), (rows, size), (rows, size)]
+    _require("an LSTM", [one.shape for one in given], wanted)
+
+
+def _require(what: str, found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> None:
+    if list(map(tuple, found)) != list(map(tuple, wanted)):
+        raise ShapeError(f"LSTM: tensors of {what} must have the shapes {wanted}, got {list(map(tuple, found))}")
 
 
 def shapes(x: Tensor, *given: Any) -> tuple[Tensor, ...]:
@@ -37,7 +64,7 @@ def backward_shapes(x: Tensor, *given: Any) -> tuple[Tensor, ...]:
 
 for _name, _given, _count, _run, _fake in (
     ("lstm", WEIGHTS, 4, forward, shapes),
-    ("lstm_backward", f"{WEIGHTS}, {GRADIENTS}", 6, run_backward, backward_shapes),
+    ("lstm_backward", f"{WEIGHTS}, {GRADIENTS}", 6, backward, backward_shapes),
 ):
     LIBRARY.define(f"{_name}({_given}, {FLAGS}) -> ({', '.join(['Tensor'] * _count)})")
     LIBRARY.impl(_name, _run, "CPU")
