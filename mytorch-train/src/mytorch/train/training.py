@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from operator import is_
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 
@@ -39,13 +39,13 @@ from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
 from mytorch.train.parallel.processes import Processes, Wishes
+from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
 Record = dict[str, float]
-T = TypeVar("T")
 PARTS = ("validation", "test")
 """The parts of the data that a model is judged on and not trained on, in the order of the history's columns."""
 
@@ -111,8 +111,9 @@ class Training:
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
         self.parallel = parallel
+        self._together = Together(parallel, setup.net, setup.loss)
         if parallel is not None:
-            _require_shared(self.engine, setup)
+            require_shared(self.engine, setup)
             setup.batches.share, self.hooks.first = parallel.share, parallel.first
         if self.schedule is not None:
             if (monitor := self.schedule.monitor) is not None:
@@ -203,7 +204,7 @@ class Training:
         Raises RunError, before anything changes, for a file that is no checkpoint, for differences, and for a training
         that has no epoch left.
         """
-        self.resumed = found = self._of_first(lambda: Resumption.read(path))
+        self.resumed = found = self._together.from_first(lambda: Resumption.read(path))
         found.require_same(self._parts, self._conditions(), accept_differences)
         self._first = self.epoch = self.complete_epochs = found.state["first"]
         self.last_epoch = self._first + self.epochs
@@ -241,11 +242,10 @@ class Training:
             parts = {"training": self.batches.data, **self.judged}
             self._data = {f"{part} data": fingerprint(data) for part, data in parts.items()}
         own = {"engine": type(self.engine).__name__.lower(), "metrics": ", ".join(map(metric_name, self.metrics))}
-        size = 1 if self.parallel is None else self.parallel.size
         return {
             **conditions_of(self.setup),
             **own,
-            "processes": size,
+            "processes": self._together.size,
             "evaluate_every": self.evaluate_every,
             **self._data,
         }
@@ -255,7 +255,7 @@ class Training:
         if self.resumed is None:
             return False
         state = self.resumed.state
-        random = self._random_of(state)
+        random = self._together.random_of([state["random"], *state["others_random"]])
         with self.resumed.naming():
             load_setup_state(self.setup, state)
             self.hooks.load_state_dicts(state["callbacks"])
@@ -280,14 +280,6 @@ class Training:
         self.hooks.stopped = self.hooks.stopped or state.get("stopped")
         return True
 
-    def _random_of(self, state: Mapping[str, Any]) -> RandomState:
-        """The random state of this process in a checkpoint; of one that was not there, it is that of now."""
-        stored = [state["random"], *state["others_random"]]
-        rank = 0 if self.parallel is None else self.parallel.rank
-        if rank < len(stored):
-            return RandomState.from_state_dict(stored[rank], self.net, self.loss)
-        return random_state(self.net, self.loss)
-
     def run(self) -> None:
         """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
 
@@ -301,17 +293,16 @@ class Training:
         self._position.take_up(self.batches.generator)
         try:
             with torch.inference_mode():
-                self._begin_together()
+                self._begin()
                 stop = self.hooks.notify("training_started", run=self)
-                stop = self._any(self._take_up() or stop)
+                stop = self._together.any(self._take_up() or stop)
                 interruptible = self.checkpoint is not None or self.parallel is not None
                 with self.setup.storing(), self._interrupts if interruptible else nullcontext():
                     while self.epoch < self.last_epoch and not stop:
                         stop = self._keep(self._epoch())
             self._close()
         except BaseException as error:
-            if self.parallel is not None:
-                self.parallel.fail(error)
+            self._together.fail(error)
             if self.checkpoint is not None:
                 with suppress(Exception):  # what could not be written is less than what ended the training
                     self.checkpoint.close()
@@ -333,7 +324,7 @@ class Training:
             self.average.keep(self)
         self.hooks.notify("training_closing", run=self)
         if self.test is not None:
-            self._share_buffers()
+            self._together.share_buffers()
             self.test_results = self._judge("test", self.loss, self.test)
 
     def _keep(self, stop: bool) -> bool:
@@ -341,9 +332,7 @@ class Training:
 
         Returns whether a callback asked to stop, in any process.
         """
-        wishes = self._wishes(stop, within=False)
-        if self.parallel is not None:
-            wishes = self.parallel.settle(wishes)
+        wishes = self._together.settle(self._wishes(stop, within=False))
         if wishes.stop or self.epoch == self.last_epoch:
             self._write(finished=True)
             if self.parallel is not None:  # all end as the one that was signalled
@@ -351,10 +340,6 @@ class Training:
         elif wishes.keep or wishes.signum:
             self._write(signum=wishes.signum)
         return wishes.stop
-
-    def _any(self, stop: bool) -> bool:
-        """Whether a callback asked to stop, in any process."""
-        return stop if self.parallel is None else self.parallel.settle(Wishes(stop)).stop
 
     def _wishes(self, stop: bool = False, within: bool = True) -> Wishes:
         """What this process asks for: after a batch, or between two epochs."""
@@ -371,8 +356,7 @@ class Training:
 
     def _write(self, finished: bool = False, signum: int = 0) -> None:
         """Keep the state. Raises Interrupted for a signal, once it is written."""
-        if self.parallel is not None:
-            self._others_random = self.parallel.gather(random_state(self.net, self.loss).state_dict())[1:]
+        self._others_random = self._together.others_random()
         if self.checkpoint is not None:
             self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
         if signum:
@@ -387,20 +371,11 @@ class Training:
             self._keep_within(at, batch, agreed.signum)
         return self.parallel.agree(self._wishes(stop)).stop  # after it was kept, which is asked for no more
 
-    def _begin_together(self) -> None:
-        """Let several processes start alike: with the weights of the first, and random numbers of their own."""
-        if self.parallel is None:
-            return
-        conditions = {**self._parts, **self._conditions(), "device": self.setup.device.type, "epochs": self.epochs}
-        self.parallel.begin({name: value for name, value in conditions.items() if name != "threads"})
+    def _begin(self) -> None:
+        """Let several processes start alike."""
+        own = {"device": self.setup.device.type, "epochs": self.epochs}
         held = [*self.setup.tensors, *(held for _, held in self.loss.named_state())]
-        self.parallel.broadcast([each.value for each in held])
-        self.parallel.draw_apart(random_state(self.net, self.loss))
-
-    def _share_buffers(self) -> None:
-        """Give every process the running statistics of the first, for its evaluation."""
-        if self.parallel is not None:
-            self.parallel.broadcast([held.value for _, held in self.net.named_buffer()])
+        self._together.begin(lambda: {**self._parts, **self._conditions(), **own}, held)
 
     def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
         """The loss and metrics over a part of the data, to which all processes contribute.
@@ -410,15 +385,10 @@ class Training:
         given = (loss, data, *self.metrics)
         before, evaluation = self._evaluations.get(part, ((), None))
         if evaluation is None or len(given) != len(before) or not all(map(is_, given, before)):
-            several = self.parallel
-            share, gather = ((0, 1), None) if several is None else (several.share, several.gather)
+            share, gather = self._together.share, self._together.gather
             evaluation = Evaluation(self.net, loss, data, self.metrics, share=share, gather=gather)
             self._evaluations[part] = given, evaluation
         return evaluation()
-
-    def _of_first(self, make: Callable[[], T]) -> T:
-        """What the first process makes, on all of them."""
-        return make() if self.parallel is None else self.parallel.from_first(make)
 
     def _epoch(self) -> bool:
         """Train on every batch once. True if a callback asked to stop."""
@@ -431,8 +401,7 @@ class Training:
             self._order = self.batches.order()
         record: Record = {"epoch": self.epoch, "lr": at.lr}
         record["train_loss"], stop = self._batches(at)
-        if self.parallel is not None:
-            self._share_buffers()
+        self._together.share_buffers()
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
@@ -440,7 +409,7 @@ class Training:
         self._at, self.complete_epochs = None, self.epoch
         self.batches.begin_at(0)
         with self.setup.widened():
-            stop = self._any(self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop)
+            stop = self._together.any(self.hooks.notify("epoch_trained", run=self, epoch=self.epoch) or stop)
             with nullcontext() if self.average is None else self.average.in_place(self):
                 return self._close_epoch(record, stop)
 
@@ -448,9 +417,9 @@ class Training:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             if self.average is not None:
-                self._share_buffers()  # which the average has of its own
+                self._together.share_buffers()  # which the average has of its own
             record |= self._evaluate()
-        record = self._of_first(lambda: record)
+        record = self._together.from_first(lambda: record)
         self.setup.advance("epoch", record)
         self.history.append(record)
         self._position.complete(self.epoch, self.batches.generator)
@@ -496,15 +465,8 @@ class Training:
             results |= {f"{part}_{name}": value for name, value in judged.items()}
         return results
 
-    def _tell(self, where: str | None) -> str | None:
-        """Where a value that is not finite was found, by this process or the first of several that found one."""
-        if self.parallel is None:
-            return where
-        found = enumerate(self.parallel.gather(where))
-        return next((f"{where} (rank {rank})" for rank, where in found if where is not None), None)
-
     def _not_finite(self, what: str, batch: int) -> None:
-        origin = find_origin(self.setup, self._start, self._order, batch, self._tell)
+        origin = find_origin(self.setup, self._start, self._order, batch, self._together.first_found)
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"
             seen = batch
@@ -537,20 +499,6 @@ def _require_rows(judged: dict[str, Any]) -> None:
 def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
     """Raise ArgumentError for a schedule that ends before the run."""
     schedule.require_step(schedule.last_epoch + epochs * (batches if schedule.interval == "batch" else 1))
-
-
-def _require_shared(engine: Engine, setup: Setup) -> None:
-    """Raise ArgumentError for what one process alone can do."""
-    if not isinstance(engine, Eager):
-        raise ArgumentError(
-            "engine: must be eager with several processes, whose gradients are added up within the step, got "
-            f'{type(engine).__name__.lower()}; use engine = "eager", or train in one process'
-        )
-    if not setup.batches.replayable:
-        raise ArgumentError(
-            "parallel: data must be a data set, of whose batches each process reads its rows, got a DataLoader, whose "
-            "order may differ from process to process; pass loader.dataset and a batch_size"
-        )
 
 
 def _require_taken(engine: Engine, setup: Setup) -> None:

@@ -1,0 +1,106 @@
+"""What a training does together with other processes. In one process, all of it comes down to that process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from mytorch.core import ArgumentError, Buffer, Module, Parameter, RandomState, random_state
+from mytorch.train.engine import Eager, Engine
+from mytorch.train.parallel.processes import Processes, Wishes
+from mytorch.train.setup import Setup
+
+T = TypeVar("T")
+
+
+class Together:
+    """The other processes of a training, seen from this one.
+
+    processes: None in one process, where nothing is exchanged.
+    net, loss: of which the processes share numbers, and draw random ones apart.
+    """
+
+    def __init__(self, processes: Processes | None, net: Module, loss: Module) -> None:
+        self.processes, self.net, self.loss = processes, net, loss
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+        return 1 if self.processes is None else self.processes.size
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """The number of this process and how many there are."""
+        return (0, 1) if self.processes is None else self.processes.share
+
+    @property
+    def gather(self) -> Callable[[Any], list[Any]] | None:
+        """How an evaluation collects what all processes predict; None in one process."""
+        return None if self.processes is None else self.processes.gather
+
+    def begin(self, describe: Callable[[], Mapping[str, Any]], held: Iterable[Parameter | Buffer]) -> None:
+        """Start alike, with the values that the first process holds, and with random numbers of one's own.
+
+        describe: gives the conditions of this training, which take a look at all data.
+        Raises RankError where those of another process differ; threads may.
+        """
+        if self.processes is None:
+            return
+        self.processes.begin({name: value for name, value in describe().items() if name != "threads"})
+        self.processes.broadcast([each.value for each in held])
+        self.processes.draw_apart(random_state(self.net, self.loss))
+
+    def share_buffers(self) -> None:
+        """Give every process the running statistics of the first, for its evaluation."""
+        if self.processes is not None:
+            self.processes.broadcast([held.value for _, held in self.net.named_buffer()])
+
+    def settle(self, wishes: Wishes) -> Wishes:
+        """Between two epochs: what at least one process asks for."""
+        return wishes if self.processes is None else self.processes.settle(wishes)
+
+    def any(self, stop: bool) -> bool:
+        """Whether a callback asked to stop, in any process."""
+        return self.settle(Wishes(stop)).stop
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What the first process makes, on all of them."""
+        return make() if self.processes is None else self.processes.from_first(make)
+
+    def first_found(self, where: str | None) -> str | None:
+        """Where a value that is not finite was found, by this process or the first of several that found one."""
+        if self.processes is None:
+            return where
+        found = enumerate(self.processes.gather(where))
+        return next((f"{where} (rank {rank})" for rank, where in found if where is not None), None)
+
+    def others_random(self) -> list[dict[str, Any]]:
+        """The random states of all processes but the first, for a checkpoint."""
+        own = None if self.processes is None else random_state(self.net, self.loss).state_dict()
+        return [] if self.processes is None else self.processes.gather(own)[1:]
+
+    def random_of(self, stored: Sequence[Mapping[str, Any]]) -> RandomState:
+        """The random state of this process, of those of a checkpoint; if it was not there, it is that of now."""
+        rank, _ = self.share
+        if rank < len(stored):
+            return RandomState.from_state_dict(stored[rank], self.net, self.loss)
+        return random_state(self.net, self.loss)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the others why this process ends."""
+        if self.processes is not None:
+            self.processes.fail(error)
+
+
+def require_shared(engine: Engine, setup: Setup) -> None:
+    """Raise ArgumentError for what one process alone can do."""
+    if not isinstance(engine, Eager):
+        raise ArgumentError(
+            "engine: must be eager with several processes, whose gradients are added up within the step, got "
+            f'{type(engine).__name__.lower()}; use engine = "eager", or train in one process'
+        )
+    if not setup.batches.replayable:
+        raise ArgumentError(
+            "parallel: data must be a data set, of whose batches each process reads its rows, got a DataLoader, whose "
+            "order may differ from process to process; pass loader.dataset and a batch_size"
+        )
