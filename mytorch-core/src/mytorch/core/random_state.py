@@ -52,10 +52,7 @@ class RandomState:
 
     def drawn(self) -> bool:
         """Whether a number was drawn from any of them since, or a state was set to another one."""
-        for name, generator in self._generators.items():
-            if not torch.equal(generator.get_state(), self._values[name]):
-                return True
-        return any(_plain(value) != _plain(self._values.get(name)) for name, value in _global_states().items())
+        return any(not _same(value, self._values.get(name)) for name, value in _states(self._generators).items())
 
     def digests(self) -> dict[str, str]:
         """By name, a short text that is the same for equal states, in another process too."""
@@ -184,6 +181,13 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return [_plain(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether a state, or a part of one, equals another."""
+    if isinstance(value, dict):
+        return isinstance(other, dict) and all(_same(entry, other.get(name)) for name, entry in value.items())
+    return bool((value == other).all()) if hasattr(value, "tolist") else value == other
 
 
 def _checked(name: str, value: Any, generators: Mapping[str, torch.Generator]) -> Any:

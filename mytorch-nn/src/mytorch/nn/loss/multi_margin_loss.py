@@ -19,6 +19,7 @@ from mytorch.core import (
     require_range,
     require_saved,
 )
+from mytorch.nn._visible import out_of_range
 from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
 from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
 from mytorch.plugins import shown
@@ -95,8 +96,8 @@ class MultiMarginLoss(Loss):
         require_weight_fits(self, self.weight, prediction, prediction.dim() - 1)
         require_indices(self, prediction, target, prediction.shape[:-1])
         seen = readable(target)
-        if seen is not None and (unknown := seen[(seen < 0) | (seen >= count)]).numel():
+        if seen is not None and (unknown := out_of_range(seen, count)) is not None:
             raise ArgumentError(
                 f"MultiMarginLoss: target must be a class between 0 and {count - 1}, as the prediction of "
-                f"{tuple(prediction.shape)} has, got {int(unknown[0])}"
+                f"{tuple(prediction.shape)} has, got {unknown}"
             )

@@ -18,7 +18,8 @@ aten = torch.ops.aten
 def average(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> Tensor:
     """The averages of windows of `x`, which is not empty, by a kernel whose arguments `kernel` holds."""
     pool = aten.avg_pool3d if dimensions == 3 else aten.avg_pool2d
-    return as_line(pool(as_plane(_computable(x, dimensions), dimensions), *kernel), dimensions).to(x.dtype)
+    y = as_line(pool(as_plane(_computable(x, dimensions), dimensions), *kernel), dimensions)
+    return y if y.dtype is x.dtype else y.to(x.dtype)
 
 
 def average_backward(d_y: Tensor, shape: torch.Size, dimensions: int, kernel: tuple[Any, ...]) -> Tensor:
@@ -26,9 +27,10 @@ def average_backward(d_y: Tensor, shape: torch.Size, dimensions: int, kernel: tu
     if 0 in shape:
         return d_y.new_zeros(shape)
     back = aten.avg_pool3d_backward if dimensions == 3 else aten.avg_pool2d_backward
-    x = d_y.new_empty(()).expand(shape)  # the kernels ask it for its shape only
-    d_plane, plane = (as_plane(_computable(each, dimensions), dimensions) for each in (d_y, x))
-    return as_line(back(d_plane, plane, *kernel), dimensions).to(d_y.dtype)
+    d_plane = _computable(d_y, dimensions)
+    x = d_plane.as_strided(shape, (0,) * len(shape))  # the kernels ask it for its shape and dtype only
+    d_x = as_line(back(as_plane(d_plane, dimensions), as_plane(x, dimensions), *kernel), dimensions)
+    return d_x if d_x.dtype is d_y.dtype else d_x.to(d_y.dtype)
 
 
 def _computable(x: Tensor, dimensions: int) -> Tensor:
