@@ -197,8 +197,13 @@ def look(folder: Path) -> str | None:
 
 
 def end_of(folder: Path) -> Any:
-    """All that must be equal to the bit."""
+    """What is compared of the one run in a folder."""
     (path,) = (entry for entry in folder.iterdir() if (entry / "experiment.toml").is_file())  # or it was killed before
+    return state_of(path)
+
+
+def state_of(path: Path) -> Any:
+    """All of a run that must be equal to the bit."""
     run, state = load(path), read_checkpoint(path)
     history = [{name: value for name, value in record.items() if name != "seconds"} for record in run.history]
     kept = {name: state[name] for name in ("net", "schedule", "order", "epoch")}

@@ -24,8 +24,10 @@ class Killed(Callback):
 
 callbacks = [Killed()] if os.environ["RANK"] == "1" else []
 train_experiment("disk", eval(sys.argv[2]), output=sys.argv[1], quiet=True, callbacks=callbacks)
+if os.environ["RANK"] == "0" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "1":
+    os.kill(os.getpid(), signal.SIGKILL)
 """
-"""Trains in several processes, of which one is killed in the middle of an epoch, unless it was started again."""
+"""Trains in several processes, of which one is killed in the middle of an epoch, and one after the run is finished."""
 
 SHARED = """
 import sys
@@ -98,13 +100,14 @@ def torchrun(*arguments, restarts=0):
 @needs_gloo
 def test_an_experiment_goes_on_after_a_process_was_killed_as_one_process_trains_it(tmp_path):
     (tmp_path / "worker.py").write_text(WORKER)
-    code, said = torchrun(tmp_path / "worker.py", tmp_path / "several", OVERRIDES, restarts=1)
+    code, said = torchrun(tmp_path / "worker.py", tmp_path / "several", OVERRIDES, restarts=2)
     assert code == 0, said
     alone = train_experiment("disk", OVERRIDES, output=tmp_path / "alone", quiet=True)
     (path,) = (tmp_path / "several").iterdir()
     run = load(path)
-    (note,) = run.summary["resumed"]
+    note, at_end = run.summary["resumed"]
     assert note["epoch"] in (1, 2)  # a checkpoint is written where a second has passed
+    assert at_end["epoch"] == 4
     assert run.summary["status"] == "finished"
     for found, expected in zip(run.history, alone.history, strict=True):
         assert {**found, "seconds": 0} == pytest.approx({**expected, "seconds": 0}, rel=1e-9)

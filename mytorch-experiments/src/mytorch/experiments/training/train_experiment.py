@@ -121,7 +121,10 @@ def train_in_folder(
 
 
 class _Begun(NamedTuple):
-    """A run that is to go on."""
+    """A run that is to go on.
+
+    unfinished: whether what comes after the last epoch is done once more where no epoch is left.
+    """
 
     path: Path
     has_checkpoint: bool
@@ -129,13 +132,17 @@ class _Begun(NamedTuple):
 
 
 def _begun(asked: Path | None, experiment: Experiment, accept: bool, processes: Processes | None) -> _Begun | None:
-    """The run that was asked for, or that these processes began before torchrun started them again."""
-    if asked is None and processes is not None and (before := processes.recall(_FOLDER)) is not None:
+    """The run that was asked for, or that these processes began before torchrun started them again.
+
+    One of them may have been killed after the run was finished: then all of them finish it once more.
+    """
+    before = None if processes is None else processes.recall(_FOLDER)
+    if asked is None and before is not None:
         asked = Path(before) if has_checkpoint(RunFolder(Path(before))) else None
     if asked is None:
         return None
     folder = to_resume(asked, experiment, accept)
-    return _Begun(folder.path, has_checkpoint(folder), not is_finished(folder))
+    return _Begun(folder.path, has_checkpoint(folder), before is not None or not is_finished(folder))
 
 
 def _folder(begun: _Begun | None, output: Path, experiment: Experiment, processes: Processes | None) -> Path:
