@@ -65,11 +65,14 @@ def sgd(params):
     return optimizers["SGD"](params, lr=0.1)
 
 def take(processes):
-    found = {name: trained(plain, cls, processes, epochs=2, batch_size=5) for name, cls in optimizers.items()}
+    found = {name: trained(plain, cls, processes, epochs=10, batch_size=5) for name, cls in optimizers.items()}
     for name, (of_images, options) in NORMALISED.items():
         net = lambda: normalised(processes, of_images, **options)
         found[name] = trained(net, sgd, processes, epochs=6, batch_size=5)
     net = lambda: normalised(processes, False)
+    for level in ("optimizer", "gradients") if processes is not None else ():
+        for name, cls in optimizers.items():
+            found[level, name] = trained(plain, cls, processes, epochs=10, batch_size=5, shard=level)
     found["few rows"] = trained(net, sgd, processes, epochs=2, batch_size=21)  # the last batch has a row for each
     return found
 
@@ -80,7 +83,7 @@ if __name__ == "__main__":
     with join() as processes:
         torch.save(take(processes), f"{sys.argv[1]}/{processes.rank}.pt")
 """
-"""Trains with every optimizer, and with normalisation over the batch of all processes."""
+"""Trains with every optimizer, dividing its state or not, and with normalisation over the batch of all processes."""
 
 needs_gloo = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
@@ -139,7 +142,9 @@ def test_every_optimizer_and_the_statistics_of_all_processes_are_those_of_one(tm
     alone = runpy.run_path(tmp_path / "shared.py")["take"](None)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert len(first) > 10
-    for name, (weights, losses) in alone.items():
+    assert {level for level, _ in filter(lambda name: isinstance(name, tuple), first)} == {"optimizer", "gradients"}
+    for name in first:
+        weights, losses = alone[name[1] if isinstance(name, tuple) else name]
         assert first[name][1] == second[name][1]
         assert first[name][1] == pytest.approx(losses, rel=1e-12)
         for key, value in weights.items():

@@ -71,12 +71,15 @@ def take(case, parallel=None, **more):
     options = {"shuffle": False, **PLAIN, **CASES.get(case, {}), **more}
     torch.manual_seed(7)
     net, loss = options.pop("net", network)(), options.pop("loss", SquaredError)()
-    net.to(torch.float64)
+    dtype = options.pop("dtype", "float64")
+    net.to(getattr(torch, dtype))
     if parallel is not None and not parallel.first:
         for parameter in net.param():
             parameter.value.mul_(2)  # the first process decides
-    optimizer = SGD(net.param(), lr=options.pop("lr", 0.1), momentum=options.pop("momentum", 0.0))
-    data, validation = (encoded(Points(rows, seed=rows, dtype="float64")) for rows in (ROWS, 21))
+    kind = options.pop("optimizer", SGD)
+    optimizer = kind(net.param(), lr=options.pop("lr", 0.1), momentum=options.pop("momentum", 0.0))
+    data, validation = (encoded(Points(rows, seed=rows, dtype=dtype)) for rows in (ROWS, 21))
+    schedule = options.pop("schedule", None)
     training = fit(
         net,
         loss,
@@ -87,6 +90,7 @@ def take(case, parallel=None, **more):
         metrics=[MeanAbsoluteError()],
         quiet=True,
         parallel=parallel,
+        schedule=None if schedule is None else schedule(optimizer),
         **options,
     )
     history = [{name: value for name, value in record.items() if name != "seconds"} for record in training.history]
@@ -94,6 +98,7 @@ def take(case, parallel=None, **more):
         "weights": {name: parameter.value for name, parameter in net.named_param()},
         "history": history,
         "test": training.test_results,
+        "kept": sum(held.numel() for state in optimizer.state.values() for held in state.values()),
     }
 
 

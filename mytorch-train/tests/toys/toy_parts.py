@@ -183,6 +183,7 @@ class SquaredError(Loss):
 class SGD(Optimizer):
     """p = p - lr v;  v = momentum v + g"""
 
+    elementwise: ClassVar = True
     state_entries: ClassVar = {"momentum_buffer": "value"}
 
     def __init__(self, params, lr: float = 0.1, momentum: float = 0.0) -> None:

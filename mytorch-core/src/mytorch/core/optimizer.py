@@ -49,6 +49,11 @@ class Optimizer:
     """Whether a parameter's update depends on others, as with a norm over all gradients, one count of steps for all or
     draws in their order. A subclass of which this is true says so, and `step_only` refuses."""
 
+    elementwise: ClassVar[bool] = False
+    """Whether each number of a parameter is updated by its own gradient and state, and by numbers that are the same
+    for all, so that a part of a parameter is updated as it is in the whole. A subclass of which this is true says so:
+    then several processes may divide each parameter. Otherwise each parameter stays in one piece."""
+
     needs_closure: ClassVar[bool] = False
     """Whether `step` must be given a closure, as where a step evaluates the loss several times. In training, such an
     optimizer needs a step of the user's own, `fit(step=...)`."""

@@ -37,6 +37,7 @@ class Elementwise(Optimizer):
     cuts: whether large tensors are cut; it costs more than it saves where the formula goes over them twice or so.
     """
 
+    elementwise: ClassVar = True
     cuts: ClassVar[bool] = True
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:

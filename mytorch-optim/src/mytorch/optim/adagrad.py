@@ -33,6 +33,7 @@ class Adagrad(Optimizer):
         optimizer.zero_grad()
     """
 
+    elementwise: ClassVar = True
     state_entries: ClassVar = {"step": "number", "sum": "value"}
 
     def __init__(

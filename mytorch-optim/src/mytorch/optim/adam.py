@@ -16,6 +16,7 @@ from mytorch.optim.checks import require_at_least_0, require_betas, require_flag
 class _AdamOrAdamW(Optimizer):
     """The step of both, which differ in how weights decay."""
 
+    elementwise: ClassVar = True
     state_entries: ClassVar = {
         "step": "number",
         "exp_avg": "value",

@@ -33,6 +33,7 @@ class SGD(Optimizer):
         optimizer.zero_grad()
     """
 
+    elementwise: ClassVar = True
     state_entries: ClassVar = {VELOCITY: "value"}
 
     def __init__(

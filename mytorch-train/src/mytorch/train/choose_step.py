@@ -18,6 +18,8 @@ from mytorch.train.half_precision.half_precision import HalfPrecision, make_prec
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.reducer import Reducer
+from mytorch.train.parallel.sharded_reducer import ShardedReducer
+from mytorch.train.parallel.shards import Shards, require_level
 from mytorch.train.parallel.step import ParallelStep
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
@@ -34,6 +36,7 @@ def choose_step(
     accumulate: int = 1,
     precision: str | None = None,
     parallel: Processes | None = None,
+    shard: str | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
@@ -41,8 +44,11 @@ def choose_step(
     precision: "bfloat16-mixed", "float16-mixed" or "bfloat16", in which gradients are computed.
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     parallel: the processes that take the step together.
+    shard: what they divide among them, "optimizer" or "gradients"; nothing in one process.
     Raises ArgumentError for what does not go together.
     """
+    divided = parallel is not None and shard is not None
+    require_level(shard, optimizer, divided)
     if parallel is not None:
         _require_shared(own, optimizer_in_backward)
     bounds = {"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value}
@@ -67,7 +73,12 @@ def choose_step(
     plain = step if accumulate == 1 else step_accumulated
     options = clipping if mixed is None else {**clipping, "precision": mixed}
     chosen = partial(plain, **options) if options else plain
-    return chosen if parallel is None else ParallelStep(chosen, Reducer(parallel))
+    if parallel is None:
+        return chosen
+    if shard is None:
+        return ParallelStep(chosen, Reducer(parallel))
+    shards = Shards(parallel, shard)
+    return ParallelStep(chosen, ShardedReducer(shards), shards)
 
 
 def _require_shared(own: Callable[..., Any] | None, optimizer_in_backward: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,19 +12,32 @@ from mytorch.core import ArgumentError, Optimizer, require_kind
 from mytorch.core.compiling import is_compiling
 from mytorch.plugins import shown
 
+Norm = Callable[[list[Tensor]], Tensor]
+"""The 2-norm of gradients together: of these, or of those of several processes, each of which calls it."""
 
-def clip_gradients(optimizer: Optimizer, max_norm: float) -> None:
+
+def clip_gradients(optimizer: Optimizer, max_norm: float, norm: Norm | None = None) -> None:
     """Scale all gradients that the optimizer would use alike, so that their norm is at most `max_norm`.
 
     Formula:  norm = sqrt(sum of d^2 over all gradients);  d = d * min(1, max_norm / (norm + 1e-6))
+    norm:     of the gradients; left out, that of those which this process has
     Source:   Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", in the form of
               torch.nn.utils.clip_grad_norm_
     Raises:   ArgumentError for what is no optimizer, and unless max_norm is a number above 0
     """
     require_kind("clip_gradients", "optimizer", optimizer, Optimizer)
     require_bound("clip_gradients: max_norm", max_norm)
-    if grads := gradients_of(optimizer):
-        torch._foreach_mul_(grads, (max_norm / (joint_norm(grads) + 1e-6)).clamp(max=1.0))
+    grads = gradients_of(optimizer)
+    length = joint_or(norm, grads)
+    if grads:
+        torch._foreach_mul_(grads, (max_norm / (length + 1e-6)).clamp(max=1.0))
+
+
+def joint_or(norm: Norm | None, grads: list[Tensor]) -> Tensor:
+    """The norm of gradients by a function that all processes call, or of those of this process; 0 of none."""
+    if norm is not None:
+        return norm(grads)
+    return joint_norm(grads) if grads else torch.zeros(())
 
 
 def joint_norm(grads: list[Tensor]) -> Tensor:

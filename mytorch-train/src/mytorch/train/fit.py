@@ -52,6 +52,7 @@ def fit(
     resume: str | Path | None = None,
     accept_differences: bool = False,
     parallel: Processes | None = None,
+    shard: str | None = None,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -94,6 +95,8 @@ def fit(
     accept_differences: resume also where versions, threads, data, or what else decides rounding, are others.
     parallel: the processes that train together, as `mytorch.train.parallel.join` gives them: each takes its rows of
         every batch, whose `batch_size` is that of the whole. All call `fit` alike; the first one writes and prints.
+    shard: what these processes divide, so that each needs less memory: "optimizer", of whose state each has a part, or
+        "gradients", too. The results are the same. One process has everything in any case.
     Raises RunError for what cannot be resumed; ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
@@ -113,6 +116,7 @@ def fit(
         accumulate=accumulate,
         precision=precision,
         parallel=parallel,
+        shard=shard,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),

@@ -62,13 +62,32 @@ class Setup:
     @contextmanager
     def storing(self) -> Iterator[None]:
         """Within this context the net has its values as steps need them: in bfloat16 with that precision."""
-        with nullcontext() if self.precision is None else self.precision.storing(self.net):
+        shards = self.shards
+        with (
+            nullcontext() if self.precision is None else self.precision.storing(self.net),
+            nullcontext() if shards is None else shards.storing(self.optimizer),
+        ):
             yield
 
     @contextmanager
     def widened(self) -> Iterator[None]:
         """Within this context, which lies in that of `storing`, the net has its values as they are judged and kept."""
         with nullcontext() if self.precision is None else self.precision.widened(self.net):
+            yield
+
+    @property
+    def shards(self) -> Any:
+        """What this process keeps of what several processes divide, a `mytorch.train.parallel.shards.Shards`."""
+        return getattr(self.step, "shards", None)
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """The state of the optimizer, as one process has it. Raises ArgumentError where others have a part of it."""
+        return self.optimizer.state_dict() if self.shards is None else self.shards.state_of(self.optimizer)
+
+    @contextmanager
+    def in_pieces(self) -> Iterator[None]:
+        """Within this context, which lies in that of `storing`, parameters have the shapes that the state has."""
+        with nullcontext() if self.shards is None else self.shards.in_place():
             yield
 
     @property

@@ -30,6 +30,7 @@ class Snapshot:
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
         self._schedule: dict[str, Any] | None = None
+        self._in_pieces = setup.in_pieces
         self._precision, self._scale = setup.precision, dict[str, Any]()
         self.random = random_state(setup.net, setup.loss)
 
@@ -53,7 +54,8 @@ class Snapshot:
         for collected, value in zip(self._seen[len(self.held) :], state, strict=True):
             collected.copy_(value)
         self.optimizer.zero_grad()
-        self.optimizer.load_state_dict(self._state)
+        with self._in_pieces():
+            self.optimizer.load_state_dict(self._state)
         if self.schedule is not None and self._schedule is not None:
             self.schedule.load_state_dict(self._schedule)
         if self._precision is not None:

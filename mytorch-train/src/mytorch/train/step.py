@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path
-from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
+from mytorch.train.clip_gradients import Norm, clip_gradient_values, clip_gradients
 from mytorch.train.gradients import gradients
 from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight
@@ -46,18 +46,24 @@ def update(
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     precision: HalfPrecision | None = None,
+    norm: Norm | None = None,
 ) -> None:
-    """Clip the gradients, update the parameters and set the gradients to None."""
+    """Clip the gradients, update the parameters and set the gradients to None.
+
+    norm: of the gradients, where other processes have some of them.
+    """
     if precision is None:
-        _update(optimizer, clip_grad_norm, clip_grad_value)
+        _update(optimizer, clip_grad_norm, clip_grad_value, norm)
     else:
-        precision.update(optimizer, partial(_update, optimizer, clip_grad_norm, clip_grad_value))
+        precision.update(optimizer, partial(_update, optimizer, clip_grad_norm, clip_grad_value, norm), norm)
     optimizer.zero_grad()
 
 
-def _update(optimizer: Optimizer, clip_grad_norm: float | None, clip_grad_value: float | None) -> None:
+def _update(
+    optimizer: Optimizer, clip_grad_norm: float | None, clip_grad_value: float | None, norm: Norm | None
+) -> None:
     if clip_grad_norm is not None:
-        clip_gradients(optimizer, clip_grad_norm)
+        clip_gradients(optimizer, clip_grad_norm, norm)
     if clip_grad_value is not None:
         clip_gradient_values(optimizer, clip_grad_value)
     optimizer.step()

@@ -246,6 +246,7 @@ class Training:
             **conditions_of(self.setup),
             **own,
             "processes": self._together.size,
+            "shard": None if self.setup.shards is None else self.setup.shards.level,
             "evaluate_every": self.evaluate_every,
             **self._data,
         }
@@ -357,8 +358,9 @@ class Training:
     def _write(self, finished: bool = False, signum: int = 0) -> None:
         """Keep the state. Raises Interrupted for a signal, once it is written."""
         self._others_random = self._together.others_random()
-        if self.checkpoint is not None:
-            self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
+        with self._together.collected(self.setup, self.checkpoint is not None):
+            if self.checkpoint is not None:
+                self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
         if signum:
             self._interrupts.received = signum
             raise Interrupted(signum)

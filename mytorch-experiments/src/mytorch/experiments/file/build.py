@@ -135,6 +135,7 @@ def build_step(
         accumulate=experiment.accumulate,
         precision=experiment.precision,
         parallel=parallel,
+        shard=experiment.shard,
     )
 
 

@@ -214,6 +214,8 @@ class Experiment(Section):
     stored in it; in float32 if left out."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
+    shard: Literal["optimizer", "gradients"] | None = None
+    """What several processes divide among them: the optimizer's state, or gradients, too."""
     epochs: Count
     batch_size: Count
     shuffle: bool = True

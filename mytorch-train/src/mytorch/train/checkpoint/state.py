@@ -26,7 +26,7 @@ def setup_state(setup: Setup) -> dict[str, Any]:
         "others": {number: held.value for number, held in enumerate(trained) if id(held) not in known},
         "frozen": [name for name, held in setup.net.named_param() if not held.trainable],
         "evaluating": [number for number, module in enumerate(setup.net.modules()) if not module.training],
-        "optimizer": setup.optimizer.state_dict(),
+        "optimizer": setup.optimizer_state(),
         "schedule": None if setup.schedule is None else setup.schedule.state_dict(),
         "precision": {} if setup.precision is None else setup.precision.state_dict(),
     }

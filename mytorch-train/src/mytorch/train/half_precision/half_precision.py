@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Buffer, DtypeError, Module, Optimizer
 from mytorch.plugins import nearest, shown
+from mytorch.train.clip_gradients import Norm
 from mytorch.train.gradients import gradients
 from mytorch.train.half_precision.casting import computing_in, convert
 from mytorch.train.half_precision.loss_scale import LossScale
@@ -78,15 +79,16 @@ class HalfPrecision:
         with computing_in(net, self.dtype, self.mixed), self._scaled(loss):
             return gradients(net, loss, inputs, targets, weighted=weighted)
 
-    def update(self, optimizer: Optimizer, take: Callable[[], None]) -> None:
+    def update(self, optimizer: Optimizer, take: Callable[[], None], norm: Norm | None = None) -> None:
         """Make the gradients those of the loss and call `take`, which updates, unless they are not finite in float16.
 
+        norm: of the gradients, where other processes have some of them.
         Raises NotFiniteError where no scale makes them finite.
         """
         if self.loss_scale is None:
             take()
         else:
-            self.loss_scale.update(optimizer, take)
+            self.loss_scale.update(optimizer, take, norm)
 
     def require_range(self) -> None:
         """Raise NotFiniteError if no scale of the loss made the gradients finite."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mytorch.core import Buffer, Optimizer, StateError
 from mytorch.core.compiling import is_compiling
-from mytorch.train.clip_gradients import gradients_of, joint_norm
+from mytorch.train.clip_gradients import Norm, gradients_of, joint_or
 from mytorch.train.errors import NotFiniteError
 
 LARGEST, SMALLEST = 2.0**24, 2.0**-14
@@ -44,15 +44,16 @@ class LossScale:
         """Whether the last update was not left out."""
         return bool(self.held["good"].value)
 
-    def update(self, optimizer: Optimizer, take: Callable[[], None]) -> None:
+    def update(self, optimizer: Optimizer, take: Callable[[], None], norm: Norm | None = None) -> None:
         """Divide the gradients by the scale, adapt it, and call `take`, which updates, if they are finite.
 
+        norm: of the gradients, where other processes have some of them.
         Raises NotFiniteError where they are not finite at the smallest scale either.
         """
         grads = gradients_of(optimizer)
         if grads:
             torch._foreach_mul_(grads, 1 / self.factor)
-        finite = joint_norm(grads).isfinite().cpu() if grads else torch.tensor(True)
+        finite = joint_or(norm, grads).isfinite().cpu()
         self._adapt(finite)
         if is_compiling():
             _choose(finite, optimizer, take)

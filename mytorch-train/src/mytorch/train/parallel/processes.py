@@ -85,6 +85,13 @@ class Processes:
             distributed.all_gather_object(found, value)
         return found
 
+    def gather_to_first(self, value: Any) -> list[Any]:
+        """What each process passes, in the order of their ranks, on the first process; nothing on the others."""
+        found: list[Any] | None = [None] * self.size if self.first else None
+        with self._naming():
+            distributed.gather_object(value, found)
+        return found or []
+
     def from_first(self, make: Callable[[], T]) -> T:
         """What the first process makes; the others do not call `make`. Where it raises, they raise RankError."""
         box: list[Any] = [None, None]
@@ -124,6 +131,18 @@ class Processes:
         """Begin to add up a tensor over all processes, in place; `wait` for it before it is read."""
         with self._naming():
             work: distributed.Work = distributed.all_reduce(tensor, async_op=True)
+            return work
+
+    def add_to(self, tensor: Tensor, rank: int) -> distributed.Work:
+        """Begin to add up a tensor over all processes, in place, for one of them; it is noise on the others."""
+        with self._naming():
+            work: distributed.Work = distributed.reduce(tensor, rank, async_op=True)
+            return work
+
+    def send_from(self, tensor: Tensor, rank: int) -> distributed.Work:
+        """Begin to give every process the numbers that one of them has."""
+        with self._naming():
+            work: distributed.Work = distributed.broadcast(tensor, rank, async_op=True)
             return work
 
     def wait(self, work: distributed.Work) -> None:

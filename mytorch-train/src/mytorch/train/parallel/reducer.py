@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed
 
 from mytorch.core import ArgumentError, Optimizer, Parameter
-from mytorch.train.errors import SIGNALS
 from mytorch.train.mean_loss import Weight
-from mytorch.train.parallel.processes import Processes, Wishes
+from mytorch.train.parallel.processes import Processes
+from mytorch.train.parallel.totals import Totals
 
 FIRST_BYTES, BYTES = 2**20, 25 * 2**20
 """The size of the first bucket, which travels early, and of the others: those of PyTorch's DistributedDataParallel."""
@@ -24,8 +25,12 @@ class Reducer:
     before it travel, so that they meet in the same order everywhere. The order is that in which the first process
     completed the gradients of its first step; before that, from the last parameter to the first.
 
+    each_pass: whether gradients travel in each backward pass of a step, or in the last one alone.
+
     In each step: `begin`, `tell` with gradients that are complete, and `finish`, on every process, whatever happened.
     """
+
+    each_pass: ClassVar = False
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
@@ -37,8 +42,8 @@ class Reducer:
         self._travelling = 0
         self._settled = False
 
-    def begin(self, optimizer: Optimizer) -> list[Parameter]:
-        """Make ready for a step. Returns the parameters that it trains."""
+    def begin(self, optimizer: Optimizer, passes: int) -> list[Parameter]:  # noqa: ARG002 - they travel in the last
+        """Make ready for a step of so many backward passes. Returns the parameters that it trains."""
         trained = [p for group in optimizer.param_groups for p in group["params"] if p.trainable]
         kinds = [(p.value.dtype, p.value.device) for p in trained]
         if trained != self._parameters or kinds != self._kinds:
@@ -52,17 +57,18 @@ class Reducer:
     def tell(self, complete: Sequence[Parameter]) -> None:
         """Take in gradients to which nothing will be added; buckets that are full start to travel."""
         for parameter in complete:
-            bucket, grad = self._of[parameter], parameter.grad
-            assert grad is not None
-            if grad.layout is not torch.strided:
-                raise ArgumentError(
-                    f"parallel: gradients must be dense, got one of {grad.layout}; build the layer with sparse=False"
-                )
-            bucket.views[parameter].copy_(grad)
+            bucket = self._of[parameter]
+            bucket.views[parameter].copy_(dense_gradient(parameter))
             bucket.missing -= 1
             self._told.append(parameter)
         while self._travelling < len(self._buckets) and not self._buckets[self._travelling].missing:
             self._send()
+
+    def end_pass(self) -> None:
+        """Between two backward passes of a step: nothing travels before the last one."""
+
+    def release(self) -> None:
+        """After the update: the memory of gradients is used again in the next step."""
 
     def finish(self, value: Tensor | float, weight: Weight, failed: bool) -> tuple[Tensor, Tensor, bool]:
         """Leave the sums of all processes in the gradients; a process without one adds nothing.
@@ -73,28 +79,19 @@ class Reducer:
         if not failed:
             self.tell([p for p in self._parameters if p.grad is not None])  # what no backward of this step completed
         told = set(self._told)
-        numbers = self._numbers(value, weight)
-        stop, keep, signum = self.processes.asked
-        flags = torch.tensor(
-            [failed, stop, keep, *(signum == one for one in SIGNALS), *(p in told for p in self._parameters)],
-            dtype=torch.int32,
-            device="cpu",
-        )
         while self._travelling < len(self._buckets):
             self._send(told)
-        works = [self.processes.add(numbers), self.processes.add(flags)]  # after the buckets, as everywhere
-        for work in (*works, *(bucket.work for bucket in self._buckets)):
-            self.processes.wait(work)
-        some_failed, stop, keep, *rest = flags.tolist()
-        signals, have = rest[: len(SIGNALS)], rest[len(SIGNALS) :]
-        signum = max(one if count else 0 for one, count in zip(SIGNALS, signals, strict=True))
-        self.processes.agreed = Wishes(bool(stop), bool(keep), signum)
-        for parameter, held in zip(self._parameters, have, strict=True):
+        device = self._kinds[0][1] if self._kinds else torch.device("cpu")
+        have = [p in told for p in self._parameters]
+        totals = Totals(self.processes, value, weight, failed, have, device)  # after the buckets, as everywhere
+        total, weights, some_failed, held = totals.wait()
+        for bucket in self._buckets:
+            self.processes.wait(bucket.work)
+        for parameter, has in zip(self._parameters, held, strict=True):
             view = self._of[parameter].views[parameter]
-            parameter.grad = view.to(parameter.value.dtype) if held else None
+            parameter.grad = view.to(parameter.value.dtype) if has else None
         self._settle()
-        total, weights = numbers.unbind()
-        return total, weights, bool(some_failed)
+        return total, weights, some_failed
 
     def _send(self, told: set[Parameter] | None = None) -> None:
         bucket = self._buckets[self._travelling]
@@ -103,12 +100,6 @@ class Reducer:
                 view.zero_()
         bucket.work = self.processes.add(bucket.flat)
         self._travelling += 1
-
-    def _numbers(self, value: Tensor | float, weight: Weight) -> Tensor:
-        device = self._kinds[0][1] if self._kinds else torch.device("cpu")
-        widest = torch.float32 if device.type == "mps" else torch.float64
-        both = [torch.as_tensor(each, dtype=widest, device=device) for each in (value, weight)]
-        return torch.stack(both)
 
     def _settle(self) -> None:
         """After the first step, take the order in which gradients were completed by the first process."""
@@ -125,7 +116,7 @@ class Reducer:
         groups: list[list[Parameter]] = []
         kind, size = None, 0
         for parameter in order:
-            own = _kind_of(parameter)
+            own = bucket_kind(parameter)
             room = FIRST_BYTES if len(groups) == 1 else BYTES
             if own != kind or size >= room:
                 groups.append([])
@@ -142,7 +133,7 @@ class _Bucket:
     work: distributed.Work
 
     def __init__(self, parameters: Sequence[Parameter]) -> None:
-        dtype, device = _kind_of(parameters[0])
+        dtype, device = bucket_kind(parameters[0])
         sizes = [parameter.value.numel() for parameter in parameters]
         self.flat = torch.zeros(sum(sizes), dtype=dtype, device=device)
         parts = self.flat.split(sizes)
@@ -150,6 +141,18 @@ class _Bucket:
         self.missing = len(self.views)
 
 
-def _kind_of(parameter: Parameter) -> tuple[torch.dtype, torch.device]:
+def dense_gradient(parameter: Parameter) -> Tensor:
+    """The gradient of a parameter that has one. Raises ArgumentError for a sparse one."""
+    grad = parameter.grad
+    assert grad is not None
+    if grad.layout is not torch.strided:
+        raise ArgumentError(
+            f"parallel: gradients must be dense, got one of {grad.layout}; build the layer with sparse=False"
+        )
+    return grad
+
+
+def bucket_kind(parameter: Parameter) -> tuple[torch.dtype, torch.device]:
+    """The dtype in which gradients are added up, and the device."""
     value = parameter.value
     return torch.float32 if value.dtype in _HALF else value.dtype, value.device

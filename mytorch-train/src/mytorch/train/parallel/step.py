@@ -22,6 +22,8 @@ from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.reducer import Reducer
+from mytorch.train.parallel.sharded_reducer import ShardedReducer
+from mytorch.train.parallel.shards import Shards
 from mytorch.train.step import update
 
 
@@ -36,11 +38,14 @@ class ParallelStep:
     A step that fails in one process fails in all, where no layer asks others: the rest raises RankError.
 
     plain: `step` or `step_accumulated`, with their options.
+    reducer: adds up the gradients.
+    shards: what this process updates, where the processes divide that.
     Returns the loss over the whole batch and its weight; the parameters are the same on all processes.
     """
 
     plain: Callable[..., Any]
-    reducer: Reducer
+    reducer: Reducer | ShardedReducer
+    shards: Shards | None = None
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -60,14 +65,16 @@ class ParallelStep:
         precision: HalfPrecision | None = self.keywords.get("precision")
         error: BaseException | None = None
         seen: list[tuple[Tensor, Weight]] = []
-        trained = self.reducer.begin(optimizer)
+        trained = self.reducer.begin(optimizer, len(batches))
         alone = not any(getattr(module, "asks_processes", False) for module in net.modules())
         try:
             for number, (x, t) in enumerate(batches, 1):
+                if number > 1:
+                    self.reducer.end_pass()
                 if alone and not count_rows(x if t is None else t):
                     continue
-                last = completion(net, trained, self.reducer.tell, "parallel")
-                with last if number == len(batches) else nullcontext():
+                travel = completion(net, trained, self.reducer.tell, "parallel")
+                with travel if self.reducer.each_pass or number == len(batches) else nullcontext():
                     take = gradients if precision is None else precision.gradients
                     seen.append(take(net, loss, x, t, weighted=True))
         except BaseException as caught:
@@ -79,9 +86,13 @@ class ParallelStep:
                 raise
             error = caught
         value, weight = self._joint(seen, sums(loss), error)
-        if not sums(loss) and (grads := gradients_of(optimizer)):
-            torch._foreach_mul_(grads, inverse(weight, value.dtype))
-        update(optimizer, **self.keywords)
+        with nullcontext() if self.shards is None else self.shards.in_place():
+            if not sums(loss) and (grads := gradients_of(optimizer)):
+                torch._foreach_mul_(grads, inverse(weight, value.dtype))
+            update(optimizer, **self.keywords, norm=None if self.shards is None else self.shards.norm)
+        if self.shards is not None:
+            self.reducer.release()
+            self.shards.gather()
         return value, weight
 
     def _joint(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mytorch.core import ArgumentError, Buffer, Module, Parameter, RandomState, random_state
@@ -78,6 +79,18 @@ class Together:
         """The random states of all processes but the first, for a checkpoint."""
         own = None if self.processes is None else random_state(self.net, self.loss).state_dict()
         return [] if self.processes is None else self.processes.gather(own)[1:]
+
+    @contextmanager
+    def collected(self, setup: Setup, keeps: bool) -> Iterator[None]:
+        """Within this context, the first process has the state that others have parts of, if it keeps it."""
+        if setup.shards is None or not self.from_first(lambda: keeps):
+            yield
+            return
+        setup.shards.collect(setup.optimizer)
+        try:
+            yield
+        finally:
+            setup.shards.release()
 
     def random_of(self, stored: Sequence[Mapping[str, Any]]) -> RandomState:
         """The random state of this process, of those of a checkpoint; if it was not there, it is that of now."""

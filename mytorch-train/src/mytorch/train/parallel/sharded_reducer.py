@@ -1,0 +1,184 @@
+"""Adding up gradients where each process needs the sums of its pieces alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, distributed
+
+from mytorch.core import Optimizer, Parameter
+from mytorch.train.mean_loss import Weight
+from mytorch.train.parallel.pieces import Bucket, add_to_owners, flat_like
+from mytorch.train.parallel.reducer import bucket_kind, dense_gradient
+from mytorch.train.parallel.shards import Shards
+from mytorch.train.parallel.totals import Totals
+
+IN_FLIGHT = 2
+"""So many buckets travel at a time, where their memory is freed when they have come."""
+
+
+class ShardedReducer:
+    """Adds up the gradients of all processes, each of which is left with those of its pieces.
+
+    It is used as `Reducer` is. Where gradients are divided, too, a bucket has memory from its first gradient until it
+    has travelled; then this process's section of it is kept, and what several backward passes of a step bring is added
+    up there. Otherwise gradients travel once a step.
+    """
+
+    def __init__(self, shards: Shards) -> None:
+        self.shards, self.processes = shards, shards.processes
+        self.each_pass = shards.level != "optimizer"
+        self._buckets: list[_Travelling] = []
+        self._of: dict[Parameter, _Travelling] = {}
+        self._laid_out: list[Bucket] = []
+        self._trained: list[Parameter] = []
+        self._told: dict[Parameter, None] = {}
+        self._sent = self._passes = 0
+        self._settled = False
+
+    def begin(self, optimizer: Optimizer, passes: int) -> list[Parameter]:
+        """Make ready for a step of so many backward passes. Returns the parameters that it trains."""
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        self.shards.require_same(held)
+        if self._laid_out is not self.shards.buckets:
+            self._laid_out, self._settled = self.shards.buckets, False
+            self._buckets = [_Travelling(bucket, self.shards) for bucket in self._laid_out]
+            self._of = {p: each for each in self._buckets for p in each.bucket.parameters}
+        self._trained = [p for p in held if p.trainable]
+        self._told, self._passes = {}, passes
+        self._begin_pass()
+        return self._trained
+
+    def tell(self, complete: Sequence[Parameter]) -> None:
+        """Take in gradients to which this pass adds nothing more; buckets that are full start to travel."""
+        for p in complete:
+            self._of[p].take(p)
+            self._told[p] = None
+        while self._sent < len(self._buckets) and not self._buckets[self._sent].missing:
+            self._send()
+
+    def end_pass(self) -> None:
+        """Between two backward passes of a step: let what is left travel, where it does after each."""
+        self._passes -= 1
+        if self.each_pass:
+            while self._sent < len(self._buckets):
+                self._send()
+            self._begin_pass()
+
+    def finish(self, value: Tensor | float, weight: Weight, failed: bool) -> tuple[Tensor, Tensor, bool]:
+        """Leave the sums of this process's pieces in the gradients, which have the pieces' shapes.
+
+        value, weight: sums over the rows of this process.
+        Returns those over all rows, and whether the step failed in one of the processes.
+        """
+        if not failed:
+            self.tell([p for p in self._trained if p.grad is not None])  # what no backward of this step completed
+        while self._passes > 1:  # this process failed before the last
+            self.end_pass()
+        while self._sent < len(self._buckets):
+            self._send()
+        device = self._trained[0].value.device if self._trained else torch.device("cpu")
+        have = [p in self._told for p in self._trained]
+        total, weights, some_failed, held = Totals(self.processes, value, weight, failed, have, device).wait()
+        for each in self._buckets:
+            each.arrive()
+        for p, has in zip(self._trained, held, strict=True):
+            p.grad = self._of[p].grad(p) if has else None
+        self._settle()
+        return total, weights, some_failed
+
+    def release(self) -> None:
+        """Free the memory of gradients that were used."""
+        for each in self._buckets:
+            each.sums = None
+
+    def _begin_pass(self) -> None:
+        trained = set(self._trained)
+        self._sent = 0
+        for each in self._buckets:
+            each.begin(trained)
+
+    def _send(self) -> None:
+        self._buckets[self._sent].send()
+        self._sent += 1
+        if self.each_pass and self._sent > IN_FLIGHT:
+            self._buckets[self._sent - 1 - IN_FLIGHT].arrive()
+
+    def _settle(self) -> None:
+        """After the first step, let buckets travel in the order in which the first process filled them."""
+        if self._settled:
+            return
+        self._settled = True
+        places = {p: place for place, each in enumerate(self._buckets) for p in each.bucket.parameters}
+        order = self.processes.from_first(lambda: [places[p] for p in self._told])
+        last = {place: number for number, place in enumerate(order)}
+        self._buckets.sort(key=lambda each: last.get(places[each.bucket.parameters[0]], len(order)))
+
+
+class _Travelling:
+    """The gradients of a bucket on their way. Those in half precision are added up in float32.
+
+    sums: this process's section, with the sums of the passes so far.
+    """
+
+    def __init__(self, bucket: Bucket, shards: Shards) -> None:
+        self.bucket, self.shards = bucket, shards
+        self.missing = 0
+        self.sums: Tensor | None = None
+        self._flat: Tensor | None = None
+        self._views: dict[Parameter, Tensor] = {}
+        self._empty: set[Parameter] = set()
+        self._works: list[distributed.Work] | None = None
+
+    def begin(self, trained: set[Parameter]) -> None:
+        """Make ready for a pass."""
+        self._empty = set(self.bucket.parameters)
+        self.missing = len(self._empty & trained)
+
+    def take(self, parameter: Parameter) -> None:
+        """Take in a gradient."""
+        self._allocate()
+        self._views[parameter].copy_(dense_gradient(parameter))
+        self._empty.discard(parameter)
+        self.missing -= 1
+
+    def send(self) -> None:
+        """Begin to add it up; what no gradient came for adds nothing."""
+        flat = self._allocate()
+        for p in self._empty:
+            self._views[p].zero_()
+        self._works = add_to_owners(self.shards.processes, self.bucket, flat)
+
+    def arrive(self) -> None:
+        """Wait for the sums and add them to those of earlier passes."""
+        if self._works is None:
+            return
+        for work in self._works:
+            self.shards.processes.wait(work)
+        self._works = None
+        assert self._flat is not None
+        own = self.bucket.section(self._flat, self.shards.processes.rank)
+        if self.shards.level == "optimizer":
+            self.sums = own  # its memory is used again in the next step
+            return
+        self.sums = own.clone() if self.sums is None else self.sums.add_(own)
+        self._flat, self._views = None, {}
+
+    def grad(self, parameter: Parameter) -> Tensor | None:
+        """The gradient of this process's piece; None if it has none."""
+        first, last = self.shards.pieces[parameter]
+        if first == last or self.sums is None:
+            return None
+        start = self.bucket.starts[parameter] + first - self.bucket.bounds[self.shards.processes.rank]
+        piece = self.sums[start : start + last - first]
+        if self.shards.whole:
+            piece = piece.view(parameter.value.shape)
+        return piece.to(parameter.value.dtype)
+
+    def _allocate(self) -> Tensor:
+        self.arrive()  # an earlier pass may still be on its way
+        if self._flat is None:
+            self._flat = flat_like(self.bucket, bucket_kind(self.bucket.parameters[0])[0])
+            self._views = self.bucket.views(self._flat)
+        return self._flat

@@ -1,0 +1,241 @@
+"""What each of several processes keeps of an optimizer's state: that of its pieces of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Optimizer, Parameter
+from mytorch.plugins import nearest, shown
+from mytorch.train.clip_gradients import joint_norm
+from mytorch.train.parallel.pieces import Bucket, cut, flat_like, from_owners, grouped, shared_out
+from mytorch.train.parallel.processes import Processes
+
+LEVELS = ("optimizer", "gradients")
+"""What is divided: the optimizer's state; gradients, too."""
+_Pieces = dict[Parameter, tuple[int, int]]
+_CUT: WeakKeyDictionary[Optimizer, _Pieces] = WeakKeyDictionary()
+"""Which pieces the state of an optimizer is of, after a training that divided it."""
+
+
+class Shards:
+    """The pieces of the parameters that this process updates, of which alone it keeps the optimizer's state.
+
+    An optimizer that treats every number alike has an equal part of the numbers of every bucket; another one has some
+    parameters whole. So the state of all processes together is that of one.
+
+    level: one of LEVELS.
+    buckets: all parameters of the optimizer, as they travel.
+    """
+
+    def __init__(self, processes: Processes, level: str) -> None:
+        self.processes, self.level = processes, level
+        self.buckets: list[Bucket] = []
+        self.pieces: _Pieces = {}
+        self.whole = False
+        self._views: dict[Parameter, tuple[Tensor, Tensor]] = {}
+        self._collected: dict[int, dict[str, Any]] | None = None
+
+    @contextmanager
+    def storing(self, optimizer: Optimizer) -> Iterator[None]:
+        """Within this context, the optimizer has the state of this process's pieces.
+
+        It has it afterwards, too, for the next training: the whole may be more than fits.
+        """
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.whole = not can_be_cut(optimizer)
+        owners = shared_out(parameters, self.processes.size) if self.whole else None
+        self.buckets = grouped(parameters[::-1], self.processes.size, owners)
+        self.pieces = {p: bucket.piece(p, self.processes.rank) for bucket in self.buckets for p in bucket.parameters}
+        self._cut_state(optimizer)
+        yield
+
+    def require_same(self, parameters: list[Parameter]) -> None:
+        """Raise ArgumentError for parameters that the training did not begin with, or of other shapes."""
+        shapes = {
+            p: shape for bucket in self.buckets for p, shape in zip(bucket.parameters, bucket.shapes, strict=True)
+        }
+        if wrong := [p for p in parameters if p not in shapes or p.value.shape != shapes[p]]:
+            raise ArgumentError(
+                f"shard: the optimizer must hold the parameters that the training began with, got {wrong[0]!r}; leave "
+                "shard out where parameters are added or replaced in between"
+            )
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within this context, the value of each of the optimizer's parameters is this process's piece of it."""
+        before = [(p, p.value) for p in self.pieces]
+        try:
+            for p, value in before:
+                p.value = self._piece_of(p, value)
+            yield
+        finally:
+            for p, value in before:
+                p.value = value
+
+    def gather(self) -> None:
+        """Give every process the pieces that the others have updated."""
+        last = None
+        for bucket in self.buckets:
+            flat = flat_like(bucket, bucket.parameters[0].value.dtype)
+            for p, view in bucket.views(flat).items():
+                self.cut(view, p).copy_(self._piece_of(p, p.value))
+            sent = bucket, flat, from_owners(self.processes, bucket, flat)
+            if last is not None:
+                self._take(*last)
+            last = sent
+        if last is not None:
+            self._take(*last)
+
+    def cut(self, tensor: Tensor, parameter: Parameter) -> Tensor:
+        """This process's piece of a contiguous tensor of the parameter's shape; it may have no numbers."""
+        return cut(tensor, self.pieces[parameter], self.whole)
+
+    def norm(self, grads: list[Tensor]) -> Tensor:
+        """The 2-norm of the gradients of all processes' pieces together."""
+        device = self.buckets[0].parameters[0].value.device
+        widest = torch.float32 if device.type == "mps" else torch.float64
+        own = joint_norm(grads).to(widest) if grads else torch.zeros((), dtype=widest, device=device)
+        total = own.square()
+        self.processes.wait(self.processes.add(total))
+        return total.sqrt()
+
+    def collect(self, optimizer: Optimizer) -> None:
+        """Bring the state of all pieces to the first process, for `state_of`, until `release`."""
+        places = {p: place for place, p in enumerate(self.pieces)}
+        own = {
+            places[p]: (piece, {name: _on_processor(held) for name, held in optimizer.state[p].items()})
+            for p, piece in self.pieces.items()
+            if optimizer.state.get(p)
+        }
+        found = self.processes.gather_to_first(own)
+        if self.processes.first:
+            self._collected = self._joined(optimizer, found)
+
+    def release(self) -> None:
+        """Forget what was collected."""
+        self._collected = None
+
+    def state_of(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The state of whole parameters, as `optimizer.state_dict` gives it in one process.
+
+        Raises ArgumentError unless it was collected.
+        """
+        if self._collected is None:
+            raise ArgumentError(
+                "shard: the state of a training must be asked for by all processes at once, as a checkpoint is, got "
+                "one process that asks; use fit(checkpoint=...)"
+            )
+        return {**optimizer.state_dict(), "state": self._collected}
+
+    def _take(self, bucket: Bucket, flat: Tensor, works: list[Any]) -> None:
+        for work in works:
+            self.processes.wait(work)
+        values, views = [p.value for p in bucket.parameters], list(bucket.views(flat).values())
+        torch._foreach_copy_(values, views)
+
+    def _piece_of(self, parameter: Parameter, value: Tensor) -> Tensor:
+        """The piece of a value, the same tensor until the value is replaced."""
+        whole, piece = self._views.get(parameter, (None, None))
+        if whole is not value or piece is None:
+            if not value.is_contiguous():
+                with torch.inference_mode(False), torch.no_grad():
+                    parameter.value = value = value.contiguous()
+            piece = self.cut(value, parameter)
+            self._views[parameter] = value, piece
+        return piece
+
+    def _cut_state(self, optimizer: Optimizer) -> None:
+        """Leave the optimizer the state of this process's pieces. Raises ArgumentError for that of other pieces."""
+        before = _CUT.get(optimizer, {})
+        for p, piece in self.pieces.items():
+            state = optimizer.state.get(p)
+            if not state:
+                continue
+            for name, held in state.items():
+                if optimizer.state_entries.get(name) != "value" or held.shape == p.value.shape:
+                    continue
+                if before.get(p) != piece or held.numel() != piece[1] - piece[0]:
+                    raise ArgumentError(_other_pieces(optimizer))
+            if piece[0] == piece[1]:
+                del optimizer.state[p]
+                continue
+            for name, held in state.items():
+                if optimizer.state_entries.get(name) == "value" and held.shape == p.value.shape:
+                    with torch.inference_mode(False), torch.no_grad():
+                        state[name] = self.cut(held.contiguous(), p).clone()
+        optimizer._fitted.clear()
+        _CUT[optimizer] = dict(self.pieces)
+
+    def _joined(self, optimizer: Optimizer, found: list[Mapping[int, Any]]) -> dict[int, dict[str, Any]]:
+        """The state of each parameter, by its number, of what all processes have of it."""
+        numbers = {id(p): n for n, p in enumerate(p for group in optimizer.param_groups for p in group["params"])}
+        joined: dict[int, dict[str, Any]] = {}
+        shapes = {
+            p: shape for bucket in self.buckets for p, shape in zip(bucket.parameters, bucket.shapes, strict=True)
+        }
+        for place, p in enumerate(self.pieces):
+            parts = [of_rank[place] for of_rank in found if place in of_rank]
+            for (first, last), state in parts:
+                whole = joined.setdefault(numbers[id(p)], {})
+                for name, held in state.items():
+                    if self.whole or optimizer.state_entries.get(name) != "value":
+                        whole.setdefault(name, held)
+                    else:
+                        into = whole.setdefault(name, torch.empty(shapes[p], dtype=held.dtype))
+                        into.view(-1)[first:last] = held
+        return dict(sorted(joined.items()))
+
+
+def can_be_cut(optimizer: Optimizer) -> bool:
+    """Whether a part of a parameter's numbers is updated as it is in the whole, with a part of the state."""
+    return optimizer.elementwise and set(optimizer.state_entries.values()) <= {"value", "number"}
+
+
+def require_level(level: Any, optimizer: Optimizer, accepted: bool) -> None:
+    """Raise ArgumentError for what is no level, or an optimizer that none of them suits.
+
+    accepted: whether the state of a part of the parameters is what the training to come goes on with.
+    """
+    if level is not None and (not isinstance(level, str) or level not in LEVELS):
+        raise ArgumentError(
+            f"shard: must be one of {', '.join(LEVELS)}, or left out, got {shown(level)}. "
+            f"{nearest(str(level), LEVELS)}"
+        )
+    if not accepted and _has_pieces(optimizer):
+        raise ArgumentError(_other_pieces(optimizer))
+    if level is not None and accepted:
+        try:
+            optimizer.require_steps_apart()
+        except ArgumentError as error:
+            raise ArgumentError(f"shard: {error}; leave shard out, or take another optimizer") from None
+
+
+def _has_pieces(optimizer: Optimizer) -> bool:
+    """Whether a training has left the optimizer the state of pieces, and nothing has taken its place."""
+    states = [(p, piece, optimizer.state.get(p)) for p, piece in _CUT.get(optimizer, {}).items()]
+    if not any(state for _, _, state in states):
+        return False
+    return any(
+        not state
+        or any(isinstance(held, Tensor) and held.numel() not in (1, p.value.numel()) for held in state.values())
+        for p, (first, last), state in states
+        if last - first < p.value.numel()
+    )
+
+
+def _other_pieces(optimizer: Optimizer) -> str:
+    return (
+        f"shard: {type(optimizer).__name__} must have the state of whole parameters, or of those of this process, got "
+        "that of pieces which an earlier training left; train on with the same shard in as many processes, or resume "
+        "from its checkpoint"
+    )
+
+
+def _on_processor(held: Any) -> Any:
+    return held.detach().cpu() if isinstance(held, Tensor) else held

@@ -1,0 +1,91 @@
+"""Trainings in which several processes divide something, and which one process takes alone: FOLDER CASE..."""
+
+import sys
+
+import torch
+from shared_cases import Counted, Twice, take
+from shared_failures import AtBatch, Exploding, Spoilt, fail, interrupt, noisy, said
+from toy_parts import SGD, Chain, Dense, StepLR
+
+from mytorch.train import EMA, SWA, KeepBest
+from mytorch.train.parallel import join
+
+LEVELS = ("optimizer", "gradients")
+
+
+class InOnePiece(SGD):
+    """Says nothing of its formula, so that each parameter stays in one piece."""
+
+    elementwise = False
+
+
+MOMENTUM = {"momentum": 0.9, "lr": 0.02}
+CASES = {
+    "momentum": {**MOMENTUM, "epochs": 8},
+    "in one piece": {**MOMENTUM, "epochs": 8, "optimizer": InOnePiece},
+    "clipped": {**MOMENTUM, "clip_grad_norm": 0.05},
+    "clipped in one piece": {**MOMENTUM, "clip_grad_norm": 0.05, "optimizer": InOnePiece},
+    "clipped by value": {**MOMENTUM, "clip_grad_value": 0.01},
+    "accumulated": {**MOMENTUM, "accumulate": 3, "epochs": 6},
+    "accumulated one by one": {**MOMENTUM, "accumulate": 5, "batch_size": 1, "epochs": 5},
+    "one row a step": {**MOMENTUM, "batch_size": 1, "epochs": 1},
+    "counted": {**MOMENTUM, "loss": Counted, "batch_size": 4, "epochs": 4},
+    "shared layer": {**MOMENTUM, "net": Twice},
+    "scheduled": {**MOMENTUM, "schedule": lambda optimizer: StepLR(optimizer, 1)},
+    "moving average": {**MOMENTUM, "callbacks": lambda: [EMA(0.9)]},
+    "average": {**MOMENTUM, "callbacks": lambda: [SWA(0.5)]},
+    "best": {**MOMENTUM, "lr": 0.1, "callbacks": lambda: [KeepBest()]},
+}
+HALF = {"bfloat16-mixed": 1e-6, "float16-mixed": 1e-6, "bfloat16": 1e-2}
+"""How far numbers may differ, of which several are added up in another order."""
+
+
+def divided(case, parallel=None, shard=None, **more):
+    """Train."""
+    options = {**CASES[case], **more}
+    callbacks = options.pop("callbacks", list)
+    return take(case, parallel, shard=shard, callbacks=[*callbacks()], **options)
+
+
+def precisely(name, processes, shard=None, **more):
+    """Train in half precision."""
+    return take("momentum", processes, shard=shard, dtype="float32", precision=name, **MOMENTUM, **more)
+
+
+def broken(act, rank, kind=Spoilt):
+    return lambda: Chain(kind(rank, act), Dense(2, 2))
+
+
+def failures(processes, shard, folder):
+    """What ends a training of each level, and how it goes on."""
+    rank, found = processes.rank, {}
+    options = {"shard": shard, **MOMENTUM}
+    found["fails"] = said("plain", processes, net=broken(fail, rank), **options)
+    found["not finite"] = said("plain", processes, net=broken(None, rank, Exploding), **options)
+    found["other level"] = said("plain", processes, shard=shard if rank else None)
+    path = f"{folder}/{shard}-{'first' if processes.first else 'none'}.safetensors"
+    found["whole run"] = said("plain", processes, net=noisy, **options)
+    stop = [AtBatch(rank, interrupt)]
+    found["interrupted"] = said("plain", processes, net=noisy, checkpoint=path, callbacks=stop, **options)
+    found["resumed"] = said(
+        "plain", processes, net=noisy, resume=path, callbacks=[AtBatch(rank, lambda: None)], **options
+    )
+    at = f"{folder}/{shard}-{'at' if processes.first else 'none'}.safetensors"
+    said("plain", processes, checkpoint=at, callbacks=[AtBatch(rank, interrupt)], **options)
+    return found
+
+
+def main():
+    folder, *cases = sys.argv[1:]
+    with join(timeout=60) as processes:
+        found = {(level, case): divided(case, processes, level) for case in cases for level in LEVELS}
+        if processes.size == 2:
+            for name in HALF:
+                found[None, name] = precisely(name, processes)
+                found |= {(level, name): precisely(name, processes, level) for level in LEVELS}
+            found |= {(level, "failures"): failures(processes, level, folder) for level in LEVELS}
+        torch.save(found, f"{folder}/{processes.rank}.pt")
+
+
+if __name__ == "__main__":
+    main()
