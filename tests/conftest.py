@@ -153,6 +153,7 @@ class Shop:
     def __init__(self, folder, capsys):
         self.folder, self.capsys = folder, capsys
         self.made, self.installed, self.path = set(), set(), []
+        self.servers = {}
         self.site = folder / "site"
         self.names = types.ModuleType(f"page_{next(PAGES)}")
         for file in HOUSE.iterdir():
@@ -193,4 +194,7 @@ def shop(tmp_path, monkeypatch, capsys):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     yield made
+    for process, _ in made.servers.values():
+        process.kill()
+        process.communicate()
     torch.set_num_threads(before)

@@ -175,6 +175,8 @@ def run_mytorch(arguments, shop, fails):
         pytest.skip("what follows needs a C++ compiler")
     shorter = [] if fails else SHORTER.get(arguments[0], [])
     arguments = [latest(argument, shop) for argument in arguments]
+    if arguments[0] == "serve":
+        return start_server(arguments, shop)
     if shorter:  # which must not hide that the command as it is written is refused
         settings = [part for pair in pairwise(arguments) if pair[0] == "--set" for part in pair]
         call_mytorch(["experiment", "check", arguments[1], *settings], shop, fails=False)
@@ -186,6 +188,28 @@ def call_mytorch(arguments, shop, fails):
     if shop.path or "compiled" in arguments or arguments[0] in ("export", "plugins"):
         return call([Path(sys.executable).with_name("mytorch"), *arguments], shop, fails)
     return shop.mytorch(shop.folder, *arguments, status=1 if fails else 0, COLUMNS="120")
+
+
+def start_server(arguments, shop):
+    """A server, which `ask` finds at another port than the page tells; returns the first lines that it prints."""
+    pytest.importorskip("starlette", reason="what follows needs mytorch-experiments[serve]")
+    command = [Path(sys.executable).with_name("mytorch"), *arguments, "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(list(map(str, command)), cwd=shop.folder, env=variables, **pipes)
+    said = process.stdout.readline()
+    shop.servers["127.0.0.1:8000"] = process, re.search(r"127\.0\.0\.1:\d+", said)[0]
+    return said
+
+
+def ask(arguments, shop, fails):
+    """What curl prints, of the server that the page has started."""
+    if not shutil.which("curl"):
+        pytest.skip("requests are made by curl")
+    for told, (_, true) in shop.servers.items():
+        arguments = [argument.replace(f"http://{told}/", f"http://{true}/") for argument in arguments]
+    assert any("127.0.0.1" in argument for argument in arguments), "a server must be started before"
+    return call(["curl", *arguments], shop, fails)
 
 
 def test_fewer_epochs_hide_no_error(shop):
@@ -303,6 +327,8 @@ PROGRAMS = {
     "mytorch": run_mytorch,
     **dict.fromkeys(["python", "python3"], run_interpreter),
     "cd": change_folder,
+    "cmp": lambda arguments, shop, fails: call(["cmp", *arguments], shop, fails),
+    "curl": ask,
     "g++": run_compiler,
     "./train": lambda _arguments, shop, fails: call([shop.folder / "train"], shop, fails),
     "tox": check_tox,

@@ -16,7 +16,12 @@ from mytorch.plugins.torch_range import NEWEST, OLDEST
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
-DISTRIBUTION_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
+DISTRIBUTION_OF = {
+    "PIL": "pillow",
+    "prometheus_client": "prometheus-client",
+    "sklearn": "scikit-learn",
+    "tomli_w": "tomli-w",
+}
 """Where the name that is imported is not the distribution's."""
 
 

@@ -32,14 +32,19 @@ def predict_batches(
     row = 1
     batch_size = rows_within(data, EVALUATION_BATCH) if batch_size is None else batch_size
     for inputs, _ in Batches(data, batch_size):
-        outputs = outputs_of(inputs)
-        predictions = head.read(outputs)
-        first = outputs[0] if isinstance(outputs, tuple) else outputs
-        for each in (first, *predictions.others):
-            if each.is_floating_point() and not math.isfinite(each.sum().item()):  # half the time of asking each
-                _require_finite(owner, each, row)
-        row += len(first)
-        yield by_steps(predictions, inputs) if is_padded(inputs) else predictions
+        predictions = read_outputs(inputs, outputs_of(inputs), head, owner, row)
+        row += len(predictions)
+        yield predictions
+
+
+def read_outputs(inputs: Any, outputs: Any, head: Head, owner: str, row: int = 1) -> Predictions:
+    """What the outputs of one batch mean, as for `predict_batches`; row: the number of its first row, for errors."""
+    predictions = head.read(outputs)
+    first = outputs[0] if isinstance(outputs, tuple) else outputs
+    for each in (first, *predictions.others):
+        if each.is_floating_point() and not math.isfinite(each.sum().item()):  # half the time of asking each
+            _require_finite(owner, each, row)
+    return by_steps(predictions, inputs) if is_padded(inputs) else predictions
 
 
 def _require_finite(owner: str, outputs: Tensor, row: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -28,20 +29,35 @@ def write_csv(path: Path, first: Predictions, others: Iterable[Predictions], kep
     kept: columns that stand in front. Raises RunError for one that is called as one of the above.
     """
     names, cells = kept or ((), repeat([]))
-    header, rows = _header(first), 0
+    header = _header(first)
     if twice := [name for name in names if name in header]:
         raise RunError(
             f"{path}: columns must have different names, got {twice[0]!r} among those to keep, as that of the "
             "predictions is called; leave it out"
         )
     with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow([*names, *header])
-        for predictions in chain([first], others):
-            for lines in _of_rows(predictions):
-                cell = next(cells)
-                table.writerows([*cell, *line] for line in lines)
-                rows += 1
+        return write_lines(file, chain([first], others), [*names, *header], cells)
+
+
+def csv_of(predictions: Predictions, row_names: tuple[str, Sequence[str]] | None) -> str:
+    """Predictions as the text of the file that `write_csv` would write."""
+    column, names = row_names or ("", ())
+    header, text = _header(predictions), io.StringIO()
+    cells: Iterator[list[str]] = ([name] for name in names) if row_names else repeat([])
+    write_lines(text, [predictions], [*([column] if row_names else []), *header], cells)
+    return text.getvalue()
+
+
+def write_lines(file: TextIO, parts: Iterable[Predictions], header: Sequence[str], cells: Iterator[list[str]]) -> int:
+    """The lines of `write_csv`; cells: of each row, those that stand in front."""
+    rows = 0
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(header)
+    for predictions in parts:
+        for lines in _of_rows(predictions):
+            cell = next(cells)
+            table.writerows([*cell, *line] for line in lines)
+            rows += 1
     return rows
 
 
@@ -53,6 +69,13 @@ def write_arrays(path: Path, predictions: Predictions, row_names: tuple[str, Seq
     row_names: the name of an array of what tells the rows apart, and its texts. Raises RunError if it is called as
         one of the above.
     """
+    with whole_file(path) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays_of(predictions, row_names, str(path)))
+    return len(predictions)
+
+
+def arrays_of(predictions: Predictions, row_names: tuple[str, Sequence[str]] | None, owner: str) -> dict[str, Any]:
+    """The arrays of `write_arrays`; owner: of what, for errors."""
     arrays: dict[str, Any] = {"prediction": predictions.values}
     if predictions.indices is not None:
         arrays = {"prediction": predictions.indices, "probabilities": predictions.probabilities}
@@ -64,12 +87,21 @@ def write_arrays(path: Path, predictions: Predictions, row_names: tuple[str, Seq
         name, texts = row_names
         if name in arrays:
             raise RunError(
-                f"{path}: arrays must have different names, got {name!r} as the name of what names the rows"
+                f"{owner}: arrays must have different names, got {name!r} as the name of what names the rows"
             )
         arrays[name] = np.array(list(texts), dtype=np.str_)
-    with whole_file(path) as beside, beside.open("wb") as file:
-        np.savez(file, **arrays)
-    return len(predictions)
+    return arrays
+
+
+def has_lines(predictions: Predictions) -> bool:
+    """Whether each row, or each step of a sequence, is a line of numbers, as a CSV file needs."""
+    return not predictions.others and len(predictions.shape) <= (2 if predictions.lengths is None else 3)
+
+
+def steps_of(predictions: Predictions, row: int) -> Predictions:
+    """The steps of one sequence as rows."""
+    assert predictions.lengths is not None  # which those of sequences have
+    return _steps_of(predictions, row, int(predictions.lengths[row]))
 
 
 def _header(predictions: Predictions) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mytorch.data.table import cells_of
 from mytorch.experiments.predict.head import Predictions
 from mytorch.experiments.predict.prediction import joined, predict_batches
-from mytorch.experiments.predict.predictions_file import Kept, write_arrays, write_csv
+from mytorch.experiments.predict.predictions_file import Kept, has_lines, write_arrays, write_csv
 from mytorch.experiments.runs.run import Run
 from mytorch.plugins import FileError, counted, refuse_overwrite
 from mytorch.train.errors import RunError
@@ -46,7 +46,7 @@ def write_predictions(
             raise RunError(f"{source}: must have at least one row, got none")
         if as_arrays:
             return write_arrays(output, joined([first, *batches]), rows.row_names)
-        if first.others or len(first.shape) > (3 if first.lengths is not None else 2):
+        if not has_lines(first):
             raise RunError(
                 f"{output}: must be an NPZ file for a model that gives {_given(first)} for each row, got a CSV "
                 f"file, which has a line for each; write --output {output.with_suffix('.npz')}"

@@ -1,0 +1,3 @@
+"""Predictions of a run over HTTP: `serve` answers until it is told to end; it needs the extra `serve`."""
+
+__all__: list[str] = []
