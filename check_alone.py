@@ -61,9 +61,22 @@ def check_modules(present: set[str]) -> int:
     if find_spec("mytorch.commands"):
         commands = importlib.import_module("mytorch.commands")
         modules += [f"mytorch.commands.{module.name}" for module in pkgutil.iter_modules(commands.__path__)]
+    extras, count = libraries_of_extras(present), 0
     for name in modules:
-        importlib.import_module(name)
-    return len(modules)
+        try:
+            importlib.import_module(name)
+            count += 1
+        except ModuleNotFoundError as error:
+            require(error.name in extras, f"{name} must be importable without extras, got {error}")
+    return count
+
+
+def libraries_of_extras(present: set[str]) -> set[str]:
+    """The modules that only an extra of these parts brings, as they are imported."""
+    files = [Path(__file__).parent / f"mytorch-{name}/pyproject.toml" for name in present]
+    extras = [tomllib.loads(file.read_text())["project"].get("optional-dependencies", {}) for file in files]
+    lines = [line for of_part in extras for lines in of_part.values() for line in lines]
+    return {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in lines}
 
 
 def check_absent_parts(present: set[str]) -> int:
