@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from mytorch.plugins import KINDS, OWN
 from mytorch.plugins.catalogue import NEEDS
@@ -92,7 +93,7 @@ def test_all_versions_are_equal_and_need_the_same_core():
         lists = [project(part)["dependencies"], *project(part).get("optional-dependencies", {}).values()]
         own = [line for lines in lists for line in lines if line.startswith("mytorch-")]
         assert part == "core" or f"mytorch-core{wanted}" in own
-        assert all(re.fullmatch(rf"[\w-]+(\[\w+\])?{re.escape(wanted)}", line) for line in own)
+        assert all(re.fullmatch(rf"[\w-]+(\[[\w,]+\])?{re.escape(wanted)}", line) for line in own)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -151,8 +152,10 @@ def reexported(body):
 def test_the_tests_that_not_every_environment_runs_are_there():
     tree = ast.parse((HOUSE / "conftest.py").read_text())
     values = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
-    names = [eval(ast.unparse(values[each])) for each in ("SLOW", "NUMBERS")]
-    assert [name for each in names for name in each if not (HOUSE / name.partition("::")[0]).exists()] == []
+    for name in (name for each in ("SLOW", "NUMBERS", "NEWER_TORCH") for name in eval(ast.unparse(values[each]))):
+        file, _, test = name.partition("::")
+        assert (HOUSE / file).exists(), name
+        assert not test or f"def {test.partition('[')[0]}" in (HOUSE / file).read_text(), name
 
 
 def test_the_lowest_versions_of_the_others_are_tested_with_the_torch_of_development():
@@ -192,13 +195,17 @@ def test_no_text_installs_the_other_project_of_this_name():
 
 
 def test_every_python_of_the_house_is_declared_and_tested():
+    """Those of .python-version everywhere; a later one, for which torch has wheels, in the workflow alone."""
     pythons = (HOUSE / ".python-version").read_text().split()
     environments = (HOUSE / "tox.ini").read_text()
-    for python in pythons:
-        assert f"py{python.replace('.', '')}" in environments
-        for part in PARTS:
-            assert f"Programming Language :: Python :: {python}" in project(part)["classifiers"]
-    assert all(project(part)["requires-python"] == f">={pythons[0]}" for part in PARTS)
+    assert [python for python in pythons if f"py{python.replace('.', '')}" not in environments] == []
+    systems = yaml.safe_load((HOUSE / ".github/workflows/test.yml").read_text())["jobs"]["systems"]
+    tested = sorted({*pythons, *systems["strategy"]["matrix"]["python"]})
+    for part in PARTS:
+        prefix = "Programming Language :: Python :: 3."
+        declared = [line.removeprefix(prefix[:-2]) for line in project(part)["classifiers"] if line.startswith(prefix)]
+        assert declared == tested
+        assert project(part)["requires-python"] == f">={pythons[0]}"
 
 
 def test_the_range_of_torch_is_that_of_the_environments():

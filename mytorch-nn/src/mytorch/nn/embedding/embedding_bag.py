@@ -51,7 +51,7 @@ class EmbeddingBag(Table):
                divided by the count of the bag's indices with "mean"; with "max" only from the columns in which this
                row, the first of equals, is the largest; with scale_grad_by_freq divided by the count of these places;
                0 for the row padding_idx;  d_per_sample_weights = sum of d_y[bag] * weight[i]
-    Differs:   with scale_grad_by_freq, torch's kernel for the CPU divides some rows by the count of another row
+    Differs:   with scale_grad_by_freq, a torch before 2.14 divides some rows on the CPU by the count of another row
     Kernel:    aten._embedding_bag_backward and aten._embedding_bag_per_sample_weights_backward
     Shapes:    input: int64 or int32, (bags, count), or (places,) with the bags one after the other, of which offsets,
                (bags,), int64 or int32, says where each begins, with include_last_offset (bags + 1,) and where the last
