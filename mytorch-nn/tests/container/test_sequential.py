@@ -259,3 +259,31 @@ def test_an_error_names_the_path_to_the_layer():
         net.forward(torch.zeros(5, 2))
     add_path(caught.value, net)
     assert caught.value.__notes__ == ["in layer '1.1' (Linear) of Sequential"]
+
+
+def test_its_parts_share_its_layers_and_give_what_it_gives():
+    net = Sequential(Linear(2, 3), ReLU(), Linear(3, 1))
+    first, second = net.cut([1, 2])
+    x = torch.randn(5, 2)
+    assert torch.equal(second(first(x)), net(x))
+    assert [*first, *second] == [*net]
+    assert type(first) is type(second) is Sequential
+
+
+@pytest.mark.parametrize("counts", [[1, 1], [4, -1], []])
+def test_parts_must_have_all_layers(counts):
+    net = Sequential(Linear(2, 3), ReLU(), Linear(3, 1))
+    with pytest.raises(ArgumentError, match=r"^Sequential: counts must add up to its 3 layers, got \["):
+        net.cut(counts)
+
+
+def test_a_subclass_with_a_forward_of_its_own_is_not_cut():
+    class Doubled(Sequential):
+        def forward(self, x):
+            y, saved = super().forward(x)
+            return 2 * y, saved
+
+    with pytest.raises(
+        ArgumentError, match=r"^Doubled: it must have the forward and backward of Sequential to be cut"
+    ):
+        Doubled(Linear(2, 3)).cut([1])

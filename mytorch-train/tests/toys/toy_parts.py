@@ -1,6 +1,7 @@
 """A stranger's parts, small enough to be checked by eye: mytorch-train is tested with these and core alone."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -117,6 +118,16 @@ class Chain(Module):
 
     def first_child(self) -> Module | None:
         return self.layers[0] if self.layers else None
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self):
+        return iter(self.layers)
+
+    def cut(self, counts):
+        ends = [sum(counts[:at]) for at in range(len(counts) + 1)]
+        return [Chain(*self.layers[begin:end]) for begin, end in pairwise(ends)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, list]:
         saved = []

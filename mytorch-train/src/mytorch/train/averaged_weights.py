@@ -54,6 +54,11 @@ class AveragedWeights:
         self.count = 0
         self._averages: list[Tensor] = []
 
+    @property
+    def averages(self) -> list[tuple[Parameter | Buffer, Tensor]]:
+        """Each parameter or buffer with its average, if there was an update."""
+        return list(zip(self.held, self._averages, strict=False))
+
     def state_dict(self) -> dict[str, Any]:
         """The number of updates and the averages, in the order of the net's parameters (and buffers)."""
         return {"count": self.count, "averages": list(self._averages)}

@@ -188,9 +188,9 @@ class Batches:
         moved = self._moved(gathered)
         at = 0
         for size in map(len, own):
-            batch = _cut_out(moved, at, size)
+            batch = cut_out(moved, at, size)
             if moved is not gathered:
-                keep_origins(batch, _cut_out(gathered, at, size))
+                keep_origins(batch, cut_out(gathered, at, size))
             yield batch
             at += size
 
@@ -257,7 +257,8 @@ def split_batch(batch: Batch, size: int) -> Iterator[Batch]:
         yield _rows(inputs, at, size), _rows(targets, at, size)
 
 
-def _cut_out(batch: Batch, at: int, size: int) -> Batch:
+def cut_out(batch: Batch, at: int, size: int) -> Batch:
+    """So many rows of a batch, from row `at` on, without copying."""
     inputs, targets = batch
     return _rows(inputs, at, size), _rows(targets, at, size)
 

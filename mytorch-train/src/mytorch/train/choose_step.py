@@ -16,6 +16,9 @@ from mytorch.train.batches import count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.half_precision.half_precision import HalfPrecision, make_precision
 from mytorch.train.mean_loss import Weight
+from mytorch.train.parallel.pipeline.cut import Stages, choose_micro_batches, count_stages
+from mytorch.train.parallel.pipeline.stage import place_of
+from mytorch.train.parallel.pipeline.step import PipelineStep
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.reducer import Reducer
 from mytorch.train.parallel.sharded_reducer import ShardedReducer
@@ -37,6 +40,8 @@ def choose_step(
     precision: str | None = None,
     parallel: Processes | None = None,
     shard: str | None = None,
+    stages: Stages = 1,
+    micro_batches: int | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
@@ -45,10 +50,12 @@ def choose_step(
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     parallel: the processes that take the step together.
     shard: what they divide among them, "optimizer" or "gradients"; nothing in one process.
+    stages, micro_batches: of a pipeline of these processes, as `PipelineStep` has them; without them each has all.
     Raises ArgumentError for what does not go together.
     """
     divided = parallel is not None and shard is not None
     require_level(shard, optimizer, divided)
+    micro_batches = choose_micro_batches(stages, micro_batches)
     if parallel is not None:
         _require_shared(own, optimizer_in_backward)
     bounds = {"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value}
@@ -75,6 +82,10 @@ def choose_step(
     chosen = partial(plain, **options) if options else plain
     if parallel is None:
         return chosen
+    if count_stages(stages) > 1:
+        place_of(parallel, stages)
+        _require_staged(optimizer, precision, shard)
+        return PipelineStep(chosen, parallel, stages, micro_batches)
     if shard is None:
         return ParallelStep(chosen, Reducer(parallel))
     shards = Shards(parallel, shard)
@@ -92,6 +103,24 @@ def _require_shared(own: Callable[..., Any] | None, optimizer_in_backward: bool)
             "optimizer_in_backward: must be left out with several processes, whose gradients are complete after the "
             "backward pass, got True; train in one process, or leave it out"
         )
+
+
+def _require_staged(optimizer: Optimizer, precision: str | None, shard: str | None) -> None:
+    """Raise ArgumentError for what needs all stages in one process."""
+    if shard is not None:
+        raise ArgumentError(
+            f"shard: must be left out with stages, each of which has the optimizer's state of its layers alone, got "
+            f"{shard!r}; leave one of the two out"
+        )
+    if precision is not None:
+        raise ArgumentError(
+            f"precision: must be left out with stages, between which numbers travel as they are, got {precision!r}; "
+            "leave one of the two out"
+        )
+    try:
+        optimizer.require_steps_apart()
+    except ArgumentError as error:
+        raise ArgumentError(f"stages: {error}; leave stages out") from None
 
 
 def _in_backward(

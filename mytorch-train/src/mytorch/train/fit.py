@@ -53,6 +53,8 @@ def fit(
     accept_differences: bool = False,
     parallel: Processes | None = None,
     shard: str | None = None,
+    stages: int | Sequence[int] = 1,
+    micro_batches: int | None = None,
 ) -> Training:
     """Train a model, in place, and return the training with its history.
 
@@ -97,6 +99,11 @@ def fit(
         every batch, whose `batch_size` is that of the whole. All call `fit` alike; the first one writes and prints.
     shard: what these processes divide, so that each needs less memory: "optimizer", of whose state each has a part, or
         "gradients", too. The results are the same. One process has everything in any case.
+    stages: of a pipeline of these processes, each of which computes some of the layers of a Sequential: their number,
+        or the numbers of their layers, such as [2, 3]. Several times as many processes take rows of every batch apart,
+        too. One process has all layers in any case.
+    micro_batches: with stages, into so many parts each batch is cut, which go through the stages one after the other;
+        four for each stage if left out.
     Raises RunError for what cannot be resumed; ArgumentError for arguments out of range;
         NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
     """
@@ -117,6 +124,8 @@ def fit(
         precision=precision,
         parallel=parallel,
         shard=shard,
+        stages=stages,
+        micro_batches=micro_batches,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),

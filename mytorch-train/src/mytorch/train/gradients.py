@@ -23,6 +23,15 @@ def gradients(
     weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
         over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
     """
+    prediction, saved = forward(net, inputs)
+    value, weight, d_prediction = loss_gradient(loss, prediction, targets, weighted=weighted)
+    del prediction  # and d_prediction is handed over, so that memory falls during the backward
+    net.backward(d_prediction.pop(), saved)
+    return value, weight
+
+
+def forward(net: Module, inputs: Any) -> tuple[Any, Any]:
+    """What a model makes of the inputs of a batch, and what it saved for the backward."""
     if isinstance(inputs, Tensor):
         try:
             pair = net.forward(inputs)
@@ -33,7 +42,16 @@ def gradients(
         pair = call(net.forward, inputs)
     if type(pair) is not tuple or len(pair) != 2:
         require_pair(net, pair)
-    prediction, saved = pair
+    return pair
+
+
+def loss_gradient(
+    loss: Module, prediction: Any, targets: Any, *, weighted: bool = False
+) -> tuple[Tensor, Weight, list[Any]]:
+    """The loss of a batch, its weight, and a list with the gradient of the prediction, as `gradients` has them.
+
+    It is a list so that the caller can hand the gradient over and keep no reference of its own.
+    """
     try:
         pair = loss.forward(prediction, targets)
     except TypeError as error:
@@ -42,15 +60,11 @@ def gradients(
     if type(pair) is not tuple or len(pair) != 2:
         require_pair(loss, pair)
     value, saved_by_loss = pair
-    del pair
     if not isinstance(value, Tensor) or value.dim():
         require_number(loss, value, "train on")
     weight = weight_of(loss, prediction, targets)
     d_value = _share(value, weight) if weighted and not sums(loss) else 1.0
-    d_prediction = [loss.backward(d_value, saved_by_loss)]
-    del prediction, saved_by_loss  # and d_prediction is handed over, so that memory falls during the backward
-    net.backward(d_prediction.pop(), saved)
-    return value, weight
+    return value, weight, [loss.backward(d_value, saved_by_loss)]
 
 
 def _share(value: Tensor, weight: Weight) -> float | Tensor:

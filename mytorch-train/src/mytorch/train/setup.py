@@ -77,7 +77,7 @@ class Setup:
 
     @property
     def shards(self) -> Any:
-        """What this process keeps of what several processes divide, a `mytorch.train.parallel.shards.Shards`."""
+        """What this process keeps of what several processes divide: `Shards`, or a `Stage` of a pipeline."""
         return getattr(self.step, "shards", None)
 
     def optimizer_state(self) -> dict[str, Any]:

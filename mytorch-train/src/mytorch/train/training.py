@@ -111,10 +111,10 @@ class Training:
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
         self.parallel = parallel
-        self._together = Together(parallel, setup.net, setup.loss)
+        self._together = Together(parallel, setup)
         if parallel is not None:
             require_shared(self.engine, setup)
-            setup.batches.share, self.hooks.first = parallel.share, parallel.first
+            setup.batches.share, self.hooks.first = self._together.rows, parallel.first
         if self.schedule is not None:
             if (monitor := self.schedule.monitor) is not None:
                 self.watch(type(self.schedule).__name__, monitor)
@@ -245,7 +245,7 @@ class Training:
         return {
             **conditions_of(self.setup),
             **own,
-            "processes": self._together.size,
+            **self._together.conditions(),
             "shard": None if self.setup.shards is None else self.setup.shards.level,
             "evaluate_every": self.evaluate_every,
             **self._data,
@@ -325,7 +325,7 @@ class Training:
             self.average.keep(self)
         self.hooks.notify("training_closing", run=self)
         if self.test is not None:
-            self._together.share_buffers()
+            self._together.share_values()
             self.test_results = self._judge("test", self.loss, self.test)
 
     def _keep(self, stop: bool) -> bool:
@@ -358,7 +358,7 @@ class Training:
     def _write(self, finished: bool = False, signum: int = 0) -> None:
         """Keep the state. Raises Interrupted for a signal, once it is written."""
         self._others_random = self._together.others_random()
-        with self._together.collected(self.setup, self.checkpoint is not None):
+        with self._together.collected(self.setup, self.average, self.checkpoint is not None):
             if self.checkpoint is not None:
                 self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
         if signum:
@@ -403,11 +403,11 @@ class Training:
             self._order = self.batches.order()
         record: Record = {"epoch": self.epoch, "lr": at.lr}
         record["train_loss"], stop = self._batches(at)
-        self._together.share_buffers()
+        self._together.share_values(self.average)
         if not values_finite([held.value for held in self.watched]):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
-        self.notes |= self.engine.notes()
+        self.notes |= self.engine.notes() | self._together.notes()
         self._at, self.complete_epochs = None, self.epoch
         self.batches.begin_at(0)
         with self.setup.widened():
@@ -419,7 +419,7 @@ class Training:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             if self.average is not None:
-                self._together.share_buffers()  # which the average has of its own
+                self._together.share_values()  # which the average has of its own
             record |= self._evaluate()
         record = self._together.from_first(lambda: record)
         self.setup.advance("epoch", record)
@@ -469,6 +469,7 @@ class Training:
 
     def _not_finite(self, what: str, batch: int) -> None:
         origin = find_origin(self.setup, self._start, self._order, batch, self._together.first_found)
+        self._together.share_values()
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"
             seen = batch

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Self
 
-from mytorch.core import Module, StateError, kind_of, require_input, require_pair, require_upstream
+from mytorch.core import ArgumentError, Module, StateError, kind_of, require_input, require_pair, require_upstream
 from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 
@@ -70,6 +71,21 @@ class Sequential(ModuleSequence):
             x = layer(x, *more, **options) if more or options else layer(x)
             more, options = (), {}
         return x
+
+    def cut(self, counts: Sequence[int]) -> list[Sequential]:
+        """Parts of so many layers each, which share the layers: one after the other they give what it gives.
+
+        Raises ArgumentError unless the counts add up to all layers, and for a subclass with a forward of its own.
+        """
+        if sum(counts) != len(self.layers) or any(count < 0 for count in counts):
+            raise ArgumentError(f"Sequential: counts must add up to its {len(self.layers)} layers, got {list(counts)}")
+        if type(self).forward is not Sequential.forward or type(self).backward is not Sequential.backward:
+            raise ArgumentError(
+                f"{type(self).__name__}: it must have the forward and backward of Sequential to be cut, got its own; "
+                "write it as a Sequential"
+            )
+        ends = [*accumulate(counts, initial=0)]
+        return [Sequential(*self.layers[begin:end]) for begin, end in pairwise(ends)]
 
     def first_children(self) -> Iterator[Module]:
         """The layers up to the first with parameters: those before it make nothing but the data's gradient."""

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mytorch.core import ArgumentError
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Buffer, Parameter
 from mytorch.plugins import Callback
 from mytorch.train.averaged_weights import AveragedWeights
 
@@ -36,6 +38,11 @@ class WeightAverage(Callback):
             )
         run.average = self
         self.weights = AveragedWeights(run.net, self.decay, self.use_buffers)
+
+    @property
+    def averages(self) -> list[tuple[Parameter | Buffer, Tensor]]:
+        """Each parameter or buffer with its average."""
+        return [] if self.weights is None else self.weights.averages
 
     def state_dict(self) -> dict[str, Any]:
         """The average so far."""

@@ -54,10 +54,11 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
         )
     base, number = _opened(place, timeout), next(_NUMBERS)
     store = _meet(place, base, f"mytorch/{number}", timeout)
+    patience = timedelta(seconds=timeout)
     distributed.init_process_group(
-        _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=timedelta(seconds=timeout)
+        _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=patience
     )
-    processes = Processes(place, store, _prefixed(f"mytorch/lasting/{number}", base))
+    processes = Processes(place, store, _prefixed(f"mytorch/lasting/{number}", base), patience)
     try:
         yield processes
         processes.gather(None)  # none leaves while another still needs the store

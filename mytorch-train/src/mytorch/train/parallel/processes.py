@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -56,8 +57,9 @@ class Processes:
         ...     first = processes is None or processes.first  # this process prints and writes
     """
 
-    def __init__(self, place: Place, store: Any, lasting: Any) -> None:
-        self.place, self._store, self._lasting = place, store, lasting
+    def __init__(self, place: Place, store: Any, lasting: Any, timeout: timedelta) -> None:
+        self.place, self._store, self._lasting, self._timeout = place, store, lasting, timeout
+        self._groups: dict[tuple[int, ...], distributed.ProcessGroup] = {}
         self.rank, self.size = place.rank, place.size
         self.asked = self.agreed = Wishes()
         self.known: BaseException | None = None
@@ -118,19 +120,28 @@ class Processes:
         """What was left before torchrun started these processes again; None if nothing was."""
         return self._lasting.get(name).decode() if self._lasting.check([name]) else None
 
-    def broadcast(self, tensors: Sequence[Tensor]) -> None:
-        """Give every process the numbers that the first one has."""
+    def broadcast(self, tensors: Sequence[Tensor], rank: int = 0) -> None:
+        """Give every process the numbers that the one of this rank has."""
         with self._naming():
             for tensor in tensors:
                 whole = tensor.contiguous()
-                distributed.broadcast(whole, 0)
+                distributed.broadcast(whole, rank)
                 if whole is not tensor:
                     tensor.copy_(whole)
 
-    def add(self, tensor: Tensor) -> distributed.Work:
-        """Begin to add up a tensor over all processes, in place; `wait` for it before it is read."""
+    def group(self, ranks: Sequence[int]) -> distributed.ProcessGroup:
+        """Some of the processes, for `add`; every process asks for the same ones in the same order."""
+        found = self._groups.get(tuple(ranks))
+        if found is None:
+            with self._naming():
+                found = distributed.new_group(list(ranks), timeout=self._timeout)
+            self._groups[tuple(ranks)] = found
+        return found
+
+    def add(self, tensor: Tensor, group: distributed.ProcessGroup | None = None) -> distributed.Work:
+        """Begin to add up a tensor over all processes, or a group, in place; `wait` for it before it is read."""
         with self._naming():
-            work: distributed.Work = distributed.all_reduce(tensor, async_op=True)
+            work: distributed.Work = distributed.all_reduce(tensor, group=group, async_op=True)
             return work
 
     def add_to(self, tensor: Tensor, rank: int) -> distributed.Work:
@@ -145,9 +156,34 @@ class Processes:
             work: distributed.Work = distributed.broadcast(tensor, rank, async_op=True)
             return work
 
-    def wait(self, work: distributed.Work) -> None:
-        """Until what was begun is there."""
-        with self._naming():
+    def send(self, tensor: Tensor, rank: int) -> distributed.Work:
+        """Begin to send a tensor to one process, which must not be changed until that has ended."""
+        with self._naming(rank):
+            return distributed.isend(tensor, rank)  # type: ignore[return-value]  # None outside of the group alone
+
+    def receive(self, tensor: Tensor, rank: int) -> distributed.Work:
+        """Begin to receive a tensor from one process."""
+        with self._naming(rank):
+            return distributed.irecv(tensor, rank)  # type: ignore[return-value]
+
+    def tell(self, rank: int, value: Any) -> None:
+        """Send a plain object to one process, which takes it by `told`."""
+        with self._naming(rank):
+            distributed.send_object_list([value], rank)
+
+    def told(self, rank: int) -> Any:
+        """The object that one process sends."""
+        box: list[Any] = [None]
+        with self._naming(rank):
+            distributed.recv_object_list(box, rank)
+        return box[0]
+
+    def wait(self, work: distributed.Work, rank: int | None = None) -> None:
+        """Until what was begun is there.
+
+        rank: of the process with which it is exchanged, if it is one.
+        """
+        with self._naming(rank):
             work.wait()
 
     def agree(self, wishes: Wishes) -> Wishes:
@@ -185,15 +221,21 @@ class Processes:
             pass  # the store is gone: so is the first process
 
     @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Within this context, an exchange that fails raises RankError, with the rank that was missing."""
+    def _naming(self, rank: int | None = None) -> Iterator[None]:
+        """Within this context, an exchange that fails raises RankError, with the rank that was missing.
+
+        rank: of the process with which it is exchanged, if it is one.
+        """
         try:
             yield
         except RuntimeError as error:
-            raise self.lost(error) from error
+            raise self.lost(error, rank) from error
 
-    def lost(self, error: RuntimeError) -> RankError:
-        """What to raise where the others could not be reached."""
+    def lost(self, error: RuntimeError, rank: int | None = None) -> RankError:
+        """What to raise where the others could not be reached, or one of them, whose rank this is.
+
+        Then only this one is known to be missing: those that did not speak with it know nothing yet.
+        """
         told = str(error).splitlines()[0]
         try:
             said, missing = self._asked_around()
@@ -201,6 +243,8 @@ class Processes:
             return RankError(f"parallel: every process must stay until the end, got no store any more: {told}")
         if said is not None:
             return _ended(said["rank"], said["text"])
+        if rank in missing:
+            missing = [rank]
         if not missing:
             return RankError(f"parallel: processes must exchange numbers, got an error on all of them: {told}")
         ranks = f"rank{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}"

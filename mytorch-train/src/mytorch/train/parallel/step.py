@@ -103,11 +103,11 @@ class ParallelStep:
         total = sum((part_of_mean(value, weight, summed) for value, weight in seen), torch.zeros(()))
         value, weight, failed = self.reducer.finish(total, sum(weights), error is not None)
         if failed:
-            _require_none_failed(self.reducer.processes, error)
+            require_none_failed(self.reducer.processes, error)
         return (value if summed else torch.where(weight == 0, torch.nan, value / weight)), weight
 
 
-def _require_none_failed(processes: Processes, error: BaseException | None) -> None:
+def require_none_failed(processes: Processes, error: BaseException | None) -> None:
     """Raise this process's error or, on one without any, a RankError that tells of the first one of the others."""
     said = isinstance(error, Exception)  # what ends a search says only where
     told = processes.gather(None if error is None else f"{type(error).__name__}: {error}" if said else str(error))

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from mytorch.core import ArgumentError, Buffer, Module, Parameter, RandomState, random_state
+from mytorch.core import ArgumentError, Buffer, Parameter, RandomState, random_state
 from mytorch.train.engine import Eager, Engine
+from mytorch.train.parallel.pipeline.stage import Stage
+from mytorch.train.parallel.pipeline.step import PipelineStep
+from mytorch.train.parallel.pipeline.times import notes_of
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.setup import Setup
 
@@ -18,11 +21,12 @@ class Together:
     """The other processes of a training, seen from this one.
 
     processes: None in one process, where nothing is exchanged.
-    net, loss: of which the processes share numbers, and draw random ones apart.
+    setup: what is trained, of whose net and loss the processes share numbers, and draw random ones apart.
     """
 
-    def __init__(self, processes: Processes | None, net: Module, loss: Module) -> None:
-        self.processes, self.net, self.loss = processes, net, loss
+    def __init__(self, processes: Processes | None, setup: Setup) -> None:
+        self.processes, self.net, self.loss = processes, setup.net, setup.loss
+        self.pipeline = setup.step if isinstance(setup.step, PipelineStep) else None
 
     @property
     def size(self) -> int:
@@ -33,6 +37,17 @@ class Together:
     def share(self) -> tuple[int, int]:
         """The number of this process and how many there are."""
         return (0, 1) if self.processes is None else self.processes.share
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """The number of this process among those that take other rows of a batch, and how many these are."""
+        stage = self.stage
+        return self.share if stage is None else (stage.replica, stage.replicas)
+
+    @property
+    def stage(self) -> Stage | None:
+        """The part of the model that this process trains, where each has some of the layers."""
+        return None if self.pipeline is None else self.pipeline.stage_of(self.net, self.loss)
 
     @property
     def gather(self) -> Callable[[Any], list[Any]] | None:
@@ -51,10 +66,33 @@ class Together:
         self.processes.broadcast([each.value for each in held])
         self.processes.draw_apart(random_state(self.net, self.loss))
 
-    def share_buffers(self) -> None:
-        """Give every process the running statistics of the first, for its evaluation."""
-        if self.processes is not None:
+    def share_values(self, average: Any = None) -> None:
+        """Give every process what it needs for its evaluation: the running statistics of the first.
+
+        In a pipeline, that is all that the stages have trained, and its average.
+        """
+        if self.processes is None:
+            return
+        if (stage := self.stage) is None:
             self.processes.broadcast([held.value for _, held in self.net.named_buffer()])
+            return
+        held = dict.fromkeys(held for module in (self.net, self.loss) for _, held in module.named_state())
+        stage.share([*((each, each.value) for each in held), *getattr(average, "averages", ())])
+
+    def notes(self) -> dict[str, Any]:
+        """What the summary of a run is to say of how its steps were taken: in a pipeline, what was computed when."""
+        stage = self.stage
+        if self.pipeline is None or stage is None:
+            return {}
+        times = self.pipeline.processes.gather(self.pipeline.times)
+        return {"pipeline": notes_of(stage.counts, stage.replicas, times)}
+
+    def conditions(self) -> dict[str, Any]:
+        """What decides rounding, of a checkpoint: how many processes there are, and who does what."""
+        stage = self.stage
+        if self.pipeline is None or stage is None:
+            return {"processes": self.size}
+        return {"processes": self.size, "stages": stage.counts, "micro_batches": self.pipeline.micro_batches}
 
     def settle(self, wishes: Wishes) -> Wishes:
         """Between two epochs: what at least one process asks for."""
@@ -81,8 +119,13 @@ class Together:
         return [] if self.processes is None else self.processes.gather(own)[1:]
 
     @contextmanager
-    def collected(self, setup: Setup, keeps: bool) -> Iterator[None]:
-        """Within this context, the first process has the state that others have parts of, if it keeps it."""
+    def collected(self, setup: Setup, average: Any, keeps: bool) -> Iterator[None]:
+        """Within this context, the first process has the state that others have parts of, if it keeps it.
+
+        The net has what all stages of a pipeline have trained, in any case, and so does an average.
+        """
+        if self.stage is not None:
+            self.share_values(average)
         if setup.shards is None or not self.from_first(lambda: keeps):
             yield
             return
