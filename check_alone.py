@@ -67,7 +67,10 @@ def check_modules(present: set[str]) -> int:
             importlib.import_module(name)
             count += 1
         except ModuleNotFoundError as error:
-            require(error.name in extras, f"{name} must be importable without extras, got {error}")
+            require(
+                (error.name or "").partition(".")[0] in extras,
+                f"{name} must be importable without extras, got {error}",
+            )
     return count
 
 

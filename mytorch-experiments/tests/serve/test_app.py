@@ -322,6 +322,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_that_is_not_its_
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
+    assert "img-src data:" in policy  # the icon, which is empty
     assert "//" not in answer.text.replace("http://HOST:PORT/predict", "")
     assert run.path.name in answer.text
     assert "<td>x<td>a number" in answer.text

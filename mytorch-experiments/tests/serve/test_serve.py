@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from mytorch.commands.serve import serve as command
 from mytorch.core import ArgumentError
 from mytorch.experiments import RunError, load, train_experiment
-from mytorch.experiments.serve.serve import serve
+from mytorch.experiments.serve.serve import _listening, serve
 from mytorch.experiments.serve.settings import Settings
 from mytorch.plugins import MissingRequirementError
 
@@ -143,6 +143,11 @@ def test_an_address_that_is_none(path):
         serve(Settings(path), "no host", 0)
     with pytest.raises(ArgumentError, match=r"198.51.100.1:0 must be an address at which this program may listen"):
         serve(Settings(path), "198.51.100.1", 0)
+
+
+def test_small_parts_of_an_answer_are_sent_at_once():
+    with _listening("127.0.0.1", 0) as listener:  # asyncio turns Nagle's algorithm off for sockets of TCP alone
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.parametrize("name", ["starlette", "uvicorn", "prometheus_client"])

@@ -30,6 +30,8 @@ button { font: inherit; padding: .3rem 1.2rem; }
 .scroll { overflow-x: auto; }
 """
 SCRIPT = """
+const curl = document.getElementById("curl");
+curl.textContent = curl.textContent.replace("http://HOST:PORT/predict", new URL("predict", location.href));
 const [form, media, text, answer] = ["ask", "media", "rows", "answer"].map((id) => document.getElementById(id));
 media.addEventListener("change", () => { text.value = media.selectedOptions[0].dataset.example; });
 form.addEventListener("submit", async (event) => {
@@ -54,7 +56,7 @@ def _digest(text: str) -> str:
 
 POLICY = {
     "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_digest(STYLE)}'; "
-    f"script-src 'sha256-{_digest(SCRIPT)}'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    f"script-src 'sha256-{_digest(SCRIPT)}'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
@@ -81,10 +83,10 @@ def page(run: Run, form: Form, limits: Limits) -> str:
 <h1>{name}</h1>
 <p>Predictions of a trained model. {escape(_gives(run))}</p>
 <h2>Rows</h2>
-<p>{escape(form.about)} They are taken as {escape(listed(form.takes))}, {limits.body / 2**20:g} MiB at most.</p>
+<p>{escape(form.about)} Send them as {escape(" or ".join(form.takes))}, at most {limits.body / 2**20:g} MiB.</p>
 {_columns(form)}
 <h2>From a program</h2>
-<div class="scroll"><pre>{escape(_curl(first, examples[first]))}</pre></div>
+<div class="scroll"><pre id="curl">{escape(_curl(first, examples[first]))}</pre></div>
 <p>The answer has the form of the request, or the one that <code>Accept</code> names: {JSON}, {CSV}, application/x-npz.
 What does not fit is answered with what was expected. <a href="openapi.json">openapi.json</a> tells programs what this
 page tells you; <a href="health">health</a> says whether the model answers, and <a href="metrics">metrics</a> has
@@ -106,8 +108,8 @@ def _gives(run: Run) -> str:
     """What is predicted, in a sentence."""
     head, kept = run.head, run.kept
     if head.kind != "numbers":
-        return f"It tells which class each row is of: {listed(head.classes)}." if head.classes else "It tells classes."
-    return f"It tells numbers: {listed(head.names)}." if head.names else f"It tells the number {kept.target!r}."
+        return f"It gives the class of each row: {listed(head.classes)}." if head.classes else "It gives classes."
+    return f"It gives numbers: {listed(head.names)}." if head.names else f"It gives a number, {kept.target!r}."
 
 
 def _columns(form: Form) -> str:

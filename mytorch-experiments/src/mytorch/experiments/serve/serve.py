@@ -114,7 +114,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket at an address, which takes connections. Raises ArgumentError."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = _listener(family, host, port)
     except socket.gaierror as error:
         raise ArgumentError(
             f"serve: host must be an address of this machine, such as 127.0.0.1, got {host!r}: {error.strerror}"
@@ -126,6 +126,20 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         ) from error
     with listener:
         yield listener
+
+
+def _listener(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    """A socket that says that it is of TCP: asyncio sends small parts of an answer at once over these alone."""
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere two servers could have one port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _address(listener: socket.socket) -> str:
