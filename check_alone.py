@@ -18,7 +18,7 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
-PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "playground", "testing", "cli")
 ONLY_FOR_EXPERIMENTS = ("matplotlib", "PIL", "pydantic", "tomli_w")
 
 

@@ -24,7 +24,7 @@ if importlib.util.find_spec("torch"):  # where wheels are built and installed, t
     __all__ = ["interpreted"]
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "playground", "testing", "cli")
 PAGES = itertools.count(1)  # torch.compile keeps a module by its name, so that each page needs one of its own
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 

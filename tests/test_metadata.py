@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "playground", "testing", "cli")
 OF_CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 """Names of packages that conda-forge has under another one."""
 each = pytest.mark.parametrize("part", PARTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
+PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "playground", "testing", "cli")
 
 
 @pytest.fixture(scope="module")

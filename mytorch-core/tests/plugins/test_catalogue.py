@@ -111,8 +111,8 @@ def test_what_an_absent_distribution_of_the_project_offers_is_told_with_its_inst
         UnknownNameError, match=r"loss: 'MSE' is not installed\. Losses of this project come with mytorch-nn: .*nn$"
     ):
         known.find("loss", "MSE")
-    both = r"Commands of this project come with mytorch-experiments, mytorch-data, mytorch-testing: .*-testing$"
-    with pytest.raises(UnknownNameError, match=both):
+    several = "mytorch-experiments, mytorch-data, mytorch-testing, mytorch-playground"
+    with pytest.raises(UnknownNameError, match=f"Commands of this project come with {several}: .*-playground$"):
         known.find("command", "train")
     with pytest.raises(UnknownNameError, match=r"hook: 'log' is not installed\. There are none\.$"):
         known.find("hook", "log")

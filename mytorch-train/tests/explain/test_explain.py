@@ -12,6 +12,7 @@ from toy_parts import SGD, Both, Chain, Dense, Noise, Rectify, SquaredError, Tab
 from mytorch.core import ArgumentError, Loss, Module, ShapeError
 from mytorch.train import Batches, Setup, explain, explain_setup, gradients, step, step_in_backward
 from mytorch.train.choose_step import choose_step
+from mytorch.train.explain.explain import explain_batch
 from mytorch.train.explain.recorder import Clock
 
 
@@ -264,3 +265,13 @@ def test_a_loss_of_three_inputs_is_refused():
     net = Dense(2, 2)
     with pytest.raises(ArgumentError, match=r"^Triplet: forward must take a prediction and a target"):
         explain(net, Triplet(), torch.ones(3, 2), torch.ones(3, 2))
+
+
+def test_a_batch_that_is_at_hand_is_explained_as_the_one_that_comes_next():
+    net = network()
+    rows = [(torch.randn(2), torch.randn(2)) for _ in range(6)]
+    setup = Setup(net, SquaredError(), SGD(net.param(), 0.1), Batches(rows, 3))
+    inputs, targets = setup.batches.peek(2)
+    there, next_one = explain_batch(setup, inputs, targets), explain_setup(setup, 2)
+    assert there.loss == next_one.loss
+    assert [step.gradients for step in there.of("backward")] == [step.gradients for step in next_one.of("backward")]

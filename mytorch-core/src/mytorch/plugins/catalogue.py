@@ -36,13 +36,15 @@ from mytorch.plugins.source import definition, find_source
 from mytorch.plugins.strict import strict
 
 OWN = frozenset(
-    f"mytorch-{part}" for part in ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "testing", "cli")
+    f"mytorch-{part}"
+    for part in ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "playground", "testing", "cli")
 )
 """The distributions of this project. A bare name belongs to them first."""
 
 NEEDS = {
     "mytorch-experiments": ("mytorch-nn", "mytorch-optim", "mytorch-data", "mytorch-train"),
     "mytorch-sklearn": ("mytorch-nn", "mytorch-optim", "mytorch-train"),
+    "mytorch-playground": ("mytorch-experiments", "mytorch-nn", "mytorch-train"),
 }
 """What distributions of this project need of it beside mytorch-core, which is there."""
 
@@ -248,9 +250,16 @@ def install_command(*names: str) -> str:
     With one of the project's own, those that it needs and that are not installed are named, too: pip would look for
     them on an index.
     """
-    needed = [other for name in names for other in NEEDS.get(name, ()) if not _installed(other)]
+    needed = [other for name in names for other in _needs(name) if not _installed(other)]
     where = [f"./{name}" if name in OWN else name for name in dict.fromkeys([*needed, *names])]
     return f"python -m pip install {shlex.join(where)}"
+
+
+def _needs(name: str) -> Iterator[str]:
+    """What a distribution of this project needs of it, and what that needs."""
+    for other in NEEDS.get(name, ()):
+        yield from _needs(other)
+        yield other
 
 
 def _installed(name: str) -> bool:

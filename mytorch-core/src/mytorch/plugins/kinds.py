@@ -29,7 +29,7 @@ COME_WITH = {
     "metric": ("mytorch-train",),
     "callback": ("mytorch-train",),
     "experiment": ("mytorch-experiments",),
-    "command": ("mytorch-experiments", "mytorch-data", "mytorch-testing"),
+    "command": ("mytorch-experiments", "mytorch-data", "mytorch-testing", "mytorch-playground"),
 }
 """The distributions of this project that bring parts of a kind, for users who have not installed them."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -47,12 +47,21 @@ class Engine(Protocol):
 
 
 class Eager:
-    """Layer by layer, as the formulas stand."""
+    """Layer by layer, as the formulas stand.
+
+    before: called before each step, with the setup, the inputs and the targets that the step is about to take: to look
+        at them, or to hold the training for a while, as a page does that shows it. What it raises ends the training.
+    """
+
+    def __init__(self, before: Callable[[Setup, Any, Any], object] | None = None) -> None:
+        self._before = before
 
     def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:  # noqa: ARG002
         """One step a batch."""
-        net, loss, optimizer, step = setup.net, setup.loss, setup.optimizer, setup.step
+        net, loss, optimizer, step, before = setup.net, setup.loss, setup.optimizer, setup.step, self._before
         for inputs, targets in setup.batches:
+            if before is not None:
+                before(setup, inputs, targets)
             result = step(net, loss, optimizer, inputs, targets)
             setup.advance("batch")
             yield result

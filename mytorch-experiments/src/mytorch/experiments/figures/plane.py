@@ -69,23 +69,33 @@ class Plane:
         classes = getattr(data, "classes", None)
         return cls(names, classes, points, mean, std, inputs, low - margin, high + margin)
 
-    def axes(self) -> tuple[Tensor, Tensor]:
+    def axes(self, count: int = GRID) -> tuple[Tensor, Tensor]:
         """The coordinates of the grid along each axis."""
-        x, y = (torch.linspace(float(self.low[i]), float(self.high[i]), GRID, dtype=torch.float64) for i in (0, 1))
+        x, y = (torch.linspace(float(self.low[i]), float(self.high[i]), count, dtype=torch.float64) for i in (0, 1))
         return x, y
+
+    def inputs(self, count: int = GRID) -> Tensor:
+        """The points of the grid as rows of a net's inputs, line by line from the lowest, (count * count, 2)."""
+        y, x = torch.meshgrid(*reversed(self.axes(count)), indexing="ij")
+        grid: Tensor = (torch.stack((x, y), dim=-1).reshape(-1, 2) - self.mean) / self.std
+        return grid.to(self.row)
 
     def margins(self, net: Module) -> Tensor:
         """How far each class's score is above the others', (classes, GRID, GRID): positive where it is predicted."""
-        y, x = torch.meshgrid(*reversed(self.axes()), indexing="ij")
-        grid = (torch.stack((x, y), dim=-1).reshape(-1, 2) - self.mean) / self.std
         with random_state(), judging(net):
-            scores = predict(net, move(grid.to(self.row), device_of(net))).cpu().double().reshape(len(grid), -1)
-        if scores.shape[1] == 1:
-            scores = torch.cat((torch.zeros_like(scores), scores), dim=1)
-        best, places = scores.topk(2, dim=1)
-        others = best[:, :1].expand_as(scores).scatter(1, places[:, :1], best[:, 1:])
-        margins: Tensor = (scores - others).nan_to_num().float()
-        return margins.T.reshape(-1, GRID, GRID)
+            scores = predict(net, move(self.inputs(), device_of(net)))
+        return margins_of(scores).T.reshape(-1, GRID, GRID)
+
+
+def margins_of(scores: Tensor) -> Tensor:
+    """How far each class's score is above the best of the others, (rows, classes); of one score, two classes."""
+    scores = scores.cpu().double().reshape(len(scores), -1)
+    if scores.shape[1] == 1:
+        scores = torch.cat((torch.zeros_like(scores), scores), dim=1)
+    best, places = scores.topk(2, dim=1)
+    others = best[:, :1].expand_as(scores).scatter(1, places[:, :1], best[:, 1:])
+    margins: Tensor = (scores - others).nan_to_num().float()
+    return margins
 
 
 def obstacle(net: Module, data: Any) -> str | None:

@@ -79,7 +79,12 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     count = len(setup.batches)
     if not 1 <= batch <= count:
         raise ArgumentError(f"explain: batch must be between 1 and {count}, the batches of an epoch, got {batch}")
-    inputs, targets = setup.batches.peek(batch)
+    explanation = explain_batch(setup, *setup.batches.peek(batch))
+    return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")
+
+
+def explain_batch(setup: Setup, inputs: Any, targets: Any) -> Explanation:
+    """The step that a `Setup` takes on a batch, as `explain` says; afterwards everything is as before."""
     plain = is_plain(setup.step) and setup.batches.accumulate == 1 and setup.precision is None
     options: dict[str, Any] = {"step": setup.step}
     if plain or is_in_backward(setup.step):
@@ -89,13 +94,12 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     try:
         with setup.storing():
             tokens = tokens_of(setup.batches.data, inputs)
-            explanation = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, tokens=tokens, **options)
+            return explain(setup.net, setup.loss, inputs, targets, setup.optimizer, tokens=tokens, **options)
     finally:
         for held, value in zip(setup.tensors, values, strict=True):
             held.value = value  # and not what it was in half precision
         if setup.precision is not None:
             setup.precision.load_state_dict(scale)
-    return replace(explanation, title=f"{explanation.title}, batch {batch} of {count}")
 
 
 def _timed(drawn: Sequence[Step], timed: Sequence[Step]) -> tuple[Step, ...]:

@@ -1,0 +1,112 @@
+"""The web application: the page, and a connection between each page and its session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from mytorch.playground.workers import Worker, Workers
+
+PAGE = Path(__file__).parent / "page"
+HOSTS = ["127.0.0.1", "localhost"]
+REFUSED, TAKEN_OVER, TOO_MANY, BROKEN = 4401, 4402, 4403, 4404
+"""Why a connection is closed, as the page knows it."""
+POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+
+
+def application(token: str, first: dict[str, Any]) -> Starlette:
+    """The application.
+
+    token: what a page must show before its connection is accepted.
+    first: the command by which each session begins.
+    """
+    workers = Workers(first)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await workers.close()
+
+    async def page(_request: Request) -> Response:
+        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
+
+    async def socket(connection: WebSocket) -> None:
+        await connection.accept()
+        if not _allowed(connection, token):
+            await connection.close(REFUSED)
+            return
+        worker = await workers.find(connection.query_params.get("session", ""))
+        if worker is None:
+            await connection.close(TOO_MANY)
+            return
+        await _serve(connection, worker, workers)
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            WebSocketRoute("/session", socket),
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
+        lifespan=lifespan,
+    )
+
+
+def _allowed(connection: WebSocket, token: str) -> bool:
+    """Whether a page of this server asks, and knows the token."""
+    origin, host = connection.headers.get("origin"), connection.headers.get("host")
+    shown = connection.query_params.get("token", "")
+    return (
+        origin is not None
+        and urlsplit(origin).netloc == host
+        and secrets.compare_digest(shown.encode(), token.encode())
+    )
+
+
+async def _serve(connection: WebSocket, worker: Worker, workers: Workers) -> None:
+    """Pass messages both ways until the page goes or the process of the session ends."""
+
+    async def send(message: bytes) -> None:
+        try:
+            await connection.send_bytes(message)
+        except (RuntimeError, WebSocketDisconnect):  # the page is gone, which the loop below is told, too
+            worker.page = None
+
+    before, worker.page = worker.page, send
+    if before is not None:
+        await worker.tell({"do": "hello"})
+    await connection.send_text(json.dumps({"session": worker.name}))
+    await worker.tell({"do": "hello"})
+    ended = asyncio.create_task(worker.ended())
+    try:
+        while True:
+            received = asyncio.create_task(connection.receive_text())
+            await asyncio.wait({received, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if received.done():
+                await worker.tell(received.result())
+            else:
+                received.cancel()
+                await connection.close(BROKEN)
+                break
+    except WebSocketDisconnect:
+        pass
+    finally:
+        if worker.page is send:
+            worker.page = None
+            await worker.tell({"do": "pause"})
+            worker.close_later(lambda: workers.drop(worker))

@@ -1,0 +1,144 @@
+// The page: what the session tells is shown, and what the user does is sent to it.
+import { Connection } from "./connection.js";
+import { CurveView, number } from "./curve.js";
+import { Editor } from "./editor.js";
+import { NetworkView } from "./network.js";
+import { PlaneView } from "./plane.js";
+import { StepsView } from "./steps.js";
+
+const $ = (id) => document.getElementById(id);
+const network = new NetworkView($("network"));
+const plane = new PlaneView($("plane"), $("plane-note"));
+const curve = new CurveView($("curve"), $("history"));
+const steps = new StepsView($("movement"));
+let experiment = null, playing = false, epochs = 0;
+
+const note = (text) => {
+  $("note").hidden = !text;
+  $("note").textContent = text ?? "";
+};
+const shared = new URLSearchParams(location.hash.slice(1)).get("experiment");
+const connection = new Connection((message) => RECEIVE[message.kind]?.(message), note);
+const send = (command) => connection.send(command);
+const change = (content) => send({ do: "experiment", content });
+const editor = new Editor($("form"), $("layers"), change, (values) => send({ do: "set", values }));
+
+function setPlaying(now) {
+  playing = now;
+  $("play").textContent = now ? "Pause" : "Play";
+}
+
+const RECEIVE = {
+  connected({ fresh }) {
+    note(null);
+    send({ do: "speed", every: Number($("speed").value) });
+    if (fresh && shared) send({ do: "experiment", toml: fromText(shared) });
+  },
+  experiment(message) {
+    experiment = message;
+    epochs = message.history.length;
+    note(Object.keys(message.changed).length
+      ? "Settings were changed while it trained: reset, so that the file below gives the same weights." : null);
+    document.title = `${message.name} · mytorch playground`;
+    network.show(message);
+    plane.show(message);
+    curve.show(message);
+    editor.show(message.content, message.changed);
+    steps.hide();
+    $("toml").textContent = file();
+    setPlaying(message.playing);
+  },
+  frame(message) {
+    requestAnimationFrame(() => send({ do: "seen" }));
+    if (!experiment) return; // it was drawn for the page before this one
+    network.draw(message);
+    plane.draw(message);
+    curve.add(message);
+    $("at-epoch").textContent = message.epoch;
+    $("at-step").textContent = message.step;
+    $("at-loss").textContent = number(message.loss);
+    $("at-lr").textContent = number(message.lr);
+    if (steps.open && message.step !== steps.step) steps.hide();
+    setPlaying(message.playing);
+  },
+  pace(message) {
+    setPlaying(message.playing);
+  },
+  epoch({ record }) {
+    epochs = record.epoch;
+    curve.epoch(record);
+  },
+  explanation(message) {
+    steps.step = message.step;
+    steps.show(message);
+    setPlaying(false);
+  },
+  ended({ text }) {
+    setPlaying(false);
+    note(text ? `The training ended: ${text}` : "The training has ended: every epoch is done.");
+  },
+  error({ text }) {
+    note(text);
+    if (experiment) editor.show(experiment.content, experiment.changed);
+  },
+};
+
+// The file of what was trained so far: with the epochs that are complete, if there are some.
+function file() {
+  return epochs ? experiment.toml.replace(/^epochs = \d+$/m, `epochs = ${epochs}`) : experiment.toml;
+}
+
+const toText = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text))).replaceAll("+", "-").replaceAll("/", "_");
+const fromText = (text) =>
+  new TextDecoder().decode(Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0)));
+
+const press = {
+  play: () => send({ do: playing ? "pause" : "play" }),
+  batch: () => send({ do: "batch" }),
+  epoch: () => send({ do: "epoch" }),
+  explain: () => send({ do: "explain" }),
+  reset: () => send({ do: "reset" }),
+};
+for (const [name, work] of Object.entries(press)) $(name).onclick = work;
+$("speed").onchange = () => send({ do: "speed", every: Number($("speed").value) });
+
+const KEYS = { " ": "play", b: "batch", e: "epoch", l: "explain", r: "reset" };
+document.addEventListener("keydown", (event) => {
+  if (event.target.closest("input, select, button, pre") || event.ctrlKey || event.metaKey || event.altKey) {
+    if (!(steps.open && event.target.closest("#moments"))) return;
+  }
+  if (event.key in KEYS) {
+    event.preventDefault();
+    press[KEYS[event.key]]();
+  }
+  if (steps.open && event.key === "ArrowRight") steps.move(1);
+  if (steps.open && event.key === "ArrowLeft") steps.move(-1);
+});
+
+$("download").onclick = () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([file()], { type: "application/toml" }));
+  link.download = `${experiment.name}.toml`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+};
+$("share").onclick = async () => {
+  const link = `${location.origin}/#token=${connection.token}&experiment=${toText(file())}`;
+  try {
+    await navigator.clipboard.writeText(link);
+    note("The link is copied. It opens this experiment on this machine while the playground runs.");
+  } catch {
+    note(link);
+  }
+};
+const take = async (chosen) => {
+  if (!chosen) return;
+  const text = await chosen.text();
+  send(chosen.name.endsWith(".csv") ? { do: "table", file: chosen.name, text } : { do: "experiment", toml: text });
+};
+$("open").onchange = () => take($("open").files[0]);
+document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  take(event.dataTransfer.files[0]);
+});

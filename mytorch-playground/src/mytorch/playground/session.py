@@ -1,0 +1,367 @@
+"""One training that a page looks at and steers."""
+
+from __future__ import annotations
+
+import csv
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import torch
+
+from mytorch.core import MytorchError
+from mytorch.experiments.figures.plane import Plane, obstacle
+from mytorch.experiments.file.build import Built, build, threads
+from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+from mytorch.playground.curve import Curve
+from mytorch.playground.drawing import Column, columns_of, maps, weights
+from mytorch.playground.message import encode
+from mytorch.plugins import Hooks, hookimpl, one_line, parse_toml
+from mytorch.train.engine import Eager
+from mytorch.train.explain.explain import explain_batch
+from mytorch.train.setup import Setup
+from mytorch.train.training import Training
+
+FRAMES = 25.0
+"""At most so many pictures a second."""
+EPOCHS = 10_000
+"""An experiment without a schedule is trained for at least so many."""
+Command = Mapping[str, Any]
+
+
+class Ended(BaseException):
+    """Raised within a training that gives way to another one, or to the end of the session."""
+
+
+class Session:
+    """Trains an experiment as `mytorch train` does, and does what a page asks for between two of its steps.
+
+    send: is given each message to the page.
+    commands: what the page asks for, as dicts with "do"; None ends the session.
+    """
+
+    def __init__(self, send: Callable[[bytes], object]) -> None:
+        self.commands: Queue[Command | None] = Queue()
+        self._send = send
+        self._folder = tempfile.TemporaryDirectory(prefix="mytorch-playground-")
+        self._to_go: float = 0
+        self._until_epoch = False
+        self._every = 0
+        self._seen, self._drawn = True, 0.0
+        self._step = self._at_frame = 0
+        self._changed: dict[str, Any] = {}
+        self._batch: tuple[Setup, Any, Any] | None = None
+        self._built: Built | None = None
+        self._curve = Curve()
+
+    def run(self) -> None:
+        """Serve the page until its commands end."""
+        try:
+            with self._folder:
+                while True:
+                    try:
+                        if self._built is None or self._over:
+                            self._wait()
+                        else:
+                            self._train()
+                    except _Replaced:
+                        continue
+        except Ended:
+            return
+
+    def _load(self, experiment: Experiment) -> None:
+        """Make ready to train an experiment from the start. Raises MytorchError, and the one before goes on.
+
+        Without a schedule, which is planned for its epochs, it goes on for as long as the page wants.
+        """
+        built = build(experiment)
+        training = Training(
+            built.setup,
+            epochs=experiment.epochs if experiment.schedule is not None else max(experiment.epochs, EPOCHS),
+            validation=built.parts.validation,
+            test=built.parts.test,
+            metrics=built.metrics,
+            evaluate_every=experiment.evaluate_every,
+            hooks=Hooks([*built.callbacks, _Told(self)]),
+            engine=Eager(before=self._before),
+        )
+        self._built, self._training, self._over = built, training, False
+        self._columns: list[Column] = columns_of(built.setup.net)
+        data = built.parts.training
+        self._plane = None if obstacle(built.setup.net, data) else Plane.of(data)
+        self._step = self._at_frame = 0
+        self._curve, self._changed, self._batch = Curve(), {}, None
+        self._tell()
+        raise _Replaced
+
+    def _train(self) -> None:
+        """Train until it ends or is replaced."""
+        assert self._built is not None
+        try:
+            with threads(self._built.experiment.threads):
+                self._training.run()
+            text = None
+        except MytorchError as error:
+            text = f"{type(error).__name__}: {one_line(error)}"
+        self._over, self._to_go, self._batch = True, 0, None
+        self._draw()
+        self._send(encode("ended", text=text, epoch=self._training.complete_epochs))
+
+    def _wait(self) -> None:
+        """Do what the page asks for while nothing is trained."""
+        command = self.commands.get()
+        self._do(command)
+
+    def _before(self, setup: Setup, inputs: Any, targets: Any) -> None:
+        """Between two steps: draw where it is time, and do what the page asks for until the next step is due."""
+        self._batch = setup, inputs, targets
+        waits = self._every and self._step - self._at_frame >= self._every
+        if self._to_go <= 0 or waits or self._due():
+            self._draw_when_seen(bool(waits))
+        while True:
+            command = self._next(self._to_go <= 0)
+            if command is not _NOTHING:
+                self._do(command)
+            elif self._to_go > 0:
+                break
+        self._to_go -= 1
+        self._step += 1
+
+    def _due(self) -> bool:
+        return self._seen and time.monotonic() - self._drawn >= 1 / FRAMES
+
+    def _draw_when_seen(self, waits: bool) -> None:
+        """Draw. Where the pace is that of the pictures, wait for the page to have seen the last one, and a while."""
+        while waits and self._to_go > 0 and not self._due():
+            command = self._next(True, 1 / FRAMES)
+            if command is not _NOTHING:
+                self._do(command)
+        self._draw()
+
+    def _next(self, wait: bool, seconds: float | None = None) -> Any:
+        try:
+            return self.commands.get(wait, seconds)
+        except Empty:
+            return _NOTHING
+
+    def _do(self, command: Command | None) -> None:
+        """Do what the page asks for. What cannot be done is told, and changes nothing."""
+        if command is None:
+            raise Ended
+        try:
+            name = command.get("do")
+            action = _ACTIONS.get(name) if isinstance(name, str) else None
+            if action is None:
+                raise ValueError(f"unknown command {name!r}")
+            action(self, command)
+        except (MytorchError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+            self._send(encode("error", text=one_line(error), command=str(command.get("do"))))
+
+    def _play(self, _command: Command) -> None:
+        self._to_go, self._until_epoch = math.inf, False
+        self._pace()
+
+    def _pause(self, _command: Command) -> None:
+        self._to_go = 0
+        self._send(encode("pace", playing=False))
+        self._draw()
+
+    def _batches(self, command: Command) -> None:
+        self._to_go, self._until_epoch = max(1, int(command.get("count", 1))), False
+        self._pace()
+
+    def _epoch(self, _command: Command) -> None:
+        self._to_go, self._until_epoch = math.inf, True
+        self._pace()
+
+    def _pace(self) -> None:
+        if self._over:
+            self._to_go = 0
+            raise ValueError("the training has ended; reset it, or give it more epochs")
+        self._send(encode("pace", playing=True))
+
+    def _speed(self, command: Command) -> None:
+        self._every = max(0, int(command["every"]))
+
+    def _saw(self, _command: Command) -> None:
+        self._seen = True
+        if self._to_go <= 0 and self._at_frame != self._step:  # it is behind, and nothing else will draw
+            self._draw()
+
+    def _reset(self, _command: Command) -> None:
+        self._load(self._loaded().experiment)
+
+    def _loaded(self) -> Built:
+        if self._built is None:
+            raise ValueError("no experiment is loaded yet")
+        return self._built
+
+    def _replace(self, command: Command) -> None:
+        """Another experiment: by its name or file, as a dict, or as the text of a TOML file."""
+        if "name" in command:
+            source: Any = str(command["name"])
+        else:
+            source = command["content"] if "content" in command else _parsed(str(command["toml"]))
+        overrides = command.get("overrides") or {}
+        playing = self._to_go == math.inf
+        self._to_go = math.inf if command.get("play", playing) else 0
+        self._load(load_experiment(source, {str(key): value for key, value in overrides.items()}))
+
+    def _table(self, command: Command) -> None:
+        """Train on a table that the page was given: its last column is predicted."""
+        experiment, text = self._loaded().experiment, str(command["text"])
+        path = Path(self._folder.name) / (Path(str(command["file"])).name or "table.csv")
+        path.write_text(text, encoding="utf-8")
+        header = next(csv.reader(text.splitlines()), [""])
+        content = experiment.model_dump(exclude_none=True, by_alias=True)
+        content["data"] = {
+            "train": {"type": "Table", "path": str(path), "target": header[-1]},
+            "split": {"validation": 0.3, "seed": 0},
+            "standardize": True,
+            "targets": experiment.data.targets,
+        }
+        self._load(load_experiment(content))
+
+    def _set(self, command: Command) -> None:
+        """Change settings of the optimizer from the next step on, such as the learning rate."""
+        groups = self._loaded().setup.optimizer.param_groups
+        for name, value in dict(command["values"]).items():
+            if name not in groups[0] or name == "params":
+                raise ValueError(f"the optimizer has no setting {name!r}")
+            for group in groups:
+                group[name] = value
+            self._changed[name] = value
+        self._tell()
+        self._at_frame = -1  # what was drawn has the settings of before
+        self._draw()
+
+    def _explain(self, _command: Command) -> None:
+        """Tell of the step that comes next, layer by layer."""
+        if self._batch is None:
+            raise ValueError("the training has ended, so that no step comes next; reset it, or give it more epochs")
+        self._to_go = 0
+        explanation = explain_batch(*self._batch)
+        steps = [asdict(step) for step in explanation.steps]
+        self._send(encode("explanation", loss=explanation.loss, step=self._step, steps=steps))
+
+    def _hello(self, _command: Command) -> None:
+        """A page that has come, or come back, is told everything."""
+        self._seen = True
+        if self._built is not None:
+            self._tell()
+            self._draw()
+
+    def _tell(self) -> None:
+        """What is trained."""
+        assert self._built is not None
+        experiment, setup, plane = self._built.experiment, self._built.setup, self._plane
+        tensors = {}
+        if plane is not None:
+            tensors = {"places": plane.points.places.float(), "classes": plane.points.classes.to(torch.uint8)}
+            corners = {"low": plane.low.tolist(), "high": plane.high.tolist()}
+        self._send(
+            encode(
+                "experiment",
+                tensors,
+                name=experiment.name,
+                content=experiment.model_dump(exclude_none=True, by_alias=True),
+                toml=to_toml(experiment),
+                columns=[self._column(column) for column in self._columns],
+                plane=None if plane is None else {**corners, "names": list(plane.names), "labels": plane.classes},
+                batches=len(setup.batches),
+                parameters=sum(p.value.numel() for p in setup.net.param()),
+                history=self._training.history,
+                curve=self._curve.points,
+                playing=self._to_go > 0 and not self._over,
+                changed=self._changed,
+            )
+        )
+
+    def _column(self, column: Column) -> dict[str, Any]:
+        first, units = column.layers[0][1], None
+        if column.weight is not None:
+            units = column.weight.value.shape[0]
+        layers = [{"path": path, "type": type(layer).__name__, "text": repr(layer)} for path, layer in column.layers]
+        return {"label": column.label, "layers": layers, "units": units, "type": type(first).__name__}
+
+    def _draw(self) -> None:
+        """A picture of the network as it is."""
+        if self._built is None or not self._seen:
+            return
+        net = self._built.setup.net
+        tensors = weights(self._columns)
+        if self._plane is not None:
+            with torch.inference_mode():
+                tensors |= maps(net, self._columns, self._plane)
+        self._seen, self._drawn, self._at_frame = False, time.monotonic(), self._step
+        self._send(
+            encode(
+                "frame",
+                tensors,
+                step=self._step,
+                epoch=self._training.epoch,
+                batch=self._step % max(1, len(self._built.setup.batches)),
+                loss=self._curve.take(),
+                lr=float(self._built.setup.optimizer.param_groups[0].get("lr", math.nan)),
+                playing=self._to_go > 0 and not self._over,
+            )
+        )
+
+    def on_batch(self, loss: float) -> None:
+        """A step was taken."""
+        self._curve.add(self._step, loss)
+
+    def on_epoch(self, record: Mapping[str, float]) -> None:
+        """An epoch has ended."""
+        if self._until_epoch:
+            self._to_go = 0
+        self._send(encode("epoch", record=record))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        return parse_toml(text)
+    except ValueError as error:
+        raise ValueError(f"an experiment must be TOML, got {one_line(error)}") from None
+
+
+class _Replaced(BaseException):
+    """Raised within a training that gives way to another one."""
+
+
+class _Told:
+    """Tells a session what its training does."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @hookimpl
+    def batch_ended(self, loss: Any) -> None:
+        self._session.on_batch(float(loss))
+
+    @hookimpl
+    def epoch_ended(self, record: Mapping[str, float]) -> None:
+        self._session.on_epoch(record)
+
+
+_NOTHING: Any = object()
+_ACTIONS: dict[str, Callable[[Session, Command], None]] = {
+    "play": Session._play,
+    "pause": Session._pause,
+    "batch": Session._batches,
+    "epoch": Session._epoch,
+    "speed": Session._speed,
+    "seen": Session._saw,
+    "reset": Session._reset,
+    "experiment": Session._replace,
+    "table": Session._table,
+    "set": Session._set,
+    "explain": Session._explain,
+    "hello": Session._hello,
+}

@@ -1,0 +1,150 @@
+"""The page in a browser. It needs Playwright and Chromium, which `tox -e playground` looks for."""
+
+import re
+import shutil
+
+import pytest
+import torch
+from playing import served
+
+from mytorch.experiments import train_experiment
+from mytorch.experiments.explain_experiment import explain_experiment
+from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+
+api = pytest.importorskip("playwright.sync_api", reason="tox -e playground installs it")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server of a small experiment."""
+    small = {
+        "data.train.samples": 60,
+        "batch_size": 20,
+        "model.layers.0.out_features": 4,
+        "model.layers.2.in_features": 4,
+    }
+    file = tmp_path_factory.mktemp("page") / "small.toml"
+    file.write_text(to_toml(load_experiment("disk", small)))
+    with served(str(file)) as (host, token, _):
+        yield f"http://{host}/#token={token}", file
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A new tab, whose first picture is there; nothing may be said in its console."""
+    tab = browser.new_page(viewport={"width": 1300, "height": 900})
+    said = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto(address[0])
+    api.expect(tab.locator("#at-lr")).to_have_text("0.1", timeout=60_000)
+    yield tab
+    tab.close()
+    assert said == []
+
+
+def step(page):
+    return page.locator("#at-step")
+
+
+def test_it_plays_steps_and_resets(page):
+    page.click("#batch")
+    api.expect(step(page)).to_have_text("1")
+    page.click("#epoch")
+    api.expect(step(page)).to_have_text("3")
+    api.expect(page.locator("#history tbody tr")).to_have_count(1)
+    page.click("#play")
+    api.expect(page.locator("#history tbody tr")).to_have_count(4, timeout=30_000)
+    api.expect(page.locator("#play")).to_have_text("Pause")
+    page.keyboard.press("Escape")
+    page.click("#play")
+    api.expect(page.locator("#play")).to_have_text("Play")
+    page.click("#reset")
+    api.expect(step(page)).to_have_text("0")
+
+
+def test_the_step_has_the_numbers_of_explain(page, address):
+    expected = explain_experiment(address[1])
+    page.click("#explain")
+    calls = page.locator("#moments button")
+    api.expect(calls).to_have_count(17)
+    names = [text.strip() for text in calls.all_inner_texts()]
+    assert names[:2] == ["forward: 0 Linear", "forward: 1 ReLU"]
+    assert names[-2:] == ["backward: 0 Linear", "update: SGD"]
+    calls.nth(names.index("backward: 6 Linear")).click()
+    (linear,) = (each for each in expected.of("backward") if each.path == "6")
+    (weight,) = (each for each in linear.gradients if each.name == "d_weight")
+    shown = page.locator("figure", has_text="d_weight").inner_text()
+    assert float(re.search(r"norm ([\d.e-]+)", shown)[1]) == pytest.approx(weight.norm, rel=1e-3)
+    assert "d_weight = sum of outer(d_y, x)" in page.locator("#moment pre").inner_text()
+    page.keyboard.press("ArrowRight")
+    api.expect(page.locator("#moments [aria-selected=true]")).to_have_text("backward: 5 ReLU")
+    page.click("#batch")  # the step is taken, so that what was told of it is gone
+    api.expect(page.locator("#movement")).to_be_hidden()
+
+
+def test_the_file_on_the_page_trains_to_the_weights_on_the_page(page, tmp_path):
+    page.click("#epoch")
+    api.expect(page.locator("#history tbody tr")).to_have_count(1)
+    with page.expect_download() as download:
+        page.click("#download")
+    file = tmp_path / "downloaded.toml"
+    download.value.save_as(file)
+    run = train_experiment(file, output=tmp_path, quiet=True)
+    assert len(run.history) == 1
+    shown = page.locator("#history tbody td").all_inner_texts()
+    assert float(shown[1]) == pytest.approx(run.history[0]["train_loss"], rel=1e-3)
+    assert float(shown[3]) == pytest.approx(run.history[0]["validation_loss"], rel=1e-3)
+    assert all(torch.isfinite(value).all() for value in run.net.state_dict().values())
+
+
+def test_the_experiment_is_changed_on_the_page(page):
+    page.get_by_label("Units").first.fill("7")
+    page.get_by_label("Units").first.press("Enter")
+    api.expect(page.locator("#toml")).to_contain_text("out_features = 7")
+    page.get_by_label("Data set").select_option("Gaussians")
+    api.expect(page.locator("#toml")).to_contain_text('type = "Gaussians"')
+    api.expect(page.locator("#toml")).to_contain_text("out_features = 3")
+    page.get_by_label("Add a layer before the last one").select_option("Dropout")
+    api.expect(page.locator("#layers")).to_contain_text("Dropout")
+    page.locator("label", has_text="Loss").locator("select").select_option("CrossEntropyLoss")
+    api.expect(page.locator("#toml")).to_contain_text("CrossEntropyLoss")
+    page.click("#epoch")
+    api.expect(page.locator("#history tbody tr")).to_have_count(1)
+    page.get_by_label("Learning rate").fill("0.05")
+    page.get_by_label("Learning rate").press("Enter")
+    api.expect(page.locator("#at-lr")).to_have_text("0.05")
+    api.expect(page.locator("#note")).to_contain_text("changed while it trained")
+    page.get_by_label("Batch size").fill("0")
+    page.get_by_label("Batch size").press("Enter")
+    api.expect(page.locator("#note")).to_contain_text("batch_size")
+    api.expect(page.get_by_label("Batch size")).to_have_value("20")
+
+
+def test_a_reload_finds_the_training_where_it_was(page):
+    page.click("#batch")
+    api.expect(step(page)).to_have_text("1")
+    page.reload()
+    api.expect(step(page)).to_have_text("1")
+
+
+def test_on_a_phone_nothing_is_wider_than_the_page(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.click("#explain")
+    api.expect(page.locator("#moments button").first).to_be_visible()
+    width = page.locator("html").bounding_box()["width"]
+    assert width <= 390
+    assert page.locator("main").bounding_box()["width"] <= 390

@@ -1,0 +1,120 @@
+"""The server as a browser meets it: a process of its own, pages that come and go, and requests that are none of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from playing import decode, served
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served() as (host, token, _):
+        yield host, token
+
+
+def session(host, token, name="", origin=None):
+    address = f"ws://{host}/session?token={token}&session={name}"
+    return connect(address, origin=origin or f"http://{host}", max_size=None)
+
+
+def until(page, kind, **fields):
+    while True:
+        message = page.recv(timeout=60)
+        if isinstance(message, bytes):
+            decoded = decode(message)
+            if decoded["kind"] == "frame":
+                page.send('{"do": "seen"}')
+            if decoded["kind"] == kind and all(decoded[name] == value for name, value in fields.items()):
+                return decoded
+
+
+def test_the_page_and_its_parts_are_served_and_nothing_beside_them(server):
+    host, _ = server
+    with urllib.request.urlopen(f"http://{host}/") as page:
+        text = page.read().decode()
+        assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    for part in re.findall(r'(?:src|href)="(/page/[^"]+)"', text):
+        assert urllib.request.urlopen(f"http://{host}{part}").status == 200
+    for path in ("/page/../app.py", "/page/%2e%2e/app.py", "/app.py"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://{host}{path}")
+
+
+def test_another_host_name_is_refused(server):
+    host, _ = server
+    request = urllib.request.Request(f"http://{host}/", headers={"Host": "example.org"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request)
+
+
+@pytest.mark.parametrize(("token", "origin"), [("wrong", None), ("ö", None), (None, "http://example.org")])
+def test_a_stranger_gets_no_session(server, token, origin):
+    host, known = server
+    with session(host, token or known, origin=origin) as page, pytest.raises(ConnectionClosed) as closed:
+        page.recv(timeout=30)
+    assert closed.value.rcvd.code == 4401
+
+
+def test_a_page_that_comes_back_finds_what_was_trained(server):
+    host, token = server
+    with session(host, token) as page:
+        name = json.loads(page.recv(timeout=30))["session"]
+        until(page, "frame", step=0)
+        page.send('{"do": "batch", "count": 3}')
+        until(page, "frame", step=3)
+    with session(host, token, name) as page:
+        assert json.loads(page.recv(timeout=30))["session"] == name
+        assert len(until(page, "experiment")["curve"]) == 3
+        assert until(page, "frame")["step"] == 3
+
+
+def test_what_is_no_command_is_left_out(server):
+    host, token = server
+    with session(host, token) as page:
+        page.recv(timeout=30)
+        until(page, "frame", step=0)
+        for text in ("no json", "[1]", '"do"', '{"do": 5}'):
+            page.send(text)
+        page.send('{"do": "batch"}')
+        assert until(page, "frame", step=1)["step"] == 1
+
+
+def test_every_session_ends_with_the_server():
+    with served() as (host, token, server), session(host, token) as page:
+        page.recv(timeout=30)
+        until(page, "frame", step=0)
+        page.send('{"do": "play"}')
+        until(page, "epoch")
+        told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server)], capture_output=True, text=True, check=True)
+        (worker,) = map(int, told.stdout.split())
+        os.kill(worker, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_a_taken_port_and_an_unknown_experiment_are_one_sentence(server):
+    host, _ = server
+    port = host.rpartition(":")[2]
+    taken = subprocess.run(
+        [sys.executable, "-m", "mytorch", "playground", "--no-browser", "--port", port],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert taken.returncode == 1
+    assert f"port must be free, got {port}" in taken.stderr
+    assert "Traceback" not in taken.stderr
+    with served("nowhere") as (other, key, _), session(other, key) as page:
+        page.recv(timeout=30)
+        assert "nowhere" in until(page, "error")["text"]

@@ -1,0 +1,138 @@
+"""A session does what the page asks for, and trains as `mytorch train` does."""
+
+import pytest
+import torch
+
+from mytorch.experiments import train_experiment
+from mytorch.experiments.explain_experiment import explain_experiment
+from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+
+SMALL = {
+    "batch_size": 20,
+    "data.train.samples": 50,
+    "data.validation.samples": 30,
+    "data.test.samples": 30,
+    "model.layers.0.out_features": 6,
+    "model.layers.2.in_features": 6,
+}
+
+
+def small(**overrides):
+    return load_experiment("disk", {**SMALL, **overrides}).model_dump(exclude_none=True, by_alias=True)
+
+
+def test_the_weights_are_those_of_the_command_line(page, tmp_path):
+    page.load(content=small())
+    page.send("epoch")
+    first = page.until("epoch")["record"]
+    page.send("batch", count=2)
+    page.until("frame", playing=False)
+    page.send("explain")  # looking changes nothing
+    page.until("explanation")
+    page.send("epoch")
+    page.until("epoch")
+    drawn = page.until("frame", playing=False, epoch=3)
+    run = train_experiment(small(), {"epochs": 2}, output=tmp_path, quiet=True)
+    weights = page.session._loaded().setup.net.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in run.net.state_dict().items())
+    assert first["train_loss"] == run.history[0]["train_loss"]
+    assert drawn["tensors"]["weight.0"].tolist() == run.net.state_dict()["0.weight"].tolist()
+
+
+def test_a_batch_is_one_step_and_the_next_step_is_explained_with_its_numbers(page, tmp_path):
+    page.load(content=small())
+    page.send("explain")
+    told = page.until("explanation")
+    file = tmp_path / "small.toml"
+    file.write_text(to_toml(load_experiment(small())))
+    expected = explain_experiment(file)
+    assert told["loss"] == expected.loss
+    named = {(step.phase, step.path): step for step in expected.steps}
+    for step in told["steps"]:
+        for numbers, same in zip(step["gradients"], named[step["phase"], step["path"]].gradients, strict=True):
+            assert (numbers["name"], numbers["norm"]) == (same.name, same.norm)
+    page.send("batch")
+    frame = page.until("frame", step=1)
+    assert frame["loss"] == pytest.approx(expected.loss, rel=1e-6)
+    assert not frame["playing"]
+
+
+def test_it_plays_until_it_is_paused(page):
+    page.load(content=small())
+    page.send("speed", every=2)
+    page.send("play")
+    page.until("epoch")
+    page.send("pause")
+    page.until("pace", playing=False)
+    at = page.session._step
+    page.send("batch")
+    assert page.until("frame", playing=False, step=at + 1)["step"] == at + 1
+
+
+def test_a_setting_changes_from_the_next_step_on_until_it_is_reset(page):
+    page.load(content=small())
+    page.send("set", values={"lr": 0.5})
+    assert page.until("experiment")["changed"] == {"lr": 0.5}
+    page.send("batch")
+    assert page.until("frame", step=1)["lr"] == 0.5
+    page.send("reset")
+    told = page.until("experiment")
+    assert told["changed"] == {}
+    assert page.until("frame", step=0)["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ({"do": "fly"}, "unknown command 'fly'"),
+        ({"do": "experiment", "name": "nowhere"}, "nowhere"),
+        ({"do": "experiment", "toml": "a = ["}, "TOML"),
+        ({"do": "experiment", "content": {"epochs": "many"}}, "epochs"),
+        ({"do": "set", "values": {"lr": -1}}, "lr must be"),
+        ({"do": "set", "values": {"speed": 1}}, "speed"),
+        ({"do": "speed"}, "every"),
+        ({"do": "table", "file": "t.csv", "text": "a,b\n1,2\n"}, ""),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_the_training_goes_on(page, command, message):
+    page.load(content=small())
+    page.send(**command)
+    assert message in page.until("error")["text"]
+    page.send("batch")
+    assert page.until("frame", step=1)["step"] == 1
+
+
+def test_before_an_experiment_is_loaded_there_is_nothing_to_reset(page):
+    page.send("reset")
+    assert "no experiment" in page.until("error")["text"]
+
+
+def test_a_network_that_explodes_says_where(page):
+    page.load(content=small(**{"optimizer.lr": 1e20}))
+    page.send("play")
+    text = page.until("ended")["text"]
+    assert "every value must stay finite" in text
+    assert "layer" in text or "Linear" in text
+    page.send("play")
+    assert "has ended" in page.until("error")["text"]
+    page.send("reset")
+    page.until("experiment")
+    assert page.until("frame", step=0)["epoch"] == 1
+
+
+def test_a_table_is_trained_on_as_it_was_given(page):
+    page.load(content=small(**{"data.targets": "one-hot"}))
+    rows = [f"{x / 10},{(x * 7 % 10) / 10},{'yes' if x % 2 else 'no'}" for x in range(40)]
+    page.send("table", file="../own.csv", text="\n".join(["left,right,answer", *rows]))
+    told = page.until("experiment")
+    assert told["plane"]["names"] == ["left", "right"]
+    assert told["plane"]["labels"] == ["no", "yes"]
+    page.send("batch")
+    page.until("frame", step=1)
+
+
+def test_a_network_without_a_plane_is_trained_without_its_picture(page):
+    told = page.load(name="sine-forecast", overrides={"epochs": 1, "batch_size": 8})
+    assert told["plane"] is None
+    page.send("batch")
+    assert "class" not in page.until("frame", step=1)["tensors"]
