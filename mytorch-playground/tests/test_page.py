@@ -12,6 +12,7 @@ from mytorch.experiments.explain_experiment import explain_experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 
 api = pytest.importorskip("playwright.sync_api", reason="tox -e playground installs it")
+api.expect.set_options(timeout=30_000)  # on a busy machine
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
