@@ -54,8 +54,18 @@ from mytorch.core.optimizer import Optimizer
 from mytorch.core.optimizer_state import persistent
 from mytorch.core.origin import keep_origin, readable
 from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.quantity import GradientSeen, LayerSeen, Quantity
 from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.rows import rows_at
+from mytorch.core.sample_gradients import (
+    EachSample,
+    OuterProducts,
+    SampleGradients,
+    Stacked,
+    TableRows,
+    added,
+    rows_of_samples,
+)
 from mytorch.core.schedule import RecursiveSchedule, Schedule
 from mytorch.core.torch_version import TorchVersionWarning
 from mytorch.core.uninitialized import UninitializedBuffer, UninitializedParameter, require_initialized
@@ -73,6 +83,9 @@ __all__ = [
     "DescriptionError",
     "Detail",
     "DtypeError",
+    "EachSample",
+    "GradientSeen",
+    "LayerSeen",
     "LazyModule",
     "Loss",
     "Metric",
@@ -80,13 +93,18 @@ __all__ = [
     "ModuleTreeError",
     "MytorchError",
     "Optimizer",
+    "OuterProducts",
     "Parameter",
+    "Quantity",
     "RandomState",
     "RecursiveSchedule",
     "RowIndexError",
+    "SampleGradients",
     "Schedule",
     "ShapeError",
+    "Stacked",
     "StateError",
+    "TableRows",
     "TorchVersionWarning",
     "UninitializedBuffer",
     "UninitializedError",
@@ -94,6 +112,7 @@ __all__ = [
     "View",
     "Wrapped",
     "add_path",
+    "added",
     "allow_autograd",
     "call_with",
     "describe",
@@ -133,5 +152,6 @@ __all__ = [
     "require_upstream",
     "require_whole",
     "rows_at",
+    "rows_of_samples",
     "tie",
 ]

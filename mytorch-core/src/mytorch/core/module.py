@@ -17,6 +17,7 @@ from mytorch.core.construction import holds_remembered, is_complete, recall, rem
 from mytorch.core.detail import Detail
 from mytorch.core.errors import ArgumentError, DescriptionError
 from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.sample_gradients import SampleGradients
 from mytorch.core.state import LoadedKeys, load_state
 from mytorch.core.uninitialized import require_initialized
 
@@ -97,6 +98,16 @@ class Module(tree.Node):
     def backward_details(self, d_output: Any, saved: Any) -> Iterable[Detail]:  # noqa: ARG002
         """The same of a backward, asked before it runs, since it may empty `saved`; no gradient may be accumulated."""
         return ()
+
+    def sample_gradients(self, d_output: Any, saved: Any, axis: int) -> Mapping[str, SampleGradients] | None:  # noqa: ARG002
+        """Of each of its own trained parameters, by name, the gradient of every sample: what `backward` adds up.
+
+        A layer that states them states the derivative in the form before the sum over the batch. It is asked only by
+        who needs more than the sum, and before the backward, since that may empty `saved`; nothing may be changed.
+        axis: which axis of the output holds the samples.
+        None, as here, leaves it to the caller to run one backward for each sample.
+        """
+        return None
 
     # What the module holds
 

@@ -12,6 +12,7 @@ KINDS = {
     "transform": "mytorch.transforms",
     "metric": "mytorch.metrics",
     "callback": "mytorch.callbacks",
+    "quantity": "mytorch.quantities",
     "experiment": "mytorch.experiments",
     "command": "mytorch.commands",
     "hook": "mytorch.hooks",
@@ -28,6 +29,7 @@ COME_WITH = {
     "transform": ("mytorch-data",),
     "metric": ("mytorch-train",),
     "callback": ("mytorch-train",),
+    "quantity": ("mytorch-train",),
     "experiment": ("mytorch-experiments",),
     "command": ("mytorch-experiments", "mytorch-data", "mytorch-testing", "mytorch-playground"),
 }
@@ -40,6 +42,7 @@ _CLASSES = {
     "schedule": ("step", "state_dict", "interval"),
     "dataset": ("__len__", "batch_at"),
     "metric": ("reset", "update", "compute"),
+    "quantity": ("begin", "layer", "gradient", "end", "names", "results"),
 }
 _BASES = {
     "layer": "mytorch.core.Module",
@@ -48,6 +51,7 @@ _BASES = {
     "schedule": "mytorch.core.Schedule",
     "dataset": "mytorch.core.DataSet",
     "metric": "mytorch.core.Metric",
+    "quantity": "mytorch.core.Quantity",
 }
 _OBJECTS = {
     "initializer": ("a function", "__call__"),

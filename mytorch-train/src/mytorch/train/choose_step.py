@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Optimizer
+from mytorch.core import ArgumentError, Module, Optimizer, Quantity, require_kind
 from mytorch.train.accumulate import step_accumulated
 from mytorch.train.batches import count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
@@ -24,6 +24,7 @@ from mytorch.train.parallel.reducer import Reducer
 from mytorch.train.parallel.sharded_reducer import ShardedReducer
 from mytorch.train.parallel.shards import Shards, require_level
 from mytorch.train.parallel.step import ParallelStep
+from mytorch.train.quantities.watched_step import WatchedStep
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
@@ -42,6 +43,7 @@ def choose_step(
     shard: str | None = None,
     stages: Stages = 1,
     micro_batches: int | None = None,
+    quantities: Sequence[Quantity] = (),
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
@@ -51,6 +53,7 @@ def choose_step(
     parallel: the processes that take the step together.
     shard: what they divide among them, "optimizer" or "gradients"; nothing in one process.
     stages, micro_batches: of a pipeline of these processes, as `PipelineStep` has them; without them each has all.
+    quantities: what the step shows its gradients to.
     Raises ArgumentError for what does not go together.
     """
     divided = parallel is not None and shard is not None
@@ -68,6 +71,8 @@ def choose_step(
             "clip by one of them"
         )
     mixed = make_precision(precision)
+    if quantities:
+        _require_watchable(quantities, own, accumulate, precision, parallel)
     if own is not None:
         return _own_step(own, clipping, optimizer_in_backward, accumulate, mixed)
     if optimizer.needs_closure:
@@ -76,12 +81,12 @@ def choose_step(
             "times in a step, got none; take another optimizer, or train in Python with fit(step=...)"
         )
     if optimizer_in_backward:
-        return _in_backward(optimizer, clipping, accumulate, mixed)
+        return _watched(_in_backward(optimizer, clipping, accumulate, mixed), quantities)
     plain = step if accumulate == 1 else step_accumulated
     options = clipping if mixed is None else {**clipping, "precision": mixed}
     chosen = partial(plain, **options) if options else plain
     if parallel is None:
-        return chosen
+        return _watched(chosen, quantities)
     if count_stages(stages) > 1:
         place_of(parallel, stages)
         _require_staged(optimizer, precision, shard)
@@ -90,6 +95,33 @@ def choose_step(
         return ParallelStep(chosen, Reducer(parallel))
     shards = Shards(parallel, shard)
     return ParallelStep(chosen, ShardedReducer(shards), shards)
+
+
+def _watched(take_step: TakeStep, quantities: Sequence[Quantity]) -> TakeStep:
+    return WatchedStep(take_step, quantities) if quantities else take_step
+
+
+def _require_watchable(
+    quantities: Sequence[Quantity],
+    own: Callable[..., Any] | None,
+    accumulate: int,
+    precision: str | None,
+    parallel: Processes | None,
+) -> None:
+    for quantity in quantities:
+        require_kind("quantities", "each", quantity, Quantity)
+    reasons = {
+        "a step of your own": (own is not None, "which may take any number of backwards"),
+        f"accumulate = {accumulate}": (accumulate > 1, "whose backwards each see a part of the gradient"),
+        f"precision = {precision!r}": (precision is not None, "whose layers are given other values"),
+        "several processes": (parallel is not None, "of which each sees the gradients of its own rows"),
+    }
+    for option, (given, why) in reasons.items():
+        if given:
+            raise ArgumentError(
+                f"quantities: must be left out with {option}, {why}, got "
+                f"{', '.join(type(quantity).__name__ for quantity in quantities)}; leave one of the two out"
+            )
 
 
 def _require_shared(own: Callable[..., Any] | None, optimizer_in_backward: bool) -> None:

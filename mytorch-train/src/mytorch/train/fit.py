@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Schedule, require_flags, require_kind
+from mytorch.core import ArgumentError, Metric, Module, Optimizer, Quantity, Schedule, require_flags, require_kind
 from mytorch.plugins import Hooks, shown
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.keeper import EVERY, Keeper
@@ -38,6 +38,7 @@ def fit(
     drop_last: bool = False,
     evaluate_every: int = 1,
     callbacks: Iterable[object] = (),
+    quantities: Sequence[Quantity] = (),
     quiet: bool = False,
     device: str | torch.device | None = None,
     engine: str = "eager",
@@ -71,6 +72,8 @@ def fit(
     shuffle, drop_last: whether each epoch has an order of its own, and leaves out a smaller last batch.
     callbacks: what takes part in this run, such as EarlyStopping, beside the plugins that are installed: objects of
         `mytorch.plugins.Callback`, or plain plugins.
+    quantities: what computes something of the gradients of every step while the backward runs, such as GradientNoise;
+        the history has their results. With the eager engine, in one process.
     device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the accelerator, if there is one; None leaves the net where
         it is. Net and loss are moved there for good, batches when their turn comes.
     engine: "eager", "compiled": several steps in one call of machine code, eager where that cannot be had, or "auto":
@@ -126,6 +129,7 @@ def fit(
         shard=shard,
         stages=stages,
         micro_batches=micro_batches,
+        quantities=quantities,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),

@@ -42,6 +42,7 @@ from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
+from mytorch.train.quantities.watched_step import quantities_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
@@ -183,7 +184,8 @@ class Training:
 
     def _columns(self, parts: Sequence[str]) -> list[str]:
         names = ["loss", *map(metric_name, self.metrics)]
-        return [f"{part}_{name}" for part in ("train", *parts) for name in names]
+        judged = [f"{part}_{name}" for part in ("train", *parts) for name in names]
+        return [*judged, *(name for each in quantities_of(self.setup.step) for name in each.names(self.net))]
 
     def watch(self, owner: str, name: str) -> None:
         """Have a number in the record of each epoch that is evaluated; one of the test part is not, unless watched.
@@ -231,6 +233,7 @@ class Training:
             "others_random": self._others_random,
             "engine": self.engine.state_dict(),
             "callbacks": self.hooks.state_dicts(),
+            "quantities": [each.state_dict() for each in quantities_of(self.setup.step)],
             "history": self.history,
             "notes": self.notes,
             "parts": self._parts,
@@ -242,6 +245,7 @@ class Training:
             parts = {"training": self.batches.data, **self.judged}
             self._data = {f"{part} data": fingerprint(data) for part, data in parts.items()}
         own = {"engine": type(self.engine).__name__.lower(), "metrics": ", ".join(map(metric_name, self.metrics))}
+        own["quantities"] = ", ".join(type(each).__name__ for each in quantities_of(self.setup.step))
         return {
             **conditions_of(self.setup),
             **own,
@@ -260,6 +264,9 @@ class Training:
         with self.resumed.naming():
             load_setup_state(self.setup, state)
             self.hooks.load_state_dicts(state["callbacks"])
+        if state["conditions"]["quantities"] == self._conditions()["quantities"]:
+            for quantity, of_quantity in zip(quantities_of(self.setup.step), state["quantities"], strict=True):
+                quantity.load_state_dict(of_quantity)
         if state["conditions"]["engine"] == self._conditions()["engine"]:  # or another is accepted
             self.engine.load_state_dict(state["engine"])
         self.batches.set_order(state["order"])
@@ -417,6 +424,8 @@ class Training:
 
     def _close_epoch(self, record: Record, stop: bool) -> bool:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
+        for quantity in quantities_of(self.setup.step):
+            record |= quantity.results()
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             if self.average is not None:
                 self._together.share_values()  # which the average has of its own
@@ -506,6 +515,11 @@ def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
+    if quantities_of(setup.step) and not isinstance(engine, Eager):
+        raise ArgumentError(
+            "quantities: must be left out with an engine that compiles steps, since they are told of each layer while "
+            f'its backward runs, got {type(engine).__name__}; use engine="eager"'
+        )
     if isinstance(engine, (Auto, Eager)) or is_plain(setup.step):
         return
     if is_in_backward(setup.step):

@@ -18,6 +18,7 @@ from mytorch.core import (
     Module,
     MytorchError,
     Optimizer,
+    Quantity,
     fetch,
     metric_name,
     outline,
@@ -136,6 +137,7 @@ def build_step(
         precision=experiment.precision,
         parallel=parallel,
         shard=experiment.shard,
+        quantities=build_quantities(experiment),
     )
 
 
@@ -224,6 +226,11 @@ def _build_metric(key: str, spec: Spec) -> Any:
 def build_callbacks(experiment: Experiment) -> list[object]:
     """The callbacks, given by name or as a spec."""
     return _build_parts("callbacks", "callback", experiment.callbacks)
+
+
+def build_quantities(experiment: Experiment) -> list[Quantity]:
+    """The quantities of the backward, given by name or as a spec."""
+    return _build_parts("quantities", "quantity", experiment.quantities)
 
 
 def _build_parts(key: str, kind: str, entries: Sequence[str | Spec]) -> list[Any]:

@@ -229,6 +229,8 @@ class Experiment(Section):
     metrics: list[str | Spec] = []
     callbacks: list[str | Spec] = []
     """What takes part in the run beside the loop, such as EarlyStopping."""
+    quantities: list[str | Spec] = []
+    """What is computed of the gradients of every step while its backward runs, such as GradientNoise."""
     animate: bool = False
     """Draw the decision boundary of two input columns epoch by epoch, too."""
     data: Data

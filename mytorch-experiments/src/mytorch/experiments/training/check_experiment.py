@@ -23,6 +23,7 @@ from mytorch.experiments.file.build import (
     build_metrics,
     build_model,
     build_optimizer,
+    build_quantities,
     build_step,
     default_dtype,
     naming_file,
@@ -127,6 +128,8 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
         metrics = build_metrics(experiment)
     with _collecting(problems):
         callbacks = build_callbacks(experiment)
+    with _collecting(problems):
+        build_quantities(experiment)
     if problems or net is None or loss is None or optimizer is None or batches is None or parts is None:
         return None
     with _collecting(problems):

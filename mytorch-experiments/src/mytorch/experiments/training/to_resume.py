@@ -17,7 +17,7 @@ from mytorch.train.errors import RunError
 
 FREE = ("epochs", "name", "description", "checkpoint_every")
 """Keys of an experiment that may be others when a run is resumed: they change no step."""
-ACCEPTED = ("engine", "device", "threads", "evaluate_every", "metrics", "data", "requires")
+ACCEPTED = ("engine", "device", "threads", "evaluate_every", "metrics", "quantities", "data", "requires")
 """Those that may be others if differences are accepted, or, as the place of the data, if it comes to the same."""
 
 

@@ -10,8 +10,10 @@ from torch.nn import functional as F
 
 from mytorch.core import (
     ArgumentError,
+    EachSample,
     Module,
     Parameter,
+    SampleGradients,
     ShapeError,
     require_device,
     require_floating,
@@ -151,6 +153,13 @@ class PReLU(Module):
         d_x, d_slope = aten._prelu_kernel_backward(d_y, x, slope)
         self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())
         return d_x if self.input_grad else None
+
+    def sample_gradients(self, d_y: Tensor, x: Tensor, axis: int) -> dict[str, SampleGradients]:
+        _, d_slope = aten._prelu_kernel_backward(d_y, x, self._slope(x))
+        d_slope = d_slope.movedim(axis, 0)
+        if self.num_parameters > 1:
+            return {"weight": EachSample(d_slope.reshape(*d_slope.shape[:2], -1).sum(2))}
+        return {"weight": EachSample(d_slope.reshape(len(d_slope), -1).sum(1, keepdim=True))}
 
     def _slope(self, x: Tensor) -> Tensor:
         """The slopes in a shape that x is multiplied by."""

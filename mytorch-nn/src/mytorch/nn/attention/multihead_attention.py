@@ -14,9 +14,13 @@ from torch.nn import init
 from mytorch.core import (
     ArgumentError,
     Detail,
+    EachSample,
     Module,
+    OuterProducts,
     Parameter,
+    SampleGradients,
     ShapeError,
+    Stacked,
     StateError,
     kind_of,
     require_device,
@@ -218,6 +222,38 @@ class MultiheadAttention(Module):
             d_inputs = [d_x.squeeze(self._batch_axis) for d_x in d_inputs]
         return tuple(d_inputs) if len(d_inputs) > 1 else d_inputs[0]
 
+    def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
+        d_attn_output, d_weights = self._upstream(d_output, saved)
+        sources, attention, _ = saved.steps
+        d_o = self._in_heads(d_attn_output @ self.out_proj.weight.value, saved)
+        if isinstance(attention, Attended):
+            gradients = attend_backward(d_o.contiguous(), attention)
+        else:
+            gradients = weigh_backward(d_o, d_weights, attention, self.dropout)
+        stated: dict[str, SampleGradients] = {}
+        keys = gradients[1].shape[2] - self._extra
+        for name, learned, d_heads in (("bias_k", self.bias_k, gradients[1]), ("bias_v", self.bias_v, gradients[2])):
+            if learned is not None:
+                stated[name] = EachSample(d_heads[:, :, keys].reshape(-1, 1, 1, self.embed_dim))
+        gradients = gradients[0], gradients[1][:, :, :keys], gradients[2][:, :, :keys]
+        return stated | self._of_projections(gradients, sources)
+
+    def _of_projections(self, gradients: Gradients, sources: list[Source]) -> dict[str, SampleGradients]:
+        """The gradients of single samples of the projections of q, k and v."""
+        products, d_biases = [], []
+        for x, start, stop in sources:
+            rows = x if self.batch_first else x.transpose(0, 1)
+            d_rows = torch.cat([d_heads.transpose(1, 2).flatten(2) for d_heads in gradients[start:stop]], 2)
+            products.append(OuterProducts(d_rows, rows, (d_rows.shape[2], rows.shape[2])))
+            d_biases.append(d_rows.sum(1))
+        stated: dict[str, SampleGradients] = {}
+        if self.in_proj_weight is None:
+            stated |= zip(("q_proj_weight", "k_proj_weight", "v_proj_weight"), products, strict=True)
+        else:
+            stacked = Stacked(tuple(products), tuple(self.in_proj_weight.value.shape))
+            stated["in_proj_weight"] = stacked if len(products) > 1 else products[0]
+        return stated if self.in_proj_bias is None else {**stated, "in_proj_bias": EachSample(torch.cat(d_biases, 1))}
+
     def forward_details(
         self,
         inputs: Mapping[str, Any],  # noqa: ARG002 - what was attended to is saved
@@ -313,7 +349,9 @@ class MultiheadAttention(Module):
 
     def _backward_of_out_proj(self, d_attn_output: Tensor, saved: Saved) -> Tensor:
         """d_o, cut into heads."""
-        d_rows: Any = self.out_proj.backward(d_attn_output, saved.steps.pop())
+        return self._in_heads(self.out_proj.backward(d_attn_output, saved.steps.pop()), saved)
+
+    def _in_heads(self, d_rows: Any, saved: Saved) -> Tensor:
         if len(saved.output_shape) == 2:
             d_rows = d_rows.unsqueeze(self._batch_axis)
         return self._cut(d_rows.reshape(*d_rows.shape[:2], self.num_heads, self.head_dim))

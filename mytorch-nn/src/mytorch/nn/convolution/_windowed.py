@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn import init
 
 from mytorch.core import (
     ArgumentError,
+    EachSample,
+    OuterProducts,
     Parameter,
+    SampleGradients,
     ShapeError,
     require_device,
     require_floating_dtype,
@@ -25,6 +29,9 @@ from mytorch.nn._spatial import Spatial
 class Windowed(Spatial):
     """The base of layers that slide a window of weights over the last `dimensions` axes."""
 
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
     weight: Parameter
     bias: Parameter | None
 
@@ -82,6 +89,28 @@ class Windowed(Spatial):
     def _without_batch(self, y: Tensor, x: Tensor) -> Tensor:
         """y without a batch in front if x has no batch."""
         return y if x.dim() == self.dimensions + 2 else y.squeeze(0)
+
+    def _stated(self, d_y: Tensor, d_rows: Tensor, rows: Tensor) -> dict[str, SampleGradients]:
+        """The gradients of single samples, from rows of each group, (batch, groups, places, numbers)."""
+        if self.groups == 1:
+            d_rows, rows = d_rows.squeeze(1), rows.squeeze(1)
+        stated: dict[str, SampleGradients] = {"weight": OuterProducts(d_rows, rows, tuple(self.weight.value.shape))}
+        return stated if self.bias is None else {**stated, "bias": EachSample(d_y.flatten(2).sum(2))}
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """The channels at each place, by group: (batch, groups, places, channels of a group)."""
+        return x.reshape(len(x), self.groups, -1, x.shape[2:].numel()).mT
+
+    def _windows(self, x: Tensor, pads: Sequence[int]) -> Tensor:
+        """What each window of x sees, by group: (batch, groups, places, channels of a group * values of a window)."""
+        axes, batch = self.dimensions, len(x)
+        x = F.pad(x, [amount for amount in reversed(pads) for _ in range(2)])
+        for axis, (window, step, spread) in enumerate(zip(self.kernel_size, self.stride, self.dilation, strict=True)):
+            x = x.unfold(axis + 2, spread * (window - 1) + 1, step)[..., ::spread]
+        x = x.reshape(batch, self.groups, -1, *x.shape[2:])
+        places, window_axes = range(3, 3 + axes), range(3 + axes, 3 + 2 * axes)
+        seen = x.permute(0, 1, *places, 2, *window_axes)
+        return seen.reshape(batch, self.groups, seen.shape[2 : 2 + axes].numel(), seen.shape[2 + axes :].numel())
 
     def _accumulate(self, d_weight: Tensor, d_bias: Tensor | None) -> None:
         self.weight.accumulate(d_weight)

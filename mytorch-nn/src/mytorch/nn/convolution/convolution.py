@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mytorch.core import (
     ArgumentError,
     Detail,
+    SampleGradients,
     ShapeError,
     require_choice,
     require_flags,
@@ -118,6 +119,14 @@ class _Convolution(Windowed):
             return None
         d_x = self._without_batch(d_x, x)
         return pad_backward(d_x, shape, self._before, self._mode) if self._before else d_x
+
+    def sample_gradients(
+        self,
+        d_y: Tensor,
+        saved: tuple[Tensor, torch.Size],
+        axis: int,  # noqa: ARG002 - a batch stands in front
+    ) -> dict[str, SampleGradients]:
+        return self._stated(d_y, self._rows(d_y), self._windows(saved[0], self._inside))
 
     def forward_details(
         self,

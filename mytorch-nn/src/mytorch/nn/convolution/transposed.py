@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, ShapeError, require_choice, require_flags, require_saved, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    SampleGradients,
+    ShapeError,
+    require_choice,
+    require_flags,
+    require_saved,
+    require_upstream,
+)
 from mytorch.nn.convolution._windowed import Windowed
 
 aten = torch.ops.aten
@@ -90,6 +98,22 @@ class _TransposedConvolution(Windowed):
         )
         self._accumulate(d_weight, d_bias)
         return self._without_batch(d_x, x) if self.input_grad else None
+
+    def sample_gradients(
+        self,
+        d_y: Tensor,
+        saved: tuple[Tensor, tuple[int, ...]],
+        axis: int,  # noqa: ARG002 - a batch stands in front
+    ) -> dict[str, SampleGradients]:
+        x, _ = saved
+        windows = self._windows(d_y, self.padding).unflatten(2, self._places(d_y))
+        seen = windows[(slice(None), slice(None), *map(slice, x.shape[2:]))]  # output_padding adds places
+        return self._stated(d_y, self._rows(x), seen.flatten(2, -2))
+
+    def _places(self, d_y: Tensor) -> list[int]:
+        """How many windows d_y has along each axis."""
+        sizes = zip(d_y.shape[2:], self.padding, self.dilation, self.kernel_size, self.stride, strict=True)
+        return [(size + 2 * cut - spread * (window - 1) - 1) // step + 1 for size, cut, spread, window, step in sizes]
 
     def _geometry(self, extra: tuple[int, ...]) -> tuple[Any, ...]:
         """The kernel's arguments after the bias: stride, padding, dilation, transposed, output padding, groups."""

@@ -13,7 +13,9 @@ from mytorch.core import (
     DtypeError,
     Module,
     Parameter,
+    SampleGradients,
     ShapeError,
+    TableRows,
     require_device,
     require_flag,
     require_floating,
@@ -37,6 +39,7 @@ class Table(Module):
     padding_idx: int | None
     max_norm: float | None
     norm_type: float
+    scale_grad_by_freq: bool
     weight: Parameter
 
     def _set_sizes(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None) -> None:
@@ -126,6 +129,18 @@ class Table(Module):
         """Scale the rows in use down to max_norm, in place, where they are longer; the step is not differentiated."""
         if self.embedding_dim:
             aten.embedding_renorm_(self.weight.value, indices.contiguous(), self.max_norm, self.norm_type)
+
+    def _of_uses(self, sample_of: Tensor, row_of: Tensor, d_rows: Tensor, samples: int) -> dict[str, SampleGradients]:
+        """The gradients of single samples, from the uses of rows. Raises ArgumentError if uses by others count."""
+        if self.scale_grad_by_freq:
+            raise ArgumentError(
+                f"{self._name}: scale_grad_by_freq must be False where gradients of single samples are asked for, got "
+                "True, which divides by how often the whole batch uses a row"
+            )
+        if self.padding_idx is not None:
+            d_rows = d_rows * (row_of != self.padding_idx).unsqueeze(1)
+        shape = self.num_embeddings, self.embedding_dim
+        return {"weight": TableRows.of_uses(sample_of, row_of, d_rows, samples, shape)}
 
     @property
     def _padding(self) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import (
+    SampleGradients,
     readable,
     require_flag,
     require_flags,
@@ -98,3 +99,9 @@ class Embedding(Table):
             self.weight.accumulate(
                 aten.embedding_dense_backward(d_y, x, self.num_embeddings, self._padding, self.scale_grad_by_freq)
             )
+
+    def sample_gradients(self, d_y: Tensor, saved: tuple[Tensor, torch.Size], axis: int) -> dict[str, SampleGradients]:
+        rows = saved[0].movedim(axis, 0).flatten(1)
+        d_rows = d_y.movedim(axis, 0).reshape(*rows.shape, self.embedding_dim).flatten(0, 1)
+        sample_of = torch.arange(len(rows), device=rows.device).repeat_interleave(rows.shape[1])
+        return self._of_uses(sample_of, rows.flatten(), d_rows, len(rows))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    SampleGradients,
     ShapeError,
     readable,
     require_choice,
@@ -139,6 +140,19 @@ class EmbeddingBag(Table):
         if saved.inputs < 3:
             return (None, None) if saved.inputs == 2 else None
         return None, None, self._d_per_sample_weights(d_y, saved)
+
+    def sample_gradients(self, d_y: Tensor, saved: Bags, axis: int) -> dict[str, SampleGradients] | None:  # noqa: ARG002
+        if self.mode == "max":
+            return None
+        indices = saved.indices
+        bag_of = torch.bucketize(torch.arange(len(indices), device=indices.device), saved.offsets, right=True) - 1
+        d_rows = d_y[bag_of.clamp_(max=saved.bags - 1)]  # the last offset may be the end
+        if saved.weights is not None:
+            d_rows = d_rows * saved.weights.unsqueeze(1)
+        if self.mode == "mean":
+            counted = (indices != self._padding).to(d_y.dtype)
+            d_rows = d_rows / d_y.new_zeros(saved.bags).index_add_(0, bag_of, counted)[bag_of].unsqueeze(1).clamp_(1)
+        return self._of_uses(bag_of, indices, d_rows, saved.bags)
 
     def _d_weight(self, d_y: Tensor, saved: Bags) -> Tensor:
         indices, offsets, weights, found, *_ = saved

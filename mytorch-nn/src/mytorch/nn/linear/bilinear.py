@@ -10,8 +10,11 @@ from torch import Tensor
 from torch.nn import init
 
 from mytorch.core import (
+    EachSample,
     Module,
+    OuterProducts,
     Parameter,
+    SampleGradients,
     ShapeError,
     require_device,
     require_flags,
@@ -21,6 +24,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
     require_whole,
+    rows_of_samples,
 )
 from mytorch.core.compiling import is_compiling
 from mytorch.nn._own import require_own
@@ -122,6 +126,12 @@ class Bilinear(Module):
         if not self.input_grad:
             return None, None
         return d_input1.reshape(input1.shape), d_input2.reshape(input2.shape)
+
+    def sample_gradients(self, d_y: Tensor, saved: tuple[Tensor, Tensor], axis: int) -> dict[str, SampleGradients]:
+        rows1, rows2, d_rows = (rows_of_samples(each, axis) for each in (*saved, d_y))
+        outer = (d_rows.unsqueeze(-1) * rows1.unsqueeze(-2)).flatten(-2)
+        stated: dict[str, SampleGradients] = {"weight": OuterProducts(outer, rows2, tuple(self.weight.value.shape))}
+        return stated if self.bias is None else {**stated, "bias": EachSample(d_rows.sum(1))}
 
     def _together(self, rows1: Tensor) -> int:
         """How many outputs are computed at once: at most a quarter, so that their products take little memory."""

@@ -8,8 +8,11 @@ from torch.nn import init
 from torch.nn.functional import linear
 
 from mytorch.core import (
+    EachSample,
     Module,
+    OuterProducts,
     Parameter,
+    SampleGradients,
     require_device,
     require_flags,
     require_floating_dtype,
@@ -20,6 +23,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
     require_whole,
+    rows_of_samples,
 )
 
 
@@ -105,3 +109,8 @@ class Linear(Module):
         if self.bias is not None:
             self.bias.accumulate(d_rows.sum(0))
         return d_x if rows is x or d_x is None else d_x.reshape(x.shape)
+
+    def sample_gradients(self, d_y: Tensor, x: Tensor, axis: int) -> dict[str, SampleGradients]:
+        d_rows, rows = rows_of_samples(d_y, axis), rows_of_samples(x, axis)
+        stated: dict[str, SampleGradients] = {"weight": OuterProducts(d_rows, rows, tuple(self.weight.value.shape))}
+        return stated if self.bias is None else {**stated, "bias": EachSample(d_rows.sum(1))}

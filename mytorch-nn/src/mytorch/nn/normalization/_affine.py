@@ -11,8 +11,10 @@ from torch.nn import init
 
 from mytorch.core import (
     ArgumentError,
+    EachSample,
     Module,
     Parameter,
+    SampleGradients,
     ShapeError,
     require_device,
     require_floating,
@@ -65,6 +67,18 @@ class Affine(Module):
             self.weight.accumulate(d_weight)
         if self.bias is not None and d_bias is not None:
             self.bias.accumulate(d_bias)
+
+    def _each_sample(self, d_y: Tensor, n: Tensor, axis: int, *kept: int) -> dict[str, SampleGradients]:
+        """The gradients of single samples: d_y * n and d_y, summed over what has no parameter."""
+        axes = [axis, *(each % d_y.dim() for each in kept)]
+        order = [*axes, *(each for each in range(d_y.dim()) if each not in axes)]
+        sizes = [*(d_y.shape[each] for each in axes), -1]
+        stated: dict[str, SampleGradients] = {}
+        if self.weight is not None:
+            stated["weight"] = EachSample((d_y * n).permute(order).reshape(sizes).sum(-1))
+        if self.bias is not None:
+            stated["bias"] = EachSample(d_y.permute(order).reshape(sizes).sum(-1))
+        return stated
 
     def _backward_of_nothing(self, d_y: Tensor) -> Tensor | None:
         """For an empty batch, which not every kernel survives."""

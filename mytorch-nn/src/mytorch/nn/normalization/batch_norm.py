@@ -10,6 +10,7 @@ from torch import Tensor
 from mytorch.core import (
     ArgumentError,
     Buffer,
+    SampleGradients,
     ShapeError,
     require_flags,
     require_saved,
@@ -99,6 +100,15 @@ class _BatchNorm(OfChannels):
         d_x, d_weight, d_bias = self._gradients(d_y, weight, (x, mean, spread), of_batch)
         self._accumulate(d_weight, d_bias)
         return d_x if self.input_grad else None
+
+    def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients] | None:
+        require_saved(self, saved, Tensor, Tensor, Tensor, bool)
+        x, mean, variance, of_batch = cast(tuple[Tensor, Tensor, Tensor, bool], saved)
+        if of_batch:
+            return None  # what the statistics of the batch mix has no gradients of single samples
+        sizes = (1, -1, *(1,) * (x.dim() - 2))
+        n = (x - mean.view(sizes)) * (variance + self.eps).rsqrt().view(sizes)
+        return self._each_sample(d_y, n, axis, 1)
 
     def _axes(self) -> tuple[int, ...]:
         """The numbers of axes that x may have."""

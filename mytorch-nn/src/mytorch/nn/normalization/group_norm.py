@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    SampleGradients,
     ShapeError,
     require_flags,
     require_input,
@@ -93,6 +94,12 @@ class GroupNorm(Affine):
         )
         self._accumulate(d_weight, d_bias)
         return d_x if self.input_grad else None
+
+    def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
+        x, mean, r = saved
+        groups = x.reshape(len(x), self.num_groups, -1)
+        n = (groups - mean.reshape(len(x), -1, 1)) * r.reshape(len(x), -1, 1)
+        return self._each_sample(d_y, n.reshape(x.shape), axis, 1)
 
     def _require_channels(self, x: Tensor) -> None:
         require_input(self, x)

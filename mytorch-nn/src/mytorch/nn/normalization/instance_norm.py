@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_flags, require_saved
+from mytorch.core import SampleGradients, ShapeError, require_flags, require_saved
 from mytorch.nn.normalization._statistics import OfChannels
 
 Saved = tuple[torch.Size, Tensor, Tensor, Tensor, bool]
@@ -84,6 +84,13 @@ class _InstanceNorm(OfChannels):
             d_weight, d_bias = (None if each is None else self._folded(each) for each in (d_weight, d_bias))
         self._accumulate(d_weight, d_bias)
         return d_x.reshape(shape) if self.input_grad else None
+
+    def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
+        shape, x, mean, spread, of_instance = saved
+        r = spread if of_instance else (spread + self.eps).rsqrt()
+        sizes = (1, -1, *(1,) * (x.dim() - 2))
+        n = (x - mean.view(sizes)) * r.view(sizes)
+        return self._each_sample(d_y, n.reshape(shape), axis, 1)
 
     def _by_instance(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """y by the statistics of each channel of each row, as those of the channels of one row."""

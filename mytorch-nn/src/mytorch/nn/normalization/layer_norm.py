@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags, require_range, require_saved
+from mytorch.core import SampleGradients, require_flags, require_range, require_saved
 from mytorch.nn.normalization._affine import OfLastAxes
 
 aten = torch.ops.aten
@@ -69,3 +69,7 @@ class LayerNorm(OfLastAxes):
         )
         self._accumulate(d_weight, d_bias)
         return d_x if self.input_grad else None
+
+    def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
+        x, mean, r = saved
+        return self._each_sample(d_y, (x - mean) * r, axis, *range(-len(self.normalized_shape), 0))

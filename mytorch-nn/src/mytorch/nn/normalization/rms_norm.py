@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags, require_range, require_saved
+from mytorch.core import SampleGradients, require_flags, require_range, require_saved
 from mytorch.nn.normalization._affine import OfLastAxes
 
 Saved = tuple[Tensor, Tensor]
@@ -72,6 +72,10 @@ class RMSNorm(OfLastAxes):
             return None
         along = (d_n * n).mean(self._axes(), keepdim=True)
         return torch.addcmul(d_n, n, along, value=-1).mul_(r).to(x.dtype)
+
+    def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
+        x, r = saved
+        return self._each_sample(d_y, (_wide(x) * r).to(x.dtype), axis, *self._axes())
 
     def _axes(self) -> tuple[int, ...]:
         return tuple(range(-len(self.normalized_shape), 0))

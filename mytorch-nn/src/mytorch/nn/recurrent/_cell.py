@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     Module,
+    SampleGradients,
     ShapeError,
     kind_of,
     require_device,
@@ -21,6 +22,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn.recurrent._samples import Rows
 from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
 from mytorch.nn.recurrent._unroll import State, Step
 from mytorch.nn.recurrent._weights import Weights, draw
@@ -77,13 +79,22 @@ class Cell(Module):
 
     def backward(self, d_output: Any, saved: Saved) -> Any:
         require_saved(self, saved, str, Tensor, Tensor, Tensor, tuple, bool, bool)
-        own, x, h_before, h, kept, alone, was_passed = saved
-        require_own(self, self._own, own)
-        require_like(self, x, self.weight_ih.value, "the saved input")
+        require_own(self, self._own, saved[0])
+        require_like(self, saved[1], self.weight_ih.value, "the saved input")
+        return self._backward(d_output, saved, self._step(self._weights()))
+
+    def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
+        weights, batch = self._weights(), len(saved[1])
+        step, rows = self._step(weights), Rows(batch, [[batch]])
+        step.add = rows.add  # type: ignore[method-assign]
+        self._backward(d_output, saved, step)
+        return dict(rows.stated(weights._asdict()))
+
+    def _backward(self, d_output: Any, saved: Saved, step: Step) -> Any:
+        _, x, h_before, h, kept, alone, was_passed = saved
         d_state = self._upstream(d_output, x[0] if alone else x)
         if alone:
             d_state = tuple(each.unsqueeze(0) for each in d_state)
-        step = self._step(self._weights())
         gradients, factors = step.slopes(h, kept)
         del saved, kept  # here and below, what is not needed any more is let go
         d_after = step.backward(d_state, gradients, factors)

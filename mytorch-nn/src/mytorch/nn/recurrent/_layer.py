@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from mytorch.core import (
     Detail,
     Module,
     Parameter,
+    SampleGradients,
     ShapeError,
     StateError,
     kind_of,
@@ -28,6 +29,7 @@ from mytorch.core import (
 )
 from mytorch.nn._depth import MOST_LAYERS
 from mytorch.nn.dropout.dropout import drop, drop_backward
+from mytorch.nn.recurrent._samples import Rows
 from mytorch.nn.recurrent._sequences import Layout, Sequence
 from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
 from mytorch.nn.recurrent._told import gates_detail, gradient_detail
@@ -126,16 +128,38 @@ class Recurrent(Module):
 
     def backward(self, d_output: Any, saved: Saved) -> Any:
         require_saved(self, saved, str, Layout, list, list, bool)
-        own, layout, flights, keeps, was_passed = saved
-        require_own(self, self._own, own)
-        self._require_unused(flights)
+        require_own(self, self._own, saved.own)
+        self._require_unused(saved.flights)
+        return self._backward(d_output, saved, self._unroll_backward)
+
+    def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
+        layout, stated = saved.layout, dict[str, SampleGradients]()
+
+        def keeping(d_y: Tensor | None, d_state: State, flight: Any, place: int, *wanted: bool) -> Any:
+            stretches: list[Flight] = self._unfolded(flight, layout.sizes, place)
+            stretches = [each._replace(kept=[[*parts] for parts in each.kept]) for each in stretches]  # emptied below
+            order = None if layout.packed is None else layout.packed.unsorted_indices
+            rows = Rows(layout.batch, [each.sizes for each in reversed(stretches)], order)
+            weights = self._weights(place)
+            step = self._step(weights)
+            step.add = rows.add  # type: ignore[method-assign]
+            gradients = unroll_backward(step, d_y, d_state, stretches, self._is_reverse(place), *wanted)
+            stated.update(rows.stated(dict(zip(self._names(place), weights, strict=True))))
+            return gradients
+
+        self._backward(d_output, saved._replace(flights=[*saved.flights]), keeping)
+        return stated
+
+    def _backward(self, d_output: Any, saved: Saved, through: Callable[..., Any]) -> Any:
+        """The gradients of the inputs; `through` goes back through one direction of one layer."""
+        _, layout, flights, keeps, was_passed = saved
         d_y, d_last = self._upstream(d_output, layout)
         d_state = _of_places(layout.sorted(d_last))
         for layer in reversed(range(self.num_layers)):
             d_x: Tensor | None = None
             for place in reversed(self._places(layer)):
                 wanted = layer > 0 or self.input_grad, was_passed
-                d_part, d_state[place] = self._unroll_backward(
+                d_part, d_state[place] = through(
                     self._columns(d_y, place), d_state[place], flights.pop(), place, *wanted
                 )
                 d_x = d_part if d_x is None or d_part is None else d_x + d_part

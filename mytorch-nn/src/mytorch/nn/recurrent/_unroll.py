@@ -88,19 +88,19 @@ class Step:
         """The gates by their names, and what memory there is beside h, of what forward kept of a step."""
         raise NotImplementedError
 
+    def add(self, weight: Parameter, bias: Parameter | None, d_rows: Tensor, rows: Tensor) -> None:
+        """Add what some rows give to the gradients of a matrix and its bias."""
+        weight.accumulate(d_rows.t().mm(rows))
+        if bias is not None:
+            bias.accumulate(d_rows.sum(0))
+
     def accumulate_hidden(self, h_before: Tensor, d_gates: Tensor) -> None:
         """Add what the rows of all steps give to the gradients of weight_hh and bias_hh, by one product."""
-        _accumulate(self.weights.weight_hh, self.weights.bias_hh, d_gates, h_before)
+        self.add(self.weights.weight_hh, self.weights.bias_hh, d_gates, h_before)
 
     def accumulate_inputs(self, x: Tensor, d_a: Tensor) -> None:
         """The same of weight_ih and bias_ih."""
-        _accumulate(self.weights.weight_ih, self.weights.bias_ih, d_a, x)
-
-
-def _accumulate(weight: Parameter, bias: Parameter | None, d_rows: Tensor, rows: Tensor) -> None:
-    weight.accumulate(d_rows.t().mm(rows))
-    if bias is not None:
-        bias.accumulate(d_rows.sum(0))
+        self.add(self.weights.weight_ih, self.weights.bias_ih, d_a, x)
 
 
 class Flight(NamedTuple):

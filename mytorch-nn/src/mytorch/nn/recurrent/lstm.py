@@ -70,7 +70,7 @@ class LongShortTerm(Step):
     def finish(self, gradients: State) -> Tensor:
         if self.weights.weight_hr is not None:
             *_, d_h, before_projection = gradients
-            self.weights.weight_hr.accumulate(d_h.t().mm(before_projection))
+            self.add(self.weights.weight_hr, None, d_h, before_projection)
         return gradients[0]
 
 

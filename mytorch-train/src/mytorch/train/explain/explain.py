@@ -17,10 +17,10 @@ from mytorch.train.explain.numbers_of import Numbers, copied
 from mytorch.train.explain.recorder import LOSS, Recorder
 from mytorch.train.explain.shown import tokens_of
 from mytorch.train.explain.steps import Step
-from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.gradients import gradients
 from mytorch.train.observe import intercept
 from mytorch.train.setup import Setup, TakeStep
+from mytorch.train.unchanged import unchanged
 
 
 def explain(

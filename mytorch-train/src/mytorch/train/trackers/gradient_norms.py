@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from mytorch.train.choose_step import is_in_backward, is_plain
-from mytorch.train.explain.unchanged import unchanged
 from mytorch.train.gradients import gradients
 from mytorch.train.setup import Setup
+from mytorch.train.unchanged import unchanged
 
 
 def gradient_norms(setup: Setup) -> dict[str, float]:

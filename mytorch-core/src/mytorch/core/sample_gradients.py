@@ -1,0 +1,220 @@
+"""The gradients of one parameter for each sample of a batch, in whatever form makes what is asked of them cheap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+AT_ONCE = 2**24
+"""How many numbers are formed at once where all gradients together would be more."""
+
+
+@dataclass(frozen=True)
+class SampleGradients:
+    """What a batch's gradient of one parameter is the sum of: one summand for each sample.
+
+    Layers state them in the form in which they arise, `EachSample`, `OuterProducts` or `TableRows`; what follows from
+    them is the same for all, and forms the gradients themselves only where that is cheaper.
+
+    scale: what each gradient is multiplied by, beside what the form holds.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.core import OuterProducts
+        >>> of_two = OuterProducts(torch.ones(2, 1, 3), torch.tensor([[[1.0, 2.0]], [[0.0, 1.0]]]), (3, 2))
+        >>> of_two.each().shape, of_two.squared_norms()
+        (torch.Size([2, 3, 2]), tensor([15.,  3.]))
+    """
+
+    def each(self) -> Tensor:
+        """The gradients: (samples, *shape of the parameter)."""
+        raise NotImplementedError
+
+    def squared_norms(self) -> Tensor:
+        """The square of the Euclidean norm of each gradient: (samples,)."""
+        return self.each().flatten(1).square().sum(1)
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        """The sum of weights[n] times the gradient of sample n: the shape of the parameter."""
+        values = self.each()
+        return (weights @ values.flatten(1)).reshape(values.shape[1:])
+
+    def sum_of_squares(self) -> Tensor:
+        """The sum over samples of each number's square: the shape of the parameter."""
+        return self.each().square().sum(0)
+
+    def scaled(self, factor: float) -> Self:
+        """The same gradients times a number."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class EachSample(SampleGradients):
+    """The gradients as they are.
+
+    values: (samples, *shape of the parameter)
+    """
+
+    values: Tensor
+    scale: float = 1.0
+
+    def each(self) -> Tensor:
+        return self.values if self.scale == 1 else self.values * self.scale
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, scale=self.scale * factor)
+
+
+@dataclass(frozen=True)
+class OuterProducts(SampleGradients):
+    """Sums of outer products: gradient[n] = sum over t of outer(d_rows[n, t], rows[n, t]).
+
+    So is that of every matrix that maps rows to rows. Its norm needs no gradient: the square is the sum over t and s
+    of (d_rows[n, t] . d_rows[n, s]) * (rows[n, t] . rows[n, s]), which is cheaper where a sample has few rows.
+
+    d_rows, rows: (samples, t, out) and (samples, t, in), or with one more axis before t: of a matrix of several
+        blocks, one below the other, each of which maps rows of its own
+    shape: that of the parameter, with the numbers of (blocks * out, in)
+    """
+
+    d_rows: Tensor
+    rows: Tensor
+    shape: tuple[int, ...]
+    scale: float = 1.0
+
+    def each(self) -> Tensor:
+        values = (self.d_rows.mT @ self.rows).reshape(len(self.rows), *self.shape)
+        return values if self.scale == 1 else values.mul_(self.scale)
+
+    def squared_norms(self) -> Tensor:
+        t, (n_out, n_in) = self.rows.shape[-2], (self.d_rows.shape[-1], self.rows.shape[-1])
+        if t == 1:
+            squares = self.d_rows.square().sum(-1) * self.rows.square().sum(-1)
+        elif t * (n_out + n_in) < n_out * n_in:
+            squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
+        else:
+            return torch.cat([part.each().flatten(1).square().sum(1) for part in self._parts()])
+        return squares.flatten(1).sum(1) * self.scale**2
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        d_rows = self.d_rows * (weights * self.scale).reshape(-1, *(1,) * (self.d_rows.dim() - 1))
+        d_rows, rows = _with_blocks(d_rows), _with_blocks(self.rows)
+        d_rows, rows = d_rows.transpose(0, 1).flatten(1, 2), rows.transpose(0, 1).flatten(1, 2)
+        return (d_rows.mT @ rows).reshape(self.shape)
+
+    def sum_of_squares(self) -> Tensor:
+        if self.rows.shape[-2] == 1:
+            squared = OuterProducts(self.d_rows.square(), self.rows.square(), self.shape, self.scale**2)
+            return squared.weighted_sum(self.rows.new_ones(len(self.rows)))
+        zero = self.rows.new_zeros(self.shape)
+        return sum((part.each().square_().sum(0) for part in self._parts()), zero)
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, scale=self.scale * factor)
+
+    def _parts(self) -> list[OuterProducts]:
+        """Some samples at a time, whose gradients fit into memory."""
+        size = max(1, AT_ONCE // max(1, math.prod(self.shape)))
+        pairs = zip(self.d_rows.split(size), self.rows.split(size), strict=True)
+        return [OuterProducts(*pair, self.shape, self.scale) for pair in pairs]
+
+
+@dataclass(frozen=True)
+class TableRows(SampleGradients):
+    """Gradients of a table of which each sample uses some rows: those of all other rows are 0.
+
+    values: (entries, columns), one entry for each sample and row that it uses
+    sample_of, row_of: (entries,), where an entry belongs
+    samples: how many there are
+    shape: that of the table
+    """
+
+    values: Tensor
+    sample_of: Tensor
+    row_of: Tensor
+    samples: int
+    shape: tuple[int, int]
+    scale: float = 1.0
+
+    @classmethod
+    def of_uses(cls, sample_of: Tensor, row_of: Tensor, d_rows: Tensor, samples: int, shape: tuple[int, int]) -> Self:
+        """From single uses of a row by a sample, each with its gradient; a sample may use a row several times."""
+        kept, entry_of = (sample_of * shape[0] + row_of).unique(return_inverse=True)
+        values = d_rows.new_zeros(len(kept), shape[1]).index_add_(0, entry_of, d_rows)
+        return cls(values, kept.div(shape[0], rounding_mode="floor"), kept % shape[0], samples, shape)
+
+    def each(self) -> Tensor:
+        values = self.values.new_zeros(self.samples, *self.shape)
+        values[self.sample_of, self.row_of] = self.values
+        return values if self.scale == 1 else values.mul_(self.scale)
+
+    def squared_norms(self) -> Tensor:
+        norms = self.values.new_zeros(self.samples).index_add_(0, self.sample_of, self.values.square().sum(1))
+        return norms * self.scale**2
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        values = self.values * (weights[self.sample_of] * self.scale).unsqueeze(1)
+        return values.new_zeros(self.shape).index_add_(0, self.row_of, values)
+
+    def sum_of_squares(self) -> Tensor:
+        total = self.values.new_zeros(self.shape).index_add_(0, self.row_of, self.values.square())
+        return total * self.scale**2
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, scale=self.scale * factor)
+
+
+@dataclass(frozen=True)
+class Stacked(SampleGradients):
+    """Gradients of a matrix whose blocks, one below the other, are stated one by one.
+
+    parts: those of the blocks, from top to bottom
+    shape: that of the whole
+    """
+
+    parts: tuple[SampleGradients, ...]
+    shape: tuple[int, ...]
+
+    def each(self) -> Tensor:
+        values = torch.cat([part.each().flatten(1) for part in self.parts], 1)
+        return values.reshape(len(values), *self.shape)
+
+    def squared_norms(self) -> Tensor:
+        return torch.stack([part.squared_norms() for part in self.parts]).sum(0)
+
+    def weighted_sum(self, weights: Tensor) -> Tensor:
+        return torch.cat([part.weighted_sum(weights).flatten() for part in self.parts]).reshape(self.shape)
+
+    def sum_of_squares(self) -> Tensor:
+        return torch.cat([part.sum_of_squares().flatten() for part in self.parts]).reshape(self.shape)
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, parts=tuple(part.scaled(factor) for part in self.parts))
+
+
+def added(parts: Sequence[SampleGradients]) -> SampleGradients:
+    """The gradients of a parameter that was used several times: of each sample, the sum over the uses."""
+    if len(parts) == 1:
+        return parts[0]
+    products = [part for part in parts if isinstance(part, OuterProducts)]
+    alike = {(part.shape, part.scale, part.rows.dim()) for part in products}
+    if len(products) == len(parts) and len(alike) == 1:  # the sum over t goes on over the other uses
+        d_rows = torch.cat([part.d_rows for part in products], -2)
+        return replace(products[0], d_rows=d_rows, rows=torch.cat([part.rows for part in products], -2))
+    first, *others = parts
+    return EachSample(sum((part.each() for part in others), first.each()))
+
+
+def rows_of_samples(x: Tensor, axis: int = 0) -> Tensor:
+    """(samples, t, features) of a tensor whose last axis holds features and whose `axis` the samples."""
+    x = x.movedim(axis, 0)
+    return x.unsqueeze(1) if x.dim() == 2 else x.flatten(1, -2)
+
+
+def _with_blocks(x: Tensor) -> Tensor:
+    return x if x.dim() == 4 else x.unsqueeze(1)

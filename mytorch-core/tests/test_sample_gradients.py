@@ -1,0 +1,89 @@
+import doctest
+
+import pytest
+import torch
+
+from mytorch.core import EachSample, OuterProducts, Stacked, TableRows, added, quantity, sample_gradients
+
+D = torch.float64
+pytestmark = pytest.mark.numbers
+
+
+def random(*sizes):
+    return torch.randn(sizes, dtype=D, generator=torch.Generator().manual_seed(sum(sizes)))
+
+
+def table_rows():
+    sample_of, row_of = torch.tensor([0, 0, 0, 1, 2, 2]), torch.tensor([3, 1, 3, 0, 4, 4])
+    return TableRows.of_uses(sample_of, row_of, random(6, 2), 4, (5, 2))
+
+
+FORMS = {
+    "each sample": lambda: EachSample(random(4, 2, 3)),
+    "outer products of one row": lambda: OuterProducts(random(4, 1, 2), random(4, 1, 3), (2, 3)),
+    "outer products of few rows": lambda: OuterProducts(random(4, 2, 20), random(4, 2, 30), (20, 30)),
+    "outer products of many rows": lambda: OuterProducts(random(4, 9, 2), random(4, 9, 3), (2, 3)),
+    "outer products of two blocks": lambda: OuterProducts(random(4, 2, 9, 2), random(4, 2, 9, 3), (4, 3)),
+    "outer products of two blocks, one row": lambda: OuterProducts(random(4, 2, 1, 2), random(4, 2, 1, 3), (4, 3)),
+    "outer products of two blocks, few rows": lambda: OuterProducts(random(4, 2, 2, 9), random(4, 2, 2, 8), (18, 8)),
+    "rows of a table": table_rows,
+    "stacked": lambda: Stacked((EachSample(random(4, 2, 3)), EachSample(random(4, 1, 3))), (3, 3)),
+}
+
+
+@pytest.mark.parametrize("factor", [1.0, -0.5])
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_asked_of_a_form_is_that_of_the_gradients_themselves(form, factor):
+    stated = FORMS[form]().scaled(factor)
+    each, weights = stated.each(), random(4)
+    torch.testing.assert_close(each, FORMS[form]().each() * factor, rtol=0, atol=1e-12)
+    torch.testing.assert_close(stated.squared_norms(), each.flatten(1).square().sum(1), rtol=0, atol=1e-11)
+    summed = (weights.reshape(-1, *[1] * (each.dim() - 1)) * each).sum(0)
+    torch.testing.assert_close(stated.weighted_sum(weights), summed, rtol=0, atol=1e-12)
+    torch.testing.assert_close(stated.sum_of_squares(), each.square().sum(0), rtol=0, atol=1e-11)
+
+
+def test_a_sum_of_outer_products_is_that_of_a_loop():
+    d_rows, rows = random(4, 9, 2), random(4, 9, 3)
+    for sample, gradient in enumerate(OuterProducts(d_rows, rows, (2, 3)).each()):
+        looped = sum(torch.outer(d_rows[sample, t], rows[sample, t]) for t in range(9))
+        torch.testing.assert_close(gradient, looped, rtol=0, atol=1e-12)
+
+
+def test_a_row_that_a_sample_uses_twice_has_one_gradient():
+    stated, d_rows = table_rows(), random(6, 2)
+    assert len(stated.values) == 4  # (0, 1), (0, 3), (1, 0), (2, 4); sample 3 uses none
+    torch.testing.assert_close(stated.each()[0, 3], d_rows[0] + d_rows[2])
+    assert stated.each()[3].eq(0).all()
+
+
+def test_gradients_of_several_uses_are_added_sample_by_sample():
+    two = [
+        OuterProducts(random(4, 2, 2), random(4, 2, 3), (2, 3)),
+        OuterProducts(random(4, 5, 2), random(4, 5, 3), (2, 3)),
+    ]
+    joined = added(two)
+    assert isinstance(joined, OuterProducts)  # so that norms still need no gradients
+    torch.testing.assert_close(joined.each(), two[0].each() + two[1].each())
+    mixed = added([*two, EachSample(random(4, 2, 3)), two[0].scaled(3.0)])
+    torch.testing.assert_close(mixed.each(), two[0].each() * 4 + two[1].each() + random(4, 2, 3))
+    assert added(two[:1]) is two[0]
+
+
+def test_some_samples_at_a_time_give_what_all_give(monkeypatch):
+    stated = OuterProducts(random(5, 9, 2), random(5, 9, 3), (2, 3))
+    norms, squares = stated.squared_norms(), stated.sum_of_squares()
+    monkeypatch.setattr(sample_gradients, "AT_ONCE", 12)
+    torch.testing.assert_close(stated.squared_norms(), norms)
+    torch.testing.assert_close(stated.sum_of_squares(), squares)
+
+
+def test_the_example_of_the_docstring():
+    assert doctest.testmod(sample_gradients).attempted > 0
+    assert doctest.testmod(sample_gradients).failed == 0
+
+
+def test_a_quantity_by_itself_takes_what_it_is_shown_and_tells_nothing():
+    plain = quantity.Quantity()
+    assert plain.names(None) == []
+    assert plain.results() == plain.state_dict() == {}

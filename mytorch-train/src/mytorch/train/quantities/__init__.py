@@ -1,0 +1,33 @@
+"""Quantities of the backward beyond the gradient of a batch, such as the gradients of single samples."""
+
+from typing import TYPE_CHECKING
+
+from mytorch.plugins.lazy import lazy
+
+if TYPE_CHECKING:
+    from mytorch.train.quantities.gradient_noise import GradientNoise
+    from mytorch.train.quantities.layer_gradients import LayerGradients
+    from mytorch.train.quantities.norms_of_samples import SampleNorms
+    from mytorch.train.quantities.samples import sample_gradients, sample_norms, sample_variance
+    from mytorch.train.quantities.watch import watch_gradients
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "mytorch.train.quantities.gradient_noise": ("GradientNoise",),
+        "mytorch.train.quantities.layer_gradients": ("LayerGradients",),
+        "mytorch.train.quantities.norms_of_samples": ("SampleNorms",),
+        "mytorch.train.quantities.samples": ("sample_gradients", "sample_norms", "sample_variance"),
+        "mytorch.train.quantities.watch": ("watch_gradients",),
+    },
+)
+
+__all__ = [
+    "GradientNoise",
+    "LayerGradients",
+    "SampleNorms",
+    "sample_gradients",
+    "sample_norms",
+    "sample_variance",
+    "watch_gradients",
+]

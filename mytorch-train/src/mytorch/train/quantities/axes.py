@@ -1,0 +1,157 @@
+"""Where the samples of a batch lie in what each layer returns, found by trying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Loss, Module, Parameter, add_path, require_pair, tree
+from mytorch.train.batches import call, count_rows
+from mytorch.train.mean_loss import sums
+from mytorch.train.observe import Method, intercept
+from mytorch.train.quantities.structure import leaves, mapped, tensors
+from mytorch.train.unchanged import unchanged
+
+REDUCTIONS = ("mean", "sum", "batchmean")
+"""Of losses that are means or sums over the samples."""
+
+Outputs = dict[int, list[Any]]
+"""What each module returned, by its id, call after call."""
+
+
+class Axes:
+    """The axis of the samples in the outputs of layers that have trained parameters.
+
+    Two samples, three, and three of which the last is another one go through the net, in the mode that it has, and
+    everything is put back. The axis that is longer for three is that of the samples; a layer whose output for the
+    first two depends on the third mixes the batch. So nothing need be declared, and a layer of anybody's is known.
+
+    Raises ArgumentError where a layer mixes the batch, or has parameters and no axis of samples, and for a loss that
+    is no mean or sum over the samples.
+    """
+
+    def __init__(self, net: Module, loss: Module, inputs: Any, targets: Any) -> None:
+        _require_reduction(loss)
+        self._paths = {id(module): path for path, module in net.named_modules()}
+        modules = {id(module): module for module in net.modules()}
+        rows = count_rows(inputs if targets is None else targets)
+        three, others = [place % rows for place in range(3)], _with_another(inputs, rows)
+        with unchanged(net, loss):
+            first, d_first = _run(net, loss, inputs, targets, three)
+            fewer, _ = _run(net, loss, inputs, targets, three[:2])
+            second, d_second = (first, d_first) if others is None else _run(net, loss, inputs, targets, others)
+        self._found: dict[int, list[Any]] = {}
+        for key, outputs in first.items():  # in the order in which they ended, so that the first that mixes is told
+            calls = zip(outputs, fewer[key], second[key], strict=True)
+            self._found[key] = [self._axes(modules[key], *of_call) for of_call in calls]
+        if not all(_same(one[:2], two[:2]) for one, two in zip(d_first, d_second, strict=True) if len(one) == 3):
+            raise ArgumentError(
+                f"quantities: loss must be a mean or sum over the samples where gradients of single samples are asked "
+                f"for, got a {type(loss).__name__} in which they depend on each other; leave the quantity out"
+            )
+
+    def of(self, module: Module, number: int) -> Any:
+        """The axes in a structure like that of the output, for a call of this number, which counts from 0."""
+        calls = self._found.get(id(module))
+        if not calls:
+            raise ArgumentError(
+                f"quantities: {self._named(module)} must be used for every batch where gradients of single samples "
+                "are asked for, got no use of it when three samples were tried; leave the quantity out"
+            )
+        return calls[min(number, len(calls) - 1)]
+
+    def _axes(self, module: Module, output: Any, of_fewer: Any, of_others: Any) -> Any:
+        axes = mapped(_longer, output, of_fewer)
+        known = [axis for axis in leaves(axes) if axis is not None]
+        if not known and any(parameter.trainable for _, parameter in tree.own(module, Parameter)):
+            raise ArgumentError(
+                f"quantities: {self._named(module)} must return one entry for each sample, along an axis of its own, "
+                f"where gradients of single samples are asked for, got {_shapes(output)} for three samples and "
+                f"{_shapes(of_fewer)} for two; give it the whole batch, or leave the quantity out"
+            )
+        for axis, one, two in zip(leaves(axes), leaves(output), leaves(of_others), strict=True):
+            if axis is not None and not _same(one.narrow(axis, 0, 2), two.narrow(axis, 0, 2)):
+                raise ArgumentError(
+                    f"quantities: every layer must treat each sample by itself where gradients of single samples are "
+                    f"asked for, got {self._named(module)}, which mixes the batch; take a normalisation that does "
+                    "not, such as GroupNorm, or leave the quantity out"
+                )
+        return axes
+
+    def _named(self, module: Module) -> str:
+        return f"layer {self._paths[id(module)]!r} ({type(module).__name__})"
+
+
+def _run(net: Module, loss: Module, inputs: Any, targets: Any, places: list[int]) -> tuple[Outputs, list[Tensor]]:
+    """What each module returns for some of the samples, and the gradients of the sum of their losses."""
+    outputs: Outputs = {}
+
+    def around(_path: str, module: Module, name: str, method: Method) -> Method:
+        def forward(*given: Any, **options: Any) -> Any:
+            torch.manual_seed(0)  # so that a layer draws the same, whatever the others drew
+            pair = method(*given, **options)
+            require_pair(module, pair)
+            outputs.setdefault(id(module), []).append(pair[0])
+            return pair
+
+        return forward if name == "forward" else method
+
+    def chosen(value: Any) -> Any:
+        return value[places] if isinstance(value, Tensor) else value
+
+    inputs, targets = mapped(chosen, inputs), mapped(chosen, targets)
+    try:
+        with intercept(net.named_modules(), around):
+            prediction, _ = call(net.forward, inputs)
+    except Exception as error:
+        add_path(error, net)
+        raise
+    _, saved = loss.forward(prediction, targets)
+    weight = loss.weight_of(prediction, targets) if isinstance(loss, Loss) and not sums(loss) else 1.0
+    return outputs, [d for d in tensors(loss.backward(weight, saved)) if d.dim()]
+
+
+def _longer(output: Any, of_fewer: Any) -> int | None:
+    """The axis along which an output for three samples is longer by one than that for two."""
+    if not isinstance(output, Tensor):
+        return None
+    sizes = list(enumerate(zip(output.shape, of_fewer.shape, strict=True)))
+    longer = [axis for axis, pair in sizes if pair == (3, 2)]
+    return longer[0] if len(longer) == 1 else None
+
+
+def _with_another(inputs: Any, rows: int) -> list[int] | None:
+    """Two samples and, in the third place, another one than the third; None if all are alike."""
+    held = [each for each in tensors(inputs) if len(each) == rows]
+    for place in range(rows):
+        if any(not torch.equal(each[place], each[2 % rows]) for each in held):
+            return [0, 1 % rows, place]
+    return None
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    """Whether two tensors are equal up to rounding."""
+    if not one.is_floating_point():
+        return torch.equal(one, two)
+    largest = max(float(one.abs().max()), 1e-30) if one.numel() else 1.0
+    return torch.allclose(one, two, rtol=0, atol=largest * torch.finfo(one.dtype).eps * 100, equal_nan=True)
+
+
+def _shapes(output: Any) -> str:
+    return " and ".join(str(tuple(each.shape)) for each in tensors(output)) or type(output).__name__
+
+
+def _require_reduction(loss: Module) -> None:
+    if any(parameter.trainable for parameter in loss.param()):
+        raise ArgumentError(
+            f"quantities: loss must have no parameters of its own where gradients of single samples are asked for, "
+            f"got a {type(loss).__name__} with some; move them into the net, or leave the quantity out"
+        )
+    reduction = getattr(loss, "reduction", "mean")
+    if reduction not in REDUCTIONS:
+        raise ArgumentError(
+            f"quantities: reduction of the loss must be one of {', '.join(REDUCTIONS)} where gradients of single "
+            f"samples are asked for, got {reduction!r}"
+        )

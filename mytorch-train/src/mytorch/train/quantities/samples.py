@@ -1,0 +1,102 @@
+"""The gradients of single samples, and their norms, of one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import GradientSeen, Module, Quantity, SampleGradients
+from mytorch.train.batches import count_rows
+from mytorch.train.quantities.watch import watch_gradients
+from mytorch.train.unchanged import unchanged
+
+Of = Callable[[GradientSeen], Tensor]
+
+
+class _Kept(Quantity):
+    """Keeps what a function makes of each gradient."""
+
+    per_sample = True
+
+    def __init__(self, of: Of) -> None:
+        self.of, self.found = of, dict[str, Tensor]()
+
+    def gradient(self, seen: GradientSeen) -> None:
+        self.found[seen.name] = self.of(seen)
+
+
+def _of_batch(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> dict[str, Tensor]:
+    kept = _Kept(of)
+    with unchanged(net, loss):
+        watch_gradients(net, loss, inputs, targets, [kept])
+    return {name: kept.found[name] for name, _ in net.named_param() if name in kept.found}
+
+
+def _samples(seen: GradientSeen) -> SampleGradients:
+    assert seen.samples is not None  # since it was asked for
+    return seen.samples
+
+
+def sample_gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
+    """The gradient of every sample's own loss, by the name of the parameter: (samples, *shape of the parameter).
+
+    One forward and one backward of the batch, in the mode that the net has; net and loss are afterwards as before.
+    Layers state these gradients; those of a layer that does not are computed by one backward of it for each sample.
+    Where the loss gives samples different weights, the gradient of one is its share in that of the batch, times the
+    number of samples.
+
+    Raises ArgumentError for a layer that mixes the batch, such as BatchNorm in training mode, and for a loss that is
+    no mean or sum over the samples, or has parameters of its own.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import Linear, MSELoss, ReLU, Sequential
+        >>> from mytorch.train.quantities import sample_gradients
+        >>> net = Sequential(Linear(2, 3), ReLU(), Linear(3, 1))
+        >>> each = sample_gradients(net, MSELoss(), torch.randn(5, 2), torch.randn(5, 1))
+        >>> each["0.weight"].shape
+        torch.Size([5, 3, 2])
+    """
+    return _of_batch(net, loss, inputs, targets, lambda seen: _samples(seen).each())
+
+
+def sample_norms(net: Module, loss: Module, inputs: Any, targets: Any, by_parameter: bool = False) -> Any:
+    """The Euclidean norm of every sample's gradient: (samples,), or the same by the name of each parameter.
+
+    As `sample_gradients`, but the gradients themselves are not formed where their norms take less without them.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import Linear, MSELoss
+        >>> from mytorch.train.quantities import sample_norms
+        >>> sample_norms(Linear(2, 1), MSELoss(), torch.randn(5, 2), torch.randn(5, 1)).shape
+        torch.Size([5])
+    """
+    squares = _of_batch(net, loss, inputs, targets, lambda seen: _samples(seen).squared_norms())
+    if by_parameter:
+        return {name: each.sqrt() for name, each in squares.items()}
+    return torch.stack(list(squares.values())).sum(0).sqrt()
+
+
+def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
+    """The variance of each number of the gradient over the samples, divided by their number less one.
+
+    As `sample_gradients`, but at no moment are all gradients of single samples in memory.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import Linear, MSELoss
+        >>> from mytorch.train.quantities import sample_variance
+        >>> sample_variance(Linear(2, 1), MSELoss(), torch.randn(5, 2), torch.randn(5, 1))["weight"].shape
+        torch.Size([1, 2])
+    """
+    rows = count_rows(inputs if targets is None else targets)
+
+    def variance(seen: GradientSeen) -> Tensor:
+        squares = _samples(seen).sum_of_squares()
+        return squares.addcmul(seen.mean, seen.mean, value=-rows).clamp_(min=0).div_(rows - 1)
+
+    return _of_batch(net, loss, inputs, targets, variance)

@@ -1,0 +1,201 @@
+"""Showing the gradients of a step to those who compute something of them, while the backward runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    GradientSeen,
+    LayerSeen,
+    Module,
+    Parameter,
+    Quantity,
+    SampleGradients,
+    add_path,
+    added,
+    require_kind,
+    tree,
+)
+from mytorch.train.batches import count_rows
+from mytorch.train.completion import LateGradientError
+from mytorch.train.gradients import gradients
+from mytorch.train.mean_loss import Weight, sums
+from mytorch.train.observe import Method, intercept
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.fallback import one_by_one
+from mytorch.train.quantities.structure import leaves, mapped
+
+
+def watch_gradients(
+    net: Module, loss: Module, inputs: Any, targets: Any, quantities: Sequence[Quantity]
+) -> tuple[Tensor, Weight]:
+    """Forward and backward, which show each quantity what it asks for; as `gradients`, it adds to the gradients.
+
+    Returns the loss and its weight, as `gradients` does. Raises ArgumentError if a quantity needs the gradients of
+    single samples, and a layer or the loss mixes the batch.
+    """
+    try:
+        axes = Axes(net, loss, inputs, targets) if any(each.per_sample for each in quantities) else None
+        with watching(net, loss, quantities, axes, count_rows(inputs if targets is None else targets)):
+            return gradients(net, loss, inputs, targets)
+    except Exception as error:
+        add_path(error, net)
+        raise
+
+
+@contextmanager
+def watching(
+    net: Module, loss: Module, quantities: Sequence[Quantity], axes: Axes | None, rows: int
+) -> Iterator[None]:
+    """Within this context, one forward and backward of the net show the quantities what they ask for.
+
+    axes: where samples lie; needed by quantities of single samples.
+    rows: the number of samples.
+    """
+    for quantity in quantities:
+        require_kind("quantities", "each", quantity, Quantity)
+        quantity.begin(net)
+    watch = _Watch(net, quantities, axes, rows, 1.0 if sums(loss) else float(rows))
+    with intercept(watch.watched, watch.around):
+        yield
+    for quantity in quantities:
+        quantity.end(net, rows)
+
+
+class _Call(NamedTuple):
+    """What a forward saved, with what else is known of the call: it takes the place of the saved value on its way."""
+
+    saved: Any
+    number: int
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+    output: Any
+
+
+class _Watch:
+    """Which gradients are still to come, and the gradients of single samples of those."""
+
+    def __init__(
+        self, net: Module, quantities: Sequence[Quantity], axes: Axes | None, rows: int, scale: float
+    ) -> None:
+        self.net, self.axes, self.rows, self.scale = net, axes, rows, scale
+        self.per_sample = axes is not None
+        self.of_layers = [each for each in quantities if each.layers]
+        self.quantities = quantities
+        self.names = {parameter: name for name, parameter in net.named_param()}
+        self.own = {id(module): _own(module) for module in net.modules()}
+        self.in_flight: Counter[Parameter] = Counter()
+        self.calls: Counter[int] = Counter()
+        self.parts: dict[Parameter, list[SampleGradients]] = {}
+        self.told: set[Parameter] = set()
+        self.paused = False
+
+    @property
+    def watched(self) -> Iterator[tuple[str, Module]]:
+        """All modules if somebody looks at layers; else those that hold parameters, and the net."""
+        for path, module in self.net.named_modules():
+            if self.of_layers or self.own[id(module)] or module is self.net:
+                yield path, module
+
+    def around(self, path: str, module: Module, name: str, method: Method) -> Method:
+        """What stands for the forward and the backward of a module."""
+        own = self.own[id(module)]
+
+        def forward(*inputs: Any, **options: Any) -> Any:
+            pair = method(*inputs, **options)
+            if self.paused or type(pair) is not tuple or len(pair) != 2:
+                return pair
+            self.in_flight.update(own.values())
+            number = self.calls[id(module)]
+            self.calls[id(module)] += 1
+            seen = (inputs, options, pair[0]) if self.of_layers else ((), {}, None)
+            return pair[0], _Call(pair[1], number, *seen)
+
+        def backward(d_output: Any, call: Any) -> Any:
+            if self.paused or not isinstance(call, _Call):
+                return method(d_output, call.saved if isinstance(call, _Call) else call)
+            if own and self.per_sample:
+                self._keep_samples(path, module, method, d_output, call, own)
+            if not self.of_layers:
+                d_input = method(d_output, call.saved)
+            else:
+                kept = _copied(call.saved)
+                d_input = method(d_output, call.saved)
+                seen = LayerSeen(path, module, call.inputs, call.options, call.output, kept, d_output, d_input)
+                for quantity in self.of_layers:
+                    quantity.layer(seen)
+            self.in_flight.subtract(own.values())
+            self._complete([parameter for parameter in own.values() if self.in_flight[parameter] == 0])
+            if module is self.net:  # of what some forwards were not answered, such as those of a Checkpoint
+                self._complete([parameter for parameter in self.names if parameter not in self.told])
+            return d_input
+
+        return forward if name == "forward" else backward
+
+    def _keep_samples(
+        self, path: str, module: Module, method: Method, d_output: Any, call: _Call, own: dict[str, Parameter]
+    ) -> None:
+        """Keep what this backward adds to the gradient of every sample."""
+        assert self.axes is not None
+        axes = self.axes.of(module, call.number)
+        self._require_rows(path, module, d_output, axes)
+        axis = next(axis for axis in leaves(axes) if axis is not None)
+        stated = dict(module.sample_gradients(d_output, call.saved, axis) or {})
+        if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
+            self.paused = True
+            try:
+                stated |= one_by_one(
+                    module, lambda d: method(d, _copied(call.saved)), d_output, axes, self.rows, missing
+                )
+            finally:
+                self.paused = False
+        for name, parameter in own.items():
+            self.parts.setdefault(parameter, []).append(stated[name])
+
+    def _require_rows(self, path: str, module: Module, d_output: Any, axes: Any) -> None:
+        def require(d: Any, axis: Any) -> None:
+            if isinstance(d, Tensor) and type(axis) is int and d.shape[axis] != self.rows:
+                raise ArgumentError(
+                    f"quantities: layer {path!r} ({type(module).__name__}) must return one entry for each of "
+                    f"{self.rows} samples along axis {axis}, got {tuple(d.shape)}"
+                )
+
+        mapped(require, d_output, axes)
+
+    def _complete(self, parameters: Sequence[Parameter]) -> None:
+        for parameter in parameters:
+            if parameter.grad is None:
+                continue
+            name = self.names[parameter]
+            if parameter in self.told:
+                raise LateGradientError(
+                    f"quantities: the gradient of {name} must be complete when the backward of every module that "
+                    "holds it has ended, got more after that; leave the quantities out"
+                )
+            self.told.add(parameter)
+            parts = self.parts.pop(parameter, None)
+            samples = None if parts is None else added(parts).scaled(self.scale)
+            mean = parameter.grad if self.scale != 1 else parameter.grad / self.rows
+            seen = GradientSeen(name, parameter, parameter.grad, mean, samples)
+            for quantity in self.quantities:
+                quantity.gradient(seen)
+
+
+def _own(module: Module) -> dict[str, Parameter]:
+    """The trained parameters that a module holds itself, by name."""
+    found: dict[Parameter, str] = {}
+    for name, parameter in tree.own(module, Parameter):
+        if parameter.trainable:
+            found.setdefault(parameter, name)
+    return {name: parameter for parameter, name in found.items()}
+
+
+def _copied(saved: Any) -> Any:
+    """A saved value that a backward may empty, while the first is kept; tensors are shared."""
+    return mapped(lambda leaf: leaf, saved)

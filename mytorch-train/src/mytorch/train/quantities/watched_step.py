@@ -1,0 +1,57 @@
+"""A training step that shows its gradients to quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import Module, Optimizer, Quantity
+from mytorch.train.batches import count_rows
+from mytorch.train.mean_loss import Weight
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.watch import watching
+
+
+class WatchedStep:
+    """Takes the step that `plain` takes, and shows the quantities what they ask for while its backward runs.
+
+    plain: `step` or `step_in_backward`, with their options.
+    """
+
+    def __init__(self, plain: Callable[..., Any], quantities: Sequence[Quantity]) -> None:
+        self.plain, self.quantities = plain, list(quantities)
+        self._known: tuple[Any, Axes] | None = None
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The plain step without its options."""
+        return self.plain.func if isinstance(self.plain, partial) else self.plain
+
+    @property
+    def keywords(self) -> Mapping[str, Any]:
+        """The options of the plain step."""
+        return self.plain.keywords if isinstance(self.plain, partial) else {}
+
+    def __call__(
+        self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
+    ) -> tuple[Tensor, Weight]:
+        """Take the step. Raises ArgumentError, before anything changes, for what a quantity cannot be told of."""
+        axes = self._axes(net, loss, inputs, targets) if any(each.per_sample for each in self.quantities) else None
+        with watching(net, loss, self.quantities, axes, count_rows(inputs if targets is None else targets)):
+            result: tuple[Tensor, Weight] = self.plain(net, loss, optimizer, inputs, targets)
+        return result
+
+    def _axes(self, net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
+        """Where samples lie: found anew where a module came, went, or changed its mode."""
+        key = [(id(module), module.training) for module in (*net.modules(), *loss.modules())]
+        if self._known is None or self._known[0] != key:
+            self._known = key, Axes(net, loss, inputs, targets)
+        return self._known[1]
+
+
+def quantities_of(take_step: Any) -> list[Quantity]:
+    """What a step shows its gradients to."""
+    return take_step.quantities if isinstance(take_step, WatchedStep) else []

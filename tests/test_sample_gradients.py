@@ -1,0 +1,310 @@
+"""The gradients of single samples are those of loops over single samples, for every layer with parameters."""
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, Parameter, tree
+from mytorch.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    BatchNorm1d,
+    BatchNorm2d,
+    Bilinear,
+    Checkpoint,
+    Concatenate,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    CrossEntropyLoss,
+    Dropout,
+    Embedding,
+    EmbeddingBag,
+    GroupNorm,
+    GRUCell,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    LayerNorm,
+    Linear,
+    LSTMCell,
+    MSELoss,
+    MultiheadAttention,
+    PReLU,
+    Residual,
+    RMSNorm,
+    RNNCell,
+    Sequential,
+    Tanh,
+    Transformer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
+from mytorch.plugins import catalogue
+from mytorch.train import gradients
+from mytorch.train.quantities import sample_gradients, sample_norms, sample_variance
+
+pytestmark = pytest.mark.numbers
+EXACT = 1e-9
+
+
+class Net(Module):
+    """A layer with the samples first outside and, unless `first`, second inside; its outputs side by side."""
+
+    def __init__(self, layer, first=True, **options):
+        self.layer, self.first, self.options = layer, first, options
+
+    def _turned(self, x):
+        return x if self.first else x.transpose(0, 1)
+
+    def forward(self, *inputs):
+        output, saved = self.layer.forward(*map(self._turned, inputs), **self.options)
+        outputs = [output] if isinstance(output, Tensor) else [output[0], *self._states(output)]
+        turned = [outputs[0] if isinstance(self.layer, LSTMCell) else self._turned(outputs[0]), *outputs[1:]]
+        parts = [part.flatten(1) for part in turned]
+        return torch.cat(parts, 1), (saved, output, [part.shape for part in turned])
+
+    def _states(self, output):
+        """The last state, as (samples, ...)."""
+        if isinstance(self.layer, LSTMCell):
+            return [output[1]]
+        if isinstance(self.layer, MultiheadAttention):
+            return [] if output[1] is None else [output[1]]
+        return [each.transpose(0, 1) for each in (output[1] if isinstance(output[1], tuple) else [output[1]])]
+
+    def backward(self, d_y, saved):
+        saved, output, shapes = saved
+        cut = d_y.split([shape[1:].numel() for shape in shapes], 1)
+        d_first, *d_states = (part.reshape(shape) for part, shape in zip(cut, shapes, strict=True))
+        if not isinstance(self.layer, LSTMCell):
+            d_first = self._turned(d_first)
+        if isinstance(output, Tensor):
+            return self.layer.backward(d_first, saved)
+        if isinstance(self.layer, (RNN, GRU, LSTM)):
+            d_states = [each.transpose(0, 1) for each in d_states]
+            d_states = [tuple(d_states)] if isinstance(output[1], tuple) else d_states
+        return self.layer.backward((d_first, *(d_states or [None])), saved)
+
+
+def shared():
+    layer = Linear(4, 4)
+    return Sequential(layer, Tanh(), layer)
+
+
+def tied():
+    """An embedding and a linear layer with one matrix, as in language models."""
+    embedding, linear = Embedding(7, 4), Linear(4, 7)
+    linear.weight = embedding.weight
+    return Sequential(embedding, Tanh(), linear)
+
+
+INDICES = torch.tensor([[0, 3, 3, 2], [4, 0, 1, 1], [2, 2, 2, 2], [6, 5, 4, 3]])
+ENCODER = functools.partial(TransformerEncoderLayer, 4, 2, 6, dropout=0.0)
+CASES = {
+    "Linear": (lambda: Sequential(Linear(4, 5), Tanh(), Linear(5, 3, bias=False)), [(4, 4)]),
+    "Linear, many rows": (lambda: Sequential(Linear(4, 5), PReLU(), Linear(5, 3)), [(4, 7, 4)]),
+    "shared": (shared, [(4, 4)]),
+    "tied": (tied, [INDICES]),
+    "Bilinear": (lambda: Bilinear(2, 3, 4), [(4, 3, 2), (4, 3, 3)]),
+    "Conv1d": (lambda: Conv1d(4, 6, 3, 2, 1, 2, groups=2), [(4, 4, 12)]),
+    "Conv2d": (lambda: Conv2d(2, 3, (3, 2), (1, 2), bias=False), [(4, 2, 6, 7)]),
+    "Conv2d, reflected": (lambda: Conv2d(2, 3, 3, padding="same", padding_mode="reflect"), [(4, 2, 6, 7)]),
+    "Conv3d": (lambda: Conv3d(2, 4, (2, 1, 3), padding=1, groups=2), [(3, 2, 4, 3, 5)]),
+    "ConvTranspose1d": (lambda: ConvTranspose1d(4, 6, 3, 2, 1, 1, 2, dilation=2), [(4, 4, 6)]),
+    "ConvTranspose2d": (lambda: ConvTranspose2d(2, 3, (3, 2), (2, 1)), [(4, 2, 4, 5)]),
+    "ConvTranspose3d": (lambda: ConvTranspose3d(2, 4, (2, 1, 3), 2, 0, 1, 2), [(3, 2, 3, 2, 3)]),
+    "Embedding": (lambda: Embedding(7, 3, padding_idx=2), [INDICES]),
+    "EmbeddingBag, mean": (lambda: EmbeddingBag(7, 3, padding_idx=2), [INDICES]),
+    "EmbeddingBag, sum": (lambda: EmbeddingBag(7, 3, mode="sum"), [INDICES]),
+    "EmbeddingBag, max": (lambda: EmbeddingBag(7, 3, mode="max"), [INDICES]),  # by one backward a sample
+    "LayerNorm": (lambda: Sequential(Linear(4, 4), LayerNorm((3, 4))), [(4, 2, 3, 4)]),
+    "RMSNorm": (lambda: Sequential(Linear(4, 4), RMSNorm(4)), [(4, 3, 4)]),
+    "GroupNorm": (lambda: GroupNorm(2, 4), [(4, 4, 3, 2)]),
+    "InstanceNorm": (lambda: InstanceNorm1d(4, affine=True), [(4, 4, 3)]),
+    "InstanceNorm, running": (lambda: InstanceNorm2d(4, affine=True, track_running_stats=True).eval(), [(4, 4, 3, 2)]),
+    "BatchNorm, running": (lambda: BatchNorm2d(4).eval(), [(4, 4, 3, 2)]),
+    "PReLU": (lambda: PReLU(4), [(4, 4, 3)]),
+    "RNNCell": (lambda: RNNCell(3, 4), [(4, 3), (4, 4)]),
+    "GRUCell": (lambda: GRUCell(3, 4), [(4, 3), (4, 4)]),
+    "LSTMCell": (lambda: Net(LSTMCell(3, 4)), [(4, 3)]),
+    "RNN": (lambda: Net(RNN(3, 4, 2, bidirectional=True), first=False), [(4, 5, 3)]),
+    "GRU": (lambda: Net(GRU(3, 4, 2, bidirectional=True, batch_first=True)), [(4, 5, 3)]),
+    "LSTM": (lambda: Net(LSTM(3, 4, 2, bidirectional=True), first=False), [(4, 4, 3)]),  # as many steps as samples
+    "LSTM, projected": (lambda: Net(LSTM(3, 4, proj_size=2, bias=False, batch_first=True)), [(4, 5, 3)]),
+    "RNN, long": (lambda: Net(RNN(1, 128, batch_first=True)), [(2, 300, 1)]),  # read in several stretches
+    "attention": (lambda: Net(MultiheadAttention(4, 2), first=False), [(4, 3, 4)]),
+    "attention, kernel": (lambda: Net(MultiheadAttention(4, 2, batch_first=True), need_weights=False), [(4, 3, 4)]),
+    "attention, three": (lambda: Net(MultiheadAttention(4, 2, add_bias_kv=True, add_zero_attn=True), first=False),
+                         [(4, 3, 4), (4, 5, 4), (4, 5, 4)]),
+    "attention, sizes": (lambda: Net(MultiheadAttention(4, 2, kdim=3, vdim=2, batch_first=True)),
+                         [(4, 3, 4), (4, 5, 3), (4, 5, 2)]),
+    "encoder": (lambda: Net(TransformerEncoder(ENCODER(), 2), first=False), [(4, 4, 4)]),
+    "transformer": (lambda: Net(Transformer(4, 2, 1, 1, 6, dropout=0.0, batch_first=True)), [(4, 3, 4), (4, 2, 4)]),
+    "branches": (lambda: Sequential(Residual(Linear(4, 4)), Concatenate(Linear(4, 2), Linear(4, 3))), [(4, 4)]),
+    "checkpoint": (lambda: Sequential(Checkpoint(Sequential(Linear(4, 4), Tanh())), Linear(4, 2)), [(4, 4)]),
+}  # fmt: skip
+
+
+def make(case):
+    torch.manual_seed(3)
+    build, given = CASES[case]
+    net = build().double()
+    inputs = tuple(each if isinstance(each, Tensor) else torch.randn(each, dtype=torch.float64) for each in given)
+    targets = torch.randn(net(*inputs).shape, dtype=torch.float64)
+    return net, inputs if len(inputs) > 1 else inputs[0], targets
+
+
+def looped(net, loss, inputs, targets):
+    """Forward and backward of one sample after the other."""
+    found = {}
+    for sample in range(len(targets)):
+        net.zero_grad()
+        one = slice(sample, sample + 1)
+        given = inputs[one] if isinstance(inputs, Tensor) else tuple(each[one] for each in inputs)
+        gradients(net, loss, given, targets[one])
+        for name, parameter in net.named_param():
+            found.setdefault(name, []).append(parameter.grad)
+    net.zero_grad()
+    return {name: torch.stack(each) for name, each in found.items()}
+
+
+def require_equal(found, wanted):
+    assert list(found) == list(wanted)
+    for name, each in wanted.items():
+        torch.testing.assert_close(
+            found[name], each, rtol=0, atol=EXACT, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", CASES)
+def test_they_are_those_of_a_loop(case):
+    net, inputs, targets = make(case)
+    wanted = looped(net, MSELoss(), inputs, targets)
+    require_equal(sample_gradients(net, MSELoss(), inputs, targets), wanted)
+    norms = torch.stack([each.flatten(1).square().sum(1) for each in wanted.values()]).sum(0).sqrt()
+    torch.testing.assert_close(sample_norms(net, MSELoss(), inputs, targets), norms, rtol=0, atol=EXACT)
+    variances = {name: each.var(0) for name, each in wanted.items()}
+    require_equal(sample_variance(net, MSELoss(), inputs, targets), variances)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", CASES)
+def test_one_backward_a_sample_gives_them_for_any_layer(case, monkeypatch):
+    net, inputs, targets = make(case)
+    for cls in {base for module in net.modules() for base in type(module).__mro__}:
+        if "sample_gradients" in vars(cls) and cls is not Module:
+            monkeypatch.delattr(cls, "sample_gradients")
+    require_equal(sample_gradients(net, MSELoss(), inputs, targets), looped(net, MSELoss(), inputs, targets))
+
+
+def test_every_layer_with_parameters_states_them():
+    silent = []
+    for part in catalogue().of_kind("layer"):
+        cls, told = part.load(), getattr(part.load(), "conformance", {})
+        if part.name.startswith("Lazy") or part.distribution != "mytorch-nn":
+            continue
+        try:
+            layer = cls(
+                **{name: each() if callable(each) else each for name, each in told.get("arguments", {}).items()}
+            )
+        except TypeError:
+            continue  # the sizes are in CASES
+        if any(True for _ in tree.own(layer, Parameter)) and cls.sample_gradients is Module.sample_gradients:
+            silent.append(part.name)
+    assert silent == []
+
+
+@torch.no_grad()
+def test_the_masks_of_random_layers_are_those_of_the_batch():
+    net = Sequential(Linear(4, 40), Dropout(0.5), Linear(40, 2)).double()
+    x, t = torch.randn(4, 4, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    torch.manual_seed(5)
+    gradients(net, MSELoss(), x, t)
+    wanted = [parameter.grad for parameter in net.param()]
+    state = torch.get_rng_state()
+    torch.manual_seed(5)
+    found = sample_gradients(net, MSELoss(), x, t)
+    for each, grad in zip(found.values(), wanted, strict=True):
+        torch.testing.assert_close(each.mean(0), grad, rtol=0, atol=EXACT)
+    assert not torch.equal(torch.get_rng_state(), state)  # all is put back, which draws nothing
+    assert all(parameter.grad is grad for parameter, grad in zip(net.param(), wanted, strict=True))
+
+
+@torch.no_grad()
+def test_a_sum_and_weighted_classes_give_shares_in_the_gradient_of_the_batch():
+    net, x = Linear(4, 3).double(), torch.randn(5, 4, dtype=torch.float64)
+    classes = torch.tensor([0, 2, 1, 1, 0])
+    for loss in (CrossEntropyLoss(reduction="sum"), CrossEntropyLoss(torch.tensor([1.0, 2, 3], dtype=torch.float64))):
+        gradients(net, loss, x, classes)
+        each = sample_gradients(net, loss, x, classes)["weight"]
+        joined = each.sum(0) if loss.reduction == "sum" else each.mean(0)
+        torch.testing.assert_close(joined, net.weight.grad, rtol=0, atol=EXACT)
+        net.zero_grad()
+
+
+class Contrast(MSELoss):
+    """Predictions less their mean over the batch."""
+
+    def forward(self, prediction, target):
+        return super().forward(prediction - prediction.mean(0), target)
+
+    def backward(self, d_value, saved):
+        d = super().backward(d_value, saved)
+        return d - d.mean(0)
+
+
+@pytest.mark.parametrize(
+    ("net", "loss", "text"),
+    [
+        (
+            Sequential(Linear(4, 4), BatchNorm1d(4), Linear(4, 2)),
+            MSELoss(),
+            r"got layer '1' \(BatchNorm1d\), which mixes",
+        ),
+        (Sequential(Linear(4, 2)), MSELoss(reduction="none"), "reduction of the loss must be one of mean, sum"),
+        (Sequential(Linear(4, 2)), Contrast(), "loss must be a mean or sum over the samples .* got a Contrast"),
+    ],
+)
+def test_what_has_no_gradients_of_single_samples_is_refused(net, loss, text):
+    before = [parameter.value.clone() for parameter in net.param()]
+    with pytest.raises(ArgumentError, match=text):
+        sample_gradients(net, loss, torch.randn(5, 4), torch.randn(5, 2))
+    assert all(map(torch.equal, before, (parameter.value for parameter in net.param())))
+    assert all("forward" not in vars(module) for module in net.modules())
+
+
+def test_a_batch_norm_in_evaluation_mode_mixes_nothing():
+    net = Sequential(Linear(4, 4), BatchNorm1d(4).eval(), Linear(4, 2))
+    assert sample_norms(net, MSELoss(), torch.randn(5, 4), torch.randn(5, 2)).shape == (5,)
+
+
+class Places(Module):
+    """x plus a learned vector for each place, looked up once for all samples."""
+
+    def __init__(self):
+        self.table = Embedding(3, 4)
+
+    def forward(self, x):
+        y, saved = self.table.forward(torch.arange(x.shape[1]))
+        return x + y, saved
+
+    def backward(self, d_y, saved):
+        self.table.backward(d_y.sum(0), saved)
+        return d_y
+
+
+def test_a_layer_that_never_sees_the_samples_is_refused():
+    text = r"layer 'table' \(Embedding\) must return one entry for each sample.* got \(3, 4\) for three samples"
+    with pytest.raises(ArgumentError, match=text):
+        sample_gradients(Places(), MSELoss(), torch.randn(3, 3, 4), torch.randn(3, 3, 4))
+
+
+def test_uses_by_others_cannot_count():
+    with pytest.raises(ArgumentError, match="Embedding: scale_grad_by_freq must be False"):
+        sample_gradients(Embedding(7, 2, scale_grad_by_freq=True), MSELoss(), INDICES, torch.randn(4, 4, 2))
