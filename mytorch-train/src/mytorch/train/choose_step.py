@@ -24,6 +24,7 @@ from mytorch.train.parallel.reducer import Reducer
 from mytorch.train.parallel.sharded_reducer import ShardedReducer
 from mytorch.train.parallel.shards import Shards, require_level
 from mytorch.train.parallel.step import ParallelStep
+from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import WatchedStep
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
@@ -44,6 +45,7 @@ def choose_step(
     stages: Stages = 1,
     micro_batches: int | None = None,
     quantities: Sequence[Quantity] = (),
+    clip_sample_norm: float | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
@@ -54,6 +56,7 @@ def choose_step(
     shard: what they divide among them, "optimizer" or "gradients"; nothing in one process.
     stages, micro_batches: of a pipeline of these processes, as `PipelineStep` has them; without them each has all.
     quantities: what the step shows its gradients to.
+    clip_sample_norm: the bound of the norm of the gradient of every single sample.
     Raises ArgumentError for what does not go together.
     """
     divided = parallel is not None and shard is not None
@@ -61,6 +64,8 @@ def choose_step(
     micro_batches = choose_micro_batches(stages, micro_batches)
     if parallel is not None:
         _require_shared(own, optimizer_in_backward)
+    if clip_sample_norm is not None:
+        require_bound("clip_sample_norm:", clip_sample_norm)
     bounds = {"clip_grad_norm": clip_grad_norm, "clip_grad_value": clip_grad_value}
     clipping: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
     for name, bound in clipping.items():
@@ -71,8 +76,12 @@ def choose_step(
             "clip by one of them"
         )
     mixed = make_precision(precision)
-    if quantities:
-        _require_watchable(quantities, own, accumulate, precision, parallel)
+    if quantities or clip_sample_norm is not None:
+        name = "quantities" if quantities else "clip_sample_norm"
+        _require_watchable(name, quantities or clip_sample_norm, own, accumulate, precision, parallel)
+    if clip_sample_norm is not None:
+        others = {**clipping, **({"optimizer_in_backward": True} if optimizer_in_backward else {})}
+        return _clipping_samples(optimizer, clip_sample_norm, quantities, others)
     if own is not None:
         return _own_step(own, clipping, optimizer_in_backward, accumulate, mixed)
     if optimizer.needs_closure:
@@ -101,15 +110,34 @@ def _watched(take_step: TakeStep, quantities: Sequence[Quantity]) -> TakeStep:
     return WatchedStep(take_step, quantities) if quantities else take_step
 
 
+def _clipping_samples(
+    optimizer: Optimizer, bound: float, quantities: Sequence[Quantity], others: dict[str, Any]
+) -> TakeStep:
+    for option, value in others.items():
+        raise ArgumentError(
+            f"clip_sample_norm: must be left out with {option}, got {bound} and {option} = {value}: the norms of "
+            "samples are known when the backward pass has ended, and bound the gradient; leave one of the two out"
+        )
+    if optimizer.needs_closure:
+        raise ArgumentError(
+            f"clip_sample_norm: must be left out with {type(optimizer).__name__}, which evaluates the loss several "
+            f"times in a step, got {bound}; take another optimizer"
+        )
+    return ClippedStep(bound, quantities)
+
+
 def _require_watchable(
-    quantities: Sequence[Quantity],
+    name: str,
+    asked: Any,
     own: Callable[..., Any] | None,
     accumulate: int,
     precision: str | None,
     parallel: Processes | None,
 ) -> None:
-    for quantity in quantities:
-        require_kind("quantities", "each", quantity, Quantity)
+    if isinstance(asked, Sequence):
+        for quantity in asked:
+            require_kind("quantities", "each", quantity, Quantity)
+        asked = ", ".join(type(quantity).__name__ for quantity in asked)
     reasons = {
         "a step of your own": (own is not None, "which may take any number of backwards"),
         f"accumulate = {accumulate}": (accumulate > 1, "whose backwards each see a part of the gradient"),
@@ -119,8 +147,7 @@ def _require_watchable(
     for option, (given, why) in reasons.items():
         if given:
             raise ArgumentError(
-                f"quantities: must be left out with {option}, {why}, got "
-                f"{', '.join(type(quantity).__name__ for quantity in quantities)}; leave one of the two out"
+                f"{name}: must be left out with {option}, {why}, got {asked}; leave one of the two out"
             )
 
 

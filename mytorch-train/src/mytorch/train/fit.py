@@ -45,6 +45,7 @@ def fit(
     step: Callable[..., Any] | None = None,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
+    clip_sample_norm: float | None = None,
     accumulate: int = 1,
     optimizer_in_backward: bool = False,
     precision: str | None = None,
@@ -83,6 +84,8 @@ def fit(
         without a weight the rows count.
     clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
     clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
+    clip_sample_norm: the gradient of every single sample is scaled down where its norm, over all parameters, is above
+        it, before their mean is taken. With the eager engine, in one process.
     accumulate: so many batches make one step, whose results are those of one large batch: gradients are averaged by
         the loss's weights, so also where batches differ in size. Schedules, `batch_ended` and engines count steps.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
@@ -130,6 +133,7 @@ def fit(
         stages=stages,
         micro_batches=micro_batches,
         quantities=quantities,
+        clip_sample_norm=clip_sample_norm,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),

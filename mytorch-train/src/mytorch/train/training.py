@@ -42,6 +42,7 @@ from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
+from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import quantities_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
@@ -515,6 +516,11 @@ def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
+    if isinstance(setup.step, ClippedStep) and not isinstance(engine, Eager):
+        raise ArgumentError(
+            "clip_sample_norm: must be left out with an engine that compiles steps, since layers are asked for the "
+            f'gradients of single samples, got {type(engine).__name__}; use engine="eager"'
+        )
     if quantities_of(setup.step) and not isinstance(engine, Eager):
         raise ArgumentError(
             "quantities: must be left out with an engine that compiles steps, since they are told of each layer while "

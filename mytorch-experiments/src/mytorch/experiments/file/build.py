@@ -138,6 +138,7 @@ def build_step(
         parallel=parallel,
         shard=experiment.shard,
         quantities=build_quantities(experiment),
+        clip_sample_norm=experiment.clip_sample_norm,
     )
 
 

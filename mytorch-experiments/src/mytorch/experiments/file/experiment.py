@@ -207,6 +207,8 @@ class Experiment(Section):
     """Gradients are scaled down together where the norm over all of them is above it."""
     clip_grad_value: Annotated[float, Field(gt=0)] | None = None
     """Every number of the gradients is brought within it, above and below 0."""
+    clip_sample_norm: Annotated[float, Field(gt=0)] | None = None
+    """The gradient of every single sample is scaled down where its norm is above it."""
     accumulate: Count = 1
     """So many batches make one step, as one large batch would."""
     precision: Literal["bfloat16-mixed", "float16-mixed", "bfloat16"] | None = None

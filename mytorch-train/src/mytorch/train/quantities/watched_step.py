@@ -11,7 +11,8 @@ from torch import Tensor
 from mytorch.core import Module, Optimizer, Quantity
 from mytorch.train.batches import count_rows
 from mytorch.train.mean_loss import Weight
-from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes import KnownAxes
+from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watch import watching
 
 
@@ -23,7 +24,7 @@ class WatchedStep:
 
     def __init__(self, plain: Callable[..., Any], quantities: Sequence[Quantity]) -> None:
         self.plain, self.quantities = plain, list(quantities)
-        self._known: tuple[Any, Axes] | None = None
+        self._known = KnownAxes()
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -39,19 +40,13 @@ class WatchedStep:
         self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
     ) -> tuple[Tensor, Weight]:
         """Take the step. Raises ArgumentError, before anything changes, for what a quantity cannot be told of."""
-        axes = self._axes(net, loss, inputs, targets) if any(each.per_sample for each in self.quantities) else None
+        wanted = any(each.per_sample for each in self.quantities)
+        axes = self._known.of(net, loss, inputs, targets) if wanted else None
         with watching(net, loss, self.quantities, axes, count_rows(inputs if targets is None else targets)):
             result: tuple[Tensor, Weight] = self.plain(net, loss, optimizer, inputs, targets)
         return result
 
-    def _axes(self, net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
-        """Where samples lie: found anew where a module came, went, or changed its mode."""
-        key = [(id(module), module.training) for module in (*net.modules(), *loss.modules())]
-        if self._known is None or self._known[0] != key:
-            self._known = key, Axes(net, loss, inputs, targets)
-        return self._known[1]
-
 
 def quantities_of(take_step: Any) -> list[Quantity]:
     """What a step shows its gradients to."""
-    return take_step.quantities if isinstance(take_step, WatchedStep) else []
+    return take_step.quantities if isinstance(take_step, (WatchedStep, ClippedStep)) else []
