@@ -9,6 +9,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 AT_ONCE = 2**24
 """How many numbers are formed at once where all gradients together would be more."""
@@ -37,7 +38,7 @@ class SampleGradients:
 
     def squared_norms(self) -> Tensor:
         """The square of the Euclidean norm of each gradient: (samples,)."""
-        return self.each().flatten(1).square().sum(1)
+        return vector_norm(self.each().flatten(1), dim=1).square_()
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """The sum of weights[n] times the gradient of sample n: the shape of the parameter."""
@@ -94,11 +95,11 @@ class OuterProducts(SampleGradients):
     def squared_norms(self) -> Tensor:
         t, (n_out, n_in) = self.rows.shape[-2], (self.d_rows.shape[-1], self.rows.shape[-1])
         if t == 1:
-            squares = self.d_rows.square().sum(-1) * self.rows.square().sum(-1)
+            squares = (vector_norm(self.d_rows, dim=-1) * vector_norm(self.rows, dim=-1)).square_()
         elif t * (n_out + n_in) < n_out * n_in:
             squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
         else:
-            return torch.cat([part.each().flatten(1).square().sum(1) for part in self._parts()])
+            return torch.cat([vector_norm(part.each().flatten(1), dim=1) for part in self._parts()]).square_()
         return squares.flatten(1).sum(1) * self.scale**2
 
     def weighted_sum(self, weights: Tensor) -> Tensor:

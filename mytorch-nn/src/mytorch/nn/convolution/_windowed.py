@@ -109,8 +109,8 @@ class Windowed(Spatial):
             x = x.unfold(axis + 2, spread * (window - 1) + 1, step)[..., ::spread]
         x = x.reshape(batch, self.groups, -1, *x.shape[2:])
         places, window_axes = range(3, 3 + axes), range(3 + axes, 3 + 2 * axes)
-        seen = x.permute(0, 1, *places, 2, *window_axes)
-        return seen.reshape(batch, self.groups, seen.shape[2 : 2 + axes].numel(), seen.shape[2 + axes :].numel())
+        seen = x.permute(0, 1, 2, *window_axes, *places)  # places last: so the copy reads along rows of x
+        return seen.reshape(batch, self.groups, seen.shape[2 : 3 + axes].numel(), -1).mT
 
     def _accumulate(self, d_weight: Tensor, d_bias: Tensor | None) -> None:
         self.weight.accumulate(d_weight)

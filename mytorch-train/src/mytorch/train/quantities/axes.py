@@ -85,7 +85,7 @@ class Axes:
 
 
 class KnownAxes:
-    """The axes of the net that was asked for last: they are found anew where a module came, went or changed its mode."""
+    """The axes of the net that was asked for last, found anew where a module came, went or changed its mode."""
 
     def __init__(self) -> None:
         self._last: tuple[Any, Axes] | None = None

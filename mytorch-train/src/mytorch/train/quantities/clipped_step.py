@@ -18,7 +18,7 @@ from mytorch.train.step import update
 
 
 class ClippedStep:
-    """Takes a step along the mean of the gradients of single samples, each scaled down where its norm is above a bound.
+    """Takes a step along the mean of the gradients of single samples, each scaled down to a bound of its norm.
 
     Formula:  d = mean over n of g_n * min(1, clip_sample_norm / |g_n|), with |g_n| over all parameters;
               the sum, if the loss is a sum
