@@ -9,7 +9,6 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.linalg import vector_norm
 
 AT_ONCE = 2**24
 """How many numbers are formed at once where all gradients together would be more."""
@@ -38,7 +37,7 @@ class SampleGradients:
 
     def squared_norms(self) -> Tensor:
         """The square of the Euclidean norm of each gradient: (samples,)."""
-        return vector_norm(self.each().flatten(1), dim=1).square_()
+        return _squares(self.each())
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         """The sum of weights[n] times the gradient of sample n: the shape of the parameter."""
@@ -95,11 +94,11 @@ class OuterProducts(SampleGradients):
     def squared_norms(self) -> Tensor:
         t, (n_out, n_in) = self.rows.shape[-2], (self.d_rows.shape[-1], self.rows.shape[-1])
         if t == 1:
-            squares = (vector_norm(self.d_rows, dim=-1) * vector_norm(self.rows, dim=-1)).square_()
+            squares = self.d_rows.square().sum(-1) * self.rows.square().sum(-1)
         elif t * (n_out + n_in) < n_out * n_in:
             squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
         else:
-            return torch.cat([vector_norm(part.each().flatten(1), dim=1) for part in self._parts()]).square_()
+            return torch.cat([_squares(part.each()) for part in self._parts()])
         return squares.flatten(1).sum(1) * self.scale**2
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
@@ -219,3 +218,9 @@ def rows_of_samples(x: Tensor, axis: int = 0) -> Tensor:
 
 def _with_blocks(x: Tensor) -> Tensor:
     return x if x.dim() == 4 else x.unsqueeze(1)
+
+
+def _squares(each: Tensor) -> Tensor:
+    """The squares of norms, by one pass over the gradients."""
+    norms: Tensor = torch.linalg.vector_norm(each.flatten(1), dim=1)
+    return norms.square_()
