@@ -185,6 +185,25 @@ def test_an_error_of_the_server_is_told_in_its_log_alone(run, client, caplog, mo
     assert "division by zero" in caplog.text
 
 
+def test_a_disk_that_is_full_is_an_error_of_the_server_which_goes_on(client, monkeypatch, caplog):
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryDirectory", full)
+        answer = post(client, {"rows": RECORDS})
+        assert (answer.status_code, answer.json()["error"]["kind"]) == (500, "OSError")
+    assert "No space left" in caplog.text
+    assert post(client, {"rows": RECORDS}).status_code == 200
+
+
+def test_many_rows_are_answered_as_predict_does_batch_by_batch(run, client, tmp_path):
+    lines = [f"{number % 7 - 3},{number % 11 / 10}" for number in range(20_000)]
+    (tmp_path / "many.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    write_predictions(run, tmp_path / "many.csv", tmp_path / "out.csv")
+    assert post(client, (tmp_path / "many.csv").read_bytes(), "text/csv").text == (tmp_path / "out.csv").read_text()
+
+
 # Several at once
 
 

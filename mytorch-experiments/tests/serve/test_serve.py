@@ -85,6 +85,10 @@ def test_a_server_answers_as_predict_and_ends_with_a_signal(path):
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: x\r\n\r\n")
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
+        with socket.create_connection(("127.0.0.1", port)) as raw:  # it leaves in the middle of its request
+            raw.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: text/csv\r\nContent-Length: 9\r\n\r\nx"
+            )
         with pytest.raises(
             ArgumentError, match=rf"127.0.0.1:{port} must be .* got Address already in use; .*--port 0"
         ):

@@ -48,9 +48,6 @@ def app_of(run: Run, limits: Limits) -> Starlette:
         except Refusal as refusal:
             status = refusal.status
             raise
-        except ClientDisconnect:
-            status = 499  # what nginx calls it
-            raise
         finally:
             metrics.requests.labels(str(status)).inc()
             metrics.seconds.observe(time.perf_counter() - began)
@@ -129,6 +126,10 @@ async def _body(request: Request, limits: Limits) -> bytes:
                 body += part
                 if len(body) > limits.body:
                     raise _too_large(limits, "more")
+    except ClientDisconnect:
+        raise Refusal(
+            499, "request: must come as a whole, got a part"
+        ) from None  # as nginx counts it; nobody reads it
     except TimeoutError:
         raise Refusal(
             408,

@@ -139,11 +139,14 @@ class Gatherer:
         return found, False
 
     def _answer(self, questions: Sequence[Question], outputs_of: Callable[[Any], Any]) -> None:
-        with tempfile.TemporaryDirectory(prefix="mytorch-serve-") as name:
-            folder = Path(name)
-            self._read_all(questions, folder)
-            for group in self._groups([one for one in questions if one.rows is not None]):
-                self._predict(group, outputs_of)
+        try:
+            with tempfile.TemporaryDirectory(prefix="mytorch-serve-", ignore_cleanup_errors=True) as name:
+                self._read_all(questions, Path(name))
+                for group in self._groups([one for one in questions if one.rows is not None]):
+                    self._predict(group, outputs_of)
+        except BaseException as error:  # a full disk, for example: the thread goes on
+            for one in questions:
+                one.result = one.result or self._refused(error, one)
         if questions:
             questions[0].future.get_loop().call_soon_threadsafe(_deliver, questions)
 
