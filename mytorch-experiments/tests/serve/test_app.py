@@ -190,10 +190,15 @@ def test_a_disk_that_is_full_is_an_error_of_the_server_which_goes_on(client, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("tempfile.TemporaryDirectory", full)
-        answer = post(client, {"rows": RECORDS})
+        patched.setattr("mytorch.experiments.serve.files.TemporaryDirectory", full)
+        answer = post(client, ROWS, "text/csv")
         assert (answer.status_code, answer.json()["error"]["kind"]) == (500, "OSError")
     assert "No space left" in caplog.text
+    assert post(client, ROWS, "text/csv").status_code == 200
+
+
+def test_rows_of_a_table_in_json_need_no_file(client, monkeypatch):
+    monkeypatch.setattr("mytorch.experiments.serve.files.TemporaryDirectory", None)
     assert post(client, {"rows": RECORDS}).status_code == 200
 
 

@@ -13,14 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-import numpy as np
-
-from mytorch.data.table.arrow_numbers import numbers_of
-from mytorch.data.table.cells import Cells
 from mytorch.data.table.errors import TableError, shown, told
 from mytorch.data.table.numerals import other_numerals
 from mytorch.data.table.reading import MARKERS, Reading, proposed
-from mytorch.data.table.source import Batch, Source, pyarrow
+from mytorch.data.table.source import Batch
+from mytorch.data.table.text_source import TextSource
 from mytorch.plugins import FileError
 
 BLOCK = 4 * 2**20
@@ -30,17 +27,15 @@ LINES = 20
 """Rows by which another delimiter is judged."""
 
 
-class CsvSource(Source):
+class CsvSource(TextSource):
     """A text file with one row a line, packed by gzip or not."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self.packed = path.suffix.lower() == ".gz"
         suffix = Path(path.stem).suffix if self.packed else path.suffix
         self.delimiter = "\t" if suffix.lower() == ".tsv" and reading.delimiter == "," else reading.delimiter
-        self.pyarrow = pyarrow(suffix)
         self._first: list[str] = []
-        self._unit_of: dict[str, str] = {}
-        super().__init__(path, reading)
+        super().__init__(path, reading, suffix)
 
     def _names(self) -> list[str]:
         if self._before[1] == 0:
@@ -87,25 +82,6 @@ class CsvSource(Source):
                 column_types=dict.fromkeys(used, self.pyarrow.string()), include_columns=used
             ),
         )
-
-    def _cells(self, name: str, cells: Any, as_text: bool) -> Cells:
-        markers = self.reading.markers(name)
-        if not as_text and (found := numbers_of(cells, self.numerals, markers)) is not None:
-            self._require_one_unit(name, found.units)
-            return Cells("number", numbers=found.numbers, gone=found.gone)
-        coded = cells.dictionary_encode()
-        return Cells.of_text(np.asarray(coded.indices), coded.dictionary.to_pylist(), markers, as_text)
-
-    def _require_one_unit(self, name: str, units: Collection[str]) -> None:
-        """Raise TableError for a column in which amounts of several units stand."""
-        seen = sorted({*units, *([self._unit_of[name]] if name in self._unit_of else [])})
-        if len(seen) > 1:
-            raise TableError(
-                f"{self.path}: column {shown(name)} must have one unit, got {' and '.join(map(shown, seen))}; "
-                "convert its numbers to one of them first, or leave the column out of features"
-            )
-        if seen:
-            self._unit_of[name] = seen[0]
 
     def texts(self, columns: list[str]) -> Iterator[list[str]]:
         """The cells as they stand in the file."""

@@ -25,6 +25,7 @@ from mytorch.data.table.options import Options, require_unseen
 from mytorch.data.table.plan import plan, plan_like
 from mytorch.data.table.reading import MARKERS, Reading
 from mytorch.data.table.recipe import Recipe
+from mytorch.data.table.rows import Rows
 from mytorch.data.table.source import Source
 from mytorch.data.table.target import encode_target, learn_target
 
@@ -57,7 +58,7 @@ class Table(DataSet):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Rows,
         target: str | None = None,
         *,
         features: Sequence[str] | None = None,
@@ -102,7 +103,7 @@ class Table(DataSet):
         self._describe(learn_fills(self._path, self._raw, recipe))
 
     def _read_like(
-        self, path: str | Path, reading: Reading, target: str | None, unseen: str | None, recipe: Recipe
+        self, path: str | Path | Rows, reading: Reading, target: str | None, unseen: str | None, recipe: Recipe
     ) -> None:
         """Read a file as a former one was."""
         if target not in (None, recipe.target.name):

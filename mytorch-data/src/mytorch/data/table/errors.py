@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from mytorch.core import ArgumentError, MytorchError
@@ -63,7 +62,7 @@ def told(error: BaseException) -> str:
 
 
 @contextmanager
-def naming(path: str | Path) -> Iterator[None]:
+def naming(path: object) -> Iterator[None]:
     """Within this context, an error about an option names the file that it was given for."""
     try:
         yield

@@ -14,14 +14,15 @@ from mytorch.data.table.data_set import Table
 from mytorch.data.table.errors import TableError
 from mytorch.data.table.open_table import open_table
 from mytorch.data.table.recipe import Recipe
+from mytorch.data.table.rows import Rows
 from mytorch.plugins import nearest
 
 NO_COLUMN = ""
 """A name that no column has."""
 
 
-def new_rows(path: str | Path, preparation: Mapping[str, Any], dtype: torch.dtype | str = "float32") -> DataSet:
-    """The rows of a file, encoded, filled in and standardised as those were that a model was trained on.
+def new_rows(path: str | Path | Rows, preparation: Mapping[str, Any], dtype: torch.dtype | str = "float32") -> DataSet:
+    """The rows of a file, or in memory, encoded, filled in and standardised as those were that a model was trained on.
 
     preparation: what the data set of the training says, such as a run's `data["preparation"]`.
     Its `targets` are None if the file has no target column. Every row of the file comes, in its order.

@@ -11,6 +11,7 @@ from mytorch.data.table.excel_source import ExcelSource
 from mytorch.data.table.npz_source import NpzSource
 from mytorch.data.table.parquet_source import ParquetSource
 from mytorch.data.table.reading import Reading
+from mytorch.data.table.rows import Rows, RowsSource
 from mytorch.data.table.source import Source
 from mytorch.plugins import FileError, cut, nearest
 
@@ -20,11 +21,13 @@ SHEETS = (".xls", ".xlsm", ".xlsb", ".ods")
 _ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
-def open_table(path: str | Path, reading: Reading) -> Source:
-    """The reader of a file, chosen by its suffix.
+def open_table(path: str | Path | Rows, reading: Reading) -> Source:
+    """The reader of a file, chosen by its suffix, or of rows in memory.
 
     Raises FileError if there is none, TableError for what is no table, ReaderError without the library that reads it.
     """
+    if isinstance(path, Rows):
+        return RowsSource(path, reading)
     require_file(path)
     path = Path(path)
     suffix = table_suffix(path)

@@ -34,7 +34,7 @@ class Source(ABC):
         self.path, self.reading, self.numerals = path, reading, reading.numerals
         self.kinds = {}
         self.unnamed: list[int] = []
-        self._before = signature(path)
+        self._before = self._signature()
         written = self._names()
         self.width = len(written)
         self._written = self._checked(written)
@@ -74,8 +74,12 @@ class Source(ABC):
 
     def require_unchanged(self) -> None:
         """Raise TableError if the file is not the one that was opened."""
-        if signature(self.path) != self._before:
+        if self._signature() != self._before:
             raise TableError(f"{self.path}: must stay as it is while it is read, got a change; read it again")
+
+    def _signature(self) -> tuple[int, int, int]:
+        """What tells whether it is still the table that was opened. Raises FileError if it cannot be read."""
+        return signature(self.path)
 
     def require_fits(self, rows: int, columns: int, stored: int = 0) -> None:
         """Raise ArgumentError unless so many numbers, and the bytes as they are stored, fit into memory."""

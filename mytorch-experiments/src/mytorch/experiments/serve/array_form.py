@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from mytorch.core import DataSet
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.new_rows import rows_of
+from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.form import Form
 from mytorch.experiments.serve.media import JSON, NPZ
 from mytorch.experiments.serve.read_json import kind_of_json, read_object, require_list
@@ -32,8 +32,8 @@ class ArrayForm(Form):
         of = "of the shape that the model takes" if self.shape is None else f"of shape {list(self.shape)}"
         self.about = f"Each row is {numbers} {of}, as lists within lists."
 
-    def rows(self, media: str, body: bytes, folder: Path) -> DataSet:
-        file = folder / "request.npz"
+    def rows(self, media: str, body: bytes, files: Files) -> DataSet:
+        file = files.folder / "request.npz"
         if media == NPZ:
             file.write_bytes(body)
             return rows_of(file, self.kept, self.dtype, targets=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mytorch.core import DataSet, MytorchError
+from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.refusal import Refusal
 from mytorch.plugins import FileError
 from mytorch.train.errors import RunError
@@ -26,13 +27,13 @@ class Form(ABC):
     named = False
 
     @abstractmethod
-    def rows(self, media: str, body: bytes, folder: Path) -> DataSet:
+    def rows(self, media: str, body: bytes, files: Files) -> DataSet:
         """The rows of a body. Raises Refusal and what `mytorch predict` raises for the same rows in a file.
 
-        folder: an empty one, in which files may be written that stay until the answer was made.
+        files: what is written there stays until the answer was made.
         """
 
-    def rows_of_several(self, bodies: Sequence[tuple[str, bytes]], folder: Path) -> list[DataSet]:  # noqa: ARG002
+    def rows_of_several(self, bodies: Sequence[tuple[str, bytes]]) -> list[DataSet]:  # noqa: ARG002
         """The rows of each of several bodies with their media types, read at once; empty if that is not possible.
 
         What `rows` would raise or warn of for one of them is raised or warned of, without its number.
@@ -44,17 +45,11 @@ class Form(ABC):
         """For each media type a JSON Schema, and an example that is answered with predictions."""
 
 
-def refusal_of(error: MytorchError, folder: Path | None, run: Path) -> Refusal:
+def refusal_of(error: MytorchError, files: Files, run: Path) -> Refusal:
     """The answer to rows that do not fit, in which no path of this machine is told.
 
     Raises the error itself if it is not one of the rows: a full disk, or a library that is not installed.
     """
     if isinstance(error, ImportError) or (isinstance(error, FileError) and not isinstance(error, RunError)):
         raise error
-    text = str(error)
-    if folder is not None:
-        for path in sorted(folder.iterdir(), key=lambda path: -len(str(path))):
-            text = text.replace(str(path), "request" if path.stem == "request" else f"request: {path.stem}")
-        text = text.replace(str(folder), "request")
-    text = text.replace(str(run), run.name)
-    return Refusal(422, text, type(error).__name__)
+    return Refusal(422, files.without_paths(str(error)).replace(str(run), run.name), type(error).__name__)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -25,6 +23,7 @@ from mytorch.experiments.predict.head import Predictions
 from mytorch.experiments.predict.prediction import joined, predict_batches, read_outputs
 from mytorch.experiments.runs.run import Run
 from mytorch.experiments.serve.answer import answer_of
+from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.form import Form, refusal_of
 from mytorch.experiments.serve.limits import Limits
 from mytorch.experiments.serve.media import JSON
@@ -45,14 +44,14 @@ class Question:
     """A request whose body was read, and what became of it.
 
     media, wanted: the media types of the body and of the answer.  future: of the body of the answer and the warnings.
-    folder: in which files of its rows may lie.
+    files: of its rows, where they are read from files.
     """
 
     media: str
     wanted: str
     body: bytes
     future: asyncio.Future[tuple[bytes, list[str]]]
-    folder: Path | None = None
+    files: Files = field(default_factory=Files)
     rows: DataSet | None = None
     warnings: list[str] = field(default_factory=list)
     result: tuple[bytes, list[str]] | BaseException | None = None
@@ -118,10 +117,12 @@ class Gatherer:
         content = self.form.content().get(JSON, {})
         if "example" not in content:
             return
-        with tempfile.TemporaryDirectory(prefix="mytorch-serve-") as name, suppress(MytorchError, Refusal):
-            rows = self.form.rows(JSON, json.dumps(content["example"]).encode(), Path(name))
+        files = Files()
+        with suppress(MytorchError, Refusal):
+            rows = self.form.rows(JSON, json.dumps(content["example"]).encode(), files)
             predictions = joined(list(predict_batches(rows, None, outputs_of, self.head, str(self.run.path))))
             answer_of(JSON, predictions, None, ())
+        files.remove()
 
     def _gathered(self, first: Question) -> tuple[list[Question], bool]:
         """The question and those that come with it, and whether it is the end."""
@@ -140,36 +141,35 @@ class Gatherer:
 
     def _answer(self, questions: Sequence[Question], outputs_of: Callable[[Any], Any]) -> None:
         try:
-            with tempfile.TemporaryDirectory(prefix="mytorch-serve-", ignore_cleanup_errors=True) as name:
-                self._read_all(questions, Path(name))
-                for group in self._groups([one for one in questions if one.rows is not None]):
-                    self._predict(group, outputs_of)
-        except BaseException as error:  # a full disk, for example: the thread goes on
+            self._read_all(questions)
+            for group in self._groups([one for one in questions if one.rows is not None]):
+                self._predict(group, outputs_of)
+        except BaseException as error:  # whatever it is, the thread goes on
             for one in questions:
                 one.result = one.result or self._refused(error, one)
+        for one in questions:
+            one.files.remove()
         if questions:
             questions[0].future.get_loop().call_soon_threadsafe(_deliver, questions)
 
-    def _read_all(self, questions: Sequence[Question], folder: Path) -> None:
-        if len(questions) > 1 and self._read_together(questions, folder):
+    def _read_all(self, questions: Sequence[Question]) -> None:
+        if len(questions) > 1 and self._read_together(questions):
             return
-        for number, one in enumerate(questions):
-            (own := folder / str(number)).mkdir()
-            one.folder = own
+        for one in questions:
             try:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always", MytorchWarning)
-                    one.rows = self.form.rows(one.media, one.body, own)
-                one.warnings = [str(each.message).replace(str(own / "request.csv"), "request") for each in told]
+                    one.rows = self.form.rows(one.media, one.body, one.files)
+                one.warnings = [one.files.without_paths(str(each.message)) for each in told]
             except BaseException as error:
                 one.result = self._refused(error, one)
 
-    def _read_together(self, questions: Sequence[Question], folder: Path) -> bool:
+    def _read_together(self, questions: Sequence[Question]) -> bool:
         """Whether all were read at once; if anything is to be said of one of them, none was."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                parts = self.form.rows_of_several([(one.media, one.body) for one in questions], folder)
+                parts = self.form.rows_of_several([(one.media, one.body) for one in questions])
         except (Refusal, MytorchError, Warning):
             return False
         for one, rows in zip(questions, parts, strict=bool(parts)):
@@ -254,7 +254,7 @@ class Gatherer:
             return error
         try:
             if isinstance(error, MytorchError):
-                return refusal_of(error, one.folder, self.run.path)
+                return refusal_of(error, one.files, self.run.path)
         except MytorchError:
             pass
         log.error("an error of the server: %s", one_line(error), exc_info=error)

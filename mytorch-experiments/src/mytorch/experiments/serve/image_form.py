@@ -6,7 +6,6 @@ import base64
 import binascii
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ import torch
 from mytorch.core import DataSet
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.new_rows import rows_of
+from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.form import Form
 from mytorch.experiments.serve.media import JPEG, JSON, PNG
 from mytorch.experiments.serve.read_json import kind_of_json, read_object, require_list
@@ -33,9 +33,9 @@ class ImageForm(Form):
     def __init__(self, kept: KeptData, dtype: torch.dtype) -> None:
         self.kept, self.dtype = kept, dtype
 
-    def rows(self, media: str, body: bytes, folder: Path) -> DataSet:
+    def rows(self, media: str, body: bytes, files: Files) -> DataSet:
         if media in SUFFIXES:
-            file = folder / f"image{SUFFIXES[media]}"
+            file = files.folder / f"image{SUFFIXES[media]}"
             file.write_bytes(body)
             return rows_of(file, self.kept, self.dtype, targets=False)
         images = require_list(read_object(body, "images"), "images")
@@ -45,8 +45,8 @@ class ImageForm(Form):
             suffix = next((suffix for start, suffix in STARTS.items() if image.startswith(start)), None)
             if suffix is None:
                 raise Refusal(422, f"request: image {number} must be a PNG or JPEG file in base64, got another one")
-            (folder / f"image {number:0{width}}{suffix}").write_bytes(image)
-        return rows_of(folder, self.kept, self.dtype, targets=False)
+            (files.folder / f"image {number:0{width}}{suffix}").write_bytes(image)
+        return rows_of(files.folder, self.kept, self.dtype, targets=False)
 
     def content(self) -> dict[str, Any]:
         images = {

@@ -17,8 +17,10 @@ import torch
 from mytorch.core import DataSet, MytorchError, View
 from mytorch.data.preparation.moments import INPUTS, Moments
 from mytorch.data.table.recipe import Feature, Recipe
+from mytorch.data.table.rows import Rows
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.new_rows import rows_of
+from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.form import Form
 from mytorch.experiments.serve.media import CSV, JSON
 from mytorch.experiments.serve.read_json import kind_of_json, read_object, require_list
@@ -70,12 +72,12 @@ class TableForm(Form):
         has_reading = kept.dataset is None or "reading" in kept.entry
         self._of_json = replace(kept, reading=dict(PLAIN) if has_reading else {})
 
-    def rows(self, media: str, body: bytes, folder: Path) -> DataSet:
+    def rows(self, media: str, body: bytes, files: Files) -> DataSet:
         if media == CSV:
-            file = folder / "request.csv"
+            file = files.folder / "request.csv"
             file.write_bytes(body)
             return rows_of(file, self.kept, self.dtype, targets=False)
-        return self.rows_of_cells(self.cells(body), folder)
+        return self.rows_of_cells(self.cells(body), files)
 
     def cells(self, body: bytes) -> list[list[str]]:
         """The cells of the rows of a JSON body, in the order of `names`. Raises Refusal."""
@@ -86,26 +88,31 @@ class TableForm(Form):
         order = self._order(told["columns"])
         return [self._ordered(number, row, len(told["columns"]), order) for number, row in enumerate(rows, 1)]
 
-    def rows_of_cells(self, cells: Sequence[Sequence[str]], folder: Path) -> DataSet:
+    def rows_of_cells(self, cells: Sequence[Sequence[str]], files: Files) -> DataSet:
         """The rows with these cells. Raises Refusal and what the reader of tables raises."""
-        written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows([self.names, *cells])
-        file = folder / "request.csv"
         try:
-            file.write_bytes(written.getvalue().encode())
+            if self.kept.dataset is None:
+                return rows_of(Rows(self.names, cells, "request"), self._of_json, self.dtype, targets=False)
+            return self._rows_of_file(cells, files.folder / "request.csv")
         except UnicodeEncodeError as error:
             raise Refusal(422, f"request: must be text, got {error.object[error.start]!a}, half a sign") from None
+
+    def _rows_of_file(self, cells: Sequence[Sequence[str]], file: Path) -> DataSet:
+        """The same by a file, as a data set reads it; errors tell the number of a row in place of that of its line."""
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([self.names, *cells])
+        file.write_bytes(written.getvalue().encode())
         try:
             return rows_of(file, self._of_json, self.dtype, targets=False)
         except MytorchError as error:
             error.args = (_ROW.sub(partial(_counted, cells), str(error)), *error.args[1:])
             raise
 
-    def rows_of_several(self, bodies: Sequence[tuple[str, bytes]], folder: Path) -> list[DataSet]:
+    def rows_of_several(self, bodies: Sequence[tuple[str, bytes]]) -> list[DataSet]:
         if self.kept.dataset is not None or any(media != JSON for media, _ in bodies):
             return []
         parts = [self.cells(body) for _, body in bodies]
-        rows = self.rows_of_cells([cells for part in parts for cells in part], folder)
+        rows = self.rows_of_cells([cells for part in parts for cells in part], Files())
         ends = list(accumulate(map(len, parts)))
         return [View(rows, slice(end - len(part), end)) for part, end in zip(parts, ends, strict=True)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from mytorch.core import DataSet
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.predict.new_rows import rows_of
+from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.form import Form
 from mytorch.experiments.serve.media import TEXT
 
@@ -27,8 +27,8 @@ class TextForm(Form):
             "prediction for each of its places is the token behind it."
         )
 
-    def rows(self, media: str, body: bytes, folder: Path) -> DataSet:  # noqa: ARG002 - it is the only one
-        file = folder / "request.txt"
+    def rows(self, media: str, body: bytes, files: Files) -> DataSet:  # noqa: ARG002 - it is the only one
+        file = files.folder / "request.txt"
         file.write_bytes(body)
         return rows_of(file, self.kept, self.dtype, targets=False)
 
