@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import Module, Parameter, ShapeError, require_input, require_last_axis, require_upstream
+from mytorch.core import EachSample, Module, Parameter, ShapeError, require_input, require_last_axis, require_upstream
 from mytorch.testing import CheckError, check_layer
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -69,7 +69,30 @@ class WrongWhenSingle(Scale):
         return d_x * 0 if len(x) == 1 else d_x
 
 
+class States(Scale):
+    def sample_gradients(self, d_y, x, axis):
+        return {"gain": EachSample(d_y * x), "bias": EachSample(d_y)}
+
+
+class StatesSums(Scale):
+    def sample_gradients(self, d_y, x, axis):
+        return {"gain": EachSample(d_y * x), "bias": EachSample(d_y.cumsum(axis))}
+
+
+class AddsWhatItStates(States):
+    def sample_gradients(self, d_y, x, axis):
+        self.backward(d_y, x)
+        return super().sample_gradients(d_y, x, axis)
+
+
 WRONG = [
+    (StatesSums, States, "batch_invariance", "row 1 of the stated gradient of bias must be that of the row alone"),
+    (
+        AddsWhatItStates,
+        States,
+        "batch_invariance",
+        "sample_gradients must add nothing to gradients, got a gradient of",
+    ),
     (CentersBatch, CentersRow, "batch_invariance", "row 0 of output must be the same alone and in a batch"),
     (OnlyMatrices, Scale, "leading_dimensions", "must take additional leading axes .tag fixed_dimensions"),
     (SumsFirstAxisOnly, Scale, "leading_dimensions", "gradient of gain must match autograd"),

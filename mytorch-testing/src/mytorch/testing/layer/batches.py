@@ -10,16 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import MytorchError, ShapeError
+from mytorch.core import Module, MytorchError, ShapeError
 from mytorch.testing.compare import require_close
-from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.errors import CheckError, Skip, tried
 from mytorch.testing.module.gradients import autograd
 from mytorch.testing.module.trial import Case, Gradients, Trial
 from mytorch.testing.structure import changed, leaves, mapped, tensors
 
 
 def batch_invariance(case: Case) -> None:
-    """Each row gives what it gives alone, and the gradients of the parameters are the sums over the rows."""
+    """Each row gives what it gives alone, and the gradients of the parameters are the sums over the rows.
+
+    So are those of single rows, if the layer states them by `sample_gradients`.
+    """
     count = _rows(case, "mixes_batch")
     trial = Trial(case)
     if trial.is_random():
@@ -27,6 +30,7 @@ def batch_invariance(case: Case) -> None:
     output, saved = trial.forward(case.inputs)
     axes = _output_axes(case, count, output)
     d_output = trial.upstream(output)
+    stated = _stated(trial, d_output, saved, axes)
     whole = trial.answer(d_output, saved)
     sums: dict[str, Tensor] = {}
     for row in range(count):
@@ -41,8 +45,25 @@ def batch_invariance(case: Case) -> None:
         for name, gradient in trial.parameter_gradients().items():
             if gradient is not None:
                 sums[name] = sums.get(name, torch.zeros_like(gradient)) + gradient
+                if (of_rows := stated.get(name)) is not None:
+                    require_close(
+                        f"row {row} of the stated {name}", of_rows[row], gradient, "be that of the row alone"
+                    )
     for name, total in sums.items():
         require_close(name, whole[name], total, "be the sum over the rows of the batch (tag mixes_batch otherwise)")
+
+
+def _stated(trial: Trial, d_output: Any, saved: Any, axes: dict[str, int]) -> dict[str, Tensor]:
+    """What the layer states of single rows by `sample_gradients`, if it does, by the names of gradients."""
+    if type(trial.module).sample_gradients is Module.sample_gradients or not axes:
+        return {}
+    axis = next(iter(axes.values()))
+    with tried(lambda: f"sample_gradients(d_output, saved, axis={axis})"):
+        stated = trial.module.sample_gradients(d_output, saved, axis) or {}
+    for name, gradient in trial.parameter_gradients().items():
+        if gradient is not None:
+            raise CheckError(f"sample_gradients must add nothing to gradients, got a {name}")
+    return {f"gradient of {name}": gradients.each() for name, gradients in stated.items()}
 
 
 def _require_rows(
