@@ -67,7 +67,7 @@ SLOW = (
     "mytorch-experiments/tests/parity/test_parity.py",
     "mytorch-experiments/tests/search/test_search.py",
     "mytorch-experiments/tests/test_device.py",
-    "mytorch-experiments/tests/test_export_step.py",
+    "mytorch-experiments/tests/export/test_export_step.py",
     "mytorch-experiments/tests/training/test_failing_disk.py",
     "mytorch-experiments/tests/training/test_power_loss.py",
     "mytorch-experiments/tests/training/test_resume.py::test_a_process_that_was_killed",

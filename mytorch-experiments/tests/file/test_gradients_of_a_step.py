@@ -7,7 +7,7 @@ import torch
 
 from mytorch.experiments import ExperimentError, load_experiment, train_experiment
 from mytorch.experiments.explain_experiment import explain_experiment
-from mytorch.experiments.export_step import export_step
+from mytorch.experiments.export import export_step
 from mytorch.experiments.file.build import build
 from mytorch.experiments.parity import compare
 from mytorch.experiments.training.check_experiment import check_experiment

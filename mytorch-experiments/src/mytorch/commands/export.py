@@ -3,18 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from mytorch.experiments.export.model_of import Exported
+
+force_option = click.option("--force", is_flag=True, help="Replace what is written if it exists.")
 
 
 @click.group()
 def export() -> None:
-    """Export the training step of a run, for use without Python.
+    """Export the model of a run, or its training step, for use elsewhere.
 
     \b
     Example:
-      mytorch export step runs/disk-20260101-120000 --output step.pt2
+      mytorch export onnx runs/disk-20260101-120000 --output model.onnx
     """
+
+
+@export.command(short_help="Write the model of a run as an ONNX file.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("model.onnx"),
+    show_default=True,
+    help="The file to write.",
+)
+@force_option
+def onnx(run: Path, output: Path, force: bool) -> None:
+    """Write the model of a run as an ONNX file: raw rows in, predictions out.
+
+    RUN is the folder that `mytorch train` made. What is arithmetic in the preparation of rows, such as
+    standardisation, is part of the file; names of columns and classes, and the rest of the preparation, are in its
+    metadata. Before it is written, onnxruntime must compute with it what the run predicts, to 1e-5. docs/export.md
+    says what goes in and comes out. It needs the extra mytorch-experiments[onnx].
+
+    \b
+    Example:
+      mytorch export onnx runs/disk-20260101-120000 --output model.onnx
+    """
+    from mytorch.experiments.export import export_onnx
+
+    _say(output, export_onnx(run, output, force))
+
+
+def _say(output: Path, found: Exported) -> None:
+    """What was written, and how it is used."""
+    said = found.to_json()
+    sizes = ", ".join(map(str, said["input"]["shape"]))
+    lines = [f"{output}: the model of {said['run']}"]
+    if said["status"] != "finished":
+        lines.append(f"  Note: the run is {said['status']}; these are the weights of epoch {said['weights_of_epoch']}")
+    lines.append(f"  input: rows, {said['input']['dtype']} ({sizes})")
+    lines.append(f"  outputs: {', '.join(said['outputs'])}")
+    lines.append(f"  difference from the run: at most {found.difference:.1g}")
+    click.echo("\n".join(lines))
 
 
 @export.command(short_help="Compile the training step of a run for use without Python.")
@@ -28,7 +75,7 @@ def export() -> None:
     help="The package to write.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="Rows of a batch.  [default: the experiment's]")
-@click.option("--force", is_flag=True, help="Replace the package if it exists.")
+@force_option
 def step(run: Path, output: Path, batch_size: int | None, force: bool) -> None:
     """Compile the training step of a run into a package that trains without Python.
 
@@ -41,7 +88,7 @@ def step(run: Path, output: Path, batch_size: int | None, force: bool) -> None:
       mytorch export step runs/disk-20260101-120000 --output step.pt2
       mytorch export step runs/disk-20260101-120000 --batch-size 32
     """
-    from mytorch.experiments.export_step import export_step
+    from mytorch.experiments.export import export_step
 
     layout = export_step(run, output, batch_size, force)
     carry = ", ".join(f"{part['dtype']} ({part['size']},)" for part in layout["carry"])

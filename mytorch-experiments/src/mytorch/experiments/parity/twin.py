@@ -16,14 +16,16 @@ from mytorch.plugins import shown
 from mytorch.train.interop.twin_layers import TWIN_LAYERS
 
 
-def twin_of(net: Module) -> nn.Module:
+def twin_of(net: Module, otherwise: Callable[[Module], nn.Module] | None = None) -> nn.Module:
     """The torch.nn twin of a module, with its weights copied and in its mode.
 
     A module of mytorch.nn has the torch.nn class of its name, or the one in `TWIN_LAYERS`. Any other must have a
     method `torch_twin()` that returns a torch.nn.Module with the same state dict names. Raises ParityError, with the
     path, if one has neither.
+
+    otherwise: makes the twin of a module that has neither, in place of the error.
     """
-    twin = _Builder().module("", net)
+    twin = _Builder(otherwise).module("", net)
     _tie(net, twin)
     state = net.state_dict()
     dtypes = [value.dtype for value in state.values() if value.is_floating_point()]
@@ -35,8 +37,9 @@ def twin_of(net: Module) -> nn.Module:
 
 
 class _Builder:
-    def __init__(self) -> None:
+    def __init__(self, otherwise: Callable[[Module], nn.Module] | None) -> None:
         self.built: dict[int, nn.Module] = {}
+        self.otherwise = otherwise
 
     def module(self, path: str, module: Module) -> nn.Module:
         if id(module) not in self.built:
@@ -55,6 +58,8 @@ class _Builder:
         name = type(module).__name__
         cls = TWIN_LAYERS.get(name) or getattr(nn, name, None)
         if not type(module).__module__.startswith("mytorch.nn.") or cls is None:
+            if self.otherwise is not None:
+                return self.otherwise(module)
             raise ParityError(
                 f"{_at(path, module)}: must have a torch.nn class of its name or a method torch_twin() that returns a "
                 "torch.nn.Module, got neither"

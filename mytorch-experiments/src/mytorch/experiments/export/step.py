@@ -17,7 +17,8 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from mytorch.core import MytorchError, RandomState, random_state, require_path
+from mytorch.core import RandomState, random_state, require_path
+from mytorch.experiments.export.errors import ExportError
 from mytorch.experiments.file.build import Built, build, build_step, threads
 from mytorch.experiments.runs.run import load
 from mytorch.plugins import refuse_overwrite, whole_file
@@ -32,10 +33,6 @@ STEP, START = "model", "start"
 """The two programs of a package; "model" is the one that is loaded unless told otherwise."""
 LAYOUT = "mytorch"
 """Of the step's metadata: what its tensors hold, as JSON."""
-
-
-class ExportError(MytorchError, RuntimeError):
-    """A training step cannot be exported; the text says why."""
 
 
 def export_step(

@@ -10,8 +10,9 @@ from toy_parts import SGD, SquaredError, Table, network
 
 from mytorch.commands.export import step as command
 from mytorch.experiments import Recorder, RunError, load_experiment, train_experiment
-from mytorch.experiments import export_step as export
-from mytorch.experiments.export_step import ExportError, describe_layout, export_step
+from mytorch.experiments.export import step as export
+from mytorch.experiments.export.errors import ExportError
+from mytorch.experiments.export.step import describe_layout, export_step
 from mytorch.experiments.file.build import build
 from mytorch.plugins import FileError
 from mytorch.train import fit

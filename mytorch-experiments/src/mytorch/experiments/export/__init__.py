@@ -1,0 +1,21 @@
+"""Runs for use elsewhere: as ONNX files, and their training step as a package."""
+
+from typing import TYPE_CHECKING
+
+from mytorch.plugins.lazy import lazy
+
+if TYPE_CHECKING:
+    from mytorch.experiments.export.errors import ExportError
+    from mytorch.experiments.export.onnx_file import export_onnx
+    from mytorch.experiments.export.step import export_step
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "mytorch.experiments.export.errors": ("ExportError",),
+        "mytorch.experiments.export.onnx_file": ("export_onnx",),
+        "mytorch.experiments.export.step": ("export_step",),
+    },
+)
+
+__all__ = ["ExportError", "export_onnx", "export_step"]
