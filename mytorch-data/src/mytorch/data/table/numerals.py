@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 SPACES = " \u00a0\u2009\u202f"
@@ -90,8 +90,13 @@ class Numerals:
 
 def marked_numbers(markers: Iterable[str]) -> list[float]:
     """The numbers among the texts that stand for a missing cell, such as -999."""
-    found = [float(marker) for marker in markers if Numerals().is_number(marker)]
-    return [number for number in found if number == number]
+    return list(_marked_numbers(tuple(markers)))
+
+
+@lru_cache(maxsize=64)  # columns have the same markers as a rule, and the small tables of requests are read often
+def _marked_numbers(markers: tuple[str, ...]) -> tuple[float, ...]:
+    found = (float(marker) for marker in markers if Numerals().is_number(marker))
+    return tuple(number for number in found if number == number)
 
 
 def number_name(value: float) -> str:
