@@ -88,18 +88,20 @@ class OuterProducts(SampleGradients):
     scale: float = 1.0
 
     def each(self) -> Tensor:
-        values = (self.d_rows.mT @ self.rows).reshape(len(self.rows), *self.shape)
-        return values if self.scale == 1 else values.mul_(self.scale)
+        d_rows = self.d_rows if self.scale == 1 else self.d_rows * self.scale  # fewer numbers than their products
+        values = d_rows.mT * self.rows if self.rows.shape[-2] == 1 else d_rows.mT @ self.rows
+        return values.reshape(len(self.rows), *self.shape)
 
     def squared_norms(self) -> Tensor:
         t, (n_out, n_in) = self.rows.shape[-2], (self.d_rows.shape[-1], self.rows.shape[-1])
         if t == 1:
-            squares = self.d_rows.square().sum(-1) * self.rows.square().sum(-1)
+            squares = self.d_rows.square().sum(-1).mul_(self.rows.square().sum(-1))
         elif t * (n_out + n_in) < n_out * n_in:
             squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
         else:
             return torch.cat([_squares(part.each()) for part in self._parts()])
-        return squares.flatten(1).sum(1) * self.scale**2
+        norms = squares.squeeze(1) if squares.shape[1:] == (1,) else squares.flatten(1).sum(1)
+        return norms.mul_(self.scale**2)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         d_rows = self.d_rows * (weights * self.scale).reshape(-1, *(1,) * (self.d_rows.dim() - 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -90,8 +90,8 @@ class _Watch:
         self.quantities = quantities
         self.names = {parameter: name for name, parameter in net.named_param()}
         self.own = {id(module): _own(module) for module in net.modules()}
-        self.in_flight: Counter[Parameter] = Counter()
-        self.calls: Counter[int] = Counter()
+        self.in_flight: defaultdict[Parameter, int] = defaultdict(int)
+        self.calls: defaultdict[int, int] = defaultdict(int)
         self.parts: dict[Parameter, list[SampleGradients]] = {}
         self.told: set[Parameter] = set()
         self.paused = False
@@ -111,7 +111,8 @@ class _Watch:
             pair = method(*inputs, **options)
             if self.paused or type(pair) is not tuple or len(pair) != 2:
                 return pair
-            self.in_flight.update(own.values())
+            for parameter in own.values():
+                self.in_flight[parameter] += 1
             number = self.calls[id(module)]
             self.calls[id(module)] += 1
             seen = (inputs, options, pair[0]) if self.of_layers else ((), {}, None)
@@ -130,10 +131,14 @@ class _Watch:
                 seen = LayerSeen(path, module, call.inputs, call.options, call.output, kept, d_output, d_input)
                 for quantity in self.of_layers:
                     quantity.layer(seen)
-            self.in_flight.subtract(own.values())
-            self._complete([parameter for parameter in own.values() if self.in_flight[parameter] == 0])
+            for parameter in own.values():
+                self.in_flight[parameter] -= 1
+                if self.in_flight[parameter] == 0:
+                    self._complete(parameter)
             if module is self.net:  # of what some forwards were not answered, such as those of a Checkpoint
-                self._complete([parameter for parameter in self.names if parameter not in self.told])
+                for parameter in self.names:
+                    if parameter not in self.told:
+                        self._complete(parameter)
             return d_input
 
         return forward if name == "forward" else backward
@@ -144,7 +149,8 @@ class _Watch:
         """Keep what this backward adds to the gradient of every sample."""
         assert self.axes is not None
         axes = self.axes.of(module, call.number)
-        self._require_rows(path, module, d_output, axes)
+        if type(axes) is not int or d_output.shape[axes] != self.rows:
+            self._require_rows(path, module, d_output, axes)
         axis = next(axis for axis in leaves(axes) if axis is not None)
         stated = dict(module.sample_gradients(d_output, call.saved, axis) or {})
         if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
@@ -168,23 +174,23 @@ class _Watch:
 
         mapped(require, d_output, axes)
 
-    def _complete(self, parameters: Sequence[Parameter]) -> None:
-        for parameter in parameters:
-            if parameter.grad is None:
-                continue
-            name = self.names[parameter]
-            if parameter in self.told:
-                raise LateGradientError(
-                    f"quantities: the gradient of {name} must be complete when the backward of every module that "
-                    "holds it has ended, got more after that; leave the quantities out"
-                )
-            self.told.add(parameter)
-            parts = self.parts.pop(parameter, None)
-            samples = None if parts is None else added(parts).scaled(self.scale)
-            mean = parameter.grad if self.scale != 1 else parameter.grad / self.rows
-            seen = GradientSeen(name, parameter, parameter.grad, mean, samples)
-            for quantity in self.quantities:
-                quantity.gradient(seen)
+    def _complete(self, parameter: Parameter) -> None:
+        """Show the gradient of a parameter, if it has one, which must be the first time."""
+        if parameter.grad is None:
+            return
+        name = self.names[parameter]
+        if parameter in self.told:
+            raise LateGradientError(
+                f"quantities: the gradient of {name} must be complete when the backward of every module that holds it "
+                "has ended, got more after that; leave the quantities out"
+            )
+        self.told.add(parameter)
+        parts = self.parts.pop(parameter, None)
+        samples = None if parts is None else added(parts).scaled(self.scale)
+        mean = parameter.grad if self.scale != 1 else parameter.grad / self.rows
+        seen = GradientSeen(name, parameter, parameter.grad, mean, samples)
+        for quantity in self.quantities:
+            quantity.gradient(seen)
 
 
 def _own(module: Module) -> dict[str, Parameter]:

@@ -1,0 +1,202 @@
+"""The time of quantities of single samples beside Opacus and BackPACK, on one thread, in steps without any.
+
+Three quantities of a batch: the norm of the gradient of every sample, these gradients themselves, and the sum over the
+samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet, batches
+of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the batch, too.
+Opacus has no sums of squares; its norms are those of its ghost clipping. Before anything is timed, all must agree.
+
+Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from side_by_side import Contestant, Effort, Report, Target, arguments, measure
+from torch import Tensor
+
+import mytorch.nn
+from mytorch.core import GradientSeen, Quantity, SampleGradients
+from mytorch.train import gradients
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.watch import watching
+
+OURS, PLAIN = "mytorch", "mytorch, no quantity"
+EFFORT, QUICK = Effort(3, 9, 0.04), Effort(1, 2, 0.01)
+BATCHES = (32, 128)
+QUANTITIES: dict[str, Callable[[SampleGradients], Tensor]] = {
+    "norms": lambda samples: samples.squared_norms(),
+    "gradients": lambda samples: samples.each(),
+    "sums of squares": lambda samples: samples.sum_of_squares(),
+}
+NETS = ("perceptron", "LeNet")
+
+
+class Kept(Quantity):
+    """Keeps one tensor of each parameter."""
+
+    per_sample = True
+
+    def __init__(self, of: Callable[[SampleGradients], Tensor]) -> None:
+        self.of, self.found = of, list[Tensor]()
+
+    def gradient(self, seen: GradientSeen) -> None:
+        assert seen.samples is not None
+        self.found.append(self.of(seen.samples))
+
+
+def network(package: Any, name: str) -> Any:
+    """The same layers of torch.nn or mytorch.nn."""
+    n = package
+    if name == "perceptron":
+        return n.Sequential(n.Linear(64, 128), n.ReLU(), n.Linear(128, 128), n.ReLU(), n.Linear(128, 10))
+    return n.Sequential(
+        *(n.Conv2d(1, 6, 5, padding=2), n.ReLU(), n.MaxPool2d(2), n.Conv2d(6, 16, 5), n.ReLU(), n.MaxPool2d(2)),
+        *(n.Flatten(), n.Linear(400, 120), n.ReLU(), n.Linear(120, 84), n.ReLU(), n.Linear(84, 10)),
+    )
+
+
+def contestants(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
+    """Who computes the quantity, and a forward and backward without any. A call returns one number: its sum."""
+    warnings.filterwarnings("ignore")  # of the contestants, about hooks
+    torch.manual_seed(0)
+    state = network(torch.nn, name).state_dict()
+    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    classes = torch.randint(10, (batch,))
+    found = {OURS: Contestant(_ours(quantity, name, state, x, classes), inference=True)}
+    if quantity == "norms":
+        found["Opacus"] = Contestant(_opacus_norms(name, state, x, classes))
+    elif quantity == "gradients":
+        found["Opacus"] = Contestant(_opacus_gradients(name, state, x, classes))
+    found["BackPACK"] = Contestant(_backpack(quantity, name, state, x, classes))
+    return found
+
+
+def with_plain(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
+    """The quantity beside a step's forward and backward without it."""
+    torch.manual_seed(0)
+    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    classes, state = torch.randint(10, (batch,)), network(torch.nn, name).state_dict()
+    watched = _ours(quantity, name, state, x, classes)
+    net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
+
+    def plain() -> Tensor:
+        net.zero_grad()
+        gradients(net, loss, x, classes)
+        return torch.zeros(())
+
+    def same() -> Tensor:
+        watched()
+        return torch.zeros(())
+
+    return {OURS: Contestant(same, inference=True), PLAIN: Contestant(plain, inference=True)}
+
+
+def _net(name: str, state: Any) -> Any:
+    net = network(mytorch.nn, name)
+    net.load_state_dict(state)
+    net.input_grad = False
+    return net
+
+
+def _ours(quantity: str, name: str, state: Any, x: Tensor, classes: Tensor) -> Callable[[], Tensor]:
+    net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
+    axes = Axes(net, loss, x, classes)  # which a training finds once
+
+    def call() -> Tensor:
+        net.zero_grad()
+        kept = Kept(QUANTITIES[quantity])
+        with watching(net, loss, [kept], axes, len(x)):
+            gradients(net, loss, x, classes)
+        return _joined(kept.found)
+
+    return call
+
+
+def _joined(found: list[Tensor]) -> Tensor:
+    return torch.stack([each.flatten()[:8].sum() for each in found]).sum()
+
+
+def _opacus_gradients(name: str, state: Any, x: Tensor, classes: Tensor) -> Callable[[], Tensor]:
+    from opacus import GradSampleModule
+
+    net = GradSampleModule(network(torch.nn, name))
+    net._module.load_state_dict(state)
+
+    def call() -> Tensor:
+        for parameter in net.parameters():
+            parameter.grad = parameter.grad_sample = None
+        torch.nn.functional.cross_entropy(net(x), classes).backward()
+        return _joined([parameter.grad_sample for parameter in net.parameters()])
+
+    return call
+
+
+def _opacus_norms(name: str, state: Any, x: Tensor, classes: Tensor) -> Callable[[], Tensor]:
+    from opacus.grad_sample import GradSampleModuleFastGradientClipping
+
+    net = GradSampleModuleFastGradientClipping(network(torch.nn, name), max_grad_norm=1.0, use_ghost_clipping=True)
+    net._module.load_state_dict(state)
+
+    def call() -> Tensor:
+        for parameter in net.parameters():
+            parameter.grad = None
+        torch.nn.functional.cross_entropy(net(x), classes).backward()
+        return _joined([parameter._norm_sample.square() for parameter in net.parameters()])
+
+    return call
+
+
+def _backpack(quantity: str, name: str, state: Any, x: Tensor, classes: Tensor) -> Callable[[], Tensor]:
+    from backpack import backpack, extend, extensions
+
+    net, loss = extend(network(torch.nn, name)), extend(torch.nn.CrossEntropyLoss())
+    net.load_state_dict(state)
+    kinds = {"norms": "BatchL2Grad", "gradients": "BatchGrad", "sums of squares": "SumGradSquared"}
+    attribute = {"norms": "batch_l2", "gradients": "grad_batch", "sums of squares": "sum_grad_squared"}[quantity]
+    factor = len(x) if quantity == "gradients" else len(x) ** 2  # its gradients are shares in that of the batch
+    extension = getattr(extensions, kinds[quantity])
+
+    def call() -> Tensor:
+        net.zero_grad()
+        with backpack(extension()):
+            loss(net(x), classes).backward()
+        return _joined([getattr(parameter, attribute) for parameter in net.parameters()]) * factor
+
+    return call
+
+
+def report_quantity(report: Report, quantity: str, effort: Effort) -> None:
+    rows, targets = [], []
+    for name in NETS:
+        for batch in BATCHES:
+            beside_plain = measure(with_plain, quantity, name, batch, effort=effort)
+            measured = measure(contestants, quantity, name, batch, effort=effort)
+            ratio = beside_plain.ratio(OURS, PLAIN)
+            others = [one for one in ("Opacus", "BackPACK") if one in measured.processes[0]]
+            against = {one: measured.ratio(one, OURS) for one in others}
+            shown = [against[one].text() if one in against else "" for one in ("Opacus", "BackPACK")]
+            rows.append([name, str(batch), measured.seconds(OURS).text(2, 1e3), ratio.text(), *shown])
+            for one, figure in against.items():
+                targets.append(
+                    Target(f"{quantity}, {name}, batch {batch}: {one} / {OURS}", figure, 1.0, at_least=True)
+                )
+            if quantity == "norms":
+                targets.append(Target(f"norms, {name}, batch {batch}: in plain steps", ratio, 1.3, at_least=False))
+    columns = ["net", "batch", "mytorch, milliseconds", "in plain passes", "Opacus / mytorch", "BackPACK / mytorch"]
+    report.table(f"{quantity.capitalize()} of single samples", columns, rows)
+    for target in targets:
+        report.target(target)
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    report = Report(options.json)
+    for quantity in QUANTITIES:
+        report_quantity(report, quantity, QUICK if options.quick else EFFORT)
+    report.end()
+
+
+if __name__ == "__main__":
+    main()
