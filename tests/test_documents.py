@@ -250,6 +250,8 @@ def run_interpreter(arguments, shop, fails):
         case ["-m", tool, *rest]:
             assert tool in PROGRAMS, f"no way is known to check python -m {tool}"
             return PROGRAMS[tool](rest, shop, fails)
+        case ["website/stage.py"]:  # it needs a checkout; tox -e docs runs it
+            return as_in_tox("python")(arguments, shop, fails)
     return call([sys.executable, *arguments], shop, fails)
 
 
@@ -338,5 +340,5 @@ PROGRAMS = {
     "pytest": check_pytest,
     "source": check_source,
     ".ci/run": lambda *_: (HOUSE / ".ci/run").read_text(),
-    **{tool: as_in_tox(tool) for tool in ("ruff", "lint-imports")},
+    **{tool: as_in_tox(tool) for tool in ("ruff", "lint-imports", "zensical")},
 }

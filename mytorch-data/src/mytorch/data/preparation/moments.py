@@ -12,8 +12,10 @@ from torch import Tensor
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.plugins import shown
 
-INPUTS, TARGETS = "standardize", "standardize_targets"
-"""Under which names `preparation` keeps those of inputs and of targets."""
+INPUTS = "standardize"
+"""Under which name `preparation` keeps those of inputs."""
+TARGETS = "standardize_targets"
+"""Under which name `preparation` keeps those of targets."""
 
 
 @dataclass(frozen=True)
