@@ -239,6 +239,11 @@ def until(condition):
         time.sleep(0.002)
 
 
+def waiting(client):
+    """How many requests were asked and are not answered."""
+    return client.app.state.gatherer.open
+
+
 def test_requests_that_come_at_once_go_through_the_model_together_and_keep_their_own_rows(run, asking, slow):
     expected = [run.predict(INPUTS[at : at + 1]).probabilities for at in range(3)]
     with asking(run, gather=0.5) as client, ThreadPoolExecutor(8) as pool:
@@ -249,8 +254,7 @@ def test_requests_that_come_at_once_go_through_the_model_together_and_keep_their
         others = [pool.submit(post, client, {"rows": [RECORDS[at]]}) for at in (0, 1, 2)]
         bad = pool.submit(post, client, {"rows": [{"x": "no", "y": 1}]})
         mixed = pool.submit(post, client, "x,y\n1,2\n3,4\n", "text/csv")
-        until(lambda: "mytorch_requests" in client.get("/metrics").text)
-        time.sleep(0.1)  # until all of them wait
+        until(lambda: waiting(client) == 6)
         slow.go.set()
         assert first.result().status_code == 200
         assert bad.result().status_code == 422
@@ -273,7 +277,7 @@ def test_without_gathering_each_request_goes_through_the_model_alone(run, asking
         assert set(slow.sizes) == {1, 2}
 
 
-def test_a_model_whose_rows_depend_on_others_computes_each_request_alone(run, asking, caplog):
+def test_a_model_whose_rows_depend_on_others_computes_each_request_alone(run, asking, caplog, slow):
     forward = run.net.forward
 
     def mixing(x):
@@ -283,7 +287,10 @@ def test_a_model_whose_rows_depend_on_others_computes_each_request_alone(run, as
     run.net.forward = mixing
     expected = run.predict(INPUTS[:1]).probabilities
     with asking(run, gather=0.5) as client, ThreadPoolExecutor(8) as pool:
+        slow.go.clear()
         asked = [pool.submit(post, client, {"rows": RECORDS[:1]}) for _ in range(8)]
+        until(lambda: waiting(client) == 8)
+        slow.go.set()
         for answer in asked:
             found = answer.result().json()["predictions"][0]["probabilities"].values()
             assert torch.equal(torch.tensor([list(found)], dtype=torch.float64), expected)

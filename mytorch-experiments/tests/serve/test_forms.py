@@ -197,6 +197,7 @@ def test_images(asking, tmp_path):
         assert [list(row["probabilities"].values()) for row in told] == alone
         assert post(client, images[0], "image/png", Accept="text/csv").text.startswith("prediction,probability_cat")
         answer_to_examples(client)
+        assert "curl -H &#x27;Content-Type: image/png&#x27; --data-binary @image.png" in client.get("/").text
         for body, expected in (
             (["*"], "image 1 must be a file in base64"),
             (

@@ -72,7 +72,9 @@ def app_of(run: Run, limits: Limits) -> Starlette:
         Route("/", lambda _: HTMLResponse(shown, headers=POLICY)),
     ]
     handlers = {Refusal: _refuse, HTTPException: _refuse_path, Exception: _fail}
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    app.state.gatherer = gatherer
+    return app
 
 
 def _answering(content: Callable[[], bytes], media: str) -> Callable[[Request], Response]:

@@ -57,7 +57,7 @@ def openapi(run: Run, form: Form, limits: Limits) -> bytes:
         "openapi": "3.1.0",
         "info": {
             "title": run.path.name,
-            "version": str(run.summary.get("mytorch", run.summary.get("version", "1"))),
+            "version": _version(run),
             "description": f"Predictions of a trained model. A request has at most {limits.body} bytes and is "
             f"answered within {limits.seconds:g} seconds.",
         },
@@ -76,6 +76,12 @@ def openapi(run: Run, form: Form, limits: Limits) -> bytes:
         "components": {"schemas": {"Error": ERROR}},
     }
     return json.dumps(told, ensure_ascii=False).encode()
+
+
+def _version(run: Run) -> str:
+    """The version of mytorch by which it was trained, which the document must have one of."""
+    versions = run.summary.get("versions")
+    return str(versions.get("mytorch-train", "0")) if isinstance(versions, dict) else "0"
 
 
 def _plain(name: str, summary: str, media: str, others: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from mytorch.experiments.runs.run import Run
 from mytorch.experiments.serve.form import Form
 from mytorch.experiments.serve.limits import Limits
-from mytorch.experiments.serve.media import CSV, JSON, TEXT
+from mytorch.experiments.serve.media import CSV, JSON, PNG, TEXT
 from mytorch.experiments.serve.table_form import TableForm
 from mytorch.plugins import listed
 
@@ -86,7 +86,7 @@ def page(run: Run, form: Form, limits: Limits) -> str:
 <p>{escape(form.about)} Send them as {escape(" or ".join(form.takes))}, at most {limits.body / 2**20:g} MiB.</p>
 {_columns(form)}
 <h2>From a program</h2>
-<div class="scroll"><pre id="curl">{escape(_curl(first, examples[first]))}</pre></div>
+<div class="scroll"><pre id="curl">{escape(_curl(form, first, examples[first]))}</pre></div>
 <p>The answer has the form of the request, or the one that <code>Accept</code> names: {JSON}, {CSV}, application/x-npz.
 What does not fit is answered with what was expected. <a href="openapi.json">openapi.json</a> tells programs what this
 page tells you; <a href="health">health</a> says whether the model answers, and <a href="metrics">metrics</a> has
@@ -143,7 +143,10 @@ def _is_flat(example: Any) -> bool:
     return all(isinstance(row, dict) for row in example.get("rows", [[]]))
 
 
-def _curl(media: str, text: str) -> str:
+def _curl(form: Form, media: str, text: str) -> str:
+    """The command that asks with the example, or with a file where that is shorter."""
+    if PNG in form.takes:
+        media, text = PNG, "@image.png"
     data = shlex.quote(text if len(text) < 600 else "@FILE")
     option = "--data-binary" if media != JSON or data == "@FILE" else "--json"
     header = "" if option == "--json" else f" -H 'Content-Type: {media}'"
