@@ -1,12 +1,13 @@
 """The gradients of single samples are those of loops over single samples, for every layer with parameters."""
 
+import doctest
 import functools
 
 import pytest
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Parameter, tree
+from mytorch.core import ArgumentError, Module, Parameter, quantity, tree
 from mytorch.nn import (
     GRU,
     LSTM,
@@ -35,11 +36,13 @@ from mytorch.nn import (
     LSTMCell,
     MSELoss,
     MultiheadAttention,
+    Padded,
     PReLU,
     Residual,
     RMSNorm,
     RNNCell,
     Sequential,
+    Take,
     Tanh,
     Transformer,
     TransformerEncoder,
@@ -165,7 +168,10 @@ def looped(net, loss, inputs, targets):
     for sample in range(len(targets)):
         net.zero_grad()
         one = slice(sample, sample + 1)
-        given = inputs[one] if isinstance(inputs, Tensor) else tuple(each[one] for each in inputs)
+        if isinstance(inputs, dict):
+            given = {name: each[one] for name, each in inputs.items()}
+        else:
+            given = inputs[one] if isinstance(inputs, Tensor) else tuple(each[one] for each in inputs)
         gradients(net, loss, given, targets[one])
         for name, parameter in net.named_param():
             found.setdefault(name, []).append(parameter.grad)
@@ -303,6 +309,38 @@ def test_a_layer_that_never_sees_the_samples_is_refused():
     text = r"layer 'table' \(Embedding\) must return one entry for each sample.* got \(3, 4\) for three samples"
     with pytest.raises(ArgumentError, match=text):
         sample_gradients(Places(), MSELoss(), torch.randn(3, 3, 4), torch.randn(3, 3, 4))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "build", [lambda: LSTM(3, 4, 2, batch_first=True, bidirectional=True), lambda: RNN(3, 4, batch_first=True)]
+)
+def test_sequences_of_different_lengths(build):
+    torch.manual_seed(3)
+    net = Sequential(Padded(build()), Take(0), Linear(8 if isinstance(build(), LSTM) else 4, 2)).double()
+    inputs = {"x": torch.randn(4, 5, 3, dtype=torch.float64), "lengths": torch.tensor([2, 5, 1, 5])}
+    targets = torch.randn(4, 5, 2, dtype=torch.float64)
+    require_equal(sample_gradients(net, MSELoss(), inputs, targets), looped(net, MSELoss(), inputs, targets))
+
+
+@pytest.mark.parametrize(
+    ("net", "rows", "text"),
+    [
+        (Linear(3, 2), 1, "sample_variance: the batch must have at least two samples, got 1"),
+        (Linear(3, 2).requires_grad_(False), 4, "a batch must have samples, and the net trained parameters"),
+        (Tanh(), 4, "got 4 samples and a Tanh"),
+        (Linear(3, 2), 0, "sample_variance: the batch must have at least two samples, got 0"),
+    ],
+)
+def test_nothing_to_tell_of(net, rows, text):
+    x = torch.randn(rows, 3)
+    with pytest.raises(ArgumentError, match=text):
+        sample_variance(net, MSELoss(), x, net(x))
+
+
+def test_the_example_of_a_quantity():
+    tested = doctest.testmod(quantity)
+    assert (tested.attempted > 5, tested.failed) == (True, 0)
 
 
 def test_uses_by_others_cannot_count():

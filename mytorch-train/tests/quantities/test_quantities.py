@@ -239,3 +239,8 @@ def test_a_gradient_that_comes_late_is_told():
     net = Chain(Again(Dense(3, 2)))
     with pytest.raises(LateGradientError, match=r"quantities: the gradient of 0\.inner\.weight must be complete"):
         watch_gradients(net, SquaredError(), *batch(), [Diary()])
+
+
+def test_what_is_no_quantity_is_refused():
+    with pytest.raises(ArgumentError, match="quantities: each must be a Quantity"):
+        watch_gradients(network(), SquaredError(), *batch(), [3])

@@ -37,6 +37,11 @@ class Axes:
         self._paths = {id(module): path for path, module in net.named_modules()}
         modules = {id(module): module for module in net.modules()}
         rows = count_rows(inputs if targets is None else targets)
+        if not rows or not any(parameter.trainable for parameter in net.param()):
+            raise ArgumentError(
+                "quantities: a batch must have samples, and the net trained parameters, where gradients of single "
+                f"samples are asked for, got {rows} samples and a {type(net).__name__}"
+            )
         three, others = [place % rows for place in range(3)], _with_another(inputs, rows)
         with unchanged(net, loss):
             first, d_first = _run(net, loss, inputs, targets, three)

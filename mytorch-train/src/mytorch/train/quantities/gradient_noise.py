@@ -76,7 +76,7 @@ class GradientNoise(Quantity):
         for name, sums in self._sums.items():
             variance, signal = (sums / self._steps).tolist()
             place = f"/{name}" if name else ""
-            snr = signal / variance if variance > 0 else math.inf
+            snr = signal / variance if variance > 0 else math.inf if signal > 0 else 0.0
             scale = 0.0 if variance <= 0 else variance / signal if signal > 0 else math.inf
             found |= dict(zip((each + place for each in NAMES), (variance, snr, scale), strict=True))
         self._sums, self._steps = {}, 0

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import GradientSeen, Module, Quantity, SampleGradients
+from mytorch.core import ArgumentError, GradientSeen, Module, Quantity, SampleGradients
 from mytorch.train.batches import count_rows
 from mytorch.train.quantities.watch import watch_gradients
 from mytorch.train.unchanged import unchanged
@@ -84,7 +84,8 @@ def sample_norms(net: Module, loss: Module, inputs: Any, targets: Any, by_parame
 def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
     """The variance of each number of the gradient over the samples, divided by their number less one.
 
-    As `sample_gradients`, but at no moment are all gradients of single samples in memory.
+    As `sample_gradients`, but at no moment are all gradients of single samples in memory. Raises ArgumentError for a
+    single sample, too.
 
     Example:
         >>> import torch
@@ -94,6 +95,8 @@ def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dic
         torch.Size([1, 2])
     """
     rows = count_rows(inputs if targets is None else targets)
+    if rows < 2:
+        raise ArgumentError(f"sample_variance: the batch must have at least two samples, got {rows}")
 
     def variance(seen: GradientSeen) -> Tensor:
         squares = _samples(seen).sum_of_squares()

@@ -40,6 +40,8 @@ def watch_gradients(
     Returns the loss and its weight, as `gradients` does. Raises ArgumentError if a quantity needs the gradients of
     single samples, and a layer or the loss mixes the batch.
     """
+    for quantity in quantities:
+        require_kind("quantities", "each", quantity, Quantity)
     try:
         axes = Axes(net, loss, inputs, targets) if any(each.per_sample for each in quantities) else None
         with watching(net, loss, quantities, axes, count_rows(inputs if targets is None else targets)):
@@ -59,7 +61,6 @@ def watching(
     rows: the number of samples.
     """
     for quantity in quantities:
-        require_kind("quantities", "each", quantity, Quantity)
         quantity.begin(net)
     watch = _Watch(net, quantities, axes, rows, 1.0 if sums(loss) else float(rows))
     with intercept(watch.watched, watch.around):
