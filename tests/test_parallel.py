@@ -1,5 +1,7 @@
 """torchrun trains experiments in several processes, and goes on with them where one was killed."""
 
+import json
+import re
 import runpy
 import subprocess
 import sys
@@ -28,6 +30,51 @@ if os.environ["RANK"] == "0" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "1"
     os.kill(os.getpid(), signal.SIGKILL)
 """
 """Trains in several processes, of which one is killed in the middle of an epoch, and one after the run is finished."""
+
+BROKEN = """
+import errno, gc, json, os, sys
+from functools import partial
+
+import torch
+import mytorch.experiments.training.train_experiment as training
+import mytorch.train.sealed as sealed
+from mytorch.plugins import Callback
+from mytorch.train.parallel import join
+
+training.join = partial(join, timeout=30)
+folder, rank = sys.argv[1], int(os.environ["RANK"])
+
+class Large(Callback):
+    must_succeed = True
+
+    def batch_ended(self, epoch, batch):
+        if (epoch, batch, rank) == (2, 1, 1):
+            torch.empty(1 << 50)
+
+def full(*args):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+def said(source="disk", own={}, **options):
+    settings = {"epochs": 3, "checkpoint_every": 0, **(own if rank == 1 else {})}
+    try:
+        training.train_experiment(source, settings, output=folder, quiet=True, **options)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        gc.collect()
+
+found = {"optimizer": said(own={"optimizer.lr": 0.2})}
+found["width"] = said(own={"model.layers.0.out_features": 9, "model.layers.2.in_features": 9})
+found["rows"] = said(own={"data.train.samples": 900})
+found["file"] = said("disk" if rank == 0 else folder + "/none.toml")
+found["memory"] = said(callbacks=[Large()])
+with open(f"{folder}/{rank}.json", "w") as file:
+    json.dump(found, file)
+if rank == 0:
+    sealed.save_file = full
+training.train_experiment("disk", {"epochs": 3}, output=folder, quiet=True)
+"""
+"""Experiments that cannot be trained together, and what each process says of them; the last ends the processes."""
 
 SHARED = """
 import sys
@@ -109,7 +156,7 @@ def test_an_experiment_goes_on_after_a_process_was_killed_as_one_process_trains_
     (path,) = (tmp_path / "several").iterdir()
     run = load(path)
     note, at_end = run.summary["resumed"]
-    assert note["epoch"] in (1, 2)  # a checkpoint is written where a second has passed
+    assert note["epoch"] in (0, 1, 2)  # a checkpoint is written where the one before is, and its time has come
     assert at_end["epoch"] == 4
     assert run.summary["status"] == "finished"
     for found, expected in zip(run.history, alone.history, strict=True):
@@ -130,6 +177,27 @@ def test_the_command_prints_once_and_names_what_several_processes_do_not_do(tmp_
     assert code == 1
     assert "engine: must be eager with several processes, whose gradients are added up within the step" in said
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+@needs_gloo
+def test_what_is_wrong_in_one_process_is_told_in_all(tmp_path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    code, said = torchrun(tmp_path / "broken.py", tmp_path)
+    assert code == 1
+    assert "weights.safetensors: must be writable, got No space left on device" in said
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    differs = "RankError: parallel: rank 1 must train the same as rank 0; "
+    for what, text in {
+        "optimizer": "optimizer.lr must be 0.1, got 0.2",
+        "width": "model.layers.0.out_features must be 25, got 9; model.layers.2.in_features must be 25, got 9",
+        "rows": "training data must be 1000 rows, .*, got 900 rows, .*",
+    }.items():
+        assert first[what] == second[what]
+        assert re.fullmatch(differs + text, first[what]), first[what]
+    for what, text in {"file": "ExperimentError: experiment: must be ", "memory": "RuntimeError: "}.items():
+        assert second[what].startswith(text), second[what]
+        assert f"got rank 1 that ended: {text}" in first[what], first[what]
 
 
 @pytest.mark.slow

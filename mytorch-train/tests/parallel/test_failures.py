@@ -1,6 +1,7 @@
 """One of several processes that ends, or trains another thing, ends the others with a clear error, and none hangs."""
 
 import re
+import socket
 import time
 from itertools import pairwise
 
@@ -36,7 +37,20 @@ def found(tmp_path_factory):
             "other batch size",
             ["RankError: parallel: rank 1 must train .*; batch_size must be 8, got 9"] * 2,
         ),
-        ("other loss", ["RankError: parallel: rank 1 must .*; loss must be SquaredError, got Counted"] * 2),
+        ("other loss", ["RankError: parallel: rank 1 must .*; loss must be SquaredError, got Counted; .*"] * 2),
+        ("other rate", ["RankError: .* rank 1 must .*; optimizer group 0.lr must be 0.1, got 1.1"] * 2),
+        (
+            "other size",
+            ["RankError: .* rank 1 must .*; model.*shape must .*|RankError: .*\\(3, 2\\).*\\(4, 2\\).*"] * 2,
+        ),
+        (
+            "asking",
+            ["RankError: .*, got rank 1 that ended: ValueError: a broken row", "ValueError: a broken row"],
+        ),
+        (
+            "asking again",
+            ["RankError: .*", "RankError: .* must be joined anew .*, got ValueError: a broken row"],
+        ),
         (
             "a layer fails",
             [
@@ -134,6 +148,16 @@ def test_a_process_that_ends_or_hangs_is_named_by_the_other(tmp_path, what, code
         assert ended(processes[1:])[0][0] == code
     processes[1].kill()
     processes[1].communicate()
+
+
+@slow
+def test_a_port_at_which_somebody_else_listens():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = ended(start("shared_failures.py", "nowhere", "graceful", 1, port=port))
+    for (code, _, errors), what in zip(found, ("open", "reach"), strict=True):
+        assert code == 1
+        assert f"must be able to {what} the store at 127.0.0.1:{port}, got " in errors, errors
 
 
 @slow

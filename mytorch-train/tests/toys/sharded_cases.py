@@ -52,16 +52,16 @@ def precisely(name, processes, shard=None, **more):
     return take("momentum", processes, shard=shard, dtype="float32", precision=name, **MOMENTUM, **more)
 
 
-def broken(act, rank, kind=Spoilt):
-    return lambda: Chain(kind(rank, act), Dense(2, 2))
+def broken(act, kind=Spoilt):
+    return lambda: Chain(kind(act), Dense(2, 2))
 
 
 def failures(processes, shard, folder):
     """What ends a training of each level, and how it goes on."""
     rank, found = processes.rank, {}
     options = {"shard": shard, **MOMENTUM}
-    found["fails"] = said("plain", processes, net=broken(fail, rank), **options)
-    found["not finite"] = said("plain", processes, net=broken(None, rank, Exploding), **options)
+    found["fails"] = said("plain", processes, net=broken(fail), **options)
+    found["not finite"] = said("plain", processes, net=broken(None, Exploding), **options)
     found["other level"] = said("plain", processes, shard=shard if rank else None)
     path = f"{folder}/{shard}-{'first' if processes.first else 'none'}.safetensors"
     found["whole run"] = said("plain", processes, net=noisy, **options)

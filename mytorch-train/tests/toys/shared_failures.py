@@ -4,13 +4,16 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 import torch
 from shared_cases import Counted, take
+from torch import distributed
 from toy_parts import Chain, Dense, Noise, Rectify
 
 from mytorch.core import Module, MytorchError, Parameter
 from mytorch.plugins import Callback, StopTraining
+from mytorch.train import RankError
 from mytorch.train.parallel import join
 from mytorch.train.training import Training
 
@@ -75,8 +78,9 @@ class Drawing(Noise):
 class Spoilt(Module):
     """Its weight, of one process, lets the third forward fail or give infinity."""
 
-    def __init__(self, rank, act):
-        self.weight, self.rank, self.act, self.seen = Parameter(torch.ones(2)), rank, act, 0
+    def __init__(self, act=None):
+        self.weight, self.act, self.seen = Parameter(torch.ones(2)), act, 0
+        self.rank = int(os.environ["RANK"])
 
     def forward(self, x):
         self.seen += self.training
@@ -86,6 +90,17 @@ class Spoilt(Module):
     def backward(self, d_y, x):
         self.weight.accumulate((d_y * x).sum(0))
         return d_y * self.weight.value
+
+
+class Asking(Spoilt):
+    """It waits for all processes in each forward, as SyncBatchNorm does, and fails in one of them before."""
+
+    asks_processes = True
+
+    def forward(self, x):
+        y, saved = super().forward(x)
+        distributed.all_reduce(torch.zeros(2))
+        return y, saved
 
 
 class Exploding(Spoilt):
@@ -167,8 +182,10 @@ def graceful(processes, folder):
     rank, found = processes.rank, {}
     found["other batch size"] = said("plain", processes, batch_size=8 + rank)
     found["other loss"] = said("plain", processes, loss=Counted) if rank else said("plain", processes)
-    found["a layer fails"] = said("plain", processes, net=lambda: Chain(Spoilt(rank, fail), Dense(2, 2)))
-    found["not finite"] = said("plain", processes, net=lambda: Chain(Exploding(rank, None), Dense(2, 2)))
+    found["other rate"] = said("plain", processes, lr=0.1 + rank)
+    found["other size"] = said("plain", processes, net=lambda: Chain(Dense(2, 3 + rank), Dense(3 + rank, 2)))
+    found["a layer fails"] = said("plain", processes, net=lambda: Chain(Spoilt(fail), Dense(2, 2)))
+    found["not finite"] = said("plain", processes, net=lambda: Chain(Exploding(), Dense(2, 2)))
     found["stopped"] = said("plain", processes, callbacks=[AtBatch(rank, stop)])
     found["stopped at the end"] = said("plain", processes, callbacks=[AtBatch(rank, stop, 7)])
     for event in ("training_started", "epoch_trained", "epoch_ended"):
@@ -185,18 +202,27 @@ def graceful(processes, folder):
     torch.save(found, f"{folder}/{rank}.pt")
 
 
+def asking(processes, folder):
+    """A layer that asks all fails in one process, which then cannot go on with the others."""
+    net = lambda: Chain(Asking(fail), Dense(2, 2))  # noqa: E731
+    found = {what: said("plain", processes, net=net) for what in ("asking", "asking again")}
+    torch.save(torch.load(f"{folder}/{processes.rank}.pt") | found, f"{folder}/{processes.rank}.pt")
+
+
 def main():
     folder, what = sys.argv[1:3]
     with join(timeout=float(sys.argv[3])) as processes:
         if what == "graceful":
             graceful(processes, folder)
-            return
-        acts = {
-            "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-            "late": lambda: time.sleep(60),
-            "ends": lambda: sys.exit(7),
-        }
-        take("plain", processes, callbacks=[AtBatch(processes.rank, acts[what])])
+        else:
+            acts = {
+                "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+                "late": lambda: time.sleep(60),
+                "ends": lambda: sys.exit(7),
+            }
+            take("plain", processes, callbacks=[AtBatch(processes.rank, acts[what])])
+    with suppress(RankError), join(timeout=float(sys.argv[3])) as processes:  # which says that one has left
+        asking(processes, folder)
 
 
 if __name__ == "__main__":

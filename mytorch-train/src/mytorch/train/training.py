@@ -23,6 +23,7 @@ from mytorch.core import (
     random_state,
 )
 from mytorch.plugins import Hooks, shown
+from mytorch.train.alike import alike
 from mytorch.train.auto import Auto
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
@@ -385,7 +386,7 @@ class Training:
         """Let several processes start alike."""
         own = {"device": self.setup.device.type, "epochs": self.epochs}
         held = [*self.setup.tensors, *(held for _, held in self.loss.named_state())]
-        self._together.begin(lambda: {**self._parts, **self._conditions(), **own}, held)
+        self._together.begin(lambda: {**self._parts, **self._conditions(), **own, **alike(self.setup)}, held)
 
     def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
         """The loss and metrics over a part of the data, to which all processes contribute.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,6 +31,8 @@ from mytorch.train.parallel import Processes, join
 from mytorch.train.training import Training
 
 _FOLDER = "folder of the run"
+_OWN = ("name", "description", "checkpoint_every", "threads", "device", "data", "requires")
+"""Keys of an experiment that may differ from process to process. Devices and rows of the data are compared later."""
 T = TypeVar("T")
 
 
@@ -99,10 +101,13 @@ def train_in_folder(
     Each of several processes that torchrun has started calls this; the first one makes the folder. When torchrun
     starts them again, they go on with the run that they began, from its checkpoint.
     """
-    experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
     asked = None if resume is None else require_path("train_experiment", "resume", resume)
     output = require_path("train_experiment", "output", output)
-    with join() as processes, threads(experiment.threads):
+    with ExitStack() as within:
+        processes = within.enter_context(join())  # first, so that the others are told what is wrong with a file here
+        experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
+        _require_same(processes, experiment)
+        within.enter_context(threads(experiment.threads))
         begun = _of_first(processes, lambda: _begun(asked, experiment, accept_differences, processes))
         goes_on = begun is not None and begun.has_checkpoint
         listeners = Hooks(callbacks, trace=trace_hooks)
@@ -118,6 +123,13 @@ def train_in_folder(
         _listen(training, built, folder, told)
         training.run()
     return folder.path
+
+
+def _require_same(processes: Processes | None, experiment: Experiment) -> None:
+    """Raise RankError, on every process, where one has another experiment than the first."""
+    if processes is not None:
+        settings = flat(experiment.model_dump(exclude_none=True, by_alias=True))
+        processes.require_same({key: value for key, value in settings if key.split(".")[0] not in _OWN})
 
 
 class _Begun(NamedTuple):

@@ -42,6 +42,13 @@ def fingerprint(data: Any) -> str | None:
     return f"{rows} rows, {digest.hexdigest()[:32]}"
 
 
+def digest_of(value: Any) -> str:
+    """A digest of tensors, numbers and texts, and of what holds them; other objects do not count."""
+    digest = hashlib.sha256()
+    _update(digest, value)
+    return digest.hexdigest()[:32]
+
+
 def _chosen(data: Any, rows: int) -> Tensor:
     """The rows to look at."""
     count = ROWS

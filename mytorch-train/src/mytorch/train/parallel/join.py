@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from itertools import count
+from threading import Thread
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from mytorch.core import ArgumentError
 from mytorch.plugins import shown
 from mytorch.train.errors import RankError
 from mytorch.train.parallel.launched import Place, launched
-from mytorch.train.parallel.processes import Processes
+from mytorch.train.parallel.processes import GRACE, Processes
 
 TIMEOUT = 600.0
 """Seconds that a process waits for the others, as torch.distributed does with NCCL."""
@@ -66,7 +68,8 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
         processes.fail(error)
         raise
     finally:
-        distributed.destroy_process_group()
+        if distributed.is_initialized():  # or this process has left it
+            distributed.destroy_process_group()
 
 
 @cache
@@ -74,15 +77,28 @@ def _opened(place: Place, timeout: float) -> Any:
     """The store that all processes share: torchrun's, which outlives them, or that of the first process."""
     opens = place.rank == 0 and not place.agent
     patience = timedelta(seconds=timeout)
+    found: Future[Any] = Future()
+
+    def open_store() -> None:
+        try:
+            found.set_result(
+                distributed.TCPStore(  # type: ignore[attr-defined]
+                    place.address, place.port, place.size, opens, timeout=patience, wait_for_workers=False
+                )
+            )
+        except RuntimeError as error:
+            found.set_exception(error)
+
+    # A store waits for the first answer without an end, if somebody else listens at the port
+    Thread(target=open_store, daemon=True, name="mytorch store").start()
     try:
-        return distributed.TCPStore(  # type: ignore[attr-defined]
-            place.address, place.port, place.size, opens, timeout=patience, wait_for_workers=False
-        )
-    except RuntimeError as error:
+        return found.result(timeout + GRACE)
+    except (RuntimeError, TimeoutError) as error:
         what = "open" if opens else "reach"
+        told = str(error).partition("\n")[0] or f"no answer of a store within {timeout:g} s"
         raise RankError(
             f"join: rank {place.rank} must be able to {what} the store at {place.address}:{place.port}, got "
-            f"{str(error).splitlines()[0]}; choose another port with --master-port, or see whether rank 0 runs"
+            f"{told}; choose another port with --master-port, or see whether rank 0 runs"
         ) from error
 
 

@@ -20,7 +20,8 @@ from mytorch.train.parallel.launched import Place
 
 GRACE = 5.0
 """So many seconds a process that lost the others waits for word of them."""
-_FAILED = "failed"
+SHOWN = 5
+"""So many differences between two processes are told."""
 T = TypeVar("T")
 
 
@@ -63,6 +64,8 @@ class Processes:
         self.rank, self.size = place.rank, place.size
         self.asked = self.agreed = Wishes()
         self.known: BaseException | None = None
+        self._trainings = 0
+        self._left: str | None = None
 
     @property
     def first(self) -> bool:
@@ -200,10 +203,18 @@ class Processes:
     def begin(self, described: Mapping[str, Any]) -> None:
         """Begin a training. Raises RankError, on every process, where one is set up otherwise than the first."""
         self.asked = self.agreed = Wishes()
+        self.require_same(described)
+        self._trainings += 1  # what ended an earlier one is not what ends this one
+
+    def require_same(self, described: Mapping[str, Any]) -> None:
+        """Raise RankError, on every process, where what one describes differs from what the first does."""
         first, *others = self.gather(dict(described))
         for rank, found in enumerate(others, 1):
             if wrong := differences(first, found):
-                raise RankError(f"parallel: rank {rank} must train the same as rank 0; {'; '.join(wrong)}")
+                more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+                raise RankError(
+                    f"parallel: rank {rank} must train the same as rank 0; {'; '.join(wrong[:SHOWN])}{more}"
+                )
 
     def draw_apart(self, random: RandomState) -> None:
         """Let each process draw numbers of its own: a generator in the state of one before it is seeded anew."""
@@ -216,9 +227,19 @@ class Processes:
             return
         try:
             said = {"rank": self.rank, "text": f"{type(error).__name__}: {one_line(error)}"}
-            self._store.compare_set(_FAILED, "", json.dumps(said))
+            self._store.compare_set(self._of_training("failed"), "", json.dumps(said))
         except RuntimeError:
             pass  # the store is gone: so is the first process
+
+    def leave(self, error: BaseException) -> None:
+        """End the exchange with the others, who may wait within a step that this process does not finish."""
+        self.fail(error)
+        self._left = f"{type(error).__name__}: {one_line(error)}"
+        distributed.destroy_process_group()
+
+    def _of_training(self, name: str) -> str:
+        """A name in the store, of the training at hand: a program may catch what ends one, and begin another."""
+        return f"{self._trainings}/{name}"
 
     @contextmanager
     def _naming(self, rank: int | None = None) -> Iterator[None]:
@@ -226,6 +247,11 @@ class Processes:
 
         rank: of the process with which it is exchanged, if it is one.
         """
+        if self._left is not None:
+            raise RankError(
+                "parallel: processes must be joined anew after an error within a layer that waits for all of them, "
+                f"got {self._left}"
+            )
         try:
             yield
         except RuntimeError as error:
@@ -252,13 +278,14 @@ class Processes:
 
     def _asked_around(self) -> tuple[dict[str, Any] | None, list[int]]:
         """What a process that ended has said, and the ranks of those that give no sign."""
-        self._store.set(f"here/{self.rank}", "")
+        names = [self._of_training(f"here/{rank}") for rank in range(self.size)]
+        self._store.set(names[self.rank], "")
         missing = list(range(self.size))
         until = time.monotonic() + GRACE
         while missing and time.monotonic() < until:
-            if self._store.check([_FAILED]):
-                return json.loads(self._store.get(_FAILED)), missing
-            missing = [rank for rank in range(self.size) if not self._store.check([f"here/{rank}"])]
+            if self._store.check([failed := self._of_training("failed")]):
+                return json.loads(self._store.get(failed)), missing
+            missing = [rank for rank, name in enumerate(names) if not self._store.check([name])]
             time.sleep(0.1)
         return None, missing
 

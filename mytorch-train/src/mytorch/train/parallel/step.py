@@ -83,6 +83,7 @@ class ParallelStep:
             if not alone:
                 if isinstance(caught, RuntimeError) and "gloo" in str(caught):  # a layer that waited in vain
                     raise self.reducer.processes.lost(caught) from caught
+                self.reducer.processes.leave(caught)  # or the others wait in such a layer until their timeout
                 raise
             error = caught
         value, weight = self._joint(seen, sums(loss), error)
