@@ -51,6 +51,34 @@ def onnx(run: Path, output: Path, force: bool) -> None:
     _say(output, export_onnx(run, output, force))
 
 
+@export.command(short_help="Write the model of a run for PyTorch alone.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("model.pt"),
+    show_default=True,
+    help="The file of weights; a .py file of the same name is written beside it.",
+)
+@force_option
+def torch(run: Path, output: Path, force: bool) -> None:
+    """Write the model of a run for PyTorch alone: a file of weights, and the lines of torch.nn that load it.
+
+    RUN is the folder that `mytorch train` made. The .py file needs torch and nothing else; its function `load` gives a
+    torch.nn.Module that takes raw rows and gives predictions. Before they are written, the lines are run, and must
+    give what the run predicts, to 1e-5. docs/export.md says what goes in and comes out.
+
+    \b
+    Example:
+      mytorch export torch runs/disk-20260101-120000 --output model.pt
+    """
+    from mytorch.experiments.export import export_torch
+
+    _say(output, export_torch(run, output, force))
+    click.echo(f"  load it: from {output.stem} import load  ({output.with_suffix('.py')})")
+
+
 def _say(output: Path, found: Exported) -> None:
     """What was written, and how it is used."""
     said = found.to_json()

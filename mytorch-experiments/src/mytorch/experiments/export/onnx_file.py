@@ -153,7 +153,7 @@ def _reason(error: BaseException, program: ExportedProgram, model: nn.Module) ->
     operator = missing[1]
     layers = dict.fromkeys(_layers_with(operator, program, model))
     where = f"{', '.join(layers)} must have" if layers else "every layer must have"
-    return f"export: {where} operators of ONNX, got {operator}, which ONNX has not; export program takes every layer"
+    return f"export: {where} operators of ONNX, got {operator}, which ONNX has not"
 
 
 def _layers_with(operator: str, program: ExportedProgram, model: nn.Module) -> list[str]:

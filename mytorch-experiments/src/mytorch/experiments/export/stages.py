@@ -29,6 +29,7 @@ class Fill(nn.Module):
 
     def __init__(self, numbers: Sequence[float], dtype: torch.dtype) -> None:
         super().__init__()
+        self.dtype = dtype
         self.register_buffer("numbers", torch.tensor(numbers, dtype=dtype), persistent=False)
         self.numbers: Tensor
 
@@ -46,7 +47,7 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=dtype), persistent=False)
         self.mean: Tensor
         self.std: Tensor
-        self.to_dtype = to
+        self.dtype, self.to_dtype = dtype, to
 
     def forward(self, x: Tensor) -> Tensor:
         """Deviations from the mean."""

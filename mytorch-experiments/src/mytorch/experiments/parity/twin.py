@@ -65,7 +65,7 @@ class _Builder:
                 "torch.nn.Module, got neither"
             )
         arguments = {key: self._value(f"{path}.{key}", value) for key, value in module.arguments().items()}
-        return _call(cls, {key: value for key, value in arguments.items() if _is_told(cls, module, key, value)})
+        return _call(cls, {key: value for key, value in arguments.items() if is_told(cls, module, key, value)})
 
     def _value(self, path: str, value: Any) -> Any:
         if isinstance(value, Module):
@@ -77,7 +77,7 @@ class _Builder:
         return value
 
 
-def _is_told(cls: Callable[..., Any], module: Module, name: str, value: Any) -> bool:
+def is_told(cls: Callable[..., Any], module: Module, name: str, value: Any) -> bool:
     """Whether a class of torch is told an argument: not of a default that only ours has, or only a newer torch."""
     known = inspect.signature(cls).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
