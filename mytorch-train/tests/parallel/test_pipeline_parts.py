@@ -95,7 +95,7 @@ def long():
     ("net", "stages", "text"),
     [
         (Dense(2, 2), 2, r"the model must be a Sequential, whose layers are shared out, got Dense; write it as"),
-        (long(), 4, r"there must be at most as many as layers, got 4 for the 3 layers of Chain; take fewer stages"),
+        (long(), 4, r"there must be at most as many as layers, got 4 for Chain, which has 3; take fewer stages"),
         (
             long(),
             [1, 1],

@@ -316,7 +316,8 @@ class Training:
             if self.checkpoint is not None:
                 with suppress(Exception):  # what could not be written is less than what ended the training
                     self.checkpoint.close()
-            if self.average is not None and not isinstance(error, NotFiniteError):
+            older = self._together.whole_again(self._start)
+            if self.average is not None and not older and not isinstance(error, NotFiniteError):
                 self.average.keep(self)
             self.hooks.notify("training_failed", run=self, error=error)
             raise

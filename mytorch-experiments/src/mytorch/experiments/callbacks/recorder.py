@@ -201,6 +201,11 @@ class Recorder(Callback):
             if run.history:
                 with attempt("the figures of the history"):
                     draw_history(run.history, self.folder.figures, self.folder.path.name, kept_epoch(run))
+            if "pipeline" in run.notes:
+                with attempt("the figure of the pipeline"):
+                    from mytorch.experiments.figures.pipeline_figure import draw_pipeline  # few runs are by one
+
+                    draw_pipeline(run.notes["pipeline"], self.folder.figures / "pipeline.png", self.folder.path.name)
         finally:
             self._release()
             if self._history is not None:

@@ -139,6 +139,8 @@ def build_step(
         shard=experiment.shard,
         quantities=build_quantities(experiment),
         clip_sample_norm=experiment.clip_sample_norm,
+        stages=experiment.stages,
+        micro_batches=experiment.micro_batches,
     )
 
 

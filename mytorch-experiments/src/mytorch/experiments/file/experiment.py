@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -16,8 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from mytorch.core import ArgumentError
 from mytorch.plugins import printable, shown
 from mytorch.train.checkpoint.keeper import EVERY
+from mytorch.train.parallel.pipeline.cut import choose_micro_batches
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 """Of epochs, batches or rows: at most a billion, since more would not end."""
@@ -27,6 +30,14 @@ def _one_line(name: str) -> str:
     if printable(name) != name or len(name.splitlines()) != 1:
         raise ValueError(f"must be one line of text without control characters, got {shown(name)}")
     return name
+
+
+def _stages(stages: object) -> object:
+    try:
+        choose_micro_batches(stages, None)
+    except ArgumentError as error:
+        raise ValueError(str(error).removeprefix("stages: ")) from error
+    return stages
 
 
 class Section(BaseModel):
@@ -216,6 +227,10 @@ class Experiment(Section):
     stored in it; in float32 if left out."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
+    stages: Annotated[int | list[int], BeforeValidator(_stages)] = 1
+    """Of a pipeline of several processes, which share out the layers: their number, or the layers of each."""
+    micro_batches: Count | None = None
+    """With stages, into so many parts each batch is cut; four for each stage if left out."""
     shard: Literal["optimizer", "gradients"] | None = None
     """What several processes divide among them: the optimizer's state, or gradients, too."""
     epochs: Count

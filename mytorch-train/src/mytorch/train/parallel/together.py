@@ -13,6 +13,7 @@ from mytorch.train.parallel.pipeline.step import PipelineStep
 from mytorch.train.parallel.pipeline.times import notes_of
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.setup import Setup
+from mytorch.train.snapshot import Snapshot
 
 T = TypeVar("T")
 
@@ -78,6 +79,16 @@ class Together:
             return
         held = dict.fromkeys(held for module in (self.net, self.loss) for _, held in module.named_state())
         stage.share([*((each, each.value) for each in held), *getattr(average, "averages", ())])
+
+    def whole_again(self, start: Snapshot) -> bool:
+        """After an error: give the net the weights of the start of the epoch if it has newer ones of one stage alone.
+
+        Returns whether it did.
+        """
+        if self.stage is None or not self.stage.apart:
+            return False
+        start.restore()
+        return True
 
     def notes(self) -> dict[str, Any]:
         """What the summary of a run is to say of how its steps were taken: in a pipeline, what was computed when."""

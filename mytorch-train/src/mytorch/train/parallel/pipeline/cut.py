@@ -58,8 +58,8 @@ def cut(net: Module, stages: Stages) -> list[Module]:
     layers: list[Module] = list(net)  # type: ignore[call-overload]
     if len(layers) < number:
         raise ArgumentError(
-            f"stages: there must be at most as many as layers, got {number} for the {len(layers)} layers of {name}; "
-            "take fewer stages, or write the blocks of the model as layers of their own"
+            f"stages: there must be at most as many as layers, got {number} for {name}, which has "
+            f"{len(layers)}; take fewer stages, or write the blocks of the model as layers of their own"
         )
     if not isinstance(stages, int) and sum(stages) != len(layers):
         raise ArgumentError(

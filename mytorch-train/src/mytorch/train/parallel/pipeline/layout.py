@@ -38,6 +38,10 @@ class Layout(NamedTuple):
             )
         return cls(tuple(tuple(e.shape) for e in entries), tuple(e.dtype for e in entries), type(value) is not tuple)
 
+    def __str__(self) -> str:
+        kinds = [f"{dtype} {shape}" for shape, dtype in zip(self.shapes, self.dtypes, strict=True)]
+        return kinds[0] if self.single else f"({', '.join(kinds)})"
+
     @property
     def gradients(self) -> Layout:
         """That of the gradients: of the numbers that have one."""

@@ -44,8 +44,8 @@ class Link:
             known = self.layouts[key] = layout
         elif layout not in (None, known):
             raise ArgumentError(
-                f"stages: what a stage gives to the next must follow from the shapes of the inputs, got {layout} and "
-                f"{known} before; cut the model elsewhere, or train without stages"
+                f"stages: what a stage gives to the next must follow from the shapes of the inputs, got {layout} "
+                f"for the same as {known} before; cut the model elsewhere, or train without stages"
             )
         if failed:
             self._send(known.failure(self.device))

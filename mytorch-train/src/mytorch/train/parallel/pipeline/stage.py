@@ -43,6 +43,7 @@ class Stage:
     part: its layers, as a module of their own.  counts: the layers of every stage.
     number, replica: which stage it is, and which of its replicas, each of which takes its rows of a batch.
     before, after: to the stages before and after it; None at the ends.
+    apart: whether stages have trained since this process was told of their weights.
 
     It is also what this process keeps of the optimizer's state, as `Shards` are: that of its parameters.
     """
@@ -58,6 +59,7 @@ class Stage:
         self.counts = [len(part) for part in parts]  # type: ignore[arg-type]
         self.before: Link | None = None
         self.after: Link | None = None
+        self.apart = False
         self._groups: dict[tuple[int, ...], distributed.ProcessGroup | None] | None = None
         self._collected: dict[str, Any] | None = None
         self.holders: dict[Held, tuple[int, ...]] = {}
@@ -107,6 +109,7 @@ class Stage:
                 of_owner.setdefault(owner, []).append(value)
         for owner in sorted(of_owner):
             self.processes.broadcast(of_owner[owner], owner)
+        self.apart = False
 
     def norm(self, _grads: list[Tensor]) -> Tensor:
         """The 2-norm of all gradients of all stages, which every process calls."""

@@ -89,6 +89,7 @@ class PipelineStep:
         self.times, self._ended = passes.times, time.perf_counter()
         if not sums(loss) and (grads := gradients_of(optimizer)):
             torch._foreach_mul_(grads, inverse(weight, value.dtype))
+        stage.apart = stage.count > 1
         update(optimizer, **self.keywords, norm=stage.norm)
         return value, weight
 

@@ -46,5 +46,8 @@ def notes_of(counts: Sequence[int], replicas: int, of_processes: Sequence[Sequen
         "layers": list(counts),
         "replicas": replicas,
         "bubble": bubble(times),
-        "times": [[[kind, number, begin, end] for kind, number, begin, end in of_stage] for of_stage in times],
+        "times": [
+            [[kind, number, round(begin, 6), round(end, 6)] for kind, number, begin, end in of_stage]
+            for of_stage in times
+        ],
     }
