@@ -49,6 +49,11 @@ def build_wheel(source, folder):
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, folder=source)
 
 
+@pytest.fixture(scope="session")
+def run_command():
+    return run
+
+
 class Environment:
     """A virtual environment in which distributions are installed without their dependencies."""
 
@@ -86,7 +91,7 @@ class Environment:
 
 @pytest.fixture(scope="session")
 def project_wheels(tmp_path_factory):
-    """The wheels of the seven distributions, built from the checkout."""
+    """The wheels of all distributions, built from the checkout."""
     pytest.importorskip("hatchling", reason="the wheels are built with hatchling")
     folder = tmp_path_factory.mktemp("project-wheels")
     for part in PARTS:

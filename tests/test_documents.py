@@ -141,6 +141,11 @@ def run_bash(block, shop):
         do(line, shop)
 
 
+def is_run_with_wheels(block, shop):
+    """tests/test_tools.py runs these commands, which install what is built."""
+    assert block.code in (HOUSE / "docs/releases.md").read_text()
+
+
 def masked(line):
     line = re.sub(r"-\d{8}-\d{6}(-\d+)?", "", " ".join(line.split()))
     return re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "0", line)
@@ -327,7 +332,14 @@ def run_compiler(arguments, shop, fails):
     return call(["g++", *(argument.replace("$TORCH", torch_folder) for argument in arguments)], shop, fails)
 
 
-LANGUAGES = {"python": run_python, "toml": check_toml, "console": run_console, "bash": run_bash, "cpp": write_cpp}
+LANGUAGES = {
+    "python": run_python,
+    "toml": check_toml,
+    "console": run_console,
+    "bash": run_bash,
+    "cpp": write_cpp,
+    "sh": is_run_with_wheels,
+}
 PROGRAMS = {
     "mytorch": run_mytorch,
     **dict.fromkeys(["python", "python3"], run_interpreter),

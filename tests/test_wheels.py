@@ -1,5 +1,7 @@
 """What is in the wheels: nothing outside of mytorch/, no mytorch/__init__.py, everything that entry points name."""
 
+import shutil
+import sys
 import zipfile
 from collections import Counter
 from configparser import ConfigParser
@@ -69,3 +71,35 @@ def test_metadata_has_licence_and_readme(wheels):
         (metadata,) = (text.decode() for name, text in content.items() if name.endswith("/METADATA"))
         assert "License-Expression: MIT" in metadata
         assert f"# mytorch-{part}" in metadata
+        (licence,) = (text for name, text in content.items() if name.endswith(".dist-info/licenses/LICENSE"))
+        assert licence == (HOUSE / "LICENSE").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sdists(run_command, tmp_path_factory):
+    """The archives of all distributions, built from the checkout."""
+    folder = tmp_path_factory.mktemp("sdists")
+    for part in PARTS:
+        build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", folder]
+        run_command(*build, folder=HOUSE / f"mytorch-{part}")
+    return folder
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_an_sdist_builds_the_same_wheel(part, sdists, project_wheels, run_command, tmp_path):
+    (archive,) = sdists.glob(f"mytorch_{part}-*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    run_command(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, folder=source)
+    (wheel,) = tmp_path.glob("*.whl")
+    (expected,) = (each for each in project_wheels if each.name == wheel.name)
+    assert wheel.read_bytes() == expected.read_bytes()
+    assert list((source / "tests").rglob("test_*.py"))
+
+
+def test_the_index_takes_what_is_built(sdists, project_wheels, run_command):
+    pytest.importorskip("twine")
+    archives = sorted(sdists.glob("*.tar.gz"))
+    assert len(archives) == len(PARTS)
+    said, _ = run_command(sys.executable, "-m", "twine", "check", "--strict", *project_wheels, *archives)
+    assert said.count("PASSED") == 2 * len(PARTS)
