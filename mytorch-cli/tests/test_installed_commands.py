@@ -127,8 +127,9 @@ def test_an_unknown_command_gets_the_nearest_names(mytorch, site):
 def test_a_command_of_an_absent_distribution_comes_with_its_installation(monkeypatch):
     from mytorch.cli import installed_commands
     from mytorch.plugins import Catalogue, install_command
+    from mytorch.plugins.kinds import COME_WITH
 
     monkeypatch.setattr(installed_commands, "catalogue", lambda: Catalogue([]))
     told = installed_commands.unknown("train", ["plugins"])
     assert told.startswith("No such command 'train'. Known: plugins. Commands of this project come with mytorch-")
-    assert told.endswith(f": {install_command('mytorch-experiments', 'mytorch-data', 'mytorch-testing')}")
+    assert told.endswith(f": {install_command(*COME_WITH['command'])}")

@@ -92,7 +92,7 @@ def balanced(costs: Sequence[float], stages: int) -> list[int]:
     Example:
         >>> from mytorch.train.parallel.pipeline import balanced
         >>> balanced([4, 1, 1, 2, 3, 3], 3)
-        [1, 3, 2]
+        [3, 2, 1]
     """
     count = len(costs)
     sums = [0.0]
