@@ -117,12 +117,13 @@ def take(processes):
         net = lambda: normalised(processes, of_images, **options)
         found[name] = trained(net, sgd, processes, epochs=6, batch_size=5)
     net = lambda: normalised(processes, False)
-    for level in ("optimizer", "gradients") if processes is not None else ():
+    for level in LEVELS if processes is not None else ():
         for name, cls in optimizers.items():
             found[level, name] = trained(plain, cls, processes, epochs=10, batch_size=5, shard=level)
     found["few rows"] = trained(net, sgd, processes, epochs=2, batch_size=21)  # the last batch has a row for each
     return found
 
+LEVELS = ("optimizer", "gradients", "parameters")
 NORMALISED = {"rows": (False, {}), "images": (True, {})}
 NORMALISED |= {"mean of all": (False, {"momentum": None}), "plain": (False, {"affine": False})}
 
@@ -210,7 +211,11 @@ def test_every_optimizer_and_the_statistics_of_all_processes_are_those_of_one(tm
     alone = runpy.run_path(tmp_path / "shared.py")["take"](None)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert len(first) > 10
-    assert {level for level, _ in filter(lambda name: isinstance(name, tuple), first)} == {"optimizer", "gradients"}
+    assert {level for level, _ in filter(lambda name: isinstance(name, tuple), first)} == {
+        "optimizer",
+        "gradients",
+        "parameters",
+    }
     for name in first:
         weights, losses = alone[name[1] if isinstance(name, tuple) else name]
         assert first[name][1] == second[name][1]

@@ -53,6 +53,8 @@ def trained(folders):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("processes", "case"), [(count, case) for count, cases in BY.items() for case in cases])
 def test_several_processes_that_divide_are_one(trained, processes, case, level):
+    if (level, case) == ("parameters", "left out"):
+        pytest.skip("is an error: see below")
     expected = divided(case)
     first, *others = (of_rank[level, case] for of_rank in trained[processes])
     assert all(torch.equal(first["weights"][n], o["weights"][n]) for o in others for n in first["weights"])
@@ -74,6 +76,15 @@ def test_each_process_keeps_a_part_of_the_state(trained, level, case):
         assert sum(kept) == whole
         if case == "momentum":
             assert max(kept) == -(-whole // processes)  # to a number, what ZeRO's arithmetic says
+
+
+@applied
+def test_layers_whose_parameters_are_gathered_are_used_in_the_same_order_in_every_step(trained):
+    for of_rank in trained[2]:
+        said = of_rank["parameters", "left out"]
+        assert said.startswith(
+            'shard: with "parameters", every step must use the same layers in the same order, got a '
+        )
 
 
 @applied
@@ -145,11 +156,11 @@ def test_one_process_has_everything_in_any_case():
     torch.manual_seed(0)
     plain = start(SGD).net.state_dict()
     torch.manual_seed(0)
-    for name, value in start(SGD, shard="gradients").net.state_dict().items():
+    for name, value in start(SGD, shard="parameters").net.state_dict().items():
         assert torch.equal(value, plain[name])
 
 
 @pytest.mark.parametrize("level", ["optimiser", 1, True, ""])
 def test_a_level_is_one_of_three(level):
-    with pytest.raises(ArgumentError, match=r"^shard: must be one of optimizer, gradients, or left out, "):
+    with pytest.raises(ArgumentError, match=r"^shard: must be one of optimizer, gradients, parameters, or left out, "):
         start(InOnePiece, shard=level)

@@ -5,18 +5,64 @@ import sys
 import torch
 from shared_cases import Counted, Twice, take
 from shared_failures import AtBatch, Exploding, Spoilt, fail, interrupt, noisy, said
-from toy_parts import SGD, Chain, Dense, StepLR
+from toy_parts import SGD, Chain, Dense, StepLR, network
 
+from mytorch.core import ArgumentError, Module, Parameter
 from mytorch.train import EMA, SWA, KeepBest
 from mytorch.train.parallel import join
 
-LEVELS = ("optimizer", "gradients")
+LEVELS = ("optimizer", "gradients", "parameters")
 
 
 class InOnePiece(SGD):
     """Says nothing of its formula, so that each parameter stays in one piece."""
 
     elementwise = False
+
+
+class Reader(Module):
+    """Reads the weight of a layer that it holds, as attention does, beside one of its own."""
+
+    def __init__(self):
+        self.scale, self.inner = Parameter(torch.ones(2)), Dense(2, 2)
+
+    def forward(self, x):
+        z = x @ self.inner.weight.value.T
+        return z * self.scale.value, (x, z)
+
+    def backward(self, d_y, saved):
+        x, z = saved
+        self.scale.accumulate((d_y * z).sum(0))
+        d_z = d_y * self.scale.value
+        self.inner.weight.accumulate(d_z.T @ x)
+        return d_z @ self.inner.weight.value
+
+
+class Skipping(Module):
+    """Holds a layer that it leaves out in its third step."""
+
+    def __init__(self):
+        self.always, self.inner, self.seen = Dense(2, 2), Dense(2, 2), 0
+
+    def forward(self, x):
+        self.seen += self.training
+        y, saved = self.always.forward(x)
+        return (y, (saved, None)) if self.seen == 3 else _then(self.inner, y, saved)
+
+    def backward(self, d_y, saved):
+        first, second = saved
+        return self.always.backward(d_y if second is None else self.inner.backward(d_y, second), first)
+
+
+def _then(layer, y, saved):
+    z, second = layer.forward(y)
+    return z, (saved, second)
+
+
+def partly_frozen():
+    net = network()
+    net.param()[0].trainable = False
+    return net
 
 
 MOMENTUM = {"momentum": 0.9, "lr": 0.02}
@@ -31,6 +77,9 @@ CASES = {
     "one row a step": {**MOMENTUM, "batch_size": 1, "epochs": 1},
     "counted": {**MOMENTUM, "loss": Counted, "batch_size": 4, "epochs": 4},
     "shared layer": {**MOMENTUM, "net": Twice},
+    "reading": {**MOMENTUM, "net": Reader},
+    "partly frozen": {**MOMENTUM, "net": partly_frozen},
+    "left out": {**MOMENTUM, "net": Skipping},
     "scheduled": {**MOMENTUM, "schedule": lambda optimizer: StepLR(optimizer, 1)},
     "moving average": {**MOMENTUM, "callbacks": lambda: [EMA(0.9)]},
     "average": {**MOMENTUM, "callbacks": lambda: [SWA(0.5)]},
@@ -45,6 +94,14 @@ def divided(case, parallel=None, shard=None, **more):
     options = {**CASES[case], **more}
     callbacks = options.pop("callbacks", list)
     return take(case, parallel, shard=shard, callbacks=[*callbacks()], **options)
+
+
+def kept(*args):
+    """What a training gives, or what it raises."""
+    try:
+        return divided(*args)
+    except ArgumentError as error:
+        return str(error)
 
 
 def precisely(name, processes, shard=None, **more):
@@ -78,7 +135,7 @@ def failures(processes, shard, folder):
 def main():
     folder, *cases = sys.argv[1:]
     with join(timeout=60) as processes:
-        found = {(level, case): divided(case, processes, level) for case in cases for level in LEVELS}
+        found = {(level, case): kept(case, processes, level) for case in cases for level in LEVELS}
         if processes.size == 2:
             for name in HALF:
                 found[None, name] = precisely(name, processes)

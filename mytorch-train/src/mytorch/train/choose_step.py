@@ -53,7 +53,7 @@ def choose_step(
     precision: "bfloat16-mixed", "float16-mixed" or "bfloat16", in which gradients are computed.
     accumulate: above 1, the step takes lists of batches, as `Batches(..., accumulate=...)` gives them.
     parallel: the processes that take the step together.
-    shard: what they divide among them, "optimizer" or "gradients"; nothing in one process.
+    shard: what they divide among them, "optimizer", "gradients" or "parameters"; nothing in one process.
     stages, micro_batches: of a pipeline of these processes, as `PipelineStep` has them; without them each has all.
     quantities: what the step shows its gradients to.
     clip_sample_norm: the bound of the norm of the gradient of every single sample.

@@ -103,8 +103,9 @@ def fit(
     accept_differences: resume also where versions, threads, data, or what else decides rounding, are others.
     parallel: the processes that train together, as `mytorch.train.parallel.join` gives them: each takes its rows of
         every batch, whose `batch_size` is that of the whole. All call `fit` alike; the first one writes and prints.
-    shard: what these processes divide, so that each needs less memory: "optimizer", of whose state each has a part, or
-        "gradients", too. The results are the same. One process has everything in any case.
+    shard: what these processes divide, so that each needs less memory: "optimizer", of whose state each has a part;
+        "gradients", too; or "parameters", too, which are gathered while a layer computes with them. The results are
+        the same. One process has everything in any case.
     stages: of a pipeline of these processes, each of which computes some of the layers of a Sequential: their number,
         or the numbers of their layers, such as [2, 3]. Several times as many processes take rows of every batch apart,
         too. One process has all layers in any case.

@@ -65,14 +65,20 @@ class Setup:
         shards = self.shards
         with (
             nullcontext() if self.precision is None else self.precision.storing(self.net),
-            nullcontext() if shards is None else shards.storing(self.optimizer),
+            nullcontext() if shards is None else shards.storing(self.net, self.optimizer),
         ):
             yield
 
     @contextmanager
     def widened(self) -> Iterator[None]:
         """Within this context, which lies in that of `storing`, the net has its values as they are judged and kept."""
-        with nullcontext() if self.precision is None else self.precision.widened(self.net):
+        with self.whole(), nullcontext() if self.precision is None else self.precision.widened(self.net):
+            yield
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Within this context, which lies in that of `storing`, the net has its values whole."""
+        with nullcontext() if self.shards is None else self.shards.in_whole():
             yield
 
     @property

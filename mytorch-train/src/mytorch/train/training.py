@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
@@ -373,7 +374,7 @@ class Training:
                 self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
         if signum:
             self._interrupts.received = signum
-            raise Interrupted(signum)
+            raise self._together.ends_all(Interrupted(signum))
 
     def _agree(self, stop: bool, at: EpochSoFar, batch: int) -> bool:
         """After a step of several processes: do what one of them asked for before it. True if it asked to stop."""
@@ -414,7 +415,7 @@ class Training:
         record: Record = {"epoch": self.epoch, "lr": at.lr}
         record["train_loss"], stop = self._batches(at)
         self._together.share_values(self.average)
-        if not values_finite([held.value for held in self.watched]):
+        if self._together.some(not values_finite([held.value for held in self.watched])):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
         self.notes |= self.engine.notes() | self._together.notes()
@@ -442,6 +443,7 @@ class Training:
     def _batches(self, at: EpochSoFar) -> tuple[float, bool]:
         """Train on the epoch's batches. Returns the mean loss and whether a callback asked to stop."""
         listening, promptly = self.hooks.wants("batch_ended"), self.hooks.wants("batch_ended", promptly=True)
+        whole = self.setup.shards is not None and self._together.some(promptly)
         losses, number, stop, keeper = at.losses, at.batch, False, self.checkpoint
         done = (self.epoch - 1 - self._first) * len(self.batches) + at.batch
         planned = (self.last_epoch - self._first) * len(self.batches)
@@ -449,9 +451,7 @@ class Training:
             for number, (value, weight) in enumerate(steps, at.batch + 1):
                 if (seen := losses.add(value, weight)) is not None:
                     self._not_finite(f"the loss ({seen})", number)
-                if listening and self.hooks.notify(
-                    "batch_ended", run=self, epoch=self.epoch, batch=number, loss=value
-                ):
+                if (listening or whole) and self._tell_of_batch(number, value, whole):
                     stop = True
                     if self.parallel is None:
                         break
@@ -465,6 +465,11 @@ class Training:
         if self.setup.precision is not None:
             self.setup.precision.require_range()  # which a compiled step cannot ask for
         return losses.mean(), stop
+
+    def _tell_of_batch(self, number: int, value: Tensor, whole: bool) -> bool:
+        """Tell callbacks of a batch, with whole parameters. True if one asked to stop."""
+        with self.setup.whole() if whole else nullcontext():
+            return self.hooks.notify("batch_ended", run=self, epoch=self.epoch, batch=number, loss=value)
 
     def _evaluate(self) -> Record:
         results: Record = {}

@@ -231,8 +231,8 @@ class Experiment(Section):
     """Of a pipeline of several processes, which share out the layers: their number, or the layers of each."""
     micro_batches: Count | None = None
     """With stages, into so many parts each batch is cut; four for each stage if left out."""
-    shard: Literal["optimizer", "gradients"] | None = None
-    """What several processes divide among them: the optimizer's state, or gradients, too."""
+    shard: Literal["optimizer", "gradients", "parameters"] | None = None
+    """What several processes divide among them: the optimizer's state, gradients, too, or parameters, too."""
     epochs: Count
     batch_size: Count
     shuffle: bool = True

@@ -51,6 +51,7 @@ class Processes:
 
     rank, size: the number of this one, from 0, and how many there are; the first, which has rank 0, writes files.
     share: both, for Batches.
+    known, joint: the last error of which the others know, and the last one that all raised at the same place.
 
     Example:
         >>> from mytorch.train.parallel import join
@@ -66,6 +67,7 @@ class Processes:
         self.known: BaseException | None = None
         self._trainings = 0
         self._left: str | None = None
+        self.joint: BaseException | None = None
 
     @property
     def first(self) -> bool:

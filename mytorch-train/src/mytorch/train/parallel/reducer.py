@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import torch
 from torch import Tensor, distributed
 
-from mytorch.core import ArgumentError, Optimizer, Parameter
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.totals import Totals
@@ -26,11 +27,13 @@ class Reducer:
     completed the gradients of its first step; before that, from the last parameter to the first.
 
     each_pass: whether gradients travel in each backward pass of a step, or in the last one alone.
+    goes_on: whether a process that fails within a pass can let the others take it to its end.
 
     In each step: `begin`, `tell` with gradients that are complete, and `finish`, on every process, whatever happened.
     """
 
     each_pass: ClassVar = False
+    goes_on: ClassVar = True
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
@@ -42,8 +45,11 @@ class Reducer:
         self._travelling = 0
         self._settled = False
 
-    def begin(self, optimizer: Optimizer, passes: int) -> list[Parameter]:  # noqa: ARG002 - they travel in the last
-        """Make ready for a step of so many backward passes. Returns the parameters that it trains."""
+    def begin(self, optimizer: Optimizer, passes: int, rows: bool) -> list[Parameter]:  # noqa: ARG002
+        """Make ready for a step of so many backward passes. Returns the parameters that it trains.
+
+        rows: whether this process has rows in each of them.
+        """
         trained = [p for group in optimizer.param_groups for p in group["params"] if p.trainable]
         kinds = [(p.value.dtype, p.value.device) for p in trained]
         if trained != self._parameters or kinds != self._kinds:
@@ -63,6 +69,10 @@ class Reducer:
             self._told.append(parameter)
         while self._travelling < len(self._buckets) and not self._buckets[self._travelling].missing:
             self._send()
+
+    def gathering(self, net: Module) -> AbstractContextManager[None]:  # noqa: ARG002 - every process has all of them
+        """Within this context, layers have the parameters that they compute with."""
+        return nullcontext()
 
     def end_pass(self) -> None:
         """Between two backward passes of a step: nothing travels before the last one."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, distributed
 
-from mytorch.core import Optimizer, Parameter
+from mytorch.core import Module, Optimizer, Parameter
 from mytorch.train.mean_loss import Weight
+from mytorch.train.parallel.layers import Layers
 from mytorch.train.parallel.pieces import Bucket, add_to_owners, flat_like
 from mytorch.train.parallel.reducer import bucket_kind, dense_gradient
 from mytorch.train.parallel.shards import Shards
@@ -34,36 +36,66 @@ class ShardedReducer:
         self._laid_out: list[Bucket] = []
         self._trained: list[Parameter] = []
         self._told: dict[Parameter, None] = {}
-        self._sent = self._passes = 0
+        self._waiting: list[int] = []
+        self._sent: list[_Travelling] = []
+        self._passes = 0
+        self._layers: Layers | None = None
         self._settled = False
 
-    def begin(self, optimizer: Optimizer, passes: int) -> list[Parameter]:
-        """Make ready for a step of so many backward passes. Returns the parameters that it trains."""
+    def begin(self, optimizer: Optimizer, passes: int, rows: bool) -> list[Parameter]:
+        """Make ready for a step of so many backward passes. Returns the parameters that it trains.
+
+        rows: whether this process has rows in each of them.
+        """
         held = [p for group in optimizer.param_groups for p in group["params"]]
         self.shards.require_same(held)
         if self._laid_out is not self.shards.buckets:
             self._laid_out, self._settled = self.shards.buckets, False
             self._buckets = [_Travelling(bucket, self.shards) for bucket in self._laid_out]
             self._of = {p: each for each in self._buckets for p in each.bucket.parameters}
-        self._trained = [p for p in held if p.trainable]
-        self._told, self._passes = {}, passes
+        trained = [p for p in held if p.trainable]
+        layers = self.shards.layers
+        if layers is not None and trained != self._trained:
+            layers.forget()
+        self._trained, self._told, self._passes = trained, {}, passes
+        self._layers = layers
+        if layers is not None and layers.known is None and not all(self.processes.gather(rows)):
+            self.shards.regain()  # for this step: a process without rows does not know yet what the others exchange
+            self._layers = None
         self._begin_pass()
-        return self._trained
+        return trained
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a process that fails within a pass can let the others take it to its end."""
+        return self._layers is None or self._layers.known is not None
+
+    def gathering(self, net: Module) -> AbstractContextManager[None]:
+        """Within this context, layers have the parameters that they compute with."""
+        return nullcontext() if self._layers is None else self._layers.gathering(net)
 
     def tell(self, complete: Sequence[Parameter]) -> None:
-        """Take in gradients to which this pass adds nothing more; buckets that are full start to travel."""
+        """Take in gradients to which this pass adds nothing more; buckets that are full start to travel.
+
+        They do so in an order that all processes know: one after another or, where layers are gathered, as each is
+        full, since every process comes to that at the same place.
+        """
         for p in complete:
             self._of[p].take(p)
             self._told[p] = None
-        while self._sent < len(self._buckets) and not self._buckets[self._sent].missing:
-            self._send()
+        if self._layers is None:
+            while self._waiting and not self._buckets[self._waiting[0]].missing:
+                self._send(self._waiting[0])
+            return
+        for each in dict.fromkeys(self._of[p] for p in complete):
+            if not each.missing:
+                self._send(self._buckets.index(each))
 
     def end_pass(self) -> None:
         """Between two backward passes of a step: let what is left travel, where it does after each."""
         self._passes -= 1
         if self.each_pass:
-            while self._sent < len(self._buckets):
-                self._send()
+            self._end_pass()
             self._begin_pass()
 
     def finish(self, value: Tensor | float, weight: Weight, failed: bool) -> tuple[Tensor, Tensor, bool]:
@@ -76,8 +108,9 @@ class ShardedReducer:
             self.tell([p for p in self._trained if p.grad is not None])  # what no backward of this step completed
         while self._passes > 1:  # this process failed before the last
             self.end_pass()
-        while self._sent < len(self._buckets):
-            self._send()
+        self._end_pass()
+        if self.shards.layers is not None and self._layers is None:
+            self.shards.let_go()
         device = self._trained[0].value.device if self._trained else torch.device("cpu")
         have = [p in self._told for p in self._trained]
         total, weights, some_failed, held = Totals(self.processes, value, weight, failed, have, device).wait()
@@ -95,19 +128,33 @@ class ShardedReducer:
 
     def _begin_pass(self) -> None:
         trained = set(self._trained)
-        self._sent = 0
         for each in self._buckets:
             each.begin(trained)
+        self._waiting = [number for number, each in enumerate(self._buckets) if each.missing]
+        self._sent = []
 
-    def _send(self) -> None:
-        self._buckets[self._sent].send()
-        self._sent += 1
-        if self.each_pass and self._sent > IN_FLIGHT:
-            self._buckets[self._sent - 1 - IN_FLIGHT].arrive()
+    def _end_pass(self) -> None:
+        """Let the gradients travel that no backward completed."""
+        if self._layers is not None:
+            if self._layers.known is None:
+                while self._waiting:
+                    self._send(self._waiting[0])
+            self._layers.end_pass(self._send)
+        while self._waiting:
+            self._send(self._waiting[0])
+
+    def _send(self, number: int) -> None:
+        if self._layers is not None:
+            self._layers.reduces(number)
+        self._waiting.remove(number)
+        self._sent.append(self._buckets[number])
+        self._sent[-1].send()
+        if self.each_pass and len(self._sent) > IN_FLIGHT:
+            self._sent[-1 - IN_FLIGHT].arrive()
 
     def _settle(self) -> None:
         """After the first step, let buckets travel in the order in which the first process filled them."""
-        if self._settled:
+        if self._settled or self.shards.layers is not None:
             return
         self._settled = True
         places = {p: place for place, each in enumerate(self._buckets) for p in each.bucket.parameters}

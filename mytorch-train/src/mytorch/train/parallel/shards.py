@@ -10,14 +10,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Optimizer, Parameter
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter, persistent
 from mytorch.plugins import nearest, shown
 from mytorch.train.clip_gradients import joint_norm
+from mytorch.train.errors import NotFiniteError
+from mytorch.train.parallel.layers import Layers, own_parameters
 from mytorch.train.parallel.pieces import Bucket, cut, flat_like, from_owners, grouped, shared_out
 from mytorch.train.parallel.processes import Processes
 
-LEVELS = ("optimizer", "gradients")
-"""What is divided: the optimizer's state; gradients, too."""
+LEVELS = ("optimizer", "gradients", "parameters")
+"""What is divided: the optimizer's state; gradients, too; parameters, too."""
 _Pieces = dict[Parameter, tuple[int, int]]
 _CUT: WeakKeyDictionary[Optimizer, _Pieces] = WeakKeyDictionary()
 """Which pieces the state of an optimizer is of, after a training that divided it."""
@@ -31,6 +33,8 @@ class Shards:
 
     level: one of LEVELS.
     buckets: all parameters of the optimizer, as they travel.
+    freed: the pieces that take the place of whole parameters between their uses, where parameters are divided.
+    layers: gathers those that a layer computes with.
     """
 
     def __init__(self, processes: Processes, level: str) -> None:
@@ -38,38 +42,114 @@ class Shards:
         self.buckets: list[Bucket] = []
         self.pieces: _Pieces = {}
         self.whole = False
+        self.freed: dict[Parameter, Tensor] = {}
+        self.layers: Layers | None = None
+        self._regained = False
+        self._shapes: dict[Parameter, torch.Size] = {}
         self._views: dict[Parameter, tuple[Tensor, Tensor]] = {}
         self._collected: dict[int, dict[str, Any]] | None = None
 
     @contextmanager
-    def storing(self, optimizer: Optimizer) -> Iterator[None]:
-        """Within this context, the optimizer has the state of this process's pieces.
+    def storing(self, net: Module, optimizer: Optimizer) -> Iterator[None]:
+        """Within this context, the optimizer has the state of this process's pieces and, where they are divided, the
+        parameters of `net` are these pieces.
 
-        It has it afterwards, too, for the next training: the whole may be more than fits.
+        The optimizer has that state afterwards, too, for the next training: the whole may be more than fits. The net
+        has whole parameters again. Of what other processes had when one of them was lost, the numbers are NaN.
         """
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.whole = not can_be_cut(optimizer)
-        owners = shared_out(parameters, self.processes.size) if self.whole else None
-        self.buckets = grouped(parameters[::-1], self.processes.size, owners)
-        self.pieces = {p: bucket.piece(p, self.processes.rank) for bucket in self.buckets for p in bucket.parameters}
+        self._lay_out(net, optimizer)
         self._cut_state(optimizer)
+        try:
+            self._free()
+            yield
+        except BaseException as error:
+            if isinstance(error, NotFiniteError) or error is self.processes.joint:
+                self.regain()
+            else:
+                self._lose()
+            raise
+        else:
+            self.regain()
+        finally:
+            self.freed, self.layers, self._regained = {}, None, False
+
+    def _lay_out(self, net: Module, optimizer: Optimizer) -> None:
+        """Divide the parameters."""
+        outside = dict.fromkeys(p for group in optimizer.param_groups for p in group["params"])
+        inside = dict.fromkeys(net.param()) if self.level == "parameters" else {}
+        self.whole = not can_be_cut(optimizer)
+        size = self.processes.size
+        owners = shared_out([*inside, *(p for p in outside if p not in inside)], size) if self.whole else None
+        units, left = [], dict(inside)
+        for module in net.modules() if inside else ():
+            own = [p for p in own_parameters(module) if left.pop(p, self) is None]
+            units += grouped(own, size, owners)
+        others = grouped([p for p in outside if p not in inside][::-1], size, owners)
+        self.buckets = units + others
+        self.pieces = {p: bucket.piece(p, self.processes.rank) for bucket in self.buckets for p in bucket.parameters}
+        self.layers = Layers(self.processes, units, self.cut) if units else None
+        self._shapes = {p: shape for b in self.buckets for p, shape in zip(b.parameters, b.shapes, strict=True)}
+
+    def _free(self) -> None:
+        """Leave the layers pieces of their parameters."""
+        for bucket in [] if self.layers is None else self.layers.buckets:
+            for p in bucket.parameters:
+                self.freed[p] = p.value = persistent(self.cut(p.value.contiguous(), p))
+
+    @contextmanager
+    def in_whole(self) -> Iterator[None]:
+        """Within this context, which all processes enter, parameters are whole, as callbacks see them."""
+        if self._regained or not self.freed:
+            yield
+            return
+        self.regain()
         yield
+        self.let_go()  # not after an error, which ends the training
+
+    def regain(self) -> None:
+        """Give parameters that were divided their whole values; all processes do it together."""
+        if self._regained or self.layers is None or not self.freed:
+            return
+        for bucket in self.layers.buckets:
+            flat = flat_like(bucket, bucket.parameters[0].value.dtype)
+            for p, view in bucket.views(flat).items():
+                self.cut(view, p).copy_(self.freed[p])
+            for work in from_owners(self.processes, bucket, flat):
+                self.processes.wait(work)
+            for p, view in bucket.views(flat).items():
+                p.value = persistent(view)
+        self._regained = True
+
+    def let_go(self) -> None:
+        """Leave the layers pieces again, of the values that they have now."""
+        for p, piece in self.freed.items():
+            piece.copy_(self.cut(p.value.contiguous(), p))
+            p.value = piece
+        self._regained = False
+
+    def _lose(self) -> None:
+        """Give parameters their shapes, where other processes had the rest of the numbers."""
+        for p, piece in {} if self._regained else self.freed.items():
+            whole = torch.zeros(self._shapes[p], dtype=piece.dtype, device=piece.device)
+            if whole.is_floating_point() or whole.is_complex():
+                whole.fill_(torch.nan)
+            self.cut(whole, p).copy_(piece)
+            p.value = persistent(whole)
 
     def require_same(self, parameters: list[Parameter]) -> None:
         """Raise ArgumentError for parameters that the training did not begin with, or of other shapes."""
-        shapes = {
-            p: shape for bucket in self.buckets for p, shape in zip(bucket.parameters, bucket.shapes, strict=True)
-        }
-        if wrong := [p for p in parameters if p not in shapes or p.value.shape != shapes[p]]:
-            raise ArgumentError(
-                f"shard: the optimizer must hold the parameters that the training began with, got {wrong[0]!r}; leave "
-                "shard out where parameters are added or replaced in between"
-            )
+        for p in parameters:
+            expected = self.freed[p].shape if p in self.freed and not self._regained else self._shapes.get(p)
+            if p.value.shape != expected:
+                raise ArgumentError(
+                    f"shard: the optimizer must hold the parameters that the training began with, got {p!r}; leave "
+                    "shard out where parameters are added or replaced in between"
+                )
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within this context, the value of each of the optimizer's parameters is this process's piece of it."""
-        before = [(p, p.value) for p in self.pieces]
+        before = [(p, p.value) for p in self.pieces if p not in self.freed]
         try:
             for p, value in before:
                 p.value = self._piece_of(p, value)
@@ -81,7 +161,7 @@ class Shards:
     def gather(self) -> None:
         """Give every process the pieces that the others have updated."""
         last = None
-        for bucket in self.buckets:
+        for bucket in self.buckets[0 if self.layers is None else len(self.layers.buckets) :]:
             flat = flat_like(bucket, bucket.parameters[0].value.dtype)
             for p, view in bucket.views(flat).items():
                 self.cut(view, p).copy_(self._piece_of(p, p.value))
@@ -176,9 +256,6 @@ class Shards:
         """The state of each parameter, by its number, of what all processes have of it."""
         numbers = {id(p): n for n, p in enumerate(p for group in optimizer.param_groups for p in group["params"])}
         joined: dict[int, dict[str, Any]] = {}
-        shapes = {
-            p: shape for bucket in self.buckets for p, shape in zip(bucket.parameters, bucket.shapes, strict=True)
-        }
         for place, p in enumerate(self.pieces):
             parts = [of_rank[place] for of_rank in found if place in of_rank]
             for (first, last), state in parts:
@@ -187,7 +264,7 @@ class Shards:
                     if self.whole or optimizer.state_entries.get(name) != "value":
                         whole.setdefault(name, held)
                     else:
-                        into = whole.setdefault(name, torch.empty(shapes[p], dtype=held.dtype))
+                        into = whole.setdefault(name, torch.empty(self._shapes[p], dtype=held.dtype))
                         into.view(-1)[first:last] = held
         return dict(sorted(joined.items()))
 

@@ -64,23 +64,27 @@ class ParallelStep:
         batches = [*zip(inputs, targets, strict=True)] if self.func is step_accumulated else [(inputs, targets)]
         precision: HalfPrecision | None = self.keywords.get("precision")
         error: BaseException | None = None
+        counts = [count_rows(x if t is None else t) for x, t in batches]
         seen: list[tuple[Tensor, Weight]] = []
-        trained = self.reducer.begin(optimizer, len(batches))
         alone = not any(getattr(module, "asks_processes", False) for module in net.modules())
+        trained = self.reducer.begin(optimizer, len(batches), all(counts))
         try:
             for number, (x, t) in enumerate(batches, 1):
                 if number > 1:
                     self.reducer.end_pass()
-                if alone and not count_rows(x if t is None else t):
+                if alone and not counts[number - 1]:
                     continue
                 travel = completion(net, trained, self.reducer.tell, "parallel")
-                with travel if self.reducer.each_pass or number == len(batches) else nullcontext():
+                travels = self.reducer.each_pass or number == len(batches)
+                with travel if travels else nullcontext(), self.reducer.gathering(net):
                     take = gradients if precision is None else precision.gradients
                     seen.append(take(net, loss, x, t, weighted=True))
         except BaseException as caught:
             if isinstance(caught, Exception):
                 add_path(caught, net)
-            if not alone:
+            if isinstance(caught, RankError):
+                raise
+            if not (alone and self.reducer.goes_on):
                 if isinstance(caught, RuntimeError) and "gloo" in str(caught):  # a layer that waited in vain
                     raise self.reducer.processes.lost(caught) from caught
                 self.reducer.processes.leave(caught)  # or the others wait in such a layer until their timeout
@@ -112,8 +116,11 @@ def require_none_failed(processes: Processes, error: BaseException | None) -> No
     """Raise this process's error or, on one without any, a RankError that tells of the first one of the others."""
     said = isinstance(error, Exception)  # what ends a search says only where
     told = processes.gather(None if error is None else f"{type(error).__name__}: {error}" if said else str(error))
-    processes.known = error
+    processes.known = processes.joint = error
     if error is not None:
         raise error
     rank, text = next((rank, text) for rank, text in enumerate(told) if text is not None)
-    raise RankError(f"parallel: every process must take the step, got rank {rank} that failed: {text}", rank, text)
+    processes.joint = RankError(
+        f"parallel: every process must take the step, got rank {rank} that failed: {text}", rank, text
+    )
+    raise processes.joint

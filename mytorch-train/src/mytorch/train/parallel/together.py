@@ -15,6 +15,7 @@ from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
+E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
 
@@ -142,9 +143,20 @@ class Together:
             return
         setup.shards.collect(setup.optimizer)
         try:
-            yield
+            with setup.whole():
+                yield
         finally:
             setup.shards.release()
+
+    def some(self, true: bool) -> bool:
+        """Whether it is true in any process."""
+        return true if self.processes is None else any(self.processes.gather(true))
+
+    def ends_all(self, error: E) -> E:
+        """Note an error that all processes raise now."""
+        if self.processes is not None:
+            self.processes.joint = error
+        return error
 
     def random_of(self, stored: Sequence[Mapping[str, Any]]) -> RandomState:
         """The random state of this process, of those of a checkpoint; if it was not there, it is that of now."""

@@ -141,12 +141,16 @@ class Stage:
         self._collected = None
 
     @contextmanager
-    def storing(self, optimizer: Optimizer) -> Iterator[None]:
+    def storing(self, _net: Module, optimizer: Optimizer) -> Iterator[None]:
         """Within this context, the optimizer keeps nothing for the parameters of other stages, and afterwards, too."""
         for parameter, holders in self.holders.items():
             if self.number not in holders and isinstance(parameter, Parameter):
                 optimizer.state.pop(parameter, None)
         yield
+
+    def in_whole(self) -> AbstractContextManager[None]:
+        """Within this context, parameters are whole: those of other stages are, too, though they may be older."""
+        return nullcontext()
 
     def in_place(self) -> AbstractContextManager[None]:
         """Within this context, parameters have the shapes that the optimizer's state has: they always do."""
