@@ -179,7 +179,7 @@ def run_mytorch(arguments, shop, fails):
     if arguments[:2] == ["export", "onnx"]:
         for name in ("onnx", "onnxruntime", "onnxscript"):
             pytest.importorskip(name, reason=f"{name} comes with mytorch-experiments[onnx]; see tox -e extras")
-    elif arguments[:2] == ["export", "step"] and not shutil.which("g++"):
+    elif (arguments[:2] == ["export", "step"] or "--aot-inductor" in arguments) and not shutil.which("g++"):
         pytest.skip("what follows needs a C++ compiler")
     shorter = [] if fails else SHORTER.get(arguments[0], [])
     arguments = [latest(argument, shop) for argument in arguments]
@@ -347,6 +347,7 @@ PROGRAMS = {
     "cmp": lambda arguments, shop, fails: call(["cmp", *arguments], shop, fails),
     "curl": ask,
     "g++": run_compiler,
+    "./predict": lambda arguments, shop, fails: call([shop.folder / "predict", *arguments], shop, fails),
     "./train": lambda _arguments, shop, fails: call([shop.folder / "train"], shop, fails),
     "tox": check_tox,
     "pytest": check_pytest,

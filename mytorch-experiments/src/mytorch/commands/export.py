@@ -79,6 +79,44 @@ def torch(run: Path, output: Path, force: bool) -> None:
     click.echo(f"  load it: from {output.stem} import load  ({output.with_suffix('.py')})")
 
 
+@export.command(short_help="Write the model of a run as a program of torch.export.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("model.pt2"),
+    show_default=True,
+    help="The file to write.",
+)
+@click.option(
+    "--aot-inductor",
+    is_flag=True,
+    help="Compile it by AOTInductor to machine code for C++, which needs no Python.",
+)
+@force_option
+def program(run: Path, output: Path, aot_inductor: bool, force: bool) -> None:
+    """Write the model of a run as a program of torch.export: raw rows in, predictions out.
+
+    RUN is the folder that `mytorch train` made. `torch.export.load` reads the file where there is PyTorch alone. With
+    --aot-inductor it is a package of machine code for this kind of processor and this version of torch, which
+    torch::inductor::AOTIModelPackageLoader runs in C++; that takes a minute and needs a C++ compiler. Before either is
+    written, it must compute what the run predicts, to 1e-5. docs/export.md says what goes in and comes out.
+
+    \b
+    Example:
+      mytorch export program runs/disk-20260101-120000 --output model.pt2
+      mytorch export program runs/disk-20260101-120000 --aot-inductor
+    """
+    from mytorch.experiments.export import export_program
+
+    _say(output, export_program(run, output, force, aot_inductor=aot_inductor))
+    if aot_inductor:
+        click.echo(f'  load it in C++: torch::inductor::AOTIModelPackageLoader model("{output.name}")')
+    else:
+        click.echo(f'  load it: torch.export.load("{output.name}").module()')
+
+
 def _say(output: Path, found: Exported) -> None:
     """What was written, and how it is used."""
     said = found.to_json()

@@ -6,17 +6,20 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram, export
+from torch.fx import Graph, GraphModule
 
 from mytorch.core import random_state
 from mytorch.experiments.export.errors import ExportError
 from mytorch.experiments.export.model_of import Exported
 from mytorch.experiments.export.own_forward import OwnForward
+from mytorch.plugins import COMPILING, is_older
 from mytorch.train.compiled.reason import first_line
 
 ROWS = 3
@@ -27,8 +30,13 @@ def record(exported: Exported) -> ExportedProgram:
     """The graph of a model: of any number of rows, and of any number of steps where rows are sequences.
 
     A text whose model knows one length only, as with an RNN, keeps that of the training.
-    Raises ExportError, with the layer where it is known.
+    Raises ExportError, with the layer where it is known, and with a torch that records less.
     """
+    if is_older(torch.__version__, COMPILING):
+        raise ExportError(
+            f"export: torch must be {COMPILING} or newer to record a model, got {torch.__version__}; install a newer "
+            "one, or write the model for PyTorch alone: mytorch export torch RUN"
+        )
     rows = exported.rows
     free = {0: Dim("rows"), 1: Dim("steps")} if rows.steps else {0: Dim("rows")}
     if not rows.steps:
@@ -68,6 +76,36 @@ def _record(exported: Exported, free: dict[int, Any]) -> ExportedProgram:
         raise ExportError(
             f"export: {at} must be a graph that torch.export can record, got {first_line(error)}"
         ) from error
+
+
+def as_recorded(found: Exported, program: ExportedProgram) -> Exported:
+    """The same, whose rows have the one number of steps that was recorded, unless any will do."""
+    (rows,) = (node.meta["val"] for node in program.graph.nodes if node.name == "rows")
+    if found.rows.steps and isinstance(rows.shape[1], int):
+        return replace(found, rows=replace(found.rows, steps=False))
+    return found
+
+
+def graphs_of(program: ExportedProgram) -> Iterator[Graph]:
+    """The graph of a program, and those within it, such as the body of a loop."""
+    for module in program.graph_module.modules():
+        if isinstance(module, GraphModule):
+            yield module.graph
+
+
+def layers_with(operator: str, program: ExportedProgram, model: nn.Module) -> list[str]:
+    """The layers that call an operator such as aten.fft, or, if none does, operators that are made of it."""
+    if found := _recorded_with(operator, program, model):
+        return found
+    with quiet():
+        return _recorded_with(operator, program.run_decompositions(), model)
+
+
+def _recorded_with(operator: str, program: ExportedProgram, model: nn.Module) -> list[str]:
+    nodes = [node for graph in graphs_of(program) for node in graph.nodes if operator in str(node.target)]
+    stacks = [list(node.meta.get("nn_module_stack", {}).values()) for node in nodes]
+    paths = dict.fromkeys(str(stack[-1][0]) for stack in stacks if stack)
+    return [named_layer(path, model.get_submodule(path)._get_name()) for path in paths]
 
 
 def _layer_of(trace: TracebackType | None, model: nn.Module) -> str | None:

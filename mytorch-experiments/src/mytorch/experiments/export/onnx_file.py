@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 
 from mytorch.core import require_path
 from mytorch.experiments.export.errors import ExportError
-from mytorch.experiments.export.graph import named_layer, quiet, record
+from mytorch.experiments.export.graph import as_recorded, layers_with, quiet, record
 from mytorch.experiments.export.model_of import Exported, exported
 from mytorch.experiments.runs.run import Run
 from mytorch.plugins import MissingRequirementError, refuse_overwrite, whole_file
@@ -48,7 +48,9 @@ def export_onnx(
     size = sum(value.nbytes for value in found.model.state_dict().values())
     if size > LARGEST:
         raise ExportError(f"export: weights must take less than 2 GiB to be one ONNX file, got {size / 2**30:.1f} GiB")
-    content = _serialised(found, record(found))
+    program = record(found)
+    found = as_recorded(found, program)
+    content = _serialised(found, program)
     found = found.compare(lambda rows: run_onnx(content, rows), "the ONNX file")
     with whole_file(output) as beside:
         beside.write_bytes(content)
@@ -151,16 +153,6 @@ def _reason(error: BaseException, program: ExportedProgram, model: nn.Module) ->
     if missing is None:
         return f"export: the model must be one that ONNX can hold, got {first_line(error)}"
     operator = missing[1]
-    layers = dict.fromkeys(_layers_with(operator, program, model))
+    layers = layers_with(operator, program, model)
     where = f"{', '.join(layers)} must have" if layers else "every layer must have"
     return f"export: {where} operators of ONNX, got {operator}, which ONNX has not"
-
-
-def _layers_with(operator: str, program: ExportedProgram, model: nn.Module) -> list[str]:
-    """The layers in which an operator such as aten.fft is called."""
-    for graph in (program, program.run_decompositions()):
-        nodes = [node for node in graph.graph.nodes if operator in str(node.target)]
-        stacks = [list(node.meta.get("nn_module_stack", {}).values()) for node in nodes]
-        if paths := [str(stack[-1][0]) for stack in stacks if stack]:
-            return [named_layer(path, model.get_submodule(path)._get_name()) for path in paths]
-    return []
