@@ -27,6 +27,7 @@ from mytorch.nn import (
     Dropout,
     Embedding,
     EmbeddingBag,
+    Flatten,
     GroupNorm,
     GRUCell,
     InstanceNorm1d,
@@ -51,6 +52,7 @@ from mytorch.nn import (
 from mytorch.plugins import catalogue
 from mytorch.train import gradients
 from mytorch.train.quantities import sample_gradients, sample_norms, sample_variance
+from mytorch.train.quantities.axes import KnownAxes
 
 pytestmark = pytest.mark.numbers
 EXACT = 1e-9
@@ -153,9 +155,9 @@ CASES = {
 }  # fmt: skip
 
 
-def make(case):
+def make(case, cases=CASES):
     torch.manual_seed(3)
-    build, given = CASES[case]
+    build, given = cases[case]
     net = build().double()
     inputs = tuple(each if isinstance(each, Tensor) else torch.randn(each, dtype=torch.float64) for each in given)
     targets = torch.randn(net(*inputs).shape, dtype=torch.float64)
@@ -209,6 +211,47 @@ def test_one_backward_a_sample_gives_them_for_any_layer(case, monkeypatch):
     require_equal(sample_gradients(net, MSELoss(), inputs, targets), looped(net, MSELoss(), inputs, targets))
 
 
+def with_one(layer, first, *others):
+    """The layer with one parameter under several names."""
+    for other in others:
+        setattr(layer, other, getattr(layer, first))
+    return layer
+
+
+def tied_layers():
+    layer = with_one(RNN(4, 4, 2, batch_first=True), "weight_ih_l0", "weight_ih_l1")
+    return with_one(layer, "weight_hh_l0", "weight_hh_l1")
+
+
+def tied_directions():
+    layer = with_one(LSTM(4, 4, batch_first=True, bidirectional=True), "weight_ih_l0", "weight_ih_l0_reverse")
+    return with_one(layer, "weight_hh_l0", "weight_hh_l0_reverse")
+
+
+WITHIN = {
+    "layers": (lambda: Net(tied_layers()), [(4, 5, 4)]),
+    "directions": (lambda: Net(tied_directions()), [(4, 5, 4)]),
+    "input and state": (lambda: Net(with_one(RNN(4, 4), "weight_ih_l0", "weight_hh_l0"), first=False), [(4, 5, 4)]),
+    "biases": (lambda: Net(with_one(GRU(4, 4), "bias_ih_l0", "bias_hh_l0"), first=False), [(4, 5, 4)]),
+    "cell": (lambda: with_one(RNNCell(4, 4), "weight_ih", "weight_hh"), [(4, 4), (4, 4)]),
+    "cell with state": (lambda: Net(with_one(LSTMCell(4, 4), "weight_ih", "weight_hh")), [(4, 4)]),
+    "attention": (
+        lambda: Net(with_one(MultiheadAttention(4, 2, vdim=3, batch_first=True), "q_proj_weight", "k_proj_weight")),
+        [(4, 3, 4), (4, 5, 4), (4, 5, 3)],
+    ),
+}  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", WITHIN)
+def test_a_layer_that_holds_one_parameter_under_two_names(case):
+    net, inputs, targets = make(case, WITHIN)
+    wanted = looped(net, MSELoss(), inputs, targets)
+    require_equal(sample_gradients(net, MSELoss(), inputs, targets), wanted)
+    norms = torch.stack([each.flatten(1).square().sum(1) for each in wanted.values()]).sum(0).sqrt()
+    torch.testing.assert_close(sample_norms(net, MSELoss(), inputs, targets), norms, rtol=0, atol=EXACT)
+
+
 def test_every_layer_with_parameters_states_them():
     silent = []
     for part in catalogue().of_kind("layer"):
@@ -240,6 +283,19 @@ def test_the_masks_of_random_layers_are_those_of_the_batch():
         torch.testing.assert_close(each.mean(0), grad, rtol=0, atol=EXACT)
     assert not torch.equal(torch.get_rng_state(), state)  # all is put back, which draws nothing
     assert all(parameter.grad is grad for parameter, grad in zip(net.param(), wanted, strict=True))
+
+
+@torch.no_grad()
+def test_layers_that_draw_from_a_generator_of_their_own_mix_nothing():
+    generator = torch.Generator().manual_seed(1)
+    net = Sequential(Linear(4, 40), Dropout(0.5, generator=generator), Linear(40, 2))
+    net, x, t = net.double(), torch.randn(4, 4, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    state = generator.get_state()
+    found = sample_gradients(net, MSELoss(), x, t)
+    assert torch.equal(generator.get_state(), state)
+    gradients(net, MSELoss(), x, t)
+    for name, parameter in net.named_param():
+        torch.testing.assert_close(found[name].mean(0), parameter.grad, rtol=0, atol=EXACT)
 
 
 @torch.no_grad()
@@ -283,6 +339,34 @@ def test_what_has_no_gradients_of_single_samples_is_refused(net, loss, text):
         sample_gradients(net, loss, torch.randn(5, 4), torch.randn(5, 2))
     assert all(map(torch.equal, before, (parameter.value for parameter in net.param())))
     assert all("forward" not in vars(module) for module in net.modules())
+
+
+@pytest.mark.parametrize("x", [torch.ones(4, 4), torch.zeros(4, 4), torch.randn(1, 4).expand(4, 4)])
+@pytest.mark.parametrize("before", [Linear(4, 4), LayerNorm(4)])
+def test_what_mixes_the_batch_is_refused_where_all_samples_are_alike(x, before):
+    with pytest.raises(ArgumentError, match=r"got layer '1' \(BatchNorm1d\), which mixes"):
+        sample_norms(Sequential(before, BatchNorm1d(4)), MSELoss(), x, torch.randn(4, 4))
+
+
+def test_what_mixes_the_batch_is_refused_for_one_sample():
+    with pytest.raises(ArgumentError, match=r"got layer '' \(BatchNorm2d\), which mixes"):
+        sample_norms(BatchNorm2d(2), MSELoss(), torch.randn(1, 2, 3, 3), torch.randn(1, 2, 3, 3))
+
+
+def test_what_mixes_the_batch_is_refused_as_soon_as_samples_of_whole_numbers_differ():
+    net, known = Sequential(Embedding(7, 3), Flatten(), BatchNorm1d(12)), KnownAxes()
+    loss = MSELoss()
+    known.of(net, loss, INDICES[:1], torch.randn(1, 12))
+    known.of(net, loss, INDICES[:1].expand(4, 4), torch.randn(4, 12))
+    with pytest.raises(ArgumentError, match=r"got layer '2' \(BatchNorm1d\), which mixes"):
+        known.of(net, loss, INDICES, torch.randn(4, 12))
+
+
+def test_samples_that_are_alike_are_no_hindrance():
+    known, net = KnownAxes(), Sequential(Linear(4, 4), LayerNorm(4))
+    loss = MSELoss()
+    first = known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4))
+    assert known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4)) is first
 
 
 def test_a_batch_norm_in_evaluation_mode_mixes_nothing():

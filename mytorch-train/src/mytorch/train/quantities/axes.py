@@ -28,6 +28,9 @@ class Axes:
     everything is put back. The axis that is longer for three is that of the samples; a layer whose output for the
     first two depends on the third mixes the batch. So nothing need be declared, and a layer of anybody's is known.
 
+    Where all samples of the batch are alike, the last one's floating-point numbers are changed.
+    certain: False if they are alike and hold no such numbers, so that a layer that mixes the batch was not seen.
+
     Raises ArgumentError where a layer mixes the batch, or has parameters and no axis of samples, and for a loss that
     is no mean or sum over the samples.
     """
@@ -43,10 +46,14 @@ class Axes:
                 f"samples are asked for, got {rows} samples and a {type(net).__name__}"
             )
         three, others = [place % rows for place in range(3)], _with_another(inputs, rows)
+        taken = _taken(inputs, three)
+        changed = _with_last_changed(taken) if others is None else _taken(inputs, others)
+        self.certain = any(not torch.equal(*pair) for pair in zip(tensors(taken), tensors(changed), strict=True))
+        of_three = _taken(targets, three)
         with unchanged(net, loss):
-            first, d_first = _run(net, loss, inputs, targets, three)
-            fewer, _ = _run(net, loss, inputs, targets, three[:2])
-            second, d_second = (first, d_first) if others is None else _run(net, loss, inputs, targets, others)
+            first, d_first = _run(net, loss, taken, of_three)
+            fewer, _ = _run(net, loss, _taken(inputs, three[:2]), _taken(targets, three[:2]))
+            second, d_second = _run(net, loss, changed, of_three if others is None else _taken(targets, others))
         self._found: dict[int, list[Any]] = {}
         for key, outputs in first.items():  # in the order in which they ended, so that the first that mixes is told
             calls = zip(outputs, fewer[key], second[key], strict=True)
@@ -90,7 +97,10 @@ class Axes:
 
 
 class KnownAxes:
-    """The axes of the net that was asked for last, found anew where a module came, went or changed its mode."""
+    """The axes of the net that was asked for last, found anew where a module came, went or changed its mode.
+
+    They are found anew, too, as long as they are uncertain; of a batch of one sample nothing is mixed.
+    """
 
     def __init__(self) -> None:
         self._last: tuple[Any, Axes] | None = None
@@ -98,18 +108,21 @@ class KnownAxes:
     def of(self, net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
         """Where the samples of such batches lie. Raises ArgumentError, as `Axes` does."""
         key = [(id(module), module.training) for module in (*net.modules(), *loss.modules())]
-        if self._last is None or self._last[0] != key:
-            self._last = key, Axes(net, loss, inputs, targets)
+        if self._last is not None and self._last[0] == key:
+            known = self._last[1]
+            if known.certain or count_rows(inputs if targets is None else targets) == 1:
+                return known
+        self._last = key, Axes(net, loss, inputs, targets)
         return self._last[1]
 
 
-def _run(net: Module, loss: Module, inputs: Any, targets: Any, places: list[int]) -> tuple[Outputs, list[Tensor]]:
-    """What each module returns for some of the samples, and the gradients of the sum of their losses."""
+def _run(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Outputs, list[Tensor]]:
+    """What each module returns for some samples, and the gradients of the sum of their losses."""
     outputs: Outputs = {}
 
     def around(_path: str, module: Module, name: str, method: Method) -> Method:
         def forward(*given: Any, **options: Any) -> Any:
-            torch.manual_seed(0)  # so that a layer draws the same, whatever the others drew
+            _seed(module)
             pair = method(*given, **options)
             require_pair(module, pair)
             outputs.setdefault(id(module), []).append(pair[0])
@@ -117,19 +130,42 @@ def _run(net: Module, loss: Module, inputs: Any, targets: Any, places: list[int]
 
         return forward if name == "forward" else method
 
-    def chosen(value: Any) -> Any:
-        return value[places] if isinstance(value, Tensor) else value
-
-    inputs, targets = mapped(chosen, inputs), mapped(chosen, targets)
     try:
         with intercept(net.named_modules(), around):
             prediction, _ = call(net.forward, inputs)
     except Exception as error:
         add_path(error, net)
         raise
+    _seed(loss)
     _, saved = loss.forward(prediction, targets)
     weight = loss.weight_of(prediction, targets) if isinstance(loss, Loss) and not sums(loss) else 1.0
     return outputs, [d for d in tensors(loss.backward(weight, saved)) if d.dim()]
+
+
+def _seed(module: Module) -> None:
+    """Have a layer draw the same in every run, whatever the others drew."""
+    torch.manual_seed(0)
+    for _, generator in tree.own(module, torch.Generator):
+        generator.manual_seed(0)
+
+
+def _taken(value: Any, places: list[int]) -> Any:
+    """The samples at some places."""
+    return mapped(lambda leaf: leaf[places] if isinstance(leaf, Tensor) else leaf, value)
+
+
+def _with_last_changed(inputs: Any) -> Any:
+    """The same with another last sample: its floating-point numbers are smaller by factors drawn one by one."""
+    generator = torch.Generator().manual_seed(0)
+
+    def change(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or not leaf.is_floating_point() or not leaf.dim():
+            return leaf
+        factors = torch.rand(leaf.shape[1:], generator=generator).to(leaf).mul_(0.5).add_(0.5)
+        last = torch.where(leaf[-1] == 0, torch.ones_like(leaf[-1]), leaf[-1]) * factors
+        return torch.cat([leaf[:-1], last.unsqueeze(0)])
+
+    return mapped(change, inputs)
 
 
 def _longer(output: Any, of_fewer: Any) -> int | None:

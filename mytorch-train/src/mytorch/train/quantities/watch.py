@@ -153,7 +153,7 @@ class _Watch:
         if type(axes) is not int or d_output.shape[axes] != self.rows:
             self._require_rows(path, module, d_output, axes)
         axis = next(axis for axis in leaves(axes) if axis is not None)
-        stated = dict(module.sample_gradients(d_output, call.saved, axis) or {})
+        stated = {} if _is_tied(module) else dict(module.sample_gradients(d_output, call.saved, axis) or {})
         if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
             self.paused = True
             try:
@@ -201,6 +201,12 @@ def _own(module: Module) -> dict[str, Parameter]:
         if parameter.trainable:
             found.setdefault(parameter, name)
     return {name: parameter for parameter, name in found.items()}
+
+
+def _is_tied(module: Module) -> bool:
+    """Whether a module holds a trained parameter under two names, of which what it states by name is one part each."""
+    held = [parameter for _, parameter in tree.own(module, Parameter) if parameter.trainable]
+    return len(set(held)) < len(held)
 
 
 def _copied(saved: Any) -> Any:
