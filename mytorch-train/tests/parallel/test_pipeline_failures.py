@@ -8,6 +8,7 @@ from launch import ended, start, together
 from shared_pipelines import piped, tied
 from torch import distributed
 from toy_parts import SGD
+from trained_again import again
 
 from mytorch.train.checkpoint.resumption import Resumption
 
@@ -132,6 +133,25 @@ def test_one_process_reads_the_checkpoint_with_the_state_of_all_stages(found, fo
     resumed, expected = piped("tied", stages=1, micro_batches=None, **options), found[0]["tied"]
     for name, value in expected["weights"].items():
         torch.testing.assert_close(resumed["weights"][name], value, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("what", ["the same", "none from a checkpoint"])
+def test_a_second_training_goes_on_with_the_state_of_the_first(found, what):
+    expected = again(None, {}, {})
+    for of_rank in found:
+        assert not isinstance(of_rank["again"][what], str), of_rank["again"][what]
+        for name, value in of_rank["again"][what].items():
+            torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "what", ["none", "others", "shard", "none after an error", "none after a stage without parameters"]
+)
+def test_a_second_training_that_needs_the_state_of_other_stages_is_refused_in_every_process(found, what):
+    for of_rank in found:
+        stages = "[5, 1]" if "parameters" in what else "[1, 4]"
+        text = f"stages: SGD must have the state of all its parameters, got that of one stage of {stages}; train on "
+        assert of_rank["again"][what].startswith(f"ArgumentError: {text}")
 
 
 @pytest.mark.parametrize("what", ["killed", "late"])

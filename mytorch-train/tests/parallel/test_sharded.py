@@ -9,6 +9,7 @@ from sharded_cases import CASES, HALF, LEVELS, MOMENTUM, InOnePiece, divided
 from shared_cases import take
 from torch import distributed
 from toy_parts import SGD, Points, SquaredError, encoded, network
+from trained_again import again, last_first, transposed
 
 from mytorch.core import ArgumentError
 from mytorch.train import fit
@@ -144,6 +145,41 @@ def test_one_process_goes_on_from_the_checkpoint_of_several(folders, level):
     found = take("plain", resume=path, accept_differences=True, **MOMENTUM)
     for name, value in take("plain", **MOMENTUM)["weights"].items():
         torch.testing.assert_close(found["weights"][name], value, rtol=0, atol=1e-12)
+
+
+@applied
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [
+        *((f"{level}, transposed", {"net": transposed}) for level in LEVELS),
+        *((f"{level}, then none from a checkpoint", {}) for level in LEVELS),
+        ("same owners", {"optimizer": InOnePiece, "groups": last_first}),
+    ],
+)
+def test_a_second_training_goes_on_with_the_state_of_the_first(trained, what, options):
+    expected = again(None, {}, {}, **options)
+    first, second = (of_rank["again"][what] for of_rank in trained[2])
+    assert not isinstance(first, str), first
+    for name, value in expected.items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value, rtol=0, atol=1e-12)
+
+
+@applied
+@pytest.mark.parametrize("what", [*(f"{level}, then none" for level in LEVELS), "other owners", "one parameter"])
+def test_a_second_training_that_needs_other_state_is_refused_in_every_process(trained, what):
+    for of_rank in trained[2]:
+        said = of_rank["again"][what]
+        assert re.match("ArgumentError: shard: .* must have the state of whole parameters, or of those of this ", said)
+
+
+@applied
+def test_a_process_that_is_lost_while_parameters_are_made_whole_for_the_last_time(trained):
+    found = trained[2][0]["lost"]
+    assert re.match("RankError: .* got rank 1 that ended: ValueError: gone", found["said"]), found["said"]
+    for name, parameter in network().named_param():
+        assert found["weights"][name].shape == parameter.value.shape
+        assert found["weights"][name].isnan().any()
 
 
 def start(optimizer, **options):

@@ -1,23 +1,20 @@
 """Trainings in which several processes divide something, and which one process takes alone: FOLDER CASE..."""
 
 import sys
+from contextlib import suppress
 
 import torch
 from shared_cases import Counted, Twice, take
-from shared_failures import AtBatch, Exploding, Spoilt, fail, interrupt, noisy, said
-from toy_parts import SGD, Chain, Dense, StepLR, network
+from shared_failures import AtBatch, AtEnd, Exploding, Spoilt, fail, interrupt, noisy, said
+from toy_parts import Chain, Dense, StepLR, network
+from trained_again import InOnePiece, again, last_first, transposed
 
 from mytorch.core import ArgumentError, Module, Parameter
-from mytorch.train import EMA, SWA, KeepBest
+from mytorch.train import EMA, SWA, KeepBest, RankError
 from mytorch.train.parallel import join
+from mytorch.train.parallel.shards import Shards
 
 LEVELS = ("optimizer", "gradients", "parameters")
-
-
-class InOnePiece(SGD):
-    """Says nothing of its formula, so that each parameter stays in one piece."""
-
-    elementwise = False
 
 
 class Reader(Module):
@@ -132,6 +129,40 @@ def failures(processes, shard, folder):
     return found
 
 
+def trained_again(processes, folder):
+    """A second training with the same optimizer."""
+    path = f"{folder}/{'again' if processes.first else 'none'}.safetensors"
+    found = {}
+    for level in LEVELS:
+        found[f"{level}, transposed"] = again(processes, *[{"shard": level}] * 2, net=transposed)
+        found[f"{level}, then none"] = again(processes, {"shard": level}, {})
+        resume = {"resume": path, "epochs": 2, "accept_differences": True}
+        found[f"{level}, then none from a checkpoint"] = again(processes, {"shard": level, "checkpoint": path}, resume)
+    in_groups = {"optimizer": InOnePiece, "groups": last_first}
+    found["other owners"] = again(processes, {"shard": "optimizer"}, {"shard": "parameters"}, **in_groups)
+    found["same owners"] = again(processes, *[{"shard": "optimizer"}] * 2, **in_groups)
+    one = {"optimizer": InOnePiece, "net": lambda: Dense(2, 2, bias=False)}
+    found["one parameter"] = again(processes, {"shard": "optimizer"}, {}, **one)
+    return found
+
+
+def lost(processes, folder):
+    """What a process has of the weights when another one leaves while they are made whole for the last time."""
+    regain, ended, net = Shards.regain, [], network()
+
+    def leaving(shards):
+        if ended:
+            processes.leave(ValueError("gone"))
+        regain(shards)
+
+    Shards.regain = leaving
+    callbacks = [AtEnd(processes.rank, lambda: ended.append(True))]
+    text = said("plain", processes, net=lambda: net, shard="parameters", epochs=2, callbacks=callbacks)
+    path = f"{folder}/{processes.rank}.pt"
+    weights = {name: parameter.value for name, parameter in net.named_param()}
+    torch.save(torch.load(path) | {"lost": {"said": text, "weights": weights}}, path)
+
+
 def main():
     folder, *cases = sys.argv[1:]
     with join(timeout=60) as processes:
@@ -141,7 +172,12 @@ def main():
                 found[None, name] = precisely(name, processes)
                 found |= {(level, name): precisely(name, processes, level) for level in LEVELS}
             found |= {(level, "failures"): failures(processes, level, folder) for level in LEVELS}
+            found["again"] = trained_again(processes, folder)
         torch.save(found, f"{folder}/{processes.rank}.pt")
+        several = processes.size
+    if several == 2:
+        with suppress(RankError), join(timeout=60) as processes:  # which says that one has left
+            lost(processes, folder)
 
 
 if __name__ == "__main__":

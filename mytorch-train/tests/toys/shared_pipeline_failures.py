@@ -10,6 +10,7 @@ import torch
 from shared_failures import AtBatch, interrupt, stop
 from shared_pipelines import noisy, piped
 from toy_parts import Chain, Dense, Rectify
+from trained_again import again, broken_off, layers
 
 from mytorch.core import Module, MytorchError, Parameter
 from mytorch.train import EMA
@@ -112,7 +113,27 @@ def graceful(processes, folder):
         ):
             callbacks = [AtBatch(rank, act), *(cls(0.5) for cls in more)]
             found[f"{what} {then}"] = said(what, processes, callbacks=callbacks, **kept, **options)
+    path = f"{folder}/{'again' if processes.first else 'none'}.safetensors"
+    found["again"] = trained_again(processes, path)
     torch.save(found, f"{folder}/{rank}.pt")
+
+
+def trained_again(processes, path):
+    """A second training with the same optimizer, whose state is that of one stage."""
+    first = {"stages": [1, 4], "micro_batches": 2}
+    without_parameters = {**first, "stages": [5, 1]}
+    resume = {"resume": path, "epochs": 2, "accept_differences": True}
+    return {
+        "the same": again(processes, first, first),
+        "none from a checkpoint": again(processes, {**first, "checkpoint": path}, resume),
+        "none": again(processes, first, {}),
+        "others": again(processes, first, {**first, "stages": [4, 1]}),
+        "shard": again(processes, first, {"shard": "optimizer"}),
+        "none after an error": again(processes, {**first, **broken_off()}, {}),
+        "none after a stage without parameters": again(
+            processes, without_parameters, {}, net=lambda: Chain(*layers(), Rectify())
+        ),
+    }
 
 
 def main():

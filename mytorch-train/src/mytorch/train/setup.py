@@ -15,6 +15,7 @@ from mytorch.train.accumulate import accumulates
 from mytorch.train.batches import Batches
 from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight
+from mytorch.train.state_left import take_up
 from mytorch.train.step import step
 
 TakeStep = Callable[[Module, Module, Optimizer, Any, Any], tuple[Tensor, Weight]]
@@ -61,8 +62,14 @@ class Setup:
 
     @contextmanager
     def storing(self) -> Iterator[None]:
-        """Within this context the net has its values as steps need them: in bfloat16 with that precision."""
+        """Within this context the net has its values as steps need them: in bfloat16 with that precision.
+
+        Raises ArgumentError, on all processes, for an optimizer that has only a part of the state that they need.
+        """
         shards = self.shards
+        if shards is None:
+            processes = getattr(self.step, "processes", None)
+            take_up(self.optimizer, gather=None if processes is None else processes.gather)
         with (
             nullcontext() if self.precision is None else self.precision.storing(self.net),
             nullcontext() if shards is None else shards.storing(self.net, self.optimizer),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,12 +16,11 @@ from mytorch.train.errors import NotFiniteError
 from mytorch.train.parallel.layers import Layers, own_parameters
 from mytorch.train.parallel.pieces import Bucket, cut, flat_like, from_owners, grouped, shared_out
 from mytorch.train.parallel.processes import Processes
+from mytorch.train.state_left import layout_of, leave, other_pieces, take_up
 
 LEVELS = ("optimizer", "gradients", "parameters")
 """What is divided: the optimizer's state; gradients, too; parameters, too."""
 _Pieces = dict[Parameter, tuple[int, int]]
-_CUT: WeakKeyDictionary[Optimizer, _Pieces] = WeakKeyDictionary()
-"""Which pieces the state of an optimizer is of, after a training that divided it."""
 
 
 class Shards:
@@ -62,16 +60,18 @@ class Shards:
         try:
             self._free()
             yield
+            self.regain()
         except BaseException as error:
-            if isinstance(error, NotFiniteError) or error is self.processes.joint:
-                self.regain()
-            else:
+            try:
+                if isinstance(error, NotFiniteError) or error is self.processes.joint:
+                    self.regain()
+            finally:
                 self._lose()
             raise
-        else:
-            self.regain()
         finally:
             self.freed, self.layers, self._regained = {}, None, False
+            if self.processes.size > 1:
+                leave(optimizer, dict(self.pieces))
 
     def _lay_out(self, net: Module, optimizer: Optimizer) -> None:
         """Divide the parameters."""
@@ -128,7 +128,7 @@ class Shards:
         self._regained = False
 
     def _lose(self) -> None:
-        """Give parameters their shapes, where other processes had the rest of the numbers."""
+        """Give parameters that are not whole their shapes; other processes had the rest of the numbers."""
         for p, piece in {} if self._regained else self.freed.items():
             whole = torch.zeros(self._shapes[p], dtype=piece.dtype, device=piece.device)
             if whole.is_floating_point() or whole.is_complex():
@@ -149,10 +149,13 @@ class Shards:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Within this context, the value of each of the optimizer's parameters is this process's piece of it."""
-        before = [(p, p.value) for p in self.pieces if p not in self.freed]
+        before: list[tuple[Parameter, Tensor]] = []
         try:
-            for p, value in before:
-                p.value = self._piece_of(p, value)
+            for p in self.pieces:
+                if p not in self.freed:
+                    piece = self._piece_of(p, p.value)  # which may have made the value contiguous
+                    before.append((p, p.value))
+                    p.value = piece
             yield
         finally:
             for p, value in before:
@@ -232,7 +235,9 @@ class Shards:
 
     def _cut_state(self, optimizer: Optimizer) -> None:
         """Leave the optimizer the state of this process's pieces. Raises ArgumentError for that of other pieces."""
-        before = _CUT.get(optimizer, {})
+        before = layout_of(optimizer)
+        take_up(optimizer, self.pieces, self.processes.gather)
+        before = before if isinstance(before, Mapping) else {}
         for p, piece in self.pieces.items():
             state = optimizer.state.get(p)
             if not state:
@@ -241,7 +246,7 @@ class Shards:
                 if optimizer.state_entries.get(name) != "value" or held.shape == p.value.shape:
                     continue
                 if before.get(p) != piece or held.numel() != piece[1] - piece[0]:
-                    raise ArgumentError(_other_pieces(optimizer))
+                    raise ArgumentError(other_pieces(optimizer))
             if piece[0] == piece[1]:
                 del optimizer.state[p]
                 continue
@@ -250,7 +255,6 @@ class Shards:
                     with torch.inference_mode(False), torch.no_grad():
                         state[name] = self.cut(held.contiguous(), p).clone()
         optimizer._fitted.clear()
-        _CUT[optimizer] = dict(self.pieces)
 
     def _joined(self, optimizer: Optimizer, found: list[Mapping[int, Any]]) -> dict[int, dict[str, Any]]:
         """The state of each parameter, by its number, of what all processes have of it."""
@@ -274,44 +278,18 @@ def can_be_cut(optimizer: Optimizer) -> bool:
     return optimizer.elementwise and set(optimizer.state_entries.values()) <= {"value", "number"}
 
 
-def require_level(level: Any, optimizer: Optimizer, accepted: bool) -> None:
-    """Raise ArgumentError for what is no level, or an optimizer that none of them suits.
-
-    accepted: whether the state of a part of the parameters is what the training to come goes on with.
-    """
+def require_level(level: Any, optimizer: Optimizer, divided: bool) -> None:
+    """Raise ArgumentError for what is no level or, where processes divide something, an optimizer that none suits."""
     if level is not None and (not isinstance(level, str) or level not in LEVELS):
         raise ArgumentError(
             f"shard: must be one of {', '.join(LEVELS)}, or left out, got {shown(level)}. "
             f"{nearest(str(level), LEVELS)}"
         )
-    if not accepted and _has_pieces(optimizer):
-        raise ArgumentError(_other_pieces(optimizer))
-    if level is not None and accepted:
+    if level is not None and divided:
         try:
             optimizer.require_steps_apart()
         except ArgumentError as error:
             raise ArgumentError(f"shard: {error}; leave shard out, or take another optimizer") from None
-
-
-def _has_pieces(optimizer: Optimizer) -> bool:
-    """Whether a training has left the optimizer the state of pieces, and nothing has taken its place."""
-    states = [(p, piece, optimizer.state.get(p)) for p, piece in _CUT.get(optimizer, {}).items()]
-    if not any(state for _, _, state in states):
-        return False
-    return any(
-        not state
-        or any(isinstance(held, Tensor) and held.numel() not in (1, p.value.numel()) for held in state.values())
-        for p, (first, last), state in states
-        if last - first < p.value.numel()
-    )
-
-
-def _other_pieces(optimizer: Optimizer) -> str:
-    return (
-        f"shard: {type(optimizer).__name__} must have the state of whole parameters, or of those of this process, got "
-        "that of pieces which an earlier training left; train on with the same shard in as many processes, or resume "
-        "from its checkpoint"
-    )
 
 
 def _on_processor(held: Any) -> Any:

@@ -48,6 +48,11 @@ class ParallelStep:
     shards: Shards | None = None
 
     @property
+    def processes(self) -> Processes:
+        """Those that take the step."""
+        return self.reducer.processes
+
+    @property
     def func(self) -> Callable[..., Any]:
         """The plain step without its options."""
         return self.plain.func if isinstance(self.plain, partial) else self.plain

@@ -28,6 +28,7 @@ class Together:
 
     def __init__(self, processes: Processes | None, setup: Setup) -> None:
         self.processes, self.net, self.loss = processes, setup.net, setup.loss
+        self.optimizer = setup.optimizer
         self.pipeline = setup.step if isinstance(setup.step, PipelineStep) else None
 
     @property
@@ -89,6 +90,7 @@ class Together:
         if self.stage is None or not self.stage.apart:
             return False
         start.restore()
+        self.stage.leave(self.optimizer)
         return True
 
     def notes(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from mytorch.train.parallel.pipeline.cut import Stages, count_stages, cut
 from mytorch.train.parallel.pipeline.link import Link
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.reducer import bucket_kind
+from mytorch.train.state_left import leave, take_up
 
 Held = Parameter | Buffer
 
@@ -142,11 +143,22 @@ class Stage:
 
     @contextmanager
     def storing(self, _net: Module, optimizer: Optimizer) -> Iterator[None]:
-        """Within this context, the optimizer keeps nothing for the parameters of other stages, and afterwards, too."""
+        """Within this context, the optimizer keeps nothing for the parameters of other stages, and afterwards, too.
+
+        Raises ArgumentError, on all processes, where it has the state of a part that is not that of this stage.
+        """
+        take_up(optimizer, self.counts, self.processes.gather)
         for parameter, holders in self.holders.items():
             if self.number not in holders and isinstance(parameter, Parameter):
                 optimizer.state.pop(parameter, None)
-        yield
+        try:
+            yield
+        finally:
+            self.leave(optimizer)
+
+    def leave(self, optimizer: Optimizer) -> None:
+        """Note that an optimizer has the state of this stage alone."""
+        leave(optimizer, self.counts)
 
     def in_whole(self) -> AbstractContextManager[None]:
         """Within this context, parameters are whole: those of other stages are, too, though they may be older."""
