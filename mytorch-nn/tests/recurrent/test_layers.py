@@ -302,11 +302,40 @@ BAD = {
     "packed sizes that rise": (
         type(PACKED)(torch.randn(3, 3), torch.tensor([1, 2])),
         ShapeError,
-        r"batch_sizes of input must not increase and must add up to its 3 rows, got \[1, 2\]; make it with torch",
+        r"batch_sizes of input must be whole numbers that do not increase and add up to its 3 rows, got \[1, 2\]",
     ),
     "packed sizes of more rows": (type(PACKED)(torch.randn(3, 3), torch.tensor([3, 2])), ShapeError, "batch_sizes of"),
+    "packed sizes of floats": (
+        type(PACKED)(torch.randn(3, 3), torch.tensor([2.0, 1.0])),
+        ShapeError,
+        "batch_sizes of",
+    ),
+    "packed sizes of 2 axes": (type(PACKED)(torch.randn(3, 3), torch.tensor([[2, 1]])), ShapeError, "batch_sizes of"),
     "packed sizes of 0": (type(PACKED)(torch.randn(3, 3), torch.tensor([3, 0])), ShapeError, "batch_sizes of"),
 }
+
+
+ORDERS = {
+    "too short": ([0, 1], [0, 1]),
+    "too long": ([0, 1, 2, 3], [0, 1, 2, 3]),
+    "beyond the sequences": ([0, 1, 9], [0, 1, 2]),
+    "twice the same": ([0, 1, 1], [0, 1, 2]),
+    "not inverse": ([1, 2, 0], [1, 2, 0]),
+    "floats": ([0.0, 1.0, 2.0], [0, 1, 2]),
+    "two axes": ([[0, 1, 2]], [0, 1, 2]),
+}
+
+
+@each_layer
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_an_order_of_packed_sequences_that_does_not_fit(name, order):
+    """With the first of these, an LSTM wrote beyond its states, and the process ended."""
+    packed = type(PACKED)(torch.randn(9, 3), torch.tensor([3, 3, 3]), *map(torch.tensor, order))
+    with pytest.raises(ShapeError, match=rf"{name}: sorted_indices and unsorted_indices of input must give each of 3"):
+        getattr(nn, name)(3, 4).forward(packed)
+    elsewhere = type(PACKED)(torch.randn(9, 3), torch.tensor([3, 3, 3]), *(torch.arange(3, device="meta"),) * 2)
+    with pytest.raises(ShapeError, match="sorted_indices"):
+        getattr(nn, name)(3, 4).forward(elsewhere)
 
 
 @each_layer

@@ -113,6 +113,11 @@ class CTCLoss(Loss):
     def _require_predictions(self, log_probs: Tensor) -> None:
         require_dimensions(self, log_probs, 2, 3, name="log_probs")
         require_floating(self, log_probs, "log_probs")
+        if log_probs.is_meta:
+            raise ArgumentError(
+                "CTCLoss: log_probs must hold numbers, got a tensor on the meta device, which has none; the result "
+                "depends on lengths and targets, and not on shapes alone"
+            )
         if not log_probs.numel():
             raise ShapeError(f"CTCLoss: log_probs must not be empty, got {tuple(log_probs.shape)}")
         if self.blank >= log_probs.shape[-1]:

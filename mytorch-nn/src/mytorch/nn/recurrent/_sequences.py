@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -34,13 +35,7 @@ class Layout(NamedTuple):
         fit the rows.
         """
         if isinstance(x, PackedSequence):
-            require_dimensions(owner, x.data, 2, name="data of input")
-            sizes = x.batch_sizes.tolist()
-            if sum(sizes) != len(x.data) or not sizes or min(sizes) < 1 or any(b > a for a, b in pairwise(sizes)):
-                raise ShapeError(
-                    f"{type(owner).__name__}: batch_sizes of input must not increase and must add up to its "
-                    f"{len(x.data)} rows, got {sizes}; make it with torch.nn.utils.rnn.pack_padded_sequence"
-                )
+            sizes = _require_packed(owner, x)
             return cls(sizes, batch_first, False, x)
         require_dimensions(owner, x, 2, 3, name="input")
         alone = x.dim() == 2
@@ -105,3 +100,47 @@ class Layout(NamedTuple):
         else:
             require_upstream(owner, d_y.data, (sum(self.sizes), size), "data of d_y")
         return self.rows(d_y)
+
+
+def _require_packed(owner: Module, x: PackedSequence) -> list[int]:
+    """The sizes of a PackedSequence. Raises ShapeError for one that pack_padded_sequence would not make: kernels read
+    and write beyond the states where the order of the sequences does not fit.
+    """
+    require_dimensions(owner, x.data, 2, name="data of input")
+    sizes = _whole_numbers(x.batch_sizes)
+    if not sizes or sum(sizes) != len(x.data) or min(sizes) < 1 or any(b > a for a, b in pairwise(sizes)):
+        raise ShapeError(
+            f"{type(owner).__name__}: batch_sizes of input must be whole numbers that do not increase and add up to "
+            f"its {len(x.data)} rows, got {x.batch_sizes if sizes is None else sizes}; {_WAY_OUT}"
+        )
+    orders = x.sorted_indices, x.unsorted_indices
+    if all(order is None for order in orders) or _are_inverse(*orders, sizes[0], x.data.device):
+        return sizes
+    raise ShapeError(
+        f"{type(owner).__name__}: sorted_indices and unsorted_indices of input must give each of {sizes[0]} sequences "
+        f"a place, each the inverse of the other, got {orders[0]} and {orders[1]}; {_WAY_OUT}"
+    )
+
+
+_WAY_OUT = "make it with torch.nn.utils.rnn.pack_padded_sequence"
+
+
+def _whole_numbers(values: Any) -> list[int] | None:
+    """The numbers of a tensor of whole numbers with one axis on the CPU; None for anything else."""
+    if not isinstance(values, Tensor) or not values.is_cpu or values.dim() != 1 or values.dtype is not torch.int64:
+        return None
+    found: list[int] = values.tolist()
+    return found
+
+
+def _are_inverse(first: Any, second: Any, count: int, device: torch.device) -> bool:
+    """Whether both are orders of so many, each the inverse of the other; of a GPU, by their shapes alone."""
+    for order in (first, second):
+        if not isinstance(order, Tensor) or order.shape != (count,) or order.dtype is not torch.int64:
+            return False
+        if order.device != device:
+            return False
+    if not first.is_cpu:
+        return True
+    order, places, all_of_them = first.tolist(), second.tolist(), list(range(count))
+    return sorted(order) == all_of_them and [places[at] for at in order] == all_of_them
