@@ -3,7 +3,7 @@ import doctest
 import pytest
 import torch
 
-from mytorch.core import EachSample, OuterProducts, Stacked, TableRows, added, quantity, sample_gradients
+from mytorch.core import EachSample, OuterProducts, ShapeError, Stacked, TableRows, added, quantity, sample_gradients
 
 D = torch.float64
 pytestmark = pytest.mark.numbers
@@ -36,11 +36,29 @@ FORMS = {
 def test_what_is_asked_of_a_form_is_that_of_the_gradients_themselves(form, factor):
     stated = FORMS[form]().scaled(factor)
     each, weights = stated.each(), random(4)
+    assert stated.sizes() == each.shape
     torch.testing.assert_close(each, FORMS[form]().each() * factor, rtol=0, atol=1e-12)
     torch.testing.assert_close(stated.squared_norms(), each.flatten(1).square().sum(1), rtol=0, atol=1e-11)
     summed = (weights.reshape(-1, *[1] * (each.dim() - 1)) * each).sum(0)
     torch.testing.assert_close(stated.weighted_sum(weights), summed, rtol=0, atol=1e-12)
     torch.testing.assert_close(stated.sum_of_squares(), each.square().sum(0), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        OuterProducts(random(4, 2, 2), random(3, 2, 3), (2, 3)),
+        OuterProducts(random(4, 2, 2), random(4, 2, 3), (3, 3)),
+        OuterProducts(random(4, 2), random(4, 3), (2, 3)),
+        TableRows(random(2, 3), torch.tensor([0, 1]), torch.tensor([0]), 4, (5, 3)),
+        TableRows(random(2, 3), torch.tensor([0, 1]), torch.tensor([0, 1]), 4, (5, 2)),
+        Stacked((EachSample(random(4, 2, 3)), EachSample(random(3, 1, 3))), (3, 3)),
+        Stacked((EachSample(random(4, 2, 3)),), (3, 3)),
+    ],
+)
+def test_a_form_whose_parts_do_not_fit_has_no_sizes(wrong):
+    with pytest.raises(ShapeError, match=f"{type(wrong).__name__}: .* must be"):
+        wrong.sizes()
 
 
 def test_a_sum_of_outer_products_is_that_of_a_loop():

@@ -10,10 +10,17 @@ import torch
 from sharing_nets import NETS
 from toy_parts import SGD, Chain, Dense, Rectify, SquaredError, Table
 
-from mytorch.core import ArgumentError, Buffer, Module, Quantity
+from mytorch.core import ArgumentError, Buffer, EachSample, Module, OuterProducts, Parameter, Quantity
 from mytorch.plugins import Callback
 from mytorch.train import Interrupted, LateGradientError, fit, gradients, step, step_in_backward
-from mytorch.train.quantities import GradientNoise, LayerGradients, SampleNorms, sample_gradients, watch_gradients
+from mytorch.train.quantities import (
+    GradientNoise,
+    LayerGradients,
+    SampleNorms,
+    sample_gradients,
+    sample_norms,
+    watch_gradients,
+)
 from mytorch.train.quantities.watched_step import WatchedStep
 
 pytestmark = pytest.mark.numbers
@@ -56,6 +63,8 @@ def test_a_quantity_is_shown_what_each_layer_takes_saves_and_passes_on():
     assert middle.d_output is last.d_input
     assert first.saved is x
     assert len(whole.saved) == 3  # which the backward has emptied
+    assert whole.saved[0] is first.saved
+    assert whole.saved[2] is last.saved
     torch.testing.assert_close(net.layers[0].weight.grad, first.d_output.T @ first.inputs[0])
     assert all(seen.module is dict(net.named_modules())[seen.path] for seen in diary.seen)
     assert "forward" not in vars(net)
@@ -184,6 +193,111 @@ def test_a_resumed_training_has_the_history_of_one_that_was_not_interrupted(tmp_
     resumed = trained(resume=tmp_path / "c.safetensors")
     for one, other in zip(whole.history, resumed.history, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_gradients_that_were_there_before_are_added_to_and_not_shown():
+    net, (x, t), noise, diary = network(), batch(), GradientNoise(), Diary()
+    watch_gradients(net, SquaredError(), x, t, [noise])
+    once, grads = noise.results(), [parameter.grad.clone() for parameter in net.param()]
+    watch_gradients(net, SquaredError(), x, t, [noise, diary])
+    assert noise.results() == once
+    for (name, parameter), grad in zip(net.named_param(), grads, strict=True):
+        torch.testing.assert_close(parameter.grad, 2 * grad)
+        torch.testing.assert_close(diary.gradients[name][0], grad)
+
+
+def test_gradients_that_were_there_before_are_kept_where_a_quantity_fails():
+    class Fails(Quantity):
+        def gradient(self, seen):
+            raise ValueError(seen.name)
+
+    net = Chain(Dense(3, 2))
+    watch_gradients(net, SquaredError(), *batch(), [])
+    before = {name: parameter.grad.clone() for name, parameter in net.named_param()}
+    with pytest.raises(ValueError):
+        watch_gradients(net, SquaredError(), torch.zeros(5, 3), net(torch.zeros(5, 3)), [Fails()])
+    for name, parameter in net.named_param():
+        torch.testing.assert_close(parameter.grad, before[name])
+
+
+@torch.no_grad()
+def test_a_spread_below_rounding_is_none():
+    torch.manual_seed(0)
+    net, noise = Chain(Dense(4, 1)), GradientNoise()
+    for _ in range(5):
+        x, t = torch.ones(64, 4), 50 + 1e-3 * torch.randn(64, 1)
+        watch_gradients(net, SquaredError(), x, t, [noise])
+        assert noise.results()["gradient_variance"] >= 0
+
+
+class States(Module):
+    """y = gain * x, with whatever a stranger states of the gradients of single samples."""
+
+    def __init__(self, stated):
+        self.gain, self.stated = Parameter(torch.ones(2)), stated
+
+    def forward(self, x):
+        return self.gain.value * x, x
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).sum(0))
+        return self.gain.value * d_y
+
+    def sample_gradients(self, d_y, x, axis):
+        return self.stated(d_y * x)
+
+
+@pytest.mark.parametrize(
+    ("stated", "text"),
+    [
+        (
+            lambda g: [EachSample(g)],
+            r"of layer '1' \(States\) must return a dict of SampleGradients by name, or None",
+        ),
+        (lambda g: {"gian": EachSample(g)}, "must name parameters of the layer, gain, got 'gian'"),
+        (lambda g: {"gain": g}, "must return, for 'gain', SampleGradients such as EachSample, got a Tensor"),
+        (lambda g: {"gain": EachSample(g[:3])}, r"the sizes \(samples, .*\), \(5, 2\), got \(3, 2\)"),
+        (lambda g: {"gain": EachSample(g.unsqueeze(1))}, r"got \(5, 1, 2\)"),
+        (lambda g: {"gain": EachSample(g.sum())}, r"got \(\)"),
+        (
+            lambda g: {"gain": OuterProducts(g, g, (2,))},
+            "parts fit together: OuterProducts: d_rows and rows must",
+        ),
+    ],
+)
+def test_what_a_stranger_states_is_checked(stated, text):
+    with pytest.raises(ArgumentError, match=text):
+        sample_norms(Chain(Dense(3, 2), States(stated)), SquaredError(), *batch())
+
+
+def test_what_a_stranger_states_rightly_is_taken():
+    net, (x, t) = Chain(Dense(3, 2), States(lambda g: {"gain": EachSample(g)})), batch()
+    gradients(net, SquaredError(), x, t)
+    torch.testing.assert_close(sample_gradients(net, SquaredError(), x, t)["1.gain"].mean(0), net.layers[1].gain.grad)
+
+
+class Named(Quantity):
+    """Results of some names."""
+
+    def __init__(self, *names):
+        self.told = names
+
+    def names(self, net):
+        return list(self.told)
+
+
+@pytest.mark.parametrize(
+    ("quantities", "name"),
+    [
+        ([SampleNorms(), SampleNorms()], "sample_norm_min"),
+        ([Named("train_loss")], "train_loss"),
+        ([Named("lr")], "lr"),
+        ([Named("one", "one")], "one"),
+    ],
+)
+def test_a_name_that_occurs_twice_is_refused(quantities, name):
+    with pytest.raises(ArgumentError, match=f"quantities: names must differ, got '{name}' twice"):
+        trained(quantities=quantities)
 
 
 class MixesBatch(Module):

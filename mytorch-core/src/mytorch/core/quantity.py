@@ -19,7 +19,7 @@ class LayerSeen:
 
     path: its name in the model;  module: the layer
     inputs, options: what its forward was given;  output: what it returned
-    saved: what its forward saved, as it was before the backward
+    saved: what its forward saved, as it was before the backward; of a container, with what its layers saved
     d_output, d_input: the gradients that came in and that go on
     """
 

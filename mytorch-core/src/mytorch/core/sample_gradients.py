@@ -10,6 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from mytorch.core.errors import ShapeError
+
 AT_ONCE = 2**24
 """How many numbers are formed at once where all gradients together would be more."""
 
@@ -34,6 +36,13 @@ class SampleGradients:
     def each(self) -> Tensor:
         """The gradients: (samples, *shape of the parameter)."""
         raise NotImplementedError
+
+    def sizes(self) -> tuple[int, ...]:
+        """(samples, *shape of the parameter), as `each` has it, but without forming it where the form says it.
+
+        Raises ShapeError if the parts of the form do not fit together.
+        """
+        return tuple(self.each().shape)
 
     def squared_norms(self) -> Tensor:
         """The square of the Euclidean norm of each gradient: (samples,)."""
@@ -66,6 +75,9 @@ class EachSample(SampleGradients):
     def each(self) -> Tensor:
         return self.values if self.scale == 1 else self.values * self.scale
 
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
+
     def scaled(self, factor: float) -> Self:
         return replace(self, scale=self.scale * factor)
 
@@ -91,6 +103,16 @@ class OuterProducts(SampleGradients):
         d_rows = self.d_rows if self.scale == 1 else self.d_rows * self.scale  # fewer numbers than their products
         values = d_rows.mT * self.rows if self.rows.shape[-2] == 1 else d_rows.mT @ self.rows
         return values.reshape(len(self.rows), *self.shape)
+
+    def sizes(self) -> tuple[int, ...]:
+        d_rows, rows = tuple(self.d_rows.shape), tuple(self.rows.shape)
+        fit = len(rows) in (3, 4) and d_rows[:-1] == rows[:-1]
+        if not fit or math.prod(self.shape) != math.prod(rows[1:-2]) * d_rows[-1] * rows[-1]:
+            raise ShapeError(
+                "OuterProducts: d_rows and rows must be (samples, t, out) and (samples, t, in) of a parameter with "
+                f"out * in numbers, got {d_rows} and {rows} of {tuple(self.shape)}"
+            )
+        return rows[0], *self.shape
 
     def squared_norms(self) -> Tensor:
         t, (n_out, n_in) = self.rows.shape[-2], (self.d_rows.shape[-1], self.rows.shape[-1])
@@ -155,6 +177,15 @@ class TableRows(SampleGradients):
         values[self.sample_of, self.row_of] = self.values
         return values if self.scale == 1 else values.mul_(self.scale)
 
+    def sizes(self) -> tuple[int, ...]:
+        values, places = tuple(self.values.shape), (tuple(self.sample_of.shape), tuple(self.row_of.shape))
+        if any((*each, self.shape[1]) != values for each in places):
+            raise ShapeError(
+                f"TableRows: values must be (entries, {self.shape[1]}), and sample_of and row_of (entries,), "
+                f"got {values}, {places[0]} and {places[1]}"
+            )
+        return self.samples, *self.shape
+
     def squared_norms(self) -> Tensor:
         norms = self.values.new_zeros(self.samples).index_add_(0, self.sample_of, self.values.square().sum(1))
         return norms * self.scale**2
@@ -185,6 +216,15 @@ class Stacked(SampleGradients):
     def each(self) -> Tensor:
         values = torch.cat([part.each().flatten(1) for part in self.parts], 1)
         return values.reshape(len(values), *self.shape)
+
+    def sizes(self) -> tuple[int, ...]:
+        parts = [part.sizes() for part in self.parts]
+        samples = {sizes[0] for sizes in parts}
+        if len(samples) != 1 or sum(math.prod(sizes[1:]) for sizes in parts) != math.prod(self.shape):
+            raise ShapeError(
+                f"Stacked: parts must be of as many samples each, and together of {tuple(self.shape)}, got {parts}"
+            )
+        return *samples, *self.shape
 
     def squared_norms(self) -> Tensor:
         return torch.stack([part.squared_norms() for part in self.parts]).sum(0)

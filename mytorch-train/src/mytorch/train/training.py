@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from operator import is_
@@ -114,6 +115,7 @@ class Training:
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
+        self._columns(list(self.judged))  # all differ
         self.parallel = parallel
         self._together = Together(parallel, setup)
         if parallel is not None:
@@ -188,7 +190,9 @@ class Training:
     def _columns(self, parts: Sequence[str]) -> list[str]:
         names = ["loss", *map(metric_name, self.metrics)]
         judged = [f"{part}_{name}" for part in ("train", *parts) for name in names]
-        return [*judged, *(name for each in quantities_of(self.setup.step) for name in each.names(self.net))]
+        found = [*judged, *(name for each in quantities_of(self.setup.step) for name in each.names(self.net))]
+        _require_different(found)
+        return found
 
     def watch(self, owner: str, name: str) -> None:
         """Have a number in the record of each epoch that is evaluated; one of the test part is not, unless watched.
@@ -514,6 +518,13 @@ def _require_rows(judged: dict[str, Any]) -> None:
     for part, data in judged.items():
         if not len(Batches(data, EVALUATION_BATCH)):
             raise ArgumentError(f"Training: {part} must have at least one row, got none; leave it out")
+
+
+def _require_different(columns: Sequence[str]) -> None:
+    """Raise ArgumentError if a quantity's result has the name of another column, of which a record holds one."""
+    names = Counter(["epoch", "lr", "seconds", *columns])
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ArgumentError(f"quantities: names must differ, got {twice[0]!r} twice; leave out one of the two")
 
 
 def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:

@@ -28,7 +28,8 @@ class GradientNoise(Quantity):
     infinite where no signal is left above the noise, as near a minimum.
 
     by_parameter: the same of each parameter alone, as `noise_scale/NAME` and so on.
-    Needs no gradient of a sample but its norm. Steps of a single sample count for nothing.
+    Needs no gradient of a sample but its norm. Steps of a single sample count for nothing. In float32, a spread below
+    about 0.3 % of the mean gradient is lost in rounding.
     Source: McCandlish et al. 2018, "An empirical model of large-batch training", appendix A
 
     Example:
@@ -63,7 +64,7 @@ class GradientNoise(Quantity):
         self._steps += 1
         total = tuple(torch.stack(parts).sum() for parts in zip(*self._seen.values(), strict=True))
         for name, (squares, of_mean) in {"": total, **(self._seen if self.by_parameter else {})}.items():
-            variance = (squares - rows * of_mean) / (rows - 1)
+            variance = ((squares - rows * of_mean) / (rows - 1)).clamp(min=0)  # below 0 by rounding alone
             pair = torch.stack([variance, of_mean - variance / rows])
             self._sums[name] = self._sums[name] + pair if name in self._sums else pair
 

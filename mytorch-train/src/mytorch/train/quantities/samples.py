@@ -84,8 +84,9 @@ def sample_norms(net: Module, loss: Module, inputs: Any, targets: Any, by_parame
 def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
     """The variance of each number of the gradient over the samples, divided by their number less one.
 
-    As `sample_gradients`, but at no moment are all gradients of single samples in memory. Raises ArgumentError for a
-    single sample, too.
+    As `sample_gradients`, but all gradients of single samples are never in memory at once where the layer's form
+    allows it. In float32, a spread below about 0.3 % of the mean gradient is lost in rounding.
+    Raises ArgumentError for a single sample, too.
 
     Example:
         >>> import torch

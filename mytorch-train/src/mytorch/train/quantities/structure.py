@@ -27,8 +27,16 @@ def mapped(change: Callable[..., Any], value: Any, *others: Any) -> Any:
     if not is_nested(value):
         return change(value, *others)
     if isinstance(value, Mapping):
-        return {name: mapped(change, entry, *(other[name] for other in others)) for name, entry in value.items()}
-    entries = [mapped(change, *together) for together in zip(value, *others, strict=True)]
+        entries = [mapped(change, entry, *(other[name] for other in others)) for name, entry in value.items()]
+    else:
+        entries = [mapped(change, *together) for together in zip(value, *others, strict=True)]
+    return with_entries(value, entries)
+
+
+def with_entries(value: Any, entries: list[Any]) -> Any:
+    """A tuple, list or dict like another one, with other entries."""
+    if isinstance(value, Mapping):
+        return dict(zip(value, entries, strict=True))
     if hasattr(value, "_make"):
         return value._make(entries)
     return entries if isinstance(value, list) else tuple(entries)

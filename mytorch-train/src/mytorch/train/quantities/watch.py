@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -29,7 +29,8 @@ from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.fallback import one_by_one
-from mytorch.train.quantities.structure import leaves, mapped
+from mytorch.train.quantities.stated import stated_by
+from mytorch.train.quantities.structure import is_nested, leaves, mapped, with_entries
 
 
 def watch_gradients(
@@ -37,6 +38,7 @@ def watch_gradients(
 ) -> tuple[Tensor, Weight]:
     """Forward and backward, which show each quantity what it asks for; as `gradients`, it adds to the gradients.
 
+    Quantities are shown the gradients of this batch, without those that were there before.
     Returns the loss and its weight, as `gradients` does. Raises ArgumentError if a quantity needs the gradients of
     single samples, and a layer or the loss mixes the batch.
     """
@@ -44,7 +46,8 @@ def watch_gradients(
         require_kind("quantities", "each", quantity, Quantity)
     try:
         axes = Axes(net, loss, inputs, targets) if any(each.per_sample for each in quantities) else None
-        with watching(net, loss, quantities, axes, count_rows(inputs if targets is None else targets)):
+        rows = count_rows(inputs if targets is None else targets)
+        with _earlier_aside(net), watching(net, loss, quantities, axes, rows):
             return gradients(net, loss, inputs, targets)
     except Exception as error:
         add_path(error, net)
@@ -67,6 +70,23 @@ def watching(
         yield
     for quantity in quantities:
         quantity.end(net, rows)
+
+
+@contextmanager
+def _earlier_aside(net: Module) -> Iterator[None]:
+    """Within this context, no parameter has a gradient at first; after it, what came is added to those before."""
+    earlier = [(parameter, parameter.grad) for parameter in net.param() if parameter.grad is not None]
+    for parameter, _ in earlier:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        added_to = [(parameter, grad, parameter.grad) for parameter, grad in earlier]
+        for parameter, grad, _ in added_to:
+            parameter.grad = grad
+        for parameter, _, new in added_to:
+            if new is not None:
+                parameter.accumulate(new)
 
 
 class _Call(NamedTuple):
@@ -127,7 +147,7 @@ class _Watch:
             if not self.of_layers:
                 d_input = method(d_output, call.saved)
             else:
-                kept = _copied(call.saved)
+                kept = _unwrapped(call.saved)
                 d_input = method(d_output, call.saved)
                 seen = LayerSeen(path, module, call.inputs, call.options, call.output, kept, d_output, d_input)
                 for quantity in self.of_layers:
@@ -153,7 +173,7 @@ class _Watch:
         if type(axes) is not int or d_output.shape[axes] != self.rows:
             self._require_rows(path, module, d_output, axes)
         axis = next(axis for axis in leaves(axes) if axis is not None)
-        stated = {} if _is_tied(module) else dict(module.sample_gradients(d_output, call.saved, axis) or {})
+        stated = {} if _is_tied(module) else stated_by(path, module, d_output, call.saved, axis, self.rows)
         if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
             self.paused = True
             try:
@@ -212,3 +232,13 @@ def _is_tied(module: Module) -> bool:
 def _copied(saved: Any) -> Any:
     """A saved value that a backward may empty, while the first is kept; tensors are shared."""
     return mapped(lambda leaf: leaf, saved)
+
+
+def _unwrapped(saved: Any) -> Any:
+    """The same of a container, with what its layers saved in place of what is known of their calls."""
+    if isinstance(saved, _Call):
+        return _unwrapped(saved.saved)
+    if not is_nested(saved):
+        return saved
+    entries = list(saved.values() if isinstance(saved, Mapping) else saved)
+    return with_entries(saved, [_unwrapped(entry) for entry in entries])
