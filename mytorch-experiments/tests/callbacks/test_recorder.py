@@ -214,6 +214,33 @@ def test_a_failure_says_why(tmp_path):
     assert all(value.isfinite().all() for value in load_model(only(tmp_path)).state_dict().values())
 
 
+class Lost(Callback):
+    """Leaves values that are not finite, as a process does whose part of the weights is gone, and an error."""
+
+    must_succeed = True
+
+    def __init__(self, epoch, error):
+        self.epoch, self.error = epoch, error
+
+    def batch_ended(self, run, epoch):
+        if epoch == self.epoch:
+            run.net.param()[0].value.fill_(math.nan)
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize(("epoch", "of"), [(1, "from before the first epoch"), (3, "of epoch 2")])
+def test_the_last_good_weights_stay_where_an_error_leaves_others(tmp_path, monkeypatch, epoch, of, error):
+    monkeypatch.setattr(implementation, "SOON", 0)
+    monkeypatch.setattr(implementation, "CHECKPOINT_SECONDS", 0)
+    with pytest.raises(error) as info:
+        train(tmp_path, callbacks=[Lost(epoch, error("gone"))])
+    note = f"Its weights are those {of}, since the model has values now that are not finite"
+    assert note in info.value.__notes__
+    assert read(tmp_path)["status"] in {"failed", "interrupted"}
+    assert all(value.isfinite().all() for value in load(only(tmp_path)).net.state_dict().values())
+
+
 def test_a_failure_that_is_no_fault_of_ours(tmp_path):
     class Broken(Dense):
         def backward(self, d_y, x):

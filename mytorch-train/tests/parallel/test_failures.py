@@ -39,6 +39,7 @@ def found(tmp_path_factory):
         ),
         ("other loss", ["RankError: parallel: rank 1 must .*; loss must be SquaredError, got Counted; .*"] * 2),
         ("other rate", ["RankError: .* rank 1 must .*; optimizer group 0.lr must be 0.1, got 1.1"] * 2),
+        ("other time", ["ArgumentError: checkpoint_every: must be a number of seconds of at least 0, got -1"] * 2),
         (
             "other size",
             ["RankError: .* rank 1 must .*; model.*shape must .*|RankError: .*\\(3, 2\\).*\\(4, 2\\).*"] * 2,
@@ -73,6 +74,14 @@ def found(tmp_path_factory):
 def test_what_ends_one_process_ends_all(found, what, texts):
     for of_rank, text in zip(found, texts, strict=True):
         assert re.fullmatch(text, of_rank[what], re.DOTALL), of_rank[what]
+
+
+@slow
+@numbers
+def test_a_process_that_ended_before_the_training_is_named(found):
+    assert re.match(
+        "RankError: parallel: every process must begin the training, got rank 1 that has left", found[0]["left"]
+    )
 
 
 @slow

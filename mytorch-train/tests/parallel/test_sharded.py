@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from launch import together
-from sharded_cases import CASES, HALF, LEVELS, MOMENTUM, InOnePiece, divided
+from sharded_cases import CASES, HALF, LEVELS, MOMENTUM, TIED, InOnePiece, divided
 from shared_cases import take
 from torch import distributed
 from toy_parts import SGD, Points, SquaredError, encoded, network
@@ -163,6 +163,15 @@ def test_a_second_training_goes_on_with_the_state_of_the_first(trained, what, op
     for name, value in expected.items():
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], value, rtol=0, atol=1e-12)
+
+
+@applied
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_loss_that_computes_with_a_parameter_of_the_net(trained, level):
+    expected = again(None, {}, **TIED)
+    for of_rank in trained[2]:
+        for name, value in of_rank["again"][f"{level}, tied to the loss"].items():
+            torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-12)
 
 
 @applied

@@ -7,7 +7,7 @@ import torch
 from shared_cases import Counted, Twice, take
 from shared_failures import AtBatch, AtEnd, Exploding, Spoilt, fail, interrupt, noisy, said
 from toy_parts import Chain, Dense, StepLR, network
-from trained_again import InOnePiece, again, last_first, transposed
+from trained_again import InOnePiece, again, last_first, transposed, with_tied_loss
 
 from mytorch.core import ArgumentError, Module, Parameter
 from mytorch.train import EMA, SWA, KeepBest, RankError
@@ -129,12 +129,16 @@ def failures(processes, shard, folder):
     return found
 
 
+TIED = {"net": with_tied_loss, "tied": True}
+
+
 def trained_again(processes, folder):
     """A second training with the same optimizer."""
     path = f"{folder}/{'again' if processes.first else 'none'}.safetensors"
     found = {}
     for level in LEVELS:
         found[f"{level}, transposed"] = again(processes, *[{"shard": level}] * 2, net=transposed)
+        found[f"{level}, tied to the loss"] = again(processes, {"shard": level}, **TIED)
         found[f"{level}, then none"] = again(processes, {"shard": level}, {})
         resume = {"resume": path, "epochs": 2, "accept_differences": True}
         found[f"{level}, then none from a checkpoint"] = again(processes, {"shard": level, "checkpoint": path}, resume)

@@ -138,6 +138,14 @@ def noisy(**_):
     return Chain(Dense(2, 4), Noise(), Rectify(), Dense(4, 2))
 
 
+def left(processes):
+    """What a process raises where the other one ends instead of a training."""
+    if processes.rank:
+        processes.gather(None)  # as `join` does at its end
+        return None
+    return said("plain", processes)
+
+
 def frozen():
     net = Chain(Dense(2, 4), Rectify(), Dense(4, 2))
     for parameter in net.param():
@@ -183,6 +191,8 @@ def graceful(processes, folder):
     found["other batch size"] = said("plain", processes, batch_size=8 + rank)
     found["other loss"] = said("plain", processes, loss=Counted) if rank else said("plain", processes)
     found["other rate"] = said("plain", processes, lr=0.1 + rank)
+    found["other time"] = said("plain", processes, checkpoint=f"{folder}/none.safetensors", checkpoint_every=-1)
+    found["left"] = left(processes)
     found["other size"] = said("plain", processes, net=lambda: Chain(Dense(2, 3 + rank), Dense(3 + rank, 2)))
     found["a layer fails"] = said("plain", processes, net=lambda: Chain(Spoilt(fail), Dense(2, 2)))
     found["not finite"] = said("plain", processes, net=lambda: Chain(Exploding(), Dense(2, 2)))

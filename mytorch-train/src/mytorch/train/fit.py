@@ -147,8 +147,9 @@ def fit(
         engine=make_engine(engine, quiet),
         parallel=parallel,
     )
-    if checkpoint is not None and (parallel is None or parallel.first):
-        training.checkpoint = Keeper(checkpoint, checkpoint_every)
+    keeper = None if checkpoint is None else Keeper(checkpoint, checkpoint_every)  # checked in every process
+    if parallel is None or parallel.first:
+        training.checkpoint = keeper
     if resume is not None:
         training.resume(resume, accept_differences)
     if not quiet:

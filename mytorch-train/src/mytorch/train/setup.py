@@ -72,7 +72,7 @@ class Setup:
             take_up(self.optimizer, gather=None if processes is None else processes.gather)
         with (
             nullcontext() if self.precision is None else self.precision.storing(self.net),
-            nullcontext() if shards is None else shards.storing(self.net, self.optimizer),
+            nullcontext() if shards is None else shards.storing(self.net, self.loss, self.optimizer),
         ):
             yield
 

@@ -27,6 +27,7 @@ from mytorch.train.checkpoint.checkpoint_file import CHECKPOINT_FILE
 from mytorch.train.checkpoint.keeper import EVERY, SOON, Keeper
 from mytorch.train.checkpoint.state import version_of_train
 from mytorch.train.errors import NotFiniteError, RunError
+from mytorch.train.finite import values_finite
 from mytorch.train.sealed import SHA256, read_texts
 from mytorch.train.weights import EPOCH, WEIGHTS_FILE, save_model, save_weights
 
@@ -85,6 +86,7 @@ class Recorder(Callback):
         self._lock: FileLock | None = None
         self._arguments: dict[str, Tensor] = {}
         self._next_save = 0.0
+        self._saved = 0
 
     def training_started(self, run: Training) -> None:
         """Write what is known, so that a model that cannot be saved fails now and not after hours."""
@@ -101,6 +103,7 @@ class Recorder(Callback):
             self.folder.write_experiment(self._experiment)
         _, self._arguments = describe(run.net)
         save_model(run.net, self.folder.path, {EPOCH: str(run.complete_epochs)})
+        self._saved = run.complete_epochs
         self._next_save = time.monotonic() + SOON
         self.folder.write_json(DATA_FILE, describe_data(run.batches.data))
         self._history.rewrite(())  # what a run that was killed before its first checkpoint left
@@ -165,6 +168,7 @@ class Recorder(Callback):
     def _save(self, run: Training) -> None:
         save_weights(run.net, self._arguments, self.folder.path, {EPOCH: str(run.complete_epochs)})
         self._next_save = time.monotonic() + CHECKPOINT_SECONDS
+        self._saved = run.complete_epochs
 
     def training_ended(self, run: Training) -> None:
         """Keep the weights and draw the figures."""
@@ -188,13 +192,17 @@ class Recorder(Callback):
         else:
             kept = "What was trained so far" if run.history else "No epoch was completed; the run"
             error.add_note(f"{kept} lies in {self.folder.path}")
+            if not _finite(run):
+                of = f"of epoch {self._saved}" if self._saved else "from before the first epoch"
+                error.add_note(f"Its weights are those {of}, since the model has values now that are not finite")
         again = self._experiment is not None and not isinstance(error, NotFiniteError)  # which would come again
         if again and (self.folder.path / CHECKPOINT_FILE).is_file():
             error.add_note(f"Resume with: mytorch resume {self.folder.path}")
 
     def _finish(self, run: Training, status: str, reason: str | None = None) -> None:
         try:
-            self._save(run)
+            if status == "finished" or _finite(run):  # where a process was lost, its part of the weights is, too
+                self._save(run)
             if self._history is not None:
                 self._history.flush()
             self._summarise(run, status, (*SETTLED, HISTORY_FILE, WEIGHTS_FILE, CHECKPOINT_FILE), reason)
@@ -233,6 +241,10 @@ class Recorder(Callback):
             FILES: digests(self.folder.path, files),
         }
         self.folder.write_summary(summary)
+
+
+def _finite(run: Training) -> bool:
+    return values_finite([held.value for held in run.watched])
 
 
 def _told(path: Path, note: Mapping[str, Any]) -> str:

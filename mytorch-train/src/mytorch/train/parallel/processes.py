@@ -210,7 +210,13 @@ class Processes:
 
     def require_same(self, described: Mapping[str, Any]) -> None:
         """Raise RankError, on every process, where what one describes differs from what the first does."""
-        first, *others = self.gather(dict(described))
+        first, *others = told = self.gather(dict(described))
+        for rank, found in enumerate(told):
+            if not isinstance(found, Mapping):
+                raise RankError(
+                    f"parallel: every process must begin the training, got rank {rank} that has left; see the error "
+                    "that it raised before"
+                )
         for rank, found in enumerate(others, 1):
             if wrong := differences(first, found):
                 more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""

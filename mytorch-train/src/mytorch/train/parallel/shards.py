@@ -48,14 +48,14 @@ class Shards:
         self._collected: dict[int, dict[str, Any]] | None = None
 
     @contextmanager
-    def storing(self, net: Module, optimizer: Optimizer) -> Iterator[None]:
+    def storing(self, net: Module, loss: Module, optimizer: Optimizer) -> Iterator[None]:
         """Within this context, the optimizer has the state of this process's pieces and, where they are divided, the
         parameters of `net` are these pieces.
 
         The optimizer has that state afterwards, too, for the next training: the whole may be more than fits. The net
         has whole parameters again. Of what other processes had when one of them was lost, the numbers are NaN.
         """
-        self._lay_out(net, optimizer)
+        self._lay_out(net, loss, optimizer)
         self._cut_state(optimizer)
         try:
             self._free()
@@ -73,10 +73,11 @@ class Shards:
             if self.processes.size > 1:
                 leave(optimizer, dict(self.pieces))
 
-    def _lay_out(self, net: Module, optimizer: Optimizer) -> None:
-        """Divide the parameters."""
+    def _lay_out(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
+        """Divide the parameters. Those that the loss computes with are whole all the time."""
         outside = dict.fromkeys(p for group in optimizer.param_groups for p in group["params"])
-        inside = dict.fromkeys(net.param()) if self.level == "parameters" else {}
+        of_loss = set(loss.param())
+        inside = dict.fromkeys(p for p in net.param() if p not in of_loss) if self.level == "parameters" else {}
         self.whole = not can_be_cut(optimizer)
         size = self.processes.size
         owners = shared_out([*inside, *(p for p in outside if p not in inside)], size) if self.whole else None

@@ -142,7 +142,7 @@ class Stage:
         self._collected = None
 
     @contextmanager
-    def storing(self, _net: Module, optimizer: Optimizer) -> Iterator[None]:
+    def storing(self, _net: Module, _loss: Module, optimizer: Optimizer) -> Iterator[None]:
         """Within this context, the optimizer keeps nothing for the parameters of other stages, and afterwards, too.
 
         Raises ArgumentError, on all processes, where it has the state of a part that is not that of this stage.
