@@ -1,6 +1,7 @@
 """A session that a test steers, and the command as a user starts it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -73,12 +74,14 @@ class Page:
 def served(*options):
     """The command, until Ctrl-C: its host and port, the token, and the number of its process."""
     command = [sys.executable, "-m", "mytorch", "playground", "--no-browser", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
         try:
             host, token = re.search(r"http://(\S+)/#token=(\S+)", process.stdout.readline()).groups()
             yield host, token, process.pid
         finally:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that it has started
             _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
+    assert "Fatal" not in errors

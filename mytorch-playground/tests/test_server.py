@@ -78,6 +78,34 @@ def test_a_page_that_comes_back_finds_what_was_trained(server):
         assert until(page, "frame")["step"] == 3
 
 
+def test_a_session_belongs_to_the_tab_that_came_last(server):
+    host, token = server
+    with session(host, token) as first:
+        name = json.loads(first.recv(timeout=30))["session"]
+        until(first, "frame", step=0)
+        with session(host, token, name) as second:
+            with pytest.raises(ConnectionClosed) as closed:
+                until(first, "never")
+            assert closed.value.rcvd.code == 4402
+            until(second, "experiment")
+            second.send('{"do": "batch"}')
+            assert until(second, "frame", step=1)["step"] == 1
+
+
+def test_pages_that_go_at_once_or_send_what_is_no_text_take_no_place(server):
+    host, token = server
+    for _ in range(10):
+        with session(host, token):
+            pass
+    with session(host, token) as page:
+        name = json.loads(page.recv(timeout=30))["session"]
+        page.send(b"no text")
+        with pytest.raises(ConnectionClosed):
+            until(page, "never")
+    with session(host, token, name) as page:
+        assert json.loads(page.recv(timeout=30))["session"] == name
+
+
 def test_what_is_no_command_is_left_out(server):
     host, token = server
     with session(host, token) as page:

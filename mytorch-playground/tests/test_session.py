@@ -91,6 +91,8 @@ def test_a_setting_changes_from_the_next_step_on_until_it_is_reset(page):
         ({"do": "set", "values": {"lr": -1}}, "lr must be"),
         ({"do": "set", "values": {"speed": 1}}, "speed"),
         ({"do": "speed"}, "every"),
+        ({"do": "batch", "count": float("inf")}, "infinity"),
+        ({"do": "experiment", "name": "disk", "overrides": 5}, "items"),
         ({"do": "table", "file": "t.csv", "text": "a,b\n1,2\n"}, ""),
     ],
 )
@@ -102,9 +104,38 @@ def test_what_cannot_be_done_is_told_and_the_training_goes_on(page, command, mes
     assert page.until("frame", step=1)["step"] == 1
 
 
-def test_before_an_experiment_is_loaded_there_is_nothing_to_reset(page):
-    page.send("reset")
+@pytest.mark.parametrize("do", ["reset", "play", "batch", "epoch", "set", "table"])
+def test_before_an_experiment_is_loaded_there_is_nothing_to_do(page, do):
+    page.send("experiment", name="nowhere")
+    page.until("error")
+    page.send(do, values={"lr": 1}, file="a.csv", text="a,b")
     assert "no experiment" in page.until("error")["text"]
+
+
+def test_a_change_that_is_refused_changes_nothing_of_the_training(page, tmp_path):
+    layers = [{"type": "Linear", "in_features": 2, "out_features": 6}, {"type": "Dropout"}]
+    content = small() | {
+        "model": {"type": "Sequential", "layers": [*layers, {**layers[0], "in_features": 6, "out_features": 2}]}
+    }
+    page.load(content=content)
+    page.send("batch")
+    page.until("frame", step=1)
+    page.send("experiment", content=content, overrides={"optimizer.lr": -1})
+    page.until("error")
+    wider = {"model.layers.2.out_features": 5}  # which the targets do not fit
+    page.send("experiment", content=content, overrides=wider)
+    assert "target must have the shape" in page.until("error")["text"]
+    page.send("epoch")
+    page.until("epoch")
+    run = train_experiment(content, {"epochs": 1}, output=tmp_path, quiet=True)
+    weights = page.session._loaded().setup.net.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in run.net.state_dict().items())
+
+
+def test_a_rate_that_a_schedule_sets_is_not_changed_on_the_page(page):
+    page.load(content=small() | {"schedule": {"type": "StepLR", "step_size": 5}})
+    page.send("set", values={"lr": 0.5})
+    assert "schedule sets the learning rate" in page.until("error")["text"]
 
 
 def test_a_network_that_explodes_says_where(page):
@@ -127,6 +158,16 @@ def test_a_table_is_trained_on_as_it_was_given(page):
     told = page.until("experiment")
     assert told["plane"]["names"] == ["left", "right"]
     assert told["plane"]["labels"] == ["no", "yes"]
+    page.send("batch")
+    page.until("frame", step=1)
+
+
+def test_a_table_of_three_classes_and_three_columns_gets_a_network_that_fits(page):
+    page.load(content=small())
+    rows = [f"{x},{x * 7 % 10},{x % 4},{'abc'[x % 3]}" for x in range(60)]
+    page.send("table", file="own.csv", text="\n".join(["one,two,three,answer", *rows]))
+    told = page.until("experiment")
+    assert [told["columns"][at]["units"] for at in (0, -1)] == [6, 3]
     page.send("batch")
     page.until("frame", step=1)
 

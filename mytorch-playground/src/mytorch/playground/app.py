@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,13 +87,17 @@ async def _serve(connection: WebSocket, worker: Worker, workers: Workers) -> Non
         except (RuntimeError, WebSocketDisconnect):  # the page is gone, which the loop below is told, too
             worker.page = None
 
-    before, worker.page = worker.page, send
-    if before is not None:
-        await worker.tell({"do": "hello"})
-    await connection.send_text(json.dumps({"session": worker.name}))
-    await worker.tell({"do": "hello"})
+    async def leave() -> None:
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await connection.close(TAKEN_OVER)
+
+    before, worker.page, worker.leave = worker.leave, send, leave
     ended = asyncio.create_task(worker.ended())
     try:
+        if before is not None:  # a session belongs to the page that came last
+            await before()
+        await connection.send_text(json.dumps({"session": worker.name}))
+        await worker.tell({"do": "hello"})
         while True:
             received = asyncio.create_task(connection.receive_text())
             await asyncio.wait({received, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,10 +107,10 @@ async def _serve(connection: WebSocket, worker: Worker, workers: Workers) -> Non
                 received.cancel()
                 await connection.close(BROKEN)
                 break
-    except WebSocketDisconnect:
+    except (WebSocketDisconnect, RuntimeError, KeyError):  # it is gone, or sent what is no text
         pass
     finally:
-        if worker.page is send:
-            worker.page = None
+        if worker.leave is leave:
+            worker.page = worker.leave = None
             await worker.tell({"do": "pause"})
             worker.close_later(lambda: workers.drop(worker))

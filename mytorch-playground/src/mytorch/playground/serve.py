@@ -38,7 +38,9 @@ def serve(first: dict[str, Any], port: int = 0, browse: bool = True, say: Callab
         ) from None
     token = secrets.token_urlsafe(16)
     address = f"http://{ADDRESS}:{listening.getsockname()[1]}/#token={token}"
-    config = uvicorn.Config(application(token, first), log_level="warning", access_log=False, lifespan="on")
+    config = uvicorn.Config(
+        application(token, first), log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=3
+    )
     server = uvicorn.Server(config)
     listening.listen(64)
     say(f"The playground is at {address} until Ctrl-C")

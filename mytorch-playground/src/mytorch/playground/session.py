@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mytorch.core import MytorchError
+from mytorch.core import MytorchError, fetch, random_state
 from mytorch.experiments.figures.plane import Plane, obstacle
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
@@ -23,7 +23,9 @@ from mytorch.playground.curve import Curve
 from mytorch.playground.drawing import Column, columns_of, maps, weights
 from mytorch.playground.message import encode
 from mytorch.plugins import Hooks, hookimpl, one_line, parse_toml
+from mytorch.train.device import move
 from mytorch.train.engine import Eager
+from mytorch.train.evaluation import judging, predict
 from mytorch.train.explain.explain import explain_batch
 from mytorch.train.setup import Setup
 from mytorch.train.training import Training
@@ -80,7 +82,13 @@ class Session:
 
         Without a schedule, which is planned for its epochs, it goes on for as long as the page wants.
         """
-        built = build(experiment)
+        before = random_state()
+        try:
+            built = build(experiment)
+            _try(built)
+        except BaseException:
+            before.restore()  # for the training that goes on
+            raise
         training = Training(
             built.setup,
             epochs=experiment.epochs if experiment.schedule is not None else max(experiment.epochs, EPOCHS),
@@ -160,7 +168,7 @@ class Session:
             if action is None:
                 raise ValueError(f"unknown command {name!r}")
             action(self, command)
-        except (MytorchError, ValueError, TypeError, KeyError, OSError, RuntimeError) as error:
+        except Exception as error:  # whatever a page asks for, the session goes on
             self._send(encode("error", text=one_line(error), command=str(command.get("do"))))
 
     def _play(self, _command: Command) -> None:
@@ -181,6 +189,7 @@ class Session:
         self._pace()
 
     def _pace(self) -> None:
+        self._loaded()
         if self._over:
             self._to_go = 0
             raise ValueError("the training has ended; reset it, or give it more epochs")
@@ -220,6 +229,7 @@ class Session:
         path.write_text(text, encoding="utf-8")
         header = next(csv.reader(text.splitlines()), [""])
         content = experiment.model_dump(exclude_none=True, by_alias=True)
+        _fit_to(content["model"], len(header) - 1)
         content["data"] = {
             "train": {"type": "Table", "path": str(path), "target": header[-1]},
             "split": {"validation": 0.3, "seed": 0},
@@ -230,7 +240,10 @@ class Session:
 
     def _set(self, command: Command) -> None:
         """Change settings of the optimizer from the next step on, such as the learning rate."""
-        groups = self._loaded().setup.optimizer.param_groups
+        setup = self._loaded().setup
+        groups = setup.optimizer.param_groups
+        if setup.schedule is not None and "lr" in command["values"]:
+            raise ValueError("the schedule sets the learning rate; change the schedule in the file")
         for name, value in dict(command["values"]).items():
             if name not in groups[0] or name == "params":
                 raise ValueError(f"the optimizer has no setting {name!r}")
@@ -322,6 +335,21 @@ class Session:
         if self._until_epoch:
             self._to_go = 0
         self._send(encode("epoch", record=record))
+
+
+def _fit_to(model: dict[str, Any], inputs: int) -> None:
+    """Give a Sequential of Linear layers as many inputs as a table has, and an output for each class."""
+    linear = [layer for layer in model.get("layers", ()) if layer.get("type") == "Linear"]
+    if linear:
+        linear[0]["in_features"], linear[-1]["out_features"] = inputs, "classes"
+
+
+def _try(built: Built) -> None:
+    """Compute the loss of two rows, so that what does not fit together is told before a training gives way to it."""
+    setup, data = built.setup, built.parts.training
+    with torch.inference_mode(), random_state(setup.net, setup.loss), judging(setup.net):
+        inputs, targets = move(fetch(data, torch.arange(min(2, len(data)))), setup.device)
+        setup.loss.forward(predict(setup.net, inputs), targets)
 
 
 def _parsed(text: str) -> dict[str, Any]:

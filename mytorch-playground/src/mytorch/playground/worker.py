@@ -32,7 +32,7 @@ def _read(file: BinaryIO, session: Session) -> None:
         command: Command | None = None
         try:
             command = json.loads(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(command, dict):
             session.commands.put(command)

@@ -15,6 +15,8 @@ MOST = 8
 """Sessions at once: each holds torch, a few hundred megabytes."""
 KEPT = 600.0
 """Seconds for which a session without a page is kept, for a page that comes back."""
+ENDS = 5.0
+"""Seconds that a process has to end by itself."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -26,6 +28,7 @@ class Worker:
         self.name = name
         self.process = process
         self.page: Send | None = None
+        self.leave: Callable[[], Awaitable[None]] | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._reader = asyncio.create_task(self._read())
 
@@ -69,6 +72,15 @@ class Worker:
         if self.process.stdin is not None:
             self.process.stdin.close()
 
+    async def finish(self) -> None:
+        """End the process, whatever it does, and wait until it has ended."""
+        self._reader.cancel()  # which may wait for a page that takes nothing
+        try:
+            await asyncio.wait_for(self.process.communicate(), ENDS)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.communicate()
+
     def close_later(self, then: Callable[[], None]) -> None:
         """End it in a while, unless a page comes back."""
         self._closing = asyncio.get_running_loop().call_later(KEPT, then)
@@ -106,6 +118,7 @@ class Workers:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**20,
+            start_new_session=True,  # Ctrl-C in a terminal is for the server, which ends it by closing its input
         )
         worker = Worker(secrets.token_urlsafe(9), process)
         self._workers[worker.name] = worker
@@ -119,11 +132,4 @@ class Workers:
 
     async def close(self) -> None:
         """End all."""
-        for worker in self._workers.values():
-            worker.close()
-        for worker in self._workers.values():
-            try:
-                await asyncio.wait_for(worker.process.wait(), 5)
-            except TimeoutError:
-                worker.process.kill()
-                await worker.process.wait()
+        await asyncio.gather(*(worker.finish() for worker in self._workers.values()))

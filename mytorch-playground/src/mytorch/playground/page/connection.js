@@ -3,6 +3,7 @@ import { decode } from "./message.js";
 
 const REASONS = {
   4401: "This address is no longer valid: open the one that the command printed last.",
+  4402: "This training is shown in another tab. Load this page again to bring it back here.",
   4403: "Too many pages are open: close one, and load this page again.",
   4404: "The process that trained has ended. A new one begins when you load this page again.",
 };

@@ -26,16 +26,17 @@ export class Editor {
 
   show(content, changed) {
     this.content = structuredClone(content);
+    Object.assign(this.content.optimizer, changed); // so that another change keeps it
     const { data, optimizer, loss } = this.content;
     const fields = [];
-    if (data.train.type in DATA) {
-      fields.push(this.choice("Data set", Object.keys(DATA), data.train.type, (type) => this.setData(type)));
+    const known = data.train.type in DATA;
+    const names = known ? Object.keys(DATA) : [data.train.type, ...Object.keys(DATA)];
+    fields.push(this.choice("Data set", names, data.train.type, (type) => this.setData(type)));
+    if (known) {
       fields.push(this.number("Training rows", data.train.samples ?? 1000, (value) => { data.train.samples = value; }));
       for (const [name, usual] of Object.entries(DATA[data.train.type])) {
         fields.push(this.number(name.replace("_", " "), data.train[name] ?? usual, (value) => this.setDataArgument(name, value)));
       }
-    } else {
-      fields.push(element("p", { className: "legend", textContent: `Data: ${data.train.type}` }));
     }
     fields.push(this.number("Batch size", this.content.batch_size, (value) => { this.content.batch_size = value; }));
     if (loss.type in LOSSES) fields.push(this.choice("Loss", Object.keys(LOSSES), loss.type, (type) => this.setLoss(type)));
@@ -69,8 +70,11 @@ export class Editor {
   }
 
   setData(type) {
+    if (!(type in DATA)) return;
     const { data } = this.content;
     const samples = data.train.samples ?? 1000;
+    if (data.split) data.validation = data.split;
+    delete data.split;
     const made = (seed) => ({ type, samples, seed, ...DATA[type] });
     data.train = made(0);
     if (data.validation) data.validation = made(2);

@@ -66,6 +66,7 @@ const RECEIVE = {
   },
   epoch({ record }) {
     epochs = record.epoch;
+    $("toml").textContent = file();
     curve.epoch(record);
   },
   explanation(message) {
@@ -133,6 +134,7 @@ $("share").onclick = async () => {
 };
 const take = async (chosen) => {
   if (!chosen) return;
+  if (chosen.size > 15e6) return note("A file must have at most 15 megabytes here; train a larger one with mytorch train.");
   const text = await chosen.text();
   send(chosen.name.endsWith(".csv") ? { do: "table", file: chosen.name, text } : { do: "experiment", toml: text });
 };
