@@ -1,6 +1,9 @@
 """What is said of the distributions outside of them, for PyPI, conda, GitHub and citations, is the same everywhere."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -107,6 +110,28 @@ def test_a_release_publishes_every_distribution_after_those_that_it_needs():
     for job in ("core", "parts", "rest"):
         assert jobs[job]["environment"]["name"].startswith("pypi-")
         assert jobs[job]["permissions"] == {"id-token": "write"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the release is built on Linux, by bash")
+def test_nothing_is_released_without_the_address_of_the_repository_or_by_another_tag(tmp_path):
+    steps = read_yaml(".github/workflows/publish.yml")["jobs"]["build"]["steps"]
+    (script,) = (step["run"] for step in steps if "TAG" in step.get("env", {}))
+    (tmp_path / "python").symlink_to(sys.executable)
+    for part in PARTS:
+        (tmp_path / f"mytorch-{part}").mkdir()
+
+    def status(address, tag):
+        for part in PARTS:
+            told = (HOUSE / f"mytorch-{part}/pyproject.toml").read_text().replace(REPOSITORY, address)
+            (tmp_path / f"mytorch-{part}/pyproject.toml").write_text(told)
+        variables = {**os.environ, "TAG": tag, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+        return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, check=False).returncode
+
+    tag = f"v{project('core')['version']}"
+    assert status("https://github.com/OWNER/mytorch", tag) == 1
+    assert status("https://github.com/somebody/mytorch", tag) == 0
+    assert status("https://github.com/somebody/mytorch", f"{tag}rc1") == 1
 
 
 def requirements_of_conda(part):

@@ -1,5 +1,6 @@
 """A file for PyTorch alone gives what the run predicts where mytorch cannot be imported."""
 
+import runpy
 import subprocess
 import sys
 
@@ -52,6 +53,14 @@ def test_it_is_loaded_where_there_is_no_mytorch(tmp_path):
     command = [sys.executable, "-W", "error", "-c", CHILD, *modules]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "all of them\n", done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of folders are plain there")
+def test_the_name_of_a_run_is_never_code(tmp_path):
+    made = train_experiment("disk", {"epochs": 1, **FEW}, output=tmp_path / "runs", quiet=True).path
+    name = 'a"""+str(1%0)+r"""\'\'\'b\\N\n1%0\né'
+    export_torch(made.rename(tmp_path / name), tmp_path / "model.pt")
+    assert runpy.run_path(str(tmp_path / "model.py"))["RUN"] == name
 
 
 def test_what_is_refused_leaves_both_files_alone(run, tmp_path):

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,9 +15,13 @@ from mytorch.experiments import RunError
 from mytorch.experiments.predict.kept_data import KeptData
 from mytorch.experiments.runs.write_predictions import write_predictions
 from mytorch.experiments.serve.choose_form import form_of
+from mytorch.experiments.serve.limits import Limits
 
 for name in ("starlette", "uvicorn", "prometheus_client", "httpx2"):
     pytest.importorskip(name)
+
+from mytorch.experiments.serve.gatherer import SMALL, Gatherer, Question  # noqa: E402 - it needs one of them
+from mytorch.experiments.serve.metrics import Metrics  # noqa: E402
 
 RECORDS = [{"x": x, "y": y} for x, y in INPUTS.tolist()]
 
@@ -265,6 +269,18 @@ def test_requests_that_come_at_once_go_through_the_model_together_and_keep_their
             torch.testing.assert_close(torch.tensor([list(found)], dtype=torch.float64), wanted, rtol=1e-5, atol=1e-7)
 
 
+def test_large_bodies_are_not_read_together(run, asking, slow):
+    large = json.dumps({"rows": RECORDS}) + " " * SMALL
+    with asking(run, gather=0.5) as client, ThreadPoolExecutor(8) as pool:
+        slow.go.clear()
+        slow.sizes.clear()
+        asked = [pool.submit(post, client, large) for _ in range(4)]
+        until(lambda: waiting(client) == 4)
+        slow.go.set()
+        assert {answer.result().status_code for answer in asked} == {200}
+        assert slow.sizes == [len(RECORDS)] * 4
+
+
 def test_without_gathering_each_request_goes_through_the_model_alone(run, asking, slow):
     with asking(run, gather=0) as client, ThreadPoolExecutor(8) as pool:
         slow.go.clear()
@@ -319,6 +335,50 @@ def test_an_answer_that_takes_too_long_and_a_model_that_does_not_answer(run, ask
         slow.go.set()
         until(lambda: client.get("/health").status_code == 200)
         assert post(client, {"rows": RECORDS}).status_code == 200
+
+
+def gatherer_of(run):
+    return Gatherer(run, form_of(run.kept, run.dtype), Limits(), Metrics("served"))
+
+
+def begins(gatherer):
+    """Whether it begins within seconds."""
+    thread = threading.Thread(target=gatherer.start, daemon=True)
+    thread.start()
+    thread.join(20)
+    return not thread.is_alive()
+
+
+def test_a_model_that_fails_with_the_example_answers_nevertheless(run, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("a kernel of a plugin's layer")
+
+    monkeypatch.setattr("mytorch.experiments.serve.gatherer.predict_batches", fails)
+    gatherer = gatherer_of(run)
+    assert begins(gatherer)
+    assert gatherer.is_alive
+    gatherer.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_model_that_cannot_begin_holds_up_nothing(run, monkeypatch):
+    monkeypatch.setattr(run, "outputs_by", {}.__getitem__)
+    gatherer = gatherer_of(run)
+    assert begins(gatherer)
+    until(lambda: not gatherer.is_alive)
+
+
+def test_rows_of_who_gave_up_while_others_were_read_are_not_read(run, monkeypatch):
+    gatherer, read = gatherer_of(run), []
+    asked = [Question("application/json", "application/json", body, Future()) for body in (b"first", b"second")]
+
+    def rows(media, body, files):
+        read.append(body)
+        asked[1].future.cancel()
+
+    monkeypatch.setattr(gatherer.form, "rows", rows)
+    gatherer._read_all(asked)
+    assert read == [b"first"]
 
 
 # What it says of itself

@@ -25,6 +25,18 @@ for name in ("starlette", "uvicorn", "prometheus_client", "httpx2"):
     pytest.importorskip(name)
 
 ROWS = {"rows": [{"x": 0.125, "y": 0.7}, {"x": -0.5, "y": 0.25}]}
+SIGNALLED = """
+import os, pathlib, signal, sys
+from mytorch.experiments.serve.serve import serve
+from mytorch.experiments.serve.settings import Settings
+
+def say(text):
+    if text.startswith("Serving"):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+if __name__ == "__main__":
+    serve(Settings(pathlib.Path(sys.argv[2]), workers=int(sys.argv[3])), "127.0.0.1", 0, say=say)
+"""
 SERVE = "import sys; from mytorch.commands.serve import serve; serve(sys.argv[1:])"
 
 
@@ -112,6 +124,16 @@ def test_several_processes_count_together_are_replaced_when_they_die_and_end_wit
         assert ask(port, ROWS)[0] == 200  # the socket keeps it until one of the others takes it
         assert not before & workers(process)
         assert ended(process, signal.SIGTERM)[::2] == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize(("name", "workers"), [("SIGTERM", "1"), ("SIGINT", "1"), ("SIGTERM", "2")])
+def test_a_signal_as_soon_as_it_says_that_it_serves_ends_it(path, tmp_path, name, workers):
+    (tmp_path / "signalled.py").write_text(SIGNALLED)  # a file, which its processes import
+    command = [sys.executable, tmp_path / "signalled.py", name, path, workers]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def workers(process):

@@ -23,7 +23,7 @@ from mytorch.train.interop.twin_layers import TWIN_LAYERS, stack
 WIDTH = 100
 """Of lines, where a call can be broken."""
 
-TEXT = '''"""The model of the run {run}, for PyTorch alone.
+TEXT = '''"""The model of a run of mytorch, for PyTorch alone.
 
     predictions = load()(rows)
 
@@ -42,6 +42,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+RUN = {run}
 COLUMNS = {columns}
 CLASSES = {classes}
 
@@ -69,7 +70,7 @@ def source_of(found: Exported) -> str:
     prepare, read = writer.stage(model.prepare), writer.stage(model.read)
     sizes = ", ".join(map(str, said["input"]["shape"]))
     text = TEXT.format(
-        run=said["run"],
+        run=ascii(said["run"]),  # the name of a folder can hold anything
         rows=f"{said['input']['dtype']}, ({sizes})",
         outputs=", ".join(said["outputs"]),
         epoch=f"Its weights are those of epoch {said['weights_of_epoch']}.",

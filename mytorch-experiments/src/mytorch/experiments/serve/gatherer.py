@@ -34,6 +34,8 @@ from mytorch.train.evaluation import EVALUATION_BATCH
 
 MOST = 64
 """Requests that go through the model together, at most."""
+SMALL = 2**16
+"""Bytes of bodies after which no more are read together: the others would wait for what is read for one of them."""
 ROUNDING = 1000
 """By so many units in the last place, of the largest output, may outputs differ that were computed beside others."""
 log = logging.getLogger("mytorch.serve")
@@ -102,6 +104,12 @@ class Gatherer:
     # In the thread
 
     def _work(self) -> None:
+        try:
+            self._answer_all()
+        finally:
+            self._ready.set()  # whatever happened, nobody waits for it
+
+    def _answer_all(self) -> None:
         with self.run.outputs_by("eager") as outputs_of:
             self._warm_up(outputs_of)
             self._ready.set()
@@ -118,7 +126,7 @@ class Gatherer:
         if "example" not in content:
             return
         files = Files()
-        with suppress(MytorchError, Refusal):
+        with suppress(Exception):  # the first request is told
             rows = self.form.rows(JSON, json.dumps(content["example"]).encode(), files)
             predictions = joined(list(predict_batches(rows, None, outputs_of, self.head, str(self.run.path))))
             answer_of(JSON, predictions, None, ())
@@ -126,8 +134,8 @@ class Gatherer:
 
     def _gathered(self, first: Question) -> tuple[list[Question], bool]:
         """The question and those that come with it, and whether it is the end."""
-        found, until = [first], time.monotonic() + self.limits.gather
-        while len(found) < MOST and self._together:
+        found, until, size = [first], time.monotonic() + self.limits.gather, len(first.body)
+        while len(found) < MOST and size < SMALL and self._together:
             left = until - time.monotonic() if len(found) < max(self.open, self._last) else 0.0
             try:
                 more = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
@@ -136,6 +144,7 @@ class Gatherer:
             if more is None:
                 return found, True
             found.append(more)
+            size += len(more.body)
         self._last = len(found)
         return found, False
 
@@ -156,6 +165,8 @@ class Gatherer:
         if len(questions) > 1 and self._read_together(questions):
             return
         for one in questions:
+            if one.future.done():  # who asked gave up while others were read
+                continue
             try:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always", MytorchWarning)

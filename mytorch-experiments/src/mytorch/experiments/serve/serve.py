@@ -8,7 +8,8 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,16 +45,14 @@ def serve(
     require_extra()
     run = settings.load()
     form = form_of(run.kept, run.dtype)
-    with _listening(host, port) as listener, _ended_by_signals():
+    name, about = run.path.name, form.about
+    with _listening(host, port) as listener, _server(run, settings, listener, log_requests) as answer:
         address = _address(listener)
         processes = f" in {settings.workers} processes" if settings.workers > 1 else ""
-        say(f"Serving {run.path.name} at {address}{processes}; Ctrl-C ends it")
-        say(f"  {form.about} {address}/ shows how to ask.")
-        if settings.workers == 1:
-            _serve_here(run, settings, listener, log_requests)
-        else:
-            del run  # each process has its own
-            _serve_in_processes(settings, listener, log_requests)
+        say(f"Serving {name} at {address}{processes}; Ctrl-C ends it")
+        say(f"  {about} {address}/ shows how to ask.")
+        del run, form  # each process has its own
+        answer()
 
 
 def require_extra() -> None:
@@ -69,23 +68,36 @@ def require_extra() -> None:
             )
 
 
-def _serve_here(run: Run, settings: Settings, listener: socket.socket, log_requests: bool) -> None:
+def _server(
+    run: Run, settings: Settings, listener: socket.socket, log_requests: bool
+) -> AbstractContextManager[Callable[[], None]]:
+    """What answers until a signal ends it; a signal that comes within the context before ends it, too."""
+    if settings.workers == 1:
+        return _here(run, settings, listener, log_requests)
+    return _in_processes(settings, listener, log_requests)
+
+
+@contextmanager
+def _here(run: Run, settings: Settings, listener: socket.socket, log_requests: bool) -> Iterator[Callable[[], None]]:
     import uvicorn
 
     from mytorch.experiments.serve.app import app_of
 
-    config = _config(app_of(run, settings.limits), settings, log_requests)
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(_config(app_of(run, settings.limits), settings, log_requests))
+    with _signals_to(server.handle_exit):
+        yield partial(server.run, sockets=[listener])
 
 
-def _serve_in_processes(settings: Settings, listener: socket.socket, log_requests: bool) -> None:
+@contextmanager
+def _in_processes(settings: Settings, listener: socket.socket, log_requests: bool) -> Iterator[Callable[[], None]]:
     from uvicorn.supervisors import Multiprocess
 
     with tempfile.TemporaryDirectory(prefix="mytorch-serve-") as counts:
         os.environ[COUNTS] = counts
         try:
             config = _config(AppOfProcess(settings), settings, log_requests, factory=True)
-            Multiprocess(config, sockets=[listener]).run()
+            with _signals_to(lambda *_: None):
+                yield Multiprocess(config, sockets=[listener]).run  # which has set handlers of its own
         finally:
             del os.environ[COUNTS]
 
@@ -148,11 +160,11 @@ def _address(listener: socket.socket) -> str:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Within this context, a signal that the server has answered by ending is not raised once more."""
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals_to(handler: Callable[..., Any]) -> Iterator[None]:
+    """Within this context, signals that end a program are handed to a server, which ends, and raise nothing else."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
