@@ -62,7 +62,7 @@ def test_it_runs_where_there_is_no_mytorch_with_any_number_of_rows(tmp_path):
 def test_it_says_what_it_is_and_nothing_of_this_machine(run, tmp_path):
     said = CliRunner().invoke(command, [str(run.path), "--output", str(tmp_path / "model.pt2")])
     assert said.exit_code == 0, said.output
-    assert said.output.endswith('load it: torch.export.load("model.pt2").module()\n')
+    assert said.output.endswith('model.pt2").module()\n')
     extra = {"mytorch": ""}
     model = torch.export.load(tmp_path / "model.pt2", extra_files=extra).module()
     told = json.loads(extra["mytorch"])
@@ -97,22 +97,44 @@ class Tripled(Module):
         return d_y * 3
 
 
-def test_an_operator_that_pytorch_has_not_is_refused_with_the_layer(tmp_path):
+class Asks(Module):
+    """y = |x|, if all have one sign."""
+
+    def forward(self, x):
+        return (x if x.sum() > 0 else -x), None
+
+    def backward(self, d_y, saved):
+        return d_y
+
+
+def run_with(layer, folder):
+    """A run of a net with a layer of one's own behind another."""
     from mytorch.data import TensorDataSet
 
+    net, data = Sequential(Linear(2, 2), layer), TensorDataSet(torch.randn(9, 2), torch.randn(9, 2), ("a", "b"))
+    optimizer, recorder = SGD(net.param()), Recorder(folder / "runs")
+    fit(net, MSELoss(), optimizer, data, epochs=1, batch_size=9, callbacks=[recorder], quiet=True)
+    (path,) = (folder / "runs").iterdir()
+    return load(path, classes={type(layer).__name__: type(layer)})
+
+
+def test_an_operator_that_pytorch_has_not_is_refused_with_the_layer(tmp_path):
     library = torch.library.Library("strangers", "FRAGMENT")
     library.define("triple(Tensor x) -> Tensor")
     library.impl("triple", lambda x: x * 3, "CompositeExplicitAutograd")
     torch.library.register_fake("strangers::triple", torch.empty_like, lib=library)
-    net, data = Sequential(Linear(2, 2), Tripled()), TensorDataSet(torch.randn(9, 2), torch.randn(9, 2), ("a", "b"))
-    recorder = Recorder(tmp_path / "runs")
-    fit(net, MSELoss(), SGD(net.param()), data, epochs=1, batch_size=9, callbacks=[recorder], quiet=True)
-    (folder,) = (tmp_path / "runs").iterdir()
-    with pytest.raises(
-        ExportError, match=r"^export: layer '1' \(Tripled\) must compute with PyTorch's own operators, g"
-    ):
-        export_program(load(folder, classes={"Tripled": Tripled}), tmp_path / "model.pt2")
+    run = run_with(Tripled(), tmp_path)
+    with pytest.raises(ExportError, match=r"^export: layer '1' \(Tripled\) must compute with PyTorch's own operators"):
+        export_program(run, tmp_path / "model.pt2")
     assert not (tmp_path / "model.pt2").exists()
+
+
+def test_a_layer_that_cannot_be_recorded_is_named_and_torch_prints_nothing(tmp_path, capfd):
+    run = run_with(Asks(), tmp_path)
+    capfd.readouterr()
+    with pytest.raises(ExportError, match=r"^export: layer '1' \(Asks\) must be a graph that torch.export can record"):
+        export_program(run, tmp_path / "model.pt2")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_refused_is_refused_before_anything_is_recorded(run, tmp_path, monkeypatch):
@@ -167,7 +189,7 @@ def test_a_compiled_package_predicts_in_cpp_as_the_page_shows(tmp_path):
     given = [str(run.path), "--aot-inductor", "--output", str(tmp_path / "model.pt2")]
     said = CliRunner().invoke(command, given)
     assert said.exit_code == 0, said.output
-    assert said.output.endswith('load it in C++: torch::inductor::AOTIModelPackageLoader model("model.pt2")\n')
+    assert said.output.endswith(f'load it in C++: torch::inductor::AOTIModelPackageLoader model("{given[-1]}")\n')
     page = (HOUSE / "docs/export.md").read_text()
     (tmp_path / "predict.cpp").write_text(re.search(r"```cpp\n(// predict.cpp\n.*?)```", page, re.S)[1])
     (compiling,) = re.findall(r"\$ (g\+\+ .*)\n", page)

@@ -112,9 +112,9 @@ def program(run: Path, output: Path, aot_inductor: bool, force: bool) -> None:
 
     _say(output, export_program(run, output, force, aot_inductor=aot_inductor))
     if aot_inductor:
-        click.echo(f'  load it in C++: torch::inductor::AOTIModelPackageLoader model("{output.name}")')
+        click.echo(f'  load it in C++: torch::inductor::AOTIModelPackageLoader model("{output}")')
     else:
-        click.echo(f'  load it: torch.export.load("{output.name}").module()')
+        click.echo(f'  load it: torch.export.load("{output}").module()')
 
 
 def _say(output: Path, found: Exported) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -24,6 +25,10 @@ from mytorch.train.compiled.reason import first_line
 
 ROWS = 3
 """Of the example that is recorded."""
+LOGS = (
+    *("torch.onnx", "torch.export", "torch._export", "torch._subclasses", "onnxscript"),
+    "torch.fx.experimental.symbolic_shapes",
+)
 
 
 def record(exported: Exported) -> ExportedProgram:
@@ -153,16 +158,13 @@ def _forget_kernels() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within this context, torch's exporters log nothing and warn of nothing: an error says enough."""
-    logs = [
-        logging.getLogger(name)
-        for name in ("torch.onnx", "torch.export", "torch._export", "torch._subclasses", "onnxscript")
-    ]
+    """Within this context, torch's exporters log, print and warn of nothing: an error says enough."""
+    logs = [logging.getLogger(name) for name in LOGS]
     levels = [log.level for log in logs]
     try:
         for log in logs:
             log.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # where torch prints graphs that end early
             warnings.simplefilter("ignore")
             yield
     finally:
