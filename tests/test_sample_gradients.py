@@ -51,10 +51,11 @@ from mytorch.nn import (
 )
 from mytorch.plugins import catalogue
 from mytorch.train import gradients
-from mytorch.train.quantities import sample_gradients, sample_norms, sample_variance
+from mytorch.train.quantities import QuantityWarning, sample_gradients, sample_norms, sample_variance
 from mytorch.train.quantities.axes import KnownAxes
 
-pytestmark = pytest.mark.numbers
+SLOWER = "mytorch.train.quantities.QuantityWarning"
+pytestmark = [pytest.mark.numbers, pytest.mark.filterwarnings(f"ignore::{SLOWER}")]
 EXACT = 1e-9
 
 
@@ -420,6 +421,30 @@ def test_nothing_to_tell_of(net, rows, text):
     x = torch.randn(rows, 3)
     with pytest.raises(ArgumentError, match=text):
         sample_variance(net, MSELoss(), x, net(x))
+
+
+@pytest.mark.parametrize(
+    ("net", "text"),
+    [
+        (
+            EmbeddingBag(7, 2, mode="max"),
+            r"layer '' \(EmbeddingBag\) does not state the gradients of single",
+        ),
+        (with_one(EmbeddingBag(7, 2), "weight", "other"), r"layer '' \(EmbeddingBag\) holds one parameter under two"),
+    ],
+)
+def test_one_backward_a_sample_is_told(net, text):
+    with pytest.warns(QuantityWarning, match=text):
+        sample_norms(net, MSELoss(), INDICES, torch.randn(4, 2))
+
+
+def test_bags_as_indices_and_offsets_are_refused():
+    bag, t = EmbeddingBag(7, 2), torch.randn(3, 2)
+    with pytest.raises(ArgumentError, match=r"each of 3 samples .* got \(6,\); give the bags .* as rows"):
+        sample_norms(bag, MSELoss(), (torch.arange(6), torch.tensor([0, 2, 4])), t)
+    with pytest.raises(ArgumentError, match="offsets must begin with 0") as caught:  # as many indices as bags
+        sample_norms(bag, MSELoss(), (torch.arange(3), torch.tensor([0, 1, 2])), t[:3])
+    assert "taken along the first axis of each tensor" in caught.value.__notes__[0]
 
 
 def test_the_example_of_a_quantity():

@@ -6,6 +6,7 @@ from mytorch.experiments import train_experiment
 from mytorch.experiments.training.check_experiment import check_experiment
 from mytorch.plugins import MytorchError
 
+pytestmark = pytest.mark.filterwarnings("ignore::mytorch.train.quantities.QuantityWarning")  # of the toy layers
 QUANTITIES = ["LayerGradients", {"type": "GradientNoise", "by_parameter": True}]
 
 

@@ -10,7 +10,8 @@ from mytorch.train import fit, step
 from mytorch.train.quantities import SampleNorms, sample_gradients
 from mytorch.train.quantities.clipped_step import ClippedStep
 
-pytestmark = pytest.mark.numbers
+SLOWER = "mytorch.train.quantities.QuantityWarning"  # the layers here state nothing of single samples
+pytestmark = [pytest.mark.numbers, pytest.mark.filterwarnings(f"ignore::{SLOWER}")]
 
 
 def network():

@@ -16,6 +16,7 @@ from mytorch.train import Interrupted, LateGradientError, fit, gradients, step, 
 from mytorch.train.quantities import (
     GradientNoise,
     LayerGradients,
+    QuantityWarning,
     SampleNorms,
     sample_gradients,
     sample_norms,
@@ -23,7 +24,8 @@ from mytorch.train.quantities import (
 )
 from mytorch.train.quantities.watched_step import WatchedStep
 
-pytestmark = pytest.mark.numbers
+SLOWER = "mytorch.train.quantities.QuantityWarning"  # the layers of strangers here state nothing
+pytestmark = [pytest.mark.numbers, pytest.mark.filterwarnings(f"ignore::{SLOWER}")]
 
 
 class Diary(Quantity):
@@ -268,6 +270,28 @@ class States(Module):
 def test_what_a_stranger_states_is_checked(stated, text):
     with pytest.raises(ArgumentError, match=text):
         sample_norms(Chain(Dense(3, 2), States(stated)), SquaredError(), *batch())
+
+
+def test_a_layer_that_states_nothing_is_told_of_once_in_a_training():
+    with pytest.warns(QuantityWarning) as told:
+        trained(quantities=[SampleNorms()])
+    texts = sorted(str(each.message) for each in told)
+    assert [text.split(" does")[0] for text in texts] == [f"quantities: layer '{at}' (Dense)" for at in (0, 2)]
+    assert texts[0].endswith("so that its backward is called once for each sample, which takes longer")
+
+
+@pytest.mark.filterwarnings(f"error::{SLOWER}")
+def test_nothing_is_told_where_no_sample_is_asked_for_or_every_layer_states_them():
+    trained(quantities=[LayerGradients()])
+    sample_norms(States(lambda g: {"gain": EachSample(g)}), SquaredError(), torch.randn(5, 2), torch.randn(5, 2))
+
+
+@pytest.mark.parametrize("given", [(torch.randn(6, 3), torch.arange(5)), (torch.randn(5, 3), torch.ones(()))])
+def test_inputs_without_an_entry_for_each_sample_are_refused(given):
+    with pytest.raises(
+        ArgumentError, match=r"one entry for each of 5 samples along its first axis .*, got \((6, 3)?\)"
+    ):
+        sample_norms(Chain(Dense(3, 2)), SquaredError(), given, torch.randn(5, 2))
 
 
 def test_what_a_stranger_states_rightly_is_taken():

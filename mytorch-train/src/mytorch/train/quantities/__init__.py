@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mytorch.train.quantities.layer_gradients import LayerGradients
     from mytorch.train.quantities.norms_of_samples import SampleNorms
     from mytorch.train.quantities.samples import sample_gradients, sample_norms, sample_variance
+    from mytorch.train.quantities.warning import QuantityWarning
     from mytorch.train.quantities.watch import watch_gradients
 
 __getattr__, __dir__ = lazy(
@@ -18,6 +19,7 @@ __getattr__, __dir__ = lazy(
         "mytorch.train.quantities.layer_gradients": ("LayerGradients",),
         "mytorch.train.quantities.norms_of_samples": ("SampleNorms",),
         "mytorch.train.quantities.samples": ("sample_gradients", "sample_norms", "sample_variance"),
+        "mytorch.train.quantities.warning": ("QuantityWarning",),
         "mytorch.train.quantities.watch": ("watch_gradients",),
     },
 )
@@ -25,6 +27,7 @@ __getattr__, __dir__ = lazy(
 __all__ = [
     "GradientNoise",
     "LayerGradients",
+    "QuantityWarning",
     "SampleNorms",
     "sample_gradients",
     "sample_norms",

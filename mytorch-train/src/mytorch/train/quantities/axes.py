@@ -17,6 +17,12 @@ from mytorch.train.unchanged import unchanged
 REDUCTIONS = ("mean", "sum", "batchmean")
 """Of losses that are means or sums over the samples."""
 
+TRIED = (
+    "quantities: this was raised when the net was tried on two or three samples of the batch, taken along the first "
+    "axis of each tensor; inputs whose entries belong together, as the offsets of an EmbeddingBag, cannot be used"
+)
+"""What is noted on an error of a net that takes the batch itself."""
+
 Outputs = dict[int, list[Any]]
 """What each module returned, by its id, call after call."""
 
@@ -45,6 +51,7 @@ class Axes:
                 "quantities: a batch must have samples, and the net trained parameters, where gradients of single "
                 f"samples are asked for, got {rows} samples and a {type(net).__name__}"
             )
+        _require_rows(rows, inputs, targets)
         three, others = [place % rows for place in range(3)], _with_another(inputs, rows)
         taken = _taken(inputs, three)
         changed = _with_last_changed(taken) if others is None else _taken(inputs, others)
@@ -54,6 +61,7 @@ class Axes:
             first, d_first = _run(net, loss, taken, of_three)
             fewer, _ = _run(net, loss, _taken(inputs, three[:2]), _taken(targets, three[:2]))
             second, d_second = _run(net, loss, changed, of_three if others is None else _taken(targets, others))
+        self._told: set[int] = set()
         self._found: dict[int, list[Any]] = {}
         for key, outputs in first.items():  # in the order in which they ended, so that the first that mixes is told
             calls = zip(outputs, fewer[key], second[key], strict=True)
@@ -73,6 +81,12 @@ class Axes:
                 "are asked for, got no use of it when three samples were tried; leave the quantity out"
             )
         return calls[min(number, len(calls) - 1)]
+
+    def is_new(self, module: Module) -> bool:
+        """Whether this is asked of the module for the first time, so that something is said of it once."""
+        new = id(module) not in self._told
+        self._told.add(id(module))
+        return new
 
     def _axes(self, module: Module, output: Any, of_fewer: Any, of_others: Any) -> Any:
         axes = mapped(_longer, output, of_fewer)
@@ -135,6 +149,7 @@ def _run(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Outputs,
             prediction, _ = call(net.forward, inputs)
     except Exception as error:
         add_path(error, net)
+        error.add_note(TRIED)
         raise
     _seed(loss)
     _, saved = loss.forward(prediction, targets)
@@ -196,6 +211,16 @@ def _same(one: Tensor, two: Tensor) -> bool:
 
 def _shapes(output: Any) -> str:
     return " and ".join(str(tuple(each.shape)) for each in tensors(output)) or type(output).__name__
+
+
+def _require_rows(rows: int, inputs: Any, targets: Any) -> None:
+    for each in tensors([inputs, targets]):
+        if not each.dim() or len(each) != rows:
+            raise ArgumentError(
+                f"quantities: every tensor of inputs and targets must have one entry for each of {rows} samples along "
+                f"its first axis where gradients of single samples are asked for, got {tuple(each.shape)}; give the "
+                "bags of an EmbeddingBag as rows of equal length without offsets, or leave the quantity out"
+            )
 
 
 def _require_reduction(loss: Module) -> None:

@@ -31,6 +31,7 @@ from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.fallback import one_by_one
 from mytorch.train.quantities.stated import stated_by
 from mytorch.train.quantities.structure import is_nested, leaves, mapped, with_entries
+from mytorch.train.quantities.warning import warn_of_one_by_one
 
 
 def watch_gradients(
@@ -173,8 +174,11 @@ class _Watch:
         if type(axes) is not int or d_output.shape[axes] != self.rows:
             self._require_rows(path, module, d_output, axes)
         axis = next(axis for axis in leaves(axes) if axis is not None)
-        stated = {} if _is_tied(module) else stated_by(path, module, d_output, call.saved, axis, self.rows)
+        tied = _is_tied(module)
+        stated = {} if tied else stated_by(path, module, d_output, call.saved, axis, self.rows)
         if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
+            if self.axes.is_new(module):
+                warn_of_one_by_one(path, module, tied)
             self.paused = True
             try:
                 stated |= one_by_one(
