@@ -18,23 +18,33 @@ def stated_by(
     stated = module.sample_gradients(d_output, saved, axis)
     if stated is None:
         return {}
-    where = f"quantities: sample_gradients of layer {path!r} ({type(module).__name__})"
     if not isinstance(stated, Mapping):
-        raise ArgumentError(f"{where} must return a dict of SampleGradients by name, or None, got {kind_of(stated)}")
-    own = dict(tree.own(module, Parameter))
+        raise ArgumentError(
+            f"{_owner(path, module)} must return a dict of SampleGradients by name, or None, got {kind_of(stated)}"
+        )
+    own = vars(module)
     for name, samples in stated.items():
-        if name not in own:
-            raise ArgumentError(f"{where} must name parameters of the layer, {', '.join(own)}, got {name!r}")
-        _require_form(f"{where} must return, for {name!r},", samples, (rows, *own[name].value.shape))
+        parameter = own.get(name)
+        if not isinstance(parameter, Parameter):
+            names = ", ".join(name for name, _ in tree.own(module, Parameter))
+            raise ArgumentError(f"{_owner(path, module)} must name parameters of the layer, {names}, got {name!r}")
+        if wrong := _misfit(samples, (rows, *parameter.value.shape)):
+            raise ArgumentError(f"{_owner(path, module)} must return, for {name!r}, {wrong}")
     return dict(stated)
 
 
-def _require_form(must: str, samples: Any, sizes: tuple[int, ...]) -> None:
+def _owner(path: str, module: Module) -> str:
+    return f"quantities: sample_gradients of layer {path!r} ({type(module).__name__})"
+
+
+def _misfit(samples: Any, sizes: tuple[int, ...]) -> str | None:
+    """What they must be and are not; None if they are."""
     if not isinstance(samples, SampleGradients):
-        raise ArgumentError(f"{must} SampleGradients such as EachSample, got {kind_of(samples)}")
+        return f"SampleGradients such as EachSample, got {kind_of(samples)}"
     try:
         got = samples.sizes()
     except ShapeError as error:
-        raise ArgumentError(f"{must} gradients whose parts fit together: {error}") from error
-    if got != sizes:
-        raise ArgumentError(f"{must} gradients of the sizes (samples, *shape of the parameter), {sizes}, got {got}")
+        return f"gradients whose parts fit together: {error}"
+    if got == sizes:
+        return None
+    return f"gradients of the sizes (samples, *shape of the parameter), {sizes}, got {got}"
