@@ -14,6 +14,7 @@ from mytorch.testing import OPTIMIZER_CHECKS, CheckError, check_optimizer
 class Momentum(Optimizer):
     """The right twin.  v = momentum * v + (1 - dampening) * g, first v = g;  value -= lr * v"""
 
+    elementwise = True
     state_entries: ClassVar = {"v": "value"}
 
     def __init__(self, params, lr=0.1, momentum=0.9, dampening=0.3):
@@ -45,6 +46,11 @@ class StartsAtZero(Momentum):
 class WrongSign(Momentum):
     def move(self, value, v, group):
         value.add_(group["lr"] * v)
+
+
+class DividesByTheNorm(Momentum):
+    def move(self, value, v, group):
+        value.sub_(group["lr"] * v / (v.norm() + 1e-9))
 
 
 class Rebinds(Momentum):
@@ -289,6 +295,7 @@ WRONG = [
     (MovesAll, "not_trainable", "a parameter with trainable=False must stay what it is"),
     (OneVelocity, "parameters_apart", "must be the same with an optimizer of its own .tag mixes_parameters"),
     (OneVelocity, "step_only", "must be the same from step_only .* if it cannot, set mixes_parameters = True"),
+    (DividesByTheNorm, "elementwise", "must be the same as its halves, .* if it cannot, set elementwise = False"),
     (OneCount, "late_parameter", "must move as with a new optimizer when its first gradient comes at step 3"),
     (FirstGroupsRate, "groups", "must be the same in a group with its lr as with an optimizer with that lr"),
     (RemembersRate, "setting_zero", "must stay what it is once lr is 0"),
@@ -333,7 +340,7 @@ def test_the_right_twin_passes_all():
     report = check_optimizer(Momentum, reference=torch_sgd)
     assert report.passed == [check.__name__ for check in OPTIMIZER_CHECKS]
     assert str(report).startswith(
-        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 27 of 27 checks passed; 27 different ones, at least 17 must: "
+        "Momentum(lr=0.1, momentum=0.9, dampening=0.3): 28 of 28 checks passed; 28 different ones, at least 17 must: "
     )
 
 
@@ -375,6 +382,15 @@ def test_an_optimizer_that_says_that_it_mixes_parameters_is_taken_at_its_word():
     assert report.skipped["step_only"].endswith("got some of them: it has a step of its own")
     with pytest.raises(CheckError, match=r"step_only: .*set mixes_parameters = True"):  # the tag is the kit's alone
         check_optimizer(OneVelocity, tags=("mixes_parameters",), checks=("step_only",))
+
+
+class InOnePiece(DividesByTheNorm):
+    elementwise = False
+
+
+def test_an_optimizer_that_needs_whole_parameters_says_so():
+    report = check_optimizer(InOnePiece, checks=("elementwise", "groups"))
+    assert report.skipped == {"elementwise": "it does not state elementwise = True"}
 
 
 def test_an_optimizer_in_place_of_a_factory():

@@ -22,6 +22,7 @@ OPTIMIZER_CHECKS: tuple[Check, ...] = (
     steps.not_trainable,
     steps.parameters_apart,
     steps.step_only,
+    steps.elementwise,
     steps.late_parameter,
     steps.groups,
     steps.setting_zero,

@@ -111,6 +111,30 @@ def step_only(case: OptimizerCase) -> None:
     trial.require_values(expected, rule, rtol=0, atol=0)
 
 
+def elementwise(case: OptimizerCase) -> None:
+    """Two halves of a parameter move as they do in the whole, where the class states elementwise = True."""
+    trial = OptimizerTrial(case)
+    if not trial.optimizer.elementwise:
+        raise Skip("it does not state elementwise = True")
+    parts = OptimizerTrial(case), OptimizerTrial(case)
+    for half, part in enumerate(parts):
+        for parameter in part.parameters:
+            parameter.value = _half(parameter.value, half)
+    for number in range(STEPS):
+        trial.give_gradients(number)
+        for half, part in enumerate(parts):
+            for parameter, whole in zip(part.parameters, trial.parameters, strict=True):
+                assert whole.grad is not None, "every parameter was given a gradient"
+                grad = _half(whole.grad, half)
+                parameter.grad = grad if len(grad) else None
+            part.optimizer.step()
+        trial.optimizer.step()
+    joined = [torch.cat(halves) for halves in zip(*(part.values for part in parts), strict=True)]
+    expected = [flat.view(p.value.shape) for flat, p in zip(joined, trial.parameters, strict=True)]
+    rule = "be the same as its halves, each updated apart; if it cannot, set elementwise = False"
+    trial.require_values(expected, rule)
+
+
 def late_parameter(case: OptimizerCase) -> None:
     """A parameter whose first gradient comes later moves as if the optimizer were new to it."""
     trial = _unmixed(case)
@@ -184,6 +208,11 @@ def state_round_trip(case: OptimizerCase) -> None:
     expected = first.run(range(3, STEPS + 2)).values
     torch.manual_seed(case.seed)
     second.run(range(3, STEPS + 2)).require_values(expected, "go on the same from loaded state as without a stop")
+
+
+def _half(value: Tensor, number: int) -> Tensor:
+    """A half of the numbers of a tensor, in one axis; of one number, the second half is empty."""
+    return value.reshape(-1).tensor_split(2)[number].clone()
 
 
 def _unmixed(case: OptimizerCase) -> OptimizerTrial:
