@@ -55,6 +55,7 @@ def test_it_is_loaded_where_there_is_no_mytorch(tmp_path):
     assert done.stdout == "all of them\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="names of folders are plain there")
 def test_the_name_of_a_run_is_never_code(tmp_path):
     made = train_experiment("disk", {"epochs": 1, **FEW}, output=tmp_path / "runs", quiet=True).path

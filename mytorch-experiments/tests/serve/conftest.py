@@ -31,8 +31,8 @@ def asking():
     from mytorch.experiments.serve.limits import Limits
 
     @contextmanager
-    def client_of(run, **limits):
-        with TestClient(app_of(run, Limits(**limits)), raise_server_exceptions=False) as client:
+    def client_of(run, hosts=(), **limits):
+        with TestClient(app_of(run, Limits(**limits), hosts), raise_server_exceptions=False) as client:
             yield client
 
     return client_of

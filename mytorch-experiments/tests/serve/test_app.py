@@ -163,6 +163,31 @@ def test_paths_and_methods(client, method, path, status, expected):
     assert (answer.status_code, expected in answer.json()["error"]["message"]) == (status, True), answer.text
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("localhost", 200),
+        ("LocalHost:1", 200),
+        ("[::1]:8000", 200),
+        ("page.example:8000", 421),
+        ("localhost.page.example", 421),
+        ("127.0.0.1@page.example", 421),
+        ("127.0.0.1.", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_requests_for_another_host_are_refused_and_told_the_way_out(run, asking, host, status):
+    with asking(run, hosts=("127.0.0.1", "localhost", "::1")) as client:
+        answers = [client.get(path, headers={"Host": host}) for path in ("/", "/openapi.json", "/metrics")]
+        answers.append(post(client, {"rows": RECORDS}, Host=host))
+    assert [answer.status_code for answer in answers] == [status] * 4
+    if status == 421:
+        told = answers[0].json()["error"]["message"]
+        assert re.match(r"request: Host must be 127.0.0.1, ::1, localhost, got .*--allow-host", told)
+
+
 def test_bodies_that_are_too_large(run, asking):
     with asking(run, body=100) as client:
         assert post(client, ROWS, "text/csv").status_code == 200

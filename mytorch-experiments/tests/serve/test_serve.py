@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from mytorch.commands.serve import serve as command
 from mytorch.core import ArgumentError
 from mytorch.experiments import RunError, load, train_experiment
+from mytorch.experiments.serve.hosts import hosts_of
 from mytorch.experiments.serve.serve import _listening, serve
 from mytorch.experiments.serve.settings import Settings
 from mytorch.plugins import MissingRequirementError
@@ -94,12 +95,14 @@ def test_a_server_answers_as_predict_and_ends_with_a_signal(path):
         expected = load(path).predict(torch_rows()).probabilities.tolist()
         assert [list(row["probabilities"].values()) for row in json.loads(text)["predictions"]] == expected
         assert ask(port, path="/health")[0] == 200
+        refused, told = ask(port, ROWS, Host="page.example")
+        assert (refused, json.loads(told)["error"]["status"]) == (421, 421)
         with socket.create_connection(("127.0.0.1", port)) as raw:
-            raw.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: x\r\n\r\n")
+            raw.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n")
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
         with socket.create_connection(("127.0.0.1", port)) as raw:  # it leaves in the middle of its request
             raw.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: text/csv\r\nContent-Length: 9\r\n\r\nx"
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 9\r\n\r\nx"
             )
         with pytest.raises(
             ArgumentError, match=rf"127.0.0.1:{port} must be .* got Address already in use; .*--port 0"
@@ -169,6 +172,31 @@ def test_an_address_that_is_none(path):
         serve(Settings(path), "no host", 0)
     with pytest.raises(ArgumentError, match=r"198.51.100.1:0 must be an address at which this program may listen"):
         serve(Settings(path), "198.51.100.1", 0)
+
+
+HERE = ("127.0.0.1", "localhost", "::1")
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "allowed", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1", (), HERE),
+        ("::1", "localhost", (), HERE),
+        ("127.0.1.1", "desk", (), (*HERE, "127.0.1.1", "desk")),
+        ("127.0.0.1", "127.0.0.1", ("models.example.org",), (*HERE, "models.example.org")),
+        ("0.0.0.0", "0.0.0.0", (), ()),
+        ("fe80::1%eth0", "fe80::1%eth0", (), ()),
+        ("192.0.2.1", "desk", ("2001:db8::1",), (*HERE, "192.0.2.1", "desk", "2001:db8::1")),
+    ],
+)
+def test_at_an_address_of_this_machine_alone_it_answers_for_this_machine_alone(address, host, allowed, expected):
+    assert hosts_of(address, host, allowed) == expected
+
+
+@pytest.mark.parametrize("name", ["", "https://a.example", "a.example:443", "*.example", "a.example/", "a b@c"])
+def test_names_that_no_request_is_for(path, name):
+    with pytest.raises(ArgumentError, match=r"serve: allow-host must be a name or an address without"):
+        serve(Settings(path, hosts=(name,)), "127.0.0.1", 0)
 
 
 def test_small_parts_of_an_answer_are_sent_at_once():

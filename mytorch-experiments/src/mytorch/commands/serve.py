@@ -52,6 +52,14 @@ from mytorch.commands._shared_options import device_option, reading_of, reading_
     show_default=True,
     help="Requests at once, at most, in each process.",
 )
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name that clients ask for, such as that of a proxy in front; may be repeated. At an address that only "
+    "this machine reaches, other names than localhost are refused without it.",
+)
 @reading_options
 @device_option
 @click.option("--log-requests", is_flag=True, help="Write a line for each request.")
@@ -64,6 +72,7 @@ def serve(
     max_body: float,
     timeout: float,
     max_waiting: int,
+    allow_hosts: tuple[str, ...],
     device: str,
     log_requests: bool,
     **reading: str | None,
@@ -86,5 +95,5 @@ def serve(
     from mytorch.experiments.serve.settings import Settings
 
     limits = Limits(int(max_body * 2**20), timeout, max_waiting, gather / 1000)
-    settings = Settings(run, limits, reading_of(reading), device, workers)
+    settings = Settings(run, limits, reading_of(reading), device, workers, allow_hosts)
     serve_run(settings, host, port, log_requests, click.echo)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -23,16 +24,18 @@ from mytorch.experiments.serve.metrics import Metrics
 from mytorch.experiments.serve.openapi import openapi
 from mytorch.experiments.serve.page import POLICY, page
 from mytorch.experiments.serve.refusal import Refusal, unexpected
+from mytorch.experiments.serve.require_host import RequireHost
 
 WARNINGS = "Mytorch-Warnings"
 """The header with warnings, where the body has no place for them."""
 
 
-def app_of(run: Run, limits: Limits) -> Starlette:
+def app_of(run: Run, limits: Limits, hosts: Sequence[str] = ()) -> Starlette:
     """An application that answers with the predictions of a run.
 
     POST /predict takes rows; GET / is a page for people, /openapi.json the same for programs, /health says whether
     it answers, and /metrics what it counted.
+    hosts: names and addresses for which it answers, which the header Host of a request tells; empty for all.
     Raises RunError for a run of data that cannot be sent.
     """
     form, metrics = form_of(run.kept, run.dtype), Metrics(run.path.name)
@@ -72,7 +75,13 @@ def app_of(run: Run, limits: Limits) -> Starlette:
         Route("/", lambda _: HTMLResponse(shown, headers=POLICY)),
     ]
     handlers = {Refusal: _refuse, HTTPException: _refuse_path, Exception: _fail}
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    middleware = [Middleware(RequireHost, hosts=hosts)] if hosts else []
+    app = Starlette(
+        routes=routes,
+        middleware=middleware,
+        lifespan=lifespan,
+        exception_handlers=handlers,  # type: ignore[arg-type]
+    )
     app.state.gatherer = gatherer
     return app
 
@@ -157,8 +166,7 @@ def _header(warnings: list[str]) -> str:
 
 
 async def _refuse(_: Request, refusal: Refusal) -> Response:
-    told = {"error": {"status": refusal.status, "kind": refusal.kind, "message": str(refusal)}}
-    return JSONResponse(told, refusal.status, refusal.headers)
+    return JSONResponse(refusal.told(), refusal.status, refusal.headers)
 
 
 async def _refuse_path(request: Request, error: HTTPException) -> Response:

@@ -26,9 +26,10 @@ from mytorch.experiments.serve.answer import answer_of
 from mytorch.experiments.serve.files import Files
 from mytorch.experiments.serve.form import Form, refusal_of
 from mytorch.experiments.serve.limits import Limits
-from mytorch.experiments.serve.media import JSON
+from mytorch.experiments.serve.media import JSON, NPZ
 from mytorch.experiments.serve.metrics import Metrics
 from mytorch.experiments.serve.refusal import Refusal, unexpected
+from mytorch.experiments.serve.require_unpacked import require_unpacked
 from mytorch.plugins import MytorchWarning, one_line
 from mytorch.train.evaluation import EVALUATION_BATCH
 
@@ -170,10 +171,15 @@ class Gatherer:
             try:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always", MytorchWarning)
+                    self._require_unpacked(one)
                     one.rows = self.form.rows(one.media, one.body, one.files)
                 one.warnings = [one.files.without_paths(str(each.message)) for each in told]
             except BaseException as error:
                 one.result = self._refused(error, one)
+
+    def _require_unpacked(self, one: Question) -> None:
+        if one.media == NPZ:
+            require_unpacked(one.body, self.limits.unpacked * self.limits.body)
 
     def _read_together(self, questions: Sequence[Question]) -> bool:
         """Whether all were read at once; if anything is to be said of one of them, none was."""

@@ -17,6 +17,7 @@ REFUSALS = {
     408: "The body does not come in time.",
     413: "The body is too large.",
     415: "The body is of a media type, charset or encoding that is not taken.",
+    421: "The request is for a host that the server does not answer for.",
     422: "The rows do not fit: the message names the row, the column, and what was expected.",
     500: "An error of the server; its log tells more.",
     503: "Too many requests at once, or the answer takes too long; try again later.",

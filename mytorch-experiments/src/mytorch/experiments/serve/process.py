@@ -30,7 +30,7 @@ class AppOfProcess:
 
             settings: Settings = pickle.loads(self._settings)
             torch.set_num_threads(max(1, torch.get_num_threads() // settings.workers))
-            return app_of(settings.load(), settings.limits)
+            return app_of(settings.load(), settings.limits, settings.hosts)
         except Exception:  # the others would fail in the same way, again and again
             traceback.print_exc()
             sys.exit(FAILED)

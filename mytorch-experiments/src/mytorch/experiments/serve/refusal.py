@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class Refusal(Exception):
@@ -16,6 +17,10 @@ class Refusal(Exception):
     ) -> None:
         super().__init__(text)
         self.status, self.kind, self.headers = status, kind, dict(headers or {})
+
+    def told(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {"error": {"status": self.status, "kind": self.kind, "message": str(self)}}
 
 
 def unexpected(error: BaseException) -> Refusal:

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from mytorch.core import ArgumentError
 from mytorch.experiments.runs.run import Run
 from mytorch.experiments.serve.choose_form import form_of
+from mytorch.experiments.serve.hosts import hosts_of
 from mytorch.experiments.serve.process import AppOfProcess
 from mytorch.experiments.serve.settings import Settings
 from mytorch.plugins import MissingRequirementError
@@ -40,19 +42,21 @@ def serve(
     log_requests: whether each request is a line on standard output.
     say: is given the address, once requests are taken there.
     Raises what `load` raises, RunError for a run of data that cannot be sent, ArgumentError for an address at which
-        this process cannot listen, MissingRequirementError without the extra `serve`.
+        this process cannot listen and for a name that is none, MissingRequirementError without the extra `serve`.
     """
     require_extra()
     run = settings.load()
     form = form_of(run.kept, run.dtype)
     name, about = run.path.name, form.about
-    with _listening(host, port) as listener, _server(run, settings, listener, log_requests) as answer:
-        address = _address(listener)
-        processes = f" in {settings.workers} processes" if settings.workers > 1 else ""
-        say(f"Serving {name} at {address}{processes}; Ctrl-C ends it")
-        say(f"  {about} {address}/ shows how to ask.")
-        del run, form  # each process has its own
-        answer()
+    with _listening(host, port) as listener:
+        settings = replace(settings, hosts=hosts_of(listener.getsockname()[0], host, settings.hosts))
+        with _server(run, settings, listener, log_requests) as answer:
+            address = _address(listener)
+            processes = f" in {settings.workers} processes" if settings.workers > 1 else ""
+            say(f"Serving {name} at {address}{processes}; Ctrl-C ends it")
+            say(f"  {about} {address}/ shows how to ask.")
+            del run, form  # each process has its own
+            answer()
 
 
 def require_extra() -> None:
@@ -83,7 +87,7 @@ def _here(run: Run, settings: Settings, listener: socket.socket, log_requests: b
 
     from mytorch.experiments.serve.app import app_of
 
-    server = uvicorn.Server(_config(app_of(run, settings.limits), settings, log_requests))
+    server = uvicorn.Server(_config(app_of(run, settings.limits, settings.hosts), settings, log_requests))
     with _signals_to(server.handle_exit):
         yield partial(server.run, sockets=[listener])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ class Settings:
     """Which run is served, and how; each process of a server is given it.
 
     reading, device: as for `mytorch.experiments.load`.  workers: processes, each with a model of its own.
+    hosts: names for which it answers beside those of the address at which it listens.
     """
 
     run: Path
@@ -22,6 +23,7 @@ class Settings:
     reading: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
     workers: int = 1
+    hosts: Sequence[str] = ()
 
     def load(self) -> Run:
         """The run. Raises what `mytorch.experiments.load` raises."""
