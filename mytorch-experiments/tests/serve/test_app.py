@@ -306,6 +306,19 @@ def test_large_bodies_are_not_read_together(run, asking, slow):
         assert slow.sizes == [len(RECORDS)] * 4
 
 
+def test_a_small_body_does_not_wait_for_a_large_one_behind_it(run, asking, slow):
+    with asking(run, gather=0.5) as client, ThreadPoolExecutor(8) as pool:
+        slow.go.clear()
+        slow.sizes.clear()
+        asked = []
+        for content in ({"rows": RECORDS[:1]}, {"rows": RECORDS[:2]}, json.dumps({"rows": RECORDS}) + " " * SMALL):
+            asked.append(pool.submit(post, client, content))
+            until(lambda: slow.sizes and waiting(client) == len(asked))
+        slow.go.set()
+        assert {answer.result().status_code for answer in asked} == {200}
+        assert slow.sizes == [1, 2, 3]
+
+
 def test_without_gathering_each_request_goes_through_the_model_alone(run, asking, slow):
     with asking(run, gather=0) as client, ThreadPoolExecutor(8) as pool:
         slow.go.clear()

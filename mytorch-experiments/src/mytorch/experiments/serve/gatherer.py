@@ -36,7 +36,7 @@ from mytorch.train.evaluation import EVALUATION_BATCH
 MOST = 64
 """Requests that go through the model together, at most."""
 SMALL = 2**16
-"""Bytes of bodies after which no more are read together: the others would wait for what is read for one of them."""
+"""Bytes of bodies that are read together, at most; a larger one is read alone, so that others do not wait for it."""
 ROUNDING = 1000
 """By so many units in the last place, of the largest output, may outputs differ that were computed beside others."""
 log = logging.getLogger("mytorch.serve")
@@ -77,6 +77,7 @@ class Gatherer:
         """When it began what it computes now; None while it waits."""
         self._queue: SimpleQueue[Question | None] = SimpleQueue()
         self._together, self._checked, self._last = limits.gather > 0, False, 1
+        self._held: Question | None = None
         self._ready = Event()
         self._thread = Thread(target=self._work, name="model", daemon=True)
 
@@ -114,7 +115,7 @@ class Gatherer:
         with self.run.outputs_by("eager") as outputs_of:
             self._warm_up(outputs_of)
             self._ready.set()
-            while (first := self._queue.get()) is not None:
+            while (first := self._next()) is not None:
                 questions, ended = self._gathered(first)
                 self.busy_since = time.monotonic()
                 self._answer([one for one in questions if not one.future.done()], outputs_of)
@@ -133,10 +134,14 @@ class Gatherer:
             answer_of(JSON, predictions, None, ())
         files.remove()
 
+    def _next(self) -> Question | None:
+        held, self._held = self._held, None
+        return held or self._queue.get()
+
     def _gathered(self, first: Question) -> tuple[list[Question], bool]:
         """The question and those that come with it, and whether it is the end."""
         found, until, size = [first], time.monotonic() + self.limits.gather, len(first.body)
-        while len(found) < MOST and size < SMALL and self._together:
+        while len(found) < MOST and size <= SMALL and self._together:
             left = until - time.monotonic() if len(found) < max(self.open, self._last) else 0.0
             try:
                 more = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
@@ -144,8 +149,11 @@ class Gatherer:
                 break
             if more is None:
                 return found, True
-            found.append(more)
             size += len(more.body)
+            if size > SMALL:
+                self._held = more  # the next to be answered
+                break
+            found.append(more)
         self._last = len(found)
         return found, False
 
