@@ -256,7 +256,7 @@ def test_arrays_with_a_class_for_each_place(asking, tmp_path):
         zeros = (tmp_path / "zeros.npz").read_bytes()
         assert post(client, zeros, "application/x-npz").status_code == 200
         with asking(run, body=len(zeros)) as strict:
-            packed = post(strict, zeros, "application/x-npz")
+            packed = strict.post("/predict", content=zeros, headers={"Content-Type": "application/x-npz"})
         assert packed.status_code == 413
         assert f"arrays must have at most {8 * len(zeros)} bytes, got 19201" in packed.json()["error"]["message"]
         damaged = client.post("/predict", content=b"PK\x03\x04", headers={"Content-Type": "application/x-npz"})
