@@ -1,18 +1,10 @@
 """Several processes that train together take the steps that one takes on the whole batch."""
 
 import pytest
-import torch
-from launch import together
+from launch import SEVERAL, require_one, results
 from shared_cases import CASES, take
-from torch import distributed
 
-pytestmark = [
-    pytest.mark.numbers,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
-    ),
-]
+pytestmark = SEVERAL
 
 
 BY = {2: list(CASES), 4: ["accumulated", "one row a step"]}
@@ -22,22 +14,9 @@ BY = {2: list(CASES), 4: ["accumulated", "one row a step"]}
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """What each of several processes has after each case: by their number, rank and case."""
-    found = {}
-    for processes, cases in BY.items():
-        folder = tmp_path_factory.mktemp("together")
-        together("shared_cases.py", folder, *cases, processes=processes)
-        found[processes] = [torch.load(folder / f"{rank}.pt") for rank in range(processes)]
-    return found
+    return results("shared_cases.py", BY, tmp_path_factory)
 
 
 @pytest.mark.parametrize(("processes", "case"), [(count, case) for count, cases in BY.items() for case in cases])
 def test_several_processes_are_one(trained, processes, case):
-    expected = take(case)
-    first, *others = (of_rank[case] for of_rank in trained[processes])
-    assert all(torch.equal(first["weights"][n], o["weights"][n]) for o in others for n in first["weights"])
-    assert all(other["history"] == first["history"] and other["test"] == first["test"] for other in others)
-    for name, value in expected["weights"].items():
-        torch.testing.assert_close(first["weights"][name], value, rtol=0, atol=1e-12)
-    for found, record in zip(first["history"], expected["history"], strict=True):
-        assert found == pytest.approx(record, rel=1e-12, abs=1e-14)
-    assert first["test"] == pytest.approx(expected["test"], rel=1e-12)
+    require_one([of_rank[case] for of_rank in trained[processes]], take(case))

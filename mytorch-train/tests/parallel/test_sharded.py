@@ -4,29 +4,21 @@ import re
 
 import pytest
 import torch
-from launch import together
+from launch import SEVERAL, require_one, together
 from sharded_cases import CASES, HALF, LEVELS, MOMENTUM, TIED, InOnePiece, divided
 from shared_cases import take
-from torch import distributed
 from toy_parts import SGD, Points, SquaredError, encoded, network
 from trained_again import again, last_first, transposed
 
 from mytorch.core import ArgumentError
 from mytorch.train import fit
 
-several = [
-    pytest.mark.numbers,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
-    ),
-]
 BY = {2: list(CASES), 4: ["momentum", "in one piece", "clipped", "accumulated one by one", "one row a step"]}
 """The cases of so many processes."""
 
 
 def applied(function):
-    for mark in several:
+    for mark in SEVERAL:
         function = mark(function)
     return function
 
@@ -56,15 +48,7 @@ def trained(folders):
 def test_several_processes_that_divide_are_one(trained, processes, case, level):
     if (level, case) == ("parameters", "left out"):
         pytest.skip("is an error: see below")
-    expected = divided(case)
-    first, *others = (of_rank[level, case] for of_rank in trained[processes])
-    assert all(torch.equal(first["weights"][n], o["weights"][n]) for o in others for n in first["weights"])
-    assert all(other["history"] == first["history"] and other["test"] == first["test"] for other in others)
-    for name, value in expected["weights"].items():
-        torch.testing.assert_close(first["weights"][name], value, rtol=0, atol=1e-12)
-    for found, record in zip(first["history"], expected["history"], strict=True):
-        assert found == pytest.approx(record, rel=1e-12, abs=1e-14)
-    assert first["test"] == pytest.approx(expected["test"], rel=1e-12)
+    require_one([of_rank[level, case] for of_rank in trained[processes]], divided(case))
 
 
 @applied

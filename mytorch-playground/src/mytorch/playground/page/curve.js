@@ -1,5 +1,4 @@
-// The losses as they come, and the numbers of the last epochs.
-import uPlot from "./vendor/uPlot.js";
+// The losses as they come, and the numbers of the last epochs. `uPlot` is global: it comes as a script of its own.
 import { CLASSES } from "./colours.js";
 
 export class CurveView {
@@ -15,7 +14,7 @@ export class CurveView {
     this.chart?.destroy();
     const ink = getComputedStyle(document.body).getPropertyValue("--dim");
     const axis = { stroke: ink, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" } };
-    this.chart = new uPlot({
+    this.chart = new window.uPlot({
       width: this.box.clientWidth || 300,
       height: 170,
       scales: { x: { time: false } },

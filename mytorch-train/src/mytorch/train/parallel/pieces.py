@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -10,8 +11,8 @@ from torch import Tensor, distributed
 from mytorch.core import Parameter
 from mytorch.train.parallel.processes import Processes
 
-BYTES = 25 * 2**20
-"""So much, in numbers of the parameters, travels together."""
+FIRST_BYTES, BYTES = 2**20, 25 * 2**20
+"""The size of the first bucket, which travels early, and of the others: those of PyTorch's DistributedDataParallel."""
 
 
 class Bucket:
@@ -105,3 +106,8 @@ def cut(tensor: Tensor, piece: tuple[int, int], whole: bool) -> Tensor:
 def flat_like(bucket: Bucket, dtype: torch.dtype) -> Tensor:
     """Memory for the numbers of a bucket."""
     return torch.empty(bucket.numel, dtype=dtype, device=bucket.parameters[0].value.device)
+
+
+def on_processor(held: Any) -> Any:
+    """An entry of an optimizer's state as it travels to the process that writes it."""
+    return held.detach().cpu() if isinstance(held, Tensor) else held

@@ -11,11 +11,10 @@ from torch import Tensor, distributed
 
 from mytorch.core import ArgumentError, Module, Optimizer, Parameter
 from mytorch.train.mean_loss import Weight
+from mytorch.train.parallel.pieces import BYTES, FIRST_BYTES
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.totals import Totals
 
-FIRST_BYTES, BYTES = 2**20, 25 * 2**20
-"""The size of the first bucket, which travels early, and of the others: those of PyTorch's DistributedDataParallel."""
 _HALF = (torch.float16, torch.bfloat16)
 
 

@@ -14,7 +14,7 @@ from mytorch.plugins import nearest, shown
 from mytorch.train.clip_gradients import joint_norm
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.parallel.layers import Layers, own_parameters
-from mytorch.train.parallel.pieces import Bucket, cut, flat_like, from_owners, grouped, shared_out
+from mytorch.train.parallel.pieces import Bucket, cut, flat_like, from_owners, grouped, on_processor, shared_out
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.state_left import layout_of, leave, other_pieces, take_up
 
@@ -193,7 +193,7 @@ class Shards:
         """Bring the state of all pieces to the first process, for `state_of`, until `release`."""
         places = {p: place for place, p in enumerate(self.pieces)}
         own = {
-            places[p]: (piece, {name: _on_processor(held) for name, held in optimizer.state[p].items()})
+            places[p]: (piece, {name: on_processor(held) for name, held in optimizer.state[p].items()})
             for p, piece in self.pieces.items()
             if optimizer.state.get(p)
         }
@@ -291,7 +291,3 @@ def require_level(level: Any, optimizer: Optimizer, divided: bool) -> None:
             optimizer.require_steps_apart()
         except ArgumentError as error:
             raise ArgumentError(f"shard: {error}; leave shard out, or take another optimizer") from None
-
-
-def _on_processor(held: Any) -> Any:
-    return held.detach().cpu() if isinstance(held, Tensor) else held

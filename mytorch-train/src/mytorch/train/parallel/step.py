@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path
 from mytorch.train.accumulate import inverse, part_of_mean, step_accumulated
+from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows
 from mytorch.train.clip_gradients import gradients_of
 from mytorch.train.completion import completion
@@ -28,7 +28,7 @@ from mytorch.train.step import update
 
 
 @dataclass(frozen=True)
-class ParallelStep:
+class ParallelStep(AroundStep):
     """Takes the step that `plain` takes on the whole batch, where each process is given its rows of it.
 
     Gradients of each process are those of its rows times their weight in means over batches; they are added up over
@@ -51,16 +51,6 @@ class ParallelStep:
     def processes(self) -> Processes:
         """Those that take the step."""
         return self.reducer.processes
-
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The plain step without its options."""
-        return self.plain.func if isinstance(self.plain, partial) else self.plain
-
-    @property
-    def keywords(self) -> Mapping[str, Any]:
-        """The options of the plain step."""
-        return self.plain.keywords if isinstance(self.plain, partial) else {}
 
     def __call__(
         self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, Quantity
+from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows
 from mytorch.train.mean_loss import Weight
 from mytorch.train.quantities.axes import KnownAxes
@@ -16,7 +16,7 @@ from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watch import watching
 
 
-class WatchedStep:
+class WatchedStep(AroundStep):
     """Takes the step that `plain` takes, and shows the quantities what they ask for while its backward runs.
 
     plain: `step` or `step_in_backward`, with their options.
@@ -25,16 +25,6 @@ class WatchedStep:
     def __init__(self, plain: Callable[..., Any], quantities: Sequence[Quantity]) -> None:
         self.plain, self.quantities = plain, list(quantities)
         self._known = KnownAxes()
-
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The plain step without its options."""
-        return self.plain.func if isinstance(self.plain, partial) else self.plain
-
-    @property
-    def keywords(self) -> Mapping[str, Any]:
-        """The options of the plain step."""
-        return self.plain.keywords if isinstance(self.plain, partial) else {}
 
     def __call__(
         self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any

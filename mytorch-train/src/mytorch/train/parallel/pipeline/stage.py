@@ -11,6 +11,7 @@ from torch import Tensor, distributed
 
 from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter
 from mytorch.train.clip_gradients import joint_norm
+from mytorch.train.parallel.pieces import on_processor
 from mytorch.train.parallel.pipeline.cut import Stages, count_stages, cut
 from mytorch.train.parallel.pipeline.link import Link
 from mytorch.train.parallel.processes import Processes
@@ -129,7 +130,7 @@ class Stage:
         state, rank = optimizer.state_dict(), self.processes.rank
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         own = {
-            place: {name: _on_processor(value) for name, value in held.items()}
+            place: {name: on_processor(value) for name, value in held.items()}
             for place, held in state["state"].items()
             if self._owner(parameters[place]) in (rank, None)
         }
@@ -194,7 +195,3 @@ def _flat(parameter: Parameter, dtype: torch.dtype) -> Tensor:
     if parameter.grad is None:
         return torch.zeros(parameter.value.numel(), dtype=dtype, device=parameter.value.device)
     return parameter.grad.reshape(-1).to(dtype)
-
-
-def _on_processor(value: Any) -> Any:
-    return value.cpu() if isinstance(value, Tensor) else value

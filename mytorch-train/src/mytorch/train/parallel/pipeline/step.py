@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from mytorch.core import Module, Optimizer
 from mytorch.core.batch import Batch
 from mytorch.train.accumulate import inverse, part_of_mean, step_accumulated
+from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows, cut_out
 from mytorch.train.clip_gradients import gradients_of
 from mytorch.train.mean_loss import Weight, sums
@@ -29,7 +29,7 @@ from mytorch.train.step import update
 
 
 @dataclass
-class PipelineStep:
+class PipelineStep(AroundStep):
     """Takes the step that `plain` takes on the whole batch, where each process has some of the layers.
 
     A batch is cut into micro-batches, which go through the stages one after the other. Each forward returns what its
@@ -50,16 +50,6 @@ class PipelineStep:
     times: list[Timed] = field(default_factory=list, init=False)
     _stage: Stage | None = field(default=None, init=False, repr=False)
     _ended: float | None = field(default=None, init=False, repr=False)
-
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The plain step without its options."""
-        return self.plain.func if isinstance(self.plain, partial) else self.plain
-
-    @property
-    def keywords(self) -> Mapping[str, Any]:
-        """The options of the plain step."""
-        return self.plain.keywords if isinstance(self.plain, partial) else {}
 
     @property
     def shards(self) -> Stage | None:
