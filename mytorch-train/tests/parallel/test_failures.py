@@ -120,9 +120,9 @@ def test_random_layers_of_two_processes_draw_different_numbers(found):
 @slow
 @numbers
 def test_a_checkpoint_is_written_once_when_its_time_has_come(found):
-    *batches, _ = found[0]["kept"]  # the last one is that of the end
-    assert len(batches) > 2
-    assert all(after - before > 1 for before, after in pairwise(batches)), batches
+    *times, _ = found[0]["kept"]  # the last one is that of the end
+    assert len(times) > 2
+    assert all(after - before >= 0.2 for before, after in pairwise(times)), times
 
 
 @slow

@@ -161,20 +161,17 @@ def drawn(processes):
 
 
 def kept(processes, path):
-    """The batches after which a checkpoint was written."""
-    batches, write = [], Training._write
+    """When a checkpoint was written, of which one is due every 0.2 seconds."""
+    times, write = [], Training._write
 
     def noted(self, *args, **options):
-        batches.append(len(batches_seen))
+        times.append(time.monotonic())
         write(self, *args, **options)
-
-    batches_seen = []
 
     class Slow(Callback):
         must_succeed = True
 
         def batch_ended(self):
-            batches_seen.append(1)
             time.sleep(0.05)
 
     Training._write = noted
@@ -182,7 +179,7 @@ def kept(processes, path):
         take("plain", processes, checkpoint=path, checkpoint_every=0.2, callbacks=[Slow()])
     finally:
         Training._write = write
-    return batches
+    return times
 
 
 def graceful(processes, folder):
