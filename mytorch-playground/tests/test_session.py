@@ -6,6 +6,7 @@ import torch
 from mytorch.experiments import train_experiment
 from mytorch.experiments.explain_experiment import explain_experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+from mytorch.nn import Linear
 
 SMALL = {
     "batch_size": 20,
@@ -149,6 +150,22 @@ def test_a_network_that_explodes_says_where(page):
     page.send("reset")
     page.until("experiment")
     assert page.until("frame", step=0)["epoch"] == 1
+
+
+def test_an_error_of_a_layer_ends_its_training_and_not_the_session(page, monkeypatch):
+    page.load(content=small())
+
+    def fail(self, d_y, saved):
+        raise IndexError("not mine")
+
+    monkeypatch.setattr(Linear, "backward", fail)
+    page.send("batch")
+    assert page.until("ended")["text"] == "IndexError: not mine"
+    monkeypatch.undo()
+    page.send("reset")
+    page.until("experiment")
+    page.send("batch")
+    page.until("frame", step=1)
 
 
 def test_a_table_is_trained_on_as_it_was_given(page):

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mytorch.core import MytorchError, fetch, random_state
+from mytorch.core import fetch, random_state
 from mytorch.experiments.figures.plane import Plane, obstacle
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
@@ -86,19 +86,10 @@ class Session:
         try:
             built = build(experiment)
             _try(built)
+            training = self._training_of(built)
         except BaseException:
             before.restore()  # for the training that goes on
             raise
-        training = Training(
-            built.setup,
-            epochs=experiment.epochs if experiment.schedule is not None else max(experiment.epochs, EPOCHS),
-            validation=built.parts.validation,
-            test=built.parts.test,
-            metrics=built.metrics,
-            evaluate_every=experiment.evaluate_every,
-            hooks=Hooks([*built.callbacks, _Told(self)]),
-            engine=Eager(before=self._before),
-        )
         self._built, self._training, self._over = built, training, False
         self._columns: list[Column] = columns_of(built.setup.net)
         data = built.parts.training
@@ -108,6 +99,19 @@ class Session:
         self._tell()
         raise _Replaced
 
+    def _training_of(self, built: Built) -> Training:
+        experiment = built.experiment
+        return Training(
+            built.setup,
+            epochs=experiment.epochs if experiment.schedule is not None else max(experiment.epochs, EPOCHS),
+            validation=built.parts.validation,
+            test=built.parts.test,
+            metrics=built.metrics,
+            evaluate_every=experiment.evaluate_every,
+            hooks=Hooks([*built.callbacks, _Told(self)]),
+            engine=Eager(before=self._before),
+        )
+
     def _train(self) -> None:
         """Train until it ends or is replaced."""
         assert self._built is not None
@@ -115,7 +119,7 @@ class Session:
             with threads(self._built.experiment.threads):
                 self._training.run()
             text = None
-        except MytorchError as error:
+        except Exception as error:  # of a plugin's layer, too: the page goes on with another experiment
             text = f"{type(error).__name__}: {one_line(error)}"
         self._over, self._to_go, self._batch = True, 0, None
         self._draw()
