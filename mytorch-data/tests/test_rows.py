@@ -11,6 +11,7 @@ from mytorch.data import Table, TableError
 from mytorch.data.table.new_rows import new_rows
 from mytorch.data.table.rows import Rows
 
+pytest.importorskip("pyarrow")  # reads the file beside which rows are held
 NAMES = ("size", "colour", "day", "price")
 CELLS = [
     ["1.5", "red", "2024-01-31", "$ 3"],

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,9 @@ class Disk:
     def __init__(self, folder, monkeypatch):
         self.folder, self.lock, self.states = folder, threading.RLock(), {}
         self.certain, self.names, self.held = {}, {}, {}
-        for path in self._files():
-            self.certain[self._inode(path)] = path.read_bytes()
-            self.names[path] = self._inode(path)
+        for path, number in self._files().items():
+            self.certain[number] = path.read_bytes()
+            self.names[path] = number
         for name in CALLS:
             monkeypatch.setattr(os, name, self._noted(name, getattr(os, name)))
         disk = self
@@ -49,7 +50,13 @@ class Disk:
         monkeypatch.setattr(history_file, "FileIO", Noted)
 
     def _files(self):
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """The numbers of the files by their names, without a file that another thread renames meanwhile."""
+        numbers = {}
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    numbers[path] = self._inode(path)
+        return numbers
 
     def _inode(self, path):
         """The number of a file, which is not used again: the file is held open."""
@@ -74,13 +81,13 @@ class Disk:
     def _confirm(self, path):
         if path.is_dir():
             kept = {name: number for name, number in self.names.items() if name.parent != path}
-            self.names = kept | {name: self._inode(name) for name in self._files() if name.parent == path}
+            self.names = kept | {name: number for name, number in self._files().items() if name.parent == path}
         else:
             self.certain[self._inode(path)] = path.read_bytes()
 
     def note(self, operation):
         """Note the states that a loss of power may leave after an operation."""
-        now = {path: self._inode(path) for path in self._files()}
+        now = self._files()
         for names in (now, self.names):
             for share in (0.0, 0.5, 1.0):
                 state = {path.relative_to(self.folder): self._content(number, share) for path, number in names.items()}

@@ -182,11 +182,6 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         require_last_axis(self, x, self.in_features, "input_")
         require_like(self, x, self.head.weight.value, "input_")
         require_input(self, target, "target_")
-        if target.is_meta:
-            raise ArgumentError(
-                "AdaptiveLogSoftmaxWithLoss: target_ must hold numbers, got a tensor on the meta device, which has "
-                "none; which clusters are computed depends on the targets, and not on shapes alone"
-            )
         if x.dim() > 2 or target.shape != x.shape[:-1]:
             raise ShapeError(
                 "AdaptiveLogSoftmaxWithLoss: input_ and target_ must be (batch, in_features) and (batch,), or "
@@ -197,6 +192,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
                 f"AdaptiveLogSoftmaxWithLoss: target_ must be int64 classes, got {target.dtype}; convert with .long()"
             )
         require_same_device(self, target, x, "target_", "input_")
+        if target.is_meta:
+            raise ArgumentError(
+                "AdaptiveLogSoftmaxWithLoss: target_ must hold numbers, got a tensor on the meta device, which has "
+                "none; which clusters are computed depends on the targets, and not on shapes alone"
+            )
         unknown = target[(target < 0) | (target >= self.n_classes)]
         if unknown.numel():
             raise ArgumentError(

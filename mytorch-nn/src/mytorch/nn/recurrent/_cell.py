@@ -77,21 +77,12 @@ class Cell(Module):
         state = tuple(each.squeeze(0) for each in after) if alone else after
         return state if len(state) > 1 else state[0], (self._own, x, before[0], after[0], kept, alone, hx is not None)
 
-    def backward(self, d_output: Any, saved: Saved) -> Any:
+    def backward(self, d_output: Any, saved: Saved, step: Step | None = None) -> Any:
         require_saved(self, saved, str, Tensor, Tensor, Tensor, tuple, bool, bool)
-        require_own(self, self._own, saved[0])
-        require_like(self, saved[1], self.weight_ih.value, "the saved input")
-        return self._backward(d_output, saved, self._step(self._weights()))
-
-    def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
-        weights, batch = self._weights(), len(saved[1])
-        step, rows = self._step(weights), Rows(batch, [[batch]])
-        step.add = rows.add  # type: ignore[method-assign]
-        self._backward(d_output, saved, step)
-        return dict(rows.stated(weights._asdict()))
-
-    def _backward(self, d_output: Any, saved: Saved, step: Step) -> Any:
-        _, x, h_before, h, kept, alone, was_passed = saved
+        own, x, h_before, h, kept, alone, was_passed = saved
+        require_own(self, self._own, own)
+        require_like(self, x, self.weight_ih.value, "the saved input")
+        step = self._step(self._weights()) if step is None else step
         d_state = self._upstream(d_output, x[0] if alone else x)
         if alone:
             d_state = tuple(each.unsqueeze(0) for each in d_state)
@@ -111,6 +102,13 @@ class Cell(Module):
         if not was_passed:
             return d_input
         return d_input, d_before if len(d_before) > 1 else d_before[0]
+
+    def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
+        weights, batch = self._weights(), len(saved[1])
+        step, rows = self._step(weights), Rows(batch, [[batch]])
+        step.add = rows.add  # type: ignore[method-assign]
+        self.backward(d_output, saved, step)
+        return dict(rows.stated(weights._asdict()))
 
     def _upstream(self, d_output: Any, x: Tensor) -> State:
         shapes = self._shapes(x)
