@@ -18,6 +18,7 @@ class ChainedScheduler(NestedSchedule):
               before it in the list has no effect.
     Metric:   handed on to those that follow one
     Raises:   ArgumentError for schedules of another optimizer, or that do not all count batches, or epochs
+    Source:   torch.optim.lr_scheduler.ChainedScheduler, whose behaviour it follows
 
     Example:
         schedule = ChainedScheduler([ConstantLR(optimizer, 0.1, total_iters=5), ExponentialLR(optimizer, 0.9)])

@@ -12,6 +12,7 @@ class ExponentialLR(Schedule):
 
     Formula:  lr(t) = lr(0) * gamma ** t
     Raises:   ArgumentError if gamma is negative or not finite
+    Source:   Senior et al., An empirical study of learning rates in deep neural networks for speech recognition (2013)
 
     Example:
         schedule = ExponentialLR(optimizer, gamma=0.95)

@@ -15,6 +15,7 @@ class LambdaLR(Schedule):
     File:     an experiment names an installed function: lr_lambda = "package.module:name"
     State:    how far it is, without the functions; torch's state dicts are taken, and torch takes these
     Raises:   ArgumentError if lr_lambda is no function, or gives no finite number of at least 0
+    Source:   torch.optim.lr_scheduler.LambdaLR, whose definition it follows
 
     Example:
         schedule = LambdaLR(optimizer, lr_lambda=lambda step: 0.95**step)

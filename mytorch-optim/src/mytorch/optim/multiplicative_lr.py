@@ -21,6 +21,7 @@ class MultiplicativeLR(RecursiveSchedule):
     State:    how far it is and the learning rates, without the functions; torch's state dicts are taken, and torch
               takes these
     Raises:   ArgumentError if lr_lambda is no function, or gives no finite number of at least 0
+    Source:   torch.optim.lr_scheduler.MultiplicativeLR, whose definition it follows
 
     Example:
         schedule = MultiplicativeLR(optimizer, lr_lambda=lambda step: 0.95)

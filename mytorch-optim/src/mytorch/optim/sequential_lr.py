@@ -20,6 +20,7 @@ class SequentialLR(NestedSchedule):
     Resumed:  by load_state_dict; torch's last_epoch, which begins the first schedule anew, is left out
     Raises:   ArgumentError unless there is one milestone fewer than schedules, all counts and rising; for schedules of
               another optimizer, or that do not all count batches, or epochs
+    Source:   torch.optim.lr_scheduler.SequentialLR, whose behaviour it follows
 
     Example:
         warm_up = LinearLR(optimizer, start_factor=0.1, total_iters=5)

@@ -12,6 +12,7 @@ class StepLR(Schedule):
 
     Formula:  lr(t) = lr(0) * gamma ** floor(t / step_size)
     Raises:   ArgumentError if step_size is not a count or gamma is negative or not finite
+    Source:   torch.optim.lr_scheduler.StepLR, whose definition it follows
 
     Example:
         schedule = StepLR(optimizer, step_size=10, gamma=0.5)

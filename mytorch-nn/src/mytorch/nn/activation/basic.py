@@ -27,6 +27,9 @@ class ReLU(Module):
     Shapes:    x, y: any, the same
     Raises:    DtypeError for truth values, complex and sparse x, and uint16 to uint64; ShapeError if d_y has not the
                shape of y
+    Source:    Nair and Hinton 2010, "Rectified linear units improve restricted Boltzmann machines"; as a function of
+               analog neurons: Fukushima 1969, "Visual feature extraction by a multilayered network of analog threshold
+               elements"
 
     Example:
         >>> ReLU()(torch.tensor([-1.0, 2.0]))
@@ -62,6 +65,7 @@ class Tanh(Module):
     Backward:  d_x = d_y * (1 - y^2)
     Shapes:    x, y: any, the same
     Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
+    Source:    LeCun et al. 1998, "Efficient backprop"
 
     Example:
         >>> Tanh()(torch.tensor([-1.0, 2.0]))
@@ -88,6 +92,7 @@ class Sigmoid(Module):
     Backward:  d_x = d_y * y * (1 - y)
     Shapes:    x, y: any, the same
     Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
+    Source:    Rumelhart, Hinton and Williams 1986, "Learning representations by back-propagating errors"
 
     Example:
         >>> Sigmoid()(torch.tensor([-1.0, 2.0]))

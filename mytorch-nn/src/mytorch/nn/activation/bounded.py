@@ -26,7 +26,9 @@ class Hardsigmoid(Module):
     Backward:  d_x = d_y / 6 where -3 < x < 3, else 0
     Kernel:    aten.hardsigmoid_backward
     Shapes:    x, y: any
-    Source:    Courbariaux et al. 2015, "BinaryConnect"
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
+    Source:    Howard et al. 2019, "Searching for MobileNetV3"; with another slope: Courbariaux et al. 2015,
+               "BinaryConnect: training deep neural networks with binary weights during propagations"
 
     Example:
         >>> Hardsigmoid()(torch.tensor([-4.0, 0.0, 1.5]))
@@ -51,6 +53,7 @@ class LogSigmoid(Module):
     Kernel:    aten.log_sigmoid_backward, which takes exp(-|x|) from the forward
     Shapes:    x, y: any
     Raises:    DtypeError if d_y has not the dtype of y
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 3.10
 
     Example:
         >>> LogSigmoid()(torch.tensor([-100.0, 0.0]))
@@ -76,6 +79,7 @@ class Softsign(Module):
     Forward:   y = x / (1 + |x|)
     Backward:  d_x = d_y / (1 + |x|)^2
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
     Source:    Bergstra et al. 2009, "Quadratic polynomials learn better image features"
 
     Example:
@@ -101,6 +105,7 @@ class Hardshrink(Module):
     Kernel:    aten.hardshrink_backward
     Shapes:    x, y: any
     Raises:    ArgumentError if lambd is below 0
+    Source:    Donoho and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage"
 
     Example:
         >>> Hardshrink()(torch.tensor([-1.0, 0.3]))
@@ -129,6 +134,7 @@ class Softshrink(Module):
     Kernel:    aten.softshrink_backward
     Shapes:    x, y: any
     Raises:    ArgumentError if lambd is below 0
+    Source:    Donoho and Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage"
 
     Example:
         >>> Softshrink()(torch.tensor([-1.0, 0.3]))
@@ -155,6 +161,8 @@ class Tanhshrink(Module):
     Forward:   y = x - t with t = tanh(x)
     Backward:  d_x = d_y * t^2, since the derivative of tanh is 1 - t^2
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
+    Source:    torch.nn.Tanhshrink, whose definition it follows
 
     Example:
         >>> Tanhshrink()(torch.tensor([-1.0, 2.0]))

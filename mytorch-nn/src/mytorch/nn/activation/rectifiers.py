@@ -176,6 +176,8 @@ class Threshold(Module):
     Kernel:    aten.threshold_backward
     Shapes:    x, y: any
     Raises:    ArgumentError if threshold or value is not a number
+    Source:    torch.nn.Threshold, whose definition it follows; with value 0: Konda, Memisevic and Krueger 2014,
+               "Zero-bias autoencoders and the benefits of co-adapting features"
 
     Example:
         >>> Threshold(0.5, -1.0)(torch.tensor([0.2, 0.8]))
@@ -205,6 +207,7 @@ class Hardtanh(Module):
     Kernel:    aten.hardtanh_backward
     Shapes:    x, y: any
     Raises:    ArgumentError unless min_val < max_val
+    Source:    Collobert et al. 2011, "Natural language processing (almost) from scratch"
 
     Example:
         >>> Hardtanh()(torch.tensor([-2.0, 0.5, 3.0]))
@@ -235,6 +238,7 @@ class ReLU6(Module):
     Backward:  d_x = d_y where 0 < x < 6, else 0
     Kernel:    aten.hardtanh_backward
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
     Source:    Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10"
 
     Example:

@@ -90,6 +90,7 @@ class SELU(Module):
     Backward:  d_x = scale * d_y where x > 0, else scale * alpha * exp(x) * d_y
     Kernel:    aten.elu_backward
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
     Source:    Klambauer et al. 2017, "Self-normalizing neural networks"
 
     Example:
@@ -145,6 +146,7 @@ class SiLU(Module):
     Backward:  d_x = d_y * s * (1 + x * (1 - s))
     Kernel:    aten.silu_backward
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
     Source:    Elfwing et al. 2018, "Sigmoid-weighted linear units"
 
     Example:
@@ -169,6 +171,7 @@ class Mish(Module):
     Backward:  d_x = d_y * (t + x * (1 - t^2) * s) with s = 1 / (1 + exp(-x))
     Kernel:    aten.mish_backward
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
     Source:    Misra 2019, "Mish: a self regularized non-monotonic activation function"
 
     Example:
@@ -225,6 +228,7 @@ class Hardswish(Module):
     Backward:  d_x = 0 where x <= -3, d_y where x >= 3, else d_y * (2 * x + 3) / 6
     Kernel:    aten.hardswish_backward
     Shapes:    x, y: any
+    Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
     Source:    Howard et al. 2019, "Searching for MobileNetV3"
 
     Example:

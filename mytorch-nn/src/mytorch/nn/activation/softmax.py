@@ -50,6 +50,8 @@ class Softmax(_AlongAxis):
     Shapes:    x, y: any with an axis dim
     Raises:    ShapeError if there is no such axis; DtypeError if d_y has not the dtype of y; ArgumentError unless dim
                is a whole number
+    Source:    Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs, with
+               relationships to statistical pattern recognition"
 
     Example:
         >>> Softmax(dim=-1)(torch.tensor([0.0, 0.0, 1.0, 1.0]))
@@ -77,6 +79,7 @@ class Softmin(_AlongAxis):
     Shapes:    x, y: any with an axis dim
     Raises:    ShapeError if there is no such axis; DtypeError if d_y has not the dtype of y; ArgumentError unless dim
                is a whole number
+    Source:    torch.nn.Softmin, whose definition it follows; it is Softmax of -x
 
     Example:
         >>> Softmin(dim=-1)(torch.tensor([0.0, 0.0, 1.0]))
@@ -104,6 +107,7 @@ class LogSoftmax(_AlongAxis):
     Shapes:    x, y: any with an axis dim
     Raises:    ShapeError if there is no such axis; DtypeError if d_y has not the dtype of y; ArgumentError unless dim
                is a whole number
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 6.2.2.3
 
     Example:
         >>> LogSoftmax(dim=-1)(torch.tensor([0.0, 1000.0]))
@@ -130,6 +134,8 @@ class Softmax2d(Module):
     Kernel:    aten._softmax_backward_data
     Shapes:    x, y: (batch, channels, height, width) or (channels, height, width)
     Raises:    ShapeError for other axes; DtypeError if d_y has not the dtype of y
+    Source:    torch.nn.Softmax2d, whose definition it follows; a softmax at each pixel: Long, Shelhamer and Darrell
+               2014, "Fully convolutional networks for semantic segmentation"
 
     Example:
         >>> Softmax2d()(torch.zeros(2, 1, 3))

@@ -15,6 +15,7 @@ class ModuleDict(Module, MutableMapping[str, Module]):
 
     Raises:    ArgumentError if a child is not a Module, or a name is empty or has a dot (which separates names
                in a state dict)
+    Source:    torch.nn.ModuleDict, whose behaviour it follows
 
     Example:
         >>> ModuleDict({"wide": Linear(2, 9), "narrow": Linear(2, 3)})["narrow"]

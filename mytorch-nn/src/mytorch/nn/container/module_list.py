@@ -13,6 +13,7 @@ class ModuleList(ModuleSequence):
     """Hold modules so that they are found, trained and saved. It has no forward: its owner calls the children.
 
     Raises:    ArgumentError unless modules is a list of Modules
+    Source:    torch.nn.ModuleList, whose behaviour it follows
 
     Example:
         >>> layers = ModuleList([Linear(2, 3), ReLU()])

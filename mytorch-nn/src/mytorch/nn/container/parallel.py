@@ -18,6 +18,7 @@ class Parallel(Branches):
     Raises:    ArgumentError if a branch is not a Module; ContractError if a branch's forward returns no pair;
                ShapeError if d_y has not one entry for each branch, or none that is used;
                StateError if there is no branch, a saved value is used twice, or branches came or went since
+    Source:    Szegedy et al. 2014, "Going deeper with convolutions", for branches side by side
 
     It is a list of its branches: len, iteration, indices and slices, append, insert, extend, pop, del.
 

@@ -18,6 +18,8 @@ class Sequential(ModuleSequence):
     Shapes:    x: what the first layer takes, its further inputs and options after it;  y: what the last layer gives
     Raises:    ArgumentError if a layer is not a Module; ContractError if a layer's forward returns no pair;
                StateError if a saved value is used twice, or layers came or went since its forward
+    Source:    torch.nn.Sequential, whose behaviour it follows; the chain rule: Goodfellow, Bengio and Courville 2016,
+               "Deep Learning", section 6.5.2
 
     It is a list: len, iteration, indices and slices, append, insert, extend, pop, del.
 

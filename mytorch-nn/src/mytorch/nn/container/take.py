@@ -30,6 +30,7 @@ class Take(Module):
     Shapes:    x: a tuple of tensors or of further tuples;  y: its entry
     Raises:    ArgumentError if x is no tuple of tensors or has no such entry, or index is no whole number;
                ShapeError if d_y has not the shape of y
+    Source:    operator.getitem of Python's standard library, whose definition it follows
 
     Example:
         >>> Sequential(Parallel(Identity(), ReLU()), Take(1))(torch.tensor([-1.0, 2.0]))

@@ -44,6 +44,7 @@ class _LazyConvolution(_LazyWindowed):
                have;  UninitializedError where weight or bias is read before there is one: an optimizer, a state dict
                and new initial values need them, so run one batch through the model first
     Initial:   as Conv2d draws them
+    Source:    as Conv2d; in_channels from the first input: torch.nn.LazyConv2d, whose behaviour it follows
 
     Example:
         >>> net = Sequential(LazyConv2d(8, 3), ReLU(), LazyConv2d(4, 3))
@@ -97,6 +98,8 @@ class _LazyTransposedConvolution(_LazyWindowed):
                weight is to have;  UninitializedError where weight or bias is read before there is one: an optimizer, a
                state dict and new initial values need them, so run one batch through the model first
     Initial:   as ConvTranspose2d draws them
+    Source:    as ConvTranspose2d; in_channels from the first input: torch.nn.LazyConvTranspose2d, whose behaviour it
+               follows
 
     Example:
         >>> layer = LazyConvTranspose2d(3, kernel_size=2, stride=2)

@@ -26,6 +26,8 @@ class CosineSimilarity(Pair):
     Raises:    ShapeError unless x1 and x2 are broadcast against each other and have the axis dim, or if d_y has not
                the shape of y;  DtypeError unless they are floating point of one dtype;
                ArgumentError unless dim is a whole number and eps a number of at least 0
+    Source:    Manning, Raghavan and Schuetze 2008, "Introduction to Information Retrieval", section 6.3.1; the use of
+               eps is that of torch.nn.CosineSimilarity
 
     Example:
         >>> CosineSimilarity()(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]))

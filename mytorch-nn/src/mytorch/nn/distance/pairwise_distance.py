@@ -27,6 +27,8 @@ class PairwiseDistance(Pair):
     Raises:    ShapeError unless x1 and x2 are broadcast against each other and have one axis at least, with a number
                in it where p is inf or below 0, or if d_y has not the shape of y;
                DtypeError unless they are floating point of one dtype;  ArgumentError unless p and eps are numbers
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 2.5, for the p-norm; the use of eps is
+               that of torch.nn.PairwiseDistance
 
     Example:
         >>> PairwiseDistance(eps=0.0)(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]]))

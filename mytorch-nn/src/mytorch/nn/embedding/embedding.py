@@ -35,6 +35,7 @@ class Embedding(Table):
     Raises:    DtypeError for what holds no indices; ArgumentError on the CPU for an index that is no row;
                ArgumentError for sizes or a padding_idx that do not fit, a max_norm below 0, and sparse=True
     Initial:   weight normal with mean 0 and deviation 1; the row padding_idx is 0
+    Source:    Bengio et al. 2003, "A neural probabilistic language model"
 
     Example:
         >>> Embedding.from_pretrained(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))(torch.tensor([1, 0, 1]))

@@ -64,6 +64,8 @@ class EmbeddingBag(Table):
                not end within input;
                ArgumentError for arguments that do not fit, as Embedding's, or per_sample_weights without mode "sum"
     Initial:   weight normal with mean 0 and deviation 1; the row padding_idx is 0
+    Source:    Joulin et al. 2016, "Bag of tricks for efficient text classification", for the average; the other modes
+               and arguments are those of torch.nn.EmbeddingBag
 
     Example:
         >>> bag = EmbeddingBag.from_pretrained(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), mode="sum")

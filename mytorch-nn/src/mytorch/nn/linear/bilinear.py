@@ -47,6 +47,7 @@ class Bilinear(Module):
                ArgumentError for sizes that are no whole numbers of at least 0, in1_features of at least 1, or a dtype
                that is not floating point
     Initial:   weight and bias uniform within 1 / sqrt(in1_features)
+    Source:    Tenenbaum and Freeman 2000, "Separating style and content with bilinear models"
 
     Example:
         >>> Bilinear(2, 3, 4)(torch.zeros(5, 2), torch.zeros(5, 3)).shape

@@ -13,6 +13,7 @@ class Identity(Module):
     Backward:  d_x = d_y
     Shapes:    x, y: any, the same
     Raises:    ShapeError if d_y has not the shape of y
+    Source:    torch.nn.Identity, whose definition it follows
 
     Example:
         >>> Identity()(torch.tensor([1.0, 2.0]))

@@ -33,6 +33,7 @@ class LazyLinear(LazyModule):
                floating point;  UninitializedError where weight or bias is read before there is one: an optimizer, a
                state dict and new initial values need them, so run one batch through the model first
     Initial:   as Linear draws them
+    Source:    as Linear; in_features from the first input: torch.nn.LazyLinear, whose behaviour it follows
 
     Example:
         >>> net = Sequential(LazyLinear(4), ReLU(), LazyLinear(2))

@@ -39,6 +39,7 @@ class Linear(Module):
                ArgumentError for sizes that are no whole numbers of at least 0, a dtype that is not floating point,
                or an x or d_y on another device
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
+    Source:    Rumelhart, Hinton and Williams 1986, "Learning representations by back-propagating errors"
 
     Example:
         >>> Linear(3, 4)(torch.zeros(5, 3)).shape

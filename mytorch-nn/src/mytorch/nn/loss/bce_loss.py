@@ -25,6 +25,8 @@ class BCELoss(ElementwiseLoss):
                value: (), for none that of the prediction
     Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point;
                on the CPU ArgumentError for a number that is not between 0 and 1, which elsewhere gives NaN
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 6.2.2.2; the bounds of the logarithms
+               and of the denominator are those of torch.nn.BCELoss
 
     Example:
         >>> BCELoss()(torch.tensor([0.5, 0.25]), torch.tensor([1.0, 0.0]))

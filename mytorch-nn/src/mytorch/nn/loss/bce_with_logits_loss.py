@@ -26,6 +26,8 @@ class BCEWithLogitsLoss(Loss):
     Shapes:    prediction, target: any, the same;  weight, pos_weight: such as broadcast to it;
                value: (), for none that of the prediction
     Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 6.2.2.2; pos_weight is that of
+               torch.nn.BCEWithLogitsLoss
 
     Example:
         >>> BCEWithLogitsLoss()(torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0]))

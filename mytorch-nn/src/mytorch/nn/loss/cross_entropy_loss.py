@@ -28,6 +28,9 @@ class CrossEntropyLoss(OfScores):
                value: (), for none (batch, ...)
     Raises:    ShapeError or DtypeError unless target and weight fit the prediction; ArgumentError for weights below 0,
                and on the CPU for a class that the prediction has not
+    Source:    Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs, with
+               relationships to statistical pattern recognition"; label_smoothing: Szegedy et al. 2015, "Rethinking the
+               Inception architecture for computer vision"
 
     Example:
         >>> CrossEntropyLoss()(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))

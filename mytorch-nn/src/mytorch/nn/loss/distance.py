@@ -21,6 +21,7 @@ class L1Loss(ElementwiseLoss):
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real
+    Source:    Hastie, Tibshirani and Friedman 2009, "The Elements of Statistical Learning", section 10.6
 
     Example:
         >>> L1Loss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))

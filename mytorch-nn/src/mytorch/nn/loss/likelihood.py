@@ -33,6 +33,7 @@ class KLDivLoss(ElementwiseLoss):
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real; on the CPU ArgumentError for a probability below 0
+    Source:    Kullback and Leibler 1951, "On information and sufficiency"
 
     Example:
         >>> KLDivLoss(reduction="batchmean")(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[1.0, 0.0]]))
@@ -82,6 +83,8 @@ class PoissonNLLLoss(ElementwiseLoss):
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ArgumentError if eps is below 0; ShapeError unless both have one shape; DtypeError unless the prediction
                is floating point and the target real; on the CPU ArgumentError for a target below 0
+    Source:    McCullagh and Nelder 1989, "Generalized Linear Models", chapter 6; full and eps are those of
+               torch.nn.PoissonNLLLoss
 
     Example:
         >>> PoissonNLLLoss()(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0]))
@@ -126,6 +129,7 @@ class GaussianNLLLoss(ElementwiseLoss):
                value: (), for none that of the input
     Raises:    ArgumentError unless eps is above 0; ShapeError unless the shapes fit; DtypeError unless input and var
                are floating point, of one dtype, and the target real; on the CPU ArgumentError for a variance below 0
+    Source:    Nix and Weigend 1994, "Estimating the mean and variance of the target probability distribution"
 
     Example:
         >>> GaussianNLLLoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]), torch.tensor([1.0, 4.0]))

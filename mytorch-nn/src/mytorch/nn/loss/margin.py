@@ -24,6 +24,7 @@ class SoftMarginLoss(ElementwiseLoss):
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real; on the CPU ArgumentError for a target that is not 1 or -1
+    Source:    Cox 1958, "The regression analysis of binary sequences": the negative log-likelihood of its model
 
     Example:
         >>> SoftMarginLoss()(torch.tensor([2.0, -1.0]), torch.tensor([1.0, -1.0]))
@@ -56,6 +57,8 @@ class HingeEmbeddingLoss(ElementwiseLoss):
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real; ArgumentError unless the margin is a number, and on the CPU for a target that is
                not 1 or -1
+    Source:    torch.nn.HingeEmbeddingLoss, whose definition it follows; with both cases squared: Hadsell, Chopra and
+               LeCun 2006, "Dimensionality reduction by learning an invariant mapping"
 
     Example:
         >>> HingeEmbeddingLoss()(torch.tensor([0.5, 0.25]), torch.tensor([1.0, -1.0]))

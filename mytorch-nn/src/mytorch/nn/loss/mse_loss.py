@@ -15,6 +15,7 @@ class MSELoss(Loss):
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 5.1.4
 
     Example:
         >>> MSELoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))

@@ -36,6 +36,8 @@ class MultiLabelMarginLoss(Loss):
                target: int64, the same: the labels of a row, then -1, and what comes behind it does not count;
                value: (), for none (batch,) or ()
     Raises:    ShapeError or DtypeError unless both fit each other; ArgumentError for a label that is no class
+    Source:    torch.nn.MultiLabelMarginLoss, whose definition it follows; labels ranked above the other classes:
+               Elisseeff and Weston 2001, "A kernel method for multi-labelled classification"
 
     Example:
         >>> MultiLabelMarginLoss()(torch.tensor([[0.1, 0.2, 0.4, 0.8]]), torch.tensor([[3, 0, -1, 1]]))

@@ -22,6 +22,7 @@ class MultiLabelSoftMarginLoss(Loss):
                rows
     Shapes:    prediction, target: (..., labels);  weight: such as broadcasts to it;  value: (), for none (...)
     Raises:    ShapeError unless the shapes fit; DtypeError unless the prediction is floating point and the target real
+    Source:    Nam et al. 2014, "Large-scale multi-label text classification - revisiting neural networks"
 
     Example:
         >>> MultiLabelSoftMarginLoss()(torch.tensor([[2.0, -1.0]]), torch.tensor([[1.0, 0.0]]))

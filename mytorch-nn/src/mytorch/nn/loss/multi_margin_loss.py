@@ -40,6 +40,8 @@ class MultiMarginLoss(Loss):
                value: (), for none that of the target
     Raises:    ArgumentError unless p is 1 or 2, for weights below 0, and on the CPU for a class that the prediction
                has not; ShapeError or DtypeError unless target and weight fit the prediction
+    Source:    Weston and Watkins 1999, "Support vector machines for multi-class pattern recognition"; the division by
+               the classes is that of torch.nn.MultiMarginLoss
 
     Example:
         >>> MultiMarginLoss()(torch.tensor([[2.0, 1.5, 0.0]]), torch.tensor([0]))

@@ -41,6 +41,7 @@ class NLLLoss(Loss):
                target: int64, (batch, ...) or ();  value: (), for none that of the target
     Raises:    ShapeError or DtypeError unless target and weight fit the prediction; ArgumentError for weights below 0,
                and on the CPU for a class that the prediction has not
+    Source:    Goodfellow, Bengio and Courville 2016, "Deep Learning", section 6.2.1.1
 
     Example:
         >>> NLLLoss()(torch.tensor([[0.5, 0.5], [0.25, 0.75]]).log(), torch.tensor([0, 1]))

@@ -41,6 +41,7 @@ class MarginRankingLoss(Loss):
     Shapes:    input1, input2, target: any, the same;  value: (), for none the same
     Raises:    ShapeError unless all have one shape; DtypeError unless the inputs are floating point and the target
                real; ArgumentError unless the margin is a number, and on the CPU for a target that is not 1 or -1
+    Source:    Herbrich, Graepel and Obermayer 2000, "Large margin rank boundaries for ordinal regression"
 
     Example:
         >>> MarginRankingLoss()(torch.tensor([2.0, 1.0]), torch.tensor([1.0, 3.0]), torch.tensor([1, 1]))
@@ -87,6 +88,8 @@ class CosineEmbeddingLoss(Loss):
     Shapes:    input1, input2: (batch, dim) or (dim,);  target: (batch,) or ();  value: (), for none that of the target
     Raises:    ShapeError unless the shapes fit; DtypeError unless the inputs are floating point and the target real;
                ArgumentError unless the margin is a number, and on the CPU for a target that is not 1 or -1
+    Source:    torch.nn.CosineEmbeddingLoss, whose definition it follows; pairs compared by their cosine: Bromley et
+               al. 1993, "Signature verification using a siamese time delay neural network"
 
     Example:
         >>> CosineEmbeddingLoss()(torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
@@ -218,6 +221,8 @@ class TripletMarginWithDistanceLoss(Loss):
     Raises:    ArgumentError unless margin is above 0 and distance_function a Module: torch's takes any function, which
                has no backward here;  ShapeError unless all have one shape;  DtypeError unless they are floating point,
                all of one dtype
+    Source:    torch.nn.TripletMarginWithDistanceLoss, whose definition it follows; swap: Balntas et al. 2016,
+               "Learning local feature descriptors with triplets and shallow convolutional neural networks"
 
     Example:
         >>> loss = TripletMarginWithDistanceLoss(distance_function=PairwiseDistance(p=1.0), margin=3.0)

@@ -51,6 +51,7 @@ class _LazyBatchNorm(_LazyNorm):
     Raises:    as BatchNorm2d; ShapeError or DtypeError if the first x has other axes or another dtype than the weight
                is to have;  UninitializedError where a value is read before there is one: an optimizer, a state dict
                and new initial values need them, so run one batch through the model first
+    Source:    as BatchNorm2d; num_features from the first input: torch.nn.LazyBatchNorm2d, whose behaviour it follows
 
     Example:
         >>> net = Sequential(LazyBatchNorm1d(), ReLU())
@@ -90,6 +91,8 @@ class _LazyInstanceNorm(_LazyNorm):
     Raises:    as InstanceNorm2d; ShapeError or DtypeError if the first x has other axes or another dtype than the
                weight is to have;  UninitializedError where a value is read before there is one: an optimizer, a state
                dict and new initial values need them, so run one batch through the model first
+    Source:    as InstanceNorm2d; num_features from the first input: torch.nn.LazyInstanceNorm2d, whose behaviour it
+               follows
 
     Example:
         >>> layer = LazyInstanceNorm1d(affine=False, track_running_stats=False)

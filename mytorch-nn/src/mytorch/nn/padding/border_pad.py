@@ -14,6 +14,7 @@ class _ReflectionPad(Padding):
                dimensions of the class, with or without a batch in front; y: each size grown by its two amounts
     Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back)
     Raises:    ShapeError for other axes, or an amount that is not below its axis' size
+    Source:    torch.nn.functional.pad in mode "reflect", whose definition it follows
 
     Example:
         >>> ReflectionPad1d(2)(torch.arange(4.0).reshape(1, 4))
@@ -40,8 +41,11 @@ class _ReplicationPad(Padding):
 
     Forward:   y[-i] = x[0] and y[length - 1 + i] = x[length - 1] for i up to the amount, axis by axis
     Backward:  d_x = d_y within, plus at each border the sum of the d_y of its copies
-    Shapes:    as for the ReflectionPad of the same dimensions
+    Shapes:    x: (channels, length), (channels, height, width) or (channels, depth, height, width), by the
+               dimensions of the class, with or without a batch in front; y: each size grown by its two amounts
+    Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back)
     Raises:    ShapeError for other axes, or an axis without values to repeat
+    Source:    torch.nn.functional.pad in mode "replicate", whose definition it follows
 
     Example:
         >>> ReplicationPad1d((1, 2))(torch.arange(3.0).reshape(1, 3))
@@ -68,8 +72,11 @@ class _CircularPad(Padding):
 
     Forward:   y[-i] = x[length - i] and y[length - 1 + i] = x[i - 1] for i up to the amount, axis by axis
     Backward:  d_x = d_y within, plus the d_y of each added value at the value that it copied
-    Shapes:    as for the ReflectionPad of the same dimensions
+    Shapes:    x: (channels, length), (channels, height, width) or (channels, depth, height, width), by the
+               dimensions of the class, with or without a batch in front; y: each size grown by its two amounts
+    Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back)
     Raises:    ShapeError for other axes, or an amount above its axis' size
+    Source:    torch.nn.functional.pad in mode "circular", whose definition it follows
 
     Example:
         >>> CircularPad1d((1, 2))(torch.arange(3.0).reshape(1, 3))

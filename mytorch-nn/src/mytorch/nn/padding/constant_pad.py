@@ -20,6 +20,7 @@ class _ConstantPad(Padding):
                dimensions go; a negative amount cuts values off
     Raises:    ShapeError if x has too few axes or more is cut off than there is; DtypeError if its dtype cannot hold
                value; ArgumentError for other amounts
+    Source:    torch.nn.functional.pad in mode "constant", whose definition it follows
 
     Example:
         >>> ConstantPad1d((1, 2), 7.0)(torch.zeros(3))
@@ -52,7 +53,12 @@ class _ZeroPad(Padding):
 
     Forward:   y = x with padding zeros before and after each of the last axes
     Backward:  d_x = d_y without what was added
-    Shapes, arguments and errors are those of ConstantPad1d, ConstantPad2d and ConstantPad3d.
+    Shapes:    x: (..., length), (..., height, width) or (..., depth, height, width), by the dimensions of the class;
+               y: each of these sizes grown by its two amounts
+    Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back), as far as the
+               dimensions go; a negative amount cuts values off
+    Raises:    ShapeError if x has too few axes or more is cut off than there is; ArgumentError for other amounts
+    Source:    torch.nn.functional.pad in mode "constant" with value 0, whose definition it follows
 
     Example:
         >>> ZeroPad2d((0, 1, 1, 0))(torch.ones(1, 1, 2))

@@ -50,6 +50,8 @@ class _AdaptiveAvgPool(_AdaptivePool):
     Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                y: the same with output_size, where None keeps the size of x
     Raises:    ShapeError for other axes; ArgumentError for an output_size below 0
+    Source:    Lin, Chen and Yan 2013, "Network in network", for output_size 1; the windows of other sizes are those of
+               torch.nn.AdaptiveAvgPool2d
 
     Example:
         >>> AdaptiveAvgPool1d(2)(torch.tensor([[1.0, 3.0, 2.0]]))
@@ -101,6 +103,8 @@ class _AdaptiveMaxPool(_AdaptivePool):
     Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                y: the same with output_size;  indices, with return_indices: as y, int64, places in the flattened sizes
     Raises:    ShapeError for other axes; ArgumentError for an output_size below 0
+    Source:    He et al. 2014, "Spatial pyramid pooling in deep convolutional networks for visual recognition", for
+               pooling to a given size; the windows are those of torch.nn.AdaptiveMaxPool2d
 
     Example:
         >>> AdaptiveMaxPool1d(2)(torch.tensor([[1.0, 3.0, 2.0]]))

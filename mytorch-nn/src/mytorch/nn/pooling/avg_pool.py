@@ -50,6 +50,7 @@ class _AvgPool(Pooling):
                y: each size (size + 2 * padding - kernel_size) // stride + 1, rounded up with ceil_mode
     Raises:    ShapeError for other axes, or a window larger than the padded x; DtypeError for integers;
                ArgumentError for arguments out of range, or padding above half of the window
+    Source:    LeCun et al. 1990, "Handwritten digit recognition with a back-propagation network"
 
     Example:
         >>> AvgPool1d(2)(torch.tensor([[1.0, 3.0, 2.0, 0.0]]))

@@ -39,6 +39,8 @@ class _LPPool(Pooling):
                y: each size (size - kernel_size) // stride + 1, rounded up with ceil_mode
     Raises:    ShapeError for other axes, or a window larger than x; DtypeError for integers;
                ArgumentError for a norm_type that is 0 or no number, or other arguments out of range
+    Source:    Sermanet, Chintala and LeCun 2012, "Convolutional neural networks applied to house numbers digit
+               classification"
 
     Example:
         >>> LPPool1d(2, 2)(torch.tensor([[3.0, 4.0, 5.0, -12.0]]))

@@ -45,6 +45,8 @@ class _MaxPool(Pooling):
                with ceil_mode;  indices, with return_indices: as y, int64, places in the flattened sizes of x
     Raises:    ShapeError for other axes, or a window larger than the padded x;
                ArgumentError for arguments out of range, or padding above half of the window
+    Source:    Yamaguchi et al. 1990, "A neural network for speaker-independent isolated word recognition"; of images:
+               Weng, Ahuja and Huang 1992, "Cresceptron: a self-organizing neural network which grows adaptively"
 
     Example:
         >>> MaxPool1d(2)(torch.tensor([[1.0, 3.0, 2.0, 0.0]]))

@@ -53,6 +53,8 @@ class _MaxUnpool(Pooling):
     Raises:    ShapeError for other axes, indices of another shape, an output_size that does not fit, or if d_y has not
                the shape of y;  DtypeError for an input that is not floating point or indices that are not int64;
                ArgumentError on the CPU for an index beyond y, and for arguments out of range
+    Source:    Zeiler, Taylor and Fergus 2011, "Adaptive deconvolutional networks for mid and high level feature
+               learning"
 
     Example:
         >>> y, indices = MaxPool1d(2, return_indices=True)(torch.tensor([[1.0, 3.0, 2.0, 0.0]]))

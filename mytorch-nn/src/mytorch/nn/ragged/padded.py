@@ -47,6 +47,8 @@ class Padded(ModuleSequence):
     Raises:    ArgumentError if a layer is not a Module or has batch_first=False, or for a length that is not from 1 to
                the number of steps;  ShapeError for other shapes;  DtypeError unless lengths are int64;
                ContractError if a layer's forward returns no pair;  StateError if a saved value is used twice
+    Source:    torch.nn.utils.rnn.pack_padded_sequence, which it uses for recurrent layers; masks of padding:
+               torch.nn.TransformerEncoder
 
     So numbers in the padding change neither y nor a gradient, if every layer treats each step alone, or asks for the
     lengths; Conv1d and BatchNorm1d do neither, and what is in a Sequential or another container is not asked, unless

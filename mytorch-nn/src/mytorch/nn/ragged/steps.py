@@ -21,6 +21,8 @@ class LastStep(Module):
     Shapes:    x: (batch, steps, ...);  y: (batch, ...);  lengths: (batch,), int64, or None if no step is padding
     Raises:    ShapeError for other shapes, or if d_y has not the shape of y;  DtypeError unless lengths are int64;
                ArgumentError for a length that is not from 1 to the number of steps
+    Source:    Sutskever, Vinyals and Le 2014, "Sequence to sequence learning with neural networks", where the last
+               state stands for the sequence
 
     `Padded` passes the lengths on.
 
@@ -55,6 +57,8 @@ class MeanStep(Module):
     Shapes:    x: (batch, steps, ...);  y: (batch, ...);  lengths: (batch,), int64, or None if no step is padding
     Raises:    ShapeError for other shapes, or if d_y has not the shape of y;  DtypeError unless lengths are int64 and
                x is floating point;  ArgumentError for a length that is not from 1 to the number of steps
+    Source:    Conneau et al. 2017, "Supervised learning of universal sentence representations from natural language
+               inference data", which compares the mean of the states with their largest values
 
     `Padded` passes the lengths on.
 

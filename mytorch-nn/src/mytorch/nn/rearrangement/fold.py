@@ -68,6 +68,8 @@ class Unfold(_Windows):
                (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1 of them
     Raises:    ShapeError for other axes, a window larger than the padded image, or if d_y has not the shape of y;
                DtypeError for integers; ArgumentError for arguments out of range
+    Source:    Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document
+               processing"
 
     Example:
         >>> Unfold((1, 2))(torch.tensor([[[1.0, 2.0, 3.0]]]))
@@ -117,6 +119,7 @@ class Fold(_Windows):
     Raises:    ShapeError for other axes, another number of windows, numbers that are no whole windows, a window larger
                than the padded image, or if d_y has not the shape of y;  DtypeError for integers;
                ArgumentError for arguments out of range
+    Source:    torch.nn.functional.fold, whose definition it follows; it is the transpose of Unfold
 
     Example:
         >>> Fold((1, 3), (1, 2))(torch.tensor([[1.0, 2.0], [2.0, 3.0]]))

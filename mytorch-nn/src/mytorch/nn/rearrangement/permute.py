@@ -21,6 +21,7 @@ class Permute(Module):
     Shapes:    x: as many axes as dims has, the batch's included;  y: (x.shape[dims[0]], x.shape[dims[1]], ...)
     Raises:    ShapeError for another number of axes, or if d_y has not the shape of y;
                ArgumentError unless dims names each axis once, from the front or, below 0, from the end
+    Source:    torch.permute, whose definition it follows
 
     Example:
         >>> Permute((0, 2, 3, 1))(torch.zeros(5, 3, 8, 9)).shape

@@ -50,6 +50,7 @@ class Flatten(_Reshaped):
     Shapes:    x: (..., s_start, ..., s_end, ...);  y: (..., s_start * ... * s_end, ...)
     Raises:    ShapeError if x has no such axes, or d_y has not the shape of y;
                ArgumentError if an axis is no whole number
+    Source:    torch.flatten, whose definition it follows
 
     Example:
         >>> Flatten()(torch.zeros(5, 2, 3)).shape
@@ -82,6 +83,7 @@ class Unflatten(_Reshaped):
     Shapes:    x: (..., size, ...);  y: (..., *unflattened_size, ...), whose product is size; one of them may be -1
     Raises:    ShapeError if x has no such axis, or its size is another, or d_y has not the shape of y;
                ArgumentError if dim is no whole number, or unflattened_size not at least one of them
+    Source:    torch.unflatten, whose definition it follows
 
     Example:
         >>> Unflatten(1, (2, -1))(torch.zeros(5, 6)).shape
@@ -116,6 +118,7 @@ class Reshape(_Reshaped):
     Shapes:    x: (batch, ...);  y: (batch, *shape), as many numbers a row; one of the sizes may be -1
     Raises:    ShapeError if x has no axis, or a row has another count of numbers, or d_y has not the shape of y;
                ArgumentError unless shape is a sequence of whole numbers, of which one at most is -1
+    Source:    torch.reshape, whose definition it follows
 
     Example:
         >>> Reshape([1, 2, -1])(torch.zeros(5, 6)).shape

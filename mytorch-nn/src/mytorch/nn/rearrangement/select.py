@@ -22,6 +22,7 @@ class Select(Module):
     Shapes:    x: (..., s, ...), the batch's axis included;  y: without the axis dim
     Raises:    ShapeError if x has no such axis or no such place, or d_y has not the shape of y;
                ArgumentError if dim or index is no whole number; below 0 they count from the end
+    Source:    torch.select, whose definition it follows
 
     Example:
         >>> Select(dim=1, index=-1)(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))

@@ -179,7 +179,11 @@ class UpsamplingNearest2d(_Resampled):
     Backward:  d_x[s] = sum of d_y[t] over the t that took x[s]
     Kernel:    aten.upsample_nearest2d_backward
     Shapes:    x: (batch, channels, height, width);  y: the same with `size`, or with each size times scale_factor
-    Raises:    as Upsample
+    Raises:    ShapeError for other axes, a size that becomes 0, or if d_y has not the shape of y;  DtypeError for
+               integers;  ArgumentError unless one of size and scale_factor is given, or for numbers that are not
+               above 0
+    Source:    torch.nn.UpsamplingNearest2d, whose definition it follows; the method: Gonzalez and Woods 2018, "Digital
+               Image Processing", section 2.4
 
     Example:
         >>> UpsamplingNearest2d(size=(1, 4))(torch.tensor([[[[1.0, 2.0]]]]))
@@ -207,7 +211,11 @@ class UpsamplingBilinear2d(_Resampled):
     Backward:  d_x[s] = sum of w[t, s] * d_y[t] over the t that use x[s]
     Kernel:    aten.upsample_bilinear2d_backward
     Shapes:    x: (batch, channels, height, width);  y: the same with `size`, or with each size times scale_factor
-    Raises:    as Upsample
+    Raises:    ShapeError for other axes, a size that becomes 0, or if d_y has not the shape of y;  DtypeError for
+               integers;  ArgumentError unless one of size and scale_factor is given, or for numbers that are not
+               above 0
+    Source:    torch.nn.UpsamplingBilinear2d, whose definition it follows; the method: Gonzalez and Woods 2018,
+               "Digital Image Processing", section 2.4
 
     Example:
         >>> UpsamplingBilinear2d(size=(1, 3))(torch.tensor([[[[1.0, 2.0]]]]))
