@@ -15,8 +15,12 @@ MODULES = [
 ]
 
 
-LIBRARIES = {"mytorch.train.trackers.mlflow": "mlflow", "mytorch.train.trackers.wandb": "wandb"}
-"""What the examples of a module need, which `tox -e trackers` has: it runs these."""
+LIBRARIES = {
+    "mytorch.train.parallel.ray_train": "ray",
+    "mytorch.train.trackers.mlflow": "mlflow",
+    "mytorch.train.trackers.wandb": "wandb",
+}
+"""What the examples of a module need, which `tox -e trackers` and `tox -e extras` have: they run these."""
 
 
 @pytest.mark.parametrize("name", MODULES)
