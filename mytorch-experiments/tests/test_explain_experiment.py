@@ -1,5 +1,6 @@
 """mytorch explain: the step of an experiment or of a run."""
 
+import json
 import re
 
 import pytest
@@ -72,11 +73,32 @@ def test_page(call, tmp_path):
     assert "batch 1 of 4" in (tmp_path / "step.html").read_text(encoding="utf-8")
 
 
+def test_a_page_about_several_batches_has_the_step_of_each(call, tmp_path):
+    result = call("points", "--batches", 3, "--batch", 2, "--html", "steps.html")
+    assert (result.exit_code, result.output) == (0, "Wrote steps.html\n")
+    page = (tmp_path / "steps.html").read_text(encoding="utf-8")
+    told = json.loads(re.search(r'id="explained">(.*?)</script>', page)[1])
+    for each, batch in zip(told, (2, 3, 4), strict=True):
+        expected = explain_experiment("points", batch=batch)
+        assert each["title"] == expected.title
+        assert each["heading"].startswith(f"loss {expected.loss:.6g};")
+        assert [step["path"] for step in each["steps"]] == [step.path for step in expected.steps]
+    assert len(told[0]["network"]["columns"]) >= 2
+    result = call("points", "--batches", 2)
+    assert result.exit_code == 2
+    assert "--batches must come with --html" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
         (
             ["points", "--batch", 5],
+            ArgumentError,
+            "explain: batch must be between 1 and 4, the batches of an epoch, got 5",
+        ),
+        (
+            ["points", "--batch", 3, "--batches", 3, "--html", "page.html"],
             ArgumentError,
             "explain: batch must be between 1 and 4, the batches of an epoch, got 5",
         ),

@@ -1,15 +1,18 @@
 """The page in a browser. It needs Playwright and Chromium, which `tox -e playground` looks for."""
 
+import base64
 import re
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
 from playing import served
 
 from mytorch.experiments import train_experiment
-from mytorch.experiments.explain_experiment import explain_experiment
+from mytorch.experiments.explain_experiment import explain_batches, explain_experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+from mytorch.train.explain import page_of
 
 api = pytest.importorskip("playwright.sync_api", reason="tox -e playground installs it")
 api.expect.set_options(timeout=30_000)  # on a busy machine
@@ -43,18 +46,30 @@ def browser():
         launched.close()
 
 
-@pytest.fixture
-def page(browser, address):
-    """A new tab, whose first picture is there; nothing may be said in its console."""
+@contextmanager
+def quiet_tab(browser, place):
+    """A new tab; nothing may be said in its console."""
     tab = browser.new_page(viewport={"width": 1300, "height": 900})
     said = []
     tab.on("console", lambda message: said.append(message.text))
     tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.goto(address[0])
-    api.expect(tab.locator("#at-lr")).to_have_text("0.1", timeout=60_000)
+    tab.goto(place)
     yield tab
     tab.close()
     assert said == []
+
+
+@pytest.fixture
+def page(browser, address):
+    """A tab, whose first picture is there."""
+    with quiet_tab(browser, address[0]) as tab:
+        api.expect(tab.locator("#at-lr")).to_have_text("0.1", timeout=60_000)
+        yield tab
+
+
+def pixels(page, selector="#network"):
+    """The picture on a canvas."""
+    return page.locator(selector).screenshot()
 
 
 def step(page):
@@ -149,3 +164,74 @@ def test_on_a_phone_nothing_is_wider_than_the_page(page):
     width = page.locator("html").bounding_box()["width"]
     assert width <= 390
     assert page.locator("main").bounding_box()["width"] <= 390
+
+
+DRAWN = {
+    "digits-cnn": ({}, ["Conv2d + ReLU with 16 channels", "Linear with 10 units"]),
+    "adding-lstm": ({"data.train.samples": 100}, ["inputs with 2 units over 30 steps", "LSTM + Take with 32"]),
+    "text-gpt": ({"model.layers.2.num_layers": 1}, ["Linear + MultiheadAttention"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_images_sequences_and_attention_are_drawn_and_change_as_they_are_trained(browser, address, tmp_path, name):
+    overrides, said = DRAWN[name]
+    if name == "text-gpt":
+        (tmp_path / "text.txt").write_text("the cat sat on the mat and the dog sat on the cat\n" * 40)
+        overrides = {**overrides, "data.train.path": str(tmp_path / "text.txt")}
+    if name == "digits-cnn":
+        pytest.importorskip("sklearn")
+    text = to_toml(load_experiment(name, overrides))
+    shared = base64.urlsafe_b64encode(text.encode()).decode()
+    with quiet_tab(browser, f"{address[0]}&experiment={shared}") as tab:
+        network = tab.locator("#network")
+        for words in said:
+            api.expect(network).to_have_attribute("aria-label", re.compile(re.escape(words)), timeout=60_000)
+        api.expect(step(tab)).to_have_text("0")
+        before = pixels(tab)
+        tab.click("#batch")
+        api.expect(step(tab)).to_have_text("1")
+        assert pixels(tab) != before
+        tab.click("#explain")
+        if name == "text-gpt":
+            tab.locator("#moments button", has_text=re.compile(r"^forward.*MultiheadAttention")).click()
+            api.expect(tab.locator(".detail")).to_contain_text("attention weights of the first sequence")
+
+
+def test_the_drawing_follows_the_step_forward_and_backward(page):
+    page.click("#explain")
+    calls = page.locator("#moments button")
+    api.expect(page.locator("#moment-legend")).to_contain_text("Forward")
+    forward = pixels(page)
+    calls.filter(has_text="backward: 2 Linear").click()
+    api.expect(page.locator("#moment-legend")).to_contain_text("gradient")
+    assert pixels(page) != forward
+    api.expect(page.locator("#moment .histogram").first).to_be_visible()
+
+
+def test_an_explained_step_is_a_page_of_its_own(browser, address, tmp_path):
+    steps = explain_batches(address[1], first=1, count=3)
+    file = tmp_path / "steps.html"
+    file.write_text(page_of(steps))
+    assert file.stat().st_size < 1_000_000
+    with quiet_tab(browser, file.as_uri()) as tab:
+        api.expect(tab.locator("#heading")).to_contain_text(f"loss {steps[0].loss:.6g}")
+        tab.locator("body").press("ArrowRight")
+        api.expect(tab.locator("#moments [aria-selected=true]")).to_have_text("forward: 1 ReLU")
+        calls = tab.locator("#moments button")
+        calls.filter(has_text="backward: 6 Linear").click()
+        api.expect(tab.locator("#moment")).to_contain_text("d_weight")
+        before = pixels(tab)
+        tab.locator("#batch").focus()
+        tab.keyboard.press("ArrowRight")
+        api.expect(tab.locator("#heading")).to_contain_text(f"loss {steps[1].loss:.6g}")
+        api.expect(tab.locator("#moments [aria-selected=true]")).to_have_text("backward: 6 Linear")
+        assert pixels(tab) != before
+        (linear,) = (each for each in steps[1].of("backward") if each.path == "6")
+        weight = next(each for each in linear.gradients if each.name == "d_weight")
+        shown = tab.locator("figure", has_text="d_weight").inner_text()
+        if weight.values is None:
+            assert float(re.search(r"norm ([\d.e-]+)", shown)[1]) == pytest.approx(weight.norm, rel=1e-3)
+        api.expect(tab.locator("#norms .bar").first).to_be_visible()
+        tab.set_viewport_size({"width": 390, "height": 844})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390

@@ -57,6 +57,12 @@ def test_another_host_name_is_refused(server):
         urllib.request.urlopen(request)
 
 
+def test_the_address_of_this_machine_in_the_newer_notation_is_served(server):
+    host, _ = server
+    request = urllib.request.Request(f"http://{host}/", headers={"Host": f"[::1]:{host.rpartition(':')[2]}"})
+    assert urllib.request.urlopen(request).status == 200
+
+
 @pytest.mark.parametrize(("token", "origin"), [("wrong", None), ("ö", None), (None, "http://example.org")])
 def test_a_stranger_gets_no_session(server, token, origin):
     host, known = server

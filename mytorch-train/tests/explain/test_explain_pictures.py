@@ -99,7 +99,7 @@ def test_each_tensor_is_drawn_once():
         if tensor.picture is not None
     }
     assert drawn == {"d_prediction", "d_weight", "d_x"}
-    assert found.page().count("<img ") == sum(
+    assert found._repr_html_().count("<img ") == sum(
         tensor.picture is not None
         for step in found.steps
         if not step.passes_on or step.phase == "update"
@@ -137,7 +137,7 @@ def test_what_a_layer_tells_is_shown_and_changes_nothing():
     assert failed.text == ("could not be made: RuntimeError: no [bold] more",)
     assert "a <line>" in str(found)
     assert "no [bold] more" in str(found)
-    page = found.page()
+    page = found._repr_html_()
     assert "<i>" not in page
     assert "&lt;o&gt;" in page
     json.dumps(asdict(found), allow_nan=False)

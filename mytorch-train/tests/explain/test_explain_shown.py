@@ -1,6 +1,7 @@
 """An explanation as text, in a notebook and as a page."""
 
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ from toy_parts import SGD, Chain, Dense, Rectify, SquaredError
 
 from mytorch.core import Module
 from mytorch.train import explain
-from mytorch.train.explain import Numbers, words
+from mytorch.train.explain import Numbers, page_of, words
 from mytorch.train.explain.formula import formula_of, summary_of
 
 
@@ -72,7 +73,7 @@ def test_rich_shows_it_in_any_width_and_encoding(found):
 class Page(HTMLParser):
     """Checks that tags are closed in order, and gathers tags, attributes and text."""
 
-    void = ("meta", "br", "img")
+    void = ("meta", "br", "img", "input")
 
     def __init__(self, text):
         super().__init__()
@@ -94,15 +95,12 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_and_escapes_names(found):
-    page = replace(found, title="</title><script>").page()
-    seen = Page(page)
-    assert page.startswith("<!DOCTYPE html>")
+def test_a_notebook_gets_a_piece_of_html_that_escapes_names(found):
+    text = replace(found, title="</title><script>")._repr_html_()
+    seen = Page(text)
+    assert seen.tags[:2] == ["div", "style"]
     assert "script" not in seen.tags
     assert all(value.startswith("data:") for name, value in seen.attributes if name in ("src", "href"))
-    assert not re.search(r"https?:|@import|url\(", page)
-    assert ("name", "viewport") in seen.attributes
-    assert ("content", "light dark") in seen.attributes
     assert "<script>alert(1)</script>  Dense" in seen.text
     assert "y = w * x" in seen.text
     assert seen.tags.count("details") == len(found.steps)
@@ -110,10 +108,22 @@ def test_the_page_is_whole_and_escapes_names(found):
     assert "width: 100.00%" in widths
 
 
-def test_a_notebook_gets_the_same_without_the_page_around_it(found):
-    fragment = found._repr_html_()
-    assert fragment in found.page()
-    assert Page(fragment).tags[:2] == ["div", "style"]
+def test_the_page_is_whole_escapes_names_and_needs_nothing_beside_it(found):
+    page = replace(found, title="</title><script>").page()
+    seen = Page(page)
+    assert page.startswith("<!DOCTYPE html>")
+    assert seen.tags.count("script") == 2  # the data, and what draws them
+    assert not re.search(r"https?:|@import|url\(|\bsrc=|(?m:^(?:import|export) )", page)
+    assert ("name", "viewport") in seen.attributes
+    data = json.loads(re.search(r'id="explained">(.*?)</script>', page)[1])
+    assert [step["path"] for step in data[0]["steps"]] == [step.path for step in found.steps]
+    assert data[0]["title"] == "</title><script>"
+
+
+def test_a_page_about_several_steps_has_each(found):
+    other = replace(found, title="another")
+    data = json.loads(re.search(r'id="explained">(.*?)</script>', page_of([found, other]))[1])
+    assert [each["title"] for each in data] == [found.title, "another"]
 
 
 def test_bars_are_shares_of_the_largest_norm(found):
@@ -133,6 +143,7 @@ def test_gradients_that_are_zero_or_no_number(number):
     found = explain(Dense(2, 1), SquaredError(), torch.full((1, 2), number), torch.full((1, 1), number))
     assert "norms of the gradients" in str(found)
     assert Page(found.page())
+    assert Page(found._repr_html_())
 
 
 def test_formulas_come_from_docstrings():

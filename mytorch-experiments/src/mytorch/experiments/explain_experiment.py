@@ -9,11 +9,13 @@ from typing import Any
 
 from mytorch.core import require_path
 from mytorch.experiments.errors import ExperimentError
+from mytorch.experiments.figures.plane import Plane, obstacle
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.runs.run import load
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE, SUMMARY_FILE
+from mytorch.train.drawing import MAP, Drawing
 from mytorch.train.errors import RunError
 from mytorch.train.explain.explain import explain_setup
 from mytorch.train.explain.explanation import Explanation
@@ -26,16 +28,37 @@ def explain_experiment(source: str | Path, overrides: Mapping[str, Any] | None =
 
     Raises ArgumentError for a batch that is not there; RunError and ExperimentError as `load` and `load_experiment`.
     """
+    return explain_batches(source, overrides, batch)[0]
+
+
+def explain_batches(
+    source: str | Path, overrides: Mapping[str, Any] | None = None, first: int = 1, count: int = 1
+) -> list[Explanation]:
+    """The steps on so many batches from the first one on, as `explain_experiment` explains one: each from the same
+    weights.
+    """
     path = require_path("explain_experiment", "source", source)
     if (path / SUMMARY_FILE).is_file():
         built, weights = _of_run(path, overrides)
     else:
         built, weights = _of_experiment(path, overrides)
     setup, experiment = built.setup, built.experiment
+    found = []
     with threads(experiment.threads):
-        explanation = explain_setup(setup, batch)
-    title = f"{experiment.name}: one training step, batch {batch} of {len(setup.batches)}, {weights}"
-    return replace(explanation, title=title)
+        for batch in range(first, first + count):
+            explanation = explain_setup(setup, batch)
+            title = f"{experiment.name}: one training step, batch {batch} of {len(setup.batches)}, {weights}"
+            found.append(replace(explanation, title=title, network=_over_plane(built) or explanation.network))
+    return found
+
+
+def _over_plane(built: Built) -> dict[str, Any] | None:
+    """The drawing of a network over the plane of its two inputs; None if it has none."""
+    net, data = built.setup.net, built.parts.training
+    if obstacle(net, data) is not None:
+        return None
+    plane = Plane.of(data)
+    return Drawing(net, plane.inputs(MAP), plane.names).page()
 
 
 def _of_experiment(path: Path, overrides: Mapping[str, Any] | None) -> tuple[Built, str]:

@@ -21,9 +21,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mytorch.playground.workers import Worker, Workers
+from mytorch.train import drawing
 
 PAGE = Path(__file__).parent / "page"
-HOSTS = ["127.0.0.1", "localhost"]
+HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 REFUSED, TAKEN_OVER, TOO_MANY, BROKEN = 4401, 4402, 4403, 4404
 """Why a connection is closed, as the page knows it."""
 POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
@@ -61,6 +62,7 @@ def application(token: str, first: dict[str, Any]) -> Starlette:
             Route("/", page),
             WebSocketRoute("/session", socket),
             Mount("/page", StaticFiles(directory=PAGE)),
+            Mount("/drawing", StaticFiles(directory=drawing.PAGE)),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
         lifespan=lifespan,

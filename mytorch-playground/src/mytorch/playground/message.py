@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from mytorch.train.drawing import plain
 
 ALIGNED = 8
 """Every tensor begins at a multiple of so many bytes, as the page's arrays must."""
@@ -30,12 +31,3 @@ def encode(kind: str, tensors: Mapping[str, Tensor] | None = None, **fields: Any
     header = json.dumps({"kind": kind, **plain(fields), "tensors": places}, allow_nan=False).encode()
     header += b" " * (-(4 + len(header)) % ALIGNED)
     return len(header).to_bytes(4, "little") + header + bytes(body)
-
-
-def plain(value: Any) -> Any:
-    """A nested value as JSON holds it."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    return [plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value

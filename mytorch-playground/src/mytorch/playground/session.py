@@ -19,11 +19,12 @@ from mytorch.experiments.figures.plane import Plane, obstacle
 from mytorch.experiments.file.build import Built, build, threads
 from mytorch.experiments.file.experiment import Experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+from mytorch.playground.boundary import boundary
 from mytorch.playground.curve import Curve
-from mytorch.playground.drawing import Column, columns_of, maps, weights
 from mytorch.playground.message import encode
 from mytorch.plugins import Hooks, hookimpl, one_line, parse_toml
 from mytorch.train.device import move
+from mytorch.train.drawing import MAP, Drawing
 from mytorch.train.engine import Eager
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.explain.explain import explain_batch
@@ -86,14 +87,13 @@ class Session:
         try:
             built = build(experiment)
             _try(built)
+            plane, drawing = drawn(built)
             training = self._training_of(built)
         except BaseException:
             before.restore()  # for the training that goes on
             raise
         self._built, self._training, self._over = built, training, False
-        self._columns: list[Column] = columns_of(built.setup.net)
-        data = built.parts.training
-        self._plane = None if obstacle(built.setup.net, data) else Plane.of(data)
+        self._plane, self._drawing = plane, drawing
         self._step = self._at_frame = 0
         self._curve, self._changed, self._batch = Curve(), {}, None
         self._tell()
@@ -289,7 +289,7 @@ class Session:
                 name=experiment.name,
                 content=experiment.model_dump(exclude_none=True, by_alias=True),
                 toml=to_toml(experiment),
-                columns=[self._column(column) for column in self._columns],
+                **self._drawing.told(),
                 plane=None if plane is None else {**corners, "names": list(plane.names), "labels": plane.classes},
                 batches=len(setup.batches),
                 parameters=sum(p.value.numel() for p in setup.net.param()),
@@ -300,22 +300,13 @@ class Session:
             )
         )
 
-    def _column(self, column: Column) -> dict[str, Any]:
-        first, units = column.layers[0][1], None
-        if column.weight is not None:
-            units = column.weight.value.shape[0]
-        layers = [{"path": path, "type": type(layer).__name__, "text": repr(layer)} for path, layer in column.layers]
-        return {"label": column.label, "layers": layers, "units": units, "type": type(first).__name__}
-
     def _draw(self) -> None:
         """A picture of the network as it is."""
         if self._built is None or not self._seen:
             return
-        net = self._built.setup.net
-        tensors = weights(self._columns)
+        tensors = self._drawing.tensors()
         if self._plane is not None:
-            with torch.inference_mode():
-                tensors |= maps(net, self._columns, self._plane)
+            tensors |= boundary(self._built.setup.net, self._plane)
         self._seen, self._drawn, self._at_frame = False, time.monotonic(), self._step
         self._send(
             encode(
@@ -354,6 +345,17 @@ def _try(built: Built) -> None:
     with torch.inference_mode(), random_state(setup.net, setup.loss), judging(setup.net):
         inputs, targets = move(fetch(data, torch.arange(min(2, len(data)))), setup.device)
         setup.loss.forward(predict(setup.net, inputs), targets)
+
+
+def drawn(built: Built) -> tuple[Plane | None, Drawing]:
+    """The plane of the inputs, if they have one, and the drawing of the network: over the plane, or of one row."""
+    net, data = built.setup.net, built.parts.training
+    if obstacle(net, data) is None:
+        plane = Plane.of(data)
+        return plane, Drawing(net, plane.inputs(MAP), plane.names)
+    with random_state():
+        inputs, _ = fetch(data, torch.arange(1))
+    return None, Drawing(net, inputs)
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import STEP, Detail, Module, fetch
+from mytorch.core import Detail, Module, fetch
 from mytorch.experiments.figures.figures import save
 from mytorch.train.device import device_of, move
-from mytorch.train.evaluation import judging, predict
+from mytorch.train.drawing import calls_of
 from mytorch.train.explain.shown import tokens_of
-from mytorch.train.observe import intercept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,30 +56,7 @@ def draw_attention(net: Module, data: Any, path: Path, title: str) -> Path | Non
 
 def _told(net: Module, inputs: Any) -> list[tuple[str, Detail]]:
     """What layers tell of steps and steps, in the order of their forwards, by their paths."""
-    told: list[tuple[str, Detail]] = []
-
-    def around(place: str, module: Module, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        if name != "forward":
-            return method
-
-        @wraps(method)
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            output, saved = method(*args, **kwargs)
-            names = inspect.signature(method).bind(*args, **kwargs).arguments
-            with suppress(Exception):  # what a layer cannot tell leaves the figure to the others; explain shows why
-                details = list(module.forward_details(names, output, saved))
-                told.extend((place, detail) for detail in details if _is_of_steps(detail))
-            return output, saved
-
-        return watched
-
-    with intercept(net.named_modules(), around), judging(net):
-        predict(net, move(inputs, device_of(net)))
-    return told
-
-
-def _is_of_steps(detail: Detail) -> bool:
-    return len(detail.axes) > 1 and all(axis.endswith(STEP) for axis in detail.axes[-2:])
+    return [(each.path, detail) for each in calls_of(net, move(inputs, device_of(net))) for detail in each.looks]
 
 
 def _heads(detail: Detail) -> Tensor:

@@ -1,5 +1,6 @@
 // The losses as they come, and the numbers of the last epochs. `uPlot` is global: it comes as a script of its own.
-import { CLASSES } from "./colours.js";
+import { CLASSES } from "/drawing/colours.js";
+import { number } from "/drawing/elements.js";
 
 export class CurveView {
   constructor(box, table) {
@@ -69,9 +70,4 @@ export class CurveView {
     this.table.tHead.replaceChildren(line("th", names.map(short)));
     this.table.tBodies[0].replaceChildren(...last.map((record) => line("td", names.map((name) => number(record[name])))));
   }
-}
-
-export function number(value) {
-  if (value === null || value === undefined) return "–";
-  return Number.isInteger(value) ? String(value) : Number(value).toPrecision(4).replace(/\.?0+($|e)/, "$1");
 }

@@ -1,4 +1,6 @@
 // The experiment as a form: every change makes another experiment, which is trained from the start.
+import { element } from "/drawing/elements.js";
+
 const DATA = {
   Disk: {}, Moons: { noise: 0.1 }, Circles: { noise: 0.05 }, XOR: { noise: 0 }, Spirals: { noise: 0.02, classes: 2 },
   Gaussians: { cluster_std: 0.3, classes: 3 },
@@ -11,12 +13,6 @@ const LAYERS = {
 };
 const OPTIMIZERS = { SGD: { lr: 0.1, momentum: 0.9 }, Adam: { lr: 0.01 }, AdamW: { lr: 0.01 }, RMSprop: { lr: 0.01 }, Adagrad: { lr: 0.05 } };
 const LOSSES = { CrossEntropyLoss: "as-is", MSELoss: "one-hot" };
-
-const element = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
 
 export class Editor {
   constructor(form, layers, change, live) {

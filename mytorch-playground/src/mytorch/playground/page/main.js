@@ -1,16 +1,19 @@
 // The page: what the session tells is shown, and what the user does is sent to it.
 import { Connection } from "./connection.js";
-import { CurveView, number } from "./curve.js";
+import { CurveView } from "./curve.js";
 import { Editor } from "./editor.js";
-import { NetworkView } from "./network.js";
 import { PlaneView } from "./plane.js";
-import { StepsView } from "./steps.js";
+import { number } from "/drawing/elements.js";
+import { drawMoment } from "/drawing/moment.js";
+import { NetworkView } from "/drawing/network.js";
+import { StepsView } from "/drawing/steps.js";
 
 const $ = (id) => document.getElementById(id);
 const network = new NetworkView($("network"));
 const plane = new PlaneView($("plane"), $("plane-note"));
 const curve = new CurveView($("curve"), $("history"));
-const steps = new StepsView($("movement"));
+const steps = new StepsView($("movement"), (calls, at) => drawMoment(network, tensors, calls, at, $("moment-legend")));
+let tensors = {}; // of the drawing as it stands
 let experiment = null, playing = false, epochs = 0;
 
 const note = (text) => {
@@ -51,7 +54,8 @@ const RECEIVE = {
   frame(message) {
     requestAnimationFrame(() => send({ do: "seen" }));
     if (!experiment) return; // it was drawn for the page before this one
-    network.draw(message);
+    tensors = message.tensors;
+    network.draw(tensors);
     plane.draw(message);
     curve.add(message);
     $("at-epoch").textContent = message.epoch;
@@ -72,6 +76,7 @@ const RECEIVE = {
   explanation(message) {
     steps.step = message.step;
     steps.show(message);
+    $("network-title").scrollIntoView({ block: "nearest" });
     setPlaying(false);
   },
   ended({ text }) {

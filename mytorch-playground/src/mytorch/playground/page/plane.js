@@ -1,5 +1,5 @@
 // The plane of the inputs: which class the network predicts at each point, and the training rows.
-import { classColour, faded, picture, rgb } from "./colours.js";
+import { classColour, faded, picture, rgb } from "/drawing/colours.js";
 
 export class PlaneView {
   constructor(canvas, note) {

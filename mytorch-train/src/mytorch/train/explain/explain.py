@@ -11,6 +11,7 @@ from typing import Any
 from mytorch.core import ArgumentError, Module, Optimizer, Parameter, add_path, require_kind, tree
 from mytorch.train.choose_step import choose_step, is_in_backward, is_plain
 from mytorch.train.clip_gradients import clip_gradient_values, clip_gradients
+from mytorch.train.drawing import Drawing, first_row
 from mytorch.train.explain.explanation import Explanation
 from mytorch.train.explain.formula import formula_of
 from mytorch.train.explain.numbers_of import Numbers, copied
@@ -67,7 +68,7 @@ def explain(
                     _update(recorder, net, optimizer, optimizer.step, clipped)
             number = value.item()
         taken.append(recorder.steps())
-    return Explanation(f"One training step of {type(net).__name__}", number, _timed(*taken))
+    return Explanation(f"One training step of {type(net).__name__}", number, _timed(*taken), _drawn(net, x))
 
 
 def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
@@ -100,6 +101,14 @@ def explain_batch(setup: Setup, inputs: Any, targets: Any) -> Explanation:
             held.value = value  # and not what it was in half precision
         if setup.precision is not None:
             setup.precision.load_state_dict(scale)
+
+
+def _drawn(net: Module, x: Any) -> dict[str, Any] | None:
+    """The network as it is for the first row; None where it takes no single row."""
+    try:
+        return Drawing(net, first_row(x)).page()
+    except Exception:  # whatever it is, the numbers of the step are worth showing without a drawing
+        return None
 
 
 def _timed(drawn: Sequence[Step], timed: Sequence[Step]) -> tuple[Step, ...]:

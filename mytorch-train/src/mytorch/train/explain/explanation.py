@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from mytorch.train.explain import html_page
+from mytorch.train.explain import html_page, step_page
 from mytorch.train.explain.steps import Phase, Step, bytes_kept, of_phase
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class Explanation:
     title: str
     loss: float
     steps: tuple[Step, ...]
+    network: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The network as the page draws it, for the first row of the batch; None where that cannot be drawn."""
 
     @property
     def saved_bytes(self) -> int:
@@ -33,7 +36,7 @@ class Explanation:
 
     def page(self) -> str:
         """One HTML page that needs nothing beside it."""
-        return html_page.page(self.title, self.loss, self.steps)
+        return step_page.page(self.title, [(self.title, self.loss, self.steps, self.network)])
 
     def _repr_html_(self) -> str:
         return html_page.fragment(self.title, self.loss, self.steps)
@@ -47,3 +50,9 @@ class Explanation:
         from mytorch.train.explain.terminal import plain
 
         return plain(self.title, self.loss, self.steps)
+
+
+def page_of(explanations: Sequence[Explanation]) -> str:
+    """One HTML page about several steps, with a slider from the first to the last."""
+    told = [(each.title, each.loss, each.steps, each.network) for each in explanations]
+    return step_page.page(explanations[0].title, told)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mytorch.train.explain.numbers_of import WHOLE, Numbers
+from mytorch.train.explain.numbers_of import WHOLE, Numbers, histogram
 from mytorch.train.explain.picture import picture_of
 
 
@@ -23,6 +23,7 @@ class Gallery:
         numbers = Numbers.of(name, value)
         if not isinstance(value, Tensor) or value.layout is not torch.strided or value.numel() <= WHOLE:
             return numbers
+        numbers = replace(numbers, histogram=histogram(value))
         place = value.untyped_storage().data_ptr()
         before = self._drawn.get(place, lambda: None)()
         if before is not None:

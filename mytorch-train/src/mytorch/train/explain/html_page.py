@@ -1,4 +1,4 @@
-"""An explanation as HTML that needs nothing beside it: a fragment for notebooks, and a whole page."""
+"""An explanation as a piece of HTML that needs nothing beside it, for notebooks."""
 
 from __future__ import annotations
 
@@ -41,25 +41,6 @@ STYLE = """
 .explained .columns div {flex: 1; background: #5596c8; min-height: 1px}
 .explained td.bar div {background: #5596c8; height: 0.8rem; border-radius: 2px; margin-top: 0.3rem; min-width: 1px}
 """
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>:root {{color-scheme: light dark}} body {{margin: 0.8rem}}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
-def page(title: str, loss: float, steps: Sequence[Step]) -> str:
-    """A whole page."""
-    return PAGE.format(title=escape(title), body=fragment(title, loss, steps))
 
 
 def fragment(title: str, loss: float, steps: Sequence[Step]) -> str:

@@ -10,8 +10,8 @@ from mytorch.train.explain.picture import Picture
 from mytorch.train.explain.shown import Shown
 
 LEGEND = (
-    "In pictures, black is 0 and white the largest number; where some are below 0, white is 0, blue is below and red "
-    "above it. Green is no number. The range stands below each."
+    "In pictures, black is 0 and white the largest number; where some are below 0, white is 0, orange is below and "
+    "blue above it. Green is no number. The range stands below each."
 )
 CELL, LETTER = 10.0, 5.4
 """Units of a drawing: the side of a cell with a name, and about the width of a letter of it."""

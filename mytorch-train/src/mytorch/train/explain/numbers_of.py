@@ -14,6 +14,8 @@ from mytorch.train.explain.picture import Picture
 
 WHOLE = 12
 """A tensor of at most so many numbers is told whole."""
+BINS = 24
+"""Bars of a histogram."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Numbers:
     norm: float
     """The square root of the sum of squares. These four are of the magnitudes where numbers are complex."""
     picture: Picture | None = None
+    histogram: tuple[int, ...] = ()
+    """How many numbers lie in each of as many parts of equal width from low to high; of what is not told whole."""
 
     @classmethod
     def of(cls, name: str, value: Tensor | float) -> Numbers:
@@ -43,6 +47,13 @@ class Numbers:
             return cls(name, tuple(tensor.shape), dtype, values, math.nan, math.nan, math.nan, 0.0)
         low, high = (bound.item() for bound in flat.aminmax())
         return cls(name, tuple(tensor.shape), dtype, values, low, high, flat.mean().item(), flat.norm().item())
+
+
+def histogram(value: Tensor) -> tuple[int, ...]:
+    """How many of a tensor's finite numbers lie in each part between the smallest and the largest of them."""
+    flat = (value.abs() if value.is_complex() else value).detach().float().flatten()
+    counts = torch.histc(flat[flat.isfinite()].cpu(), BINS)
+    return tuple(counts.int().tolist())
 
 
 def named(name: str, value: Any) -> Iterator[tuple[str, Any]]:

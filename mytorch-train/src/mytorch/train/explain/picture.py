@@ -15,7 +15,7 @@ SIDE, MAP, MAPS, FILTERS = 128, 48, 16, 8
 
 @dataclass(frozen=True)
 class Picture:
-    """Numbers as colours: from black, 0, to white; or, if some are below 0, from blue through white, 0, to red."""
+    """Numbers as colours: from black, 0, to white; or, if some are below 0, from orange through white, 0, to blue."""
 
     what: str
     """What of the tensor it shows, such as "y[0, :16]"."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 LEVELS, NONE, GAP = 251, 254, 255
 """How many colours stand for numbers, and which entries of the palette for what is not finite and for no number."""
-BLUE, WHITE, RED, BLACK, GREEN = (33, 94, 184), (255, 255, 255), (193, 30, 45), (0, 0, 0), (60, 220, 90)
+ORANGE, WHITE, BLUE, BLACK, GREEN = (230, 159, 0), (255, 255, 255), (0, 114, 178), (0, 0, 0), (60, 220, 90)
 Colour = tuple[int, int, int]
 
 
@@ -28,7 +28,7 @@ def _between(first: Colour, last: Colour, count: int) -> list[Colour]:
 
 
 GREYS = _between(BLACK, WHITE, LEVELS)
-SIGNED = [*_between(BLUE, WHITE, LEVELS // 2 + 1), *_between(WHITE, RED, LEVELS // 2 + 1)[1:]]
+SIGNED = [*_between(ORANGE, WHITE, LEVELS // 2 + 1), *_between(WHITE, BLUE, LEVELS // 2 + 1)[1:]]
 
 
 def levels(values: Tensor, peak: float) -> tuple[Tensor, bool]:

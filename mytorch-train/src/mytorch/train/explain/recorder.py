@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Detail, Module, Parameter, random_state, tree
+from mytorch.train.drawing import view
 from mytorch.train.explain.formula import formula_of, summary_of
 from mytorch.train.explain.gallery import Gallery
 from mytorch.train.explain.numbers_of import Numbers, dtype_of, named, tensors_in
 from mytorch.train.explain.shown import Shown, shown_of
-from mytorch.train.explain.steps import Kept, Phase, Step
+from mytorch.train.explain.steps import Kept, Phase, Step, View
 
 LOSS = "loss"
 UNTOLD = Module.forward_details, Module.backward_details
@@ -194,6 +195,7 @@ class Recorder:
             inputs=self._numbers(given[:1]),
             gradients=self._put_together(call.before),
             outputs=self._numbers([(f"d_{name}", value) for name, value in d_inputs]),
+            view=self._view(call, given[0][1]),
             passes_on=self._passes_on(call, result),
         )
 
@@ -210,6 +212,13 @@ class Recorder:
         if self._gallery is None:
             return tuple(Numbers.of(name, entry) for name, entry in found)
         return tuple(self._gallery.numbers(name, entry, parameters) for name, entry in found)
+
+    def _view(self, call: Call, d_output: Any) -> View | None:
+        if self._gallery is None:
+            return None
+        d_first = next((value for _, value in tensors_in("", d_output)), None)
+        pictures = view(d_first, any(parameter.value.dim() == 3 for _, parameter, _ in call.before))
+        return None if pictures is None else View.of(pictures)
 
     def _details(self, tell: Callable[..., Iterable[Detail]], *given: Any) -> tuple[Shown, ...]:
         """What a layer tells of a call, which must not change what random numbers come next."""

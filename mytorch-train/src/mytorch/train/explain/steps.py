@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from torch import Tensor
 
 from mytorch.train.explain.numbers_of import Numbers
 from mytorch.train.explain.shown import Shown
@@ -23,6 +26,22 @@ class Kept:
     """The bytes that it adds to memory until the backward pass: 0 if it is a parameter or buffer, or saved before, or
     saved within the backward pass.
     """
+
+
+@dataclass(frozen=True)
+class View:
+    """The gradient of a layer's output for the first row, as levels of a picture for each unit."""
+
+    shape: tuple[int, ...]
+    """(units, height, width)"""
+    levels: str
+    """In base64: 127 for 0, 1 to 253 around it, up to the largest magnitude."""
+
+    @classmethod
+    def of(cls, pictures: Tensor) -> View:
+        """As it is kept. pictures: (units, height, width), uint8."""
+        packed = base64.b64encode(pictures.contiguous().numpy().tobytes()).decode()
+        return cls(tuple(pictures.shape), packed)
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,8 @@ class Step:
     """Layers inside are included."""
     details: tuple[Shown, ...] = ()
     """What the layer itself tells of the call, such as weights of attention."""
+    view: View | None = None
+    """Of a backward whose gradient can be drawn."""
     passes_on: bool = False
     """Whether all of the output comes from layers inside, so that it says nothing new."""
 

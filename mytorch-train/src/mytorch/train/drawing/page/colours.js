@@ -20,6 +20,27 @@ export function weightColour(weight, top) {
   return `rgba(${(weight < 0 ? NEGATIVE : POSITIVE).join(",")},${(0.1 + 0.9 * share).toFixed(2)})`;
 }
 
+const WORDS = new Uint32Array(new Uint8Array(LEVELS.flatMap((colour) => [...colour, 255])).buffer);
+
+// The pictures of `count` units, one below the other, on one canvas that `kept` holds for the next time.
+// levels: (count, high, wide), each from its lowest line to the highest.
+export function sheet(kept, levels, wide, high, count) {
+  if (kept.canvas?.width !== wide || kept.canvas.height !== high * count) {
+    kept.canvas = Object.assign(document.createElement("canvas"), { width: wide, height: high * count });
+    kept.context = kept.canvas.getContext("2d");
+    kept.image = kept.context.createImageData(wide, high * count);
+    kept.words = new Uint32Array(kept.image.data.buffer);
+  }
+  for (let unit = 0; unit < count; unit++) {
+    for (let line = 0; line < high; line++) {
+      const from = (unit * high + line) * wide, to = (unit * high + high - 1 - line) * wide;
+      for (let column = 0; column < wide; column++) kept.words[to + column] = WORDS[levels[from + column]];
+    }
+  }
+  kept.context.putImageData(kept.image, 0, 0);
+  return kept.canvas;
+}
+
 // A canvas with `levels`, (size * size) numbers from the lowest line to the highest, as a picture whose top is the highest.
 export function picture(size, colourAt) {
   const canvas = document.createElement("canvas");

@@ -1,15 +1,11 @@
 // One training step, call by call: forward, loss, backward, update.
-import { number } from "./curve.js";
-
-const element = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
+import { element, number } from "./elements.js";
 
 export class StepsView {
-  constructor(section) {
+  // onSelect: is told the calls of the step, and which of them is shown.
+  constructor(section, onSelect = () => {}) {
     this.section = section;
+    this.onSelect = onSelect;
     this.moments = section.querySelector("#moments");
     this.article = section.querySelector("#moment");
     this.norms = section.querySelector("#norms");
@@ -17,9 +13,11 @@ export class StepsView {
     section.querySelector("#on").onclick = () => this.move(1);
   }
 
-  show(explanation) {
+  // at: which call is shown first.
+  show(explanation, at = 0) {
     const nested = explanation.steps.some((step) => step.depth > 0);
-    this.steps = explanation.steps.filter((step) => !step.passes_on && !(nested && step.path === ""));
+    this.steps = explanation.steps.filter((step) => (!step.passes_on || step.details.length) && !(nested && step.path === ""));
+    this.pictures = new Map(this.steps.flatMap(tensorsOf).filter(({ picture }) => picture).map((each) => [sameAs(each), each.picture]));
     this.buttons = this.steps.map((step, at) => {
       const label = step.phase === "update" ? `update: ${step.layer}` : `${step.phase}: ${step.path || step.layer} ${step.path ? step.layer : ""}`;
       return element("button", { textContent: label, className: step.phase, onclick: () => this.select(at) });
@@ -28,8 +26,7 @@ export class StepsView {
     this.moments.replaceChildren(...this.buttons);
     this.section.hidden = false;
     this.drawNorms();
-    this.select(0);
-    this.section.scrollIntoView({ block: "nearest" });
+    this.select(Math.min(at, this.steps.length - 1));
   }
 
   hide() {
@@ -42,6 +39,7 @@ export class StepsView {
 
   move(by) {
     this.select(Math.max(0, Math.min(this.steps.length - 1, this.at + by)));
+    this.buttons[this.at].scrollIntoView({ block: "nearest" });
   }
 
   select(at) {
@@ -62,12 +60,13 @@ export class StepsView {
       element("p", { className: "legend", textContent: step.summary }),
       element("pre", { textContent: step.formula.join("\n") || "no formula is stated" }));
     const shown = groups.filter(([, tensors]) => tensors.length).map(([title, tensors]) =>
-      element("div", {}, element("h3", { textContent: title }), ...tensors.map(tensor)));
+      element("div", {}, element("h3", { textContent: title }), ...tensors.map((each) => tensor(each, this.pictures))));
     if (step.saved.length) {
       const words = step.saved.map((kept) => `${kept.name} ${kept.shape.join(" × ")}`).join(", ");
       shown.push(element("div", {}, element("h3", { textContent: "is saved for the backward pass" }), element("p", { textContent: words })));
     }
-    this.article.replaceChildren(formula, ...shown);
+    this.article.replaceChildren(formula, ...shown, ...step.details.map(detail));
+    this.onSelect(this.steps, at);
   }
 
   drawNorms() {
@@ -90,17 +89,73 @@ export class StepsView {
   }
 }
 
-function tensor(numbers) {
+const tensorsOf = ({ inputs, parameters, gradients, outputs }) => [...inputs, ...parameters, ...gradients, ...outputs];
+
+// A tensor that one call gives and another one takes comes with its picture once.
+const sameAs = ({ shape, low, high, mean, norm }) => JSON.stringify([shape, low, high, mean, norm]);
+
+function tensor(numbers, pictures) {
   const shape = numbers.shape.length ? numbers.shape.join(" × ") : "a number";
   const text = numbers.values !== null
     ? JSON.stringify(numbers.values, (_, value) => (typeof value === "number" ? Number(number(value)) : value))
     : `from ${number(numbers.low)} to ${number(numbers.high)}, mean ${number(numbers.mean)}, norm ${number(numbers.norm)}`;
   const figure = element("figure", { className: "tensor" },
     element("figcaption", {}, element("strong", { textContent: numbers.name }), ` ${shape}: ${text}`));
-  if (numbers.picture) {
-    const { uri, width, height, what } = numbers.picture;
-    const scale = Math.max(1, Math.min(8, Math.floor(220 / Math.max(width, height))));
-    figure.append(element("img", { src: uri, width: width * scale, height: height * scale, alt: what }));
-  }
+  const picture = numbers.picture ?? (numbers.values === null && pictures.get(sameAs(numbers)));
+  if (picture) figure.append(image(picture));
+  if (numbers.histogram.length) figure.append(histogram(numbers));
   return figure;
+}
+
+function image({ uri, width, height, what }) {
+  const scale = Math.max(1, Math.min(8, Math.floor(220 / Math.max(width, height))));
+  return element("img", { src: uri, width: width * scale, height: height * scale, alt: what });
+}
+
+// How many of a tensor's numbers lie where between its smallest and its largest.
+function histogram({ histogram: counts, low, high, name }) {
+  const most = Math.max(...counts) || 1;
+  const bars = counts.map((count) => {
+    const bar = element("span", { title: `${count}` });
+    bar.style.height = `${100 * count / most}%`;
+    return bar;
+  });
+  const box = element("div", { className: "histogram" }, ...bars);
+  box.setAttribute("role", "img");
+  box.setAttribute("aria-label", `Histogram of ${name} from ${number(low)} to ${number(high)}`);
+  return box;
+}
+
+// What a layer itself tells of a call: text, a bar for each number, matrices with the names of their rows and columns.
+function detail({ title, text, bars, pictures }) {
+  const parts = [element("h3", { textContent: title })];
+  if (text.length) parts.push(element("pre", { textContent: text.join("\n") }));
+  if (bars.length) {
+    const most = Math.max(...bars.map(([, value]) => Math.abs(value ?? 0))) || 1;
+    parts.push(element("div", { className: "histogram" }, ...bars.map(([name, value]) => {
+      const bar = element("span", { title: `${name}: ${number(value)}` });
+      bar.style.height = `${100 * Math.abs(value ?? 0) / most}%`;
+      return bar;
+    })));
+  }
+  const drawn = pictures.map((picture) => {
+    const [down, right] = picture.axes;
+    const axes = down ? `, ${down} down, ${right} to the right` : "";
+    const caption = element("figcaption", { textContent: `${picture.what}${axes}: ${number(picture.low)} to ${number(picture.high)}` });
+    return element("figure", { className: "tensor" }, named(picture), caption);
+  });
+  return element("div", { className: "detail" }, ...parts, element("div", { className: "pictures" }, ...drawn));
+}
+
+// A matrix with the names of its rows beside it and those of its columns above it, where it has some.
+function named({ uri, what, rows, columns, width, height }) {
+  if (!rows.length && !columns.length) return image({ uri, what, width, height });
+  const cell = 15;
+  const names = (list, className) => element("div", { className }, ...list.map((name) => element("span", { textContent: name })));
+  const picture = element("img", { src: uri, alt: what });
+  const wide = columns.length ? width * cell : Math.min(480, width * cell);
+  picture.style.width = `${wide}px`;
+  picture.style.height = `${height * cell}px`;
+  const box = element("div", { className: "matrix" }, names(columns, "across"), names(rows, "down"), picture);
+  return box;
 }
