@@ -56,6 +56,7 @@ from mytorch.core.origin import keep_origin, readable
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.quantity import GradientSeen, LayerSeen, Quantity
 from mytorch.core.random_state import RandomState, random_state
+from mytorch.core.room import empty, require_room
 from mytorch.core.rows import rows_at
 from mytorch.core.sample_gradients import (
     EachSample,
@@ -116,6 +117,7 @@ __all__ = [
     "allow_autograd",
     "call_with",
     "describe",
+    "empty",
     "fetch",
     "fetch_exact",
     "keep_origin",
@@ -145,6 +147,7 @@ __all__ = [
     "require_path",
     "require_range",
     "require_real",
+    "require_room",
     "require_same_device",
     "require_same_shape",
     "require_saved",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from mytorch.core import ArgumentError, Module
+from mytorch.core import ArgumentError, Module, require_whole
 from mytorch.plugins import shown
+
+MOST = 2**31 - 1
+"""Of the numbers that describe a window: torch's kernels count them with 32 bits."""
 
 
 class Spatial(Module):
@@ -33,6 +36,8 @@ class Spatial(Module):
             raise ArgumentError(
                 f"{self._name}: {name} must be a whole number of at least {least}{several}, got {shown(value)}"
             )
+        for entry in given:
+            require_whole(self, name, entry, least, MOST)
         return tuple(given)
 
     @property

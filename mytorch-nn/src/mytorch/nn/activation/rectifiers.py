@@ -15,6 +15,7 @@ from mytorch.core import (
     Parameter,
     SampleGradients,
     ShapeError,
+    empty,
     require_device,
     require_floating,
     require_floating_dtype,
@@ -106,7 +107,8 @@ class PReLU(Module):
     Kernel:    aten._prelu_kernel_backward, then the sum
     Shapes:    x, y: any for num_parameters = 1, else (batch, num_parameters, ...);  weight: (num_parameters,)
     Raises:    ShapeError unless axis 1 has num_parameters channels; DtypeError for x or d_y of another dtype than
-               weight; ArgumentError unless num_parameters is a whole number of at least 1
+               weight; ArgumentError unless num_parameters is a whole number of at least 1, or for weights that have no
+               room in memory
     Source:    He et al. 2015, "Delving deep into rectifiers"
 
     Example:
@@ -128,7 +130,7 @@ class PReLU(Module):
         require_floating_dtype(self, dtype)
         require_range(self, "init", init)
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(torch.empty(num_parameters, device=device, dtype=dtype))
+        self.weight = Parameter(empty(self, "weight", (num_parameters,), device, dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -22,6 +22,7 @@ from mytorch.core import (
     ShapeError,
     Stacked,
     StateError,
+    empty,
     kind_of,
     require_device,
     require_dimensions,
@@ -30,6 +31,7 @@ from mytorch.core import (
     require_last_axis,
     require_like,
     require_range,
+    require_room,
     require_saved,
     require_upstream,
     require_whole,
@@ -93,7 +95,8 @@ class MultiheadAttention(Module):
                query's own position, whatever attn_mask is.  A query whose keys are all hidden has weights 0 and o = 0
     Inputs:    key and value may be left out: they are query and key then, and their gradients are part of its
     Raises:    ShapeError for inputs, masks or upstream gradients of other shapes;  DtypeError for another dtype than
-               that of the parameters, or masks of whole numbers;  ArgumentError for arguments that do not fit
+               that of the parameters, or masks of whole numbers;  ArgumentError for arguments that do not fit, or for
+               weights that have no room in memory
     Initial:   matrices uniform within sqrt(6 / (n_in + n_out)), biases 0, bias_k and bias_v normal with the variance
                2 / (n_in + n_out), out_proj.weight as in Linear: as torch.nn.MultiheadAttention draws them
     Source:    Vaswani et al. 2017, "Attention is all you need"
@@ -140,17 +143,17 @@ class MultiheadAttention(Module):
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.add_zero_attn, self.batch_first = add_zero_attn, batch_first
 
-        def empty(*shape: int) -> Parameter:
-            return Parameter(torch.empty(shape, device=device, dtype=dtype))
+        def made(name: str, *shape: int) -> Parameter:
+            return Parameter(empty(self, name, shape, device, dtype))
 
         together = self.kdim == self.vdim == embed_dim
-        self.in_proj_weight = empty(3 * embed_dim, embed_dim) if together else None
-        self.q_proj_weight = None if together else empty(embed_dim, embed_dim)
-        self.k_proj_weight = None if together else empty(embed_dim, self.kdim)
-        self.v_proj_weight = None if together else empty(embed_dim, self.vdim)
-        self.in_proj_bias = empty(3 * embed_dim) if bias else None
-        self.bias_k = empty(1, 1, embed_dim) if add_bias_kv else None
-        self.bias_v = empty(1, 1, embed_dim) if add_bias_kv else None
+        self.in_proj_weight = made("in_proj_weight", 3 * embed_dim, embed_dim) if together else None
+        self.q_proj_weight = None if together else made("q_proj_weight", embed_dim, embed_dim)
+        self.k_proj_weight = None if together else made("k_proj_weight", embed_dim, self.kdim)
+        self.v_proj_weight = None if together else made("v_proj_weight", embed_dim, self.vdim)
+        self.in_proj_bias = made("in_proj_bias", 3 * embed_dim) if bias else None
+        self.bias_k = made("bias_k", 1, 1, embed_dim) if add_bias_kv else None
+        self.bias_v = made("bias_v", 1, 1, embed_dim) if add_bias_kv else None
         self.dropout = Dropout(dropout)
         self.out_proj = Linear(embed_dim, embed_dim, bias, device, dtype)
         self.reset_parameters()
@@ -194,6 +197,9 @@ class MultiheadAttention(Module):
             visible=self._extra,
         )
         k, v = self._with_extra(k, self.bias_k), self._with_extra(v, self.bias_v)
+        if not kernel:
+            shape = (*q.shape[:3], k.shape[2])
+            require_room(self, "attn_weights", shape, q, "take shorter sequences, or pass need_weights=False")
         o, attention = attend(q, k, v, mask, is_causal and unmasked) if kernel else weigh(q, k, v, mask, self.dropout)
         attn_output, by_out_proj = self.out_proj.forward(self._side_by_side(o).reshape(query.shape))
         attn_weights = None

@@ -17,6 +17,7 @@ from mytorch.core import (
     Parameter,
     SampleGradients,
     ShapeError,
+    empty,
     require_device,
     require_floating_dtype,
     require_input,
@@ -51,8 +52,8 @@ class Windowed(Spatial):
     ) -> None:
         require_device(self, device)
         require_floating_dtype(self, dtype)
-        self.weight = Parameter(torch.empty(*shape, device=device, dtype=dtype))
-        self.bias = Parameter(torch.empty(self.out_channels, device=device, dtype=dtype)) if bias else None
+        self.weight = Parameter(empty(self, "weight", shape, device, dtype))
+        self.bias = Parameter(empty(self, "bias", (self.out_channels,), device, dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:

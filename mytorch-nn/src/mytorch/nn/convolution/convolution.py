@@ -16,6 +16,7 @@ from mytorch.core import (
     ShapeError,
     require_choice,
     require_flags,
+    require_room,
     require_saved,
     require_upstream,
 )
@@ -41,7 +42,8 @@ class _Convolution(Windowed):
                y: the same with out_channels, each size (size + 2 * padding - dilation * (kernel_size - 1) - 1)
                // stride + 1;  weight: (out_channels, in_channels / groups, ...);  bias: (out_channels,) or None
     Raises:    ShapeError for other axes or channels, or a window larger than the padded x; DtypeError for x of another
-               dtype than weight; ArgumentError for arguments out of range or that do not fit together
+               dtype than weight; ArgumentError for arguments out of range or that do not fit together, or for weights
+               or a y that have no room in memory
     Initial:   weight and bias uniform within 1 / sqrt(inputs of one output), as torch draws them
     Source:    LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition"
 
@@ -99,7 +101,8 @@ class _Convolution(Windowed):
         if self._before:
             require_paddable(self, x, self._before, self._mode)
             x = pad(x, self._before, self._mode)
-        self._output_shape(x)  # refuses a window that is too large
+        shape_of_y = self._output_shape(x)  # refuses a window that is too large
+        require_room(self, "y", shape_of_y, x, "lower padding, or pass fewer rows")
         bias = None if self.bias is None else self.bias.value
         y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry())
         return self._without_batch(y, x), (x, shape)

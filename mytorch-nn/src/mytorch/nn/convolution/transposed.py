@@ -14,9 +14,11 @@ from mytorch.core import (
     ShapeError,
     require_choice,
     require_flags,
+    require_room,
     require_saved,
     require_upstream,
 )
+from mytorch.nn._spatial import MOST
 from mytorch.nn.convolution._windowed import Windowed
 
 aten = torch.ops.aten
@@ -36,7 +38,8 @@ class _TransposedConvolution(Windowed):
                + dilation * (kernel_size - 1) + output_padding + 1, or output_size where it is given;
                weight: (in_channels, out_channels / groups, ...);  bias: (out_channels,) or None
     Raises:    ShapeError for other axes or channels, an output without values, or an output_size out of reach;
-               DtypeError for x of another dtype than weight; ArgumentError for arguments out of range
+               DtypeError for x of another dtype than weight; ArgumentError for arguments out of range, or for weights
+               or a y that have no room in memory
     Initial:   weight and bias uniform within 1 / sqrt(out_channels / groups * values of the window), as torch does
     Source:    Zeiler et al. 2010, "Deconvolutional networks"
 
@@ -74,6 +77,11 @@ class _TransposedConvolution(Windowed):
                 raise ArgumentError(
                     f"{self._name}: output_padding must be below stride or dilation, {max(step, spread)}, got {extra}"
                 )
+        for spread, window in zip(self.dilation, self.kernel_size, strict=True):
+            if spread * (window - 1) >= MOST:
+                raise ArgumentError(
+                    f"{self._name}: dilation * (kernel_size - 1) must be below {MOST:,}, got {spread} * {window - 1}"
+                )
         self._set_weights((in_channels, out_channels // groups, *self.kernel_size), bias, device, dtype)
 
     def forward(
@@ -81,7 +89,8 @@ class _TransposedConvolution(Windowed):
     ) -> tuple[Tensor, tuple[Tensor, tuple[int, ...]]]:
         self._require_channels(x)
         extra = self.output_padding if output_size is None else self._extra_for(x, output_size)
-        self._output_shape(x, extra)  # refuses an output that would be empty
+        shape = self._output_shape(x, extra)  # refuses an output that would be empty
+        require_room(self, "y", shape, x, "lower stride, dilation or kernel_size, or pass fewer rows")
         bias = None if self.bias is None else self.bias.value
         y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry(extra))
         return self._without_batch(y, x), (x, extra)

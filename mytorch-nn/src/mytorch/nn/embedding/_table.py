@@ -16,6 +16,7 @@ from mytorch.core import (
     SampleGradients,
     ShapeError,
     TableRows,
+    empty,
     require_device,
     require_flag,
     require_floating,
@@ -79,7 +80,7 @@ class Table(Module):
         require_floating_dtype(self, dtype)
         shape = (self.num_embeddings, self.embedding_dim)
         if weight is None:
-            self.weight = Parameter(torch.empty(shape, device=device, dtype=dtype), trainable=not freeze)
+            self.weight = Parameter(empty(self, "weight", shape, device, dtype), trainable=not freeze)
             self.reset_parameters()
             return
         require_floating(self, weight, "_weight")

@@ -13,6 +13,7 @@ from mytorch.core import (
     require_flag,
     require_flags,
     require_like,
+    require_room,
     require_saved,
     require_upstream,
 )
@@ -33,7 +34,8 @@ class Embedding(Table):
     Kernel:    aten.embedding_dense_backward
     Shapes:    x: any, int64 or int32;  y: (*x.shape, embedding_dim);  weight: (num_embeddings, embedding_dim)
     Raises:    DtypeError for what holds no indices; ArgumentError on the CPU for an index that is no row;
-               ArgumentError for sizes or a padding_idx that do not fit, a max_norm below 0, and sparse=True
+               ArgumentError for sizes or a padding_idx that do not fit, a max_norm below 0, and sparse=True, or for
+               weights or a y that have no room in memory
     Initial:   weight normal with mean 0 and deviation 1; the row padding_idx is 0
     Source:    Bengio et al. 2003, "A neural probabilistic language model"
 
@@ -87,6 +89,7 @@ class Embedding(Table):
         try:
             return aten.embedding(weight, x, self._padding), (x, weight.shape)
         except (IndexError, RuntimeError):  # torch looks at each index anyway
+            require_room(self, "y", (*x.shape, self.embedding_dim), weight, "pass fewer indices")
             self._require_known(x, "x")
             raise
 

@@ -62,7 +62,8 @@ class EmbeddingBag(Table):
                DtypeError for what holds no indices, or per_sample_weights of another dtype than weight;
                ArgumentError on the CPU for an index that is no row, and offsets that do not begin with 0, fall, or do
                not end within input;
-               ArgumentError for arguments that do not fit, as Embedding's, or per_sample_weights without mode "sum"
+               ArgumentError for arguments that do not fit, as Embedding's, or per_sample_weights without mode "sum",
+               or for weights that have no room in memory
     Initial:   weight normal with mean 0 and deviation 1; the row padding_idx is 0
     Source:    Joulin et al. 2016, "Bag of tricks for efficient text classification", for the average; the other modes
                and arguments are those of torch.nn.EmbeddingBag

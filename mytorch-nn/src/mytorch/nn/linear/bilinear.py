@@ -16,11 +16,13 @@ from mytorch.core import (
     Parameter,
     SampleGradients,
     ShapeError,
+    empty,
     require_device,
     require_flags,
     require_floating_dtype,
     require_last_axis,
     require_like,
+    require_room,
     require_saved,
     require_upstream,
     require_whole,
@@ -45,7 +47,7 @@ class Bilinear(Module):
     Raises:    ShapeError if a last axis is not what it must be, if the other axes of input1 and input2 differ, or if
                d_y has not the shape of y;  DtypeError for inputs of another dtype than weight;
                ArgumentError for sizes that are no whole numbers of at least 0, in1_features of at least 1, or a dtype
-               that is not floating point
+               that is not floating point, or for weights or a y that have no room in memory
     Initial:   weight and bias uniform within 1 / sqrt(in1_features)
     Source:    Tenenbaum and Freeman 2000, "Separating style and content with bilinear models"
 
@@ -75,8 +77,8 @@ class Bilinear(Module):
         require_device(self, device)
         require_floating_dtype(self, dtype)
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
-        self.weight = Parameter(torch.empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
-        self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.weight = Parameter(empty(self, "weight", (out_features, in1_features, in2_features), device, dtype))
+        self.bias = Parameter(empty(self, "bias", (out_features,), device, dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -97,12 +99,14 @@ class Bilinear(Module):
         weight = self.weight.value
         require_like(self, input1, weight, "input1")
         require_like(self, input2, weight, "input2")
+        shape = (*input1.shape[:-1], self.out_features)
+        require_room(self, "y", shape, input1, "pass fewer rows")
         rows1, rows2 = _rows(input1), _rows(input2)
         parts = [_seen_by(rows2, some) @ rows1.unsqueeze(2) for some in weight.split(self._together(rows1))]
         y = torch.cat(parts, 1).squeeze(2)
         if self.bias is not None:
             y = y + self.bias.value
-        return y.reshape(*input1.shape[:-1], self.out_features), (input1, input2)
+        return y.reshape(shape), (input1, input2)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> tuple[Tensor | None, Tensor | None]:
         require_saved(self, saved, Tensor, Tensor)

@@ -13,12 +13,14 @@ from mytorch.core import (
     OuterProducts,
     Parameter,
     SampleGradients,
+    empty,
     require_device,
     require_flags,
     require_floating_dtype,
     require_input,
     require_last_axis,
     require_like,
+    require_room,
     require_same_device,
     require_saved,
     require_upstream,
@@ -37,7 +39,7 @@ class Linear(Module):
     Raises:    ShapeError if the last axis of x is not in_features, or d_y has not the shape of y;
                DtypeError for x of another dtype than weight;
                ArgumentError for sizes that are no whole numbers of at least 0, a dtype that is not floating point,
-               or an x or d_y on another device
+               or an x or d_y on another device, or for weights or a y that have no room in memory
     Initial:   weight and bias uniform within 1 / sqrt(in_features), as torch.nn.Linear draws them
     Source:    Rumelhart, Hinton and Williams 1986, "Learning representations by back-propagating errors"
 
@@ -60,8 +62,8 @@ class Linear(Module):
         require_device(self, device)
         require_floating_dtype(self, dtype)
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(torch.empty(out_features, in_features, device=device, dtype=dtype))
-        self.bias = Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.weight = Parameter(empty(self, "weight", (out_features, in_features), device, dtype))
+        self.bias = Parameter(empty(self, "bias", (out_features,), device, dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -80,6 +82,7 @@ class Linear(Module):
         except RuntimeError:  # torch looks at shape and dtype anyway; looking twice costs each step
             require_last_axis(self, x, self.in_features)
             require_like(self, x, self.weight.value)
+            require_room(self, "y", (*x.shape[:-1], self.out_features), x, "pass fewer rows")
             raise
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:

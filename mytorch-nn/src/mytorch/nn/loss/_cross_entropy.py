@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.core import (
-    ArgumentError,
     Buffer,
     DtypeError,
     Loss,
@@ -19,6 +18,7 @@ from mytorch.core import (
     require_range,
     require_same_device,
     require_same_shape,
+    require_whole,
 )
 from mytorch.nn.loss._classes import (
     along,
@@ -31,7 +31,6 @@ from mytorch.nn.loss._classes import (
     without,
 )
 from mytorch.nn.loss._reduction import CODES, per_element, require_reduction, upstream_tensor
-from mytorch.plugins import shown
 
 aten = torch.ops.aten
 Kept = tuple[Tensor, Tensor | None]
@@ -47,10 +46,7 @@ class OfScores(Loss):
         """Keep the arguments. Raises ArgumentError for one that is out of range."""
         require_reduction(self, reduction)
         require_range(self, "label_smoothing", label_smoothing, 0, 1)
-        if type(ignore_index) is not int:
-            raise ArgumentError(
-                f"{type(self).__name__}: ignore_index must be a whole number, got {shown(ignore_index)}"
-            )
+        require_whole(self, "ignore_index", ignore_index, None)
         if weight is not None:
             require_class_weights(self, weight)
         self.weight = None if weight is None else Buffer(weight)

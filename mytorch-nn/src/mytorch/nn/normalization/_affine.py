@@ -16,6 +16,7 @@ from mytorch.core import (
     Parameter,
     SampleGradients,
     ShapeError,
+    empty,
     require_device,
     require_floating,
     require_floating_dtype,
@@ -43,8 +44,8 @@ class Affine(Module):
     ) -> None:
         require_device(self, device)
         require_floating_dtype(self, dtype)
-        self.weight = Parameter(torch.ones(shape, device=device, dtype=dtype)) if scale else None
-        self.bias = Parameter(torch.zeros(shape, device=device, dtype=dtype)) if shift else None
+        self.weight = Parameter(empty(self, "weight", shape, device, dtype).fill_(1)) if scale else None
+        self.bias = Parameter(empty(self, "bias", shape, device, dtype).zero_()) if shift else None
 
     def reset_parameters(self) -> None:
         """Set scale and shift to 1 and 0."""

@@ -12,6 +12,7 @@ from mytorch.core import (
     ArgumentError,
     Buffer,
     ShapeError,
+    empty,
     require_floating,
     require_input,
     require_like,
@@ -53,8 +54,8 @@ class OfChannels(Affine, Spatial):
         self._set_affine((num_features,), affine, affine and bias, device, dtype)
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
-            self.running_mean = Buffer(torch.zeros(num_features, device=device, dtype=dtype))
-            self.running_var = Buffer(torch.ones(num_features, device=device, dtype=dtype))
+            self.running_mean = Buffer(empty(self, "running_mean", (num_features,), device, dtype).zero_())
+            self.running_var = Buffer(empty(self, "running_var", (num_features,), device, dtype).fill_(1))
             self.num_batches_tracked = Buffer(torch.zeros((), dtype=torch.int64, device=device))
 
     def reset_parameters(self) -> None:

@@ -37,7 +37,7 @@ class _BatchNorm(OfChannels):
     Raises:    ShapeError for another shape, for a single value per channel where the batch's statistics are used, or
                if d_y has not the shape of y;  DtypeError if x or d_y has another dtype than weight;
                ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
-               floating point
+               floating point, or for weights that have no room in memory
     Source:    Ioffe and Szegedy 2015, "Batch normalization"
 
     Example:

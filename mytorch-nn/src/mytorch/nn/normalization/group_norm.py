@@ -36,7 +36,8 @@ class GroupNorm(Affine):
     Shapes:    x, y: (batch, num_channels, ...);  weight, bias: (num_channels,)
     Raises:    ShapeError for another shape, for a batch of one with a single value per group, or if d_y has not the
                shape of y;  DtypeError if x or d_y has another dtype than weight;  ArgumentError unless num_groups
-               divides num_channels, for eps below 0, or a dtype that is not floating point
+               divides num_channels, for eps below 0, or a dtype that is not floating point, or for weights that have
+               no room in memory
     Source:    Wu and He 2018, "Group normalization"
 
     Example:

@@ -29,7 +29,7 @@ class _InstanceNorm(OfChannels):
     Raises:    ShapeError for another shape, for channels of a single value where the statistics of x are used, or if
                d_y has not the shape of y;  DtypeError if x or d_y has another dtype than weight;
                ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
-               floating point
+               floating point, or for weights that have no room in memory
     Source:    Ulyanov, Vedaldi and Lempitsky 2016, "Instance normalization: the missing ingredient for fast
                stylization"
 

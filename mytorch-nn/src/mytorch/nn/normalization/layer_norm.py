@@ -26,7 +26,8 @@ class LayerNorm(OfLastAxes):
     Kernel:    aten.native_layer_norm_backward
     Shapes:    x, y: (..., *normalized_shape);  weight, bias: normalized_shape
     Raises:    ShapeError for other last axes, or if d_y has not the shape of y;  DtypeError if x or d_y has another
-               dtype than weight;  ArgumentError for sizes below 1, eps below 0, or a dtype that is not floating point
+               dtype than weight;  ArgumentError for sizes below 1, eps below 0, or a dtype that is not floating point,
+               or for weights that have no room in memory
     Source:    Ba, Kiros and Hinton 2016, "Layer normalization"
 
     Example:

@@ -24,7 +24,8 @@ class RMSNorm(OfLastAxes):
     Dtypes:    half precision is computed in float32; eps=None is the distance from 1 to the next number of the dtype
                that it is computed in
     Raises:    ShapeError for other last axes, or if d_y has not the shape of y;  DtypeError if x or d_y has another
-               dtype than weight;  ArgumentError for sizes below 1, eps below 0, or a dtype that is not floating point
+               dtype than weight;  ArgumentError for sizes below 1, eps below 0, or a dtype that is not floating point,
+               or for weights that have no room in memory
     Source:    Zhang and Sennrich 2019, "Root mean square layer normalization"
 
     Example:

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import ArgumentError, DtypeError, Module, ShapeError, require_input, require_saved, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    DtypeError,
+    Module,
+    ShapeError,
+    require_input,
+    require_room,
+    require_saved,
+    require_upstream,
+)
 from mytorch.nn._spatial import Spatial
 from mytorch.plugins import shown
 
@@ -111,7 +120,10 @@ def padded_shape(shape: Sequence[int], padding: Sequence[int]) -> tuple[int, ...
 
 
 def require_paddable(owner: Module, x: Tensor, padding: Sequence[int], mode: str) -> None:
-    """Raise ShapeError unless `x` has the axes, and along them the values, that a mode needs."""
+    """Raise ShapeError unless `x` has the axes, and along them the values, that a mode needs.
+
+    Raises ArgumentError if there is no room for what comes out.
+    """
     axes, name = len(padding) // 2, type(owner).__name__
     if mode == "constant":
         if x.dim() < axes:
@@ -129,3 +141,4 @@ def require_paddable(owner: Module, x: Tensor, padding: Sequence[int], mode: str
             raise ShapeError(f"{name}: padding of an axis of {size} must be at most {most}, got {(before, after)}")
         if (kept < 0) if mode == "constant" else (size + before + after < 1):
             raise ShapeError(f"{name}: padding must not cut off more than the {size} values, got {(before, after)}")
+    require_room(owner, "y", padded_shape(x.shape, padding), x, "lower padding")

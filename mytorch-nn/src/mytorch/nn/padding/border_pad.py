@@ -44,7 +44,8 @@ class _ReplicationPad(Padding):
     Shapes:    x: (channels, length), (channels, height, width) or (channels, depth, height, width), by the
                dimensions of the class, with or without a batch in front; y: each size grown by its two amounts
     Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back)
-    Raises:    ShapeError for other axes, or an axis without values to repeat
+    Raises:    ShapeError for other axes, or an axis without values to repeat;
+               ArgumentError for a y that has no room in memory
     Source:    torch.nn.functional.pad in mode "replicate", whose definition it follows
 
     Example:

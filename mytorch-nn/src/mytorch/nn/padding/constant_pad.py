@@ -19,7 +19,7 @@ class _ConstantPad(Padding):
     Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back), as far as the
                dimensions go; a negative amount cuts values off
     Raises:    ShapeError if x has too few axes or more is cut off than there is; DtypeError if its dtype cannot hold
-               value; ArgumentError for other amounts
+               value; ArgumentError for other amounts, or for a y that has no room in memory
     Source:    torch.nn.functional.pad in mode "constant", whose definition it follows
 
     Example:
@@ -57,7 +57,8 @@ class _ZeroPad(Padding):
                y: each of these sizes grown by its two amounts
     Arguments: padding is one amount for all sides or (left, right, top, bottom, front, back), as far as the
                dimensions go; a negative amount cuts values off
-    Raises:    ShapeError if x has too few axes or more is cut off than there is; ArgumentError for other amounts
+    Raises:    ShapeError if x has too few axes or more is cut off than there is; ArgumentError for other amounts, or
+               for a y that has no room in memory
     Source:    torch.nn.functional.pad in mode "constant" with value 0, whose definition it follows
 
     Example:

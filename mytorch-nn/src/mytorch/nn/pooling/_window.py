@@ -52,6 +52,15 @@ class Pooling(Spatial):
             sizes.append(count)
         return (*shape[: -self.dimensions], *sizes)
 
+    def _require_averaged(self, x: Tensor) -> None:
+        """Raise ShapeError for a window larger than x, which the kernel of averages over three sizes does not take."""
+        sizes = zip(x.shape[-3:], self.kernel_size, strict=False)
+        if self.dimensions == 3 and any(size < window for size, window in sizes):
+            raise ShapeError(
+                f"{self._name}: the window must not be larger than x itself, got {self.kernel_size} for "
+                f"{tuple(x.shape)}"
+            )
+
 
 def as_plane(x: Tensor, dimensions: int) -> Tensor:
     """One axis as a plane of height 1, which has more kernels; other numbers of axes as they are."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, require_flag, require_saved, require_upstream
+from mytorch.core import ArgumentError, require_flag, require_room, require_saved, require_upstream
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
 from mytorch.nn.pooling._window import as_line, as_plane, of_plane, require_planes, upstream_of_values
@@ -49,7 +49,8 @@ class _AdaptiveAvgPool(_AdaptivePool):
     Kernel:    aten._adaptive_avg_pool2d_backward and its 3d form; one dimension as a plane of height 1
     Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                y: the same with output_size, where None keeps the size of x
-    Raises:    ShapeError for other axes; ArgumentError for an output_size below 0
+    Raises:    ShapeError for other axes; ArgumentError for an output_size below 0, or for a y that has no room in
+               memory
     Source:    Lin, Chen and Yan 2013, "Network in network", for output_size 1; the windows of other sizes are those of
                torch.nn.AdaptiveAvgPool2d
 
@@ -64,6 +65,7 @@ class _AdaptiveAvgPool(_AdaptivePool):
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         require_planes(self, x, self.dimensions)
         shape = self._output_shape(x.shape)
+        require_room(self, "y", shape, x, "lower output_size")
         if x.numel() == 0 or 0 in shape:
             return x.new_empty(shape), x.shape
         pool = aten._adaptive_avg_pool3d if self.dimensions == 3 else aten._adaptive_avg_pool2d
@@ -102,7 +104,8 @@ class _AdaptiveMaxPool(_AdaptivePool):
     Kernel:    aten.adaptive_max_pool2d_backward and its 3d form; one dimension as a plane of height 1
     Shapes:    x: (channels, ...) with one, two or three sizes by the class, with or without a batch in front;
                y: the same with output_size;  indices, with return_indices: as y, int64, places in the flattened sizes
-    Raises:    ShapeError for other axes; ArgumentError for an output_size below 0
+    Raises:    ShapeError for other axes; ArgumentError for an output_size below 0, or for a y that has no room in
+               memory
     Source:    He et al. 2014, "Spatial pyramid pooling in deep convolutional networks for visual recognition", for
                pooling to a given size; the windows are those of torch.nn.AdaptiveMaxPool2d
 
@@ -119,6 +122,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
     def forward(self, x: Tensor) -> tuple[Tensor | tuple[Tensor, Tensor], tuple[Tensor, torch.Size]]:
         require_planes(self, x, self.dimensions)
         shape = self._output_shape(x.shape)
+        require_room(self, "indices", shape, x, "lower output_size", dtype=torch.int64)
         if x.numel() == 0 or 0 in shape:
             y, indices = x.new_empty(shape), x.new_empty(shape, dtype=torch.int64)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, ShapeError, require_flag, require_saved, require_upstream
+from mytorch.core import ArgumentError, require_flag, require_saved, require_upstream
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
 from mytorch.plugins import shown
 
@@ -75,13 +75,7 @@ class _AvgPool(Pooling):
     def forward(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         require_planes(self, x, self.dimensions)
         shape = self._pooled_shape(x.shape, self.ceil_mode)
-        if self.dimensions == 3 and any(
-            size < window for size, window in zip(x.shape[-3:], self.kernel_size, strict=True)
-        ):
-            raise ShapeError(
-                f"{self._name}: the window must not be larger than x itself, got {self.kernel_size} for "
-                f"{tuple(x.shape)}"
-            )
+        self._require_averaged(x)
         if x.numel() == 0:
             return x.new_empty(shape), x.shape
         return average(x, self.dimensions, self._kernel()), x.shape

@@ -75,6 +75,7 @@ class _LPPool(Pooling):
         if math.isinf(p):
             y, indices = largest(x.abs() if p > 0 else x.abs().neg_(), self.dimensions, self._maximum())
             return y if p > 0 else y.neg_(), (x, indices, self._settings())
+        self._require_averaged(x)
         y = average(x.pow(p), self.dimensions, self._mean()).mul_(math.prod(self.kernel_size)).pow_(1 / p)
         return y, (x, y, self._settings())
 

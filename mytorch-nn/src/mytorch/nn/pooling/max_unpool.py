@@ -15,6 +15,7 @@ from mytorch.core import (
     ShapeError,
     require_dtype,
     require_input,
+    require_room,
     require_same_device,
     require_saved,
     require_upstream,
@@ -52,7 +53,8 @@ class _MaxUnpool(Pooling):
                which differs from it by less than stride
     Raises:    ShapeError for other axes, indices of another shape, an output_size that does not fit, or if d_y has not
                the shape of y;  DtypeError for an input that is not floating point or indices that are not int64;
-               ArgumentError on the CPU for an index beyond y, and for arguments out of range
+               ArgumentError on the CPU for an index beyond y, and for arguments out of range;
+               ArgumentError for a y that has no room in memory
     Source:    Zeiler, Taylor and Fergus 2011, "Adaptive deconvolutional networks for mid and high level feature
                learning"
 
@@ -81,6 +83,7 @@ class _MaxUnpool(Pooling):
         self._require_indices(indices, input)
         count = self.dimensions
         shape = torch.Size((*input.shape[:-count], *self._sizes(input.shape[-count:], output_size)))
+        require_room(self, "y", shape, input, "lower kernel_size or stride")
         saved = indices, shape, input.dtype, self._geometry()
         if not input.numel():
             return input.new_zeros(shape), saved

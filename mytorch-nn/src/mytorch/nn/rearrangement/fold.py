@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_floating, require_saved, require_upstream
+from mytorch.core import ShapeError, require_floating, require_room, require_saved, require_upstream
 from mytorch.nn._spatial import Spatial
 
 aten = torch.ops.aten
@@ -67,7 +67,7 @@ class Unfold(_Windows):
                y: (channels * height_of_window * width_of_window, windows), along each axis
                (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1 of them
     Raises:    ShapeError for other axes, a window larger than the padded image, or if d_y has not the shape of y;
-               DtypeError for integers; ArgumentError for arguments out of range
+               DtypeError for integers; ArgumentError for arguments out of range, or for a y that has no room in memory
     Source:    Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document
                processing"
 
@@ -96,7 +96,9 @@ class Unfold(_Windows):
                 "Unfold: x must be (channels, height, width), none of them 0, with or without a batch in front, "
                 f"got {tuple(x.shape)}"
             )
-        self._count(x.shape[-2:])
+        *leading, channels, height, width = x.shape
+        shape = (*leading, channels * math.prod(self.kernel_size), self._count((height, width)))
+        require_room(self, "y", shape, x, "lower kernel_size or padding")
         return self._cut(x), x.shape
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:
@@ -118,7 +120,7 @@ class Fold(_Windows):
                windows as Unfold cuts out of an image of output_size;  y: (channels, *output_size)
     Raises:    ShapeError for other axes, another number of windows, numbers that are no whole windows, a window larger
                than the padded image, or if d_y has not the shape of y;  DtypeError for integers;
-               ArgumentError for arguments out of range
+               ArgumentError for arguments out of range, or for a y that has no room in memory
     Source:    torch.nn.functional.fold, whose definition it follows; it is the transpose of Unfold
 
     Example:
@@ -152,6 +154,8 @@ class Fold(_Windows):
                 f"Fold: x must be (channels * {window}, {count}), the numbers of a window and the windows of an image "
                 f"of {self.output_size}, with or without a batch in front, got {tuple(x.shape)}"
             )
+        shape = (*x.shape[:-2], x.shape[-2] // window, *self.output_size)
+        require_room(self, "y", shape, x, "lower output_size")
         return self._sum(x, self.output_size), x.shape
 
     def backward(self, d_y: Tensor, shape: torch.Size) -> Tensor | None:

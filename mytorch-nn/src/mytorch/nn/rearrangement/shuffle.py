@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import DtypeError, Module, ShapeError, require_input, require_saved, require_upstream, require_whole
+from mytorch.core import (
+    DtypeError,
+    Module,
+    ShapeError,
+    require_input,
+    require_room,
+    require_saved,
+    require_upstream,
+    require_whole,
+)
 from mytorch.nn._own import require_own
 
 
@@ -145,6 +154,7 @@ def _by_kernel(
 ) -> Tensor:
     """What the kernel gives, of `shape`; of nothing, it makes a tensor of other axes. Raises DtypeError."""
     if not x.numel():
+        require_room(owner, "y", shape, x, "lower its factor")
         return x.new_empty(shape)
     try:
         return kernel(x, r)

@@ -54,7 +54,7 @@ class Cell(Module):
         require_device(self, device)
         require_floating_dtype(self, dtype)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        weights = Weights.empty(self.kind.gates * hidden_size, input_size, hidden_size, bias, 0, device, dtype)
+        weights = Weights.empty(self, self.kind.gates * hidden_size, input_size, hidden_size, bias, 0, device, dtype)
         self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, _ = weights
         self._own = told(self)
         self.reset_parameters()

@@ -24,6 +24,7 @@ from mytorch.core import (
     require_last_axis,
     require_like,
     require_range,
+    require_room,
     require_saved,
     require_whole,
 )
@@ -93,11 +94,12 @@ class Recurrent(Module):
         require_floating_dtype(self, dtype)
         self._own = told(self)
         projected_from = self.hidden_size if self.proj_size else 0
-        for place in range(self.num_layers * self._directions):
+        rows, places = self.kind.gates * self.hidden_size, self.num_layers * self._directions
+        like = torch.empty(0, device=device, dtype=dtype)
+        require_room(self, "weight_hh of all layers", (places, rows, self._size), like, "make its sizes smaller")
+        for place in range(places):
             columns = self.input_size if place < self._directions else self._directions * self._size
-            weights = Weights.empty(
-                self.kind.gates * self.hidden_size, columns, self._size, self.bias, projected_from, device, dtype
-            )
+            weights = Weights.empty(self, rows, columns, self._size, self.bias, projected_from, device, dtype)
             for name, parameter in zip(self._names(place), weights, strict=True):
                 setattr(self, name, parameter)
         self.reset_parameters()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import init
 
-from mytorch.core import Module, Parameter
+from mytorch.core import Module, Parameter, empty
 
 
 class Weights(NamedTuple):
@@ -21,6 +21,7 @@ class Weights(NamedTuple):
     @classmethod
     def empty(
         cls,
+        owner: Module,
         rows: int,
         columns: int,
         size: int,
@@ -34,15 +35,15 @@ class Weights(NamedTuple):
         projected_from: how many numbers are projected to make the state; 0 for none
         """
 
-        def parameter(*shape: int) -> Parameter:
-            return Parameter(torch.empty(shape, device=device, dtype=dtype))
+        def parameter(name: str, *shape: int) -> Parameter:
+            return Parameter(empty(owner, name, shape, device, dtype))
 
         return cls(
-            parameter(rows, columns),
-            parameter(rows, size),
-            parameter(rows) if bias else None,
-            parameter(rows) if bias else None,
-            parameter(size, projected_from) if projected_from else None,
+            parameter("weight_ih", rows, columns),
+            parameter("weight_hh", rows, size),
+            parameter("bias_ih", rows) if bias else None,
+            parameter("bias_hh", rows) if bias else None,
+            parameter("weight_hr", size, projected_from) if projected_from else None,
         )
 
 

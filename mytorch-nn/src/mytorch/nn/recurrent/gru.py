@@ -94,7 +94,8 @@ class GRUCell(Cell):
                weight_ih: (3 * hidden_size, input_size);  weight_hh: (3 * hidden_size, hidden_size);
                bias_ih, bias_hh: (3 * hidden_size,), or None without them
     Raises:    ShapeError for other shapes, or if d_h has not the shape of h;  DtypeError for another dtype than that
-               of the weights;  ArgumentError for sizes below 1, or a dtype that is not floating point
+               of the weights;  ArgumentError for sizes below 1, or a dtype that is not floating point, or for weights
+               that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.GRUCell draws them
     Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder"; m is that
                of torch.nn, which multiplies by r after the product with w_hn
@@ -144,7 +145,8 @@ class GRU(Recurrent):
                A PackedSequence in place of input gives one in place of y, and its gradient is one, too.
     Raises:    ShapeError for other shapes, for no step at all, or if a gradient has not the shape of its output;
                DtypeError for another dtype than that of the weights;  ArgumentError for sizes or num_layers below 1,
-               dropout outside 0 to 1, or the saved value of a layer with other sizes
+               dropout outside 0 to 1, or the saved value of a layer with other sizes, or for weights that have no room
+               in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.GRU draws them
     Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
     Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder"; m is that

@@ -90,7 +90,7 @@ class LSTMCell(Cell):
                bias_ih, bias_hh: (4 * hidden_size,), or None without them
     Raises:    ShapeError for other shapes, or if a gradient has not the shape of its output;  DtypeError for another
                dtype than that of the weights;  ArgumentError for sizes below 1, a dtype that is not floating point, or
-               hx that is no tuple of two
+               hx that is no tuple of two, or for weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.LSTMCell draws them
     Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget"
 
@@ -148,7 +148,7 @@ class LSTM(Recurrent):
     Raises:    ShapeError for other shapes, for no step at all, or if a gradient has not the shape of its output;
                DtypeError for another dtype than that of the weights;  ArgumentError for sizes or num_layers below 1,
                proj_size not below hidden_size, dropout outside 0 to 1, hx that is no tuple of two, or the saved value
-               of a layer with other sizes
+               of a layer with other sizes, or for weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.LSTM draws them
     Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
     Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget";

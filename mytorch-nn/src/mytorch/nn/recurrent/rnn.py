@@ -51,7 +51,7 @@ class RNNCell(Cell):
                bias_ih, bias_hh: (hidden_size,), or None without them
     Raises:    ShapeError for other shapes, or if d_h has not the shape of h;  DtypeError for another dtype than that
                of the weights;  ArgumentError for sizes below 1, another nonlinearity, or a dtype that is not
-               floating point
+               floating point, or for weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.RNNCell draws them
     Source:    Elman 1990, "Finding structure in time"
 
@@ -101,7 +101,8 @@ class RNN(Recurrent):
                A PackedSequence in place of input gives one in place of y, and its gradient is one, too.
     Raises:    ShapeError for other shapes, for no step at all, or if a gradient has not the shape of its output;
                DtypeError for another dtype than that of the weights;  ArgumentError for sizes or num_layers below 1,
-               dropout outside 0 to 1, another nonlinearity, or the saved value of a layer with other sizes
+               dropout outside 0 to 1, another nonlinearity, or the saved value of a layer with other sizes, or for
+               weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.RNN draws them
     Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
     Source:    Elman 1990, "Finding structure in time"; Werbos 1990, "Backpropagation through time"

@@ -15,6 +15,7 @@ from mytorch.core import (
     require_choice,
     require_flags,
     require_floating,
+    require_room,
     require_saved,
     require_upstream,
 )
@@ -67,6 +68,7 @@ class _Resampled(Module):
         require_floating(self, x)
         plan = self._plan(x.shape)
         sizes, options = plan[1], plan[2:]
+        require_room(self, "y", (*x.shape[:2], *sizes), x, "lower size or scale_factor")
         if not x.numel():
             return x.new_empty(*x.shape[:2], *sizes), (x.shape, plan)
         up, _ = KERNELS[self.mode, x.dim() - 2]
@@ -135,7 +137,8 @@ class Upsample(_Resampled):
                for nearest and nearest-exact;  y: with `size`, or with each size times scale_factor, rounded down
     Raises:    ShapeError for other axes, a size that becomes 0, or if d_y has not the shape of y;
                DtypeError for integers;  ArgumentError unless one of size and scale_factor is given, for numbers that
-               are not above 0, align_corners without interpolation, and recompute_scale_factor beside size
+               are not above 0, align_corners without interpolation, and recompute_scale_factor beside size, or for a y
+               that has no room in memory
     Source:    Keys 1981, "Cubic convolution interpolation for digital image processing", for bicubic
 
     Example:
@@ -181,7 +184,7 @@ class UpsamplingNearest2d(_Resampled):
     Shapes:    x: (batch, channels, height, width);  y: the same with `size`, or with each size times scale_factor
     Raises:    ShapeError for other axes, a size that becomes 0, or if d_y has not the shape of y;  DtypeError for
                integers;  ArgumentError unless one of size and scale_factor is given, or for numbers that are not
-               above 0
+               above 0, or for a y that has no room in memory
     Source:    torch.nn.UpsamplingNearest2d, whose definition it follows; the method: Gonzalez and Woods 2018, "Digital
                Image Processing", section 2.4
 
@@ -213,7 +216,7 @@ class UpsamplingBilinear2d(_Resampled):
     Shapes:    x: (batch, channels, height, width);  y: the same with `size`, or with each size times scale_factor
     Raises:    ShapeError for other axes, a size that becomes 0, or if d_y has not the shape of y;  DtypeError for
                integers;  ArgumentError unless one of size and scale_factor is given, or for numbers that are not
-               above 0
+               above 0, or for a y that has no room in memory
     Source:    torch.nn.UpsamplingBilinear2d, whose definition it follows; the method: Gonzalez and Woods 2018,
                "Digital Image Processing", section 2.4
 

@@ -13,6 +13,7 @@ from mytorch.core import (
     Module,
     StateError,
     require_pair,
+    require_room,
     require_saved,
     require_upstream,
     require_whole,
@@ -41,6 +42,10 @@ class Stack(Module):
     def _set_layers(self, layer: Module, num_layers: int, norm: Module | None) -> None:
         require_whole(self, "num_layers", num_layers, 1, MOST_LAYERS)
         require_module(self, layer)
+        held = [parameter.value for parameter in layer.param() if parameter.initialized]
+        if held:
+            numbers = num_layers * sum(value.numel() for value in held)
+            require_room(self, "parameters of all layers", (numbers,), held[0], "take fewer layers, or smaller ones")
         self.layers = ModuleList([copy.deepcopy(layer) for _ in range(num_layers)])
         self.norm = None if norm is None else require_module(self, norm)
 

@@ -21,7 +21,8 @@ class TransformerDecoder(Stack):
                comes first; all without a batch axis, too;  masks: those of TransformerDecoderLayer
     Masks:     each layer gets them
     Raises:    ArgumentError for a layer or norm that is no Module, or num_layers below 1;  ShapeError and DtypeError
-               for what does not fit the layers;  StateError if a saved value is used twice
+               for what does not fit the layers;  StateError if a saved value is used twice;
+               ArgumentError for layers that have no room in memory
     Source:    Vaswani et al. 2017, "Attention is all you need"
 
     The copies begin with the weights of the layer that is given; it is no part of the stack.

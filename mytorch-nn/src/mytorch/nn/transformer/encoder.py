@@ -20,7 +20,8 @@ class TransformerEncoder(Stack):
                mask: (length, length) or (batch * nhead, length, length);  src_key_padding_mask: (batch, length)
     Masks:     each layer gets them, as src_mask, src_key_padding_mask and is_causal
     Raises:    ArgumentError for a layer or norm that is no Module, or num_layers below 1;  ShapeError and DtypeError
-               for what does not fit the layers;  StateError if a saved value is used twice
+               for what does not fit the layers;  StateError if a saved value is used twice;
+               ArgumentError for layers that have no room in memory
     Source:    Vaswani et al. 2017, "Attention is all you need"
 
     The copies begin with the weights of the layer that is given; it is no part of the stack. torch's options
