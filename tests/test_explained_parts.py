@@ -1,8 +1,7 @@
-"""The layers and losses of mytorch.nn, explained; and the figures of the page on backpropagation."""
+"""The layers and losses of mytorch.nn, explained; and the figures of the pages on backpropagation."""
 
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -103,9 +102,12 @@ def test_children_in_lists_and_dicts_are_named_as_in_the_state():
     ]
 
 
-def test_the_figures_of_the_page_are_drawn(tmp_path):
-    subprocess.run([sys.executable, HOUSE / "docs/images/draw_backpropagation.py", tmp_path], check=True)
-    shown = re.findall(r"\(images/([\w-]+\.png)\)", (HOUSE / "docs/backpropagation.md").read_text())
+def test_the_figures_of_the_pages_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(HOUSE / "docs/images")
+    for script in ("draw_backpropagation.py", "draw_derivations.py"):
+        runpy.run_path(str(HOUSE / "docs/images" / script))["main"](tmp_path)
+    pages = [HOUSE / "docs/backpropagation.md", *(HOUSE / "docs/backpropagation").glob("*.md")]
+    shown = [name for page in pages for name in re.findall(r"images/([\w-]+\.png)\)", page.read_text())]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(shown)
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(b"\x89PNG")

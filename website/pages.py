@@ -112,8 +112,8 @@ def page_for(file: PurePosixPath) -> str | None:
         return "index.md" if name == "home.md" else None
     if parent == ".":
         return f"{file.stem.lower()}.md"
-    if parent == "docs":
-        return name
+    if parent == "docs" or parent.startswith("docs/"):
+        return file.relative_to("docs").as_posix()
     if name == "README.md":
         return f"distributions/{parent}.md" if parent.startswith("mytorch-") else f"{parent}.md"
     return None

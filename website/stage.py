@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from derivations import derivation
 from pages import images, written_pages
 from reference import layer_index, reference
 
@@ -25,7 +26,8 @@ PAGES = SITE / "pages"
 
 def stage(versions: bool) -> None:
     texts, nav = reference()
-    written = written_pages({"layers.md": layer_index})
+    derived = [file.relative_to(HOUSE / "docs").as_posix() for file in HOUSE.glob("docs/backpropagation/*.md")]
+    written = written_pages({"layers.md": layer_index, **dict.fromkeys(["backpropagation.md", *derived], derivation)})
     texts |= written
     shutil.rmtree(PAGES, ignore_errors=True)
     for page, text in texts.items():

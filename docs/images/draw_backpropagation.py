@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import torch
+from diagram import BACKWARD, FORWARD, GREY, edge, frame, node
 from matplotlib.figure import Figure
 
-from mytorch.data.palette import BLUE, VERMILION
 from mytorch.nn import Linear, MSELoss, ReLU, Sequential
 from mytorch.optim import SGD
 from mytorch.train import explain
 
-GREY = "#999999"
 COLUMNS = {"x": 0.0, "h": 1.9, "y": 3.7, "loss": 5.1}
 PLACES = {("x", 0): 1.0, ("x", 1): -1.0, ("h", 0): 1.0, ("h", 1): -1.0, ("y", 0): 0.0, ("loss", 0): 0.0}
+WIDTH, HEIGHT = (-0.5, 5.6), (-1.9, 1.9)
 
 
 def net_of_the_page():
@@ -49,14 +49,14 @@ def draw_net(path):
         }
         weights = [held[phase, layer, f"{d}{name}"] for layer in "02" for name in ("weight", "bias")]
         draw_pass(axes, values, weights, d)
-    above.set_title("Forward: values in the circles, weights on the arrows", loc="left")
-    below.set_title("Backward: the gradient of the loss with respect to each of them", loc="left")
+    frame(above, WIDTH, HEIGHT, "Forward: values in the circles, weights on the arrows")
+    frame(below, WIDTH, HEIGHT, "Backward: the gradient of the loss with respect to each of them")
     figure.savefig(path, dpi=150)
 
 
 def draw_pass(axes, values, weights, d):
     """One direction."""
-    colour = VERMILION if d else BLUE
+    colour = BACKWARD if d else FORWARD
     first, first_bias, second, second_bias = weights
     for unit in range(2):
         for source in range(2):
@@ -71,32 +71,22 @@ def draw_pass(axes, values, weights, d):
         circle(axes, ("h", unit), name, both, GREY if dead else colour)
     circle(axes, ("y", 0), f"{d}y\n({d}bias {second_bias[0]:g})", values["y"], colour)
     circle(axes, ("loss", 0), "d_loss" if d else "loss\n(target 1)", values["loss"], colour)
-    axes.set_xlim(-0.5, 5.6)
-    axes.set_ylim(-1.9, 1.9)
-    axes.set_aspect("equal")
-    axes.axis("off")
 
 
-def circle(axes, node, name, numbers, colour):
-    """A unit with its numbers in it and its name beside it."""
-    x, y = COLUMNS[node[0]], PLACES[node]
-    style = {"boxstyle": "round,pad=0.45,rounding_size=0.9", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
-    axes.text(x, y, "  |  ".join(f"{number:g}" for number in numbers), ha="center", va="center", bbox=style, size=12)
-    side, align = (-0.34, "top") if y < 0 else (0.34, "bottom")  # away from the arrows
-    axes.text(x, y + side, name, ha="center", va=align, size=10.5, color=colour)
+def circle(axes, unit, name, numbers, colour):
+    """A unit with its numbers in it and its name beside it, away from the arrows."""
+    place = COLUMNS[unit[0]], PLACES[unit]
+    node(axes, place, "  |  ".join(f"{number:g}" for number in numbers), colour, name, below=place[1] < 0)
 
 
 def arrow(axes, source, target, text, d, at):
     """An edge, against its direction on the way back."""
-    start = (COLUMNS[source[0]], PLACES[source])
-    end = (COLUMNS[target[0]], PLACES[target])
+    ends = [(COLUMNS[unit[0]], PLACES[unit]) for unit in (source, target)]
     gaps = (30 if source[0] == "h" else 18, 34 if target[0] == "h" else 18)
-    tail, head, shrink = (end, start, gaps[::-1]) if d else (start, end, gaps)
-    style = {"arrowstyle": "-|>", "color": "#777777", "shrinkA": shrink[0], "shrinkB": shrink[1]}
-    axes.annotate("", xy=head, xytext=tail, arrowprops=style)
-    x, y = (from_ + (to - from_) * at for from_, to in zip(start, end, strict=True))
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.text(x, y, text, ha="center", va="center", size=11, color=VERMILION if d else BLUE, bbox=box)
+    if d:
+        edge(axes, *ends[::-1], text, BACKWARD, at=1 - at, gaps=gaps[::-1])
+    else:
+        edge(axes, *ends, text, FORWARD, at=at, gaps=gaps)
 
 
 def descent(momentum, steps=30):
@@ -121,7 +111,7 @@ def draw_momentum(path):
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     w1, w2 = torch.meshgrid(torch.linspace(-10, 4, 200), torch.linspace(-2.2, 2.2, 200), indexing="xy")
     heights = (w1**2 + 25 * w2**2) / 2
-    panels = zip(figure.subplots(2, 1, sharex=True), (0.0, 0.5), (BLUE, VERMILION), strict=True)
+    panels = zip(figure.subplots(2, 1, sharex=True), (0.0, 0.5), (FORWARD, BACKWARD), strict=True)
     for axes, momentum, colour in panels:
         axes.contour(w1, w2, heights, levels=[0.5, 2, 5, 10, 20, 35, 55, 80], colors=GREY, linewidths=0.6)
         walked = descent(momentum)

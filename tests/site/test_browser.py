@@ -17,6 +17,7 @@ if not CHROMIUM:
 
 SITE = Path(__file__).parents[2] / ".site/html"
 PAGES = ["", "get-started/", "layers/", "performance/", "experiments/", "reference/nn/", "reference/nn/lstm/"]
+PAGES += ["backpropagation/", "backpropagation/recurrence/"]
 SCREENS = {"desktop": {"width": 1300, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
