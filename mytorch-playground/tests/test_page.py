@@ -150,6 +150,55 @@ def test_the_experiment_is_changed_on_the_page(page):
     api.expect(page.get_by_label("Batch size")).to_have_value("20")
 
 
+def test_a_residual_connection_is_added_drawn_and_removed(page):
+    toml = page.locator("#toml")
+    page.get_by_label("Add a residual connection around it: Linear, layer 4").click()
+    api.expect(toml).to_contain_text('type = "Residual"')
+    api.expect(page.locator("#layers")).to_contain_text("Residual: Linear + ReLU")
+    api.expect(page.locator("#network")).to_have_attribute("aria-label", re.compile("then Residual"))
+    page.get_by_label("Units").nth(1).fill("6")  # which the layers inside follow
+    page.get_by_label("Units").nth(1).press("Enter")
+    api.expect(toml).to_contain_text("in_features = 6, out_features = 6")
+    page.click("#batch")
+    api.expect(step(page)).to_have_text("1")
+    page.get_by_label("Remove the residual connection and keep the layers").click()
+    api.expect(toml).not_to_contain_text("Residual")
+    page.get_by_label("Add a layer before the last one").select_option("Residual")
+    api.expect(toml).to_contain_text("Residual")
+    page.get_by_label("Remove: Residual").click()
+    api.expect(toml).not_to_contain_text("Residual")
+
+
+def test_initialisation_optimizer_and_schedule_are_chosen_with_their_settings(page, tmp_path):
+    toml = page.locator("#toml")
+    page.get_by_label("Initialisation").select_option("orthogonal")
+    api.expect(toml).to_contain_text("orthogonal")
+    page.get_by_label("Optimizer").select_option("AdamW")
+    page.get_by_label("beta 1").fill("0.8")
+    page.get_by_label("beta 1").press("Enter")
+    api.expect(toml).to_contain_text("0.8")
+    page.get_by_label("Schedule").select_option("OneCycleLR")
+    api.expect(toml).to_contain_text("OneCycleLR")
+    page.get_by_label("Epochs").fill("2")
+    page.get_by_label("Epochs").press("Enter")
+    api.expect(toml).to_contain_text("epochs = 2")
+    page.click("#epoch")
+    api.expect(page.locator("#history tbody tr")).to_have_count(1)
+    api.expect(toml).to_contain_text("epochs = 2")  # for which the schedule is planned
+    page.click("#epoch")
+    api.expect(page.locator("#note")).to_contain_text("every epoch is done")
+    file = tmp_path / "planned.toml"
+    file.write_text(toml.inner_text())
+    run = train_experiment(file, output=tmp_path, quiet=True)
+    shown = page.locator("#history tbody tr").first.locator("td").all_inner_texts()
+    assert float(shown[1]) == pytest.approx(run.history[1]["train_loss"], rel=1e-3)
+
+
+def test_an_installed_experiment_is_chosen(page):
+    page.get_by_label("Begin with").select_option("adding-lstm")
+    api.expect(page.locator("#toml")).to_contain_text("AddingProblem", timeout=60_000)
+
+
 def test_a_reload_finds_the_training_where_it_was(page):
     page.click("#batch")
     api.expect(step(page)).to_have_text("1")

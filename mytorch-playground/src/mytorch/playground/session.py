@@ -22,7 +22,7 @@ from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.playground.boundary import boundary
 from mytorch.playground.curve import Curve
 from mytorch.playground.message import encode
-from mytorch.plugins import Hooks, hookimpl, one_line, parse_toml
+from mytorch.plugins import Hooks, catalogue, hookimpl, one_line, parse_toml
 from mytorch.train.device import move
 from mytorch.train.drawing import MAP, Drawing
 from mytorch.train.engine import Eager
@@ -287,6 +287,7 @@ class Session:
                 "experiment",
                 tensors,
                 name=experiment.name,
+                installed=[part.name for part in catalogue().of_kind("experiment")],
                 content=experiment.model_dump(exclude_none=True, by_alias=True),
                 toml=to_toml(experiment),
                 **self._drawing.told(),

@@ -24,7 +24,11 @@ const shared = new URLSearchParams(location.hash.slice(1)).get("experiment");
 const connection = new Connection((message) => RECEIVE[message.kind]?.(message), note);
 const send = (command) => connection.send(command);
 const change = (content) => send({ do: "experiment", content });
-const editor = new Editor($("form"), $("layers"), change, (values) => send({ do: "set", values }));
+const editor = new Editor($("form"), $("layers"), {
+  change,
+  live: (values) => send({ do: "set", values }),
+  open: (name) => send({ do: "experiment", name }),
+});
 
 function setPlaying(now) {
   playing = now;
@@ -46,7 +50,7 @@ const RECEIVE = {
     network.show(message);
     plane.show(message);
     curve.show(message);
-    editor.show(message.content, message.changed);
+    editor.show(message);
     steps.hide();
     $("toml").textContent = file();
     setPlaying(message.playing);
@@ -85,13 +89,14 @@ const RECEIVE = {
   },
   error({ text }) {
     note(text);
-    if (experiment) editor.show(experiment.content, experiment.changed);
+    if (experiment) editor.show(experiment);
   },
 };
 
-// The file of what was trained so far: with the epochs that are complete, if there are some.
+// The file of what was trained so far: with the epochs that are complete, if there are some. A schedule is planned for the
+// epochs of the file, which stay.
 function file() {
-  return epochs ? experiment.toml.replace(/^epochs = \d+$/m, `epochs = ${epochs}`) : experiment.toml;
+  return epochs && !experiment.content.schedule ? experiment.toml.replace(/^epochs = \d+$/m, `epochs = ${epochs}`) : experiment.toml;
 }
 
 const toText = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text))).replaceAll("+", "-").replaceAll("/", "_");
