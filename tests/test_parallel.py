@@ -11,7 +11,15 @@ import torch
 from torch import distributed
 
 from mytorch.core import ArgumentError
-from mytorch.experiments import load, search_experiment, train_experiment, train_folds
+from mytorch.experiments import (
+    load,
+    load_experiment,
+    parse_over,
+    search_experiment,
+    train_experiment,
+    train_folds,
+)
+from mytorch.experiments.file.load_experiment import to_toml
 
 OVERRIDES = {"epochs": 4, "dtype": "float64", "checkpoint_every": 0, "batch_size": 99, "data.train.samples": 400}
 WORKER = """
@@ -133,9 +141,29 @@ if __name__ == "__main__":
 """
 """Trains with every optimizer, dividing its state or not, and with normalisation over the batch of all processes."""
 
+SEARCHED = """
+import os, signal, sys
+from mytorch.experiments import parse_over, search_experiment
+
+def tell(found, trial):
+    if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        open(f"{sys.argv[1]}/killed", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    over = dict([parse_over("optimizer.lr=log:1e-4..0.1"), parse_over("model.layers.0.out_features=3..9")])
+    search_experiment(f"{sys.argv[1]}/small.toml", over, trials=7, output=sys.argv[1], pruning=False, tell=tell)
+"""
+"""A search of several processes, of which one is killed after its first trial."""
+
 needs_gloo = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
 )
+
+
+def searched():
+    """What the search tries."""
+    return dict(map(parse_over, ("optimizer.lr=log:1e-4..0.1", "model.layers.0.out_features=3..9")))
 
 
 def torchrun(*arguments, restarts=0):
@@ -225,12 +253,38 @@ def test_every_optimizer_and_the_statistics_of_all_processes_are_those_of_one(tm
             torch.testing.assert_close(first[name][0][key], value, rtol=0, atol=1e-12, msg=f"{name}: {key}")
 
 
-@pytest.mark.parametrize(
-    "what", [lambda out: train_folds("disk", output=out), lambda out: search_experiment("disk", {}, output=out)]
-)
-def test_what_one_process_does_alone_says_so(tmp_path, monkeypatch, what):
+@pytest.mark.slow
+@needs_gloo
+def test_processes_share_the_trials_of_a_search_and_go_on_after_one_was_killed(tmp_path):
+    layers = [{"type": "Linear", "in_features": 2, "out_features": 8}, {"type": "LazyLinear", "out_features": 2}]
+    settings = {"data.train.samples": 300, "data.test.samples": 300, "epochs": 3, "model.layers": layers}
+    (tmp_path / "small.toml").write_text(to_toml(load_experiment("disk", settings)))
+    (tmp_path / "searched.py").write_text(SEARCHED)
+    code, said = torchrun(tmp_path / "searched.py", tmp_path, restarts=1)
+    assert code == 0, said
+    assert (tmp_path / "killed").exists()  # both processes had trials
+    over = ["--over", "optimizer.lr=log:1e-4..0.1", "--over", "model.layers.0.out_features=3..9", "--no-pruning"]
+    command = ["-m", "mytorch", "search", tmp_path / "small.toml", *over, "--output", tmp_path, "--trials", "2"]
+    code, said = torchrun(*command)
+    assert code == 0, said
+    assert said.count("9 trials: ") == said.count("The best as an experiment: ") == 1
+    assert sorted(re.findall(r"(?m)^trial (\d+): ", said)) == ["7", "8"]
+    found = search_experiment(tmp_path / "small.toml", searched(), trials=1, output=tmp_path, pruning=False)
+    alone = search_experiment(tmp_path / "small.toml", searched(), trials=10, output=tmp_path / "a", pruning=False)
+    assert [trial.number for trial in found.trials] == list(range(10))
+    assert [trial.settings for trial in found.trials] == [trial.settings for trial in alone.trials]
+    for one, other in zip(found.trials, alone.trials, strict=True):
+        if one.state == "failed":
+            assert one.reason in ("interrupted", "its process ended")
+        else:
+            assert one.value == other.value
+    assert [trial.state for trial in found.trials].count("complete") >= 8
+    assert load_experiment(found.path / "best.toml").optimizer.arguments["lr"] == found.best.settings["optimizer.lr"]
+
+
+def test_what_one_process_does_alone_says_so(tmp_path, monkeypatch):
     for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ArgumentError, match="must run in one process, got one of 2 that were started together"):
-        what(tmp_path)
+        train_folds("disk", output=tmp_path)
     assert not list(tmp_path.iterdir())

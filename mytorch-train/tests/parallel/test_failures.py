@@ -160,6 +160,22 @@ def test_a_process_that_ends_or_hangs_is_named_by_the_other(tmp_path, what, code
 
 
 @slow
+@numbers
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("killed", "got no sign of rank 1: it has given none for 5 s"),
+        ("fails", "got rank 1 that ended: ValueError: a broken trial"),
+    ],
+)
+def test_processes_that_work_apart_wait_for_one_that_takes_longer_but_not_for_one_that_is_gone(what, text):
+    (code, said, errors), _ = ended(start("working_apart.py", what))
+    assert code == 1
+    assert float(said) > 6, errors
+    assert f"RankError: parallel: every process must stay until the end, {text}" in errors, errors
+
+
+@slow
 def test_a_port_at_which_somebody_else_listens():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -57,7 +57,7 @@ def search(
 
     EXPERIMENT is a TOML file or the name of an installed experiment. Each trial is a run in the folder NAME-search;
     the best is written as an experiment, best.toml. The same command continues a search that was interrupted. Trials
-    are compared on the validation part of the data.
+    are compared on the validation part of the data. Processes that torchrun has started share the trials.
 
     \b
     Example:
@@ -67,6 +67,7 @@ def search(
     from mytorch.experiments.search.search import search_experiment
     from mytorch.experiments.search.search_table import show_search, trial_line
     from mytorch.experiments.search.space import parse_over
+    from mytorch.train.parallel import is_first
 
     def tell(found: Search, trial: Trial) -> None:
         click.echo(trial_line(found, trial), err=True)
@@ -81,4 +82,5 @@ def search(
         pruning=not no_pruning,
         tell=None if quiet else tell,
     )
-    show_search(found)
+    if is_first():
+        show_search(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,18 @@ from mytorch.experiments.runs.run_folder import SUMMARY_FILE, RunFolder
 from mytorch.experiments.runs.runs import last_record
 from mytorch.experiments.search.space import Choice, Space
 from mytorch.experiments.search.watch import Watch
-from mytorch.experiments.training.train_experiment import start, train_experiment
+from mytorch.experiments.training.train_experiment import require_same_experiment, start, train_experiment
 from mytorch.plugins import Hooks, MissingRequirementError, make_folder, one_line, shown, write_file
 from mytorch.train.errors import RunError
-from mytorch.train.parallel import require_alone
+from mytorch.train.parallel import Processes, alone, join
 from mytorch.train.weights import read_json
 
-SEARCH_FILE, TRIALS_FILE, BEST_FILE, LOCK_FILE = "search.json", "trials.log", "best.toml", "search.lock"
+SEARCH_FILE, TRIALS_FILE, BEST_FILE = "search.json", "trials.log", "best.toml"
+LOCK_FILE, TURN_FILE = "search.lock", "turn.lock"
 HOPELESS = 3
 """A search whose first so many trials all fail is ended: something is wrong with all of them."""
+_AIM = "trials of the search"
+"""What processes that torchrun starts again remember: how many trials there will be."""
 Over = Mapping[tuple[str, ...], Space]
 """What is tried, by the dotted keys that get the same value."""
 
@@ -99,37 +102,41 @@ def search_experiment(
         if it is named here.
     pruning: end a run early, after a quarter of its epochs, whose number is worse than the median of earlier runs at
         the same epoch.
-    tell: is given the search and each trial when it has ended.
+    tell: is given the search and each trial when it has ended, in the process that trained it.
+    Several processes that torchrun has started share the trials; each trains one at a time, alone. All of them must
+    see the folder of the search.
     Raises UnknownKeyError for keys and ExperimentError for settings that do not fit, for another search in the folder,
         and if no trial is trained to the end; ArgumentError if the experiment does not measure `monitor`;
-        MissingRequirementError without Optuna; KeyboardInterrupt, after which the search can be gone on with.
+        MissingRequirementError without Optuna; RankError where another of the processes has ended, or searches for
+        something else; KeyboardInterrupt, after which the search can be gone on with.
     """
-    require_alone("search")
     optuna = _optuna()
     if type(trials) is not int or trials < 1:
         raise ArgumentError(f"search: trials must be a whole number of at least 1, got {shown(trials)}")
     _require_over(over)
-    experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
-    higher = _higher_is_better(experiment, monitor)
-    _require_known(experiment, over)
-    found = Search(
-        make_folder(require_path("search_experiment", "output", output) / f"{experiment.name}-search"), monitor, higher
-    )
-    with _locked(found.path):
-        _require_same(found, experiment, over)
-        study = _study(optuna, found, experiment, over, pruning)
-        found.trials.extend(
-            _told(over, trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
-        )
-        with _saying_what_is_kept(found):
-            for _ in range(trials):
-                trial = _told(over, _train_one(optuna, study, found, experiment, over, pruning))
-                found.trials.append(trial)
+    folder = require_path("search_experiment", "output", output)
+    with ExitStack() as within:
+        processes = within.enter_context(join())
+        experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
+        _require_alike(processes, experiment, over, trials, monitor, pruning)
+        within.enter_context(alone())
+        higher = _higher_is_better(experiment, monitor)
+        _require_known(experiment, over)
+        found = Search(folder / f"{experiment.name}-search", monitor, higher)
+        aim = _of_first(processes, lambda: _begin(within, optuna, found, experiment, over, trials, processes))
+        _require_seen(found, processes)
+        study = _study(optuna, found, experiment, pruning)
+        found.trials.extend(_ended(study, over))
+        with _saying_what_is_kept(found), processes.apart() if processes is not None else nullcontext():
+            while (asked := _asked(optuna, study, found, experiment, over, aim)) is not None:
+                _train_one(optuna, study, asked, found, experiment, over, pruning)
+                trial = _noted(study, found, experiment, over, asked.number)
                 _require_hope(found)
-                if found.best is trial:
-                    write_file(found.path / BEST_FILE, to_toml(_with(experiment, trial.settings)))
                 if tell is not None:
                     tell(found, trial)
+                if processes is not None:
+                    processes.require_all()
+        found.trials[:] = _ended(study, over)
     return found
 
 
@@ -219,10 +226,63 @@ def _require_same(found: Search, experiment: Experiment, over: Over) -> None:
         )
 
 
-def _study(optuna: Any, found: Search, experiment: Experiment, over: Over, pruning: bool) -> Any:
-    """Optuna's study in the folder, with trials that a killed process left behind told as failed."""
+def _require_alike(processes: Processes | None, experiment: Experiment, over: Over, *options: object) -> None:
+    """Raise RankError, on every process, where one searches for something else than the first."""
+    if processes is None:
+        return
+    require_same_experiment(processes, experiment)
+    said = {f"--over {','.join(keys)}": repr(space) for keys, space in over.items()}
+    processes.require_same(said | dict(zip(("trials", "monitor", "pruning"), options, strict=True)))
+
+
+def _of_first(processes: Processes | None, make: Callable[[], int]) -> int:
+    return make() if processes is None else processes.from_first(make)
+
+
+def _begin(
+    within: ExitStack,
+    optuna: Any,
+    found: Search,
+    experiment: Experiment,
+    over: Over,
+    trials: int,
+    processes: Processes | None,
+) -> int:
+    """Begin a search in its folder, or go on with it; returns how many trials there will be.
+
+    Processes that torchrun started again go on towards the number that they had before.
+    """
+    make_folder(found.path)
+    within.enter_context(_locked(found.path))
+    _require_same(found, experiment, over)
+    study = _study(optuna, found, experiment, pruning=False)
+    states, known = optuna.trial.TrialState, study.get_trials(deepcopy=False)
+    for trial in known:
+        if trial.state == states.RUNNING:  # a process that was killed has left it
+            study.tell(trial.number, state=states.FAIL)
+    if not known and (standing := _standing(experiment, over)) is not None:
+        study.enqueue_trial(standing)
+    before = None if processes is None else processes.recall(_AIM)
+    aim = int(before) if before is not None else trials + sum(trial.state != states.WAITING for trial in known)
+    if processes is not None:
+        processes.remember(_AIM, str(aim))
+    return aim
+
+
+def _require_seen(found: Search, processes: Processes | None) -> None:
+    """Raise ExperimentError, on every process, where one does not see the folder."""
+    seen = [True] if processes is None else processes.gather((found.path / SEARCH_FILE).is_file())
+    if not all(seen):
+        raise ExperimentError(
+            f"search: {found.path} must be a folder that all processes see, got none on rank {seen.index(False)}; "
+            "give one on a disk that all machines share with output=FOLDER (--output FOLDER)"
+        )
+
+
+def _study(optuna: Any, found: Search, experiment: Experiment, pruning: bool) -> Any:
+    """Optuna's study in the folder."""
     journal = optuna.storages.journal
-    study = optuna.create_study(
+    return optuna.create_study(
         storage=optuna.storages.JournalStorage(journal.JournalFileBackend(str(found.path / TRIALS_FILE))),
         study_name="search",
         direction="maximize" if found.higher_is_better else "minimize",
@@ -231,14 +291,35 @@ def _study(optuna: Any, found: Search, experiment: Experiment, over: Over, pruni
         if pruning
         else optuna.pruners.NopPruner(),
     )
-    trials = study.get_trials(deepcopy=False)
-    study.sampler = optuna.samplers.TPESampler(seed=(experiment.seed + len(trials)) % 2**32)
-    for trial in trials:
-        if trial.state == optuna.trial.TrialState.RUNNING:
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    if not trials and (standing := _standing(experiment, over)) is not None:
-        study.enqueue_trial(standing)
-    return study
+
+
+def _ended(study: Any, over: Over) -> list[Trial]:
+    """The trials that ended, in any process."""
+    return [_told(over, trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+
+
+def _asked(optuna: Any, study: Any, found: Search, experiment: Experiment, over: Over, aim: int) -> Any:
+    """The next trial, which no other process gets; None if there are enough.
+
+    What is drawn for a trial depends on its number and on those that ended, not on the process.
+    """
+    with FileLock(found.path / TURN_FILE):
+        waiting = optuna.trial.TrialState.WAITING
+        number = sum(trial.state != waiting for trial in study.get_trials(deepcopy=False))
+        if number >= aim:
+            return None
+        study.sampler = optuna.samplers.TPESampler(seed=(experiment.seed + number) % 2**32)
+        return study.ask({",".join(keys): _distribution(optuna, space) for keys, space in over.items()})
+
+
+def _noted(study: Any, found: Search, experiment: Experiment, over: Over, number: int) -> Trial:
+    """A trial that has ended, among those that ended before; the best is written as an experiment."""
+    with FileLock(found.path / TURN_FILE):
+        found.trials[:] = _ended(study, over)
+        (trial,) = (trial for trial in found.trials if trial.number == number)
+        if found.best is trial:
+            write_file(found.path / BEST_FILE, to_toml(_with(experiment, trial.settings)))
+        return trial
 
 
 def _standing(experiment: Experiment, over: Over) -> dict[str, Any] | None:
@@ -270,10 +351,11 @@ def _settings(over: Over, params: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _train_one(optuna: Any, study: Any, found: Search, experiment: Experiment, over: Over, pruning: bool) -> Any:
-    """Train with settings that Optuna chooses. Returns its record of the trial."""
+def _train_one(
+    optuna: Any, study: Any, trial: Any, found: Search, experiment: Experiment, over: Over, pruning: bool
+) -> None:
+    """Train with the settings of a trial, and keep in the study what became of it."""
     states = optuna.trial.TrialState
-    trial = study.ask({",".join(keys): _distribution(optuna, space) for keys, space in over.items()})
 
     def hopeless(epoch: int, value: float) -> bool:
         trial.report(value, epoch)
@@ -287,14 +369,18 @@ def _train_one(optuna: Any, study: Any, found: Search, experiment: Experiment, o
         value = last_record(folder, folder.read_json(SUMMARY_FILE))[found.monitor]
     except MytorchError as error:
         trial.set_user_attr("reason", one_line(error)[:500])
-        return study.tell(trial, state=states.FAIL)
+        study.tell(trial, state=states.FAIL)
+        return
     except BaseException:
         trial.set_user_attr("reason", "interrupted")
         study.tell(trial, state=states.FAIL)
         raise
     trial.set_user_attr("run", run.path.name)
     trial.set_user_attr("value", value)
-    return study.tell(trial, state=states.PRUNED) if watch.pruned else study.tell(trial, value)
+    if watch.pruned:
+        study.tell(trial, state=states.PRUNED)
+    else:
+        study.tell(trial, value)
 
 
 def _told(over: Over, trial: Any) -> Trial:

@@ -106,7 +106,7 @@ def train_in_folder(
     with ExitStack() as within:
         processes = within.enter_context(join())  # first, so that the others are told what is wrong with a file here
         experiment = source if isinstance(source, Experiment) else load_experiment(source, overrides)
-        _require_same(processes, experiment)
+        require_same_experiment(processes, experiment)
         within.enter_context(threads(experiment.threads))
         begun = _of_first(processes, lambda: _begun(asked, experiment, accept_differences, processes))
         goes_on = begun is not None and begun.has_checkpoint
@@ -125,7 +125,7 @@ def train_in_folder(
     return folder.path
 
 
-def _require_same(processes: Processes | None, experiment: Experiment) -> None:
+def require_same_experiment(processes: Processes | None, experiment: Experiment) -> None:
     """Raise RankError, on every process, where one has another experiment than the first."""
     if processes is not None:
         settings = flat(experiment.model_dump(exclude_none=True, by_alias=True))

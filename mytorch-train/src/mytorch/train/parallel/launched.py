@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import shown
+
+_ALONE = ContextVar("alone", default=False)
 
 
 class Place(NamedTuple):
@@ -30,7 +35,7 @@ def launched() -> Place | None:
 
     Raises ArgumentError for an environment that says only part of it, or numbers that are none.
     """
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if _ALONE.get() or os.environ.get("WORLD_SIZE", "1") == "1":
         return None
     if lacking := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
         raise ArgumentError(
@@ -48,6 +53,16 @@ def launched() -> Place | None:
     if place.rank >= place.size:
         raise ArgumentError(f"parallel: RANK must be below WORLD_SIZE, {place.size}, got {place.rank}")
     return place
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within this context, this process does what one does alone, though others were started with it."""
+    before = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(before)
 
 
 def is_first() -> bool:

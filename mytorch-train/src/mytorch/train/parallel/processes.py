@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event, Thread
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -22,6 +23,8 @@ GRACE = 5.0
 """So many seconds a process that lost the others waits for word of them."""
 SHOWN = 5
 """So many differences between two processes are told."""
+BEAT = 1.0
+"""So often, in seconds, a process that works apart gives a sign."""
 T = TypeVar("T")
 
 
@@ -65,7 +68,7 @@ class Processes:
         self.rank, self.size = place.rank, place.size
         self.asked = self.agreed = Wishes()
         self.known: BaseException | None = None
-        self._trainings = 0
+        self._trainings = self._works = 0
         self._left: str | None = None
         self.joint: BaseException | None = None
 
@@ -239,6 +242,58 @@ class Processes:
         except RuntimeError:
             pass  # the store is gone: so is the first process
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within this context, each process works without the others for as long as it takes, then waits for all.
+
+        Raises RankError where another one has ended, or gives no sign for the timeout.
+        """
+        self._works += 1
+        ended = Event()
+        signs = Thread(target=self._give_signs, args=(ended,), daemon=True, name="mytorch signs")
+        signs.start()
+        try:
+            yield
+            with self._naming():
+                self._await_all()
+        finally:
+            ended.set()
+            signs.join()
+
+    def require_all(self) -> None:
+        """Raise RankError where one of the processes has said that it ended."""
+        with self._naming():
+            self._require_none_failed()
+
+    def _give_signs(self, ended: Event) -> None:
+        name = f"work/{self._works}/sign/{self.rank}"
+        try:
+            while not ended.wait(BEAT):
+                self._store.add(name, 1)
+        except RuntimeError:
+            pass  # the store is gone, which the process itself will find
+
+    def _await_all(self) -> None:
+        """Wait for the end of the work of all."""
+        names = [f"work/{self._works}/done/{rank}" for rank in range(self.size)]
+        self._store.set(names[self.rank], "")
+        heard: dict[int, tuple[int, float]] = {}
+        while missing := [rank for rank, name in enumerate(names) if not self._store.check([name])]:
+            self._require_none_failed()
+            now = time.monotonic()
+            for rank in missing:
+                signs = self._store.add(f"work/{self._works}/sign/{rank}", 0)
+                if rank not in heard or heard[rank][0] != signs:
+                    heard[rank] = signs, now
+                elif now - heard[rank][1] > self._timeout.total_seconds():
+                    raise _lost([rank], f"it has given none for {self._timeout.total_seconds():g} s")
+            time.sleep(0.1)
+
+    def _require_none_failed(self) -> None:
+        if self._store.check([failed := self._of_training("failed")]):
+            said = json.loads(self._store.get(failed))
+            raise _ended(said["rank"], said["text"])
+
     def leave(self, error: BaseException) -> None:
         """End the exchange with the others, who may wait within a step that this process does not finish."""
         self.fail(error)
@@ -262,6 +317,8 @@ class Processes:
             )
         try:
             yield
+        except RankError:  # a RuntimeError, too
+            raise
         except RuntimeError as error:
             raise self.lost(error, rank) from error
 
@@ -281,8 +338,7 @@ class Processes:
             missing = [rank]
         if not missing:
             return RankError(f"parallel: processes must exchange numbers, got an error on all of them: {told}")
-        ranks = f"rank{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}"
-        return RankError(f"parallel: every process must stay until the end, got no sign of {ranks}: {told}")
+        return _lost(missing, told)
 
     def _asked_around(self) -> tuple[dict[str, Any] | None, list[int]]:
         """What a process that ended has said, and the ranks of those that give no sign."""
@@ -296,6 +352,11 @@ class Processes:
             missing = [rank for rank, name in enumerate(names) if not self._store.check([name])]
             time.sleep(0.1)
         return None, missing
+
+
+def _lost(ranks: Sequence[int], told: str) -> RankError:
+    which = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+    return RankError(f"parallel: every process must stay until the end, got no sign of {which}: {told}")
 
 
 def _ended(rank: int, text: str) -> RankError:
