@@ -8,7 +8,7 @@ from mytorch.testing.errors import CheckError
 
 
 def registers(case: CallbackCase) -> None:
-    """It implements at least one hook, and each hook takes arguments that there are."""
+    """The callback implements at least one hook, and its hooks take only arguments that exist."""
     try:
         Hooks(installed=False).add(case.factory())
     except PluginError as error:
@@ -16,7 +16,7 @@ def registers(case: CallbackCase) -> None:
 
 
 def declared(case: CallbackCase) -> None:
-    """`must_succeed`, `may_lag` and `first_process_only` are truth values where they are given."""
+    """`must_succeed`, `may_lag` and `first_process_only`, where given, are True or False."""
     callback = case.factory()
     for name in ("must_succeed", "may_lag", "first_process_only"):
         value = getattr(callback, name, False)
@@ -30,10 +30,10 @@ def whole_run(case: CallbackCase) -> None:
 
 
 def failed_run(case: CallbackCase) -> None:
-    """No hook raises where a run is broken off in the middle of an epoch."""
+    """No hook raises an exception when a run fails in the middle of an epoch."""
     Run(case).begin().go(BATCHES + 1).fail()
 
 
 def determinism(case: CallbackCase) -> None:
-    """Two runs under one seed, each with a callback of its own, come to the same end."""
+    """Two runs with the same seed, each with a callback of its own, end with the same result."""
     Run(case).begin().go().end().require_same(Run(case).begin().go().end(), "be the same in two runs under one seed")

@@ -17,7 +17,7 @@ OTHER = 1000
 
 
 def state_plain(case: CallbackCase) -> None:
-    """state_dict returns what a checkpoint can hold: dicts, lists, tuples, tensors, numbers, strings, truth values."""
+    """state_dict returns what a checkpoint can hold: dicts, lists, tuples, tensors, numbers, strings, Booleans."""
     _require_state(case)
     run = Run(case).begin().go(BATCHES * EPOCHS // 2)
     state = run.callback.state_dict()
@@ -27,7 +27,7 @@ def state_plain(case: CallbackCase) -> None:
 
 
 def state_decides(case: CallbackCase) -> None:
-    """A new callback that takes up the state, in the middle of a run, goes on as the first would have."""
+    """A new callback that loads the state in the middle of a run continues like the original."""
     expected = Run(case).begin().go().end()
     for steps in STEPS:
         first = Run(case).begin().go(steps)
@@ -45,7 +45,7 @@ def state_decides(case: CallbackCase) -> None:
 
 
 def state_rewinds(case: CallbackCase) -> None:
-    """A callback that was used until the end takes the state of an earlier step as a new one does."""
+    """A callback that was used until the end and loads an earlier state behaves like a new one."""
     _require_state(case)
     expected = Run(case).begin().go().end()
     for steps in STEPS[1::2]:

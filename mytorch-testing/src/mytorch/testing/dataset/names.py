@@ -33,7 +33,7 @@ def column_names(case: DataSetCase) -> None:
 
 
 def class_names(case: DataSetCase) -> None:
-    """`classes` names every class: targets are its indices, int64, or one number a class."""
+    """`classes` names every class; targets are int64 indices into it, or have one number for each class."""
     data = build(case)
     if data.classes is None:
         raise Skip("its targets are numbers")
@@ -55,7 +55,7 @@ def class_names(case: DataSetCase) -> None:
 
 
 def known_targets(case: DataSetCase) -> None:
-    """`targets`, if it is known, is the targets of all rows."""
+    """`targets`, if it is known, holds the targets of all rows."""
     data = build(case)
     if data.targets is None:
         raise Skip("its targets do not lie in memory")
@@ -67,7 +67,7 @@ def known_targets(case: DataSetCase) -> None:
 
 
 def units(case: DataSetCase) -> None:
-    """`in_units` gives numbers of the same shape, for all targets and for one row of them."""
+    """`in_units` returns numbers of the same shape, for all targets and for a single row of them."""
     data = build(case)
     targets = data[first_rows(data)][1]
     if not isinstance(targets, Tensor):
@@ -80,7 +80,7 @@ def units(case: DataSetCase) -> None:
 
 
 def preparation(case: DataSetCase) -> None:
-    """`preparation` survives JSON, in which a run keeps it."""
+    """`preparation` can be stored as JSON, as a run does, and is the same when it is read again."""
     data = build(case)
     if data.preparation is None:
         raise Skip("new rows need no preparation")

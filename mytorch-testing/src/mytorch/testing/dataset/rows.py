@@ -16,14 +16,14 @@ from mytorch.testing.structure import tensors
 
 
 def length(case: DataSetCase) -> None:
-    """len is how many rows there are, at least one."""
+    """len is the number of rows, which is at least one."""
     rows = len(build(case))
     if rows < 1:
         raise CheckError(f"len must be at least 1 for a data set that can be checked, got {rows}")
 
 
 def batches_of_rows(case: DataSetCase) -> None:
-    """A batch is inputs and targets, each with one row for every index."""
+    """A batch is a pair of inputs and targets, each with one row for every index."""
     data = build(case)
     batch = data[first_rows(data)]
     if not (isinstance(batch, tuple) and len(batch) == 2):
@@ -38,7 +38,7 @@ def batches_of_rows(case: DataSetCase) -> None:
 
 
 def order(case: DataSetCase) -> None:
-    """Rows come in the order of their indices, as often as they are asked for."""
+    """Rows come in the order of the indices, and once for each index."""
     data = _same_every_time(case)
     count = len(first_rows(data))
     wanted = [count - 1, 0, *range(count), 0]
@@ -48,7 +48,7 @@ def order(case: DataSetCase) -> None:
 
 
 def kinds_of_index(case: DataSetCase) -> None:
-    """A slice, a list, an int32 tensor, a mask and negative indices give the batch that an int64 tensor gives."""
+    """A slice, a list, an int32 tensor, a mask and negative indices give the same batch as an int64 tensor."""
     data = _same_every_time(case)
     rows, count = first_rows(data), len(first_rows(data))
     expected = _named(data[rows])
@@ -64,7 +64,7 @@ def kinds_of_index(case: DataSetCase) -> None:
 
 
 def single_row(case: DataSetCase) -> None:
-    """data[i] is row i, without the axis of the batch; data[-1] is the last."""
+    """data[i] is row i without the batch axis; data[-1] is the last row."""
     data = _same_every_time(case)
     for index in (0, len(data) - 1, -1):
         expected = _named(data[torch.tensor([index % len(data)])])
@@ -73,7 +73,7 @@ def single_row(case: DataSetCase) -> None:
 
 
 def past_the_end(case: DataSetCase) -> None:
-    """An index outside of the rows raises IndexError, so that a for loop ends."""
+    """An index out of range raises an IndexError, so that a for loop ends."""
     data = build(case)
     for index in (len(data), -len(data) - 1, [len(data)]):
         try:
@@ -84,7 +84,7 @@ def past_the_end(case: DataSetCase) -> None:
 
 
 def no_rows(case: DataSetCase) -> None:
-    """No indices give no rows, of the same shape and dtype otherwise."""
+    """No indices give no rows, otherwise of the same shape and dtype."""
     data = build(case)
     expected = _named(data[first_rows(data)])
     for name, tensor in _named(data[torch.zeros(0, dtype=torch.int64)]).items():
@@ -95,7 +95,7 @@ def no_rows(case: DataSetCase) -> None:
 
 
 def same_again(case: DataSetCase) -> None:
-    """The same rows are the same at every time of asking (tag random otherwise)."""
+    """Reading a row again gives the same numbers (without the tag random)."""
     data = _same_every_time(case)
     first = _named(data[first_rows(data)])
     for name, tensor in _named(data[first_rows(data)]).items():
@@ -103,7 +103,7 @@ def same_again(case: DataSetCase) -> None:
 
 
 def unshared(case: DataSetCase) -> None:
-    """Who writes into a batch does not change the data."""
+    """Writing into a batch does not change the data."""
     data = _same_every_time(case)
     expected = {name: tensor.clone() for name, tensor in _named(data[first_rows(data)]).items()}
     for index in (first_rows(data), slice(len(first_rows(data)))):
@@ -114,7 +114,7 @@ def unshared(case: DataSetCase) -> None:
 
 
 def determinism(case: DataSetCase) -> None:
-    """Two that are built alike under one seed hold the same rows."""
+    """Two data sets that are built alike with the same seed hold the same rows."""
     one, other = build(case), build(case)
     torch.manual_seed(case.seed)
     expected = _named(one[first_rows(one)])
@@ -124,7 +124,7 @@ def determinism(case: DataSetCase) -> None:
 
 
 def parts(case: DataSetCase) -> None:
-    """A View of some rows, a View of a View and torch's Subset give those rows, also by a slice."""
+    """A View of some rows, a View of a View and torch's Subset give these rows, also when they are sliced."""
     data = _same_every_time(case)
     rows = first_rows(data).flip(0)
     expected = _one_by_one(data, rows.tolist())
@@ -139,7 +139,7 @@ def parts(case: DataSetCase) -> None:
 
 
 def data_loader(case: DataSetCase) -> None:
-    """torch's DataLoader takes it as it is and gives the same batches."""
+    """torch's DataLoader takes the data set as it is and gives the same batches."""
     data = _same_every_time(case)
     expected = _named(data[first_rows(data)])
     if not any(name.startswith("targets") for name in expected):
@@ -154,7 +154,7 @@ def data_loader(case: DataSetCase) -> None:
 
 
 def no_graph(case: DataSetCase) -> None:
-    """Rows require no grad."""
+    """Rows do not require grad."""
     data = build(case)
     for name, tensor in _named(data[first_rows(data)]).items():
         if tensor.requires_grad:

@@ -19,7 +19,7 @@ from mytorch.testing.structure import changed, leaves, mapped, tensors
 
 
 def batch_invariance(case: Case) -> None:
-    """Each row gives what it gives alone, and the gradients of the parameters are the sums over the rows.
+    """Each row gives the same as it does alone, and the gradients of parameters are sums over the rows.
 
     So are those of single rows, if the layer states them by `sample_gradients`.
     """
@@ -78,7 +78,7 @@ def _require_rows(
 
 
 def empty_batch(case: Case) -> None:
-    """No rows give no rows, a gradient of no rows, and parameter gradients of zero."""
+    """A batch without rows gives an output and a gradient without rows, and parameter gradients of zero."""
     _rows(case, "mixes_batch")
     empty = _cut(case, 0, 0)
     with _takes("a batch without rows"):
@@ -89,7 +89,7 @@ def empty_batch(case: Case) -> None:
 
 
 def single_row(case: Case) -> None:
-    """The gradients of a batch of one row are right, too."""
+    """The gradients of a batch of one row are correct, too."""
     _rows(case, "mixes_batch")
     with _takes("a row alone"):
         autograd(_cut(case, 0, 1))
@@ -108,7 +108,7 @@ def _takes(what: str) -> Iterator[None]:
 
 
 def leading_dimensions(case: Case) -> None:
-    """An additional leading axis gives for each of its entries what the entry gives alone."""
+    """With an additional leading axis, each of its entries gives the same as it does alone."""
     if "sequence_first" in case.tags:
         raise Skip("tag sequence_first")
     count = _rows(case, "fixed_dimensions")

@@ -4,7 +4,7 @@ from mytorch.testing.module.trial import Case, Trial, require_equal
 
 
 def without_input_gradient(case: Case) -> None:
-    """With input_grad=False the parameters' gradients stay what they are."""
+    """With input_grad=False, the gradients of the parameters are the same."""
     trial = Trial(case)
     trial.require_parameters()
     trial.module.zero_grad()

@@ -11,7 +11,7 @@ from mytorch.testing.structure import is_floating
 
 
 def bad_shapes(case: Case) -> None:
-    """An input whose last axis is too long raises a ShapeError that names the layer, unless any size will do."""
+    """An input whose last axis is too long raises a ShapeError that names the layer, unless any size is allowed."""
     trial = Trial(case)
     if len(case.inputs) != 1 or not is_floating(case.inputs[0]) or not case.inputs[0].dim():
         raise Skip("only layers of one tensor are asked")

@@ -15,7 +15,7 @@ from mytorch.testing.structure import changed, floating
 
 
 def upstream_shape(case: Case) -> None:
-    """An upstream gradient of another shape, None or no tensor raises a ShapeError that names the layer."""
+    """An upstream gradient of the wrong shape, None or no tensor raises a ShapeError that names the layer."""
     trial = Trial(case)
     upstream = trial.upstream(trial.forward(case.inputs)[0])
     outputs = floating(upstream, "")

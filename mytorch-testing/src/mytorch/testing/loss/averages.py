@@ -15,14 +15,14 @@ from mytorch.testing.structure import leaves, mapped
 
 
 def declared_outputs(case: Case) -> None:
-    """A loss derives from mytorch.core.Loss, and its `outputs` is a word that says how predictions are read."""
+    """A loss derives from mytorch.core.Loss, and its `outputs` is a word for how predictions are read."""
     loss = _loss(Trial(case))
     if loss.outputs not in OUTPUTS:
         raise CheckError(f"outputs must be one of {', '.join(OUTPUTS)}, got {loss.outputs!r}")
 
 
 def averages(case: Case) -> None:
-    """The mean over two batches together equals the mean of their values, each weighted by weight_of; so do sums."""
+    """The mean over two batches together is the mean of their values weighted by weight_of; a sum is their sum."""
     trial = Trial(case)
     loss, rows = _loss(trial), _rows(case)
     parts = [_cut(case, slice(None, 1)), _cut(case, slice(1, None))]
@@ -50,7 +50,7 @@ def averages(case: Case) -> None:
 
 
 def ignored_batch(case: Case) -> None:
-    """A batch of weight 0, such as one whose targets are all ignored, has gradients of 0, and not of NaN."""
+    """A batch of weight 0, such as one whose targets are all ignored, has gradients of 0, not NaN."""
     trial = Trial(case)
     loss = _loss(trial)
     batches = [_cut(case, slice(row, row + 1)) for row in range(_rows(case))]

@@ -14,7 +14,7 @@ from mytorch.testing.structure import is_floating
 
 
 def upstream_tensor(case: Case) -> None:
-    """A loss takes its upstream gradient as a number and as a tensor, and its gradient is linear in it."""
+    """The upstream gradient of a loss may be a number or a tensor, and the gradient is linear in it."""
     trial = Trial(case)
     value, saved = trial.forward(case.inputs)
     d_value = trial.upstream(value)
@@ -27,7 +27,7 @@ def upstream_tensor(case: Case) -> None:
 
 
 def no_broadcast(case: Case) -> None:
-    """A target that would only fit by broadcasting raises a ShapeError that names the loss."""
+    """A target that would fit only by broadcasting raises a ShapeError that names the loss."""
     trial = Trial(case)
     prediction, targets = case.inputs[0], list(case.inputs[case.predictions :])
     if not isinstance(prediction, Tensor) or prediction.dim() < 2 or prediction.shape[-1] < 2:

@@ -20,13 +20,13 @@ from mytorch.testing.structure import changed, is_floating, mapped, places, tens
 
 
 def pair(case: Case) -> None:
-    """forward returns (output, saved), a tuple of two."""
+    """forward returns a tuple of two, (output, saved)."""
     trial = Trial(case)
     trial.forward(case.inputs)  # which refuses anything else
 
 
 def call(case: Case) -> None:
-    """module(x) is the output of forward."""
+    """module(x) returns the output of forward."""
     trial = Trial(case)
     expected = tensors(trial.forward(case.inputs)[0], "output")
     trial.rewind()
@@ -36,7 +36,7 @@ def call(case: Case) -> None:
 
 
 def structure(case: Case) -> None:
-    """Gradients are nested as the inputs are; None upstream, for outputs that were not used, counts as zeros."""
+    """Gradients are nested like the inputs; an upstream gradient of None, for an unused output, counts as zeros."""
     trial = Trial(case)
     trial.gradients(case.inputs)
     upstream = trial.upstream(trial.forward(case.inputs)[0])
@@ -66,7 +66,7 @@ def _answer(trial: Trial, upstream: Any, place: str) -> Gradients:
 
 
 def optional_inputs(case: Case) -> None:
-    """An optional input may be left out or be None; backward returns one gradient for each input that was passed."""
+    """An optional input may be left out or be None; backward returns a gradient for each input that was passed."""
     forward = Trial(case).module.forward
     given, needed = len(case.inputs), max(required_inputs(forward), 1)
     if given <= needed:
@@ -94,7 +94,7 @@ def _with_none(case: Case, count: int) -> Gradients:
 
 
 def same_tensor(case: Case) -> None:
-    """One tensor passed in two places gets at each the gradient that a copy of it would get."""
+    """A tensor passed as two inputs gets at each the gradient that a copy of it would get."""
     floating = [number for number, value in enumerate(case.differentiated) if is_floating(value)]
     pairs = [
         (one, other)
@@ -114,7 +114,7 @@ def same_tensor(case: Case) -> None:
 
 
 def two_forwards(case: Case) -> None:
-    """Two forwards in flight are answered in either order with the gradients of each alone."""
+    """After two forward passes, the backward passes may run in either order, with the same gradients."""
     trial = Trial(case)
     both = case.inputs, trial.other_inputs()
     alone = [trial.gradients(inputs) for inputs in both]
@@ -128,7 +128,7 @@ def two_forwards(case: Case) -> None:
 
 
 def shared_module(case: Case) -> None:
-    """A module that a net uses twice gets the sum of both uses' parameter gradients."""
+    """If a network uses a module twice, the parameter gradients of both uses are added."""
     trial = Trial(case)
     trial.require_parameters()
     both = case.inputs, trial.other_inputs()
@@ -145,7 +145,7 @@ def shared_module(case: Case) -> None:
 
 
 def nothing_written(case: Case) -> None:
-    """Inputs, outputs, upstream gradients, saved values and parameters keep their numbers."""
+    """Inputs, outputs, upstream gradients, saved values and parameters are not modified."""
     trial = Trial(case)
     inputs, options = (
         mapped(value, lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf)
@@ -177,7 +177,7 @@ class _Snapshot:
 
 
 def nothing_kept(case: Case) -> None:
-    """Forward leaves no tensor on the module: what backward needs is returned as saved."""
+    """forward stores no tensor on the module: what backward needs is returned as saved."""
     trial = Trial(case)
 
     def held() -> dict[str, Tensor]:
@@ -197,7 +197,7 @@ def nothing_kept(case: Case) -> None:
 
 
 def accumulation(case: Case) -> None:
-    """Backward adds to the gradients that are there."""
+    """backward adds to existing gradients."""
     trial = Trial(case)
     trial.require_parameters()
     once = trial.gradients(case.inputs)
@@ -217,7 +217,7 @@ def accumulation(case: Case) -> None:
 
 
 def fresh_gradients(case: Case) -> None:
-    """A parameter's gradient shares no memory with anything that others hold."""
+    """A parameter's gradient shares no memory with a tensor that is held elsewhere."""
     trial = Trial(case)
     trial.require_parameters()
     output, saved = trial.forward(case.inputs)

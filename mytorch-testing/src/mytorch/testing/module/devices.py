@@ -18,7 +18,7 @@ from mytorch.testing.tracing import graph_error
 
 
 def device(case: Case) -> None:
-    """Outputs and gradients are made on the device of inputs and parameters, told with torch's meta device."""
+    """Outputs and gradients are on the device of inputs and parameters (tested with torch's meta device)."""
     trial = Trial(case)
     trial.rewind()
     module = trial.module.to("meta")
@@ -56,7 +56,7 @@ def _like(leaf: Any, case: Case) -> Any:
 
 
 def traceable(case: Case) -> None:
-    """torch.compile takes forward and backward as one graph, whose gradients are the same."""
+    """torch.compile compiles forward and backward as one graph, with the same gradients."""
     if "not_traceable" in case.tags:
         raise Skip("tag not_traceable")
     if is_older(torch.__version__, COMPILING):

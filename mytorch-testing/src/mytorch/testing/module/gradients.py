@@ -33,7 +33,7 @@ def finite_differences(case: Case) -> None:
 
 
 def full_jacobian(case: Case) -> None:
-    """On tiny shapes, each entry of the Jacobian equals the central difference of forward."""
+    """On tiny shapes, every entry of the Jacobian equals the central difference of forward."""
     trial = Trial(case)
     output = _flat(trial.forward(case.inputs)[0])
     size = output.numel() + sum(value.numel() for value in _moved(trial, case.inputs).values())
@@ -184,7 +184,7 @@ def _tolerance(expected: Tensor) -> float:
 
 
 def autograd(case: Case) -> None:
-    """Each gradient equals autograd's through the module's own forward."""
+    """Each gradient equals the one that autograd computes through the module's own forward."""
     trial = Trial(case)
     gradients = trial.gradients(case.inputs)
     parameters = dict(trial.module.named_param())
@@ -205,7 +205,7 @@ def autograd(case: Case) -> None:
 
 
 def reference(case: Case) -> None:
-    """Output and gradients equal those of the reference that its author names."""
+    """Output and gradients equal those of the reference."""
     formula = case.reference
     assert formula is not None, "a kit without a reference leaves this check out"
     trial = Trial(case)

@@ -37,7 +37,7 @@ def _require_same(case: Case, of_parameters: Callable[[Any], Any], of_values: Ca
 
 
 def expanded_upstream(case: Case) -> None:
-    """An upstream gradient that repeats one number in memory, as that of a sum does, gives what it is."""
+    """An upstream gradient that repeats one number in memory, like that of a sum, gives the same as its copy."""
     trial = Trial(case)
     output, saved = trial.forward(case.inputs)
     if not any(leaf.numel() > 1 for leaf in tensors(trial.upstream(output), "").values()):
@@ -50,7 +50,7 @@ def expanded_upstream(case: Case) -> None:
 
 
 def float32_non_contiguous(case: Case) -> None:
-    """In float32 tensors that are not contiguous give what float64 gives, for kernels that only float32 has."""
+    """In float32, tensors that are not contiguous give the float64 result: some kernels are for float32 only."""
     wide = Trial(case)
     output, saved = wide.forward(case.inputs)
     expected = floating(output, "output") | wide.answer(wide.upstream(output), saved)

@@ -14,7 +14,7 @@ from mytorch.testing.structure import changed, tensors
 
 
 def lazy_sizes(case: Case) -> None:
-    """A lazy module takes its sizes from a state dict, or from a first forward under inference mode."""
+    """A lazy module takes its sizes from a state dict, or from a first forward in inference mode."""
     trial = Trial(case)
     state = {name: value.clone() for name, value in trial.module.state_dict().items()}
     expected = tensors(trial.forward(case.inputs)[0], "output")
@@ -40,7 +40,7 @@ def lazy_sizes(case: Case) -> None:
 
 
 def lazy_refusals(case: Case) -> None:
-    """A first input that is no tensor raises an error of the project, and the module stays lazy."""
+    """A first input that is not a tensor raises a MytorchError, and the module stays lazy."""
     for words, fresh in _fresh(case).items():
         for place, tensor in tensors(case.inputs, "").items():
             try:

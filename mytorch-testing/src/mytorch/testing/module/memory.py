@@ -28,7 +28,7 @@ class _Made(TorchDispatchMode):
 
 
 def nothing_alive(case: Case) -> None:
-    """module(x) keeps its output and its buffers alive, and nothing that backward would need."""
+    """After module(x), the output and the buffers are in memory, and nothing that only backward would need."""
     trial = Trial(case)
     trial.rewind()
     with _Made() as watch:

@@ -16,7 +16,7 @@ from mytorch.testing.structure import tensors
 
 
 def mode_at_backward(case: Case) -> None:
-    """Backward answers the forward as it ran: switching the mode between the two changes nothing."""
+    """backward belongs to the forward as it ran: switching the mode between the two changes nothing."""
     trial = Trial(case)
     expected = trial.gradients(case.inputs)
     trial.module.zero_grad()
@@ -29,7 +29,7 @@ def mode_at_backward(case: Case) -> None:
 
 
 def quiet_evaluation(case: Case) -> None:
-    """In evaluation mode a second forward gives the same output, and no buffer changes."""
+    """In evaluation mode, a second forward gives the same output, and no buffer changes."""
     trial = Trial(replace(case, training=False))
     before = {name: buffer.value.clone() for name, buffer in trial.module.named_buffer()}
     first = tensors(trial.forward(case.inputs)[0], "output")
@@ -40,7 +40,7 @@ def quiet_evaluation(case: Case) -> None:
 
 
 def determinism(case: Case) -> None:
-    """Two modules built and run under one seed give the same outputs and gradients."""
+    """Two modules that are built and run with the same seed give the same outputs and gradients."""
     one = Trial(case)
     _draw_beside_torch()
     other = Trial(case)
@@ -61,7 +61,7 @@ def _draw_beside_torch() -> None:
 
 
 def no_autograd(case: Case) -> None:
-    """Neither forward nor backward asks torch's autograd for a derivative or leaves a graph behind."""
+    """Neither forward nor backward uses torch's autograd or leaves a graph behind."""
     trial = Trial(case)
 
     def refuse(*_: object, **__: object) -> None:

@@ -16,7 +16,7 @@ from mytorch.testing.structure import floating, is_floating, mapped, tensors
 
 
 def listed_once(case: Case) -> None:
-    """param() lists every parameter once, and the same ones as named_param()."""
+    """param() lists every parameter once, and named_param() lists the same ones."""
     module = Trial(case).module
     listed = [id(parameter) for parameter in module.param()]
     if len(set(listed)) < len(listed):
@@ -36,7 +36,7 @@ def listed_once(case: Case) -> None:
 
 
 def not_trainable(case: Case) -> None:
-    """A parameter with trainable=False gets no gradient, and the others get theirs."""
+    """A parameter with trainable=False gets no gradient, and all others get theirs."""
     trial = Trial(case)
     trial.require_parameters()
     parameters = dict(trial.module.named_param())
@@ -52,7 +52,7 @@ def not_trainable(case: Case) -> None:
 
 
 def float32(case: Case) -> None:
-    """In float32 every output and gradient is float32, and close to what float64 gives."""
+    """In float32, every output and gradient is float32 and close to the float64 result."""
     wide = Trial(case)
     output, saved = wide.forward(case.inputs)
     expected = floating(output, "output") | wide.answer(wide.upstream(output), saved)
@@ -70,12 +70,12 @@ def require_near(actual: Gradients, expected: Gradients, rule: str) -> None:
 
 
 def bfloat16(case: Case) -> None:
-    """In bfloat16 forward and backward run, and every output and gradient is bfloat16."""
+    """In bfloat16, forward and backward run, and every output and gradient is bfloat16."""
     in_dtype(case, torch.bfloat16)
 
 
 def upstream_dtype(case: Case) -> None:
-    """An upstream gradient of another dtype is refused, or gives the gradients of the same numbers."""
+    """An upstream gradient of another dtype is refused, or gives the same gradients as in the right dtype."""
     trial = Trial(case)
     output, saved = trial.forward(case.inputs)
     upstream = mapped(trial.upstream(output), lambda leaf: None if leaf is None else _as_float32(leaf))
@@ -145,7 +145,7 @@ def state_round_trip(case: Case) -> None:
 
 
 def description_round_trip(case: Case) -> None:
-    """A module rebuilt from its description, with the state, gives the same output and gradients."""
+    """A module that is rebuilt from its description and loads the state gives the same output and gradients."""
     trial = Trial(case)
     expected = trial.gradients(case.inputs)
     trial.rewind()

@@ -15,7 +15,7 @@ from mytorch.testing.structure import changed, floating, tensors
 
 
 def no_tensor(case: Case) -> None:
-    """A list or a NumPy array in place of an input raises an error of the project that names it."""
+    """A list or a NumPy array in place of an input raises a MytorchError that names the module."""
     inputs = tensors(case.inputs, "")
     if not inputs:
         raise Skip("it takes no tensor")
@@ -46,7 +46,7 @@ def _require_project_error(trial: Trial, inputs: tuple[Any, ...], words: str) ->
 
 
 def requires_grad(case: Case) -> None:
-    """An input that requires grad raises an AutogradError while grad mode is on, and is taken while it is off."""
+    """An input that requires grad raises an AutogradError in grad mode, and is accepted otherwise."""
     inputs = floating(case.differentiated, "")
     if not inputs:
         raise Skip("its inputs have no derivative")

@@ -16,7 +16,7 @@ from mytorch.testing.structure import tensors
 
 
 def state_decides(case: Case) -> None:
-    """State and random state decide the next step: a module that takes both up goes on as the first would have."""
+    """State and random state determine the next step: a module that loads both continues like the original."""
     first = Trial(case)
     for _ in range(2):
         output, saved = first.forward_again(case.inputs)
@@ -38,7 +38,7 @@ def state_decides(case: Case) -> None:
 
 
 def strict_loading(case: Case) -> None:
-    """A state that lacks a name, has another or another shape raises a StateError, and changes nothing."""
+    """A state with a missing name, an unknown name or a wrong shape raises a StateError and changes nothing."""
     trial = Trial(case)
     state = trial.module.state_dict()
     if not state:
@@ -87,7 +87,7 @@ def wrapped_names(case: Case) -> None:
 
 
 def tied_names(case: Case) -> None:
-    """A tensor that has several names may come under any one of them alone, as where a module is used twice."""
+    """A tensor with several names, as in a module that is used twice, may be loaded under any one of them."""
     if not Trial(case).module.state_dict():
         raise Skip("it has no state")
     names: dict[int, list[str]] = {}
@@ -123,7 +123,7 @@ def _require_enough(module: Module, absent: set[str]) -> None:
 
 
 def loose_loading(case: Case) -> None:
-    """With strict=False the names that fit are loaded, and the others leave everything as it is."""
+    """With strict=False, the names that match are loaded, and everything else stays as it is."""
     trial = Trial(case)
     state = {key: value.clone() for key, value in trial.module.state_dict().items()}
     if not state:
@@ -143,7 +143,7 @@ def loose_loading(case: Case) -> None:
 
 
 def children_freed(case: Case) -> None:
-    """A child that was replaced, and a module that nobody holds any more, leave memory."""
+    """A replaced child, and a module that nothing refers to any more, are freed."""
     module = Trial(case).module
     for name in [name for name, value in vars(module).items() if isinstance(value, Module)]:
         gone = weakref.ref(getattr(module, name))

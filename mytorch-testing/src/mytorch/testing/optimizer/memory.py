@@ -17,7 +17,7 @@ from mytorch.testing.tracing import graph_error
 
 
 def gradients_unwritten(case: OptimizerCase) -> None:
-    """A step leaves the gradients as they are."""
+    """A step does not modify the gradients."""
     trial = OptimizerTrial(case).run([0])
     given: list[tuple[Parameter, Tensor, Tensor]] = []
 
@@ -33,7 +33,7 @@ def gradients_unwritten(case: OptimizerCase) -> None:
 
 
 def value_in_place(case: OptimizerCase) -> None:
-    """A step changes each value in place and never puts another tensor there."""
+    """A step changes each value in place and never replaces the tensor."""
     trial = OptimizerTrial(case)
     before = [(p.value, p.value.data_ptr()) for p in trial.parameters]
     trial.run()
@@ -52,7 +52,7 @@ def zero_grad(case: OptimizerCase) -> None:
 
 
 def float32(case: OptimizerCase) -> None:
-    """In float32 values and state are float32, and the values close to what float64 gives."""
+    """In float32, values and state are float32, and the values are close to the float64 result."""
     trial = OptimizerTrial(case, torch.float32).run()
     _require_dtype(trial, torch.float32)
     expected = OptimizerTrial(case).run().values
@@ -60,7 +60,7 @@ def float32(case: OptimizerCase) -> None:
 
 
 def moved(case: OptimizerCase) -> None:
-    """Values that are converted to float32 between two steps take the state with them."""
+    """If values are converted to float32 between two steps, the state is converted, too."""
     trial = OptimizerTrial(case).run(range(3))
     for parameter in trial.parameters:
         parameter.value = parameter.value.to(torch.float32)
@@ -80,7 +80,7 @@ def _require_dtype(trial: OptimizerTrial, dtype: torch.dtype) -> None:
 
 
 def non_contiguous(case: OptimizerCase) -> None:
-    """Values and gradients that are not contiguous give the same."""
+    """Values and gradients that are not contiguous give the same result."""
     trial = OptimizerTrial(case)
     for parameter in trial.parameters:
         parameter.value = _strided(parameter.value)
@@ -103,7 +103,7 @@ def _strided(tensor: Tensor) -> Tensor:
 
 
 def no_elements(case: OptimizerCase) -> None:
-    """A parameter without elements changes nothing for the others."""
+    """A parameter without elements does not affect the others."""
     expected = OptimizerTrial(case).run().values
     trial = OptimizerTrial(case)
     trial.optimizer = case.factory([*trial.parameters, empty := Parameter(torch.zeros(0, 2, dtype=torch.float64))])
@@ -113,7 +113,7 @@ def no_elements(case: OptimizerCase) -> None:
 
 
 def determinism(case: OptimizerCase) -> None:
-    """Two optimizers under one seed move alike."""
+    """Two optimizers with the same seed make the same updates."""
     trials = [OptimizerTrial(case).run() for _ in range(2)]
     trials[1].require_values(trials[0].values, "be the same under the same seed", rtol=0, atol=0)
 
@@ -133,7 +133,7 @@ def inference_mode(case: OptimizerCase) -> None:
 
 
 def no_autograd(case: OptimizerCase) -> None:
-    """A step leaves no autograd graph behind where grad mode is on."""
+    """In grad mode, a step leaves no autograd graph behind."""
     trial = OptimizerTrial(case)
     with torch.enable_grad():
         trial.run()
@@ -144,7 +144,7 @@ def no_autograd(case: OptimizerCase) -> None:
 
 
 def traceable(case: OptimizerCase) -> None:
-    """torch.compile takes a step as one graph, which moves the parameters alike."""
+    """torch.compile compiles a step as one graph, with the same result."""
     if "not_traceable" in case.tags:
         raise Skip("tag not_traceable")
     if is_older(torch.__version__, COMPILING):

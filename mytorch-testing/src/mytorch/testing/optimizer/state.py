@@ -14,7 +14,7 @@ from mytorch.testing.optimizer.trial import OptimizerCase, OptimizerTrial
 
 
 def state_foreign(case: OptimizerCase) -> None:
-    """State of another class, another shape or of unknown entries raises StateError and changes nothing."""
+    """State of another class, another shape or with unknown entries raises a StateError and changes nothing."""
     trial = OptimizerTrial(case).run(range(2))
     state = trial.optimizer.state_dict()
     unknown = copy.deepcopy(state)
@@ -44,7 +44,7 @@ def state_foreign(case: OptimizerCase) -> None:
 
 
 def state_rewinds(case: OptimizerCase) -> None:
-    """A step after which values, state and random state are put back is the same when it is taken again."""
+    """When values, state and random state are restored, the same step gives the same result."""
     for taken in (0, 3):
         trial = OptimizerTrial(case).run(range(taken))
         values, state, random = trial.values, copy.deepcopy(trial.optimizer.state_dict()), random_state()
@@ -61,7 +61,7 @@ def state_rewinds(case: OptimizerCase) -> None:
 
 
 def closure(case: OptimizerCase) -> None:
-    """step(closure) calls it, goes by its gradients and returns what it returned; who needs one refuses none."""
+    """step(closure) calls it, uses its gradients and returns its value; where one is needed, step() is refused."""
     trial = OptimizerTrial(case)
     returned: list[Tensor] = []
 
@@ -91,7 +91,7 @@ def _require_refusal(trial: OptimizerTrial) -> None:
 
 
 def unknown_setting(case: OptimizerCase) -> None:
-    """A group with a setting that it does not have raises an ArgumentError that names it."""
+    """A group with a setting that the optimizer does not have raises an ArgumentError that names it."""
     trial = OptimizerTrial(case)
     try:
         case.factory([{"params": trial.parameters, "no_such_setting": 1.0}])

@@ -17,7 +17,7 @@ LATE = 1  # which parameter gets its first gradient late, or none
 
 
 def reference(case: OptimizerCase) -> None:
-    """After each step the parameters equal those of the reference that its author names."""
+    """After each step, the parameters equal those of the reference."""
     assert case.reference is not None, "a kit without a reference leaves this check out"
     trial = OptimizerTrial(case)
     theirs = [value.clone().requires_grad_() for value in trial.values]
@@ -39,7 +39,7 @@ def reference(case: OptimizerCase) -> None:
 
 
 def descends(case: OptimizerCase) -> None:
-    """Steps along the gradients of sum((p - target)^2) / 2 bring it down (tag maximizes: up)."""
+    """Steps along the gradients of sum((p - target)^2) / 2 reduce it (with the tag maximizes, increase it)."""
     trial = OptimizerTrial(case)
     targets = draw(case.seed + 1, case.shapes)
 
@@ -63,7 +63,7 @@ def descends(case: OptimizerCase) -> None:
 
 
 def absent_gradient(case: OptimizerCase) -> None:
-    """A parameter without a gradient stays as it is and gets no state."""
+    """A parameter without a gradient is not changed and gets no state."""
     trial = OptimizerTrial(case)
     before = trial.values[LATE]
     trial.run(without=LATE)
@@ -73,7 +73,7 @@ def absent_gradient(case: OptimizerCase) -> None:
 
 
 def not_trainable(case: OptimizerCase) -> None:
-    """A parameter with trainable=False stays as it is, though it has a gradient."""
+    """A parameter with trainable=False is not changed, even if it has a gradient."""
     trial = OptimizerTrial(case)
     before = trial.values[LATE]
     trial.parameters[LATE].trainable = False
@@ -82,7 +82,7 @@ def not_trainable(case: OptimizerCase) -> None:
 
 
 def parameters_apart(case: OptimizerCase) -> None:
-    """Each parameter moves as it does with an optimizer of its own."""
+    """Each parameter is updated as it would be by an optimizer of its own."""
     trial = _unmixed(case)
     for number, expected in enumerate(OptimizerTrial(case).run().values):
         alone = trial.case.factory([trial.parameters[number]])
@@ -94,7 +94,7 @@ def parameters_apart(case: OptimizerCase) -> None:
 
 
 def step_only(case: OptimizerCase) -> None:
-    """Parameters updated one by one, the last first, move to the bit as in whole steps, unless it mixes_parameters."""
+    """Updating parameters one by one, the last first, equals whole steps to the bit, unless it mixes_parameters."""
     trial = OptimizerTrial(case)
     try:
         trial.optimizer.require_steps_apart()
@@ -112,7 +112,7 @@ def step_only(case: OptimizerCase) -> None:
 
 
 def elementwise(case: OptimizerCase) -> None:
-    """Two halves of a parameter move as they do in the whole, where the class states elementwise = True."""
+    """If the class sets elementwise = True, the two halves of a parameter are updated as in the whole."""
     trial = OptimizerTrial(case)
     if not trial.optimizer.elementwise:
         raise Skip("it does not state elementwise = True")
@@ -136,7 +136,7 @@ def elementwise(case: OptimizerCase) -> None:
 
 
 def late_parameter(case: OptimizerCase) -> None:
-    """A parameter whose first gradient comes later moves as if the optimizer were new to it."""
+    """A parameter that gets its first gradient later is updated as it would be by a new optimizer."""
     trial = _unmixed(case)
     trial.run(range(2), without=LATE).run(range(2, STEPS))
     other = OptimizerTrial(case)
@@ -149,7 +149,7 @@ def late_parameter(case: OptimizerCase) -> None:
 
 
 def groups(case: OptimizerCase) -> None:
-    """Each group of parameters moves by its own learning rate."""
+    """Each group of parameters has its own learning rate."""
     trial = _unmixed(case)
     lr = _lr(trial)
     apart = OptimizerTrial(case)
@@ -163,7 +163,7 @@ def groups(case: OptimizerCase) -> None:
 
 
 def setting_zero(case: OptimizerCase) -> None:
-    """The learning rate is read at every step: once a schedule sets it to 0, nothing moves."""
+    """The learning rate is read at every step: once a schedule sets it to 0, no parameter changes."""
     if "keeps_lr" in case.tags:
         raise Skip("tag keeps_lr")
     trial = OptimizerTrial(case).run([0])
@@ -173,7 +173,7 @@ def setting_zero(case: OptimizerCase) -> None:
 
 
 def setting_tensor(case: OptimizerCase) -> None:
-    """A learning rate that is a 0-dim tensor does what the number does."""
+    """A learning rate that is a 0-dim tensor has the same effect as the number."""
     trial = OptimizerTrial(case)
     trial.set_everywhere("lr", torch.tensor(_lr(trial), dtype=torch.float64))
     trial.run().require_values(OptimizerTrial(case).run().values, "be the same with lr as a tensor of no axes")
@@ -194,7 +194,7 @@ def bad_setting(case: OptimizerCase) -> None:
 
 
 def state_round_trip(case: OptimizerCase) -> None:
-    """A new optimizer that loads the state goes on as the first would have."""
+    """A new optimizer that loads the state continues like the original."""
     first = OptimizerTrial(case).run(range(3))
     second = OptimizerTrial(case)
     for parameter, value in zip(second.parameters, first.values, strict=True):

@@ -55,7 +55,7 @@ def _require_same(actual: Course, expected: Course, rule: str, first: int = 0) -
 
 
 def reference(case: ScheduleCase) -> None:
-    """At each step the settings equal those of the reference that its author names."""
+    """At each step, the settings equal those of the reference."""
     assert case.reference is not None, "a kit without a reference leaves this check out"
     parameter = torch.ones(2, dtype=torch.float64).requires_grad_()
     optimizer = torch.optim.SGD([parameter], lr=LR, momentum=MOMENTUM)  # noqa: TID251
@@ -70,7 +70,7 @@ def reference(case: ScheduleCase) -> None:
 
 
 def at_construction(case: ScheduleCase) -> None:
-    """The settings of step 0 apply as soon as it is built."""
+    """The settings of step 0 apply as soon as the schedule is built."""
     schedule = _closed(case)
     for name, value in schedule.settings(0, schedule.initial[0]).items():
         actual = float(schedule.optimizer.param_groups[0][name])
@@ -79,7 +79,7 @@ def at_construction(case: ScheduleCase) -> None:
 
 
 def closed_formula(case: ScheduleCase) -> None:
-    """settings(step, initial) depends on its arguments alone: backwards it gives what the steps gave."""
+    """settings(step, initial) depends on its arguments only: in reverse order it gives what the steps gave."""
     schedule = _closed(case)
     seen = course(schedule, case.steps)
     initial = copy.deepcopy(schedule.initial)
@@ -99,7 +99,7 @@ def _closed(case: ScheduleCase) -> Schedule:
 
 
 def groups_apart(case: ScheduleCase) -> None:
-    """Each group is driven from its own learning rate, as it would be alone."""
+    """The learning rate of each group starts from its own value and changes as it would alone."""
     lrs = (LR, LR / 4)
     alone = [course(build(case, (lr,)), case.steps) for lr in lrs]
     expected = [[step[0] for step in steps] for steps in zip(*alone, strict=True)]
@@ -107,7 +107,7 @@ def groups_apart(case: ScheduleCase) -> None:
 
 
 def state_round_trip(case: ScheduleCase) -> None:
-    """A new schedule that loads the state goes on as the first would have."""
+    """A new schedule that loads the state continues like the original."""
     first, half = build(case), case.steps // 2
     course(first, half)
     second = build(case)
@@ -134,7 +134,7 @@ def sensible(case: ScheduleCase) -> None:
 
 
 def last_lr(case: ScheduleCase) -> None:
-    """get_last_lr gives the learning rate of each group."""
+    """get_last_lr returns the learning rate of each group."""
     schedule = build(case, (LR, LR / 4))
     for _ in range(case.steps):
         expected = [float(group["lr"]) for group in schedule.optimizer.param_groups]
@@ -144,7 +144,7 @@ def last_lr(case: ScheduleCase) -> None:
 
 
 def declared(case: ScheduleCase) -> None:
-    """`interval` says when to step, `length_argument` names an argument of the constructor."""
+    """`interval` says when to step, and `length_argument` names an argument of the constructor."""
     schedule = build(case)
     if schedule.interval not in ("batch", "epoch"):
         raise CheckError(f"interval must be 'batch' or 'epoch', got {schedule.interval!r}")
@@ -155,7 +155,7 @@ def declared(case: ScheduleCase) -> None:
 
 
 def nothing_else(case: ScheduleCase) -> None:
-    """Values, gradients and other settings stay as they are."""
+    """Values, gradients and other settings are not changed."""
     schedule = build(case)
     (group,) = schedule.optimizer.param_groups
     (parameter,) = group["params"]

@@ -12,7 +12,7 @@ from mytorch.testing.schedule.formula import course
 
 
 def state_plain(case: ScheduleCase) -> None:
-    """JSON holds the state and gives it back."""
+    """The state can be stored as JSON and is the same when it is read again."""
     schedule = build(case)
     course(schedule, case.steps // 2)
     state = schedule.state_dict()
@@ -25,7 +25,7 @@ def state_plain(case: ScheduleCase) -> None:
 
 
 def state_foreign(case: ScheduleCase) -> None:
-    """The state of another kind of schedule, or an empty one, raises StateError and changes nothing."""
+    """The state of another kind of schedule, or an empty one, raises a StateError and changes nothing."""
     schedule = build(case)
     course(schedule, case.steps // 2)
     before, lrs = copy.deepcopy(schedule.state_dict()), schedule.get_last_lr()
@@ -41,7 +41,7 @@ def state_foreign(case: ScheduleCase) -> None:
 
 
 def metric_unwanted(case: ScheduleCase) -> None:
-    """One that has no monitor refuses a metric with an ArgumentError; one that has takes a number."""
+    """A schedule without a monitor refuses a metric with an ArgumentError; one with a monitor takes a number."""
     schedule = build(case)
     if schedule.monitor is not None:
         schedule.step(0.5)
