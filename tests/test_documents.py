@@ -3,7 +3,8 @@
 Pages are run in a temporary folder that looks like the checkout. In a `console` block, a line after "$ " is a command
 and the others are what it prints, with other numbers and "..." for what is left out; `bash` is commands alone. What
 needs the network (venv, pip, tox) is not run: its files, options and environments are checked. In a `python` block,
-each print has its output beside it. A `toml` block is an experiment, a part of one, or a part of a pyproject.toml.
+each print has its output beside it. A `toml` block is an experiment, a part of one, an exercise, or a part of a
+pyproject.toml.
 """
 
 import argparse
@@ -27,6 +28,8 @@ import torch
 
 from mytorch.experiments import load_experiment
 from mytorch.experiments.file.build import build
+from mytorch.playground.exercises.exercise import Exercise
+from mytorch.playground.exercises.judgement import judge
 from mytorch.plugins import KINDS
 
 HOUSE = Path(__file__).parents[1]
@@ -118,6 +121,11 @@ def check_toml(block, shop):
         assert set(project.get("entry-points", ())) <= set(KINDS.values())
         needs = project.get("dependencies", ["mytorch-core>=0,<1"])
         assert any(re.fullmatch(r"mytorch-core>=[\d.]+,<[\d.]+", line) for line in needs)
+        return
+    if "pieces" in content:
+        exercise = Exercise.model_validate(content)
+        lines = [exercise.solution, *(piece.code for piece in exercise.pieces)]
+        assert [judge(exercise, line).right for line in lines] == [True, *(False for _ in exercise.pieces)]
         return
     setup = build(load_experiment({"name": "page", **tomllib.loads(DISK.read_text()), **content})).setup
     inputs, targets = next(iter(setup.batches))

@@ -284,3 +284,70 @@ def test_an_explained_step_is_a_page_of_its_own(browser, address, tmp_path):
         api.expect(tab.locator("#norms .bar").first).to_be_visible()
         tab.set_viewport_size({"width": 390, "height": 844})
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def verdict(page):
+    return page.locator("#verdict")
+
+
+def test_an_exercise_is_solved_by_typing_from_opening_the_page(page):
+    page.click("#to-exercises")
+    api.expect(page.locator("#exercise h3").first).to_have_text("ReLU: the gradient of its input")
+    api.expect(page.locator("#exercise .code mark")).to_contain_text("d_x = ?")
+    page.get_by_label("d_x =").fill("d_y / 5 * (x > 0)")
+    page.get_by_role("button", name="Check").click()
+    api.expect(verdict(page)).to_contain_text("it is 5 times too small: a mean where the sum belongs?")
+    page.get_by_role("button", name="Show a hint").click()
+    page.get_by_role("button", name="Show a hint").click()
+    api.expect(page.locator("#hints li")).to_have_count(2)
+    api.expect(page.locator("#solution")).to_be_empty()
+    page.get_by_label("d_x =").fill("d_y * (x > 0)")
+    page.keyboard.press("Control+Enter")
+    api.expect(verdict(page)).to_contain_text("Right")
+    api.expect(page.locator("#solution")).to_contain_text("d_x = d_y * (x > 0)")
+    api.expect(page.locator("#progress")).to_have_text("1 of 19 solved")
+    page.reload()  # what was solved and typed is kept
+    page.click("#to-exercises")
+    api.expect(page.locator("#progress")).to_have_text("1 of 19 solved")
+    api.expect(page.get_by_label("d_x =")).to_have_value("d_y * (x > 0)")
+    page.get_by_role("button", name="Begin anew").click()
+    api.expect(page.locator("#progress")).to_have_text("0 of 19 solved")
+    api.expect(page.get_by_label("d_x =")).to_have_value("")
+
+
+def test_an_exercise_is_solved_by_pieces_on_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.click("#to-exercises")
+    page.get_by_role("button", name="Attention: the gradient of the keys").click()
+    api.expect(page.locator("#exercise h3").first).to_be_focused()
+    page.get_by_label("Choose from pieces").check()
+    page.get_by_role("button", name="Check").click()
+    api.expect(verdict(page)).to_contain_text("Choose a line first")
+    page.get_by_label("d_scores.T @ query", exact=True).check()
+    page.get_by_role("button", name="Check").click()
+    api.expect(verdict(page)).to_contain_text("1.73205 times too large")
+    api.expect(verdict(page)).to_contain_text("The scores were multiplied by the scale")
+    page.get_by_label("d_scores.T @ query * scale", exact=True).check()
+    page.get_by_role("button", name="Check").click()
+    api.expect(verdict(page)).to_contain_text("Right")
+    api.expect(page.get_by_role("button", name="Attention: the gradient of the keys, solved")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_an_answer_that_loops_is_stopped_while_the_page_trains(page):
+    page.click("#play")
+    page.click("#to-exercises")
+    page.get_by_label("d_x =").fill("while True:\n    pass\nd_x = d_y")
+    page.get_by_role("button", name="Check").click()
+    api.expect(verdict(page)).to_contain_text("was stopped", timeout=60_000)
+    api.expect(page.locator("#play")).to_have_text("Pause")
+    api.expect(step(page)).not_to_have_text(step(page).inner_text())
+
+
+def test_an_experiment_to_break_is_loaded_and_trained_by_its_button(page):
+    page.click("#to-breaking")
+    page.get_by_role("button", name="Load and start: Vanishing gradients").click()
+    api.expect(page.locator("#toml")).to_contain_text("Vanishing gradients")
+    api.expect(page.locator("#play")).to_have_text("Pause")
+    api.expect(page.locator("#history tbody tr").first).to_be_visible()
+    api.expect(page.locator("#layers")).to_contain_text("Sigmoid")

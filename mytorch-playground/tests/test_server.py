@@ -71,6 +71,48 @@ def test_a_stranger_gets_no_session(server, token, origin):
     assert closed.value.rcvd.code == 4401
 
 
+def post(host, path, token, content=b"{}", origin=None):
+    request = urllib.request.Request(
+        f"http://{host}{path}?token={token}", content, {"Origin": origin or f"http://{host}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_exercises_are_for_a_page_of_this_server_with_the_token(server):
+    host, token = server
+    for path in ("/exercises", "/exercises/judge"):
+        assert post(host, path, "wrong")[0] == 403
+        assert post(host, path, token, origin="http://example.org")[0] == 403
+    status, told = post(host, "/exercises", token)
+    assert status == 200
+    assert len(told["exercises"]) >= 12
+    assert told["breaking"][0]["title"] == "Dead units"
+    (relu,) = (each for each in told["exercises"] if each["name"] == "relu")
+    assert relu["solution"] in relu["pieces"]
+    assert len(relu["pieces"]) == 4
+
+
+def test_an_answer_is_judged_and_what_is_none_is_told(server):
+    host, token = server
+
+    def judged(**asked):
+        return post(host, "/exercises/judge", token, json.dumps(asked).encode())
+
+    assert judged(name="relu", text="d_y * (x > 0)")[1]["right"]
+    status, wrong = judged(name="relu", text="d_y")
+    assert (status, wrong["right"]) == (200, False)
+    assert wrong["why"].startswith("This is as if ReLU changed nothing")
+    assert judged(name="relu", text="import os")[1]["text"].startswith("an import is not allowed")
+    assert judged(name="nowhere", text="d_y") == (404, {"error": "there is no exercise 'nowhere'"})
+    assert judged(name="relu", text="x" * 100_000)[0] == 400
+    for content in (b"no json", b"[]", b'{"name": 5, "text": ""}', b"\xff", b'{"name": "relu"}'):
+        assert post(host, "/exercises/judge", token, content)[0] == 400
+
+
 def test_a_page_that_comes_back_finds_what_was_trained(server):
     host, token = server
     with session(host, token) as page:

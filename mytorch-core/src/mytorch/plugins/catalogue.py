@@ -44,7 +44,7 @@ OWN = frozenset(
 NEEDS = {
     "mytorch-experiments": ("mytorch-nn", "mytorch-optim", "mytorch-data", "mytorch-train"),
     "mytorch-sklearn": ("mytorch-nn", "mytorch-optim", "mytorch-train"),
-    "mytorch-playground": ("mytorch-experiments", "mytorch-train"),
+    "mytorch-playground": ("mytorch-experiments", "mytorch-testing", "mytorch-train"),
 }
 """What distributions of this project need of it beside mytorch-core, which is there."""
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,8 +18,14 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from mytorch.playground.access import allowed
+from mytorch.playground.exercises.client import Judge
+from mytorch.playground.exercises.routes import routes
 from mytorch.playground.workers import Worker, Workers
 from mytorch.train import drawing
+
+if TYPE_CHECKING:
+    from mytorch.playground.exercises.load import Exercises
 
 PAGE = Path(__file__).parent / "page"
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
@@ -30,25 +34,26 @@ REFUSED, TAKEN_OVER, TOO_MANY, BROKEN = 4401, 4402, 4403, 4404
 POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 
-def application(token: str, first: dict[str, Any]) -> Starlette:
+def application(token: str, first: dict[str, Any], own: Exercises) -> Starlette:
     """The application.
 
     token: what a page must show before its connection is accepted.
     first: the command by which each session begins.
+    own: exercises beside those of the playground.
     """
-    workers = Workers(first)
+    workers, judge = Workers(first), Judge()
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        await workers.close()
+        await asyncio.gather(workers.close(), judge.close())
 
     async def page(_request: Request) -> Response:
         return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": POLICY})
 
     async def socket(connection: WebSocket) -> None:
         await connection.accept()
-        if not _allowed(connection, token):
+        if not allowed(connection, token):
             await connection.close(REFUSED)
             return
         worker = await workers.find(connection.query_params.get("session", ""))
@@ -61,22 +66,12 @@ def application(token: str, first: dict[str, Any]) -> Starlette:
         routes=[
             Route("/", page),
             WebSocketRoute("/session", socket),
+            *routes(own, judge, token),
             Mount("/page", StaticFiles(directory=PAGE)),
             Mount("/drawing", StaticFiles(directory=drawing.PAGE)),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
         lifespan=lifespan,
-    )
-
-
-def _allowed(connection: WebSocket, token: str) -> bool:
-    """Whether a page of this server asks, and knows the token."""
-    origin, host = connection.headers.get("origin"), connection.headers.get("host")
-    shown = connection.query_params.get("token", "")
-    return (
-        origin is not None
-        and urlsplit(origin).netloc == host
-        and secrets.compare_digest(shown.encode(), token.encode())
     )
 
 

@@ -1,7 +1,9 @@
 // The page: what the session tells is shown, and what the user does is sent to it.
+import { showBreaking } from "./breaking.js";
 import { Connection } from "./connection.js";
 import { CurveView } from "./curve.js";
 import { Editor } from "./editor.js";
+import { ExercisesView } from "./exercises.js";
 import { PlaneView } from "./plane.js";
 import { number } from "/drawing/elements.js";
 import { drawMoment } from "/drawing/moment.js";
@@ -113,9 +115,45 @@ const press = {
 for (const [name, work] of Object.entries(press)) $(name).onclick = work;
 $("speed").onchange = () => send({ do: "speed", every: Number($("speed").value) });
 
-const KEYS = { " ": "play", b: "batch", e: "epoch", l: "explain", r: "reset" };
+// What the server is asked beside the session: exercises, and what is said of an answer.
+async function ask(path, content = {}) {
+  try {
+    const answer = await fetch(`${path}?${new URLSearchParams({ token: connection.token })}`, { method: "POST", body: JSON.stringify(content) });
+    return await answer.json();
+  } catch {
+    return { error: "The playground does not answer. Start it again, and open the address that it prints." };
+  }
+}
+
+const exercises = new ExercisesView($("exercises"), ask);
+let listed = false;
+async function open(name) {
+  const section = $(name), shut = !section.hidden;
+  if (!shut && !listed) {
+    const told = await ask("/exercises");
+    if (told.error) return note(told.error);
+    exercises.show(told.exercises);
+    showBreaking($("breaking"), told.breaking, start);
+    listed = true;
+  }
+  section.hidden = shut;
+  $(`to-${name}`).setAttribute("aria-expanded", String(!shut));
+  if (!shut) section.scrollIntoView({ block: "start" });
+}
+function start(toml, title) {
+  send({ do: "experiment", toml, play: true });
+  $("network-title").scrollIntoView({ block: "center" });
+  $("play").focus({ preventScroll: true });
+  document.title = `${title} · mytorch playground`;
+}
+press.exercises = () => open("exercises");
+press.breaking = () => open("breaking");
+$("to-exercises").onclick = press.exercises;
+$("to-breaking").onclick = press.breaking;
+
+const KEYS = { " ": "play", b: "batch", e: "epoch", l: "explain", r: "reset", x: "exercises", k: "breaking" };
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, button, pre") || event.ctrlKey || event.metaKey || event.altKey) {
+  if (event.target.closest("input, select, textarea, button, pre") || event.ctrlKey || event.metaKey || event.altKey) {
     if (!(steps.open && event.target.closest("#moments"))) return;
   }
   if (event.key in KEYS) {

@@ -1,0 +1,1 @@
+"""Exercises: one line of a layer's backward is hidden, and whoever opens the page writes it."""
