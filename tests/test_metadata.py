@@ -71,8 +71,8 @@ def test_links_of_a_readme_lead_somewhere_on_the_page_of_the_index_too(part):
     assert [link for link in re.findall(r"\]\(([^)\s]+)\)", page) if not link.startswith("https://")] == []
 
 
-LEFT_OUT = {"mlflow", "ray", "wandb"}
-"""Clients of services, which hold back the versions of many other packages, and what starts processes on clusters."""
+LEFT_OUT = {"mlflow", "privacy", "ray", "wandb"}
+"""What holds back the versions of many other packages, and what starts processes on clusters."""
 
 
 def test_the_extra_all_brings_every_distribution_with_all_that_it_can_use():

@@ -27,6 +27,7 @@ from mytorch.train.metrics.squared_error import R2, MeanSquaredError, RootMeanSq
 from mytorch.train.metrics.top_k import TopKAccuracy
 from mytorch.train.observe import observe
 from mytorch.train.precision import PrecisionWarning
+from mytorch.train.privacy import Privacy
 from mytorch.train.setup import Setup
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
@@ -65,6 +66,7 @@ __all__ = [
     "Perplexity",
     "Precision",
     "PrecisionWarning",
+    "Privacy",
     "RankError",
     "Recall",
     "RootMeanSquaredError",

@@ -31,6 +31,8 @@ class Batches:
     drop_last: leave the rows out that would make a smaller batch at the end.
     accumulate: so many batches make one step. Above 1 they come together, as a list of inputs and one of targets,
         which `step_accumulated` takes; the last lists of an epoch may be shorter, and the length counts steps.
+    poisson: each batch has every row with probability batch_size / rows, independently of the others, in place of an
+        order: batch_size rows on average, and sometimes none. Differential privacy asks for it.
     share: (number, count): every batch is shared out among so many processes, and this is the one of that number, from
         0. It gives its own rows of each, in their order; of a batch with fewer rows than processes maybe none. Length,
         `rows` and `first` are those of the whole. A training sets it.
@@ -58,13 +60,14 @@ class Batches:
         drop_last: bool = False,
         seed: int = 0,
         accumulate: int = 1,
+        poisson: bool = False,
     ) -> None:
         if type(batch_size) is not int or batch_size < 1:
             raise ArgumentError(f"Batches: batch_size must be a whole number of at least 1, got {shown(batch_size)}")
         if type(accumulate) is not int or accumulate < 1:
             raise ArgumentError(f"Batches: accumulate must be a whole number of at least 1, got {shown(accumulate)}")
         require_seed("Batches", seed)
-        for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
+        for name, value in (("shuffle", shuffle), ("drop_last", drop_last), ("poisson", poisson)):
             if type(value) is not bool:
                 raise ArgumentError(f"Batches: {name} must be True or False, got {shown(value)}")
         if isinstance(data, Batches):
@@ -79,11 +82,17 @@ class Batches:
                 f"{type(data[0]).__name__}; write mytorch.data.TensorDataSet(inputs, targets)"
             )
         self.data, self.batch_size, self.shuffle, self.drop_last = data, batch_size, shuffle, drop_last
-        self.accumulate = accumulate
+        self.accumulate, self.poisson = accumulate, poisson
         if drop_last and not isinstance(data, DataLoader) and 0 < len(data) < batch_size:
             raise ArgumentError(
                 f"Batches: drop_last must leave at least one batch, got {len(data)} rows for a batch_size of "
                 f"{batch_size}; take a batch_size of at most {len(data)}, or drop_last=False"
+            )
+        if poisson and (isinstance(data, DataLoader) or drop_last or accumulate > 1):
+            option = "a DataLoader" if isinstance(data, DataLoader) else "drop_last" if drop_last else "accumulate"
+            raise ArgumentError(
+                f"Batches: poisson must be left out with {option}, got True; leave one of the two out: rows are then "
+                "drawn one by one"
             )
         self.generator = torch.Generator().manual_seed(seed)
         self.device: torch.device | None = None
@@ -167,6 +176,9 @@ class Batches:
         if isinstance(self.data, DataLoader):
             yield from (self._moved(as_pair(self.data.dataset, batch)) for batch in self._loaded())
             return
+        if self.poisson:
+            yield from self._drawn()
+            return
         count, rows = len(self.data), self.rows
         order = (torch.randperm(count, generator=self.generator) if self.shuffle else torch.arange(count))[:rows]
         at = self.first * self.accumulate * self.batch_size
@@ -178,6 +190,17 @@ class Batches:
             else:
                 yield from self._cut(self._fetched(indices), together)
             at += together * self.batch_size
+
+    def _drawn(self) -> Iterator[Batch]:
+        """The batches of rows that are drawn one by one."""
+        count = len(self.data)
+        for number in range(len(self)):
+            chosen = torch.rand(count, generator=self.generator) < self.batch_size / count
+            if number < self.first:
+                continue
+            indices = chosen.nonzero().squeeze(1)
+            gathered = fetch(self.data, indices if len(indices) else torch.arange(1))  # to make none of one row
+            yield self._moved(gathered if len(indices) else cut_out(gathered, 0, 0))
 
     def _shared(self, indices: Tensor) -> Iterator[Batch]:
         """The rows of this process, of each of the batches at `indices`."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Optimizer, Quantity, require_kind
 from mytorch.train.accumulate import step_accumulated
-from mytorch.train.batches import count_rows, misfit
+from mytorch.train.batches import Batches, count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.half_precision.half_precision import HalfPrecision, make_precision
 from mytorch.train.mean_loss import Weight
@@ -24,6 +24,8 @@ from mytorch.train.parallel.reducer import Reducer
 from mytorch.train.parallel.sharded_reducer import ShardedReducer
 from mytorch.train.parallel.shards import Shards, require_level
 from mytorch.train.parallel.step import ParallelStep
+from mytorch.train.privacy.privacy import Privacy
+from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import WatchedStep
 from mytorch.train.setup import TakeStep
@@ -46,6 +48,8 @@ def choose_step(
     micro_batches: int | None = None,
     quantities: Sequence[Quantity] = (),
     clip_sample_norm: float | None = None,
+    privacy: Privacy | None = None,
+    batches: Batches | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
@@ -57,6 +61,7 @@ def choose_step(
     stages, micro_batches: of a pipeline of these processes, as `PipelineStep` has them; without them each has all.
     quantities: what the step shows its gradients to.
     clip_sample_norm: the bound of the norm of the gradient of every single sample.
+    privacy: what makes the step differentially private; with the batches that it is given.
     Raises ArgumentError for what does not go together.
     """
     divided = parallel is not None and shard is not None
@@ -76,12 +81,19 @@ def choose_step(
             "clip by one of them"
         )
     mixed = make_precision(precision)
-    if quantities or clip_sample_norm is not None:
-        name = "quantities" if quantities else "clip_sample_norm"
-        _require_watchable(name, quantities or clip_sample_norm, own, accumulate, precision, parallel)
+    asked = {"quantities": quantities or None, "clip_sample_norm": clip_sample_norm, "privacy": privacy}
+    for name, option in asked.items():
+        if option is not None:
+            _require_watchable(name, option, own, accumulate, precision, parallel)
+    others = {**clipping, **({"optimizer_in_backward": True} if optimizer_in_backward else {})}
+    if privacy is not None:
+        require_kind("fit", "privacy", privacy, Privacy)
+        _require_clipping("privacy", privacy, optimizer, {**others, **_given("clip_sample_norm", clip_sample_norm)})
+        assert batches is not None
+        return PrivateStep(privacy, batches.batch_size, len(batches.data), quantities)
     if clip_sample_norm is not None:
-        others = {**clipping, **({"optimizer_in_backward": True} if optimizer_in_backward else {})}
-        return _clipping_samples(optimizer, clip_sample_norm, quantities, others)
+        _require_clipping("clip_sample_norm", clip_sample_norm, optimizer, others)
+        return ClippedStep(clip_sample_norm, quantities)
     if own is not None:
         return _own_step(own, clipping, optimizer_in_backward, accumulate, mixed)
     if optimizer.needs_closure:
@@ -110,20 +122,22 @@ def _watched(take_step: TakeStep, quantities: Sequence[Quantity]) -> TakeStep:
     return WatchedStep(take_step, quantities) if quantities else take_step
 
 
-def _clipping_samples(
-    optimizer: Optimizer, bound: float, quantities: Sequence[Quantity], others: dict[str, Any]
-) -> TakeStep:
+def _given(name: str, value: Any) -> dict[str, Any]:
+    return {} if value is None else {name: value}
+
+
+def _require_clipping(name: str, asked: Any, optimizer: Optimizer, others: dict[str, Any]) -> None:
+    """Raise ArgumentError for what does not go together with bounds of the gradients of single samples."""
     for option, value in others.items():
         raise ArgumentError(
-            f"clip_sample_norm: must be left out with {option}, got {bound} and {option} = {value}: the norms of "
-            "samples are known when the backward pass has ended, and bound the gradient; leave one of the two out"
+            f"{name}: must be left out with {option}, got {asked} and {option} = {value}: the norms of samples are "
+            "known when the backward pass has ended, and bound the gradient; leave one of the two out"
         )
     if optimizer.needs_closure:
         raise ArgumentError(
-            f"clip_sample_norm: must be left out with {type(optimizer).__name__}, which evaluates the loss several "
-            f"times in a step, got {bound}; take another optimizer"
+            f"{name}: must be left out with {type(optimizer).__name__}, which evaluates the loss several times in a "
+            f"step, got {asked}; take another optimizer"
         )
-    return ClippedStep(bound, quantities)
 
 
 def _require_watchable(

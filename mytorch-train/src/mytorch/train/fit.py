@@ -17,6 +17,7 @@ from mytorch.train.choose_step import choose_step
 from mytorch.train.device import choose_device
 from mytorch.train.make_engine import make_engine
 from mytorch.train.parallel.processes import Processes
+from mytorch.train.privacy.privacy import Privacy
 from mytorch.train.setup import Setup
 from mytorch.train.training import Training
 
@@ -46,6 +47,7 @@ def fit(
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     clip_sample_norm: float | None = None,
+    privacy: Privacy | None = None,
     accumulate: int = 1,
     optimizer_in_backward: bool = False,
     precision: str | None = None,
@@ -86,6 +88,9 @@ def fit(
     clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
     clip_sample_norm: the gradient of every single sample is scaled down where its norm, over all parameters, is above
         it, before their mean is taken. With the eager engine, in one process.
+    privacy: train with differential privacy (DP-SGD) by the settings of a `Privacy`, which counts what is spent: every
+        batch has each row with one probability, whatever `shuffle` says, and the gradients of single samples are
+        clipped and made noisy. With the eager engine, in one process.
     accumulate: so many batches make one step, whose results are those of one large batch: gradients are averaged by
         the loss's weights, so also where batches differ in size. Schedules, `batch_ended` and engines count steps.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
@@ -120,7 +125,7 @@ def fit(
     listeners = Hooks(callbacks)
     if device is not None:
         _move(net, loss, device, parallel)
-    batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate)
+    batches = batches_of(data, batch_size, shuffle, drop_last, seed, accumulate, privacy is not None)
     take_step = choose_step(
         optimizer,
         clip_grad_norm,
@@ -135,6 +140,8 @@ def fit(
         micro_batches=micro_batches,
         quantities=quantities,
         clip_sample_norm=clip_sample_norm,
+        privacy=privacy,
+        batches=batches,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),
@@ -171,7 +178,13 @@ def _move(net: Module, loss: Module, device: str | torch.device, parallel: Proce
 
 
 def batches_of(
-    data: Any, batch_size: int | None, shuffle: bool, drop_last: bool, seed: int, accumulate: int
+    data: Any,
+    batch_size: int | None,
+    shuffle: bool,
+    drop_last: bool,
+    seed: int,
+    accumulate: int,
+    poisson: bool = False,
 ) -> Batches:
     """The batches of a data set, or those of a DataLoader. Raises ArgumentError for what a DataLoader has itself."""
     if isinstance(data, DataLoader):
@@ -182,9 +195,11 @@ def batches_of(
                 raise ArgumentError(
                     f"fit: {name} must be left out for a DataLoader, which has its own, got {shown(value)}"
                 )
-        return Batches(data, 1, seed=seed, accumulate=accumulate)  # the loader's batches are taken as they are
+        # The loader's batches are taken as they are.
+        return Batches(data, 1, seed=seed, accumulate=accumulate, poisson=poisson)
     if batch_size is None:
         raise ArgumentError(
             f"fit: batch_size must be given for anything but a DataLoader, got a {type(data).__name__}"
         )
-    return Batches(data, batch_size, shuffle=shuffle, drop_last=drop_last, seed=seed, accumulate=accumulate)
+    options: dict[str, Any] = {"shuffle": shuffle, "drop_last": drop_last, "seed": seed, "accumulate": accumulate}
+    return Batches(data, batch_size, **options, poisson=poisson)

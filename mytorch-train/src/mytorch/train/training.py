@@ -45,6 +45,7 @@ from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
+from mytorch.train.privacy.private_step import PrivateStep, require_privacy
 from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import quantities_of
 from mytorch.train.setup import Setup
@@ -287,6 +288,7 @@ class Training:
             at_start = state["epoch_random"]
             from_there = None if at_start is None else RandomState.from_state_dict(at_start, self.net, self.loss)
             self.batches.begin_at(self._at.batch, from_there)
+        self._require_privacy()
         self.notes["resumed"] = [*self.notes.get("resumed", ()), self.resumed.note(self.epoch, self._at)]
         stop = self.hooks.notify("training_resumed", run=self)
         random.restore()
@@ -295,12 +297,18 @@ class Training:
         self.hooks.stopped = self.hooks.stopped or state.get("stopped")
         return True
 
+    def _require_privacy(self) -> None:
+        """Raise ArgumentError if the steps to come would spend more privacy than there is."""
+        done = 0 if self._at is None else self._at.batch
+        require_privacy(self.setup, (self.last_epoch - self.epoch) * len(self.batches) - done)
+
     def run(self) -> None:
         """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
 
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         Raises Interrupted, a KeyboardInterrupt, for a signal if there is a `checkpoint`.
         """
+        self._require_privacy()
         input_grad = self.net.input_grad
         self.net.train()
         self.net.zero_grad()
@@ -534,10 +542,11 @@ def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
 
 def _require_taken(engine: Engine, setup: Setup) -> None:
     """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
-    if isinstance(setup.step, ClippedStep) and not isinstance(engine, Eager):
+    if isinstance(setup.step, (ClippedStep, PrivateStep)) and not isinstance(engine, Eager):
+        option = next(iter(setup.step.keywords))
         raise ArgumentError(
-            "clip_sample_norm: must be left out with an engine that compiles steps, since layers are asked for the "
-            f'gradients of single samples, got {type(engine).__name__}; use engine="eager"'
+            f"{option}: must be left out with an engine that compiles steps, since layers are asked for the gradients "
+            f'of single samples, got {type(engine).__name__}; use engine="eager"'
         )
     if quantities_of(setup.step) and not isinstance(engine, Eager):
         raise ArgumentError(

@@ -100,7 +100,7 @@ def _try(built: Built) -> _Trial:
     before = [(held, held.value.clone()) for _, held in net.named_state()]
     random = random_state(net, loss)
     plain = built.experiment.model_copy(update={"optimizer_in_backward": False})  # the numbers are equal
-    take_step = build_step(plain, optimizer)
+    take_step = build_step(plain, optimizer, setup.batches)
     value, _ = take_step(net, loss, optimizer, inputs, targets)
     carry = Carry(net, loss, optimizer)
     expected = [*gather(carry), value]

@@ -44,6 +44,8 @@ from mytorch.train.choose_step import choose_step
 from mytorch.train.device import choose_device
 from mytorch.train.evaluation import judging, predict
 from mytorch.train.parallel import Processes
+from mytorch.train.privacy import Privacy
+from mytorch.train.privacy.private_step import require_privacy
 from mytorch.train.setup import Setup, TakeStep
 from mytorch.train.warm_start import WarmStart, warm_start
 
@@ -106,15 +108,17 @@ def _build(experiment: Experiment, step: Callable[..., Any] | None, start: bool,
     planned = plan_schedule(experiment, len(batches))
     schedule = None if planned is None else planned.build(optimizer)
     metrics, callbacks = build_metrics(experiment), build_callbacks(experiment)
-    setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, step, parallel))
+    setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, batches, step, parallel))
+    require_privacy(setup, experiment.epochs * len(batches))
     return Built(experiment, setup, parts, metrics, callbacks, started)
 
 
 def build_batches(experiment: Experiment, data: DataSet) -> Batches:
     """The training rows in batches. Raises ArgumentError if `drop_last` leaves none."""
     names = ("shuffle", "drop_last", "seed", "accumulate")
+    options = {name: getattr(experiment, name) for name in names}
     try:
-        return Batches(data, experiment.batch_size, **{name: getattr(experiment, name) for name in names})
+        return Batches(data, experiment.batch_size, **options, poisson=experiment.privacy is not None)
     except MytorchError as error:
         error.add_note("at batch_size and drop_last of the experiment")
         raise
@@ -123,6 +127,7 @@ def build_batches(experiment: Experiment, data: DataSet) -> Batches:
 def build_step(
     experiment: Experiment,
     optimizer: Optimizer,
+    batches: Batches | None = None,
     own: Callable[..., Any] | None = None,
     parallel: Processes | None = None,
 ) -> TakeStep:
@@ -139,6 +144,8 @@ def build_step(
         shard=experiment.shard,
         quantities=build_quantities(experiment),
         clip_sample_norm=experiment.clip_sample_norm,
+        privacy=None if experiment.privacy is None else Privacy(**experiment.privacy.model_dump()),
+        batches=batches,
         stages=experiment.stages,
         micro_batches=experiment.micro_batches,
     )

@@ -198,6 +198,19 @@ class Data(Section):
         return self
 
 
+class PrivacySettings(Section):
+    """Differential privacy with respect to the training rows."""
+
+    max_norm: Annotated[float, Field(gt=0)]
+    """The bound of the norm of the gradient of a row."""
+    noise_multiplier: Annotated[float, Field(ge=0)]
+    """The deviation of the noise, in multiples of max_norm."""
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    """How likely the promise may fail."""
+    max_epsilon: Annotated[float, Field(ge=0)] | None = None
+    """A training that would spend more is refused."""
+
+
 class Experiment(Section):
     """Everything that decides a run."""
 
@@ -220,6 +233,8 @@ class Experiment(Section):
     """Every number of the gradients is brought within it, above and below 0."""
     clip_sample_norm: Annotated[float, Field(gt=0)] | None = None
     """The gradient of every single sample is scaled down where its norm is above it."""
+    privacy: PrivacySettings | None = None
+    """Train with differential privacy: with clipped and noisy gradients, on rows that are drawn one by one."""
     accumulate: Count = 1
     """So many batches make one step, as one large batch would."""
     precision: Literal["bfloat16-mixed", "float16-mixed", "bfloat16"] | None = None

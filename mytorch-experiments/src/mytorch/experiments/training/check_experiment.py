@@ -41,6 +41,7 @@ from mytorch.plugins import Hooks, counted, lack_of_memory, one_line, require
 from mytorch.train.batches import Batches, count_rows
 from mytorch.train.device import move
 from mytorch.train.evaluation import EVALUATION_BATCH, evaluate, predict
+from mytorch.train.privacy.private_step import require_privacy
 from mytorch.train.setup import Setup
 
 ROWS = 32
@@ -133,7 +134,8 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
     if problems or net is None or loss is None or optimizer is None or batches is None or parts is None:
         return None
     with _collecting(problems):
-        setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer))
+        setup = Setup(net, loss, optimizer, batches, schedule, build_step(experiment, optimizer, batches))
+        require_privacy(setup, experiment.epochs * len(batches))
     return None if setup is None else Built(experiment, setup, parts, metrics, callbacks)
 
 
