@@ -17,10 +17,10 @@ PAGE = HOUSE / "docs/layers.md"
 INTRODUCTION = """\
 # Layers and losses
 Every layer and loss of mytorch.nn, with the formula of its forward. The docstring, such as
-`help(mytorch.nn.Conv2d)`, also explains the symbols of the formula, and states the backward, the shapes and the
-errors. Arguments, names of weights and results are those of the class of the same name in torch.nn, if there is one.
-The column Kernel names torch's function that computes the backward; where it is empty, the backward is written in
-tensor operations.
+`help(mytorch.nn.Conv2d)`, also explains the symbols of the formula, and states the backward, the shapes, the
+errors and the source. Arguments, names of weights and results are those of the class of the same name in torch.nn,
+if there is one. The column Kernel names torch's function that computes the backward; where it is empty, the
+backward is written in tensor operations.
 
 This page is written by `python docs/write_layers.py`."""
 

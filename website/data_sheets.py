@@ -1,7 +1,8 @@
 """An extension of griffe, which mkdocstrings reads sources with: docstrings become Markdown.
 
 The rows of a data sheet (`Forward:`, `Shapes:`, ...) and the explanations of arguments become lists of definitions,
-formulas are typeset, examples become code, and errors are links. The sources keep their plain text.
+formulas are typeset, examples become code, and errors are links. The sources keep their plain text. A class without a
+docstring, such as one of the dimensions of a layer, gets that of the body it shares.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ROW = re.compile(r"([A-Z][a-z]+):(?: +|$)(.*)")
 ARGUMENTS = re.compile(r"(\*{0,2}[a-z_]\w*(?:, \*{0,2}[a-z_]\w*)*): (.*)", re.DOTALL)
 BEGINS = re.compile(r"\S+( \S+)? = |[\w.]+(, [\w.]+)*: ")
 """A line that is a statement of its own, although the one before it does not end."""
+PROSE = ("Raises", "Source")
+"""Rows whose lines are broken anywhere; where a statement ends, there is a semicolon."""
 WIDTH, INDENT = 119, 15
 """Of a line in the source, and of what stands in front of a row's text there."""
 IDENTIFIER = re.compile(r"(?<![\w.`])(?:(?:[A-Za-z_]\w*\.)+\w+|\w*_\w+)(?![\w`])")
@@ -50,6 +53,25 @@ class DataSheets(griffe.Extension):
 
     def on_module_members(self, *, mod: griffe.Module, **_: Any) -> None:
         rewrite(mod, set(mod.members))
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        inherit(pkg)
+
+
+def inherit(owner: griffe.Object) -> None:
+    """Give every class below without a docstring that of the nearest private base that has one, as `help` does."""
+    for member in owner.members.values():
+        if isinstance(member, griffe.Class) and not member.docstring:
+            bodies = [base for base in member.mro() if is_private(base) and base.docstring]
+            if bodies and (shared := bodies[0].docstring):
+                member.docstring = griffe.Docstring(shared.value, parent=member)
+        if isinstance(member, griffe.Class | griffe.Module):
+            inherit(member)
+
+
+def is_private(cls: griffe.Class) -> bool:
+    """Whether a class has no page of its own."""
+    return any(part.startswith("_") for part in cls.path.split("."))
 
 
 def rewrite(owner: griffe.Object, names: set[str]) -> None:
@@ -115,7 +137,7 @@ def lines_of_row(label: str, lines: list[str]) -> list[str]:
     """The statements of a row, one a line, whatever the width of the source made of them."""
     shown: list[str] = []
     for before, line in pairwise(["", *map(str.strip, lines)]):
-        is_broken = before and INDENT + len(before) + 1 + len(line.partition(" ")[0]) > WIDTH
+        is_broken = before and (label in PROSE or INDENT + len(before) + 1 + len(line.partition(" ")[0]) > WIDTH)
         if is_broken and not (label == "Step" or before[-1] in ";:" or BEGINS.match(line)):
             shown[-1] += " " + line
         elif line:

@@ -95,8 +95,7 @@ def layer_index(page: str) -> str:
     def typeset_row(found: re.Match[str]) -> str:
         classes = re.sub(r"`(\w+)`", lambda name: f"[`{name[1]}`][{names[name[1]]}]", found[1])
         formulas = "<br>".join(typeset(line.strip("`").replace("\\|", "|")) for line in found[3].split("<br>"))
-        return f"| {classes} | {formulas} | {found[4]} |".replace(" | |", " |  |")
+        kernel = found[4].replace("\\|", "|")  # which a table of the site would show within code
+        return f"| {classes} | {found[2]} | {formulas} | {kernel} |".replace(" | |", " |  |")
 
-    page = re.sub(r"(?m)^\| (`.*?) \| (\[.*?) \| (.*?) \| (.*?) \|$", typeset_row, page)
-    head = "| Layer | File | Forward | Kernel |\n|---|---|---|---|"
-    return page.replace(head, head.replace("| File ", "").removesuffix("---|"))
+    return re.sub(r"(?m)^\| (`.*?) \| (\[.*?) \| (.*?) \| (.*?) \|$", typeset_row, page)

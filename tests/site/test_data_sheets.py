@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("griffe", reason="griffe comes with mkdocstrings; tox -e docs")
 
-from data_sheets import markdown
+import griffe
+from data_sheets import DataSheets, markdown
 
 SHEET = """Multiply each channel by a gain, which is `learned_of` *nothing*.
 
@@ -47,3 +48,33 @@ def test_what_is_said_of_arguments_becomes_a_list_of_definitions():
 
 def test_a_summary_with_a_colon_is_no_row():
     assert markdown("Adam: steps.\n\nStep:   g = d_p\n").startswith("Adam: steps.\n\nStep\n: ")
+
+
+FAMILY = """
+class _Body:
+    '''Scale.
+
+    Forward:   y = gain * x
+    '''
+
+class Public:
+    '''Of its own page.'''
+
+class Line(_Body):
+    dimensions = 1
+
+class Plane(_Body):
+    '''Its own words.'''
+
+class Solid(Public):
+    dimensions = 3
+"""
+
+
+def test_a_class_without_a_docstring_shows_that_of_the_body_it_shares(tmp_path):
+    (tmp_path / "family.py").write_text(FAMILY)
+    family = griffe.load("family", search_paths=[tmp_path], extensions=griffe.load_extensions(DataSheets))
+    assert family["Line"].docstring.value == family["_Body"].docstring.value
+    assert family["Line"].docstring.value.startswith("Scale.\n\nForward\n:   \\(")
+    assert family["Plane"].docstring.value == "Its own words."
+    assert family["Solid"].docstring is None

@@ -1,6 +1,7 @@
 """The site that `tox -e docs` has built: every public name is there, and every link leads somewhere."""
 
 import html
+import inspect
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from urllib.parse import unquote
 
 import pytest
 from public import packages, public_names, vars_of
+
+from mytorch.core import Module
 
 HOUSE = Path(__file__).parents[2]
 SITE = HOUSE / ".site/html"
@@ -111,6 +114,33 @@ def test_formulas_are_typeset_and_remain_in_the_sources():
     assert r'<span class="arithmatex">\(\displaystyle y = \mathrm{weight} \cdot n + \mathrm{bias}\)</span>' in shown
     assert "y = weight * n + bias" in without_tags(shown), "its source is shown, too"
     assert "arithmatex" in page(SITE / "layers/index.html")
+
+
+def test_the_page_of_a_layer_shows_its_data_sheet_and_the_source_of_its_two_directions():
+    layers = [public for public in NAMES if public.package == "mytorch.nn" and inspect.isclass(public.value)]
+    assert len(layers) > 160
+    for public in layers:
+        shown = page(SITE / public.page / "index.html")
+        for heading in ("Source",) if public.value.forward is Module.forward else ("Forward", "Backward", "Source"):
+            assert f"<dt>{heading}</dt>" in shown, f"{public.name} shows no {heading}"
+        for method in ("forward", "backward"):
+            if not method_of(public.value, method).startswith("mytorch.core."):
+                assert f"def {method}(" in without_tags(shown), f"{public.name} shows no source of its {method}"
+
+
+def method_of(cls, method):
+    """The module in which a class finds a method; lazy layers have theirs from core, which has a page for it."""
+    return getattr(cls, method).__module__
+
+
+def test_each_row_of_the_index_of_layers_has_a_layer_its_file_a_formula_and_its_kernel():
+    shown = page(SITE / "layers/index.html")
+    rows = [re.findall(r"(?s)<td[^>]*>(.*?)</td>", row) for row in re.findall(r"(?s)<tr>(.*?)</tr>", shown)]
+    rows = [row for row in rows if row]
+    assert len(rows) > 90
+    assert all(len(row) == 4 and row[0] and ".py" in row[1] for row in rows)
+    assert r"\|" not in shown
+    assert any("aten.log_sigmoid_backward, which takes exp(-|x|)" in html.unescape(row[3]) for row in rows)
 
 
 def test_search_knows_every_public_name():
