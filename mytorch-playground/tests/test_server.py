@@ -13,6 +13,8 @@ from playing import decode, served
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from mytorch.playground.exercises.load import FILES
+
 pytestmark = pytest.mark.slow
 
 
@@ -111,6 +113,18 @@ def test_an_answer_is_judged_and_what_is_none_is_told(server):
     assert judged(name="relu", text="x" * 100_000)[0] == 400
     for content in (b"no json", b"[]", b'{"name": 5, "text": ""}', b"\xff", b'{"name": "relu"}'):
         assert post(host, "/exercises/judge", token, content)[0] == 400
+
+
+def test_exercises_of_a_folder_come_first(tmp_path):
+    relu = (FILES / "01-relu.toml").read_text()
+    (tmp_path / "2-own.toml").write_text(relu.replace("ReLU: the", "Own: the"))
+    (tmp_path / "3-tanh.toml").write_text(relu)
+    with served("--exercises", str(tmp_path)) as (host, token, _):
+        told = post(host, "/exercises", token)[1]["exercises"]
+        assert [each["name"] for each in told[:4]] == ["own", "tanh", "relu", "sigmoid"]
+        assert len(told) == 20
+        asked = json.dumps({"name": "own", "text": "d_y * (x > 0)"}).encode()
+        assert post(host, "/exercises/judge", token, asked)[1]["right"]
 
 
 def test_a_page_that_comes_back_finds_what_was_trained(server):

@@ -99,7 +99,13 @@ def _built(exercise: Exercise, answer: Answer, show: Callable[..., None]) -> tup
         "Parameter": Parameter,
         "print": show,
     }
-    exec(compile(ast.fix_missing_locations(tree), CODE, "exec"), names)
+    try:
+        code = compile(ast.fix_missing_locations(tree), CODE, "exec")
+    except SyntaxError as error:  # such as a break outside of a loop
+        raise AnswerError(
+            f"this is no Python: {error.msg}", max(0, (error.lineno or 0) - FIRST_LINE) or None
+        ) from None
+    exec(code, names)
     build = compile(exercise.build, CODE, "eval")
     torch.manual_seed(0)
     inputs = eval(compile(f"({exercise.inputs}\n,)", CODE, "eval"), names)

@@ -10,6 +10,7 @@ export class ExercisesView {
     this.list = section.querySelector("#exercise-list");
     this.article = section.querySelector("#exercise");
     section.querySelector("#forget").onclick = () => {
+      if (!confirm("Forget everything that was solved and typed?")) return;
       this.progress.forget();
       this.select(this.at);
     };

@@ -138,13 +138,14 @@ async function open(name) {
   }
   section.hidden = shut;
   $(`to-${name}`).setAttribute("aria-expanded", String(!shut));
-  if (!shut) section.scrollIntoView({ block: "start" });
+  if (shut) return;
+  section.scrollIntoView({ block: "start" });
+  section.querySelector("h2").focus({ preventScroll: true });
 }
-function start(toml, title) {
+function start(toml) {
   send({ do: "experiment", toml, play: true });
   $("network-title").scrollIntoView({ block: "center" });
   $("play").focus({ preventScroll: true });
-  document.title = `${title} · mytorch playground`;
 }
 press.exercises = () => open("exercises");
 press.breaking = () => open("breaking");
@@ -156,7 +157,8 @@ document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, button, pre") || event.ctrlKey || event.metaKey || event.altKey) {
     if (!(steps.open && event.target.closest("#moments"))) return;
   }
-  if (event.key in KEYS) {
+  const reads = event.target.closest("#exercises, #breaking") && !["x", "k"].includes(event.key); // and does not train
+  if (event.key in KEYS && !reads) {
     event.preventDefault();
     press[KEYS[event.key]]();
   }
