@@ -12,7 +12,7 @@ from mytorch.testing.report import Report
 
 @dataclass(frozen=True)
 class Declaration:
-    """A part and how to check it: `ids` names the checks, `run` runs one of them, or all."""
+    """A part and how to check it: `ids` names the checks, and `run` runs one of them or all."""
 
     check: Callable[..., Report]
     kit: Kit
@@ -25,13 +25,13 @@ class Declaration:
 
     @property
     def ids(self) -> list[str]:
-        """A name for each check: "mode/check", or the check alone where there are no modes or it is opted out of."""
+        """A name for each check: "mode/check", or the check alone if there are no modes or it is opted out of."""
         names = [check.__name__ for check in self.kit.checks]
         kept = [identity(mode, name) for mode in self.modes or ("",) for name in names if name not in self.opt_out]
         return kept + [name for name in names if name in self.opt_out]
 
     def run(self, which: str | None = None) -> Report:
-        """Run one check, or every one. Raises CheckError where one fails, or passes that is opted out of."""
+        """Run one check, or all. Raises CheckError if one fails, or if one passes that is opted out of."""
         if which is None:
             return self.check(**self._modes(self.modes), opt_out=self.opt_out)
         mode, _, name = which.rpartition("/")

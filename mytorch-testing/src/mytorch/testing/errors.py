@@ -10,7 +10,7 @@ TRIED = "tried: "
 
 
 class CheckError(MytorchError, AssertionError):
-    """A part breaks its contract; the text names check, tensor and difference, and how to see it again."""
+    """A part breaks its contract; the text names the check, the tensor and the difference, and how to reproduce it."""
 
 
 class Skip(Exception):

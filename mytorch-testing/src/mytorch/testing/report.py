@@ -1,15 +1,17 @@
-"""What a run of the kit found, counted honestly."""
+"""The results of a run of the kit."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Report:
-    """What ran: names of the checks as "mode/check", or "check" for parts without modes, and why the others did not.
+    """The result of a run of the kit: which checks passed, and why others did not run.
 
-    part: the part as it shows itself
-    minimum: how many different checks must pass for the run to say anything; 0 where only some were asked for
-    wanted: checks of which one must pass as well
+    A check is named "mode/check", or "check" for parts without modes.
+
+    part: the text by which the part shows itself
+    minimum: how many different checks must pass for the run to mean anything; 0 if only some were asked for
+    wanted: checks at least one of which must pass as well
     """
 
     part: str
@@ -21,12 +23,12 @@ class Report:
 
     @property
     def different(self) -> int:
-        """How many different checks passed, in whatever mode."""
+        """How many different checks passed, in any mode."""
         return len({name.rpartition("/")[2] for name in self.passed})
 
     @property
     def counts(self) -> str:
-        """How many passed, of how many, in one line."""
+        """How many checks passed, of how many, in one line."""
         total = len(self.passed) + len(self.skipped) + len(self.opted_out)
         others = [(len(self.skipped), "skipped"), (len(self.opted_out), "opted out")]
         told = "".join(f", {count} {what}" for count, what in others if count)

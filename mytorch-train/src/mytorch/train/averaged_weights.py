@@ -14,15 +14,15 @@ from mytorch.plugins import shown
 
 
 class AveragedWeights:
-    """An average of the parameters of a net, which is taken in at each `update`.
+    """An average of the parameters of a net, updated by each call of `update`.
 
     Formula:  a = p at the first update; then
               decay None:  a = a + (p - a) / (count + 1), the mean over all updates
               else:        a = decay * a + (1 - decay) * p, an exponential moving average
-    net: whose parameters are averaged; they are read anew at each update.
+    net: the module whose parameters are averaged; they are read again at each update.
     decay: of the moving average, between 0 and 1; None for the mean.
-    use_buffers: whether buffers, such as the running statistics of BatchNorm1d, are averaged too; they stay those of
-        the net if not, and `update_bn` computes them for averaged weights.
+    use_buffers: whether buffers, such as the running statistics of BatchNorm1d, are averaged as well; if not, they
+        stay those of the net, and `update_bn` computes them for averaged weights.
     count: the number of updates so far.
     Raises ArgumentError for a decay outside of its range.
     Source:   Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging"; as
@@ -64,7 +64,7 @@ class AveragedWeights:
         return {"count": self.count, "averages": list(self._averages)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there. Raises StateError, with nothing changed, for averages of another net."""
+        """Continue from such a state. Raises StateError, with nothing changed, for averages of another net."""
         averages = list(state["averages"])
         expected = [tuple(held.value.shape) for held in self.held] if state["count"] else []
         if (found := [tuple(average.shape) for average in averages]) != expected:
@@ -72,7 +72,7 @@ class AveragedWeights:
         self.count, self._averages = state["count"], [average.clone() for average in averages]
 
     def update(self) -> None:
-        """Take the weights of now into the average."""
+        """Update the average with the current weights."""
         values = [_as_averaged(held.value) for held in self.held]
         if not self.count:
             self._averages = [value.clone() for value in values]
@@ -108,7 +108,7 @@ class AveragedWeights:
                 each.value.copy_(value)
 
     def give(self) -> None:
-        """Give the net the averaged weights for good, if there was an update."""
+        """Give the net the averaged weights permanently, if there was an update."""
         for held, average in zip(self.held, self._averages, strict=False):
             held.value.copy_(average)
 

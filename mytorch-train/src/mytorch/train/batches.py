@@ -21,23 +21,23 @@ GATHER_BYTES = 2**20
 
 
 class Batches:
-    """An epoch of (inputs, targets) at each iteration; the last batch may be smaller.
+    """Yields an epoch of (inputs, targets) at each iteration; the last batch may be smaller.
 
-    data: a mytorch.core.DataSet, which gives a whole batch at once; anything with `len` that gives one row from
-        `data[index]`, such as a torch Dataset or a list; or a DataLoader, which is taken as it is.
-    batch_size: rows a batch.
-    shuffle: draw a new order each epoch from `generator`, which is seeded by `seed` and nobody else draws from: each
-        epoch goes on where the one before ended.
-    drop_last: leave the rows out that would make a smaller batch at the end.
-    accumulate: so many batches make one step. Above 1 they come together, as a list of inputs and one of targets,
+    data: a mytorch.core.DataSet, which returns a whole batch at once; anything with `len` that returns one row for
+        `data[index]`, such as a torch Dataset or a list; or a DataLoader, which is used as it is.
+    batch_size: rows per batch.
+    shuffle: draw a new order for each epoch from `generator`, which is seeded with `seed` and used for nothing else:
+        each epoch continues where the one before ended.
+    drop_last: leave out the rows that would make a smaller batch at the end.
+    accumulate: how many batches make one step. Above 1 they come together, as a list of inputs and one of targets,
         which `step_accumulated` takes; the last lists of an epoch may be shorter, and the length counts steps.
     poisson: each batch has every row with probability batch_size / rows, independently of the others, in place of an
         order: batch_size rows on average, and sometimes none. Differential privacy asks for it.
     share: (number, count): every batch is shared out among so many processes, and this is the one of that number, from
         0. It gives its own rows of each, in their order; of a batch with fewer rows than processes maybe none. Length,
         `rows` and `first` are those of the whole. A training sets it.
-    device: where batches go when they have been gathered; None leaves them where the data set has them. A `Setup` sets
-        it to where the net is.
+    device: where complete batches are moved; None leaves them where the data set has them. A `Setup` sets it to the
+        net's device.
     Raises ArgumentError for a batch size or seed that is none, and if `drop_last` leaves no batch.
 
     Example:

@@ -17,7 +17,7 @@ Norm = Callable[[list[Tensor]], Tensor]
 
 
 def clip_gradients(optimizer: Optimizer, max_norm: float, norm: Norm | None = None) -> None:
-    """Scale all gradients that the optimizer would use alike, so that their norm is at most `max_norm`.
+    """Scale all gradients that the optimizer would use by one factor, so that their norm is at most `max_norm`.
 
     Formula:  norm = sqrt(sum of d^2 over all gradients);  d = d * min(1, max_norm / (norm + 1e-6))
     norm:     of the gradients; left out, that of those which this process has
@@ -49,7 +49,7 @@ def joint_norm(grads: list[Tensor]) -> Tensor:
 
 
 def clip_gradient_values(optimizer: Optimizer, max_value: float) -> None:
-    """Bring every number of the gradients that the optimizer would use into the range from -max_value to max_value.
+    """Clip every number of the gradients that the optimizer would use to the range from -max_value to max_value.
 
     Formula:  d = max(-max_value, min(d, max_value)), as torch.nn.utils.clip_grad_value_
     Raises:   ArgumentError for what is no optimizer, and unless max_value is a number above 0

@@ -14,7 +14,7 @@ Complete = Callable[[list[Parameter]], object]
 
 
 class LateGradientError(MytorchError, RuntimeError):
-    """A gradient was added to after it counted as complete and its parameter was taken care of."""
+    """A contribution to a gradient came after the gradient had counted as complete and had been used."""
 
 
 @contextmanager

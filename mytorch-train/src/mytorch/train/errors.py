@@ -18,9 +18,9 @@ class NotFiniteError(MytorchError, ArithmeticError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the training to end; `signum` is its number, from which a shell's exit status follows.
+    """A signal asked the training to end; `signum` is its number, which determines the exit status in a shell.
 
-    It is a KeyboardInterrupt also where the signal is SIGTERM or SIGHUP, so that whoever handles Ctrl-C handles these.
+    It is a KeyboardInterrupt for SIGTERM and SIGHUP as well, so that code which handles Ctrl-C handles these.
     """
 
     def __init__(self, signum: int) -> None:
@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class RankError(MytorchError, RuntimeError):
-    """Of several processes that train together, one ended, did not come or trains another thing; the text says which.
+    """One of several processes that train together ended, did not join, or trains something else; the text says which.
 
     rank, reason: which one ended and why, where it said so.
     """

@@ -60,64 +60,70 @@ def fit(
     stages: int | Sequence[int] = 1,
     micro_batches: int | None = None,
 ) -> Training:
-    """Train a model, in place, and return the training with its history.
+    """Train a model in place, and return the training with its history.
 
-    Every epoch counts on: to call `fit` again with the same optimizer goes on where the last call stopped, in the
-    numbers of the epochs and, with the same seed, in the order of the batches. With the eager engine, one epoch n
-    times gives the weights and the history of n epochs, to the bit. A new optimizer starts anew.
+    Calling `fit` again with the same optimizer continues where the last call stopped: the numbers of the epochs go on
+    and, with the same seed, so does the order of the batches. With the eager engine, n calls for one epoch give the
+    weights and the history of one call for n epochs, to the bit. With a new optimizer, training starts from the
+    beginning.
 
-    data, validation, test: data sets, such as mytorch.data.Disk, or anything that torch's DataLoader takes, or a
-        DataLoader. The validation part is judged every `evaluate_every` epochs and after the last one, and what
-        selects, such as EarlyStopping, looks there unless it is told otherwise; the test part is judged once, at the
-        end: `test_results` of the training.
-    batch_size: rows a step; for anything but a DataLoader, which has its own.
-    seed: decides the order of the batches; dropout and the like draw from torch's own generator.
-    shuffle, drop_last: whether each epoch has an order of its own, and leaves out a smaller last batch.
-    callbacks: what takes part in this run, such as EarlyStopping, beside the plugins that are installed: objects of
-        `mytorch.plugins.Callback`, or plain plugins.
-    quantities: what computes something of the gradients of every step while the backward runs, such as GradientNoise;
-        the history has their results. With the eager engine, in one process.
+    data, validation, test: data sets, such as mytorch.data.Disk, DataLoaders, or anything that torch's DataLoader
+        accepts. The model is evaluated on the validation part every `evaluate_every` epochs and after the last one;
+        callbacks that select, such as EarlyStopping, use it unless they are told otherwise. It is evaluated on the
+        test part once, at the end, which gives the `test_results` of the training.
+    batch_size: rows per step; a DataLoader has its own.
+    seed: determines the order of the batches; dropout and similar layers draw from torch's own generator.
+    shuffle, drop_last: whether each epoch has a new random order, and whether a smaller last batch is left out.
+    callbacks: objects whose hooks this run calls, such as EarlyStopping, in addition to the installed plugins:
+        instances of `mytorch.plugins.Callback`, or other plugins of pluggy.
+    quantities: what is computed from the gradients of every step during the backward pass, such as GradientNoise; the
+        history has the results. Only with the eager engine, in one process.
     device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the accelerator, if there is one; None leaves the net where
-        it is. Net and loss are moved there for good, batches when their turn comes.
-    engine: "eager", "compiled": several steps in one call of machine code, eager where that cannot be had, or "auto":
-        eager at first, and compiled when a process beside this one has compiled the step, if the run is long enough.
-    step: a step of your own in place of `mytorch.train.step`: it is given (net, loss, optimizer, inputs, targets),
-        does all of the step, and returns the loss, or the loss and its weight in the mean over the epoch's batches;
-        without a weight the rows count.
-    clip_grad_norm: gradients are scaled down together where the norm over all of them is above it.
-    clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
-    clip_sample_norm: the gradient of every single sample is scaled down where its norm, over all parameters, is above
-        it, before their mean is taken. With the eager engine, in one process.
+        it is. Net and loss stay on the device after the training; batches are moved there as they are used.
+    engine: "eager"; "compiled", which takes several steps in one call of machine code, or eager steps where that is
+        not possible; or "auto", which begins with eager steps and changes over when another process has compiled the
+        step, if the run is long enough.
+    step: a training step of your own in place of `mytorch.train.step`: it is called with (net, loss, optimizer,
+        inputs, targets), does the whole step, and returns the loss, or the loss and its weight in the mean over the
+        epoch's batches; without a weight, the number of rows is taken.
+    clip_grad_norm: if the norm over all gradients is above it, they are all scaled down by the same factor.
+    clip_grad_value: every number of the gradients is clipped to the range from -clip_grad_value to clip_grad_value.
+    clip_sample_norm: if the norm of a single sample's gradient, over all parameters, is above it, that gradient is
+        scaled down before the mean is taken. Only with the eager engine, in one process.
     privacy: train with differential privacy (DP-SGD) by the settings of a `Privacy`, which counts what is spent: every
-        batch has each row with one probability, whatever `shuffle` says, and the gradients of single samples are
-        clipped and made noisy. With the eager engine, in one process.
-    accumulate: so many batches make one step, whose results are those of one large batch: gradients are averaged by
-        the loss's weights, so also where batches differ in size. Schedules, `batch_ended` and engines count steps.
-    optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`:
-        gradients take the memory of the largest layer and not of the model.
+        batch contains each row with the same probability, whatever `shuffle` says, and the gradients of single samples
+        are clipped, and noise is added. Only with the eager engine, in one process.
+    accumulate: how many batches make one step (gradient accumulation). The results are those of one large batch, also
+        if batches differ in size, since gradients are averaged with the loss's weights. Schedules, `batch_ended` and
+        engines count steps.
+    optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`
+        does: gradients then need the memory of the largest layer, not that of the model.
     precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
-        float32, as loss, update and evaluation do; in float16 the loss is scaled, and a step whose gradients are not
-        finite is left out. "bfloat16": values, gradients and the optimizer's state are bfloat16 during the steps of an
-        epoch, and the loss float32; the net is judged and left with the same numbers in float32.
-    checkpoint: a file in which the state of the training is kept: every `checkpoint_every` seconds, once an epoch and
+        float32, while loss, update and evaluation are in float32; in float16 the loss is scaled, and a step whose
+        gradients are not finite is skipped. "bfloat16": values, gradients and the optimizer's state are bfloat16
+        during the steps of an epoch, and the loss is float32; for the evaluation and after the training, the net has
+        the same numbers in float32.
+    checkpoint: a file in which the state of the training is saved: every `checkpoint_every` seconds, once an epoch and
         a second have passed, at the end, and when Ctrl-C, SIGTERM or SIGHUP ends the training, which then happens
-        after a batch.
-    resume: such a file, or the folder of a run, to go on from as if that training had never ended: the same to the
-        bit. Everything must be given as it was; `epochs`, which counts from where that training began, may be more.
-        The net's weights and the optimizer's state are replaced. A Recorder goes on in the run's folder.
-    accept_differences: resume also where versions, threads, data, or what else decides rounding, are others.
-    parallel: the processes that train together, as `mytorch.train.parallel.join` gives them: each takes its rows of
-        every batch, whose `batch_size` is that of the whole. All call `fit` alike; the first one writes and prints.
-    shard: what these processes divide, so that each needs less memory: "optimizer", of whose state each has a part;
-        "gradients", too; or "parameters", too, which are gathered while a layer computes with them. The results are
-        the same. One process has everything in any case.
-    stages: of a pipeline of these processes, each of which computes some of the layers of a Sequential: their number,
-        or the numbers of their layers, such as [2, 3]. Several times as many processes take rows of every batch apart,
-        too. One process has all layers in any case.
-    micro_batches: with stages, into so many parts each batch is cut, which go through the stages one after the other;
-        four for each stage if left out.
-    Raises RunError for what cannot be resumed; ArgumentError for arguments out of range;
-        NotFiniteError, with the last good weights in `net`, and KeyboardInterrupt after callbacks were told.
+        after the current batch.
+    resume: such a file, or the folder of a run, from which the training continues as if it had never ended, with the
+        same results to the bit. All arguments must be the same; only `epochs`, which counts from the beginning of that
+        training, may be larger. The net's weights and the optimizer's state are replaced. A Recorder continues in the
+        run's folder.
+    accept_differences: resume even if versions, threads, data, or anything else that influences rounding differ.
+    parallel: the processes that train together, as `mytorch.train.parallel.join` returns them: each computes with its
+        rows of every batch, and `batch_size` is that of the whole batch. All call `fit` with the same arguments; only
+        the first one writes files and prints.
+    shard: what these processes divide among them, so that each needs less memory: "optimizer", the optimizer's state;
+        "gradients", the gradients as well; or "parameters", the parameters as well, which are gathered while a layer
+        computes with them. The results are the same. A single process always has everything.
+    stages: the stages of a pipeline of these processes, each of which computes some of the layers of a Sequential:
+        their number, or how many layers each has, such as [2, 3]. A multiple of so many processes divides the rows of
+        every batch as well. A single process always has all layers.
+    micro_batches: with stages, the number of parts into which each batch is cut, which go through the stages one after
+        the other; by default four for each stage.
+    Raises RunError if a training cannot be resumed; ArgumentError for arguments out of range; NotFiniteError, with the
+    last good weights in `net`, and KeyboardInterrupt, both after the callbacks were called.
     """
     require_flags(
         "fit", quiet=quiet, optimizer_in_backward=optimizer_in_backward, accept_differences=accept_differences

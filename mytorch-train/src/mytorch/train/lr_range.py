@@ -30,10 +30,10 @@ WINDOW = 0.07
 
 @dataclass(frozen=True)
 class LRRange:
-    """What a range test found: a learning rate for each step, and the loss of the step's batch before the update.
+    """The result of a range test: a learning rate for each step, and the loss of the step's batch before the update.
 
     smoothed: the exponentially weighted mean of the losses so far, s = 0.9 s + 0.1 loss, divided by 1 - 0.9^steps.
-    stopped: whether it ended early, since the loss rose far above its best or was not finite.
+    stopped: whether it ended early, because the loss rose far above its best or was not finite.
     """
 
     rates: list[float]

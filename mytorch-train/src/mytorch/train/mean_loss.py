@@ -26,10 +26,10 @@ def sums(loss: Module) -> bool:
 
 
 class MeanLoss:
-    """The mean of a loss over the batches that were added: what it would be over all of them at once.
+    """The mean of a loss over the batches that were added: its value on all of them at once.
 
     Formula: sum(value * weight) / sum(weight) of means, sum(value) / sum(weight) of sums; NaN if the weights are 0.
-    A batch of weight 0, such as one whose targets are all ignored, counts for nothing, whatever its value.
+    A batch of weight 0, such as one whose targets are all ignored, does not count, whatever its value is.
 
     Example:
         >>> from mytorch.core import Loss
@@ -47,7 +47,7 @@ class MeanLoss:
         self._total = self._weight = 0.0
 
     def add(self, value: float | Tensor, weight: float | Tensor) -> None:
-        """Take in a batch's value and its weight. Raises ArgumentError unless the weight is a number of at least 0."""
+        """Add a batch's value and its weight. Raises ArgumentError unless the weight is a number of at least 0."""
         try:
             weight = float(weight)
         except (TypeError, ValueError, RuntimeError) as error:
@@ -64,7 +64,7 @@ class MeanLoss:
         return {"total": self._total, "weight": self._weight}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Go on from sums that `state_dict` gave."""
+        """Continue from sums that `state_dict` returned."""
         self._total, self._weight = state["total"], state["weight"]
 
     def compute(self) -> float:

@@ -27,16 +27,16 @@ Interval = Literal["batch", "epoch"]
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """The parts of one training. `fit`, experiments, engines and the search for values that are not finite share it.
+    """The parts of one training, which `fit`, experiments, engines and the search for non-finite values share.
 
     net, loss: the model and the quantity to minimise.
     optimizer: holds parameters of the net.
     batches: the training data, in the order in which it is trained on.
     schedule: sets the learning rate, and whatever else it names, of `optimizer`.
-    step: takes one training step on what `batches` gives, as `mytorch.train.step` does, or `step_accumulated` where
-        several batches make one step; `choose_step` makes one of options.
-    tensors: every parameter and buffer of the net once.
-    Raises ArgumentError for parts of another kind, or that do not belong together.
+    step: takes one training step on what `batches` yields, like `mytorch.train.step`, or like `step_accumulated` if
+        several batches make one step; `choose_step` makes one from options.
+    tensors: every parameter and buffer of the net, each once.
+    Raises ArgumentError for parts of the wrong kind, or that do not belong together.
     """
 
     net: Module
@@ -57,7 +57,7 @@ class Setup:
 
     @property
     def device(self) -> torch.device:
-        """Where the first parameter of the net is."""
+        """The device of the net's first parameter."""
         return next(held.value.device for held in self.tensors if isinstance(held, Parameter))
 
     @contextmanager

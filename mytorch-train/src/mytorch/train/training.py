@@ -67,29 +67,29 @@ class Average(Protocol):
 
 
 class Training:
-    """A training in progress: what callbacks are told about, and the result when it has ended.
+    """A training in progress, which callbacks receive, and the result when it has ended.
 
-    It goes on where the last training with the same optimizer stopped: epochs are numbered on, and so is the order of
-    the batches if the seed is the same. So two trainings of one epoch are one of two.
+    It continues where the last training with the same optimizer stopped: epochs are numbered on, and so is the order
+    of the batches if the seed is the same. So two trainings of one epoch equal one of two.
 
     setup: what is trained; `net`, `loss`, `optimizer`, `schedule` and `batches` are its parts.
-    epochs: how many more epochs are trained; `epoch` is the number of the one at hand, `last_epoch` that of the last,
-        and `complete_epochs` says how many were trained on from the first to the last batch.
-    validation, test: data sets to judge by: after epochs, and once at the end. Callbacks that select look at the
-        validation part unless told otherwise.
-    history: one record an epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
-        "train_error_rate": 0.1, "validation_loss": 0.2, "validation_error_rate": 0.1}.
-        `train_loss` is the mean over the epoch's batches as they were trained on; metrics are taken after the epoch.
-    test_results: loss and metrics of the test part, {"loss": 0.2, "error_rate": 0.1}, taken once, at the end, with the
-        weights that are kept; None before. The history has them only where something watches one of them (`watch`).
-    average: what is judged and kept in place of the trained weights, set by callbacks such as EMA; None if nothing.
-    folder: where a Recorder keeps this run; None if none does.
-    settings: what the user chose, by dotted name, for callbacks that write it down; an experiment fills it.
-    parallel: the processes that train together, of which each has a Training of its own; None in one process.
-    checkpoint: what keeps the state of the training in a file, set by callbacks such as Recorder; None if nothing. If
-        there is one, Ctrl-C, SIGTERM and SIGHUP end the training after the batch at hand, whose state is kept.
-    resumed: the checkpoint that this training goes on from, by `resume`; None if it began anew.
-    notes: what callbacks add to the run's summary, by name, as JSON can hold it.
+    epochs: how many more epochs are trained; `epoch` is the number of the current one, `last_epoch` that of the last,
+        and `complete_epochs` how many were trained from the first to the last batch.
+    validation, test: the data sets to evaluate on, after epochs and once at the end. Callbacks that select use the
+        validation part unless they are told otherwise.
+    history: one record per epoch, such as {"epoch": 1, "lr": 0.1, "seconds": 0.2, "train_loss": 0.2,
+        "train_error_rate": 0.1, "validation_loss": 0.2, "validation_error_rate": 0.1}. `train_loss` is the mean over
+        the batches of the epoch during training; metrics are computed after the epoch.
+    test_results: loss and metrics on the test part, {"loss": 0.2, "error_rate": 0.1}, computed once, at the end, with
+        the weights that are kept; None before. The history has them only if a callback watches one of them (`watch`).
+    average: what is evaluated and kept in place of the trained weights, set by callbacks such as EMA; None otherwise.
+    folder: where a Recorder keeps this run; None without one.
+    settings: what the user chose, by dotted name, for callbacks that write it down; an experiment fills it in.
+    parallel: the processes that train together, each of which has a Training of its own; None for a single process.
+    checkpoint: what saves the state of the training in a file, set by callbacks such as Recorder; None otherwise. With
+        one, Ctrl-C, SIGTERM and SIGHUP end the training after the current batch, and its state is saved.
+    resumed: the checkpoint from which this training continues, set by `resume`; None for a new training.
+    notes: what callbacks add to the run's summary, by name; it must fit into JSON.
     """
 
     def __init__(
@@ -175,17 +175,17 @@ class Training:
 
     @property
     def judged(self) -> dict[str, Any]:
-        """The data sets to judge by, by the name of the part."""
+        """The data sets to evaluate on, by the name of the part."""
         return {part: data for part in PARTS if (data := getattr(self, part)) is not None}
 
     @property
     def measured(self) -> list[str]:
-        """What can be watched, in the order of the history's columns."""
+        """The numbers that can be watched, in the order of the history's columns."""
         return self._columns(list(self.judged))
 
     @property
     def columns(self) -> list[str]:
-        """What a record can hold beside epoch, lr and seconds, in order."""
+        """The columns that a record can have besides epoch, lr and seconds, in order."""
         return self._columns([part for part in self.judged if part != "test" or self._watches_test])
 
     def _columns(self, parts: Sequence[str]) -> list[str]:
@@ -204,15 +204,15 @@ class Training:
         self._watches_test |= name.startswith("test_")
 
     def resume(self, path: str | Path, accept_differences: bool = False, finish: bool = False) -> None:
-        """Let `run` go on from a checkpoint, as if that training had never ended: the same to the bit.
+        """Let `run` continue from a checkpoint as if that training had never ended, with the same results to the bit.
 
-        The training must have been set up as that one was; `epochs` counts from where that one began, and may be more.
+        The training must have been set up as that one was; `epochs` counts from its beginning, and may be larger.
         path: the file, or the folder of a run.
-        accept_differences: go on also with other versions, threads, data, metrics, and another processor, device,
-            engine or step, where numbers may differ; the differences are written into `notes`.
-        finish: take up one without an epoch left, too, to do what comes after the last: it ended in between.
-        Raises RunError, before anything changes, for a file that is no checkpoint, for differences, and for a training
-        that has no epoch left.
+        accept_differences: continue even if versions, threads, data, metrics, processor, device, engine or step
+            differ, so that numbers may differ; the differences are written into `notes`.
+        finish: accept a checkpoint with no epoch left, too, to do what comes after the last epoch.
+        Raises RunError, before anything changes, for a file that is not a checkpoint, for differences, and for a
+        training that has no epoch left.
         """
         self.resumed = found = self._together.from_first(lambda: Resumption.read(path))
         found.require_same(self._parts, self._conditions(), accept_differences)
@@ -303,7 +303,7 @@ class Training:
         require_privacy(self.setup, (self.last_epoch - self.epoch) * len(self.batches) - done)
 
     def run(self) -> None:
-        """Train. On an error or Ctrl-C, callbacks are told and it is raised again; `net` keeps what was trained.
+        """Train. On an error or Ctrl-C, callbacks are called and it is raised again; `net` keeps what was trained.
 
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         Raises Interrupted, a KeyboardInterrupt, for a signal if there is a `checkpoint`.

@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class WarmStart:
-    """What a model took from elsewhere; each field has the shapes of tensors by their names.
+    """What a model took over from another; each field has the shapes of tensors by their names.
 
     taken: what the model has from the source.
     new: what the model has and did not take.

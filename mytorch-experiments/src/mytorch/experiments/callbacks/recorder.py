@@ -45,14 +45,15 @@ UNCHANGED = tuple(name for name in SETTLED if name != EXPERIMENT_FILE)
 class Recorder(Callback):
     """Writes everything about one training into its folder, as it happens.
 
-    folder: where a new folder is made when the training starts, named after the model; a line on stderr says which,
-        and so does `path`. Or a folder that was made for the run.
+    folder: where a new folder is made when the training starts, named after the model; a line on stderr tells its
+        path, and so does `path`. Or a folder that was made for the run.
     quiet: whether that line is left out.
-    checkpoint_every: seconds between two checkpoints, from which a run is resumed: `fit(resume=FOLDER)` goes on in it.
+    checkpoint_every: seconds between two checkpoints, from which a run can be resumed: `fit(resume=FOLDER)` continues
+        in it.
     experiment: the resolved experiment as TOML, if there is one.
     path: the run's folder; None before there is one.
 
-    What it raises ends the run: one that cannot be written should not go on for hours.
+    An error of the recorder ends the run: a run that cannot be written should not continue for hours.
 
     Example:
         >>> import tempfile
@@ -89,7 +90,7 @@ class Recorder(Callback):
         self._saved = 0
 
     def training_started(self, run: Training) -> None:
-        """Write what is known, so that a model that cannot be saved fails now and not after hours."""
+        """Write what is known already, so that a model that cannot be saved fails now and not after hours."""
         self.path = self._history = None
         self.folder = self._opened(run)
         self._lock = lock_run(self.folder.path)
@@ -110,9 +111,9 @@ class Recorder(Callback):
         self._summarise(run, "running", SETTLED)
 
     def training_resumed(self, run: Training) -> None:
-        """Go on in the folder: write the weights of the checkpoint, and cut the history back to it.
+        """Continue in the folder: write the weights of the checkpoint, and shorten the history to it.
 
-        In this order, so that at no moment the weights are newer than the history.
+        In this order, so that the weights are never newer than the history.
         """
         assert run.resumed is not None
         self._summarise(run, "running", UNCHANGED)  # no more what the files below are: they need not be as it says
@@ -158,7 +159,7 @@ class Recorder(Callback):
         return folder
 
     def epoch_ended(self, run: Training, record: Mapping[str, float]) -> None:
-        """Add a line to the history and, now and then, keep the weights."""
+        """Add a line to the history and, from time to time, save the weights."""
         assert self._history is not None  # since the training started
         self._history.columns = ["epoch", "lr", "seconds", *run.columns]
         self._history.add(record)
@@ -171,7 +172,7 @@ class Recorder(Callback):
         self._saved = run.complete_epochs
 
     def training_ended(self, run: Training) -> None:
-        """Keep the weights and draw the figures."""
+        """Save the weights and draw the figures."""
         try:
             self._finish(run, "finished", run.hooks.stopped)
         except KeyboardInterrupt as error:
@@ -179,7 +180,7 @@ class Recorder(Callback):
             raise
 
     def training_failed(self, run: Training, error: BaseException) -> None:
-        """Keep what was trained so far and say where it lies and why it ended."""
+        """Save what was trained so far, and say where it is and why the run ended."""
         if self._history is None:  # it failed before there was a folder, as `error` says
             self._release()
             return

@@ -38,10 +38,10 @@ def draw_decision_boundary(net: Module, data: Any, path: str | Path, *, test: An
     """Draw, over the plane of two input columns, which class a net predicts, and the points of the data, among them
     those that it takes for another class.
 
-    data: the training rows, two columns and classes. If its `preparation` says that columns were standardised, the
-        figure is in their own units.
-    test: other rows, whose error rate the title then has.
-    title: what stands above, such as the name of a run.
+    data: the training rows, with two input columns and classes. If its `preparation` says that the columns were
+        standardised, the figure is in their original units.
+    test: other rows, whose error rate is shown in the title.
+    title: the text above the figure, such as the name of a run.
     Raises ShapeError if there is no such plane, RunError if the figure cannot be written.
     """
     if found := obstacle(net, data):

@@ -31,7 +31,7 @@ TABLES = (".csv", ".csv.gz", ".tsv", ".parquet", ".npz", ".xlsx", ".xls")
 
 
 def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides | None = None) -> Experiment:
-    """An experiment from a TOML file, from the name of an installed one, or from a dict.
+    """Load an experiment from a TOML file, from the name of an installed one, or from a dict.
 
     overrides: values by dotted key, such as {"optimizer.lr": 0.05, "model.layers.0.out_features": 50}.
     Raises ExperimentError with the key, what was expected and what came; UnknownKeyError for a key that there is not;

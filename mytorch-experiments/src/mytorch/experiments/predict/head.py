@@ -23,7 +23,7 @@ FEW = 16
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some rows, in their order.
+    """The predictions of a model for some rows, in their order.
 
     A row may have several places, each with its class, such as the pixels of an image or the tokens of a text.
 
@@ -31,11 +31,11 @@ class Predictions:
     values: (rows, outputs...), float64, in the units of the target; None for classes.
     classes: the names of the columns of `probabilities`; () for numbers.
     indices: the column of the class of each row, or of each of its places, int64; None for numbers.
-    digits: how many significant digits the model's dtype tells apart; more are rounding.
+    digits: how many significant digits the model's dtype has; further ones are rounding.
     names: of the columns of `values`; () if they have none.
-    lengths: how many steps each row has, int64, (rows,), where sequences of different lengths have an output for each
-        step; behind them stand probabilities of 0, values of NaN and indices of -1. None else.
-    others: what a model with several outputs gives beside the first one, which the above tells of.
+    lengths: how many steps each row has, int64, (rows,), if sequences of different lengths have an output for each
+        step; after the last step, probabilities are 0, values NaN and indices -1. None otherwise.
+    others: the further outputs of a model that has several; the fields above are about the first one.
     """
 
     probabilities: Tensor | None = None
@@ -49,7 +49,7 @@ class Predictions:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The name of each row's class; None for numbers, and where rows have several places."""
+        """The class name of each row; None for numbers, and if rows have several places."""
         if self.indices is None or self.indices.dim() > 1:
             return None
         return tuple(self.classes[index] for index in self.indices.tolist())

@@ -22,16 +22,16 @@ UNKNOWN = "an output is not finite, or the metric is not defined for these rows"
 
 @dataclass
 class Judgement:
-    """What a run is worth on some rows.
+    """The evaluation of a run on some rows.
 
     results: the loss and each metric, by name.
     rows, source: how many rows, and which.
-    confusion: of a model that tells classes; residuals: of one that gives numbers; both None if its output is neither.
-    skipped: rows that count in `results` alone, since their output or target is not finite or no class.
-    baselines: what a linear model and a constant, learned from the training rows, come to on the same rows; {} unless
-        they were asked for.
-    undefined: of each result that is NaN, the likely cause.
-    higher: of each result that says so, whether higher is better.
+    confusion: for a model that predicts classes; residuals: for one that predicts numbers; both None for others.
+    skipped: rows that count only in `results`, because their output or target is not finite or not a class.
+    baselines: the results, on the same rows, of a linear model and a constant that were fitted to the training rows;
+        {} unless they were asked for.
+    undefined: for each result that is NaN, the likely cause.
+    higher: for each result that states it, whether higher is better.
     images: some of the rows, if they are images of classes.
     filters: the weights of the model's first convolution, if it is one of images; (filters, channels, height, width).
     """
@@ -50,7 +50,7 @@ class Judgement:
 
     @property
     def as_good(self) -> list[str]:
-        """The baselines that the network is better than in no result that says whether higher is better."""
+        """The baselines that the network beats in no result of which it is known whether higher is better."""
         return [
             name
             for name, found in self.baselines.items()
@@ -61,7 +61,7 @@ class Judgement:
         ]
 
     def as_data(self) -> dict[str, Any]:
-        """Everything as JSON holds it: `results`, and beside them what is known of classes or numbers."""
+        """Everything for JSON: `results`, and beside them what is known of classes or numbers."""
         found: dict[str, Any] = dict(self.results)
         if self.confusion is not None:
             found["calibration_error"] = self.confusion.calibration_error

@@ -40,10 +40,10 @@ class Figure:
 
 @dataclass
 class RunComparison:
-    """What differed between two runs, and what came of it.
+    """The differences between two runs and between their results.
 
     differences: the dotted key of the experiment, and its value in each run; "-" where it is absent.
-    other_rows: for each part of the data of which the runs have different rows, the keys that say so.
+    other_rows: for each part of the data whose rows differ between the runs, the keys that cause it.
     """
 
     a: Path
@@ -60,7 +60,7 @@ class RunComparison:
 
 
 def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
-    """Compare two run folders. Raises RunError for a folder that is no run, or is damaged."""
+    """Compare two run folders. Raises RunError for a folder that is not a run, or is damaged."""
     first, second = (RunFolder.open(require_path("compare_runs", name, path)) for name, path in (("a", a), ("b", b)))
     keys = [{key: _text(value) for key, value in flat(_content(folder))} for folder in (first, second)]
     differences = [

@@ -35,9 +35,9 @@ class Spread:
 
 @dataclass
 class Folds:
-    """A model trained once for each fold of the rows, and judged on that fold by a training on all others.
+    """A cross-validation: a model trained once for each fold of the rows, and evaluated on that fold.
 
-    path: the folder that holds the runs.  folds: how many are planned.  runs: those that are done, by folder.
+    path: the folder that contains the runs.  folds: how many are planned.  runs: those that are done, by folder.
     results: loss and metrics of each run's test part.  status: as that of a run.
     """
 
@@ -55,14 +55,14 @@ class Folds:
         return {name: Spread.of([result[name] for result in self.results]) for name in names}
 
     def write(self) -> None:
-        """Keep it in its folder."""
+        """Write it to its folder."""
         kept = {name: value for name, value in asdict(self).items() if name != "path"}
         told = {name: asdict(spread) for name, spread in self.spreads.items()}
         write_file(self.path / FOLDS_FILE, json.dumps(plain({**kept, "spreads": told}), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Folds:
-        """From its folder. Raises RunError for a file that `write` did not make."""
+        """Read it from its folder. Raises RunError for a file that `write` did not make."""
         told: Any = read_json(path / FOLDS_FILE)
         try:
             results = [{name: _number(value) for name, value in result.items()} for result in told["results"]]

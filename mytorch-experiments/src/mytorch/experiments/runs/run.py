@@ -75,20 +75,21 @@ class Run:
     def evaluate(self, source: str | Path | Any = None) -> dict[str, float]:
         """Loss and metrics on the experiment's test part; without one, on the validation or else the training part.
 
-        source: a file or data set with targets to judge by instead.
+        source: a file or data set with targets to evaluate on instead.
         """
         return judge(self, source).results
 
     def predict(
         self, source: str | Path | Tensor | Any, batch_size: int | None = None, engine: str = "eager"
     ) -> Predictions:
-        """What the model says of new rows, in their order: labels and probabilities, or numbers in their units.
+        """The model's predictions for new rows, in their order: labels and probabilities, or numbers in their units.
 
-        source: a file, whose columns are matched by name; or a tensor with the columns of `data["columns"]`, or a data
-            set. They are encoded and standardised as the training's rows were, unless a data set's own `preparation`
-            says that it is done.
-        batch_size: rows that go through the model at once; 8192 if left out, fewer of large rows such as images.
-        engine: "compiled" takes each batch in one call of machine code, which it keeps for the next `predict`.
+        source: a file, whose columns are matched by name; a tensor with the columns of `data["columns"]`; or a data
+            set. Rows are encoded and standardised like the training rows, unless a data set's own `preparation` says
+            that this has been done.
+        batch_size: rows that go through the model at once; by default 8192, or fewer if rows are large, such as
+            images.
+        engine: "compiled" computes each batch in one call of machine code, which is kept for the next `predict`.
         Raises RunError, ArgumentError or the reader's error for rows that do not fit, with the column;
             NotFiniteError for an output that is no number.
         """
@@ -145,10 +146,10 @@ class Run:
 
 
 def judge(run: Run, source: str | Path | Any = None, *, beside: bool = False) -> Judgement:
-    """Judge a run on the test part of its data (without one, on validation or training), or on other rows.
+    """Evaluate a run on the test part of its data (without one, on validation or training), or on other rows.
 
-    source: a file, read with what the run keeps, or a data set with targets.
-    beside: whether a linear model and a constant are learned from the training rows and judged on the same rows.
+    source: a file, which is read as the training data were, or a data set with targets.
+    beside: whether a linear model and a constant are fitted to the training rows and evaluated on the same rows.
     Raises RunError for a run without an experiment, or for rows without targets.
     """
     experiment = run.experiment
@@ -191,13 +192,13 @@ def load(
     device: str | torch.device = "cpu",
     reading: Mapping[str, str] | None = None,
 ) -> Run:
-    """A run from its folder.
+    """Load a run from its folder.
 
-    classes: classes of your own by name, for layers that no installed distribution offers.
-    device: where its model goes, such as "cuda", or "auto" for the accelerator, if there is one.
-    reading: options of a Table by which files of new rows are read where they differ from the training's, such as
-        {"delimiter": ";", "decimal": ","}.
-    Raises RunError for a folder that is no run or a damaged file, StateError for weights that do not fit.
+    classes: classes of your own by name, for layers that are not part of an installed distribution.
+    device: where its model is moved, such as "cuda", or "auto" for the accelerator, if there is one.
+    reading: options of a Table for reading files of new rows whose format differs from that of the training data, such
+        as {"delimiter": ";", "decimal": ","}.
+    Raises RunError for a folder that is not a run or a damaged file, StateError for weights that do not fit.
     """
     folder = RunFolder.open(require_path("load", "path", path))
     file = folder.path / EXPERIMENT_FILE

@@ -26,7 +26,7 @@ STARTED = re.compile(r"-(\d{8}-\d{6})(-\d+)?$")
 
 @dataclass
 class RunSummary:
-    """One run in a list.
+    """One run of a list.
 
     when: its start, by its name; of a folder with another name, when its model was first written.
     status: running, finished, interrupted, failed, died if its process is gone, or damaged; `reason` says more.
@@ -55,7 +55,7 @@ class RunSummary:
 
 
 def list_runs(folder: str | Path) -> list[RunSummary]:
-    """The runs directly below a folder, newest first; a damaged one is listed as such. Raises RunError."""
+    """List the runs directly in a folder, newest first; a damaged one is listed as such. Raises RunError."""
     folder = require_path("list_runs", "folder", folder)
     if not folder.is_dir():
         raise RunError(f"{folder}: must be a folder that holds runs, got no folder; make one with: mytorch train disk")

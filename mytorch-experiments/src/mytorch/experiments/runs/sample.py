@@ -33,18 +33,19 @@ def sample(
     seed: int = 0,
     write: Callable[[str], object] | None = None,
 ) -> str:
-    """The prompt and what a run of a text writes behind it.
+    """Continue a prompt with a run that was trained on a text; returns both.
 
-    Each token is drawn from softmax(scores / temperature) of the model's scores for the tokens before it, of which it
-    sees at most `block_size`, as in the training.
+    Each token is drawn from softmax(scores / temperature), where the scores are those of the model for the tokens
+    before it, of which it sees at most `block_size`, as in training.
 
     run: a run, or its folder.
-    prompt: the beginning of the text, of characters that the text of the training had.
-    length: how many tokens are written.
-    temperature: below 1 the likely tokens become likelier; 0 takes the likeliest each time.
-    top_k: draw only from the `top_k` likeliest tokens.
-    seed: the same seed writes the same text.
-    write: is given the text piece by piece, the prompt first, as soon as it is there, such as sys.stdout.write.
+    prompt: the beginning of the text, of characters that occur in the training text.
+    length: how many tokens are generated.
+    temperature: below 1 likely tokens become more likely; 0 takes the most likely one each time.
+    top_k: draw only from the `top_k` most likely tokens.
+    seed: the same seed gives the same text.
+    write: is called with the text piece by piece as it is generated, beginning with the prompt, such as
+        sys.stdout.write.
     Raises RunError for a run that is not of a text, ArgumentError for a prompt with unknown characters or without any,
         and for numbers outside their range; NotFiniteError for scores that are no numbers.
     """

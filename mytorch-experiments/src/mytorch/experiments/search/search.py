@@ -43,8 +43,8 @@ class Trial:
     """One run of a search.
 
     settings: what was tried, by dotted key.
-    value: the number to make good; None for a run that failed.
-    state: "complete", "pruned", which is ended early, or "failed", with the reason.
+    value: the number to optimise; None for a run that failed.
+    state: "complete", "pruned" (ended early) or "failed", with the reason.
     run: the folder of the run, within that of the search; None for a run that never began.
     """
 
@@ -58,10 +58,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search found.
+    """The result of a search.
 
-    path: the folder of the search, which holds its runs and the best experiment, `best.toml`.
-    monitor: the number of the history that was looked at, and whether higher is better.
+    path: the folder of the search, which contains its runs and the best experiment, `best.toml`.
+    monitor: the number of the history that is optimised, and whether higher is better.
     """
 
     path: Path
@@ -92,17 +92,17 @@ def search_experiment(
     pruning: bool = True,
     tell: Callable[[Search, Trial], object] | None = None,
 ) -> Search:
-    """Train an experiment `trials` more times with settings that Optuna chooses, and keep the best as a file.
+    """Train an experiment `trials` more times with settings that Optuna chooses, and write the best one to a file.
 
-    The first trial is the experiment as it stands, if what is tried holds its settings. Runs are kept as runs in the
-    folder NAME-search below `output`, where a later search of the same experiment over the same settings goes on.
-    over: what is tried, by the dotted keys that get the same value, as `parse_over` reads it.
+    The first trial is the experiment itself, if its settings are among those that are tried. The runs are kept in the
+    folder NAME-search in `output`, where a later search of the same experiment over the same settings continues.
+    over: the values to try, by the dotted keys that get the same value, as `parse_over` returns them.
     overrides: values by dotted key, as for `train_experiment`.
-    monitor: the number of the history to make good, of the weights that a run keeps; it is one of the test part only
-        if it is named here.
-    pruning: end a run early, after a quarter of its epochs, whose number is worse than the median of earlier runs at
+    monitor: the number of the history to optimise, measured with the weights that a run keeps; a number of the test
+        part is used only if it is named here.
+    pruning: after a quarter of its epochs, end a run early if its number is worse than the median of earlier runs at
         the same epoch.
-    tell: is given the search and each trial when it has ended, in the process that trained it.
+    tell: is called with the search and each trial when the trial has ended.
     Several processes that torchrun has started share the trials; each trains one at a time, alone. All of them must
     see the folder of the search.
     Raises UnknownKeyError for keys and ExperimentError for settings that do not fit, for another search in the folder,

@@ -66,9 +66,9 @@ Space = Range | Choice
 
 
 def parse_over(text: str) -> tuple[tuple[str, ...], Space]:
-    """The dotted keys and what is tried for them, of "optimizer.lr=log:1e-4..1e-1".
+    """The dotted keys and the values to try for them, from a text such as "optimizer.lr=log:1e-4..1e-1".
 
-    Several keys with commas between them get the same value. Raises ExperimentError for a text of another form.
+    Several keys, separated by commas, get the same value. Raises ExperimentError for a text of another form.
     """
     keys, equals, said = text.partition("=") if isinstance(text, str) else ("", "", "")
     names = tuple(key.strip() for key in keys.split(","))

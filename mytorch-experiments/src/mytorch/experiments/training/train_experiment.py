@@ -48,18 +48,19 @@ def train_experiment(
     resume: str | Path | None = None,
     accept_differences: bool = False,
 ) -> Run:
-    """Train an experiment, given by name, file or dict, and keep the run in a new folder below `output`.
+    """Train an experiment, given by name, file or dict, and keep the run in a new folder in `output`.
 
     overrides: values by dotted key, such as {"optimizer.lr": 0.05}.
-    callbacks: what takes part in this run beside the experiment's own callbacks, as `fit` takes them.
-    quiet: print nothing, and warn of no rare classes; a warning of what is wrong is still given.
-    step: a training step of your own, as `fit` takes it; the experiment's file does not tell of it.
-    trace_hooks: is given a line for each call of a hook: which, whose, how long, and what it raised.
-    resume: the folder of a run to go on with instead, from its checkpoint, as if it had never ended; see `resume`.
-    accept_differences: go on also with what may change the numbers, such as other versions, threads or data.
-    Each of several processes that torchrun has started calls this, and reads the run that the first one wrote.
-    Raises ExperimentError and its kin before anything is written, NotFiniteError and KeyboardInterrupt after
-    what was trained is saved.
+    callbacks: objects whose hooks this run calls in addition to the experiment's own callbacks, as in `fit`.
+    quiet: print nothing, and do not warn of rare classes; warnings of mistakes are still given.
+    step: a training step of your own, as in `fit`; it is not part of the experiment's file.
+    trace_hooks: is called with a line for each call of a hook: the hook, its callback, the time, and the exception.
+    resume: the folder of a run to continue from its checkpoint instead, as if it had never ended; see `resume`.
+    accept_differences: continue even if something differs that may change the numbers, such as versions, threads or
+        data.
+    If torchrun started several processes, each of them calls this, and reads the run that the first one wrote.
+    Raises ExperimentError, or another error about the experiment, before anything is written; NotFiniteError and
+    KeyboardInterrupt after what was trained was saved.
     """
     path = train_in_folder(
         source,
@@ -192,10 +193,11 @@ def _of_first(processes: Processes | None, make: Callable[[], T]) -> T:
 def resume(
     run: str | Path, overrides: Mapping[str, Any] | None = None, *, accept_differences: bool = False, **options: Any
 ) -> Run:
-    """Go on with a run in its folder, from its checkpoint, as if it had never ended: the same to the bit.
+    """Continue a run from its checkpoint, in its folder, as if it had never ended, with the same results to the bit.
 
-    overrides: values by dotted key, such as {"epochs": 50}; nothing that decides the steps may change.
-    accept_differences: go on also with what may change the numbers, such as other versions, threads or data.
+    overrides: values by dotted key, such as {"epochs": 50}; nothing that affects the steps may change.
+    accept_differences: continue even if something differs that may change the numbers, such as versions, threads or
+        data.
     options: those of `train_experiment`, such as `quiet`.
     Raises RunError for a run that cannot be resumed, such as a finished one whose epochs do not grow.
     """

@@ -26,13 +26,13 @@ def train_folds(
     quiet: bool = False,
     trace_hooks: Callable[[str], object] | None = None,
 ) -> Folds:
-    """Train an experiment once for each of so many folds: the fold is the test part, the other rows are trained on.
+    """Train an experiment once for each fold: the fold is the test part, and the other rows are trained on.
 
-    The rows are those of `data.train`; a test part of the experiment's own is left alone. A share for validation is
-    taken from the rows that are not in the fold. Classes have their share of every fold, and what is learned from the
-    rows, such as standardisation, is learned anew each time. A warning names rare classes at the first fold only.
-    The runs lie in one new folder below `output`, whose summary is `folds.json`.
-    Raises ArgumentError for less than two folds, and what `train_experiment` raises.
+    The rows are those of `data.train`; a test part of the experiment is not used. A share for validation is taken from
+    the rows outside the fold. Every fold has the same shares of the classes, and what is fitted to the rows, such as
+    standardisation, is fitted again each time. A warning names rare classes at the first fold only. The runs are in
+    one new folder in `output`, whose summary is `folds.json`.
+    Raises ArgumentError for fewer than two folds, and what `train_experiment` raises.
     """
     if type(folds) is not int or folds < 2:
         raise ArgumentError(f"train_folds: folds must be a whole number of at least 2, got {folds!r}")

@@ -35,11 +35,11 @@ def check_callback(
     checks: Iterable[str] | None = None,
     opt_out: Mapping[str, str] | None = None,
 ) -> Report:
-    """Check that a callback fits the hooks of a run, and that its state decides how a run that is resumed goes on.
+    """Check that a callback fits the hooks of a run, and that its state determines how a resumed run continues.
 
-    It takes part in a small training of eight epochs of three steps, whose validation loss is best in the fourth. The
-    training has what docs/hooks.md says of a run, and a temporary folder as that of the run.
-    factory: builds a new callback at each call;  seed: of the training's random numbers
+    It is used in a small training run of eight epochs of three steps, whose validation loss is best in the fourth. The
+    run has the attributes that docs/hooks.md lists, and a temporary folder.
+    factory: builds a new callback at each call;  seed: of the random numbers of the training
     checks, opt_out: as in check_layer
     Returns and raises as check_layer does.
 
@@ -66,5 +66,5 @@ def check_callback(
 def declare_callback(
     factory: Callable[[], Any], *, seed: int = 0, opt_out: Mapping[str, str] | None = None
 ) -> Declaration:
-    """Declare a callback; the arguments are those of check_callback, the rest is as in declare_layer."""
+    """Declare a callback for pytest. The arguments are those of check_callback; see declare_layer."""
     return Declaration(partial(check_callback, factory, seed=seed), CALLBACKS, dict(opt_out or {}))

@@ -45,10 +45,10 @@ def check_dataset(
     tags: Iterable[str] = (),
     opt_out: Mapping[str, str] | None = None,
 ) -> Report:
-    """Check that a data set gives the same rows however they are asked for, and says truly what they are.
+    """Check that a data set returns the same rows for every kind of index, and that its attributes are true.
 
     factory: builds a new data set at each call;  seed: of torch's generator;  checks, opt_out: as in check_layer
-    tags: "random" for one whose rows are drawn anew every time
+    tags: "random" for a data set whose rows are drawn anew at every access
     Returns and raises as check_layer does.
     """
     tags = frozenset(tags)
@@ -73,5 +73,5 @@ def declare_dataset(
     tags: Iterable[str] = (),
     opt_out: Mapping[str, str] | None = None,
 ) -> Declaration:
-    """Declare a data set; the arguments are those of check_dataset, the rest is as in declare_layer."""
+    """Declare a data set for pytest. The arguments are those of check_dataset; see declare_layer."""
     return Declaration(partial(check_dataset, factory, seed=seed, tags=tuple(tags)), DATASETS, dict(opt_out or {}))

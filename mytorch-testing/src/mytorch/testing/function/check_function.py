@@ -49,18 +49,20 @@ def check_function(
 ) -> Report:
     """Check that the backward of a torch.autograd.Function is the derivative of its forward.
 
-    The forward and the backward are called by themselves, with an object that keeps what they save in the place of
+    Forward and backward are called directly, with an object in the place of `ctx` that keeps what they save. Autograd
+    is not involved in this, so it can be used to check a forward that it can differentiate.
     `ctx`: autograd takes no part, so that a forward that it can follow is compared with it.
 
     function: the class
-    inputs: the tensors that its forward takes first, each a tensor (floating point becomes float64) or a shape
-    arguments: what its forward takes behind them, such as numbers and None, for which backward returns None
-    seed: of everything that is drawn;  checks: names, if only some are wanted
-    opt_out: checks that are known to fail, each with the reason; one that passes fails the kit
-    reference: the formula in torch's operations, `reference(*inputs, *arguments)`, whose autograd the gradients are
-        compared with; wanted where autograd cannot follow the forward
-    Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few of them had
-    anything to say; UnknownNameError for a check that there is not; ArgumentError for what is no such class.
+    inputs: the tensors that are the first arguments of forward, each a tensor (floating point becomes float64) or a
+        shape
+    arguments: the arguments of forward after these, such as numbers and None, for which backward returns None
+    seed: of all random numbers;  checks: names, if only some are wanted
+    opt_out: checks that are known to fail, each with the reason; if one passes, it is an error
+    reference: the formula in operations of torch, `reference(*inputs, *arguments)`, with whose autograd gradients the
+        results are compared; needed if autograd cannot differentiate the forward
+    Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few checks applied;
+    UnknownNameError for an unknown check; ArgumentError for anything that is not such a class.
     """
     if not (isinstance(function, type) and issubclass(function, torch.autograd.Function)):  # noqa: TID251
         raise ArgumentError(

@@ -52,26 +52,25 @@ def check_layer(
     opt_out: Mapping[str, str] | None = None,
     reference: Reference | None = None,
 ) -> Report:
-    """Check that a layer keeps the contract and that its backward is the derivative of its forward.
+    """Check that a layer keeps the contract, and that its backward is the derivative of its forward.
 
     factory: builds a new layer at each call
-    inputs: what its forward takes, each a tensor (floating point becomes float64), a shape such as (4, 3), or a tuple
-        of those for an input that is one
-    options: keyword arguments of its forward, such as {"mask": mask}; a tensor with as many entries along one of its
-        axes as there are rows is cut with the rows
-    constant: parameters of which some entries count as constants, so that their gradient is zero, each with an index:
+    inputs: the arguments of forward, each a tensor (floating point becomes float64), a shape such as (4, 3), or a
+        tuple of those for an input that is a tuple
+    options: keyword arguments of forward, such as {"mask": mask}; if an axis of such a tensor has as many entries as
+        there are rows, it is cut together with the rows
+    constant: parameters some of whose entries are constants, with a gradient of zero, each with their index, such as
         {"weight": 0} for the row of an embedding that stands for padding
-    seed: of everything that is drawn;  modes: train, eval, or both;  checks: names, if only some are wanted
+    seed: of all random numbers;  modes: train, eval, or both;  checks: names, if only some are wanted
     tags: "mixes_batch" for a layer whose rows depend on each other, "fixed_dimensions" for a fixed number of axes,
-        "sequence_first" for one whose rows are counted by the second axis, as in a recurrent layer,
-        "lazy" for one that takes its sizes from its first input, "not_traceable" for one that torch.compile cannot
-        take whole
-    opt_out: checks that are known to fail, each with the reason; one that passes in every mode fails the kit
-    reference: the formula in torch's operations, `reference(parameters, *inputs, **options)` with a dict of tensors by
-        name, whose autograd the gradients are compared with; wanted where autograd cannot follow the layer's forward
-    Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few of them had
-    anything to say; UnknownNameError for a mode, check, tag or parameter that there is not; ArgumentError for a module
-    in place of a factory.
+        "sequence_first" for a layer whose batch axis is the second one, as in a recurrent layer, "lazy" for one that
+        takes its sizes from its first input, "not_traceable" for one that torch.compile cannot compile as one graph
+    opt_out: checks that are known to fail, each with the reason; if one passes in every mode, it is an error
+    reference: the formula in operations of torch, `reference(parameters, *inputs, **options)` with a dict of tensors
+        by name, with whose autograd gradients the results are compared; needed if autograd cannot differentiate the
+        layer's forward
+    Returns a Report of what passed. Raises CheckError at the first check that fails, or if too few checks applied;
+    UnknownNameError for an unknown mode, check, tag or parameter; ArgumentError for a module in place of a factory.
     """
     case = Case(
         factory,
@@ -96,10 +95,10 @@ def declare_layer(
     opt_out: Mapping[str, str] | None = None,
     reference: Reference | None = None,
 ) -> Declaration:
-    """Declare a layer: `test_scale = declare_layer(lambda: Scale(3), (5, 3))` in a test file.
+    """Declare a layer for pytest, in a test file: `test_scale = declare_layer(lambda: Scale(3), (5, 3))`.
 
-    The arguments are those of check_layer. With pytest, each check is a test, such as
-    `test_scale.py::test_scale::train/finite_differences`, which `-k finite` finds.
+    The arguments are those of check_layer. Each check is a test of its own, such as
+    `test_scale.py::test_scale::train/finite_differences`, which `-k finite` selects.
     """
     tags = tuple(tags)
     named: dict[str, Any] = {

@@ -43,9 +43,9 @@ def check_loss(
     opt_out: Mapping[str, str] | None = None,
     reference: Reference | None = None,
 ) -> Report:
-    """Check that a loss keeps the contract and returns the gradients of its predictions, and no others.
+    """Check that a loss keeps the contract, and returns the gradients of its predictions and of nothing else.
 
-    predictions: how many of the inputs, from the first, are predictions. The rest is as in check_layer.
+    predictions: how many of the inputs, from the first, are predictions. The other arguments are as in check_layer.
     """
     inputs, tags = (prediction, *targets), frozenset(tags)
     case = Case(factory, inputs, seed, predictions=predictions, tags=tags, reference=reference, options=options or {})
@@ -64,7 +64,7 @@ def declare_loss(
     opt_out: Mapping[str, str] | None = None,
     reference: Reference | None = None,
 ) -> Declaration:
-    """Declare a loss; the arguments are those of check_loss, the rest is as in declare_layer."""
+    """Declare a loss for pytest. The arguments are those of check_loss; see declare_layer."""
     named: dict[str, Any] = {
         "predictions": predictions,
         "options": options,

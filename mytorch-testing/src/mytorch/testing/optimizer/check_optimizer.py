@@ -68,14 +68,16 @@ def check_optimizer(
     reference: Callable[[list[Tensor]], Any] | None = None,
     shapes: Sequence[tuple[int, ...]] = SHAPES,
 ) -> Report:
-    """Check that an optimizer keeps the contract, and follows its formula if a reference is named.
+    """Check that an optimizer keeps the contract, and, with a reference, that it follows its formula.
 
-    factory: builds a new optimizer of the parameters, or dicts of them, that it is given: `lambda p: SGD(p, lr=0.1)`
+    factory: builds a new optimizer for the parameters, or dicts of them, that it is called with, such as
+        `lambda p: SGD(p, lr=0.1)`
     checks, opt_out: as in check_layer
-    tags: "maximizes", "mixes_parameters" for one in which a parameter's step depends on the others (as the class
-        attribute of that name says to training), "keeps_lr" for one that reads lr before the step, "not_traceable"
-    shapes: of the parameters, for one that takes not all: four, of which no two have one shape
-    reference: builds the same of torch tensors with `.grad`, such as `lambda p: torch.optim.SGD(p, lr=0.1)`; every
+    tags: "maximizes" for one that increases the loss, "mixes_parameters" for one in which the update of a parameter
+        depends on others (like the class attribute of this name, which training uses), "keeps_lr" for one that reads
+        lr before the step, "not_traceable"
+    shapes: of the parameters, for an optimizer that does not accept every shape: four different ones
+    reference: builds the same for torch tensors with `.grad`, such as `lambda p: torch.optim.SGD(p, lr=0.1)`; every
         step is compared with its `step()`
     Returns and raises as check_layer does.
     """
@@ -106,7 +108,7 @@ def declare_optimizer(
     reference: Callable[[list[Tensor]], Any] | None = None,
     shapes: Sequence[tuple[int, ...]] = SHAPES,
 ) -> Declaration:
-    """Declare an optimizer; the arguments are those of check_optimizer, the rest is as in declare_layer."""
+    """Declare an optimizer for pytest. The arguments are those of check_optimizer; see declare_layer."""
     check = partial(check_optimizer, factory, seed=seed, tags=tuple(tags), reference=reference, shapes=tuple(shapes))
     return Declaration(check, OPTIMIZERS.given(reference), dict(opt_out or {}))
 

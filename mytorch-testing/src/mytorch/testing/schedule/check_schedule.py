@@ -39,10 +39,10 @@ def check_schedule(
     opt_out: Mapping[str, str] | None = None,
     reference: Callable[[Any], Any] | None = None,
 ) -> Report:
-    """Check that a schedule keeps the contract, and follows its formula if a reference is named.
+    """Check that a schedule keeps the contract, and, with a reference, that it follows its formula.
 
-    factory: builds a new schedule of the optimizer that it is given, which has lr 0.1 and momentum 0.9
-    steps: how many steps to follow it for;  checks, opt_out: as in check_layer
+    factory: builds a new schedule for the optimizer that it is called with, which has lr 0.1 and momentum 0.9
+    steps: for how many steps it is followed;  checks, opt_out: as in check_layer
     reference: builds the same for a torch.optim.SGD, such as `lambda o: torch.optim.lr_scheduler.StepLR(o, 3)`
     Returns and raises as check_layer does.
     """
@@ -69,6 +69,6 @@ def declare_schedule(
     opt_out: Mapping[str, str] | None = None,
     reference: Callable[[Any], Any] | None = None,
 ) -> Declaration:
-    """Declare a schedule; the arguments are those of check_schedule, the rest is as in declare_layer."""
+    """Declare a schedule for pytest. The arguments are those of check_schedule; see declare_layer."""
     check = partial(check_schedule, factory, steps=steps, reference=reference)
     return Declaration(check, SCHEDULES.given(reference), dict(opt_out or {}))

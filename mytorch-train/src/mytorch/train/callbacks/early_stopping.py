@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class EarlyStopping(Callback):
-    """End the run when a number of the history has not become better for some time.
+    """End the run when a number of the history has not improved for some time.
 
-    monitor: the number, such as "validation_loss" or "train_accuracy"; a metric says whether higher is better.
-    patience: so many evaluations in a row may be no better; epochs between them do not count.
-    min_delta: by how much a value must be better to count.
+    monitor: the name of the number, such as "validation_loss" or "train_accuracy"; a metric says whether higher is
+        better.
+    patience: how many evaluations in a row may bring no improvement; epochs without an evaluation do not count.
+    min_delta: by how much a value must be better to count as an improvement.
     Raises ArgumentError for arguments out of range and, before the first step, if the run does not measure `monitor`.
 
     Example:
@@ -43,21 +44,21 @@ class EarlyStopping(Callback):
         self.monitor, self.patience, self.waited = Monitor(self, monitor, min_delta), patience, 0
 
     def training_started(self, run: Training) -> None:
-        """Begin anew."""
+        """Start without a best value."""
         self.monitor.start(run)
         self.waited = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far, and how long it has been the best."""
+        """The best value so far, and for how many evaluations it has been the best."""
         return {**self.monitor.state_dict(), "waited": self.waited}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from such a state."""
         self.monitor.load_state_dict(state)
         self.waited = state["waited"]
 
     def epoch_ended(self, epoch: int, record: Mapping[str, float]) -> None:
-        """Count the evaluations without a better value. Raises StopTraining, with the reason, after too many."""
+        """Count the evaluations without an improvement. Raises StopTraining, with the reason, after too many."""
         improved = self.monitor.improved(epoch, record)
         if improved is None:
             return

@@ -8,17 +8,17 @@ from mytorch.train.callbacks.weight_average import WeightAverage
 
 
 class EMA(WeightAverage):
-    """Judge and keep an exponential moving average of the weights, which is updated after every step.
+    """Evaluate and keep an exponential moving average of the weights, which is updated after every step.
 
     Formula:  a = decay * a + (1 - decay) * p, from the weights after the first step on
-    decay: how much of the average stays at each step; 0.999 averages over the last thousand steps or so.
-    use_buffers: whether buffers, such as running statistics, are averaged too; they stay the net's own if not.
-    Raises ArgumentError for a decay outside of 0 to 1, and beside another average of weights.
+    decay: how much of the average remains at each step; 0.999 averages over about the last thousand steps.
+    use_buffers: whether buffers, such as running statistics, are averaged as well; if not, they stay those of the net.
+    Raises ArgumentError for a decay outside of 0 to 1, and together with another average of weights.
     Source:   Polyak and Juditsky 1992; as torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn(decay)
 
-    What is measured of the validation part and of the test part, KeepBest, EarlyStopping and the files of a run see
-    the average, and the net has it when the run has ended; the optimizer's state stays that of the trained weights.
-    `train_loss` is that of the weights that were trained. With the compiled engine, a call takes one step.
+    The evaluation on the validation and the test part, KeepBest, EarlyStopping and the files of a run use the average,
+    and the net has it at the end of the run; the optimizer's state stays that of the trained weights. `train_loss` is
+    that of the trained weights. With the compiled engine, each call takes one step.
 
     Example:
         >>> from mytorch.data import Disk
@@ -37,5 +37,5 @@ class EMA(WeightAverage):
         super().__init__(decay, use_buffers)
 
     def batch_ended(self) -> None:
-        """Take the weights of this step into the average."""
+        """Update the average with the weights after this step."""
         self.update()

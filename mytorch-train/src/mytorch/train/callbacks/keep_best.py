@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 
 class KeepBest(Callback):
-    """When the run ends, in whatever way, give the net the parameters and buffers of its best epoch back.
+    """Give the net the parameters and buffers of its best epoch when the run ends, for whatever reason.
 
-    monitor: the number of the history that says which epoch is the best, such as "validation_loss" or
-        "train_accuracy"; a metric says whether higher is better, and of equal values the first counts.
+    monitor: the number of the history that decides which epoch is the best, such as "validation_loss" or
+        "train_accuracy"; a metric says whether higher is better, and the first of equal values wins.
     Raises ArgumentError, before the first step, if the run does not measure `monitor`.
 
-    It holds one copy of the weights. The optimizer's state is not put back. Which epoch it was stands in the run's
+    It keeps one copy of the weights in memory. The optimizer's state is not restored. The run's summary names the
+    epoch: {"best": {"epoch": 7, "monitor": "validation_loss", "value": 0.1}}.
     summary: {"best": {"epoch": 7, "monitor": "validation_loss", "value": 0.1}}.
 
     Example:
@@ -44,7 +45,7 @@ class KeepBest(Callback):
         self.values: list[Tensor] = []
 
     def training_started(self, run: Training) -> None:
-        """Begin anew."""
+        """Start without a best value."""
         self.monitor.start(run)
         self.values = []
 
@@ -53,7 +54,7 @@ class KeepBest(Callback):
         return {**self.monitor.state_dict(), "values": self.values}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from such a state."""
         self.monitor.load_state_dict(state)
         self.values = list(state["values"])
 
@@ -64,12 +65,12 @@ class KeepBest(Callback):
             run.notes["best"] = {"epoch": epoch, "monitor": self.monitor.name, "value": self.monitor.best}
 
     def training_closing(self, run: Training) -> None:
-        """Put the best weights back."""
+        """Restore the best weights."""
         for held, value in zip(run.setup.tensors, self.values, strict=False):
             held.value.copy_(value)
         self.values = []
 
     @hookimpl(tryfirst=True)  # the recorder saves what is there then
     def training_failed(self, run: Training) -> None:
-        """Put the best weights back, after Ctrl-C too."""
+        """Restore the best weights, also after Ctrl-C."""
         self.training_closing(run)

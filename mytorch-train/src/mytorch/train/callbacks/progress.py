@@ -40,9 +40,9 @@ class Times(ProgressColumn):
 
 
 class Progress(Callback):
-    """Shows loss, metrics and the remaining time of one training.
+    """Shows the loss, the metrics and the remaining time of one training.
 
-    Without a terminal a line is printed after each epoch that was evaluated, or after each of at most 50 among them.
+    Without a terminal, a line is printed after each evaluated epoch, or after each of at most 50 of them.
     """
 
     first_process_only = True
@@ -74,13 +74,13 @@ class Progress(Callback):
         self._live.start()
 
     def training_resumed(self, run: Training) -> None:
-        """Begin where the run goes on."""
+        """Start the bar where the run continues."""
         self._printed = run.epoch
         if self._live is not None:
             self._bar.reset(self._task, total=run.last_epoch, completed=run.epoch)
 
     def batch_ended(self, run: Training, epoch: int, batch: int, loss: Tensor) -> None:
-        """Move the bar within a long epoch."""
+        """Advance the bar within a long epoch."""
         if self._live is None or time.monotonic() - self._moved < BATCH_SECONDS:
             return
         self._moved = time.monotonic()
@@ -100,7 +100,7 @@ class Progress(Callback):
             self._print(run, record)
 
     def training_ended(self, run: Training) -> None:
-        """Close the bar, and say why the run ended early if it did."""
+        """Close the bar, and say why the run ended early, if it did."""
         self._close(run)
         if run.test_results is not None:
             self.console.print(test_line(run.test_results), highlight=False, soft_wrap=True)

@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 
 
 class SWA(WeightAverage):
-    """Judge and keep the mean of the weights over the last epochs (stochastic weight averaging).
+    """Evaluate and keep the mean of the weights over the last epochs (stochastic weight averaging).
 
     Formula:  a = a + (p - a) / (count + 1), at the end of each epoch from `start` on
-    start: the first epoch that counts, by its number, or the share of the run's epochs that does not count.
-    use_buffers: whether buffers are averaged too. If not, batch normalisation computes its running statistics anew for
-        the averaged weights, by `update_bn` over the training part: one forward more, in each epoch that counts.
-    Raises ArgumentError for a start that leaves no epoch, and beside another average of weights.
+    start: the first epoch that is averaged, by its number, or the share of the run's epochs before it.
+    use_buffers: whether buffers are averaged as well. If not, the running statistics of batch normalisation are
+        computed again for the averaged weights, by `update_bn` on the training part: one more forward pass over it in
+        each averaged epoch.
+    Raises ArgumentError for a start that leaves no epoch, and together with another average of weights.
     Source:   Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization"; as
               torch.optim.swa_utils.AveragedModel
 
-    What is measured of the validation part and of the test part, KeepBest, EarlyStopping and the files of a run see
-    the average as soon as there is one, and the net has it when the run has ended; the optimizer's state stays that of
-    the trained weights. The schedule SWALR brings the learning rate to the constant value that the method asks for.
+    The evaluation on the validation and the test part, KeepBest, EarlyStopping and the files of a run use the average
+    as soon as there is one, and the net has it at the end of the run; the optimizer's state stays that of the trained
+    weights. The schedule SWALR brings the learning rate to the constant value that the method needs.
 
     Example:
         >>> from mytorch.data import Disk
@@ -56,7 +57,7 @@ class SWA(WeightAverage):
         self._statistics: list[Tensor] = []
 
     def training_started(self, run: Training) -> None:
-        """Begin anew."""
+        """Start with an empty average."""
         super().training_started(run)
         self._statistics = []
         of_run = run.epoch + int(self.start * run.epochs) + 1
@@ -68,16 +69,16 @@ class SWA(WeightAverage):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The average so far, the first epoch that counts, and the statistics that belong to the average."""
+        """The average so far, the first averaged epoch, and the running statistics that belong to the average."""
         return {**super().state_dict(), "first": self._first, "statistics": self._statistics}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from such a state."""
         super().load_state_dict(state)
         self._first, self._statistics = state["first"], list(state["statistics"])
 
     def epoch_trained(self, epoch: int) -> None:
-        """Take the weights of this epoch into the mean."""
+        """Update the mean with the weights after this epoch."""
         if epoch >= self._first:
             self.update()
 
@@ -88,7 +89,7 @@ class SWA(WeightAverage):
             self._statistics = [held.value.clone() for _, held in run.net.named_buffer()]
 
     def keep(self, run: Training) -> None:
-        """Give the net the average for good, with the statistics that belong to it."""
+        """Give the net the average permanently, with the statistics that belong to it."""
         super().keep(run)
         for (_, held), value in zip(run.net.named_buffer(), self._statistics, strict=False):
             held.value.copy_(value)

@@ -93,7 +93,7 @@ class PerClass(ClassCounts):
 
 
 class F1(PerClass):
-    """The harmonic mean of precision and recall: of class 1 if there are two classes, else the mean over the classes.
+    """The harmonic mean of precision and recall: for class 1 if there are two, else the mean over the classes.
 
     Formula: F1_c = 2 right_c / (wanted_c + predicted_c); classes that are neither wanted nor predicted do not count,
         and the value is NaN if none is left.
@@ -131,7 +131,7 @@ class IoU(PerClass):
 
 
 class Precision(PerClass):
-    """The share of the rows taken for a class that are of it: of class 1 if there are two, else the mean over classes.
+    """Of the rows predicted as a class, the share that are of it: for class 1 of two, else the mean over classes.
 
     Formula: right_c / predicted_c; 0 for a class that is wanted and never predicted; one that is neither does not
         count, and the value is NaN if none is left.
@@ -144,7 +144,7 @@ class Precision(PerClass):
 
 
 class Recall(PerClass):
-    """The share of the rows of a class that are taken for it: of class 1 if there are two, else the mean over classes.
+    """Of the rows of a class, the share that are predicted as it: for class 1 of two, else the mean over classes.
 
     Formula: right_c / wanted_c; 0 for a class that is predicted and never wanted; one that is neither does not count,
         and the value is NaN if none is left.

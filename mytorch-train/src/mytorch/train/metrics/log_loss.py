@@ -13,16 +13,16 @@ READ = ("softmax", "log-softmax", "sigmoid")
 
 
 class LogLoss(Metric):
-    """The mean of -log(p), where p is the probability that the model gave to the class of the row.
+    """The mean of -log(p), where p is the probability that the model gave to the row's class.
 
-    It is comparable between models: no smoothing of labels and no weights of classes, which a training loss may have.
-    log(number of classes) is as good as guessing; it grows without bound with probabilities that are sure and wrong.
+    It is comparable between models, since it has no label smoothing and no class weights, which a training loss may
+    have. Guessing gives log(number of classes); confident wrong predictions make it grow without bound.
 
     Predictions: scores (batch, classes), read by their softmax, or as logarithms of probabilities after a loss of
         "log-softmax"; after one of "sigmoid", logits (batch, 1) or (batch,).
-    Targets: as Accuracy takes them, one class a row.
-    Raises ShapeError if there is not one target a row, ArgumentError after a loss whose predictions are no
-        probabilities, such as MSELoss.
+    Targets: as Accuracy takes them, one class per row.
+    Raises ShapeError unless there is one target per row, ArgumentError after a loss whose predictions are not
+    probabilities, such as MSELoss.
 
     Example:
         >>> import torch

@@ -48,13 +48,13 @@ def _require_one_class(metric: Metric, target: Tensor) -> None:
 
 
 class Accuracy(Metric):
-    """The share of rows whose class is right.
+    """The share of rows whose class is predicted correctly.
 
     Predictions: scores (batch, classes, ...) as CrossEntropyLoss takes them, the largest wins;
         or logits (batch, 1) or (batch,), class 1 where positive; after a loss of "numbers", where above 1/2.
     Targets: class indices (batch, ...), or one-hot rows or probabilities of the predictions' shape.
     ignore_index: targets of this value do not count, such as those of padding, as in CrossEntropyLoss.
-    Raises ShapeError if there is not one target a row, ArgumentError for several labels a row.
+    Raises ShapeError unless there is one target per row, ArgumentError for several labels per row.
 
     Example:
         >>> import torch
@@ -89,7 +89,7 @@ class Accuracy(Metric):
 
 
 class ErrorRate(Accuracy):
-    """The share of rows whose class is wrong: 1 - Accuracy."""
+    """The share of rows whose class is predicted wrongly: 1 - Accuracy."""
 
     higher_is_better = False
 

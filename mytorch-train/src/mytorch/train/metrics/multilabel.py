@@ -44,7 +44,7 @@ class ExactMatch(Metric):
                targets are class indices (batch, steps, ...)
     ignore_index: targets of sequences with this value do not count, such as those of padding. A row of nothing else
         does not count either.
-    Raises ShapeError for other shapes, ArgumentError for other targets or a loss of one class a row.
+    Raises ShapeError for other shapes, ArgumentError for other targets or a loss with one class per row.
 
     Example:
         >>> import torch
@@ -119,11 +119,11 @@ class HammingLoss(Metric):
 
 
 class MultilabelF1(Metric):
-    """The harmonic mean of precision and recall of labels. Predictions and targets are as for ExactMatch.
+    """The harmonic mean of precision and recall over labels. Predictions and targets are as for ExactMatch.
 
     Formula: F1 = 2 right / (wanted + predicted), counted in labels that hold.
-    average: "macro", the mean of each label's F1; "micro", that of all labels together; "samples", the mean of each
-        row's. A label or row that neither has nor is given anything counts as 0, as in scikit-learn.
+    average: "macro", the mean over the labels' F1; "micro", the F1 of all labels together; "samples", the mean over
+        the rows' F1. A label or row without any true or predicted label counts as 0, as in scikit-learn.
     Raises ArgumentError for another average.
 
     Example:

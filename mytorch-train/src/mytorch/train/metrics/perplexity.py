@@ -14,17 +14,17 @@ READ = ("softmax", "log-softmax")
 
 
 class Perplexity(Metric):
-    """exp(the mean of -log(p)), where p is the probability that the model gave to the token that came.
+    """exp(the mean of -log(p)), where p is the probability that the model gave to the token that came next.
 
-    A model that takes each of n tokens for equally likely has the perplexity n; one that knows every token has 1. The
-    mean is over all tokens of all batches together. Only models with the same tokens can be compared.
+    A model that considers n tokens equally likely has the perplexity n; one that predicts every token with certainty
+    has 1. The mean is taken over all tokens of all batches. Only models with the same tokens can be compared.
 
     Predictions: scores (batch, classes, ...) as CrossEntropyLoss takes them, or logarithms of probabilities after a
         loss of "log-softmax".
     Targets: indices (batch, ...), int64.
     ignore_index: targets of this value do not count, as in CrossEntropyLoss.
-    Raises ShapeError if there is not one target for each prediction, ArgumentError after a loss whose predictions are
-        no probabilities of classes.
+    Raises ShapeError unless there is one target for each prediction, ArgumentError after a loss whose predictions are
+    not class probabilities.
     Source: Jelinek, Mercer, Bahl and Baker, Perplexity: a measure of the difficulty of speech recognition tasks (1977)
 
     Example:

@@ -10,7 +10,7 @@ from mytorch.train.metrics.metrics import class_pairs
 
 
 class ROCAUC(Metric):
-    """The share of pairs of a row of the class and one of another in which the first is scored higher; ties are half.
+    """The share of pairs, a row of the class and one of another, in which the first scores higher; ties count half.
 
     Formula: (sum of ranks of the class's rows - n (n + 1) / 2) / (n m), for n rows of the class and m others; the
         ranks count scores upwards from 1, and equal scores share the mean of theirs.

@@ -40,7 +40,7 @@ class RootMeanSquaredError(MeanSquaredError):
 
 
 class R2(Metric):
-    """The share of the targets' variance that the predictions explain; 0 is as good as the targets' mean.
+    """The share of the targets' variance that the predictions explain; predicting the targets' mean gives 0.
 
     Formula: 1 - sum (prediction - target)^2 / sum (target - mean of targets)^2, the mean over the output columns;
         NaN if a column of targets is constant.

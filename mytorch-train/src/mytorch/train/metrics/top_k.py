@@ -9,10 +9,10 @@ from mytorch.train.metrics.metrics import class_pairs
 
 
 class TopKAccuracy(Metric):
-    """The share of rows whose class is among the `k` with the largest scores.
+    """The share of rows whose class is among the `k` classes with the largest scores.
 
     Predictions: scores (batch, classes, ...), of at least k classes. Targets: as Accuracy takes them.
-    Raises ArgumentError for k below 1, ShapeError if there is not one target a row, or for fewer than k classes.
+    Raises ArgumentError for k below 1, ShapeError unless there is one target per row, or for fewer than k classes.
 
     Example:
         >>> import torch
