@@ -18,16 +18,18 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+import mytorch
 from mytorch.playground.access import allowed
 from mytorch.playground.exercises.client import Judge
 from mytorch.playground.exercises.routes import routes
 from mytorch.playground.workers import Worker, Workers
-from mytorch.train import drawing
 
 if TYPE_CHECKING:
     from mytorch.playground.exercises.load import Exercises
 
 PAGE = Path(__file__).parent / "page"
+DRAWING = Path("train", "drawing", "page")
+"""Within mytorch: what draws a network. It is found and not imported, since that would import torch, too."""
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 REFUSED, TAKEN_OVER, TOO_MANY, BROKEN = 4401, 4402, 4403, 4404
 """Why a connection is closed, as the page knows it."""
@@ -45,6 +47,7 @@ def application(token: str, first: dict[str, Any], own: Exercises) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await workers.prepare()
         yield
         await asyncio.gather(workers.close(), judge.close())
 
@@ -68,11 +71,15 @@ def application(token: str, first: dict[str, Any], own: Exercises) -> Starlette:
             WebSocketRoute("/session", socket),
             *routes(own, judge, token),
             Mount("/page", StaticFiles(directory=PAGE)),
-            Mount("/drawing", StaticFiles(directory=drawing.PAGE)),
+            Mount("/drawing", StaticFiles(directory=_drawing())),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)],
         lifespan=lifespan,
     )
+
+
+def _drawing() -> Path:
+    return next(found for place in mytorch.__path__ if (found := Path(place) / DRAWING).is_dir())
 
 
 async def _serve(connection: WebSocket, worker: Worker, workers: Workers) -> None:

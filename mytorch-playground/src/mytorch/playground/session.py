@@ -31,8 +31,10 @@ from mytorch.train.explain.explain import explain_batch
 from mytorch.train.setup import Setup
 from mytorch.train.training import Training
 
-FRAMES = 25.0
-"""At most so many pictures a second."""
+FRAMES, FREE = 25.0, 12.5
+"""At most so many pictures a second, and where the training goes as fast as it can, which they hold up a little."""
+SHARE = 0.1
+"""Of its time, such a training spends at most so much on pictures."""
 EPOCHS = 10_000
 """An experiment without a schedule is trained for at least so many."""
 Command = Mapping[str, Any]
@@ -56,11 +58,12 @@ class Session:
         self._to_go: float = 0
         self._until_epoch = False
         self._every = 0
-        self._seen, self._drawn = True, 0.0
+        self._seen, self._drawn, self._took = True, 0.0, 0.0
         self._step = self._at_frame = 0
         self._changed: dict[str, Any] = {}
         self._batch: tuple[Setup, Any, Any] | None = None
         self._built: Built | None = None
+        self._failed: bytes | None = None
         self._curve = Curve()
 
     def run(self) -> None:
@@ -146,7 +149,8 @@ class Session:
         self._step += 1
 
     def _due(self) -> bool:
-        return self._seen and time.monotonic() - self._drawn >= 1 / FRAMES
+        apart = 1 / FRAMES if self._every else max(1 / FREE, self._took * (1 / SHARE - 1))
+        return self._seen and time.monotonic() - self._drawn >= apart
 
     def _draw_when_seen(self, waits: bool) -> None:
         """Draw. Where the pace is that of the pictures, wait for the page to have seen the last one, and a while."""
@@ -173,7 +177,9 @@ class Session:
                 raise ValueError(f"unknown command {name!r}")
             action(self, command)
         except Exception as error:  # whatever a page asks for, the session goes on
-            self._send(encode("error", text=one_line(error), command=str(command.get("do"))))
+            told = encode("error", text=one_line(error), command=str(command.get("do")))
+            self._failed = told if self._built is None else None
+            self._send(told)
 
     def _play(self, _command: Command) -> None:
         self._to_go, self._until_epoch = math.inf, False
@@ -273,6 +279,8 @@ class Session:
         if self._built is not None:
             self._tell()
             self._draw()
+        elif self._failed is not None:  # before there was a page to be told
+            self._send(self._failed)
 
     def _tell(self) -> None:
         """What is trained."""
@@ -305,10 +313,11 @@ class Session:
         """A picture of the network as it is."""
         if self._built is None or not self._seen:
             return
+        began = time.monotonic()
         tensors = self._drawing.tensors()
         if self._plane is not None:
             tensors |= boundary(self._built.setup.net, self._plane)
-        self._seen, self._drawn, self._at_frame = False, time.monotonic(), self._step
+        self._seen, self._at_frame = False, self._step
         self._send(
             encode(
                 "frame",
@@ -321,6 +330,8 @@ class Session:
                 playing=self._to_go > 0 and not self._over,
             )
         )
+        self._drawn = time.monotonic()
+        self._took = self._drawn - began
 
     def on_batch(self, loss: float) -> None:
         """A step was taken."""

@@ -98,6 +98,11 @@ class Workers:
     def __init__(self, first: dict[str, Any]) -> None:
         self._first = first
         self._workers: dict[str, Worker] = {}
+        self._spare: Worker | None = None
+
+    async def prepare(self) -> None:
+        """Begin a session for the first page that comes, since its process takes a while to start."""
+        self._spare = await self._begin()
 
     async def find(self, name: str) -> Worker | None:
         """The session of this name if it runs, or a new one; None where there are too many."""
@@ -105,12 +110,19 @@ class Workers:
         if found is not None and found.alive:
             found.stay()
             return found
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.alive:
+            return spare
         self._workers = {name: one for name, one in self._workers.items() if one.alive}
         if len(self._workers) >= MOST:
             idle = next((one for one in self._workers.values() if one.page is None), None)
             if idle is None:
                 return None
             self.drop(idle)
+        return await self._begin()
+
+    async def _begin(self) -> Worker:
+        """A new session."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

@@ -12,7 +12,7 @@ UNITS = 32
 """Units that are drawn of a column."""
 CHANNELS = 16
 """Channels that are drawn of an image, whose pictures want more room."""
-MAP = 24
+MAP = 20
 """Points of a unit's picture along each axis, at most."""
 STEPS = 32
 """Steps of a sequence that are drawn, at most: evenly spaced up to the last one."""
