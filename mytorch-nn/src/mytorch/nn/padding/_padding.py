@@ -133,12 +133,14 @@ def require_paddable(owner: Module, x: Tensor, padding: Sequence[int], mode: str
             f"{name}: x must have {axes + 1} axes that are not empty, with or without a batch in front, "
             f"got {tuple(x.shape)}"
         )
+    shape = list(x.shape)
     for axis in range(-1, -1 - axes, -1):
-        size, before, after = x.shape[axis], padding[-2 * axis - 2], padding[-2 * axis - 1]
+        size, before, after = shape[axis], padding[-2 * axis - 2], padding[-2 * axis - 1]
         kept = size + min(before, 0) + min(after, 0)
         most = {"reflect": size - 1, "circular": kept}.get(mode, max(before, after))
         if max(before, after) > most:
             raise ShapeError(f"{name}: padding of an axis of {size} must be at most {most}, got {(before, after)}")
         if (kept < 0) if mode == "constant" else (size + before + after < 1):
             raise ShapeError(f"{name}: padding must not cut off more than the {size} values, got {(before, after)}")
-    require_room(owner, "y", padded_shape(x.shape, padding), x, "lower padding")
+        shape[axis] += before + after
+    require_room(owner, "y", shape, x, "lower padding")

@@ -66,13 +66,14 @@ class _Resampled(Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[torch.Size, Plan]]:
         require_floating(self, x)
-        plan = self._plan(x.shape)
+        shape = x.shape
+        plan = self._plan(shape)
         sizes, options = plan[1], plan[2:]
-        require_room(self, "y", (*x.shape[:2], *sizes), x, "lower size or scale_factor")
+        require_room(self, "y", (shape[0], shape[1], *sizes), x, "lower size or scale_factor")
         if not x.numel():
-            return x.new_empty(*x.shape[:2], *sizes), (x.shape, plan)
+            return x.new_empty(*shape[:2], *sizes), (shape, plan)
         up, _ = KERNELS[self.mode, x.dim() - 2]
-        return up(x, sizes, *options), (x.shape, plan)
+        return up(x, sizes, *options), (shape, plan)
 
     def backward(self, d_y: Tensor, saved: tuple[torch.Size, Plan]) -> Tensor | None:
         require_saved(self, saved, torch.Size, tuple)
