@@ -130,3 +130,12 @@ def expected_checks():
 def test_every_check_is_explained_by_its_docstring():
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \| (.+) \|$", (HOUSE / "docs/checks.md").read_text(), re.MULTILINE)
     assert rows == list(expected_checks())
+
+
+def test_the_pages_on_backpropagation_name_every_exercise_of_the_playground():
+    pages = [HOUSE / "docs/backpropagation.md", *(HOUSE / "docs/backpropagation").glob("*.md")]
+    text = " ".join(word for page in pages for word in page.read_text().split())
+    files = HOUSE.glob("mytorch-playground/src/mytorch/playground/exercises/files/*.toml")
+    titles = [tomllib.loads(file.read_text())["title"] for file in files]
+    assert len(titles) > 12
+    assert not [title for title in titles if f"*{title}*" not in text]
