@@ -1,7 +1,9 @@
 """One of several processes that ends, or trains another thing, ends the others with a clear error, and none hangs."""
 
 import re
+import shutil
 import socket
+import subprocess
 import time
 from itertools import pairwise
 
@@ -173,6 +175,52 @@ def test_processes_that_work_apart_wait_for_one_that_takes_longer_but_not_for_on
     assert code == 1
     assert float(said) > 6, errors
     assert f"RankError: parallel: every process must stay until the end, {text}" in errors, errors
+
+
+@pytest.fixture(scope="module")
+def unlike(tmp_path_factory):
+    """What each of two processes says where the second one is on another machine."""
+    folder = tmp_path_factory.mktemp("together")
+    together("other_machines.py", folder, "alike")
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@slow
+@numbers
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("torch", f"torch must be {re.escape(torch.__version__)}, got 2.6.0"),
+        ("python", "python must be 3.11.2, got 3.12.1"),
+        ("device", "device must be cpu, got standin"),
+        ("mytorch-train", "mytorch-train must be .*, got 9.9.9"),
+    ],
+)
+def test_another_version_or_device_is_told_in_every_process(unlike, what, text):
+    for of_rank in unlike:
+        assert re.fullmatch(f"RankError: parallel: rank 1 must train the same as rank 0; {text}", of_rank[what])
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of half a megabyte."""
+    (folder := tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a disk, and not everywhere")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@slow
+@numbers
+def test_a_full_disk_of_the_first_process_ends_all(small_disk):
+    first, second = ended(start("other_machines.py", small_disk.parent, "full"))
+    text = "No space left on device"
+    for code, _, errors in (first, second):
+        assert code == 1, errors
+        assert text in errors, errors
+    assert "RankError: parallel: every process must stay until the end, got rank 0 that ended: " in second[2]
 
 
 @slow
