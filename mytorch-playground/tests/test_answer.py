@@ -1,8 +1,15 @@
 """What may be typed into a hidden line, and what is told of the rest."""
 
-import pytest
+import math
+import warnings
+from contextlib import suppress
 
-from mytorch.playground.exercises.answer import LONGEST, AnswerError, find_place, read_answer
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mytorch.playground.exercises.answer import LONGEST, OPERATIONS, AnswerError, find_place, read_answer
 
 LAYER = """
 class Scale(Module):
@@ -87,3 +94,57 @@ def test_the_line_at_fault_is_told():
 def test_a_layer_has_one_blank_in_its_backward(wrong):
     with pytest.raises(ValueError, match="must have one line `name = ____`, in a method called backward"):
         find_place(wrong)
+
+
+WORDS = [
+    "d_x",
+    "d_y",
+    "=",
+    "*",
+    "(",
+    ")",
+    "[",
+    "]",
+    ":",
+    "\n",
+    " ",
+    ".",
+    "lambda",
+    "for",
+    "in",
+    "if",
+    "0",
+    "'",
+    "_",
+    "sum",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=20).map("".join)))
+def test_whatever_is_typed_is_read_or_refused(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the parser, about what is typed
+        with suppress(AnswerError):
+            assert read_answer(text, PLACE).statements
+
+
+def test_every_operation_is_one_and_none_reaches_files_or_autograd():
+    owners = (torch, torch.Tensor, math, list, torch.ones(2, 2).max(0))
+    assert [name for name in sorted(OPERATIONS) if not any(hasattr(owner, name) for owner in owners)] == []
+    ways_out = {
+        "load",
+        "save",
+        "numpy",
+        "apply_",
+        "map_",
+        "storage",
+        "untyped_storage",
+        "from_file",
+        "hub",
+        "ops",
+        "jit",
+    }
+    ways_out |= {"compile", "autograd", "func", "backward", "grad", "requires_grad_", "register_hook", "data", "set_"}
+    ways_out |= {"format", "format_map", "gi_frame", "as_subclass", "nn", "utils", "os", "sys", "cuda", "package"}
+    assert not OPERATIONS & ways_out

@@ -18,7 +18,7 @@ def test_the_solution_passes_and_every_other_piece_is_told_what_is_wrong(name):
     exercise = EXERCISES[name]
     verdict = judge(exercise, exercise.solution)
     assert verdict.right, verdict.text
-    assert verdict.text == f"Right: it passed {len(CHECKS)} checks of the kit."
+    assert verdict.text == f"It passed {len(CHECKS)} checks of the kit."
     for piece in exercise.pieces:
         wrong = judge(exercise, piece.code)
         assert not wrong.right, piece.code

@@ -40,15 +40,15 @@ OPERATIONS = _words(
     device diag diag_embed diagonal diff dim div dot double dtype e einsum empty_like eq equal erf exp expand
     expand_as expm1 eye fill_ finfo flatten flip float float32 float64 floor floor_divide frac full full_like
     gather ge gt heaviside hstack index_add index_add_ index_copy index_fill index_select indices inf int int64
-    inverse is_floating_point isfinite isinf isnan item keepdim kron le lerp linspace log log10 log1p log2
+    inverse is_floating_point isfinite isinf isnan item kron le lerp linspace log log10 log1p log2
     log_softmax logical_and logical_not logical_or logsumexp long lt masked_fill masked_fill_ masked_scatter
     masked_select matmul max maximum mean median min minimum mm movedim mT mul mul_ multiply mv narrow ndim
-    ndimension ne neg negative new_full new_ones new_zeros nonzero norm numel one_hot ones ones_like outer permute
+    ndimension ne neg negative new_full new_ones new_zeros nonzero norm numel ones ones_like outer permute
     pi pow prod rand rand_like randn randn_like reciprocal relu remainder repeat repeat_interleave reshape
     reshape_as roll rot90 round rsqrt scatter scatter_ scatter_add scatter_add_ scatter_reduce select shape sigmoid
     sign sin sinh size softmax sort split sqrt square squeeze stack std sub subtract sum swapaxes swapdims T t take
     take_along_dim tan tanh tensor tensordot tile to tolist topk trace transpose tril triu true_divide type_as
-    unbind unflatten unfold unsqueeze value values var var_mean view view_as vstack where zero_ zeros zeros_like
+    unbind unflatten unfold unsqueeze values var var_mean view view_as vstack where zero_ zeros zeros_like
     """
 )
 """Functions of torch and math, and methods and attributes of tensors, that an answer may use."""
@@ -206,7 +206,7 @@ def _require_name(name: str, known: Set[str], names: Set[str], line: int | None)
 
 
 def _require_attribute(node: ast.Attribute, place: Place, line: int | None) -> None:
-    known = OPERATIONS | place.attributes
+    known = OPERATIONS | place.attributes | {"value"}  # of a parameter
     if node.attr.startswith("_") or node.attr not in known:
         instead = _near(node.attr, known, ["sum", "mean", "T", "reshape", "scatter", "where", "exp", "shape"])
         raise AnswerError(f"{node.attr!r} is not among the operations of an answer. {instead}", line)

@@ -59,7 +59,7 @@ def judge(exercise: Exercise, text: str) -> Verdict:
     except AnswerError as error:
         return Verdict(False, str(error), error.line)
     said = _fault(factory, inputs, exercise.place, text)
-    verdict = said or Verdict(True, f"Right: it passed {len(CHECKS)} checks of the kit.")
+    verdict = said or Verdict(True, f"It passed {len(CHECKS)} checks of the kit.")
     return Verdict(verdict.right, verdict.text, verdict.line, "".join(printed)[:PRINTED])
 
 

@@ -135,7 +135,7 @@ export class ExercisesView {
   tell(right, text, { line = null, why = "", printed = "" } = {}) {
     const several = line !== null && this.way === "type" && this.article.querySelector("#answer").value.trim().includes("\n");
     const parts = [element("p", {}, element("strong", { textContent: right ? "✓ Right. " : "✗ Not yet. " }),
-      `${several ? `Line ${line}: ` : ""}${right ? text.replace(/^Right: /, "") : text}`)];
+      `${several ? `Line ${line}: ` : ""}${text}`)];
     if (why) parts.push(element("p", { textContent: why }));
     if (printed) parts.push(element("p", { className: "legend", textContent: "Printed:" }), element("pre", { textContent: printed }));
     this.verdict.className = right ? "right" : "wrong";
