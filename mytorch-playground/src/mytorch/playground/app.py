@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-import mytorch
 from mytorch.playground.access import allowed
 from mytorch.playground.exercises.client import Judge
 from mytorch.playground.exercises.routes import routes
@@ -79,7 +79,8 @@ def application(token: str, first: dict[str, Any], own: Exercises) -> Starlette:
 
 
 def _drawing() -> Path:
-    return next(found for place in mytorch.__path__ if (found := Path(place) / DRAWING).is_dir())
+    places = import_module("mytorch").__path__
+    return next(found for place in places if (found := Path(place) / DRAWING).is_dir())
 
 
 async def _serve(connection: WebSocket, worker: Worker, workers: Workers) -> None:
