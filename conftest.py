@@ -58,6 +58,7 @@ SLOW = (
     "mytorch-data/tests/arrays/test_larger_than_memory.py",
     "mytorch-train/tests/checkpoint/test_resume.py::test_the_compiled_engine",
     "mytorch-train/tests/compiled/test_compiled.py::test_a_run_equals_eager_and_the_second",
+    "mytorch-train/tests/compiled/test_compiled_fallback.py::test_without_a_compiler",
     "mytorch-train/tests/compiled/test_compiled_forward.py",
     "mytorch-train/tests/compiled/test_compiled_forward_threads.py",
     "mytorch-train/tests/compiled/test_compiled_processes.py",
@@ -185,6 +186,10 @@ def needs_newer_torch(nodeid: str) -> bool:
     return (major, minor) < (2, 13) and (compiles or nodeid.startswith(NEWER_TORCH))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--first-case", action="store_true", help="run a parametrised test with its first arguments only")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the same examples on every machine, fewer in the quick selection."""
     if importlib.util.find_spec("hypothesis") is None:  # where wheels are built and installed
@@ -202,10 +207,25 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("mytorch")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def is_slow(item: pytest.Item) -> bool:
+    """Whether a test is among SLOW, or hands the kit a part with other arguments than its own, or compiles."""
+    compiles = "-compiled]" in item.nodeid or "compiles" in getattr(item, "fixturenames", ())
+    return item.nodeid.startswith(SLOW) or "::test_the_contract" in item.nodeid or compiles
+
+
+def first_cases(items: list[pytest.Item]) -> list[pytest.Item]:
+    """One case of each parametrised test, or two where a mark is on some of its cases only."""
+    firsts: dict[tuple[str, bool, bool], pytest.Item] = {}
+    for item in items:
+        marked = (item.get_closest_marker(name) is not None for name in ("slow", "numbers"))
+        firsts.setdefault((item.nodeid.partition("[")[0], *marked), item)
+    return list(firsts.values())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of those files, so that `-m "not slow and not numbers"` leaves them out."""
     for item in items:
-        if item.nodeid.startswith(SLOW) or "::test_the_contract" in item.nodeid or "-compiled]" in item.nodeid:
+        if is_slow(item):
             item.add_marker("slow")
         if item.nodeid.startswith(NUMBERS):
             item.add_marker("numbers")
@@ -217,3 +237,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not torch.cuda.is_available():
             for item in need:
                 item.add_marker(pytest.mark.skip(reason="needs a GPU that torch.cuda can use"))
+    if config.option.first_case:
+        kept = first_cases(items)
+        config.hook.pytest_deselected(items=list({*items} - {*kept}))
+        items[:] = kept

@@ -18,10 +18,12 @@ from unittest import mock
 import pytest
 
 if importlib.util.find_spec("torch"):  # where wheels are built and installed, there is none
-    sys.path.insert(0, str(Path(__file__).parents[1] / "mytorch-train/tests/toys"))
+    for suite in ("mytorch-train", "mytorch-experiments"):
+        sys.path.insert(0, str(Path(__file__).parents[1] / suite / "tests/toys"))
+    from blank_figures import blank_figures
     from fixtures import interpreted
 
-    __all__ = ["interpreted"]
+    __all__ = ["blank_figures", "interpreted"]
 
 HOUSE = Path(__file__).parents[1]
 PARTS = ("core", "nn", "optim", "data", "train", "experiments", "sklearn", "playground", "testing", "cli")

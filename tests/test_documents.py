@@ -66,6 +66,11 @@ def blocks(text):
     return found
 
 
+@pytest.fixture
+def blank_figures():
+    """Figures are drawn: the pages tell of them."""
+
+
 @each_page
 def test_every_block_holds(page, shop):
     if page.name == "privacy.md":

@@ -38,6 +38,11 @@ def refused(mytorch_here):
     return run
 
 
+@pytest.fixture
+def blank_figures():
+    """Figures are drawn: users look at them."""
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")

@@ -115,7 +115,7 @@ def read(content, suffix, chosen):
 def test_tables_of_all_sorts():
     loaded = []
 
-    @settings(max_examples=1500, **QUIET)
+    @settings(max_examples=400, **QUIET)
     @given(tables())
     def check(table):
         content, chosen = table
@@ -125,7 +125,7 @@ def test_tables_of_all_sorts():
     assert 0.2 < sum(loaded) / len(loaded) < 0.9, "both what loads and what is refused must be tried"
 
 
-@settings(max_examples=700, **QUIET)
+@settings(max_examples=200, **QUIET)
 @given(st.binary(max_size=200), st.sampled_from([".csv", ".tsv", ".parquet", ".npz"]), any_options)
 def test_random_bytes(content, suffix, chosen):
     read(content, suffix, chosen)
@@ -169,7 +169,7 @@ def tried(content):
         assert all(parameter.value.isfinite().all() for parameter in setup.net.param())
 
 
-@settings(max_examples=800, **QUIET)
+@settings(max_examples=200, **QUIET)
 @given(st.dictionaries(st.sampled_from(KEYS), values, min_size=1, max_size=2))
 def test_experiments_with_strange_values(changes):
     content = copy.deepcopy(tomllib.loads(DISK.read_text()))
@@ -183,7 +183,7 @@ def test_experiments_with_strange_values(changes):
     tried(tomli_w.dumps(content).encode("utf-8", "ignore"))
 
 
-@settings(max_examples=500, **QUIET)
+@settings(max_examples=150, **QUIET)
 @given(st.integers(0, 2000), st.binary(max_size=4), st.integers(0, 20))
 def test_experiments_with_bytes_changed(at, put, cut):
     content = DISK.read_bytes()

@@ -163,12 +163,17 @@ def test_experiments(name, tmp_path):
     """Fewer inputs go to those that read files, which takes longer."""
     content = small(name, tmp_path)
     statuses = []
-    for number in range(1250 if "samples" in content["data"]["train"] else 300):
+    for number in range(300 if "samples" in content["data"]["train"] else 200):
         draw, path = random.Random(number), tmp_path / f"{number}.toml"
         text = tomli_w.dumps(as_toml(changed(content, draw) if number % 3 else content)).encode("utf-8", "replace")
         path.write_bytes(text if number % 3 else damaged(text, draw))
         statuses.append(tell(number, ["experiment", "check", path], path))
     require_both(statuses)
+
+
+@pytest.fixture
+def blank_figures():
+    """Figures are drawn, of whatever a damaged run holds."""
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +224,7 @@ def spoil(run, draw):
 
 def test_run_folders(trained, tmp_path):
     statuses = []
-    for number in range(500):
+    for number in range(150):
         draw, parent = random.Random(number), tmp_path / str(number)
         shutil.copytree(trained, run := parent / trained.name)
         spoil(run, draw)
@@ -246,7 +251,7 @@ ASKED = (
 
 
 def test_plugin_settings(tmp_path, monkeypatch):
-    for number in range(600):
+    for number in range(150):
         draw, path = random.Random(number), tmp_path / f"{number}" / "plugins.toml"
         path.parent.mkdir()
         text = tomli_w.dumps(as_toml(changed(SETTINGS, draw))).encode("utf-8", "replace")

@@ -20,7 +20,7 @@ from mytorch.plugins import MytorchWarning
 
 pa = pytest.importorskip("pyarrow")
 openpyxl = pytest.importorskip("openpyxl")
-INPUTS, PARTS = 1500, 6
+INPUTS, PARTS = 450, 3
 LONGEST, SECONDS = 4000, 20.0
 SUFFIXES = (".csv", ".csv", ".csv", ".csv", ".tsv", ".txt", ".csv.gz", ".parquet", ".npz", ".xlsx")
 

@@ -9,13 +9,14 @@ sys.path.insert(0, str(Path(__file__).parent / "toys"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "mytorch-train/tests/toys"))
 
 import toy_parts
+from blank_figures import blank_figures
 from fixtures import compiles, interpreted, no_autograd, packages, parts, seeded
 from toy_rows import ROWS
 
 from mytorch.experiments import train_experiment
 from mytorch.experiments.file.load_experiment import read_toml
 
-__all__ = ["compiles", "interpreted", "no_autograd", "packages", "parts", "seeded"]
+__all__ = ["blank_figures", "compiles", "interpreted", "no_autograd", "packages", "parts", "seeded"]
 
 
 @pytest.fixture

@@ -11,6 +11,11 @@ TIMES = [
 ]
 
 
+@pytest.fixture
+def blank_figures():
+    """The figure is drawn."""
+
+
 @pytest.mark.parametrize("times", [TIMES, [[], []]])
 def test_a_figure_is_drawn_also_of_a_step_without_rows(tmp_path, times):
     path = draw_pipeline({"layers": [1, 2], "bubble": 0.5, "times": times}, tmp_path / "pipeline.png", "a run")

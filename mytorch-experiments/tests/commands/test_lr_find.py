@@ -14,6 +14,11 @@ from mytorch.train import LRRange
 
 
 @pytest.fixture
+def blank_figures():
+    """Figures are drawn: of a range of rates they are drawn nowhere else."""
+
+
+@pytest.fixture
 def call(parts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(lr_find, list(map(str, arguments)))
