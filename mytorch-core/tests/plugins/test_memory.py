@@ -28,5 +28,6 @@ def test_memory_that_was_refused_is_told_apart() -> None:
     assert "800.0 MB" in (lack_of_memory(refused) or "")
     assert lack_of_memory(MemoryError()) is not None
     assert lack_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")) is not None
+    assert lack_of_memory(RuntimeError("Storage size calculation overflowed with sizes=[1099511627776]")) is not None
     assert lack_of_memory(RuntimeError("shapes do not fit")) is None
     assert lack_of_memory(ValueError("out of memory")) is None

@@ -9,7 +9,10 @@ from pathlib import Path
 from mytorch.plugins.errors import ArgumentError
 
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_REFUSED = re.compile(r"(?:can't|cannot) allocate memory|not enough memory|out of memory", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"(?:can't|cannot) allocate memory|not enough memory|out of memory|(?:storage size|stride) calculation overflowed",
+    re.IGNORECASE,
+)
 _TRIED = re.compile(r"tried to allocate ([\d.]+ ?\w*)", re.IGNORECASE)
 
 

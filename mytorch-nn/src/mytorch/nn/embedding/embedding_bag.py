@@ -17,6 +17,7 @@ from mytorch.core import (
     require_flag,
     require_input,
     require_like,
+    require_room,
     require_saved,
     require_upstream,
 )
@@ -63,7 +64,7 @@ class EmbeddingBag(Table):
                ArgumentError on the CPU for an index that is no row, and offsets that do not begin with 0, fall, or do
                not end within input;
                ArgumentError for arguments that do not fit, as Embedding's, or per_sample_weights without mode "sum",
-               or for weights that have no room in memory
+               or for weights or a y that have no room in memory
     Initial:   weight normal with mean 0 and deviation 1; the row padding_idx is 0
     Source:    Joulin et al. 2016, "Bag of tricks for efficient text classification", for the average; the other modes
                and arguments are those of torch.nn.EmbeddingBag
@@ -124,6 +125,7 @@ class EmbeddingBag(Table):
             starts = offsets.to(input.dtype).contiguous()  # the kernels read both in one dtype
         if self.max_norm is not None:
             self._shorten(indices)
+        require_room(self, "y", (len(starts) - last, self.embedding_dim), self.weight.value, "pass fewer bags")
         weights = None if per_sample_weights is None else per_sample_weights.reshape(-1).contiguous()
         y, *found = aten._embedding_bag(self.weight.value, indices, starts, *self._how(), weights, last, self._padding)
         inputs = 3 if weights is not None else 1 if offsets is None else 2
