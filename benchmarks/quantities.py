@@ -3,7 +3,8 @@
 Three quantities of a batch: the norm of the gradient of every sample, these gradients themselves, and the sum over the
 samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet, batches
 of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the batch, too.
-Opacus has no sums of squares; its norms are those of its ghost clipping. Before anything is timed, all must agree.
+Opacus has no sums of squares; its norms are those of its ghost clipping. Then a step of differentially private SGD,
+with clipping, noise and update, beside both ways in which Opacus takes it. Before anything is timed, all must agree.
 
 Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch
 """
@@ -13,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from side_by_side import Contestant, Effort, Report, Target, arguments, measure
+from side_by_side import Contestant, Effort, Report, Target, arguments, in_process, measure, require_same_losses
 from torch import Tensor
 
 import mytorch.nn
 from mytorch.core import GradientSeen, Quantity, SampleGradients
-from mytorch.train import gradients
+from mytorch.optim import SGD
+from mytorch.train import Privacy, gradients
+from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.watch import watching
 
@@ -167,6 +170,83 @@ def _backpack(quantity: str, name: str, state: Any, x: Tensor, classes: Tensor) 
     return call
 
 
+def private_steps(name: str, batch: int, noise: float = 1.0) -> dict[str, Contestant]:
+    """Who takes a step of private SGD. Without noise a call returns one number of the weights, equal for all."""
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(0)
+    state = network(torch.nn, name).state_dict()
+    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    classes = torch.randint(10, (batch,))
+    net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
+    optimizer, take = SGD(net.param(), lr=0.1), PrivateStep(Privacy(1.0, noise, 1e-5), batch, 60_000)
+
+    def call() -> Tensor:
+        take(net, loss, optimizer, x, classes)
+        return torch.zeros(()) if noise else _joined([parameter.value for parameter in net.param()])
+
+    found = {OURS: Contestant(call, inference=True)}
+    for mode in ("ghost", "hooks"):
+        found[f"Opacus, {mode}"] = Contestant(_opacus_private(mode, name, state, x, classes, noise))
+    return found
+
+
+def _opacus_private(
+    mode: str, name: str, state: Any, x: Tensor, classes: Tensor, noise: float
+) -> Callable[[], Tensor]:
+    from opacus import PrivacyEngine
+
+    module, loss = network(torch.nn, name), torch.nn.CrossEntropyLoss()
+    module.load_state_dict(state)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, classes), batch_size=len(x))
+    made = PrivacyEngine().make_private(
+        module=module,
+        optimizer=optimizer,
+        criterion=loss,
+        data_loader=loader,
+        noise_multiplier=noise,
+        max_grad_norm=1.0,
+        poisson_sampling=False,
+        grad_sample_mode=mode,
+    )
+    net, optimizer = made[:2]
+    criterion = made[2] if mode == "ghost" else loss
+
+    def call() -> Tensor:
+        optimizer.zero_grad()
+        criterion(net(x), classes).backward()
+        optimizer.step()
+        return torch.zeros(()) if noise else _joined([parameter.detach() for parameter in net.parameters()])
+
+    return call
+
+
+def require_same_steps(name: str, batch: int) -> None:
+    """Raise unless all take the same steps where there is no noise."""
+    require_same_losses(private_steps(name, batch, 0.0))
+
+
+def report_private_steps(report: Report, effort: Effort) -> None:
+    rows, targets = [], []
+    for name in NETS:
+        for batch in BATCHES:
+            in_process(require_same_steps, name, batch)
+            measured = measure(private_steps, name, batch, effort=effort)
+            others = [one for one in measured.processes[0] if one != OURS]
+            against = {one: measured.ratio(one, OURS) for one in others}
+            rows.append(
+                [name, str(batch), measured.seconds(OURS).text(2, 1e3), *(against[one].text() for one in others)]
+            )
+            for one, figure in against.items():
+                targets.append(
+                    Target(f"private step, {name}, batch {batch}: {one} / {OURS}", figure, 1.0, at_least=True)
+                )
+    columns = ["net", "batch", "mytorch, milliseconds", "Opacus, ghost / mytorch", "Opacus, hooks / mytorch"]
+    report.table("A step of differentially private SGD", columns, rows)
+    for target in targets:
+        report.target(target)
+
+
 def report_quantity(report: Report, quantity: str, effort: Effort) -> None:
     rows, targets = [], []
     for name in NETS:
@@ -195,6 +275,7 @@ def main() -> None:
     report = Report(options.json)
     for quantity in QUANTITIES:
         report_quantity(report, quantity, QUICK if options.quick else EFFORT)
+    report_private_steps(report, QUICK if options.quick else EFFORT)
     report.end()
 
 
