@@ -1,13 +1,15 @@
 """Trainings that several processes take together and one process takes alone; run as a script: FOLDER CASE..."""
 
 import sys
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import torch
 from toy_parts import SGD, Dense, Points, SquaredError, encoded, network
 
 from mytorch.core import Module, Parameter
 from mytorch.train import MeanAbsoluteError, fit
-from mytorch.train.parallel import join
+from mytorch.train.parallel import join, reducer
 
 ROWS = 53
 
@@ -47,6 +49,8 @@ class Twice(Module):
         return self.inner.backward(self.inner.backward(d_z, saved[1]), saved[0])
 
 
+IN_SEVERAL = {"FIRST_BYTES": 20, "BYTES": 20, "ALONE_BYTES": 60}
+"""Small gradients then travel by twos or threes, and large ones alone."""
 PLAIN = {"batch_size": 8, "epochs": 3}
 CASES = {
     "plain": {"epochs": 8},
@@ -63,12 +67,21 @@ CASES = {
     "shared layer": {"net": Twice, "lr": 0.02},
     "shuffled": {"shuffle": True, "seed": 3},
     "dropped": {"drop_last": True},
+    "in several buckets": {"momentum": 0.9, "buckets": IN_SEVERAL},
+    "in several buckets, accumulated": {"accumulate": 3, "batch_size": 1, "epochs": 2, "buckets": IN_SEVERAL},
+    "in several buckets, shared layer": {"net": Twice, "lr": 0.02, "buckets": IN_SEVERAL},
 }
 
 
 def take(case, parallel=None, **more):
     """Train; the weights and the history, without times."""
     options = {"shuffle": False, **PLAIN, **CASES.get(case, {}), **more}
+    buckets = options.pop("buckets", None)
+    with nullcontext() if buckets is None else patch.multiple(reducer, **buckets):
+        return _take(parallel, options)
+
+
+def _take(parallel, options):
     torch.manual_seed(7)
     net, loss = options.pop("net", network)(), options.pop("loss", SquaredError)()
     dtype = options.pop("dtype", "float64")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mytorch.core import Module, MytorchError, Parameter, tree
+from mytorch.core import Module, MytorchError, Parameter
 from mytorch.train.observe import Method, intercept
 
 Complete = Callable[[list[Parameter]], object]
@@ -55,32 +54,34 @@ def completion(
 
 
 class _Pending:
-    """Which gradients are still to come, and which have been told of."""
+    """Which gradients are still to come, and which have been told of.
+
+    holders: the modules that hold a parameter to tell of themselves.
+    """
 
     def __init__(self, net: Module, parameters: Iterable[Parameter], tell: Complete, user: str) -> None:
         self.net, self.tell, self.user = net, tell, user
         self.parameters = dict.fromkeys(each for each in parameters if each.trainable)
-        self.own = {id(module): own for module in net.modules() if (own := self._own(module))}  # some have no hash
-        self.in_flight: Counter[Parameter] = Counter()
+        found = [(module, own) for module in net.modules() if (own := self._own(module))]
+        self.holders = [("", module) for module, _ in found]  # nobody asks for the paths
+        self.own = {id(module): own for module, own in found}  # some have no hash
+        self.in_flight = dict.fromkeys(self.parameters, 0)
         self.told: set[Parameter] = set()
-
-    @property
-    def holders(self) -> Iterator[tuple[str, Module]]:
-        """The modules that hold a parameter to tell of themselves."""
-        return (("", module) for module in self.net.modules() if id(module) in self.own)  # nobody asks for the paths
 
     def around(self, _path: str, module: Module, name: str, method: Method) -> Method:
         """What stands for a holder's forward and backward."""
         own = self.own[id(module)]
 
         def forward(*inputs: Any, **options: Any) -> Any:
-            self.in_flight.update(own)
+            for p in own:
+                self.in_flight[p] += 1
             return method(*inputs, **options)
 
         def backward(*given: Any) -> Any:
             d_input = method(*given)
             del given  # so that whoever is told finds them freed
-            self.in_flight.subtract(own)
+            for p in own:
+                self.in_flight[p] -= 1
             self._complete([p for p in own if self.in_flight[p] == 0 and p.grad is not None])
             return d_input
 
@@ -101,8 +102,8 @@ class _Pending:
         self._complete([p for p in self.parameters if p.grad is not None])
 
     def _own(self, module: Module) -> list[Parameter]:
-        held = dict.fromkeys(parameter for _, parameter in tree.own(module, Parameter))
-        return [parameter for parameter in held if parameter in self.parameters]
+        held = [p for p in vars(module).values() if isinstance(p, Parameter) and p in self.parameters]
+        return list(dict.fromkeys(held)) if len(held) > 1 else held
 
     def _complete(self, complete: list[Parameter]) -> None:
         if not complete:

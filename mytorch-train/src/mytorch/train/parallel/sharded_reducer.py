@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, distributed
 
 from mytorch.core import Module, Optimizer, Parameter
+from mytorch.train.accumulate import inverse
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.layers import Layers
 from mytorch.train.parallel.pieces import Bucket, add_to_owners, flat_like
@@ -30,7 +31,7 @@ class ShardedReducer:
 
     def __init__(self, shards: Shards) -> None:
         self.shards, self.processes = shards, shards.processes
-        self.each_pass = shards.level != "optimizer"
+        self.overlaps, self.each_pass = True, shards.level != "optimizer"
         self._buckets: list[_Travelling] = []
         self._of: dict[Parameter, _Travelling] = {}
         self._laid_out: list[Bucket] = []
@@ -98,10 +99,10 @@ class ShardedReducer:
             self._end_pass()
             self._begin_pass()
 
-    def finish(self, value: Tensor | float, weight: Weight, failed: bool) -> tuple[Tensor, Tensor, bool]:
+    def finish(self, value: Tensor | float, weight: Weight, failed: bool, mean: bool) -> tuple[Tensor, Weight, bool]:
         """Leave the sums of this process's pieces in the gradients, which have the pieces' shapes.
 
-        value, weight: sums over the rows of this process.
+        value, weight: sums over the rows of this process.  mean: whether gradients are divided by the weight.
         Returns those over all rows, and whether the step failed in one of the processes.
         """
         if not failed:
@@ -116,6 +117,8 @@ class ShardedReducer:
         total, weights, some_failed, held = Totals(self.processes, value, weight, failed, have, device).wait()
         for each in self._buckets:
             each.arrive()
+        if mean and (arrived := [each.sums for each in self._buckets if each.sums is not None]):
+            torch._foreach_mul_(arrived, inverse(weights, total.dtype))
         for p, has in zip(self._trained, held, strict=True):
             p.grad = self._of[p].grad(p) if has else None
         self._settle()

@@ -7,14 +7,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path
-from mytorch.train.accumulate import inverse, part_of_mean, step_accumulated
+from mytorch.train.accumulate import part_of_mean, step_accumulated
 from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows
-from mytorch.train.clip_gradients import gradients_of
 from mytorch.train.completion import completion
 from mytorch.train.errors import RankError
 from mytorch.train.gradients import gradients
@@ -24,6 +22,7 @@ from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.reducer import Reducer
 from mytorch.train.parallel.sharded_reducer import ShardedReducer
 from mytorch.train.parallel.shards import Shards
+from mytorch.train.parallel.totals import mean_of
 from mytorch.train.step import update
 
 
@@ -61,17 +60,16 @@ class ParallelStep(AroundStep):
         error: BaseException | None = None
         counts = [count_rows(x if t is None else t) for x, t in batches]
         seen: list[tuple[Tensor, Weight]] = []
-        alone = not any(getattr(module, "asks_processes", False) for module in net.modules())
         trained = self.reducer.begin(optimizer, len(batches), all(counts))
         try:
             for number, (x, t) in enumerate(batches, 1):
                 if number > 1:
                     self.reducer.end_pass()
-                if alone and not counts[number - 1]:
+                if not counts[number - 1] and _is_alone(net):
                     continue
                 travel = completion(net, trained, self.reducer.tell, "parallel")
                 travels = self.reducer.each_pass or number == len(batches)
-                with travel if travels else nullcontext(), self.reducer.gathering(net):
+                with travel if travels and self.reducer.overlaps else nullcontext(), self.reducer.gathering(net):
                     take = gradients if precision is None else precision.gradients
                     seen.append(take(net, loss, x, t, weighted=True))
         except BaseException as caught:
@@ -79,7 +77,7 @@ class ParallelStep(AroundStep):
                 add_path(caught, net)
             if isinstance(caught, RankError):
                 raise
-            if not (alone and self.reducer.goes_on):
+            if not (_is_alone(net) and self.reducer.goes_on):
                 if isinstance(caught, RuntimeError) and "gloo" in str(caught):  # a layer that waited in vain
                     raise self.reducer.processes.lost(caught) from caught
                 self.reducer.processes.leave(caught)  # or the others wait in such a layer until their timeout
@@ -87,24 +85,27 @@ class ParallelStep(AroundStep):
             error = caught
         value, weight = self._joint(seen, sums(loss), error)
         with nullcontext() if self.shards is None else self.shards.in_place():
-            if not sums(loss) and (grads := gradients_of(optimizer)):
-                torch._foreach_mul_(grads, inverse(weight, value.dtype))
             update(optimizer, **self.keywords, norm=None if self.shards is None else self.shards.norm)
+        self.reducer.release()
         if self.shards is not None:
-            self.reducer.release()
             self.shards.gather()
         return value, weight
 
     def _joint(
         self, seen: Sequence[tuple[Tensor, Weight]], summed: bool, error: BaseException | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Weight]:
         """The loss over all rows and its weight; the sums of the gradients are left in the parameters."""
         weights = [weight for _, weight in seen]
-        total = sum((part_of_mean(value, weight, summed) for value, weight in seen), torch.zeros(()))
-        value, weight, failed = self.reducer.finish(total, sum(weights), error is not None)
+        total = sum(part_of_mean(value, weight, summed) for value, weight in seen)
+        value, weight, failed = self.reducer.finish(total, sum(weights), error is not None, not summed)
         if failed:
             require_none_failed(self.reducer.processes, error)
-        return (value if summed else torch.where(weight == 0, torch.nan, value / weight)), weight
+        return mean_of(value, weight, summed), weight
+
+
+def _is_alone(net: Module) -> bool:
+    """Whether no layer asks the other processes."""
+    return not any(getattr(module, "asks_processes", False) for module in net.modules())
 
 
 def require_none_failed(processes: Processes, error: BaseException | None) -> None:

@@ -33,19 +33,22 @@ class Totals:
         device: torch.device,
     ) -> None:
         self.processes = processes
+        stop, keep, signum = processes.asked
+        flags = [failed, stop, keep, *(signum == one for one in SIGNALS), *have]
+        if device.type == "cpu":  # one exchange, which takes the time of a message
+            together = torch.tensor([float(value), float(weight), *flags], dtype=torch.float64)
+            self._numbers, self._flags = together[:2], together[2:]
+            self._works = [processes.add(together)]
+            return
         widest = torch.float32 if device.type == "mps" else torch.float64
         both = [torch.as_tensor(each, dtype=widest, device=device) for each in (value, weight)]
-        self._numbers = torch.stack(both)
-        stop, keep, signum = processes.asked
-        self._flags = torch.tensor(
-            [failed, stop, keep, *(signum == one for one in SIGNALS), *have], dtype=torch.int32, device="cpu"
-        )
+        self._numbers, self._flags = torch.stack(both), torch.tensor(flags, dtype=torch.int32, device="cpu")
         self._works = [processes.add(self._numbers), processes.add(self._flags)]
 
-    def wait(self) -> tuple[Tensor, Tensor, bool, list[bool]]:
+    def wait(self) -> tuple[Tensor, Weight, bool, list[bool]]:
         """Loss and weight, whether the step failed in one of the processes, and which parameters have a gradient.
 
-        What the processes ask for is left as `agreed` of the processes.
+        The weight is a number, if it lies on the processor. What the processes ask for is left as their `agreed`.
         """
         for work in self._works:
             self.processes.wait(work)
@@ -54,4 +57,14 @@ class Totals:
         signum = max(one if count else 0 for one, count in zip(SIGNALS, signals, strict=True))
         self.processes.agreed = Wishes(bool(stop), bool(keep), signum)
         value, weight = self._numbers.unbind()
-        return value, weight, bool(some_failed), list(map(bool, have))
+        weighed = weight.item() if weight.device.type == "cpu" else weight  # reckoning with numbers takes less time
+        return value, weighed, bool(some_failed), list(map(bool, have))
+
+
+def mean_of(value: Tensor, weight: Weight, summed: bool) -> Tensor:
+    """The loss over all rows, of the sums of all processes; NaN if they count for nothing."""
+    if summed:
+        return value
+    if isinstance(weight, Tensor):
+        return torch.where(weight == 0, torch.nan, value / weight)
+    return value / weight if weight else torch.full_like(value, torch.nan)

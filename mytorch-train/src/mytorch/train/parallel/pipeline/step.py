@@ -24,7 +24,7 @@ from mytorch.train.parallel.pipeline.stage import Stage
 from mytorch.train.parallel.pipeline.times import Timed
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.step import require_none_failed
-from mytorch.train.parallel.totals import Totals
+from mytorch.train.parallel.totals import Totals, mean_of
 from mytorch.train.step import update
 
 
@@ -91,15 +91,15 @@ class PipelineStep(AroundStep):
             found += cut_rows((inputs, targets), rows, self.micro_batches)
         return found
 
-    def _joint(self, passes: Passes, summed: bool, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _joint(self, passes: Passes, summed: bool, device: torch.device) -> tuple[Tensor, Weight]:
         """The loss over all rows and its weight. Raises what failed here, or a RankError for a failure elsewhere."""
-        total = sum((part_of_mean(value, weight, summed) for value, weight in passes.seen), torch.zeros(()))
+        total = sum(part_of_mean(value, weight, summed) for value, weight in passes.seen)
         weights = sum(weight for _, weight in passes.seen)
         failed = passes.error is not None
         value, weight, some_failed, _ = Totals(self.processes, total, weights, failed, (), device).wait()
         if some_failed:
             require_none_failed(self.processes, passes.error)
-        return (value if summed else torch.where(weight == 0, torch.nan, value / weight)), weight
+        return mean_of(value, weight, summed), weight
 
 
 def cut_rows(batch: Batch, rows: int, parts: int) -> list[Batch]:

@@ -1,0 +1,71 @@
+"""How gradients are put into buckets."""
+
+import torch
+from toy_parts import SGD
+
+from mytorch.core import Parameter
+from mytorch.train.parallel.reducer import Reducer
+
+
+class Nobody:
+    """Other processes that add nothing."""
+
+    def add(self, tensor):
+        return tensor
+
+    def wait(self, tensor):
+        pass
+
+
+def sizes(*counts, dtype=torch.float32):
+    """The numbers of each bucket, of parameters with so many."""
+    reducer = Reducer(Nobody())
+    reducer.lay_out([Parameter(torch.empty(count, dtype=dtype)) for count in counts])
+    return [[p.value.numel() for p in bucket.parameters] for bucket in reducer.buckets]
+
+
+MIB = 2**18
+"""Numbers in float32."""
+
+
+def test_the_first_bucket_is_small_and_the_others_are_not():
+    assert sizes(*[MIB // 2] * 5) == [[MIB // 2] * 2, [MIB // 2] * 3]
+    assert sizes(*[3 * MIB] * 10) == [[3 * MIB], [3 * MIB] * 9]
+
+
+def test_what_is_left_over_goes_with_the_bucket_before():
+    assert sizes(MIB, 10) == [[MIB, 10]]
+    assert sizes(MIB, MIB // 8) == [[MIB], [MIB // 8]]
+    assert sizes(10) == [[10]]
+    assert sizes() == []
+
+
+def test_large_gradients_travel_alone_and_do_not_part_small_ones():
+    assert sizes(8, 4 * MIB, 8, 5 * MIB, 8) == [[4 * MIB], [5 * MIB], [8, 8, 8]]
+    assert sizes(8 * MIB, dtype=torch.bfloat16) == [[8 * MIB]]
+
+
+def test_a_large_gradient_is_not_copied_and_not_kept():
+    parameter, small = Parameter(torch.randn(4 * MIB)), Parameter(torch.randn(3))
+    reducer = Reducer(Nobody())
+    reducer.begin(SGD([parameter, small], lr=0.1), 1, True)
+    assert reducer.overlaps
+    grads = parameter.grad, small.grad = torch.randn(4 * MIB), torch.randn(3)
+    reducer.tell([parameter, small])
+    alone, together = reducer.buckets
+    assert alone.grad(parameter).data_ptr() == grads[0].data_ptr()
+    assert together.grad(small).data_ptr() != grads[1].data_ptr()
+    torch.testing.assert_close(together.grad(small), grads[1], rtol=0, atol=0)
+    reducer.release()
+    assert alone._flat is None
+
+
+def test_half_precision_is_added_up_in_float32_even_if_it_is_large():
+    parameter = Parameter(torch.randn(4 * MIB).bfloat16())
+    reducer = Reducer(Nobody())
+    reducer.begin(SGD([parameter], lr=0.1), 1, True)
+    parameter.grad = torch.randn(4 * MIB).bfloat16()
+    reducer.tell([parameter])
+    (bucket,) = reducer.buckets
+    assert bucket.flat.dtype is torch.float32
+    assert bucket.grad(parameter).dtype is torch.bfloat16
