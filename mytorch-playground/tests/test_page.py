@@ -199,10 +199,97 @@ def test_an_installed_experiment_is_chosen(page):
     api.expect(page.locator("#toml")).to_contain_text("AddingProblem", timeout=60_000)
 
 
-def test_a_reload_finds_the_training_where_it_was(page):
+def test_a_reload_in_mid_run_loses_nothing_and_two_tabs_train_by_themselves(page, browser, address):
+    page.click("#epoch")
+    api.expect(step(page)).to_have_text("3")
+    page.click("#play")
+    api.expect(page.locator("#history tbody tr")).to_have_count(4)
+    before = int(step(page).inner_text())
+    page.reload()
+    api.expect(page.locator("#history tbody tr")).to_have_count(4)
+    assert int(step(page).inner_text()) >= before
+    api.expect(page.locator("#play")).to_have_text("Play")
+    with quiet_tab(browser, address[0]) as other:
+        api.expect(step(other)).to_have_text("0")
+        api.expect(other.locator("#at-lr")).to_have_text("0.1", timeout=60_000)
+        other.click("#batch")
+        api.expect(step(other)).to_have_text("1")
+    page.click("#batch")
+    api.expect(page.locator("#note")).to_be_hidden()
+
+
+KEEP_SOCKETS = """
+const Own = WebSocket;
+window.sockets = [];
+WebSocket = class extends Own { constructor(...given) { super(...given); window.sockets.push(this); } };
+WebSocket.OPEN = Own.OPEN;
+"""
+
+
+def test_a_connection_that_breaks_is_opened_again_where_it_was(page):
+    page.add_init_script(KEEP_SOCKETS)
+    page.reload()
+    api.expect(page.locator("#at-lr")).to_have_text("0.1", timeout=60_000)
+    page.click("#epoch")
+    api.expect(step(page)).to_have_text("3")
+    page.evaluate("window.sockets.at(-1).close()")  # as after a laptop has slept
+    api.expect(page.locator("#note")).to_contain_text("connection is lost")
+    api.expect(page.locator("#note")).to_be_hidden()
+    page.click("#batch")
+    api.expect(step(page)).to_have_text("4")
+    page.get_by_label("Seed").fill("5")
+    page.get_by_label("Seed").press("Enter")
+    api.expect(page.locator("#toml")).to_contain_text("seed = 5")
+    page.evaluate("sessionStorage.setItem('session', 'one that has ended')")
+    page.evaluate("window.sockets.at(-1).close()")
+    api.expect(page.locator("#note")).to_contain_text("begins anew", timeout=60_000)
+    api.expect(page.locator("#toml")).to_contain_text("seed = 5")  # and not what the command named
+
+
+def test_many_rows_and_wide_layers_are_trained_and_drawn(page):
+    page.get_by_label("Training rows").fill("10000")
+    page.get_by_label("Training rows").press("Enter")
+    api.expect(page.locator("#toml")).to_contain_text("samples = 10000")
+    page.get_by_label("Units").nth(1).fill("512")
+    page.get_by_label("Units").nth(1).press("Enter")
+    api.expect(page.locator("#network")).to_have_attribute("aria-label", re.compile("with 512 units"))
     page.click("#batch")
     api.expect(step(page)).to_have_text("1")
-    page.reload()
+    page.click("#explain")
+    api.expect(page.locator("#moments button").first).to_be_visible()
+
+
+def test_a_network_that_explodes_says_in_which_layer(page):
+    page.get_by_label("Learning rate").fill("1e20")
+    page.get_by_label("Learning rate").press("Enter")
+    api.expect(page.locator("#at-lr")).to_have_text("100000000000000000000")
+    page.get_by_label("Seed").fill("1")  # so that the rate is the file's
+    page.get_by_label("Seed").press("Enter")
+    api.expect(page.locator("#toml")).to_contain_text("seed = 1")
+    page.click("#play")
+    api.expect(page.locator("#note")).to_contain_text(re.compile(r"The training ended: .*finite.*Linear"))
+    page.get_by_label("Learning rate").fill("0.1")
+    page.get_by_label("Learning rate").press("Enter")
+    api.expect(page.locator("#at-lr")).to_have_text("0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b,kind\n" + "".join(f"{x},{x * 7 % 10},{'yes' if x % 2 else 'no'}\n" for x in range(40)), None),
+        ("a,b,c,kind\n" + "".join(f"{x},{x % 7},{x % 3},{x % 2}\n" for x in range(40)), None),
+        ("a,name,kind\n1,word,yes\n2,other,no\n", "own.csv: row 2, column 'name' must be a number, got 'word'"),
+        ("this is a text\nand no table\n", "own.csv: features must name at least one column"),
+        ("", "own.csv: must have a line of column names"),
+    ],
+)
+def test_a_table_is_taken_or_refused_by_one_sentence(page, text, said):
+    page.set_input_files("#open", {"name": "own.csv", "mimeType": "text/csv", "buffer": text.encode()})
+    if said is None:
+        api.expect(page.locator("#toml")).to_contain_text('type = "Table"')
+    else:
+        api.expect(page.locator("#note")).to_contain_text(said)
+    page.click("#batch")
     api.expect(step(page)).to_have_text("1")
 
 

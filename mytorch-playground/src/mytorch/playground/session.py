@@ -177,7 +177,8 @@ class Session:
                 raise ValueError(f"unknown command {name!r}")
             action(self, command)
         except Exception as error:  # whatever a page asks for, the session goes on
-            told = encode("error", text=one_line(error), command=str(command.get("do")))
+            text = one_line(error).replace(f"{self._folder.name}/", "")  # a table is known by its name
+            told = encode("error", text=text, command=str(command.get("do")))
             self._failed = told if self._built is None else None
             self._send(told)
 

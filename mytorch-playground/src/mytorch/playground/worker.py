@@ -31,12 +31,17 @@ def _read(file: BinaryIO, session: Session) -> None:
     while (message := pipe.read(file)) is not None:
         command: Command | None = None
         try:
-            command = json.loads(message)
+            command = json.loads(message, parse_int=_whole)
         except (ValueError, RecursionError):
             continue
         if isinstance(command, dict):
             session.commands.put(command)
     session.commands.put(None)
+
+
+def _whole(digits: str) -> int | float:
+    """A number that a page writes without a point: JavaScript writes 1e20 so, too."""
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 if __name__ == "__main__":

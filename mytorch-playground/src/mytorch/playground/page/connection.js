@@ -13,7 +13,10 @@ export class Connection {
     this.onMessage = onMessage;
     this.onNote = onNote;
     const given = new URLSearchParams(location.hash.slice(1));
-    if (given.has("token")) sessionStorage.setItem("token", given.get("token"));
+    if (given.has("token") && given.get("token") !== sessionStorage.getItem("token")) { // another server
+      sessionStorage.clear();
+      sessionStorage.setItem("token", given.get("token"));
+    }
     this.token = sessionStorage.getItem("token") ?? "";
     this.wait = 500;
     this.open();

@@ -15,6 +15,7 @@ const network = new NetworkView($("network"));
 const plane = new PlaneView($("plane"), $("plane-note"));
 const curve = new CurveView($("curve"), $("history"));
 const steps = new StepsView($("movement"), (calls, at) => drawMoment(network, tensors, calls, at, $("moment-legend")));
+let lost = null; // an experiment whose session has ended, until it is there again
 let tensors = {}; // of the drawing as it stands
 let experiment = null, playing = false, epochs = 0;
 
@@ -41,13 +42,20 @@ const RECEIVE = {
   connected({ fresh }) {
     note(null);
     send({ do: "speed", every: Number($("speed").value) });
-    if (fresh && shared) send({ do: "experiment", toml: fromText(shared) });
+    if (!fresh) return;
+    lost = sessionStorage.getItem("experiment"); // whose session has ended since
+    if (lost || shared) send({ do: "experiment", toml: lost ?? fromText(shared) });
   },
   experiment(message) {
     experiment = message;
     epochs = message.history.length;
     note(Object.keys(message.changed).length
       ? "Settings were changed while it trained: reset, so that the file below gives the same weights." : null);
+    sessionStorage.setItem("experiment", message.toml);
+    if (message.toml === lost) {
+      note("The training before was not kept; its experiment begins anew.");
+      lost = null;
+    }
     document.title = `${message.name} · mytorch playground`;
     network.show(message);
     plane.show(message);
