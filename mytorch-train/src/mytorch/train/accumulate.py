@@ -26,13 +26,13 @@ def step_accumulated(
     clip_grad_value: float | None = None,
     precision: HalfPrecision | None = None,
 ) -> tuple[Tensor, Weight]:
-    """As `step` on all rows of several batches at once, while the memory of activations is that of one batch.
+    """Like `step` on all rows of several batches together, with the memory for activations of a single batch.
 
     inputs, targets: lists with an entry for each batch; the batches may differ in size.
     Formula:  d = sum(weight * d of the batch) / sum(weight), with the weight that the loss has in means over batches;
               of a loss with reduction "sum": d = sum(d of the batch)
-    Returns the loss over all batches and the sum of their weights. What a layer computes over a batch, as batch
-    normalisation does, it computes over each of them.
+    Returns the loss over all batches and the sum of their weights. Anything that a layer computes over a batch, such
+    as the statistics of batch normalisation, is computed for each of them separately.
     Raises ArgumentError unless there are as many batches of inputs as of targets.
     """
     if len(inputs) != len(targets):

@@ -20,7 +20,7 @@ def clip_gradients(optimizer: Optimizer, max_norm: float, norm: Norm | None = No
     """Scale all gradients that the optimizer would use by one factor, so that their norm is at most `max_norm`.
 
     Formula:  norm = sqrt(sum of d^2 over all gradients);  d = d * min(1, max_norm / (norm + 1e-6))
-    norm:     of the gradients; left out, that of those which this process has
+    norm:     of the gradients; by default, the norm of the gradients that this process has
     Source:   Pascanu et al. 2013, "On the difficulty of training recurrent neural networks", in the form of
               torch.nn.utils.clip_grad_norm_
     Raises:   ArgumentError for what is no optimizer, and unless max_norm is a number above 0

@@ -20,17 +20,17 @@ class LateGradientError(MytorchError, RuntimeError):
 def completion(
     net: Module, parameters: Iterable[Parameter], tell: Complete, user: str = "completion"
 ) -> Iterator[None]:
-    """Within this context, a backward pass tells of each gradient as soon as it is complete.
+    """Within this context, a backward pass reports each gradient as soon as it is complete.
 
-    A gradient is complete when every forward of the modules that hold the parameter themselves has been answered by a
-    backward; a tied parameter waits for all of its holders.
+    A gradient is complete when every forward of the modules that hold the parameter themselves has had its backward; a
+    tied parameter waits for all modules that hold it.
 
     tell: is given the parameters whose gradients have become complete, with the gradients in them, which are None
         after the call: who needs a gradient keeps it and puts it back when the context has ended. What is not complete
         by then, such as the gradient of a layer with a forward that no backward answers, or of a parameter that no
         module of the net holds, is told at the end, in the order of `parameters`.
-    parameters: those to tell of; of those that are not trainable, nothing is ever told.
-    user: what needs the gradients early, for the error.
+    parameters: the parameters to report; those that are not trainable are never reported.
+    user: what needs the gradients early, for the error message.
 
     A module that adds to the gradient of a parameter must hold it as an attribute. Raises LateGradientError for one
     that does not and comes after those that do; then, and after any other error, nothing is told at the end.

@@ -91,15 +91,15 @@ def tell_outputs(metrics: Iterable[Metric], loss: Module) -> None:
 def evaluate(
     net: Module, loss: Module | None, data: Any, metrics: Sequence[Metric] = (), batch_size: int | None = None
 ) -> dict[str, float]:
-    """The mean loss and every metric over a data set, in evaluation mode; the mode is put back after.
+    """The mean loss and every metric over a data set, in evaluation mode; the mode is restored afterwards.
 
-    The mean is that over the whole set, whatever the batches; see MeanLoss. Metrics may be any objects with `reset`,
-    `update` and `compute`. A data set whose targets are scaled for the loss has `in_units`; metrics see predictions
-    and targets in units, and the targets before they were rounded to the model's dtype. Rows that are changed at
-    random for the training are judged as they are.
-    batch_size: rows a call; 8192 if left out, fewer of large rows such as images.
+    The mean is taken over the whole set, whatever the batches are; see MeanLoss. Metrics may be any objects with
+    `reset`, `update` and `compute`. If the targets are scaled for the loss, the data set has `in_units`: metrics are
+    given predictions and targets in units, and the targets before they were rounded to the model's dtype. Rows that
+    are changed at random in training are evaluated unchanged.
+    batch_size: rows per call; by default 8192, or fewer if rows are large.
     Returns {"loss": ..., "error_rate": ...}, metrics by their names.
-    Raises ArgumentError for what is no model, for what is no metric, and for two metrics of one name.
+    Raises ArgumentError for anything that is not a model or a metric, and for two metrics of the same name.
     """
     return Evaluation(net, loss, data, metrics, batch_size)()
 

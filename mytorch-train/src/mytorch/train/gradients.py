@@ -15,13 +15,12 @@ from mytorch.train.mean_loss import Weight, sums, weight_of
 def gradients(
     net: Module, loss: Module, inputs: Any, targets: Any, *, weighted: bool = False
 ) -> tuple[Tensor, Weight]:
-    """Forward and backward: adds to the parameters' gradients.
+    """Run forward and backward, which adds to the parameters' gradients.
 
-    Returns the loss, a 0-dim tensor, and by what its mean was divided: what `loss.weight_of` says, or the number of
-    rows if the loss is no `mytorch.core.Loss`. Several inputs come as a tuple,
-    or as a dict that names them.
-    weighted: gradients are those of the loss times its weight, so that they add up over batches to those of the mean
-        over all of them times the sum of the weights; of a loss with reduction "sum" they do so as they are.
+    Returns the loss, a 0-dim tensor, and the number by which its mean was divided: `loss.weight_of`, or the number of
+    rows if the loss is not a `mytorch.core.Loss`. Several inputs are passed as a tuple, or as a dict of their names.
+    weighted: the gradients are those of the loss times its weight, so that their sum over batches is the gradient of
+        the mean over all of them, times the sum of the weights. For a loss with reduction "sum" they are not changed.
     """
     prediction, saved = forward(net, inputs)
     value, weight, d_prediction = loss_gradient(loss, prediction, targets, weighted=weighted)

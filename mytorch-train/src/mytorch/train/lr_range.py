@@ -81,12 +81,11 @@ def lr_range_test(
     accumulate: int = 1,
     precision: str | None = None,
 ) -> LRRange:
-    """Train for some steps while the learning rate rises from `start` to `end`, and put everything back.
+    """Train for some steps while the learning rate rises from `start` to `end`, and restore everything afterwards.
 
-    The rate is multiplied by the same factor at each step; that of other groups rises with that of the first, in the
-    proportion that they have. The test ends early when the smoothed loss has risen far above its best, or is not
-    finite. Then weights, buffers, the optimizer's state and settings, modes and the random state are as before.
-    The other arguments are those of `fit`.
+    The rate is multiplied by the same factor at each step; the rates of other groups rise in proportion. The test ends
+    early when the smoothed loss has risen far above its best, or is not finite. Afterwards weights, buffers, the
+    optimizer's state and settings, modes and the random state are as before. The other arguments are those of `fit`.
     Raises ArgumentError for rates or steps out of range, and for an optimizer without a learning rate.
     Source:   Smith 2017, "Cyclical learning rates for training neural networks", section 3.3; the suggestion as
               fastai's and Lightning's

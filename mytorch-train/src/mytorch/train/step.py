@@ -26,10 +26,10 @@ def step(
 ) -> tuple[Tensor, Weight]:
     """One training step from gradients that are None to gradients that are None. Returns what `gradients` returns.
 
-    clip_grad_norm: gradients are scaled down together where their norm is above it.
-    clip_grad_value: every number of the gradients is brought into the range from -clip_grad_value to clip_grad_value.
-    precision: how gradients are computed in half precision; an update that it leaves out changes nothing.
-    Call it under torch.inference_mode() to save what autograd would check. An error names the path to the layer.
+    clip_grad_norm: if the norm over all gradients is above it, they are all scaled down by the same factor.
+    clip_grad_value: every number of the gradients is clipped to the range from -clip_grad_value to clip_grad_value.
+    precision: how gradients are computed in half precision; an update that it skips changes nothing.
+    Call it under torch.inference_mode() to save the checks of autograd. An error names the path to the layer.
     """
     try:
         take = gradients if precision is None else precision.gradients

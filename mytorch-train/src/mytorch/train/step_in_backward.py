@@ -22,14 +22,14 @@ def step_in_backward(
     targets: Any,
     clip_grad_value: float | None = None,
 ) -> tuple[Tensor, Weight]:
-    """As `step`, with the same results, but gradients take the memory of the largest layer and not of the model.
+    """Like `step`, with the same results, but gradients need the memory of the largest layer, not that of the model.
 
-    A parameter is updated, and its gradient freed, when the gradient is complete, as `completion` says. What is not
-    complete by the end, such as parameters of the loss, is updated then. An error or Ctrl-C in mid-backward leaves the
-    layers that it has passed updated, and the others not.
+    A parameter is updated, and its gradient freed, when the gradient is complete, as `completion` defines it.
+    Parameters whose gradients are not complete by the end, such as those of the loss, are updated then. After an error
+    or Ctrl-C during the backward pass, the layers that it has passed are updated, and the others are not.
 
-    The results are the same if every module holds, as attributes, all parameters that it reads in its backward.
-    One that reads its child's weight after the child's backward sees it updated, which is not noticed.
+    The results are the same if every module holds, as attributes, all parameters that it reads in its backward. A
+    module that reads its child's weight after the child's backward gets the updated value, which is not detected.
 
     clip_grad_value: as in `step`, since each number of a gradient is clipped by itself.
     Raises ArgumentError for an optimizer that must see all gradients at once; LateGradientError if a module adds to

@@ -81,8 +81,8 @@ def summary(net: Module, x: Any) -> Summary:
     """The layers of a model as a forward of some inputs comes to them: class, shape of the output, parameters.
 
     x: the inputs of a batch, a tuple or dict of them if the model takes several.
-    The forward is taken in evaluation mode; model and random state are as before.
-    Raises ArgumentError for what is no model, and what the forward raises, with the path to the layer.
+    The forward runs in evaluation mode; afterwards model and random state are as before.
+    Raises ArgumentError for anything that is not a model, and what the forward raises, with the path to the layer.
 
     Example:
         >>> import torch

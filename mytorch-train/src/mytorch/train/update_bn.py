@@ -13,12 +13,12 @@ from mytorch.train.evaluation import predict
 
 
 def update_bn(net: Module, batches: Iterable[tuple[Any, Any]]) -> None:
-    """Let batch normalisation average its statistics over these batches, as for weights that were averaged.
+    """Compute the running statistics of batch normalisation from these batches, as for averaged weights.
 
-    batches: pairs of inputs and targets, such as `Batches(data, 100)` or a DataLoader; targets are not looked at.
+    batches: pairs of inputs and targets, such as `Batches(data, 100)` or a DataLoader; targets are not used.
     Running means and variances become the mean over the batches in training mode. Modes, momenta and random state are
-    put back. Concerned is each layer that has `momentum` and counts its batches in `num_batches_tracked`; a layer
-    through which no batch went keeps its statistics. Without such layers nothing is computed.
+    restored. This is done for each layer that has `momentum` and counts its batches in `num_batches_tracked`; a layer
+    that no batch passed through keeps its statistics. Without such layers nothing is computed.
     Formula:  as torch.optim.swa_utils.update_bn
 
     Example:

@@ -43,13 +43,13 @@ def warm_start(
     leave: Patterns = (),
     freeze: Patterns = (),
 ) -> WarmStart:
-    """Give a model, in place, the weights and buffers that another one of equal names has.
+    """Load, in place, the weights and buffers of another model that have the same names.
 
     source: the folder of a run or of `save_model`; a safetensors file with torch's names; or a state dict.
-    take, leave: patterns of names, such as "features.*": what matches `take` and no pattern of `leave` is taken, if
-        both have it. So the last layer of another number of classes is left out by its name.
-    freeze: patterns of names of parameters that will not be trained: their `trainable` becomes False. Buffers, such as
-        the running statistics of a batch normalisation, go on changing in training mode.
+    take, leave: patterns of names, such as "features.*": tensors that both models have are taken if their names match
+        `take` and no pattern of `leave`. In this way a last layer for another number of classes is left out.
+    freeze: patterns of names of parameters that are not to be trained: their `trainable` becomes False. Buffers, such
+        as the running statistics of batch normalisation, still change in training mode.
     Raises StateError for tensors of another shape or kind, with nothing changed, and if nothing would be taken;
         ArgumentError for a pattern that matches nothing and if nothing is left to train; RunError for a file that is
         missing or damaged.

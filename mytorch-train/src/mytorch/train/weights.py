@@ -24,7 +24,7 @@ _ARGUMENT = "argument:"
 def save_model(net: Module, folder: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write `model.json` and `weights.safetensors`; a tied parameter is stored once.
 
-    metadata: texts that go with the weights.
+    metadata: texts that are stored with the weights.
 
     Raises DescriptionError for an argument that JSON cannot hold, FileError if a file cannot be written.
     """
@@ -52,9 +52,9 @@ def save_weights(
 
 
 def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Module:
-    """Build the model of a folder and give it the weights, with the dtypes that they were saved with.
+    """Build the model of a folder and load its weights, with the dtypes in which they were saved.
 
-    classes: classes of your own by name, for layers that no installed distribution offers.
+    classes: classes of your own by name, for layers that are not part of an installed distribution.
     Raises RunError for a missing or damaged file, StateError for weights that do not fit.
     """
     folder = require_path("load_model", "folder", folder)

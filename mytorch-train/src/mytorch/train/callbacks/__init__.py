@@ -1,4 +1,4 @@
-"""What takes part in a training: what ends it, what it keeps, what it shows."""
+"""Callbacks of a training: early stopping, the best weights, averaged weights, progress."""
 
 from typing import TYPE_CHECKING
 

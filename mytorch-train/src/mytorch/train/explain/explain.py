@@ -35,17 +35,17 @@ def explain(
     step: Callable[..., Any] | None = None,
     tokens: Sequence[str] = (),
 ) -> Explanation:
-    """What one training step on a batch does, layer by layer: formulas, shapes, numbers, memory, time, gradients.
+    """Show what one training step on a batch does, layer by layer: formulas, shapes, numbers, memory, time, gradients.
 
     x, t: the inputs (a tuple if the model takes several) and the targets.
-    optimizer: with it, the update is part of the step; with clip_grad_norm or clip_grad_value, by
-        gradients that are clipped.
-    step: a step of your own, as `fit` takes one; each `optimizer.step` in it is told as an update.
-    tokens: texts that stand for the steps of the first sequence of x, such as the characters of a text.
-    The step is taken in training mode, from gradients that are None. Afterwards model, loss, optimizer and random
-    state are as before; it is taken twice, so that no time is that of a first call.
-    Raises ArgumentError for parts of another kind, for a step of your own without an optimizer, and for one that
-        updates during the backward pass.
+    optimizer: if given, the update is part of the step, with clipped gradients if clip_grad_norm or clip_grad_value is
+        given.
+    step: a step of your own, as in `fit`; each `optimizer.step` in it is shown as an update.
+    tokens: texts for the steps of the first sequence of x, such as the characters of a text.
+    The step is taken in training mode, beginning with gradients that are None. Afterwards model, loss, optimizer and
+    random state are as before. It is taken twice, so that no time includes the costs of a first call.
+    Raises ArgumentError for parts of the wrong kind, for a step of your own without an optimizer, and for one that
+    updates during the backward pass.
     """
     require_kind("explain", "net", net, Module)
     require_kind("explain", "loss", loss, Module)
