@@ -205,14 +205,15 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
         derandomize=True,
         print_blob=True,
-        max_examples=5 if "not slow" in config.option.markexpr else 15,
+        max_examples=5 if "not slow" in config.option.markexpr else 10,
     )
     settings.load_profile("mytorch")
 
 
 def is_slow(item: pytest.Item) -> bool:
     """Whether a test is among SLOW, or hands the kit a part with other arguments than its own, or compiles."""
-    compiles = "-compiled]" in item.nodeid or "compiles" in getattr(item, "fixturenames", ())
+    used = {*getattr(item, "fixturenames", ())} & {"compiles", "interpreted"}  # the second: nothing is compiled
+    compiles = "-compiled]" in item.nodeid or used == {"compiles"}
     return item.nodeid.startswith(SLOW) or "::test_the_contract" in item.nodeid or compiles
 
 
