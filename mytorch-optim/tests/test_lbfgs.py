@@ -80,7 +80,7 @@ drawn = st.fixed_dictionaries(
 lengths = st.sampled_from([("strong_wolfe", 1.0), ("strong_wolfe", 0.01), (None, 0.05), (None, 1e-3), (None, 0)])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(drawn, lengths, st.integers(0, 1000))
 def test_equals_torch_over_drawn_settings(own, length, seed):
     line_search_fn, lr = length

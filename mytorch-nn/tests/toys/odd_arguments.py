@@ -13,7 +13,7 @@ from mytorch import nn
 from mytorch.core import MytorchError, random_state
 from mytorch.testing.structure import mapped
 
-BUILDS, ODD = 12, 8
+BUILDS, ODD = 6, 8
 """Ways in which a part is built, and odd inputs for each."""
 
 FIXED = {"dropout": 0.0}
