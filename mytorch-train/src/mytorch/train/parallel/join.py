@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from itertools import count
-from threading import Thread
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from torch import distributed
 from mytorch.core import ArgumentError
 from mytorch.plugins import shown
 from mytorch.train.errors import RankError
+from mytorch.train.parallel.answered import answered
 from mytorch.train.parallel.launched import Place, launched
 from mytorch.train.parallel.processes import GRACE, Processes
 
@@ -55,7 +54,13 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
             "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
         )
     base, number = _opened(place, timeout), next(_NUMBERS)
-    store = _meet(place, base, f"mytorch/{number}", timeout)
+    try:
+        store = answered(lambda: _meet(place, base, f"mytorch/{number}", timeout), timeout + GRACE)
+    except TimeoutError as error:
+        raise RankError(
+            f"join: rank {place.rank} must be able to reach the store at {place.address}:{place.port}, got {error}; "
+            "see whether rank 0 runs"
+        ) from error
     patience = timedelta(seconds=timeout)
     distributed.init_process_group(
         _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=patience
@@ -77,25 +82,17 @@ def _opened(place: Place, timeout: float) -> Any:
     """The store that all processes share: torchrun's, which outlives them, or that of the first process."""
     opens = place.rank == 0 and not place.agent
     patience = timedelta(seconds=timeout)
-    found: Future[Any] = Future()
 
-    def open_store() -> None:
-        try:
-            found.set_result(
-                distributed.TCPStore(  # type: ignore[attr-defined]
-                    place.address, place.port, place.size, opens, timeout=patience, wait_for_workers=False
-                )
-            )
-        except RuntimeError as error:
-            found.set_exception(error)
+    def open_store() -> Any:
+        return distributed.TCPStore(  # type: ignore[attr-defined]
+            place.address, place.port, place.size, opens, timeout=patience, wait_for_workers=False
+        )
 
-    # A store waits for the first answer without an end, if somebody else listens at the port
-    Thread(target=open_store, daemon=True, name="mytorch store").start()
-    try:
-        return found.result(timeout + GRACE)
+    try:  # a store waits for the first answer without an end, if somebody else listens at the port
+        return answered(open_store, timeout + GRACE)
     except (RuntimeError, TimeoutError) as error:
         what = "open" if opens else "reach"
-        told = str(error).partition("\n")[0] or f"no answer of a store within {timeout:g} s"
+        told = str(error).partition("\n")[0]
         raise RankError(
             f"join: rank {place.rank} must be able to {what} the store at {place.address}:{place.port}, got "
             f"{told}; choose another port with --master-port, or see whether rank 0 runs"

@@ -17,6 +17,7 @@ from mytorch.core import RandomState
 from mytorch.plugins import one_line
 from mytorch.train.differences import differences
 from mytorch.train.errors import Interrupted, RankError
+from mytorch.train.parallel.answered import answered
 from mytorch.train.parallel.launched import Place
 
 GRACE = 5.0
@@ -277,17 +278,22 @@ class Processes:
         """Wait for the end of the work of all."""
         names = [f"work/{self._works}/done/{rank}" for rank in range(self.size)]
         self._store.set(names[self.rank], "")
+        patience = self._timeout.total_seconds()
         heard: dict[int, tuple[int, float]] = {}
-        while missing := [rank for rank, name in enumerate(names) if not self._store.check([name])]:
-            self._require_none_failed()
+        while signs := answered(lambda: self._signs(names), patience):
             now = time.monotonic()
-            for rank in missing:
-                signs = self._store.add(f"work/{self._works}/sign/{rank}", 0)
-                if rank not in heard or heard[rank][0] != signs:
-                    heard[rank] = signs, now
-                elif now - heard[rank][1] > self._timeout.total_seconds():
-                    raise _lost([rank], f"it has given none for {self._timeout.total_seconds():g} s")
+            for rank, count in signs.items():
+                if rank not in heard or heard[rank][0] != count:
+                    heard[rank] = count, now
+                elif now - heard[rank][1] > patience:
+                    raise _lost([rank], f"it has given none for {patience:g} s")
             time.sleep(0.1)
+
+    def _signs(self, names: Sequence[str]) -> dict[int, int]:
+        """How many signs each rank has given whose work has not ended. Raises RankError where one has failed."""
+        self._require_none_failed()
+        working = [rank for rank, name in enumerate(names) if not self._store.check([name])]
+        return {rank: self._store.add(f"work/{self._works}/sign/{rank}", 0) for rank in working}
 
     def _require_none_failed(self) -> None:
         if self._store.check([failed := self._of_training("failed")]):
@@ -316,15 +322,15 @@ class Processes:
             )
         return _Naming(self, rank)
 
-    def lost(self, error: RuntimeError, rank: int | None = None) -> RankError:
+    def lost(self, error: RuntimeError | TimeoutError, rank: int | None = None) -> RankError:
         """What to raise where the others could not be reached, or one of them, whose rank this is.
 
         Then only this one is known to be missing: those that did not speak with it know nothing yet.
         """
         told = str(error).splitlines()[0]
         try:
-            said, missing = self._asked_around()
-        except RuntimeError:
+            said, missing = answered(self._asked_around, 2 * GRACE)
+        except (RuntimeError, TimeoutError):
             return RankError(f"parallel: every process must stay until the end, got no store any more: {told}")
         if said is not None:
             return _ended(said["rank"], said["text"])
@@ -372,5 +378,5 @@ class _Naming:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, RuntimeError) and not isinstance(error, RankError):
+        if isinstance(error, (RuntimeError, TimeoutError)) and not isinstance(error, RankError):
             raise self.processes.lost(error, self.rank) from error
