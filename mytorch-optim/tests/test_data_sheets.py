@@ -9,8 +9,8 @@ from mytorch import optim
 from mytorch.core import Optimizer
 
 CLASSES = [value for name in optim.__all__ if inspect.isclass(value := getattr(optim, name))]
-NAMED = re.compile(r"\b(?:1[89]|20)\d\d\b|\btorch\.\w+")
-"""What a Source names: a paper or book with its year, or a definition."""
+NAMED = re.compile(r'\w.* \d{4}, "[^"]+"|\btorch\.\w+')
+"""What a Source names: a paper or book with its year and title, or a definition."""
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

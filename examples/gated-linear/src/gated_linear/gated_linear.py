@@ -18,7 +18,7 @@ class GatedLinear(Module):
                d_x = d_a @ weight + d_z @ gate_weight
     Shapes:    x: (..., in_features);  y: (..., out_features)
     Raises:    ShapeError if the last axis of x is not in_features
-    Source:    Dauphin et al., Language Modeling with Gated Convolutional Networks (2017)
+    Source:    Dauphin et al. 2016, "Language modeling with gated convolutional networks"
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:

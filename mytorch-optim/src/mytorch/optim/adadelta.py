@@ -25,7 +25,7 @@ class Adadelta(Elementwise):
     Settings:  lr may be a tensor of one number
     State:     step, square_avg (v), acc_delta (u), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Zeiler, ADADELTA: an adaptive learning rate method (2012), algorithm 1, which has no lr
+    Source:    Zeiler 2012, "ADADELTA: an adaptive learning rate method", algorithm 1, which has no lr
 
     Example:
         optimizer = Adadelta(net.param())

@@ -38,7 +38,7 @@ class Adafactor(Optimizer):
                eps = (eps1, eps2), of which eps1 None is the smallest difference from 1 of the value's dtype
     State:     step (t), row_var (r), col_var (c), variance (v), as torch names them
     Raises:    ArgumentError for a setting outside its range and for complex parameters
-    Source:    Shazeer and Stern, Adafactor: adaptive learning rates with sublinear memory cost (2018), algorithms 4
+    Source:    Shazeer and Stern 2018, "Adafactor: adaptive learning rates with sublinear memory cost", algorithms 4
                and 5; eps1 bounds v from below as in torch.optim.Adafactor, where the paper adds it to g^2
 
     Example:

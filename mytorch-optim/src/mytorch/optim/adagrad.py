@@ -24,8 +24,8 @@ class Adagrad(Optimizer):
     Settings:  lr may be a tensor of one number
     State:     step (t), sum (s), as torch names them; a parameter has none before its first gradient
     Raises:    ArgumentError for a setting outside its range
-    Source:    Duchi, Hazan and Singer, Adaptive subgradient methods for online learning and stochastic optimization
-               (2011), figure 1 with diagonal matrices; lr_decay as in torch.optim.Adagrad
+    Source:    Duchi, Hazan and Singer 2011, "Adaptive subgradient methods for online learning and stochastic
+               optimization", figure 1 with diagonal matrices; lr_decay as in torch.optim.Adagrad
 
     Example:
         optimizer = Adagrad(net.param(), lr=0.1)

@@ -85,9 +85,9 @@ class Adam(_AdamOrAdamW):
                p = p - lr * weight_decay * p first and leaves g alone, as AdamW does
     State:     step (t), exp_avg (m), exp_avg_sq (v), max_exp_avg_sq (v_max), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Kingma and Ba, Adam: a method for stochastic optimization (2015), algorithm 1; Reddi et al., On the
-               convergence of Adam and beyond (2018), for amsgrad. As in torch.optim.Adam, v_max is taken of v before
-               its correction
+    Source:    Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 1; Reddi, Kale and Kumar
+               2018, "On the convergence of Adam and beyond", for amsgrad. As in torch.optim.Adam, v_max is taken of v
+               before its correction
 
     Example:
         optimizer = Adam(net.param(), lr=0.001)
@@ -125,7 +125,7 @@ class AdamW(_AdamOrAdamW):
     Settings:  lr may be a tensor of one number; betas = (beta1, beta2)
     State:     step (t), exp_avg (m), exp_avg_sq (v), max_exp_avg_sq (v_max), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Loshchilov and Hutter, Decoupled weight decay regularization (2019), algorithm 2; the decay is
+    Source:    Loshchilov and Hutter 2019, "Decoupled weight decay regularization", algorithm 2; the decay is
                multiplied by lr, as in torch.optim.AdamW
 
     Example:

@@ -24,7 +24,7 @@ class Adamax(Elementwise):
     Settings:  lr may be a tensor of one number; betas = (beta1, beta2)
     State:     step (t), exp_avg (m), exp_inf (u), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Kingma and Ba, Adam: a method for stochastic optimization (2015), algorithm 2, which has no eps
+    Source:    Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 2, which has no eps
 
     Example:
         optimizer = Adamax(net.param(), lr=0.002)

@@ -25,8 +25,8 @@ class ASGD(Elementwise):
                those that the step before computed
     State:     step (t), eta, mu, ax (a), as torch names them. Nothing reads the average: copy it into the values
     Raises:    ArgumentError for a setting outside its range
-    Source:    Polyak and Juditsky, Acceleration of stochastic approximation by averaging (1992); Bottou, Stochastic
-               gradient descent tricks (2012), for eta
+    Source:    Polyak and Juditsky 1992, "Acceleration of stochastic approximation by averaging"; Bottou 2012,
+               "Stochastic gradient descent tricks", for eta
 
     Example:
         optimizer = ASGD(net.param(), lr=0.01, t0=100)

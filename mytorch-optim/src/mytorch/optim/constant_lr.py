@@ -12,7 +12,7 @@ class ConstantLR(Schedule):
 
     Formula:  lr(t) = lr(0) * factor for t < total_iters, lr(0) from there on
     Raises:   ArgumentError if factor is not between 0 and 1 or total_iters is no count
-    Source:   Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour (2017), section 2.2, as constant
+    Source:   Goyal et al. 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour", section 2.2, as constant
               warmup
 
     Example:

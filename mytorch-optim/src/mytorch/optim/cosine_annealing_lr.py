@@ -13,7 +13,7 @@ class CosineAnnealingLR(Schedule):
 
     Formula:  lr(t) = eta_min + (lr(0) - eta_min) * (1 + cos(pi * t / T_max)) / 2
     Raises:   ArgumentError if T_max is not a count or eta_min is negative
-    Source:   Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017), eq. 5
+    Source:   Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", eq. 5
 
     Example:
         schedule = CosineAnnealingLR(optimizer, T_max=50)

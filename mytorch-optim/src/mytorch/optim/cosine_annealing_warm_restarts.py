@@ -15,7 +15,7 @@ class CosineAnnealingWarmRestarts(Schedule):
               where T_cur is the number of steps since the last restart, at 0, T_0, T_0 + T_0 * T_mult, ..., and T_i
               that from it to the next
     Raises:   ArgumentError if T_0 or T_mult is no count, or eta_min is negative
-    Source:   Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017), eq. 5
+    Source:   Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", eq. 5
 
     Example:
         schedule = CosineAnnealingWarmRestarts(optimizer, T_0=10, T_mult=2)

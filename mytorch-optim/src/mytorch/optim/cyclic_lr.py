@@ -26,7 +26,7 @@ class CyclicLR(Schedule):
     File:     an experiment names an installed function: scale_fn = "package.module:name"
     Raises:   ArgumentError for an argument outside its range, and, unless cycle_momentum is False, for an optimizer
               that has neither momentum nor betas
-    Source:   Smith, Cyclical learning rates for training neural networks (2017)
+    Source:   Smith 2017, "Cyclical learning rates for training neural networks"
 
     Example:
         schedule = CyclicLR(optimizer, base_lr=0.01, max_lr=0.1, step_size_up=100)

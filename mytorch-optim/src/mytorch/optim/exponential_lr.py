@@ -12,7 +12,7 @@ class ExponentialLR(Schedule):
 
     Formula:  lr(t) = lr(0) * gamma ** t
     Raises:   ArgumentError if gamma is negative or not finite
-    Source:   Senior et al., An empirical study of learning rates in deep neural networks for speech recognition (2013)
+    Source:   Senior et al. 2013, "An empirical study of learning rates in deep neural networks for speech recognition"
 
     Example:
         schedule = ExponentialLR(optimizer, gamma=0.95)

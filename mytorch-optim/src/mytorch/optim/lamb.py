@@ -25,8 +25,8 @@ class LAMB(Optimizer):
     Settings:  lr may be a tensor of one number; betas = (beta1, beta2)
     State:     step (t), exp_avg (m), exp_avg_sq (v)
     Raises:    ArgumentError for a setting outside its range
-    Source:    You et al., Large batch optimization for deep learning: training BERT in 76 minutes (2020), algorithm 2
-               with phi(z) = z, as in their experiments; torch has no such class
+    Source:    You et al. 2020, "Large batch optimization for deep learning: training BERT in 76 minutes", algorithm 2
+               with phi(z) = z; torch has no such class
 
     Example:
         optimizer = LAMB(net.param(), lr=0.01, weight_decay=0.01)

@@ -38,8 +38,8 @@ class LBFGS(Optimizer):
     State:     of the first parameter, under torch's names: func_evals, n_iter, d, t, old_dirs (y), old_stps (s), ro
                (1 / (y . s)), H_diag (H), prev_flat_grad, prev_loss
     Raises:    ArgumentError for a setting outside its range, several groups, complex parameters and without a closure
-    Source:    Nocedal, Updating quasi-Newton matrices with limited storage (1980); Liu and Nocedal, On the limited
-               memory BFGS method for large scale optimization (1989)
+    Source:    Nocedal 1980, "Updating quasi-Newton matrices with limited storage"; Liu and Nocedal 1989, "On the
+               limited memory BFGS method for large scale optimization"
 
     Example:
         optimizer = LBFGS(net.param(), line_search_fn="strong_wolfe")

@@ -13,7 +13,7 @@ class LinearLR(Schedule):
     Formula:  lr(t) = lr(0) * (start_factor + (end_factor - start_factor) * min(t, total_iters) / total_iters)
     Raises:   ArgumentError if start_factor is not above 0 and at most 1, end_factor not between 0 and 1, or
               total_iters is no count
-    Source:   Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour (2017), section 2.2, as gradual
+    Source:   Goyal et al. 2017, "Accurate, large minibatch SGD: training ImageNet in 1 hour", section 2.2, as gradual
               warmup
 
     Example:

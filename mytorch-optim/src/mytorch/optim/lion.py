@@ -25,7 +25,7 @@ class Lion(Elementwise):
                so many times larger; betas = (beta1, beta2)
     State:     step, exp_avg (m)
     Raises:    ArgumentError for a setting outside its range
-    Source:    Chen et al., Symbolic discovery of optimization algorithms (2023), algorithm 2
+    Source:    Chen et al. 2023, "Symbolic discovery of optimization algorithms"
 
     Example:
         optimizer = Lion(net.param(), lr=0.0001, weight_decay=0.1)

@@ -13,7 +13,7 @@ class MultiStepLR(Schedule):
 
     Formula:  lr(t) = lr(0) * gamma ** (how many milestones are at most t)
     Raises:   ArgumentError if a milestone is no integer of at least 0, or gamma is negative or not finite
-    Source:   He et al., Deep residual learning for image recognition (2015), section 4.2
+    Source:   He et al. 2015, "Deep residual learning for image recognition", section 4.2
 
     Example:
         schedule = MultiStepLR(optimizer, milestones=[30, 80], gamma=0.1)

@@ -31,8 +31,8 @@ class Muon(Optimizer):
     Settings:  lr may be a tensor of one number; adjust_lr_fn None is "original"
     State:     momentum_buffer (b), as torch names it
     Raises:    ArgumentError for a setting outside its range and for parameters that are no real matrices
-    Source:    Jordan et al., Muon: an optimizer for hidden layers in neural networks (2024); Liu et al., Muon is
-               scalable for LLM training (2025), for "match_rms_adamw"
+    Source:    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; Liu et al. 2025, "Muon is
+               scalable for LLM training", for "match_rms_adamw"
 
     Example:
         optimizer = Muon([net[0].weight], lr=0.02)

@@ -27,7 +27,7 @@ class NAdam(Elementwise):
                p = p - lr * weight_decay * p first and leaves g alone
     State:     step (t), exp_avg (m), exp_avg_sq (v), mu_product (M), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Dozat, Incorporating Nesterov momentum into Adam (2016), algorithm 8; 0.96 is his constant
+    Source:    Dozat 2016, "Incorporating Nesterov momentum into Adam"; 0.96 is his constant
 
     Example:
         optimizer = NAdam(net.param(), lr=0.002)

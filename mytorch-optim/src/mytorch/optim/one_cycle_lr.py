@@ -23,7 +23,8 @@ class OneCycleLR(Schedule):
     Groups:   max_lr, base_momentum and max_momentum may be lists with one number a group
     Raises:   ArgumentError for an argument outside its range, for a step past T, and, unless cycle_momentum is
               False, for an optimizer that has neither momentum nor betas
-    Source:   Smith and Topin, Super-Convergence (2019)
+    Source:   Smith and Topin 2019, "Super-convergence: very fast training of neural networks using large learning
+              rates"
 
     Example:
         schedule = OneCycleLR(optimizer, max_lr=0.1, total_steps=100)

@@ -13,8 +13,8 @@ class PolynomialLR(Schedule):
     Formula:  lr(t) = lr(0) * (1 - min(t, total_iters) / total_iters)^power
     Length:   total_iters; an experiment that leaves it out takes the length of the run
     Raises:   ArgumentError if total_iters is no count, or power is negative or not finite
-    Source:   Chen et al., DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution, and
-              fully connected CRFs (2016)
+    Source:   Chen et al. 2016, "DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution,
+              and fully connected CRFs"
 
     Example:
         schedule = PolynomialLR(optimizer, total_iters=50, power=2.0)

@@ -29,7 +29,7 @@ class RAdam(Elementwise):
                p = p - lr * weight_decay * p first and leaves g alone
     State:     step (t), exp_avg (m), exp_avg_sq (v), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Liu et al., On the variance of the adaptive learning rate and beyond (2020), algorithm 2, with 5 in the
+    Source:    Liu et al. 2020, "On the variance of the adaptive learning rate and beyond", algorithm 2, with 5 in the
                place of 4, as the authors' code and torch.optim.RAdam have it
 
     Example:

@@ -25,7 +25,7 @@ class ReduceLROnPlateau(RecursiveSchedule):
                measured; by hand, schedule.step(value)
     Groups:    min_lr may be a list with one number a group
     Raises:    ArgumentError for an argument outside its range, and for a step without a metric
-    Source:    He et al., Deep residual learning for image recognition (2015), section 3.4; the rule for a plateau is
+    Source:    He et al. 2015, "Deep residual learning for image recognition", section 3.4; the rule for a plateau is
                that of torch.optim.lr_scheduler.ReduceLROnPlateau
 
     Example:

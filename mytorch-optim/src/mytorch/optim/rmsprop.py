@@ -26,8 +26,8 @@ class RMSprop(Elementwise):
     Settings:  lr may be a tensor of one number
     State:     step, square_avg (v), grad_avg (a), momentum_buffer (b), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Hinton, Neural networks for machine learning (2012), lecture 6e; Graves, Generating sequences with
-               recurrent neural networks (2013), for centered; eps stands outside of the root, as in torch
+    Source:    Hinton 2012, "Neural networks for machine learning", lecture 6e; Graves 2013, "Generating sequences with
+               recurrent neural networks", for centered; eps stands outside of the root, as in torch
 
     Example:
         optimizer = RMSprop(net.param(), lr=0.01, momentum=0.9)

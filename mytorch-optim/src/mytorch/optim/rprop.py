@@ -27,8 +27,9 @@ class Rprop(Elementwise):
                etas = (eta_minus, eta_plus), step_sizes = (s_min, s_max)
     State:     step, prev, step_size (s), as torch names them
     Raises:    ArgumentError for a setting outside its range
-    Source:    Riedmiller and Braun, A direct adaptive method for faster backpropagation learning: the RPROP algorithm
-               (1993), in the form without weight backtracking
+    Source:    Riedmiller and Braun 1993, "A direct adaptive method for faster backpropagation learning: the RPROP
+               algorithm", in the form without weight backtracking, iRprop-, of Igel and Huesken 2000, "Improving the
+               Rprop learning algorithm"
 
     Example:
         optimizer = Rprop(net.param(), lr=0.01)

@@ -24,7 +24,7 @@ class SGD(Optimizer):
                p = p - lr * v                        g without momentum; g + momentum * v with nesterov
     Settings:  lr may be a tensor of one number, momentum a 0-dim one: changing its value recompiles nothing
     Raises:    ArgumentError for a setting outside its range
-    Source:    Sutskever et al., On the importance of initialization and momentum in deep learning (2013), for
+    Source:    Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning", for
                nesterov; the velocity leaves lr out and starts at g, as in torch.optim.SGD
 
     Example:

@@ -25,7 +25,7 @@ class SparseAdam(Elementwise):
     Gradients: dense, as the layers here compute them; torch.optim.SparseAdam does the same with d_p.to_sparse(). In a
                row of a sparse gradient torch takes elements that are 0 too
     Raises:    ArgumentError for a setting outside its range and for complex parameters
-    Source:    Kingma and Ba, Adam: a method for stochastic optimization (2015), with the mask of
+    Source:    Kingma and Ba 2015, "Adam: a method for stochastic optimization", with the mask of
                torch.optim.SparseAdam
 
     Example:

@@ -30,8 +30,8 @@ def strong_wolfe(
     evaluate: gives the point of a step. t: the first step to try. shortest: a bracket narrower than this is left.
     most: at most so many steps are tried after the first.
     Returns the best point that was seen, and how many were evaluated.
-    Source: Nocedal and Wright, Numerical optimization (2006), algorithms 3.5 and 3.6; interpolation and its safeguards
-    as in torch.optim.LBFGS.
+    Source: Nocedal and Wright 2006, "Numerical optimization", algorithms 3.5 and 3.6; interpolation and its safeguards
+        as in torch.optim.LBFGS.
     """
     bracket, tried = _bracket(evaluate, start, t, most)
     if len(bracket) == 1:

@@ -21,7 +21,7 @@ class SWALR(RecursiveSchedule):
     Groups:   swa_lr may be a list with one number a group
     Resumed:  by load_state_dict; torch's last_epoch is left out
     Raises:   ArgumentError for an argument outside its range
-    Source:   Izmailov et al., Averaging weights leads to wider optima and better generalization (2018)
+    Source:   Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization"
 
     Example:
         decay, constant = ExponentialLR(optimizer, 0.9), SWALR(optimizer, swa_lr=0.05, anneal_epochs=5)

@@ -65,7 +65,7 @@ class Tanh(Module):
     Backward:  d_x = d_y * (1 - y^2)
     Shapes:    x, y: any, the same
     Raises:    DtypeError for truth values, complex and sparse x; ShapeError if d_y has not the shape of y
-    Source:    LeCun et al. 1998, "Efficient backprop"
+    Source:    LeCun et al. 1998, "Efficient BackProp"
 
     Example:
         >>> Tanh()(torch.tensor([-1.0, 2.0]))

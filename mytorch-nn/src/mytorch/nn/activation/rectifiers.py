@@ -109,7 +109,8 @@ class PReLU(Module):
     Raises:    ShapeError unless axis 1 has num_parameters channels; DtypeError for x or d_y of another dtype than
                weight; ArgumentError unless num_parameters is a whole number of at least 1, or for weights that have no
                room in memory
-    Source:    He et al. 2015, "Delving deep into rectifiers"
+    Source:    He et al. 2015, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
+               classification"
 
     Example:
         >>> PReLU(init=0.5)(torch.tensor([-2.0, 3.0]))

@@ -31,7 +31,7 @@ class ELU(Module):
     Kernel:    aten.elu_backward
     Shapes:    x, y: any
     Raises:    ArgumentError if alpha is not a number
-    Source:    Clevert et al. 2015, "Fast and accurate deep network learning by exponential linear units"
+    Source:    Clevert et al. 2015, "Fast and accurate deep network learning by exponential linear units (ELUs)"
 
     Example:
         >>> ELU()(torch.tensor([-1.0, 2.0]))
@@ -117,7 +117,7 @@ class GELU(Module):
     Kernel:    aten.gelu_backward
     Shapes:    x, y: any
     Raises:    ArgumentError if approximate is not "none" or "tanh"; DtypeError if d_y has not the dtype of y
-    Source:    Hendrycks and Gimpel 2016, "Gaussian error linear units"
+    Source:    Hendrycks and Gimpel 2016, "Gaussian error linear units (GELUs)"
 
     Example:
         >>> GELU()(torch.tensor([-1.0, 2.0]))
@@ -147,7 +147,8 @@ class SiLU(Module):
     Kernel:    aten.silu_backward
     Shapes:    x, y: any
     Raises:    DtypeError unless x is floating point;  ShapeError if d_y has not the shape of y
-    Source:    Elfwing et al. 2018, "Sigmoid-weighted linear units"
+    Source:    Hendrycks and Gimpel 2016, "Gaussian error linear units (GELUs)", which names it; Elfwing et al. 2018,
+               "Sigmoid-weighted linear units for neural network function approximation in reinforcement learning"
 
     Example:
         >>> SiLU()(torch.tensor([-1.0, 2.0]))

@@ -26,7 +26,8 @@ class Concatenate(Branches):
                than dim or have no such axis, or d_y has not the shape of y; DtypeError if they differ in dtype;
                StateError if there is no branch, a saved value is used twice, or branches came or went since
     Source:    Szegedy et al. 2014, "Going deeper with convolutions"; Huang et al. 2016, "Densely connected
-               convolutional networks"; Ronneberger et al. 2015, "U-Net"
+               convolutional networks"; Ronneberger et al. 2015, "U-Net: convolutional networks for biomedical image
+               segmentation"
 
     It is a list of its branches: len, iteration, indices and slices, append, insert, extend, pop, del.
 

@@ -47,7 +47,8 @@ class FeatureAlphaDropout(Noisy):
                training mode;  ArgumentError if p is not between 0 and 1, or generator is none
     Random:    one draw for each channel of a row, from `generator`, or from torch's: then the draws are those of
                torch.nn.FeatureAlphaDropout
-    Source:    Klambauer et al. 2017, "Self-normalizing neural networks"
+    Source:    Klambauer et al. 2017, "Self-normalizing neural networks"; whole channels: Tompson et al. 2015,
+               "Efficient object localization using convolutional networks"
 
     Example:
         >>> FeatureAlphaDropout(0.5).eval()(torch.tensor([[1.0, 2.0]]))

@@ -67,7 +67,8 @@ def kaiming_uniform_(
 
     mode: "fan_in", n is n_in, keeps the spread of values in the forward pass; "fan_out" that of gradients.
     Raises ShapeError if there are fewer than two axes; ArgumentError for an unknown name, or if a is no number.
-    Source: He et al. 2015, "Delving deep into rectifiers"
+    Source: He et al. 2015, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
+        classification"
     """
     values, rule, f = _kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
     if values.numel():
@@ -86,7 +87,8 @@ def kaiming_normal_(
 
     mode: "fan_in", n is n_in, keeps the spread of values in the forward pass; "fan_out" that of gradients.
     Raises ShapeError if there are fewer than two axes; ArgumentError for an unknown name, or if a is no number.
-    Source: He et al. 2015, "Delving deep into rectifiers"
+    Source: He et al. 2015, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
+        classification"
     """
     values, rule, f = _kaiming("kaiming_normal_", tensor, a, mode, nonlinearity)
     if values.numel():

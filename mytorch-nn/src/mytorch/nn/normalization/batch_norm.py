@@ -38,7 +38,8 @@ class _BatchNorm(OfChannels):
                if d_y has not the shape of y;  DtypeError if x or d_y has another dtype than weight;
                ArgumentError for num_features or eps below 0, momentum outside 0 to 1, or a dtype that is not
                floating point, or for weights that have no room in memory
-    Source:    Ioffe and Szegedy 2015, "Batch normalization"
+    Source:    Ioffe and Szegedy 2015, "Batch normalization: accelerating deep network training by reducing internal
+               covariate shift"
 
     Example:
         >>> BatchNorm1d(1)(torch.tensor([[1.0], [3.0]]))

@@ -24,7 +24,8 @@ class SyncBatchNorm(_BatchNorm):
     Buffers:   as BatchNorm1d
     Shapes:    x, y: (batch, num_features, ...) with up to three sizes;  the others: (num_features,)
     Raises:    as BatchNorm1d, but a process may have a single value per channel, or none, unless all have so
-    Source:    Ioffe and Szegedy 2015, "Batch normalization"
+    Source:    Ioffe and Szegedy 2015, "Batch normalization: accelerating deep network training by reducing internal
+               covariate shift"; over all processes: Peng et al. 2017, "MegDet: a large mini-batch object detector"
 
     Gradients of scale and shift are those of the rows of this process. Every process must come to each forward and
     backward: `fit(parallel=...)` sees to it, also where a process has no rows.

@@ -97,8 +97,8 @@ class GRUCell(Cell):
                of the weights;  ArgumentError for sizes below 1, or a dtype that is not floating point, or for weights
                that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.GRUCell draws them
-    Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder"; m is that
-               of torch.nn, which multiplies by r after the product with w_hn
+    Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder for statistical machine
+               translation"; m is that of torch.nn, which multiplies by r after the product with w_hn
 
     Example:
         >>> cell, h = GRUCell(3, 4), torch.zeros(2, 4)
@@ -149,8 +149,8 @@ class GRU(Recurrent):
                in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.GRU draws them
     Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
-    Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder"; m is that
-               of torch.nn, which multiplies by r after the product with w_hn
+    Source:    Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder for statistical machine
+               translation"; m is that of torch.nn, which multiplies by r after the product with w_hn
 
     Example:
         >>> y, h_n = GRU(3, 4, bidirectional=True)(torch.zeros(6, 2, 3))

@@ -92,7 +92,8 @@ class LSTMCell(Cell):
                dtype than that of the weights;  ArgumentError for sizes below 1, a dtype that is not floating point, or
                hx that is no tuple of two, or for weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.LSTMCell draws them
-    Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget"
+    Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget:
+               continual prediction with LSTM"
 
     Example:
         >>> cell, state = LSTMCell(3, 4), None
@@ -151,8 +152,9 @@ class LSTM(Recurrent):
                of a layer with other sizes, or for weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.LSTM draws them
     Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
-    Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget";
-               weight_hr: Sak et al. 2014, "Long short-term memory recurrent neural network architectures"
+    Source:    Hochreiter and Schmidhuber 1997, "Long short-term memory"; f: Gers et al. 2000, "Learning to forget:
+               continual prediction with LSTM"; weight_hr: Sak et al. 2014, "Long short-term memory recurrent neural
+               network architectures for large scale acoustic modeling"
 
     Example:
         >>> y, (h_n, c_n) = LSTM(3, 4, num_layers=2, batch_first=True)(torch.zeros(2, 6, 3))

@@ -105,7 +105,8 @@ class RNN(Recurrent):
                weights that have no room in memory
     Initial:   uniform within 1 / sqrt(hidden_size), as torch.nn.RNN draws them
     Random:    with dropout between layers, one draw a number from torch's generator; the draws are those of torch.nn
-    Source:    Elman 1990, "Finding structure in time"; Werbos 1990, "Backpropagation through time"
+    Source:    Elman 1990, "Finding structure in time"; Werbos 1990, "Backpropagation through time: what it does and
+               how to do it"
 
     Example:
         >>> y, h_n = RNN(3, 4)(torch.zeros(6, 2, 3))

@@ -33,8 +33,8 @@ class TransformerDecoderLayer(Sublayers):
     Masks:     as those of MultiheadAttention; with tgt_is_causal each position looks at itself and what comes before
                it alone
     Raises:    ShapeError and DtypeError for inputs or masks that do not fit;  ArgumentError for arguments that do not
-    Source:    Vaswani et al. 2017, "Attention is all you need";  norm_first: Xiong et al. 2020, "On layer
-               normalization in the transformer architecture"
+    Source:    Vaswani et al. 2017, "Attention is all you need"; norm_first: Xiong et al. 2020, "On layer normalization
+               in the transformer architecture"
 
     activation is "relu", "gelu", a function of torch.nn.functional or a layer.
 
