@@ -377,6 +377,21 @@ def test_flags_are_true_or_false(part):
             list(declarations(part, Told({name: "no"})))
 
 
+def flags_of_forward(part):
+    parameters = inspect.signature(part.load().forward).parameters.values()
+    return [each.name for each in parameters if each.annotation == "bool"]
+
+
+@pytest.mark.parametrize("part", filter(flags_of_forward, LAYER_PARTS), ids=lambda part: part.name)
+@pytest.mark.parametrize("wrong", ["no", [0], torch.zeros(3, 3, dtype=torch.bool)], ids=["text", "list", "mask"])
+def test_flags_of_a_forward_are_true_or_false(part, wrong):
+    """A mask at the place of is_causal among them."""
+    layer, inputs, options = fed(part)
+    for name in flags_of_forward(part):
+        with pytest.raises(ArgumentError, match=rf"^{part.name}\w*: {name} must be True or False, got "):
+            layer.forward(*inputs, **options | {name: wrong})
+
+
 @pytest.mark.parametrize("part", [*PARTS["layer"], *PARTS["loss"]], ids=lambda part: part.name)
 def test_an_unknown_argument_is_told_by_the_name_of_the_class(part):
     owner = rf"({part.name}|Module)\."  # a layer without arguments has no constructor of its own

@@ -183,6 +183,7 @@ class MultiheadAttention(Module):
         is_causal: bool = False,
     ) -> tuple[tuple[Tensor, Tensor | None], Saved]:
         sources, passed = self._sources(query, key, value)
+        require_flags(self, need_weights=need_weights, average_attn_weights=average_attn_weights, is_causal=is_causal)
         q, k, v = self._projected(sources)
         unmasked = attn_mask is None and key_padding_mask is None and self._extra == 0
         kernel = not need_weights and not self._drops and has_kernel(q, k, unmasked)

@@ -98,6 +98,8 @@ class OfChannels(Affine, Spatial):
     def _gradients(self, d_y: Tensor, weight: Tensor | None, known: Known, of_batch: bool) -> Any:
         """Of x, scale and shift; `known`: x with its mean and 1 / sqrt(variance + eps), or with the running ones."""
         x, mean, spread = known
+        if d_y.stride() != x.stride():  # the kernel would take one of them for channels-last that is not
+            d_y, x = d_y.contiguous(), x.contiguous()
         weight = None if weight is None else weight.contiguous()  # the kernel takes no notice of its strides
         known_for = (None, None, mean, spread) if of_batch else (mean, spread, None, None)
         return aten.native_batch_norm_backward(d_y, x, weight, *known_for, of_batch, self.eps, self._wanted())

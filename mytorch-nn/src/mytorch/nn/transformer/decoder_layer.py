@@ -93,6 +93,7 @@ class TransformerDecoderLayer(Sublayers):
     ) -> tuple[Tensor, Saved]:
         self._require_input(tgt, "tgt")
         self._require_input(memory, "memory")
+        require_flags(self, tgt_is_causal=tgt_is_causal, memory_is_causal=memory_is_causal)
         x, by_attention = self._self_attention(
             tgt, attn_mask=tgt_mask, key_padding_mask=tgt_key_padding_mask, is_causal=tgt_is_causal
         )

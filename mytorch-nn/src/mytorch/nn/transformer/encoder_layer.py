@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags
+from mytorch.core import require_flag, require_flags
 from mytorch.nn.attention import MultiheadAttention
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
@@ -85,6 +85,7 @@ class TransformerEncoderLayer(Sublayers):
         is_causal: bool = False,
     ) -> tuple[Tensor, Saved]:
         self._require_input(src, "src")
+        require_flag(self, "is_causal", is_causal)
         x, by_attention = self._self_attention(
             src,
             attn_mask=src_mask,

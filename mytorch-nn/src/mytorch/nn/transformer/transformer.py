@@ -161,6 +161,9 @@ class Transformer(Module):
         memory_is_causal: bool = False,
     ) -> tuple[Tensor, Saved]:
         self._require_inputs(src, tgt)
+        require_flags(
+            self, src_is_causal=src_is_causal, tgt_is_causal=tgt_is_causal, memory_is_causal=memory_is_causal
+        )
         memory, by_encoder = self._pair(
             self.encoder,
             src,
