@@ -44,7 +44,7 @@ clear(os.environ, _folder)  # now, before any test imports what reads them
 
 SLOW = (
     "mytorch-nn/tests/test_conformance.py",
-    "mytorch-nn/tests/test_arguments.py",
+    "mytorch-nn/tests/test_arguments.py::test_arguments_of",
     "mytorch-nn/tests/test_one_graph.py",
     "mytorch-nn/tests/test_foreign_saved.py",
     "mytorch-nn/tests/test_odd_inputs.py::test_odd_inputs",
@@ -115,7 +115,8 @@ NUMBERS = (
         "mytorch-nn/tests/resampling/",
         "mytorch-nn/tests/transformer/",
     ),
-    *("mytorch-nn/tests/test_activation.py", "mytorch-nn/tests/test_upstream_dtype.py"),
+    *("mytorch-nn/tests/test_activation.py", "mytorch-nn/tests/test_arguments.py"),
+    "mytorch-nn/tests/test_upstream_dtype.py",
     *("mytorch-optim/tests/test_against_torch.py", "mytorch-optim/tests/test_sgd.py"),
 )
 """Tests of what is computed with torch alone: they depend on no other distribution and on no version but torch's, of
@@ -129,15 +130,18 @@ NEWER_TORCH = (
     "mytorch-nn/tests/container/test_checkpoint.py::test_under_inference_mode_and_as_one_graph",
     "mytorch-nn/tests/container/test_module_dict.py::test_its_children_are_found_and_trained",
     "mytorch-nn/tests/container/test_module_list.py::test_its_children_are_found_and_trained",
-    "mytorch-nn/tests/embedding/test_embedding.py::test_embedding_bag_as_torch",
     "mytorch-nn/tests/embedding/test_embedding.py::test_the_row_of_padding_has_no_gradient",
     "mytorch-nn/tests/init/test_init.py::test_every_name_of_torch",
     "mytorch-nn/tests/loss/test_linear_cross_entropy_loss.py::test_as_torch",
     "mytorch-nn/tests/loss/test_linear_cross_entropy_loss.py::test_ignored_targets",
     "mytorch-nn/tests/loss/test_losses.py::test_half_precision[SmoothL1Loss-options1-torch.float16]",
-    "mytorch-nn/tests/normalization/test_normalization.py::test_as_torch",
     "mytorch-nn/tests/pooling/test_lp_pool.py::test_windows_of_zeros_have_no_gradient",
     "mytorch-nn/tests/test_all_of_torch.py",
+    *(
+        f"mytorch-nn/tests/test_arguments.py::test_as_torch[{kind}"
+        for kind in ("Batch", "EmbeddingBag", "Group", "Instance", "LazyB", "LazyI", "LinearCross", "Sync")
+    ),
+    "mytorch-nn/tests/test_arguments.py::test_every_class_of_torch_has_a_strategy",
     "mytorch-nn/tests/test_bad_calls.py::test_an_input_in_a_form_that_kernels_do_not_know[bool-Re",
     "mytorch-nn/tests/test_lazy_layers.py::test_after_the_first_forward_it_is_the_layer_of_torch",
     "mytorch-nn/tests/test_odd_inputs.py::test_a_shuffle_of_a_dtype_that_torch_only_stores",

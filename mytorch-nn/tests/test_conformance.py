@@ -23,6 +23,7 @@ from mytorch.nn import (
     Sigmoid,
     Tanh,
 )
+from mytorch.nn.loss.ctc_loss import NOT_OF_LOG_PROBS
 from mytorch.plugins import catalogue
 from mytorch.testing import declare_layer, declare_loss
 from mytorch.testing.installed import Told, check_part
@@ -115,6 +116,15 @@ DECLARED = {
 
 
 OWN = [part for kind in ("layer", "loss") for part in catalogue().of_kind(kind) if part.distribution == "mytorch-nn"]
+
+
+OPT_OUTS = {"CTCLoss": dict.fromkeys(("finite_differences", "full_jacobian"), NOT_OF_LOG_PROBS)}
+"""The checks that a part is spared, each with its reason; those of torch.compile stand in test_one_graph.py."""
+
+
+def test_who_is_spared_a_check():
+    stated = {part.name: getattr(part.load(), "conformance", {}).get("opt_out") for part in OWN}
+    assert {name: reasons for name, reasons in stated.items() if reasons} == OPT_OUTS
 
 
 @pytest.mark.parametrize("part", OWN, ids=lambda part: part.name)

@@ -10,63 +10,6 @@ from mytorch.nn import MultiheadAttention
 from mytorch.testing import check_layer
 
 
-@st.composite
-def arguments(draw):
-    """Of the constructor: two heads or one, in every combination of the options."""
-    heads = draw(st.integers(1, 3))
-    options = {name: draw(st.booleans()) for name in ("bias", "add_bias_kv", "add_zero_attn", "batch_first")}
-    options |= draw(st.sampled_from([{}, {}, {"kdim": 5}, {"vdim": 2}, {"kdim": 3, "vdim": 3}]))
-    return {"embed_dim": heads * draw(st.integers(1, 3)), "num_heads": heads, **options}
-
-
-@st.composite
-def masks(draw, batch, heads, queries, keys, batched):
-    """Masks of all kinds, both of one kind, since torch warns otherwise; the first key is seen by all."""
-    kind = draw(st.sampled_from(["Boolean", "numbers"]))
-
-    def mask(*shape):
-        if kind == "numbers":
-            return torch.randn(shape, dtype=torch.float64)
-        hidden = torch.rand(shape) > 0.6
-        hidden[..., 0] = False
-        return hidden
-
-    shape = draw(st.sampled_from([None, (queries, keys), (batch * heads, queries, keys)]))
-    padding = draw(st.booleans())
-    return {
-        "attn_mask": None if shape is None else mask(*shape),
-        "key_padding_mask": mask(*((batch, keys) if batched else (keys,))) if padding else None,
-    }
-
-
-def of_dtype(options, dtype):
-    """torch takes masks of numbers in the dtype of the input only."""
-    return {
-        name: value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
-        for name, value in options.items()
-    }
-
-
-@given(data=st.data())
-def test_as_torch(agree, data):
-    given_arguments = data.draw(arguments())
-    ours, twin = (home(**given_arguments) for home in (MultiheadAttention, torch.nn.MultiheadAttention))
-    batch, queries, keys = (data.draw(st.integers(1, 3)) for _ in range(3))
-    batched = data.draw(st.booleans())
-    rows = batch if batched else 1
-    options = data.draw(masks(rows, ours.num_heads, queries, keys, batched))
-    options["need_weights"], options["average_attn_weights"] = data.draw(st.booleans()), data.draw(st.booleans())
-
-    def drawn(length, features):
-        if not batched:
-            return torch.randn(length, features)
-        return torch.randn((batch, length, features) if ours.batch_first else (length, batch, features))
-
-    inputs = drawn(queries, ours.embed_dim), drawn(keys, ours.kdim), drawn(keys, ours.vdim)
-    for dtype in (torch.float64, torch.float32):
-        agree(ours, twin, *inputs, options=of_dtype(options, dtype), dtypes=(dtype,))
-
-
 def pair(**options):
     """A layer and its twin with the same random weights, in float64."""
     ours, twin = MultiheadAttention(6, 2, **options), torch.nn.MultiheadAttention(6, 2, **options)

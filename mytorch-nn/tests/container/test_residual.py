@@ -16,9 +16,9 @@ class Twin(torch.nn.Module):
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (0, 3), (3,), (2, 4, 3)], ids=str)
-def test_as_torch(compare_layer, shape):
+def test_as_torch(agree, shape):
     inner = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh(), torch.nn.Dropout())
-    compare_layer(Residual(Sequential(Linear(3, 3), Tanh(), Dropout())), Twin(inner), torch.randn(shape))
+    agree(Residual(Sequential(Linear(3, 3), Tanh(), Dropout())), Twin(inner), torch.randn(shape))
 
 
 def test_the_contract():

@@ -21,20 +21,20 @@ def pair(*layers):
 
 
 @pytest.mark.parametrize("shape", [(7, 2), (0, 2), (1, 2), (2,), (3, 2, 2)], ids=str)
-def test_as_torch(compare_layer, shape):
-    compare_layer(*pair((2, 25), ReLU, (25, 25), Tanh, Dropout, (25, 2)), torch.randn(shape))
+def test_as_torch(agree, shape):
+    agree(*pair((2, 25), ReLU, (25, 25), Tanh, Dropout, (25, 2)), torch.randn(shape))
 
 
-def test_nested_and_empty(compare_layer):
+def test_nested_and_empty(agree):
     ours, twin = pair((2, 3), Tanh)
     more, twin_more = pair((3, 2), ReLU)
-    compare_layer(Sequential(ours, more), torch.nn.Sequential(twin, twin_more), torch.randn(4, 2))
-    compare_layer(Sequential(), torch.nn.Sequential(), torch.randn(4, 2))
+    agree(Sequential(ours, more), torch.nn.Sequential(twin, twin_more), torch.randn(4, 2))
+    agree(Sequential(), torch.nn.Sequential(), torch.randn(4, 2))
 
 
-def test_a_layer_used_twice(compare_layer):
+def test_a_layer_used_twice(agree):
     ours, twin = Linear(3, 3), torch.nn.Linear(3, 3)
-    compare_layer(Sequential(ours, Tanh(), ours), torch.nn.Sequential(twin, torch.nn.Tanh(), twin), torch.randn(5, 3))
+    agree(Sequential(ours, Tanh(), ours), torch.nn.Sequential(twin, torch.nn.Tanh(), twin), torch.randn(5, 3))
 
 
 def shared_twice():

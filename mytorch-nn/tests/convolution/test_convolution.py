@@ -1,54 +1,11 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.testing import check_layer
 
 each_dimension = pytest.mark.parametrize("axes", [1, 2, 3])
-
-
-@st.composite
-def cases(draw, axes):
-    """Channels, window and options of a convolution, and the shape of an input that it takes."""
-
-    def several(low, high):
-        return draw(st.integers(low, high) | st.tuples(*[st.integers(low, high)] * axes))
-
-    groups = draw(st.integers(1, 3))
-    channels = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
-    options = {
-        "kernel_size": several(1, 3),
-        "dilation": several(1, 2),
-        "groups": groups,
-        "bias": draw(st.booleans()),
-        "padding_mode": draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"])),
-    }
-    if draw(st.booleans()):
-        options["padding"] = draw(st.sampled_from(["same", "valid"]))
-    else:
-        options |= {"padding": several(0, 2), "stride": several(1, 3)}
-    sizes = [draw(st.integers(5, 7)) for _ in range(axes)]
-    leading = draw(st.sampled_from([(), (0,), (1,), (3,)]))
-    return channels, options, (*leading, channels[0], *sizes)
-
-
-@each_dimension
-@given(data=st.data())
-def test_as_torch(agree, axes, data):
-    channels, options, shape = data.draw(cases(axes))
-    x = torch.randn(shape)
-    ours, twin = getattr(nn, f"Conv{axes}d"), getattr(torch.nn, f"Conv{axes}d")
-    agree(ours(*channels, **options), twin(*channels, **options), x)
-
-
-@each_dimension
-def test_an_input_that_is_not_contiguous(agree, axes):
-    x = torch.randn(5, 4, *(6,) * (axes - 1), 3).transpose(1, -1)
-    ours, twin = getattr(nn, f"Conv{axes}d"), getattr(torch.nn, f"Conv{axes}d")
-    agree(ours(3, 2, 2), twin(3, 2, 2), x)
 
 
 def test_channels_last(agree):

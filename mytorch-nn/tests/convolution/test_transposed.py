@@ -1,45 +1,11 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, ShapeError
 from mytorch.testing import check_layer
 
 each_dimension = pytest.mark.parametrize("axes", [1, 2, 3])
-
-
-@st.composite
-def cases(draw, axes):
-    """Channels, window and options of a transposed convolution, and the shape of an input that it takes."""
-
-    def several(low, high):
-        return tuple(draw(st.integers(low, high)) for _ in range(axes))
-
-    groups = draw(st.integers(1, 3))
-    channels = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 2))
-    stride, dilation = several(1, 3), several(1, 2)
-    extra = [draw(st.integers(0, max(*pair) - 1)) for pair in zip(stride, dilation, strict=True)]
-    options = {
-        "kernel_size": several(1, 3),
-        "stride": stride,
-        "dilation": dilation,
-        "output_padding": tuple(extra),
-        "padding": several(0, 1),
-        "groups": groups,
-        "bias": draw(st.booleans()),
-    }
-    leading = draw(st.sampled_from([(), (0,), (1,), (3,)]))
-    return channels, options, (*leading, channels[0], *several(3, 5))
-
-
-@each_dimension
-@given(data=st.data())
-def test_as_torch(agree, axes, data):
-    channels, options, shape = data.draw(cases(axes))
-    ours, twin = getattr(nn, f"ConvTranspose{axes}d"), getattr(torch.nn, f"ConvTranspose{axes}d")
-    agree(ours(*channels, **options), twin(*channels, **options), torch.randn(shape))
 
 
 @pytest.mark.parametrize("output_size", [(9, 10), (10, 9), (2, 4, 9, 9)], ids=str)

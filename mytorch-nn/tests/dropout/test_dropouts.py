@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
@@ -17,25 +15,6 @@ SHAPES = {
     "FeatureAlphaDropout": (4, 3, 5),
 }
 each_layer = pytest.mark.parametrize("name", SHAPES)
-
-
-@each_layer
-@given(data=st.data(), p=st.sampled_from([0.0, 0.3, 0.5, 1.0]))
-def test_as_torch_with_the_same_seed(agree, name, data, p):
-    shape = (data.draw(st.integers(0, 5)), *SHAPES[name][1:])
-    agree(getattr(nn, name)(p), getattr(torch.nn, name)(p), torch.randn(shape))
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"), [("Dropout1d", (9, 4)), ("Dropout3d", (9, 2, 3, 4)), ("AlphaDropout", ())], ids=str
-)
-def test_without_a_batch(agree, name, shape):
-    agree(getattr(nn, name)(0.4), getattr(torch.nn, name)(0.4), torch.randn(shape))
-
-
-@each_layer
-def test_an_input_that_is_not_contiguous(agree, name):
-    agree(getattr(nn, name)(0.4), getattr(torch.nn, name)(0.4), torch.randn(SHAPES[name]).transpose(0, 1))
 
 
 @each_layer

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError, describe, rebuild
@@ -13,52 +11,6 @@ from mytorch.testing import check_layer
 ROWS = torch.tensor([[0, 3, 3], [4, 0, 1]])
 MODES = ["sum", "mean", "max"]
 each_layer = pytest.mark.parametrize("layer", [Embedding, EmbeddingBag], ids=lambda layer: layer.__name__)
-
-
-@st.composite
-def tables(draw, bag):
-    """The sizes of a table and its options."""
-    rows, dim = draw(st.integers(1, 6)), draw(st.integers(1, 4))
-    options = {
-        "padding_idx": draw(st.none() | st.integers(-rows, rows - 1)),
-        "max_norm": draw(st.sampled_from([None, 0.5, 2.0])),
-        "norm_type": draw(st.sampled_from([1.0, 2.0, 3.5, float("inf")])),
-        "scale_grad_by_freq": draw(st.booleans()),
-    }
-    if bag:
-        options["scale_grad_by_freq"] = False  # torch's kernel takes the counts of other rows
-        options["mode"] = draw(st.sampled_from(MODES))
-        options["include_last_offset"] = draw(st.booleans())
-    return rows, dim, options
-
-
-def drawn(rows, shape, dtype):
-    return torch.randint(rows, shape, dtype=dtype)
-
-
-@given(table=tables(bag=False), shape=st.sampled_from([(), (0,), (4,), (2, 5), (0, 3), (2, 3, 2)]), wide=st.booleans())
-def test_embedding_as_torch(agree, table, shape, wide):
-    rows, dim, options = table
-    x = drawn(rows, shape, torch.int64 if wide else torch.int32)
-    agree(Embedding(rows, dim, **options), torch.nn.Embedding(rows, dim, **options), x)
-
-
-@given(data=st.data(), table=tables(bag=True), wide=st.booleans(), weighted=st.booleans())
-def test_embedding_bag_as_torch(agree, data, table, wide, weighted):
-    (rows, dim, options), dtype = table, torch.int64 if wide else torch.int32
-    if data.draw(st.booleans()):
-        x, offsets = drawn(rows, data.draw(st.sampled_from([(0, 3), (4, 1), (2, 5)])), dtype), None
-    else:
-        lengths = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=5))
-        ends = torch.tensor(lengths).cumsum(0)
-        offsets = torch.cat([torch.zeros(1, dtype=torch.int64), ends])[
-            : None if options["include_last_offset"] else -1
-        ]
-        x, offsets = drawn(rows, (int(ends[-1]),), dtype), offsets.to(dtype)
-    inputs = [x] if offsets is None else [x, offsets]
-    if weighted and options["mode"] == "sum":
-        inputs = [x, offsets, torch.randn(x.shape)]
-    agree(EmbeddingBag(rows, dim, **options), torch.nn.EmbeddingBag(rows, dim, **options), *inputs)
 
 
 @pytest.mark.parametrize("mode", ["sum", "mean"])

@@ -1,22 +1,11 @@
 import pytest
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
 
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.nn import Bilinear
 
 SIZE = st.integers(1, 5)
-
-
-@given(
-    lead=st.sampled_from([(5,), (2, 3), (), (0,), (1,)]),
-    sizes=st.tuples(SIZE, SIZE, SIZE),
-    bias=st.booleans(),
-)
-def test_as_torch(agree, lead, sizes, bias):
-    inputs = torch.randn(*lead, sizes[0]), torch.randn(*lead, sizes[1])
-    agree(Bilinear(*sizes, bias), torch.nn.Bilinear(*sizes, bias), *inputs)
 
 
 def test_the_same_initial_weights_as_torch():

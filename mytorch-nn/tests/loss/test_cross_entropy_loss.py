@@ -15,7 +15,6 @@ OPTIONS = [
     {"ignore_index": 1},
     {"label_smoothing": 1.0},
 ]
-SHAPES = [(6, 4), (1, 4), (4,), (3, 4, 5), (2, 4, 3, 2), (0, 4)]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options))
 each_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 
@@ -26,36 +25,6 @@ def draw(shape, kind):
     if kind == "probabilities":
         return prediction, torch.rand(shape).softmax(axis)
     return prediction, torch.randint(0, 4, shape[:axis] + shape[axis + 1 :])
-
-
-@each_reduction
-@each_option
-@pytest.mark.parametrize("kind", ["indices", "probabilities"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_as_torch(compare_loss, shape, kind, options, reduction):
-    if kind == "probabilities" and "ignore_index" in options:
-        options = options | {"ignore_index": -100}  # torch refuses others here
-    ours = CrossEntropyLoss(reduction=reduction, **options)
-    twin = torch.nn.CrossEntropyLoss(reduction=reduction, **options)
-    compare_loss(ours, twin, *draw(shape, kind))
-
-
-@each_reduction
-@each_option
-def test_ignored_targets(compare_loss, options, reduction):
-    options = options | {"ignore_index": -100}
-    prediction, target = draw((6, 4), "indices")
-    for ignored in ([0, 3], range(6)):
-        target[list(ignored)] = -100
-        twin = torch.nn.CrossEntropyLoss(reduction=reduction, **options)
-        compare_loss(CrossEntropyLoss(reduction=reduction, **options), twin, prediction, target)
-
-
-@pytest.mark.parametrize("kind", ["indices", "probabilities"])
-def test_a_prediction_that_is_not_contiguous(compare_loss, kind):
-    prediction, target = draw((3, 4, 5), kind)
-    prediction = prediction.transpose(0, 2).contiguous().transpose(0, 2)
-    compare_loss(CrossEntropyLoss(), torch.nn.CrossEntropyLoss(), prediction, target)
 
 
 @each_reduction

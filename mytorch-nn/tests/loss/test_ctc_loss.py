@@ -4,17 +4,12 @@ from itertools import groupby, product
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mytorch.core import ArgumentError, DtypeError, Loss, Module, ShapeError
+from mytorch.core import ArgumentError, DtypeError, Loss, ShapeError
 from mytorch.nn import CTCLoss, LogSoftmax
-from mytorch.nn.loss.ctc_loss import NOT_OF_LOG_PROBS
 from mytorch.testing import declare_loss
 
 STEPS, CLASSES = 7, 5
-DTYPES = st.sampled_from([torch.float64, torch.float32])
-REDUCTIONS = st.sampled_from(["mean", "sum", "none"])
 
 
 class OfScores(Loss):
@@ -37,33 +32,6 @@ class OfScores(Loss):
 TARGETS = (torch.tensor([[1, 2, 2], [3, 1, 0], [2, 0, 0]]), torch.tensor([7, 6, 4]), torch.tensor([3, 2, 1]))
 test_of_scores = declare_loss(OfScores, (7, 3, 4), *TARGETS, tags=("not_traceable",))
 test_of_scores_without_reduction = declare_loss(lambda: OfScores("none"), (7, 3, 4), *TARGETS, tags=("not_traceable",))
-
-
-def draw(data, batch, blank):
-    """Log-probabilities, lengths of inputs and of targets, and targets in both layouts."""
-    lengths = st.lists(st.integers(0, 3), min_size=batch, max_size=batch)
-    wanted = data.draw(lengths)
-    inputs = data.draw(st.lists(st.integers(1, STEPS), min_size=batch, max_size=batch))
-    padded = torch.randint(0, CLASSES - 1, (batch, 4))
-    padded += padded >= blank
-    joined = torch.cat([row[:length] for row, length in zip(padded, wanted, strict=True)])
-    return (
-        torch.randn(STEPS, batch, CLASSES).log_softmax(-1),
-        inputs,
-        wanted,
-        data.draw(st.sampled_from([padded, joined])),
-    )
-
-
-@given(
-    st.data(), REDUCTIONS, st.booleans(), st.integers(0, CLASSES - 1), st.sampled_from([torch.float64, torch.float32])
-)
-def test_as_torch(data, reduction, zero_infinity, blank, dtype):
-    log_probs, inputs, wanted, targets = draw(data, data.draw(st.integers(1, 3)), blank)
-    as_tensors = data.draw(st.booleans())
-    lengths = [torch.tensor(some) if as_tensors else tuple(some) for some in (inputs, wanted)]
-    options = {"blank": blank, "reduction": reduction, "zero_infinity": zero_infinity}
-    compare(options, log_probs.to(dtype), targets, *lengths)
 
 
 def compare(options, log_probs, targets, *lengths):
@@ -209,8 +177,3 @@ def test_the_saved_value_of_a_loss_with_another_blank_gives_the_gradient_of_its_
     _, saved = CTCLoss().forward(log_probs, T, (7, 7), (2, 2))
     _, again = CTCLoss().forward(log_probs, T, (7, 7), (2, 2))
     assert torch.equal(CTCLoss(blank=4).backward(1.0, saved), CTCLoss().backward(1.0, again))
-
-
-def test_why_finite_differences_are_left_out():
-    assert CTCLoss.conformance["opt_out"] == dict.fromkeys(("finite_differences", "full_jacobian"), NOT_OF_LOG_PROBS)
-    assert issubclass(CTCLoss, Module)

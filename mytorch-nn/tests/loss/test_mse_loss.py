@@ -10,17 +10,6 @@ SHAPES = [(5, 3), (1, 3), (4,), (), (2, 3, 4), (0, 3)]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_as_torch(compare_loss, shape, reduction):
-    ours, twin = MSELoss(reduction), torch.nn.MSELoss(reduction=reduction)
-    compare_loss(ours, twin, torch.randn(shape), torch.randn(shape))
-
-
-def test_tensors_that_are_not_contiguous(compare_loss):
-    compare_loss(MSELoss(), torch.nn.MSELoss(), torch.randn(4, 6).t()[::2], torch.randn(3, 4))
-
-
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", SHAPES[:5], ids=str)
 def test_the_contract(shape, reduction):
     check_loss(lambda: MSELoss(reduction), torch.randn(shape), torch.randn(shape))

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
@@ -20,55 +18,6 @@ each_layer = pytest.mark.parametrize("name", LAYERS)
 
 def built(name, **options):
     return getattr(nn, name)(*LAYERS[name][0], **options)
-
-
-@st.composite
-def cases(draw, name):
-    """Arguments and options of a layer, and the shape of an input that it takes."""
-    eps = {"eps": draw(st.sampled_from([1e-5, 0.1]))}
-    if name in ("LayerNorm", "RMSNorm"):
-        sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=2))
-        leading = draw(st.lists(st.integers(0, 3), max_size=2))
-        options = {"elementwise_affine": draw(st.booleans())} | eps
-        if name == "RMSNorm":
-            options["eps"] = draw(st.sampled_from([None, 1e-5, 0.1]))
-        else:
-            options["bias"] = draw(st.booleans())
-        return (sizes[0] if len(sizes) == 1 and draw(st.booleans()) else sizes,), options, (*leading, *sizes)
-    if name == "LocalResponseNorm":
-        options = {"alpha": draw(st.sampled_from([1e-4, 2.0])), "beta": draw(st.sampled_from([0.75, 2.0]))}
-        sizes = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
-        channels = draw(st.integers(1, 5))
-        return (draw(st.integers(1, 4)),), options | {"k": 1.5}, (draw(st.integers(0, 2)), channels, *sizes)
-    options = {"affine": draw(st.booleans()), "bias": draw(st.booleans())} | eps
-    if name == "GroupNorm":
-        groups = draw(st.integers(1, 3))
-        channels = groups * draw(st.integers(1, 2))
-        sizes = draw(st.lists(st.integers(2, 3), max_size=3))
-        return (groups, channels), options, (draw(st.integers(2, 3)), channels, *sizes)
-    options |= {
-        "track_running_stats": draw(st.booleans()),
-        "momentum": draw(st.sampled_from([0.1, 0.7, 0.0, None])),
-    }
-    channels, axes = draw(st.integers(1, 3)), int(name[-2])
-    sizes = [draw(st.integers(2, 4)) for _ in range(axes)]
-    leading = draw(st.sampled_from([(1,), (3,)] + ([()] if name.startswith("Instance") else [])))
-    return (channels,), options, (*leading, channels, *sizes)
-
-
-@each_layer
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    arguments, options, shape = data.draw(cases(name))
-    ours, twin = (getattr(home, name)(*arguments, **options) for home in (nn, torch.nn))
-    agree(ours, twin, 2 * torch.randn(shape) + 1)
-
-
-@each_layer
-def test_an_input_that_is_not_contiguous(agree, name):
-    arguments, shape = LAYERS[name]
-    x = torch.randn(*shape[:-2], shape[-1], shape[-2]).mT
-    agree(getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments), x)
 
 
 @pytest.mark.parametrize("name", ["BatchNorm2d", "InstanceNorm2d", "GroupNorm", "LocalResponseNorm"])

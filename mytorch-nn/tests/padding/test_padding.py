@@ -1,7 +1,5 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
@@ -14,37 +12,6 @@ each_layer = pytest.mark.parametrize("name", NAMES)
 
 def dimensions_of(name):
     return int(name[-2])
-
-
-@st.composite
-def cases(draw, name):
-    """Arguments of a layer, and the shape of an input that it takes."""
-    axes = dimensions_of(name)
-    sizes = draw(st.lists(st.integers(1, 5), min_size=axes, max_size=axes))
-    leading = draw(st.sampled_from([(2,), (2, 3), (0, 3), (1, 1)]))
-    padding = []
-    for size in reversed(sizes):
-        most = {"Reflection": size - 1, "Circular": size}.get(name[:-5], 4)
-        before = draw(st.integers(1 - size, most))
-        least = max(before - size if name.startswith("Circular") else 1 - size, 1 - size - before)
-        padding += [before, draw(st.integers(least, most + (min(before, 0) if name.startswith("Circular") else 0)))]
-    arguments = (padding, draw(st.floats(-2, 2))) if name.startswith("Constant") else (padding,)
-    return arguments, (*leading, *sizes)
-
-
-@each_layer
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    arguments, shape = data.draw(cases(name))
-    agree(getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments), torch.randn(shape))
-
-
-@each_layer
-def test_an_input_that_is_not_contiguous(agree, name):
-    axes = dimensions_of(name)
-    arguments = (1, 0.5) if name.startswith("Constant") else (1,)
-    x = torch.randn(4, *range(3, 3 + axes), 3).transpose(1, -1)
-    agree(getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments), x)
 
 
 @each_layer

@@ -1,35 +1,10 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 
 each_layer = pytest.mark.parametrize("name", ["FractionalMaxPool2d", "FractionalMaxPool3d"])
-
-
-@st.composite
-def cases(draw, axes):
-    """Options of a layer, and the shape of an input that it takes."""
-
-    def several(low, high):
-        return tuple(draw(st.integers(low, high)) for _ in range(axes))
-
-    options = {"kernel_size": draw(st.integers(1, 3) | st.just(several(1, 3))), "return_indices": draw(st.booleans())}
-    if draw(st.booleans()):
-        options["output_size"] = draw(st.integers(1, 4) | st.just(several(1, 4)))
-    else:
-        ratio = st.floats(0.3, 0.6)
-        options["output_ratio"] = draw(ratio | st.tuples(*(ratio,) * axes))
-    return options, (*draw(st.sampled_from([(2,), (2, 3), (1, 1)])), *several(7, 8))
-
-
-@each_layer
-@given(data=st.data())
-def test_draws_as_torch(agree, name, data):
-    options, shape = data.draw(cases(int(name[-2])))
-    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), torch.randn(shape))
 
 
 @each_layer

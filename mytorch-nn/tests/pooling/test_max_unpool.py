@@ -1,31 +1,10 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 
 each_layer = pytest.mark.parametrize("name", ["MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"])
-
-
-@each_layer
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    """Indices as a maximum pooling of the same geometry gives them, whose windows do not overlap."""
-    axes = int(name[-2])
-    window = tuple(data.draw(st.integers(1, 3)) for _ in range(axes))
-    stride = tuple(size + data.draw(st.integers(0, 1)) for size in window)
-    options = {"kernel_size": window, "stride": data.draw(st.sampled_from([None, stride]))}
-    options["padding"] = tuple(data.draw(st.integers(0, size // 2)) for size in window)
-    lead = data.draw(st.sampled_from([(2,), (2, 3), (1, 1)]))
-    x = torch.randn(*lead, *(data.draw(st.integers(3, 7)) for _ in range(axes)))
-    y, indices = getattr(nn, f"MaxPool{axes}d")(**options, return_indices=True)(x)
-    sizes = (
-        x.shape[-axes:] if len(lead) == 1 or data.draw(st.booleans()) else x.shape
-    )  # torch takes no (channels, ...)
-    layer, twin = getattr(nn, name)(**options), getattr(torch.nn, name)(**options)
-    agree(layer, twin, torch.randn(y.shape), indices, options={"output_size": list(sizes)})
 
 
 @each_layer

@@ -1,7 +1,5 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
@@ -10,49 +8,6 @@ from mytorch.testing import check_layer
 KINDS = ["MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool"]
 NAMES = [f"{kind}{axes}d" for kind in KINDS for axes in (1, 2, 3)]
 each_layer = pytest.mark.parametrize("name", NAMES)
-
-
-@st.composite
-def cases(draw, name):
-    """Options of a layer, and the shape of an input that it takes."""
-    kind, axes = name[:-2], int(name[-2])
-
-    def several(low, high):
-        return tuple(draw(st.integers(low, high)) for _ in range(axes))
-
-    leading = draw(st.sampled_from([(2,), (2, 3), (0, 3), (1, 1)]))
-    shape = (*leading, *several(5, 8))
-    if kind.startswith("Adaptive"):
-        sizes = several(1, 9)
-        options = {"output_size": tuple(draw(st.sampled_from([size, None])) for size in sizes)}
-        if axes == 1:
-            options = {"output_size": sizes[0]}
-        return options | ({"return_indices": draw(st.booleans())} if kind == "AdaptiveMaxPool" else {}), shape
-    window = several(1, 3)
-    options = {
-        "kernel_size": window,
-        "stride": draw(st.none() | st.just(several(1, 3))),
-        "padding": tuple(draw(st.integers(0, size // 2)) for size in window),
-        "ceil_mode": draw(st.booleans()),
-    }
-    if kind == "MaxPool":
-        return options | {"dilation": several(1, 2), "return_indices": draw(st.booleans())}, shape
-    options["count_include_pad"] = draw(st.booleans())
-    return options | ({"divisor_override": draw(st.sampled_from([None, 2, -3]))} if axes > 1 else {}), shape
-
-
-@each_layer
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    options, shape = data.draw(cases(name))
-    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), torch.randn(shape))
-
-
-@each_layer
-def test_an_input_that_is_not_contiguous(agree, name):
-    axes = int(name[-2])
-    x = torch.randn(4, *range(5, 5 + axes), 3).transpose(1, -1)
-    agree(getattr(nn, name)(2), getattr(torch.nn, name)(2), x)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "2d" in name])

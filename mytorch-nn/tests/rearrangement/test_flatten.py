@@ -16,15 +16,6 @@ CASES += [((2, 3, 4, 5), {"start_dim": -3, "end_dim": -2})]
 
 
 @pytest.mark.parametrize(("shape", "options"), CASES)
-def test_as_torch(compare_layer, shape, options):
-    compare_layer(Flatten(**options), torch.nn.Flatten(**options), torch.randn(shape))
-
-
-def test_an_input_that_is_not_contiguous(compare_layer):
-    compare_layer(Flatten(), torch.nn.Flatten(), torch.randn(4, 3, 2).transpose(0, 2))
-
-
-@pytest.mark.parametrize(("shape", "options"), CASES)
 def test_the_contract(shape, options):
     check_layer(lambda: Flatten(**options), torch.randn(shape), modes=("train",), tags=("fixed_dimensions",))
 

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 from hypothesis import given
@@ -9,66 +7,11 @@ from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.testing import check_layer
 
-SIZES = st.integers(1, 3)
-BATCH = st.sampled_from([(), (2,), (0,)])
-
-
-@given(batch=st.sampled_from([(), (2,)]), sizes=st.tuples(SIZES, SIZES, SIZES), factor=SIZES, deep=st.booleans())
-def test_pixel_shuffles_as_torch(agree, batch, sizes, factor, deep):
-    leading = (*batch, 2) if deep else batch
-    channels, height, width = sizes
-    x = torch.randn(*leading, channels * factor**2, height, width)
-    agree(nn.PixelShuffle(factor), torch.nn.PixelShuffle(factor), x)
-    x = torch.randn(*leading, channels, height * factor, width * factor)
-    agree(nn.PixelUnshuffle(factor), torch.nn.PixelUnshuffle(factor), x)
-
-
-@given(batch=st.integers(1, 3), groups=SIZES, count=SIZES, sizes=st.lists(SIZES, min_size=1, max_size=3))
-def test_channel_shuffle_as_torch(agree, batch, groups, count, sizes):
-    x = torch.randn(batch, groups * count, *sizes)
-    agree(nn.ChannelShuffle(groups), torch.nn.ChannelShuffle(groups), x)
-
-
-@st.composite
-def windows(draw):
-    """Options of Fold and Unfold, and the sizes of an image that they fit."""
-
-    def pair(low, high):
-        return draw(st.integers(low, high)), draw(st.integers(low, high))
-
-    options = {"kernel_size": pair(1, 3), "dilation": pair(1, 2), "padding": pair(0, 2), "stride": pair(1, 3)}
-    return options, pair(5, 7)
-
-
-@given(drawn=windows(), batch=BATCH, channels=SIZES)
-def test_unfold_and_fold_as_torch(agree, drawn, batch, channels):
-    options, sizes = drawn
-    layer, twin = nn.Unfold(**options), torch.nn.Unfold(**options)
-    x = torch.randn(*batch, channels, *sizes)
-    agree(layer, twin, x)
-    y = torch.randn(layer.forward(x)[0].shape)
-    if y.numel():  # torch's Fold takes no empty batch
-        agree(nn.Fold(sizes, **options), torch.nn.Fold(sizes, **options), y)
-
-
-def test_windows_of_one_number_an_argument(agree):
-    agree(nn.Fold(4, 2), torch.nn.Fold(4, 2), torch.randn(2, 8, 9))
-    agree(nn.Unfold(2, stride=2), torch.nn.Unfold(2, stride=2), torch.randn(2, 3, 4, 5))
-
 
 def test_a_fold_without_rows():
     y, saved = nn.Fold(4, 2).forward(torch.zeros(0, 8, 9))
     assert y.shape == (0, 2, 4, 4)
     assert nn.Fold(4, 2).backward(torch.zeros(y.shape), saved).shape == (0, 8, 9)
-
-
-@given(data=st.data(), before=BATCH, sizes=st.lists(SIZES, min_size=1, max_size=3), after=st.sampled_from([(), (2,)]))
-def test_unflatten_as_torch(agree, data, before, sizes, after):
-    x = torch.randn(*before, math.prod(sizes), *after)
-    dim, given = data.draw(st.sampled_from([len(before), -1 - len(after)])), list(sizes)
-    if data.draw(st.booleans()):
-        given[data.draw(st.integers(0, len(sizes) - 1))] = -1
-    agree(nn.Unflatten(dim, given), torch.nn.Unflatten(dim, tuple(given)), x)
 
 
 @pytest.mark.parametrize(("shape", "sizes", "expected"), [((5, 6), (2, -1), (5, 2, 3)), ((5, 2, 3), (6,), (5, 6))])

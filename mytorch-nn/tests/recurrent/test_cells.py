@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mytorch import nn
 from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError
@@ -15,21 +13,6 @@ each_cell = pytest.mark.parametrize("name", NAMES)
 
 def state_of(name, *shape):
     return (torch.randn(shape), torch.randn(shape)) if name == "LSTMCell" else torch.randn(shape)
-
-
-@each_cell
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    input_size, hidden_size = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 5))
-    options = {"bias": data.draw(st.booleans())}
-    if name == "RNNCell":
-        options["nonlinearity"] = data.draw(st.sampled_from(["tanh", "relu"]))
-    batch = data.draw(st.sampled_from([(), (0,), (1,), (4,)]))
-    inputs = [torch.randn(*batch, input_size)]
-    if data.draw(st.booleans()):
-        inputs.append(state_of(name, *batch, hidden_size))
-    sizes = input_size, hidden_size
-    agree(getattr(nn, name)(*sizes, **options), getattr(torch.nn, name)(*sizes, **options), *inputs)
 
 
 @each_cell

@@ -8,8 +8,6 @@ from operator import itemgetter, methodcaller
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
 from mytorch import nn
@@ -41,58 +39,6 @@ def state_of(name, options, *batch):
     return torch.randn(count, *batch, size), torch.randn(count, *batch, 4)
 
 
-@st.composite
-def options_of(draw, name):
-    options = {
-        "num_layers": draw(st.integers(1, 3)),
-        "bidirectional": draw(st.booleans()),
-        "batch_first": draw(st.booleans()),
-        "bias": draw(st.booleans()),
-    }
-    if options["num_layers"] > 1:
-        options["dropout"] = draw(st.sampled_from([0.0, 0.4, 1.0]))
-    if name == "RNN":
-        options["nonlinearity"] = draw(st.sampled_from(["tanh", "relu"]))
-    if name == "LSTM":
-        options["proj_size"] = draw(st.sampled_from([0, 0, 2]))
-    return options
-
-
-@each_layer
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    options = data.draw(options_of(name))
-    steps, batch = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([(), (1,), (3,)]))
-    shape = (*batch, steps, 3) if options["batch_first"] else (steps, *batch, 3)
-    inputs = [torch.randn(shape)]
-    if data.draw(st.booleans()):
-        inputs.append(state_of(name, options, *batch))
-    agree(build(nn, name, options), build(torch.nn, name, options), *inputs)
-
-
-@each_layer
-@pytest.mark.parametrize("batch_first", [False, True])
-def test_an_empty_batch(agree, name, batch_first):
-    options = {"num_layers": 2, "bidirectional": True, "batch_first": batch_first}
-    x = torch.randn((0, 4, 3) if batch_first else (4, 0, 3))
-    agree(build(nn, name, options), build(torch.nn, name, options), x, state_of(name, options, 0))
-
-
-@each_layer
-@given(data=st.data())
-def test_packed_sequences(agree, name, data):
-    options = data.draw(options_of(name))
-    lengths = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
-    in_order = data.draw(st.booleans())
-    x = torch.randn(len(lengths), max(lengths), 3)
-    lengths = sorted(lengths, reverse=True) if in_order else lengths
-    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=in_order)
-    inputs = [packed]
-    if data.draw(st.booleans()):
-        inputs.append(state_of(name, options, len(lengths)))
-    agree(build(nn, name, options), build(torch.nn, name, options), *inputs)
-
-
 @each_layer
 def test_each_sequence_of_a_pack_is_as_alone(name):
     layer = build(nn, name, {"num_layers": 2, "bidirectional": True, "dtype": torch.float64})
@@ -104,15 +50,6 @@ def test_each_sequence_of_a_pack_is_as_alone(name):
         torch.testing.assert_close(padded[:length, number], alone)
         at = itemgetter((slice(None), number))
         torch.testing.assert_close(map_state(at, last), last_alone)
-
-
-@each_layer
-@pytest.mark.parametrize("strided", ["steps", "features"])
-def test_an_input_that_is_not_contiguous(agree, name, strided):
-    x = torch.randn(3, 5, 3).transpose(0, 1) if strided == "steps" else torch.randn(5, 3, 6)[..., ::2]
-    states = torch.randn(3, 2, 4).transpose(0, 1), torch.randn(2, 3, 8)[..., ::2]
-    options = {"bidirectional": True}
-    agree(build(nn, name, options), build(torch.nn, name, options), x, states if name == "LSTM" else states[0])
 
 
 CONTRACTS = {  # the default layouts go through test_conformance.py

@@ -1,9 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
 from mytorch.nn import Upsample
 
@@ -15,36 +12,6 @@ AXES = {
     "bicubic": (2,),
     "trilinear": (3,),
 }
-
-
-@st.composite
-def cases(draw, mode):
-    """Options of Upsample, and the shape of an input."""
-    axes = draw(st.sampled_from(AXES[mode]))
-    shape = (*draw(st.sampled_from([(2, 3), (0, 2), (1, 1)])), *(draw(st.integers(2, 5)) for _ in range(axes)))
-    options = {"mode": mode}
-    if draw(st.booleans()):
-        options["size"] = draw(st.integers(1, 7) | st.tuples(*(st.integers(1, 7),) * axes))
-    else:
-        factor = st.floats(0.5, 3, width=16)
-        options["scale_factor"] = draw(factor | st.tuples(*(factor,) * axes) | st.just(2))
-        options["recompute_scale_factor"] = draw(st.sampled_from([None, True, False]))
-    if not mode.startswith("nearest"):
-        options["align_corners"] = draw(st.sampled_from([None, True, False]))
-    return options, shape
-
-
-@pytest.mark.parametrize("mode", AXES)
-@given(data=st.data())
-def test_as_torch(agree, mode, data):
-    options, shape = data.draw(cases(mode))
-    agree(Upsample(**options), torch.nn.Upsample(**options), torch.randn(shape))
-
-
-@pytest.mark.parametrize("name", ["UpsamplingNearest2d", "UpsamplingBilinear2d"])
-@pytest.mark.parametrize("options", [{"size": 5}, {"size": (3, 7)}, {"scale_factor": 1.7}, {"scale_factor": (2, 0.6)}])
-def test_the_two_short_names_as_torch(agree, name, options):
-    agree(getattr(nn, name)(**options), getattr(torch.nn, name)(**options), torch.randn(2, 3, 4, 3))
 
 
 def test_channels_last(agree):

@@ -1,4 +1,4 @@
-"""Arguments for every class that torch.nn has, too: those of the kit's example, one or two of them drawn anew."""
+"""Arguments for every class that torch.nn has, too: those of an example, one or two of them drawn anew."""
 
 import inspect
 
@@ -19,6 +19,8 @@ PARTS = {
 }
 CONTAINERS = ("ModuleDict", "ModuleList", "Sequential", "TransformerDecoder", "TransformerEncoder")
 NOT_DRAWN = ("device", "dtype", "generator", "batch_chunk_size")
+DIFFERS = {"CosineSimilarity": {"eps": 1e-8}}
+"""An argument that is kept, of a class whose docstring says that torch's gradient is another for other values."""
 
 
 def shared_arguments(name):
@@ -49,12 +51,17 @@ def example(name):
     return factory().arguments(), inputs, options
 
 
-def drawn_arguments(data, name, values):
-    """Those of the example, one or two of them replaced."""
-    arguments, inputs, options = example(name)
+def replaced(data, name, arguments, values):
+    """The arguments that torch's class has, too, with one or two of them drawn anew."""
     parameters = inspect.signature(getattr(nn, name)).parameters
     known = shared_arguments(name)
     names = [each for each in known if each not in NOT_DRAWN]
     for chosen in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)):
-        arguments[chosen] = data.draw(values(parameters[chosen].annotation))
-    return {each: value for each, value in arguments.items() if each in known}, inputs, options
+        arguments = arguments | {chosen: data.draw(values(parameters[chosen].annotation))}
+    return {each: value for each, value in arguments.items() if each in known}
+
+
+def drawn_arguments(data, name, values):
+    """Those of the example, one or two of them replaced."""
+    arguments, inputs, options = example(name)
+    return replaced(data, name, arguments, values), inputs, options

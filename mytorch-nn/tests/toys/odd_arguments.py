@@ -4,7 +4,7 @@ import json
 import warnings
 
 import torch
-from drawn_arguments import NAMES, drawn_arguments, of_kind
+from drawn_arguments import DIFFERS, NAMES, drawn_arguments, of_kind
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from odd_inputs import fault, odd_inputs, single
@@ -18,9 +18,6 @@ BUILDS, ODD = 6, 8
 
 FIXED = {"dropout": 0.0}
 """Arguments that are not drawn, since no two layers drop the same values."""
-
-DIFFERS = {"CosineSimilarity": {"eps": 1e-8}}
-"""The same of a part whose docstring says that torch's gradient is another."""
 
 
 def faults(name):

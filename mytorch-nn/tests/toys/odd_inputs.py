@@ -9,6 +9,7 @@ import sys
 import warnings
 
 import torch
+from layouts import any_axis, expanded, sliced, transposed
 
 from mytorch.core import Module, MytorchError, random_state
 from mytorch.plugins import catalogue
@@ -53,25 +54,6 @@ FED = {
     "TripletMarginWithDistanceLoss": Told({"swap": True}, ((5, 3),) * 3),
 }
 """Inputs that a part can do without, and arguments of another path, beside those that the kit gives it."""
-
-
-def any_axis(leaf):
-    return int(torch.randint(leaf.dim(), ()))
-
-
-def transposed(leaf):
-    axes = torch.randperm(leaf.dim()).tolist()
-    return leaf.permute(axes).contiguous().permute(torch.tensor(axes).argsort().tolist())
-
-
-def expanded(leaf):
-    return leaf.narrow(axis := any_axis(leaf), 0, min(1, leaf.shape[axis])).expand_as(leaf)
-
-
-def sliced(leaf):
-    """Every second number of a tensor that is twice as long, but for the first."""
-    axis = any_axis(leaf)
-    return leaf.repeat_interleave(2, axis).unflatten(axis, (-1, 2)).select(axis + 1, 1)
 
 
 def emptied(leaf):

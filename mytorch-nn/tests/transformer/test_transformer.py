@@ -4,13 +4,10 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DescriptionError, DtypeError, ShapeError, StateError, describe, rebuild
-from mytorch.plugins import is_older
 from mytorch.testing import check_layer
 
 NAMES = [
@@ -23,9 +20,6 @@ NAMES = [
 INPUTS = {"TransformerEncoderLayer": ("src",), "TransformerEncoder": ("src",), "Transformer": ("src", "tgt")}
 each = pytest.mark.parametrize("name", NAMES)
 SIZES = {"d_model": 6, "nhead": 2, "dim_feedforward": 5}
-RATES = [0.0, 0.3]
-DRAWS_IN_ORDER = not is_older(torch.__version__, "2.13")
-"""An older torch draws for a transposed tensor, as with batch_first, in the order of its indices, not of memory."""
 
 
 def built(home, name, norm=True, **options):
@@ -49,65 +43,6 @@ def inputs_of(name, batch=2, lengths=(4, 3), batch_first=False):
     if batch is not None and batch_first:
         return [torch.randn(batch, length, 6) for length in lengths[: len(INPUTS.get(name, "ab"))]]
     return [torch.randn(shape(length)) for length in lengths[: len(INPUTS.get(name, "ab"))]]
-
-
-@st.composite
-def masks(draw, name, batch, lengths):
-    """Boolean masks, or none: of each sequence, of pairs of positions within it, and from one to the other."""
-    if name in ("TransformerEncoderLayer", "TransformerEncoder"):
-        pairs = {"src_mask" if name.endswith("Layer") else "mask": (lengths[0], lengths[0])}
-        padding = {"src_key_padding_mask": lengths[0]}
-    else:
-        sequences = ("src", "tgt") if name == "Transformer" else ("tgt", "memory")
-        first, second = lengths
-        target, memory = (second, first) if name == "Transformer" else (first, second)
-        pairs = {"tgt_mask": (target, target), "memory_mask": (target, memory)}
-        padding = {f"{sequence}_key_padding_mask": n for sequence, n in zip(sequences, lengths, strict=True)}
-        if name == "Transformer":
-            pairs["src_mask"], padding["memory_key_padding_mask"] = (memory, memory), memory
-    shapes = pairs | {mask: (length,) if batch is None else (batch, length) for mask, length in padding.items()}
-    options = {}
-    for mask, shape in shapes.items():
-        if draw(st.booleans()):
-            options[mask] = torch.rand(shape) > 0.6
-            options[mask][..., 0] = False
-    return options
-
-
-@each
-@given(data=st.data())
-def test_as_torch(agree, name, data):
-    """Dropout included: it draws in torch's order."""
-    options = {flag: data.draw(st.booleans()) for flag in ("batch_first", "norm_first", "bias")}
-    options["activation"] = data.draw(st.sampled_from(["relu", "gelu", F.relu, F.silu]))
-    options["dropout"] = data.draw(st.sampled_from(RATES if not options["batch_first"] or DRAWS_IN_ORDER else [0.0]))
-    options["layer_norm_eps"] = data.draw(st.sampled_from([1e-5, 0.1]))
-    norm = data.draw(st.booleans())
-    ours, twin = (built(home, name, norm, **options) for home in (nn, torch.nn))
-    batch, lengths = data.draw(st.sampled_from([None, 1, 3])), data.draw(st.sampled_from([(4, 4), (3, 5), (2, 1)]))
-    inputs = inputs_of(name, batch, lengths, options["batch_first"])
-    agree(ours, twin, *inputs, options=data.draw(masks(name, batch, lengths)), dtypes=(torch.float64,))
-
-
-@each
-def test_single_precision(name):
-    """In float32, too, with the weights that training begins with: random ones of size 1 amplify rounding."""
-    ours, twin = (built(home, name) for home in (nn, torch.nn))
-    ours.load_state_dict(twin.state_dict())
-    inputs = inputs_of(name)
-    theirs = [x.clone().requires_grad_() for x in inputs]
-    torch.manual_seed(1)
-    expected = twin(*theirs)
-    torch.manual_seed(1)
-    y, saved = ours.forward(*inputs)
-    d_y = torch.randn_like(y)
-    expected.backward(d_y)
-    d_inputs = ours.backward(d_y, saved)
-    d_inputs = d_inputs if isinstance(d_inputs, tuple) else (d_inputs,)
-    pairs = [(y, expected.detach()), *zip(d_inputs, (x.grad for x in theirs), strict=True)]
-    pairs += [(own.grad, its.grad) for own, its in zip(ours.param(), twin.parameters(), strict=True)]
-    for actual, wanted in pairs:
-        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mask", ["tgt_mask", "tgt_is_causal"])
