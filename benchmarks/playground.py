@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ BATCHES = 10
 SPENT = "processor time of the training lost to being watched, %"
 GOALS = {
     "pictures a second, 5 steps each": (12.0, True),
+    "processor time a picture with its steps, of both cores, ms": (2000 / 12, False),
     "frame to screen, median, ms": (50.0, False),
     "bytes a frame": (64_000.0, False),
     SPENT: (20.0, False),
@@ -89,18 +90,23 @@ def opened(browser: Browser, address: str) -> Iterator[Page]:
     page.close()
 
 
-def pictures(page: Page, length: float) -> tuple[float, float, float]:
-    """Pictures a second at 5 steps each, the median milliseconds from a frame to the screen, and bytes a frame."""
+def pictures(page: Page, length: float) -> list[float]:
+    """Pictures a second at 5 steps each, milliseconds that all processes compute for one, the median milliseconds from
+    a frame to the screen, and bytes a frame.
+    """
     page.select_option("#speed", "5")
     page.click("#play")
     page.wait_for_timeout(1000)
+    spent = processor(os.getpid())
     page.evaluate("window.frames_.length = 0")
     page.wait_for_timeout(length * 1000)
     frames: list[list[float]] = page.evaluate("window.frames_")
+    spent = processor(os.getpid()) - spent
     page.click("#play")
     came, shown, size = zip(*frames, strict=True)
     waits = [after - before for before, after in zip(came, shown, strict=True)]
-    return (len(frames) - 1) / (came[-1] - came[0]) * 1000, statistics.median(waits), statistics.median(size)
+    rate = (len(frames) - 1) / (came[-1] - came[0]) * 1000
+    return [rate, spent / len(frames) * 1000, statistics.median(waits), statistics.median(size)]
 
 
 @dataclass(frozen=True)
@@ -116,12 +122,19 @@ class Speed:
         return cls(steps / took, steps / spent)
 
 
-def processor(server: int) -> float:
-    """Seconds that the processes of a server's sessions have computed."""
-    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server)], capture_output=True, text=True, check=True)
+def processor(root: int) -> float:
+    """Seconds that the processes begun by one, and by those, have computed."""
+    told = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = dict(tuple(map(int, line.split())) for line in told.stdout.splitlines())
     ticks = 0
-    for process in told.stdout.split():
-        ticks += sum(map(int, Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    for process in parents:
+        above = process
+        while above in parents and above != root:
+            above = parents[above]
+        if above == root != process:
+            with suppress(FileNotFoundError):  # ps itself has ended
+                words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(words[11]) + int(words[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -185,7 +198,7 @@ def measure(rounds: int, length: float) -> dict[str, list[float]]:
             with served() as (address, server):
                 free = unwatched(address, length, server)
                 with opened(browser, address) as page:
-                    figures = [*pictures(page, length)]
+                    figures = pictures(page, length)
                     seen = watched(page, length, server)
                 figures += [100 * (1 - seen.processor / free.processor), 100 * (1 - seen.clock / free.clock)]
             started = first_picture(browser) - seconds(["import torch"])
@@ -210,7 +223,7 @@ def main() -> None:
         missed |= not reached
         bound = "at least" if at_least else "at most"
         span = f"{min(found[name]):.3g} to {max(found[name]):.3g}"
-        print(f"{name:<58} {middle:>9.4g}  ({span}), {bound} {goal:g}{'' if reached else '  MISSED'}")
+        print(f"{name:<60} {middle:>9.4g}  ({span}), {bound} {goal:g}{'' if reached else '  MISSED'}")
     sys.exit(missed)
 
 

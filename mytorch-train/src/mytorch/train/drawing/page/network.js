@@ -69,14 +69,14 @@ export class NetworkView {
     this.dim = style.getPropertyValue("--dim");
     context.clearRect(0, 0, this.width, this.height);
     for (let at = 1; at < this.columns.length; at++) this.drawWeights(at, tensors[`weight.${at - 1}`]);
-    context.textAlign = "center";
     this.columns.forEach((column, at) => {
+      context.textAlign = "center";
       context.globalAlpha = faint(at - 1) ? 0.25 : 1;
       this.drawLabel(at, column);
       if (at === 0) this.drawInputs(tensors["map.inputs"]);
       else this.drawColumn(at, column, tensors);
       context.globalAlpha = 1;
-      if (at - 1 === marked) this.frame(at, style.getPropertyValue("--accent"));
+      if (marked >= 0 && at - 1 === marked) this.frame(at, style.getPropertyValue("--accent"));
     });
   }
 
@@ -186,7 +186,8 @@ export class NetworkView {
       context.strokeStyle = this.ink;
       context.lineWidth = 1;
       context.strokeRect(x, y, side, side);
-      context.fillText(name, x + side / 2, y - 2, GAP);
+      context.textAlign = "right";
+      context.fillText(name, x - 5, y + side / 2 + 4, SIDE - 6);
     });
   }
 
