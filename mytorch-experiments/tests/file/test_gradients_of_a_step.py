@@ -31,17 +31,24 @@ def test_parity_clips_both_sides(content):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
-def test_an_exported_step_clips(content, tmp_path):
-    content |= {"epochs": 1, "clip_grad_norm": 1e-3, "optimizer": {"type": "toy-parts:SGD", "lr": 1.0}}
+def test_an_exported_step_accumulates_and_clips(content, tmp_path):
+    content |= {
+        "epochs": 1,
+        "accumulate": 2,
+        "clip_grad_norm": 1e-3,
+        "optimizer": {"type": "toy-parts:SGD", "lr": 1.0},
+    }
     run = train_experiment(content, output=tmp_path, quiet=True)
-    export_step(run.path, tmp_path / "step.pt2", batch_size=3)
+    layout = export_step(run.path, tmp_path / "step.pt2", batch_size=3)
+    assert [leaf["shape"][0] for leaf in layout["batch"]] == [3, 3, 3, 3]
 
     from torch._inductor.package import load_package
 
     start, package = (load_package(str(tmp_path / "step.pt2"), name).loader for name in ("start", "model"))
     before = start.run([])
-    x, t = (batch[:3] for batch in next(iter(build(run.experiment).setup.batches)))
-    after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), x, t])
+    inputs, targets = next(iter(build(run.experiment).setup.batches))
+    given = [tensor[:3] for tensor in (*inputs, *targets)]
+    after, _ = package.run([*before, torch.tensor([1.0], dtype=torch.float64), *given])
     assert 0.98e-3 < (after - before[0]).norm() < 1.01e-3
 
 
@@ -65,10 +72,3 @@ def test_accumulation_is_that_of_large_batches_in_a_run_and_its_check(content, t
         load_experiment(content | {"accumulate": 0})
     with pytest.raises(ExperimentError, match="optimizer_in_backward: must be left out with accumulate, got"):
         check_experiment(content | {"optimizer_in_backward": True})
-
-
-@pytest.mark.skipif(not shutil.which("g++"), reason="exporting needs a C++ compiler")
-def test_an_exported_step_accumulates(content, tmp_path):
-    run = train_experiment(content | {"epochs": 1, "batch_size": 3, "accumulate": 2}, output=tmp_path, quiet=True)
-    layout = export_step(run.path, tmp_path / "step.pt2")
-    assert [leaf["shape"][0] for leaf in layout["batch"]] == [3, 3, 3, 3]
