@@ -70,7 +70,7 @@ def test_the_file_for_slurm_trains_on_two_nodes(tmp_path):
     environment = programs(tmp_path / "bin", scontrol=SCONTROL, srun=SRUN)
     job = {"SLURM_JOB_ID": str(free_port() - 20000), "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_NUM_NODES": "2"}
     command = ["bash", LAUNCH / "slurm.sbatch", "train", "disk", *SETTINGS, "--output", "runs"]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 200}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 400}
     done = subprocess.run(command, cwd=tmp_path, env=environment | job, check=False, **options)
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("Run kept in") == 1
@@ -126,7 +126,7 @@ def test_the_file_for_kubernetes_trains_in_two_pods(tmp_path):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         started.append(subprocess.Popen([*words, *SETTINGS], env=environment | told, **pipes))
     try:
-        said = [process.communicate(timeout=200)[0] for process in started]
+        said = [process.communicate(timeout=400)[0] for process in started]
     finally:
         for process in started:
             process.kill()
@@ -198,7 +198,7 @@ def test_the_program_for_ray_goes_on_after_a_process_was_lost(tmp_path):
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 200}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 400}
     done = subprocess.run(list(map(str, command)), cwd=tmp_path, env=environment, check=False, **options)
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "killed").exists()

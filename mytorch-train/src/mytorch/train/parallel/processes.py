@@ -264,7 +264,7 @@ class Processes:
     def require_all(self) -> None:
         """Raise RankError where one of the processes has said that it ended."""
         with self._naming():
-            self._require_none_failed()
+            answered(self._require_none_failed, self._timeout.total_seconds())
 
     def _give_signs(self, ended: Event) -> None:
         name = f"work/{self._works}/sign/{self.rank}"
