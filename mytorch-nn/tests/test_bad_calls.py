@@ -382,7 +382,7 @@ def flags_of_forward(part):
     return [each.name for each in parameters if each.annotation == "bool"]
 
 
-@pytest.mark.parametrize("part", filter(flags_of_forward, LAYER_PARTS), ids=lambda part: part.name)
+@pytest.mark.parametrize("part", [*filter(flags_of_forward, LAYER_PARTS)], ids=lambda part: part.name)
 @pytest.mark.parametrize("wrong", ["no", [0], torch.zeros(3, 3, dtype=torch.bool)], ids=["text", "list", "mask"])
 def test_flags_of_a_forward_are_true_or_false(part, wrong):
     """A mask at the place of is_causal among them."""
