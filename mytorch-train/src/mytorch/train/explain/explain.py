@@ -68,7 +68,9 @@ def explain(
                     _update(recorder, net, optimizer, optimizer.step, clipped)
             number = value.item()
         taken.append(recorder.steps())
-    return Explanation(f"One training step of {type(net).__name__}", number, _timed(*taken), _drawn(net, x))
+    with unchanged(net, loss, optimizer):
+        drawing = _drawn(net, x)
+    return Explanation(f"One training step of {type(net).__name__}", number, _timed(*taken), drawing)
 
 
 def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
