@@ -18,7 +18,7 @@ def test_the_solution_passes_and_every_other_piece_is_told_what_is_wrong(name):
     exercise = EXERCISES[name]
     verdict = judge(exercise, exercise.solution)
     assert verdict.right, verdict.text
-    assert verdict.text == f"It passed {len(CHECKS)} checks of the kit."
+    assert verdict.text == f"It passed {len(CHECKS)} checks of the kit, with two sizes."
     for piece in exercise.pieces:
         wrong = judge(exercise, piece.code)
         assert not wrong.right, piece.code
@@ -53,6 +53,32 @@ def test_a_typical_mistake_is_told(name, answer, told):
     verdict = judge(EXERCISES[name], answer)
     assert not verdict.right
     assert re.search(told, verdict.text), verdict.text
+
+
+@pytest.mark.numbers
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("linear-bias", "5 * d_y.mean(0)"),
+        ("mse", "d_value * 2 * difference / 15"),
+        ("cross-entropy", "d_value * (probabilities - one_hot) / 5"),
+        ("dropout", "d_y * mask * 4"),
+        ("batch-norm", "self.gain.value / deviation * (d_y - d_shift / 6 - normal * d_gain / 6)"),
+        ("attention-key", "d_scores.T @ query / math.sqrt(3)"),
+    ],
+)
+def test_a_size_that_is_typed_in_is_wrong_with_others(name, answer):
+    first, second = EXERCISES[name].trials
+    told = f"right with {first.build} and the inputs {first.inputs}, and wrong with {second.build} and the inputs"
+    assert told in judge(EXERCISES[name], answer).text
+
+
+@pytest.mark.parametrize(("name", "sizes"), [("convolution", 4), ("recurrent-step", 4), ("embedding", 2)])
+def test_sizes_differ_from_axis_to_axis(name, sizes):
+    for build, inputs in EXERCISES[name].trials:
+        axes = re.findall(r"\d+", build) + (re.findall(r"\d+", inputs) if inputs.startswith("(") else [])
+        assert len(set(axes)) == sizes
+    assert "each row of `patches` holds the patch" in EXERCISES["convolution"].statement
 
 
 @pytest.mark.numbers
@@ -92,6 +118,8 @@ RELU = (FILES / "01-relu.toml").read_text()
             "own.toml: solution must be what belongs behind `d_x = ____`: there is no",
         ),
         (RELU.replace('code = "d_y"', 'code = "d_y * (x > 0)"'), "own.toml: pieces must differ from each other"),
+        (RELU.replace("second_inputs", "# "), "own.toml: second_inputs: must be given"),
+        (RELU.replace("(4, 2)", "(5, 3)"), "own.toml: second_inputs must have other sizes than inputs, got (5, 3)"),
         (RELU.partition("[[pieces]]")[0], "own.toml: pieces: must be given"),
         (RELU.partition("hints")[0] + "hints = []\n", "own.toml: hints: must be a list of at least 1 value, got"),
     ],

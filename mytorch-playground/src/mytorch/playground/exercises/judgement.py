@@ -7,7 +7,7 @@ import math
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mytorch.core import Loss, Module, Parameter
 from mytorch.playground.exercises.answer import FIRST_LINE, Answer, AnswerError, Place, read_answer
-from mytorch.playground.exercises.exercise import Exercise
+from mytorch.playground.exercises.exercise import Exercise, Trial
 from mytorch.plugins import one_line
 from mytorch.testing import CheckError, check_layer, check_loss
 
@@ -51,16 +51,23 @@ class Verdict:
 
 
 def judge(exercise: Exercise, text: str) -> Verdict:
-    """Run the kit on the layer with an answer in its place."""
+    """Run the kit on the layer with an answer in its place, with two sizes."""
     printed: list[str] = []
     try:
-        answer = read_answer(text, exercise.place)
-        factory, inputs = _built(exercise, answer, _printer(printed))
+        names = _defined(exercise, read_answer(text, exercise.place), _printer(printed))
     except AnswerError as error:
         return Verdict(False, str(error), error.line)
-    said = _fault(factory, inputs, exercise.place, text)
-    verdict = said or Verdict(True, f"It passed {len(CHECKS)} checks of the kit.")
-    return Verdict(verdict.right, verdict.text, verdict.line, "".join(printed)[:PRINTED])
+    first, second = exercise.trials
+    said = _fault(first, names, exercise.place, text)
+    if said is None and (other := _fault(second, names, exercise.place, text)) is not None:
+        passed, failed = _with(first), _with(second)
+        said = replace(other, text=f"It is right with {passed}, and wrong with {failed}: {other.text}")
+    verdict = said or Verdict(True, f"It passed {len(CHECKS)} checks of the kit, with two sizes.")
+    return replace(verdict, printed="".join(printed)[:PRINTED])
+
+
+def _with(trial: Trial) -> str:
+    return f"{trial.build} and the inputs {trial.inputs}"
 
 
 def _printer(printed: list[str]) -> Callable[..., None]:
@@ -87,8 +94,8 @@ class _Fill(ast.NodeTransformer):
         return self._answer.statements if blank else node
 
 
-def _built(exercise: Exercise, answer: Answer, show: Callable[..., None]) -> tuple[Callable[[], Module], Any]:
-    """What builds the layer with the answer in its place, and the inputs of the layer."""
+def _defined(exercise: Exercise, answer: Answer, show: Callable[..., None]) -> dict[str, Any]:
+    """The layer with the answer in its place, by its name, among all that the code of an exercise may use."""
     tree = _Fill(answer, exercise.place.target).visit(ast.parse(exercise.layer))
     names: dict[str, Any] = {
         "__name__": "exercise",
@@ -106,14 +113,19 @@ def _built(exercise: Exercise, answer: Answer, show: Callable[..., None]) -> tup
             f"this is no Python: {error.msg}", max(0, (error.lineno or 0) - FIRST_LINE) or None
         ) from None
     exec(code, names)
-    build = compile(exercise.build, CODE, "eval")
+    return names
+
+
+def _fault(trial: Trial, names: dict[str, Any], place: Place, text: str) -> Verdict | None:
+    """What the kit finds wrong with these sizes, if it does."""
+    build = compile(trial.build, CODE, "eval")
     torch.manual_seed(0)
-    inputs = eval(compile(f"({exercise.inputs}\n,)", CODE, "eval"), names)
-    return lambda: eval(build, names), inputs
+    inputs = eval(compile(f"({trial.inputs}\n,)", CODE, "eval"), names)
 
+    def factory() -> Module:
+        layer: Module = eval(build, names)
+        return layer
 
-def _fault(factory: Callable[[], Module], inputs: tuple[Any, ...], place: Place, text: str) -> Verdict | None:
-    """What the kit finds wrong, if it does."""
     check = check_loss if isinstance(factory(), Loss) else check_layer
     for name in CHECKS:
         try:
