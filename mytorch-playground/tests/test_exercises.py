@@ -3,7 +3,9 @@
 import re
 
 import pytest
+import torch
 
+from mytorch.playground.exercises.exercise import Exercise
 from mytorch.playground.exercises.judgement import CHECKS, judge
 from mytorch.playground.exercises.load import FILES, load_exercises, shipped_exercises
 from mytorch.playground.exercises.verify import require_solvable
@@ -53,6 +55,36 @@ def test_a_typical_mistake_is_told(name, answer, told):
     verdict = judge(EXERCISES[name], answer)
     assert not verdict.right
     assert re.search(told, verdict.text), verdict.text
+
+
+@pytest.mark.numbers
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("relu", "d_x = torch.zeros(x.shape)\nd_x[x > 0] = d_y[x > 0]"),
+        ("relu", "d_y * torch.heaviside(x, torch.tensor(0.))"),
+        ("relu", "d_y * x.sgn().clamp(min=0).detach()"),
+        ("linear-bias", "torch.ones(len(x)) @ d_y"),
+        ("mse", "difference.mul(2 * d_value).div_(difference.numel())"),
+        ("max-pooling", "torch.nn.functional.one_hot(place, 2) * d_y.unsqueeze(-1)"),
+        ("embedding", "torch.nn.functional.one_hot(index, len(empty)).T.type(d_y.dtype) @ d_y"),
+        ("embedding", "empty.index_put((index,), d_y, accumulate=True)"),
+    ],
+)
+def test_other_ways_to_write_it_are_right(name, answer):
+    verdict = judge(EXERCISES[name], answer)
+    assert verdict.right, verdict.text
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.numbers
+def test_an_underscore_of_the_layer_stays():
+    layer = EXERCISES["relu"].layer.replace(
+        "return x.clamp(min=0), x", "_ = x.relu()\n        y = _\n        return y, x"
+    )
+    exercise = Exercise.model_validate(EXERCISES["relu"].model_dump() | {"layer": layer})
+    verdict = judge(exercise, exercise.solution)
+    assert verdict.right, verdict.text
 
 
 @pytest.mark.numbers

@@ -35,23 +35,26 @@ FUNCTIONS = _words(
 """What an answer may call beside the names of the layer."""
 OPERATIONS = _words(
     """
-    abs add add_ addmm all allclose amax amin any append arange argmax argmin argsort as_tensor baddbmm bmm bool
-    broadcast_to cat ceil chunk clamp clone concat contiguous copy_ copysign cos cosh count_nonzero cumprod cumsum
-    device diag diag_embed diagonal diff dim div dot double dtype e einsum empty_like eq equal erf exp expand
-    expand_as expm1 eye fill_ finfo flatten flip float float32 float64 floor floor_divide frac full full_like
-    gather ge gt heaviside hstack index_add index_add_ index_copy index_fill index_select indices inf int int64
-    inverse is_floating_point isfinite isinf isnan item kron le lerp linspace log log10 log1p log2
-    log_softmax logical_and logical_not logical_or logsumexp long lt masked_fill masked_fill_ masked_scatter
-    masked_select matmul max maximum mean median min minimum mm movedim mT mul mul_ multiply mv narrow ndim
-    ndimension ne neg negative new_full new_ones new_zeros nonzero norm numel ones ones_like outer permute
-    pi pow prod rand rand_like randn randn_like reciprocal relu remainder repeat repeat_interleave reshape
-    reshape_as roll rot90 round rsqrt scatter scatter_ scatter_add scatter_add_ scatter_reduce select shape sigmoid
-    sign sin sinh size softmax sort split sqrt square squeeze stack std sub subtract sum swapaxes swapdims T t take
-    take_along_dim tan tanh tensor tensordot tile to tolist topk trace transpose tril triu true_divide type_as
-    unbind unflatten unfold unsqueeze values var var_mean view view_as vstack where zero_ zeros zeros_like
+    abs add add_ addcmul addmm all allclose amax amin any append arange argmax argmin argsort as_tensor baddbmm bmm
+    bool broadcast_to cat ceil chunk clamp clone concat contiguous copy_ copysign cos cosh count_nonzero cumprod
+    cumsum detach device diag diag_embed diagonal diff dim div div_ dot double dtype e einsum empty empty_like eq
+    equal erf exp expand expand_as expm1 eye fill_ finfo flatten flip float float32 float64 floor floor_divide frac
+    full full_like gather ge gt heaviside hstack index_add index_add_ index_copy index_fill index_put index_put_
+    index_select indices inf int int64 inverse is_floating_point isfinite isinf isnan item kron le lerp linspace
+    log log10 log1p log2 log_softmax logical_and logical_not logical_or logsumexp long lt masked_fill masked_fill_
+    masked_scatter masked_select matmul max maximum mean median min minimum mm movedim mT mul mul_ multiply mv
+    narrow ndim ndimension ne neg negative new_full new_ones new_zeros nonzero norm numel ones ones_like outer
+    permute pi pow prod rand rand_like randn randn_like reciprocal relu remainder repeat repeat_interleave reshape
+    reshape_as roll rot90 round rsqrt scatter scatter_ scatter_add scatter_add_ scatter_reduce select sgn shape
+    sigmoid sign sin sinh size softmax sort split sqrt square squeeze stack std sub sub_ subtract sum swapaxes
+    swapdims T t take take_along_dim tan tanh tensor tensordot tile to tolist topk trace transpose tril triu
+    true_divide type type_as unbind unflatten unfold unsqueeze values var var_mean view view_as vstack where zero_
+    zeros zeros_like
     """
 )
 """Functions of torch and math, and methods and attributes of tensors, that an answer may use."""
+ONE_HOT = "torch.nn.functional.one_hot"
+"""The one function of an answer that lies deeper in torch; what else lies beside it is not allowed."""
 STATEMENTS = (
     ast.Assign,
     ast.AugAssign,
@@ -143,9 +146,16 @@ def _is_blank(node: ast.AST) -> bool:
 
 def _root(node: ast.expr) -> str | None:
     """The name that a chain of attributes, such as self.weight.value, begins with."""
+    return (_path(node) or "").partition(".")[0] or None
+
+
+def _path(node: ast.AST) -> str | None:
+    """A chain of attributes as it is written, such as self.weight.value; None where it begins with no name."""
+    names = []
     while isinstance(node, ast.Attribute):
+        names.append(node.attr)
         node = node.value
-    return node.id if isinstance(node, ast.Name) else None
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else None
 
 
 def read_answer(text: str, place: Place) -> Answer:
@@ -184,6 +194,8 @@ def _require_allowed(body: list[ast.stmt], place: Place) -> None:
     nodes = [node for statement in body for node in ast.walk(statement)]
     arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
     known = place.names | FUNCTIONS | _stored(body) | arguments
+    read = [node for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)]
+    one_hot = {id(part) for node in read if _path(node) == ONE_HOT for part in ast.walk(node)}
     for node in nodes:
         line = getattr(node, "lineno", None)
         word = WORDS.get(type(node))
@@ -193,7 +205,7 @@ def _require_allowed(body: list[ast.stmt], place: Place) -> None:
             _require_name(node.id, known, place.names, line)
         elif isinstance(node, ast.arg):
             _require_name(node.arg, known, place.names, line)
-        elif isinstance(node, ast.Attribute):
+        elif isinstance(node, ast.Attribute) and id(node) not in one_hot:
             _require_attribute(node, place, line)
 
 

@@ -6,7 +6,8 @@ import ast
 import math
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Loss, Module, Parameter
-from mytorch.playground.exercises.answer import FIRST_LINE, Answer, AnswerError, Place, read_answer
+from mytorch.playground.exercises.answer import BLANK, FIRST_LINE, Answer, AnswerError, Place, read_answer
 from mytorch.playground.exercises.exercise import Exercise, Trial
 from mytorch.plugins import one_line
 from mytorch.testing import CheckError, check_layer, check_loss
@@ -57,13 +58,29 @@ def judge(exercise: Exercise, text: str) -> Verdict:
         names = _defined(exercise, read_answer(text, exercise.place), _printer(printed))
     except AnswerError as error:
         return Verdict(False, str(error), error.line)
+    with _float64():  # as the kit's inputs are: an answer that draws or fills a tensor need not say so
+        verdict = _judged(exercise, names, text)
+    return replace(verdict, printed="".join(printed)[:PRINTED])
+
+
+def _judged(exercise: Exercise, names: dict[str, Any], text: str) -> Verdict:
+    """What is said of an answer that can be run."""
     first, second = exercise.trials
     said = _fault(first, names, exercise.place, text)
     if said is None and (other := _fault(second, names, exercise.place, text)) is not None:
         passed, failed = _with(first), _with(second)
         said = replace(other, text=f"It is right with {passed}, and wrong with {failed}: {other.text}")
-    verdict = said or Verdict(True, f"It passed {len(CHECKS)} checks of the kit, with two sizes.")
-    return replace(verdict, printed="".join(printed)[:PRINTED])
+    return said or Verdict(True, f"It passed {len(CHECKS)} checks of the kit, with two sizes.")
+
+
+@contextmanager
+def _float64() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _with(trial: Trial) -> str:
@@ -90,7 +107,7 @@ class _Fill(ast.NodeTransformer):
         self._answer, self._target = answer, target
 
     def visit_Assign(self, node: ast.Assign) -> Any:
-        blank = isinstance(node.value, ast.Name) and set(node.value.id) == {"_"}
+        blank = isinstance(node.value, ast.Name) and node.value.id == BLANK
         return self._answer.statements if blank else node
 
 
