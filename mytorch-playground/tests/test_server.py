@@ -109,6 +109,9 @@ def test_an_answer_is_judged_and_what_is_none_is_told(server):
     assert (status, wrong["right"]) == (200, False)
     assert wrong["why"].startswith("This is as if ReLU changed nothing")
     assert judged(name="relu", text="import os")[1]["text"].startswith("an import is not allowed")
+    printed = judged(name="relu", text="print('\\ud800')\nd_x = d_y * (x > 0)")[1]  # half a character
+    assert printed["right"]
+    assert printed["printed"].startswith("\ud800\n")
     assert judged(name="nowhere", text="d_y") == (404, {"error": "there is no exercise 'nowhere'"})
     assert judged(name="relu", text="x" * 100_000)[0] == 400
     for content in (b"no json", b"[]", b'{"name": 5, "text": ""}', b"\xff", b'{"name": "relu"}'):
@@ -179,7 +182,17 @@ def test_what_is_no_command_is_left_out(server):
         assert until(page, "frame", step=1)["step"] == 1
 
 
-def test_every_session_ends_with_the_server():
+def test_a_table_may_be_as_long_as_the_page_says(server):
+    host, token = server
+    with session(host, token) as page:
+        page.recv(timeout=30)
+        until(page, "frame", step=0)
+        page.send(json.dumps({"do": "no table", "text": '"' * 15_000_000}))  # 30 MB in JSON
+        assert "no table" in until(page, "error")["text"]
+
+
+def test_every_session_ends_with_the_server_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with served() as (host, token, server), session(host, token) as page:
         page.recv(timeout=30)
         until(page, "frame", step=0)
@@ -188,8 +201,12 @@ def test_every_session_ends_with_the_server():
         told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server)], capture_output=True, text=True, check=True)
         (worker,) = map(int, told.stdout.split())
         os.kill(worker, 0)
+        asked = json.dumps({"name": "relu", "text": "d_y * (x > 0)"}).encode()
+        assert post(host, "/exercises/judge", token, asked)[1]["right"]
+        assert len(list(tmp_path.glob("mytorch-*"))) == 2
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
+    assert list(tmp_path.glob("mytorch-*")) == []
 
 
 def test_a_taken_port_and_an_unknown_experiment_are_one_sentence(server):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mytorch.playground.pipe import LONGEST
 from mytorch.plugins import ArgumentError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def serve(
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=3,
+        ws_max_size=LONGEST,  # a table of 15 MB is longer in JSON
     )
     server = uvicorn.Server(config)
     listening.listen(64)

@@ -75,6 +75,7 @@ class Worker:
     async def finish(self) -> None:
         """End the process, whatever it does, and wait until it has ended."""
         self._reader.cancel()  # which may wait for a page that takes nothing
+        self.close()  # so that the process removes its folder, too
         try:
             await asyncio.wait_for(self.process.communicate(), ENDS)
         except TimeoutError:
@@ -99,6 +100,7 @@ class Workers:
         self._first = first
         self._workers: dict[str, Worker] = {}
         self._spare: Worker | None = None
+        self._lock = asyncio.Lock()
 
     async def prepare(self) -> None:
         """Begin a session for the first page that comes, since its process takes a while to start."""
@@ -106,20 +108,21 @@ class Workers:
 
     async def find(self, name: str) -> Worker | None:
         """The session of this name if it runs, or a new one; None where there are too many."""
-        found = self._workers.get(name)
-        if found is not None and found.alive:
-            found.stay()
-            return found
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.alive:
-            return spare
-        self._workers = {name: one for name, one in self._workers.items() if one.alive}
-        if len(self._workers) >= MOST:
-            idle = next((one for one in self._workers.values() if one.page is None), None)
-            if idle is None:
-                return None
-            self.drop(idle)
-        return await self._begin()
+        async with self._lock:  # so that those who come at once do not all find a place
+            found = self._workers.get(name)
+            if found is not None and found.alive:
+                found.stay()
+                return found
+            spare, self._spare = self._spare, None
+            if spare is not None and spare.alive:
+                return spare
+            self._workers = {name: one for name, one in self._workers.items() if one.alive}
+            if len(self._workers) >= MOST:
+                idle = next((one for one in self._workers.values() if one.page is None), None)
+                if idle is None:
+                    return None
+                self.drop(idle)
+            return await self._begin()
 
     async def _begin(self) -> Worker:
         """A new session."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STARTS = 120.0
 """Seconds that the process may take to import torch, on a busy machine."""
+ENDS = 5.0
+"""Seconds that the process has to end by itself."""
 START = "import sys; sys.path[:] = {path!r}; from mytorch.playground.exercises.judging import main; main()"
 PASSED_ON = ("PATH", "SYSTEMROOT", "TMPDIR", "TMP", "TEMP", "LD_LIBRARY_PATH", "LANG")
 """What the process is given of the environment: no key or password that lies there."""
@@ -30,7 +32,16 @@ class Judge:
 
     async def start(self) -> None:
         """Start the process if it does not run, so that the first answer need not wait for it."""
-        if self._process is not None and self._process.returncode is None:
+        if self._runs():  # it may be judging, which need not be waited for
+            return
+        async with self._lock:
+            await self._start()
+
+    def _runs(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def _start(self) -> None:
+        if self._runs():
             return
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._process = await asyncio.create_subprocess_exec(
@@ -47,7 +58,7 @@ class Judge:
     async def judge(self, exercise: Exercise, text: str) -> dict[str, Any]:
         """What is said of an answer, as `Verdict` has it."""
         async with self._lock:
-            await self.start()
+            await self._start()
             assert self._process is not None
             try:
                 return await asyncio.wait_for(self._asked(self._process, exercise, text), STARTS + WALL_SECONDS)
@@ -77,6 +88,11 @@ class Judge:
 
     async def _end(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.communicate()
+            assert self._process.stdin is not None
+            self._process.stdin.close()  # so that it removes its folder
+            try:
+                await asyncio.wait_for(self._process.communicate(), ENDS)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.communicate()
         self._process = None

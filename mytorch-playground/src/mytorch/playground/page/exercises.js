@@ -6,7 +6,12 @@ const BLANK = "____";
 
 export class ExercisesView {
   constructor(section, ask) {
-    Object.assign(this, { section, ask, exercises: [], progress: new Progress() });
+    const progress = new Progress(() => {
+      if (!this.exercises.length) return;
+      this.reveal(this.exercises[this.at]);
+      this.tally();
+    });
+    Object.assign(this, { section, ask, exercises: [], progress });
     this.list = section.querySelector("#exercise-list");
     this.article = section.querySelector("#exercise");
     section.querySelector("#forget").onclick = () => {

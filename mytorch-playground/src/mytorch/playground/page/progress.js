@@ -1,15 +1,16 @@
-// What somebody has solved, and what was typed: kept by the browser, on this machine.
+// What somebody has solved, and what was typed: kept by the browser, on this machine, for all of its tabs.
 const KEY = "mytorch exercises";
 
 export class Progress {
-  constructor() {
+  // changed: is called when another tab has written.
+  constructor(changed = () => {}) {
     this.kept = {};
-    try {
-      const read = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-      if (read && typeof read === "object" && !Array.isArray(read)) this.kept = read;
-    } catch {
-      // nothing that can be read, or a browser that keeps nothing: it begins anew
-    }
+    this.read();
+    addEventListener("storage", ({ key }) => {
+      if (key !== KEY) return;
+      this.read();
+      changed();
+    });
   }
 
   of(name) {
@@ -17,6 +18,7 @@ export class Progress {
   }
 
   set(name, changes) {
+    this.read(); // another tab may have written since
     this.kept[name] = { ...this.of(name), ...changes };
     this.write();
   }
@@ -24,6 +26,15 @@ export class Progress {
   forget() {
     this.kept = {};
     this.write();
+  }
+
+  read() {
+    try {
+      const read = JSON.parse(localStorage.getItem(KEY));
+      if (read && typeof read === "object" && !Array.isArray(read)) this.kept = read;
+    } catch {
+      // nothing that can be read, or a browser that keeps nothing: what this page knows stays
+    }
   }
 
   write() {

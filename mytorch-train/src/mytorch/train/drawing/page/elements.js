@@ -7,5 +7,5 @@ export const element = (tag, properties = {}, ...children) => {
 
 export function number(value) {
   if (value === null || value === undefined) return "–";
-  return Number.isInteger(value) ? String(value) : Number(value).toPrecision(4).replace(/\.?0+($|e)/, "$1");
+  return Number.isInteger(value) ? String(value) : String(Number(Number(value).toPrecision(4)));
 }
