@@ -16,6 +16,7 @@ MODULES = [
 
 
 LIBRARIES = {
+    "mytorch.train.privacy.privacy": "dp_accounting",
     "mytorch.train.parallel.ray_train": "ray",
     "mytorch.train.trackers.mlflow": "mlflow",
     "mytorch.train.trackers.wandb": "wandb",

@@ -8,8 +8,8 @@ import torch
 from sharing_nets import tied, twice
 from toy_parts import SGD, Chain, Dense, Rectify, SquaredError, Table
 
-from mytorch.core import ArgumentError
-from mytorch.train import Batches, Privacy, fit, step
+from mytorch.core import ArgumentError, Buffer, Module, OuterProducts, Stacked
+from mytorch.train import Batches, NotFiniteError, Privacy, fit, step
 from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities import SampleNorms, sample_gradients
 
@@ -29,7 +29,7 @@ def table(rows=40):
 def trained(privacy=None, data=None, **options):
     torch.manual_seed(3)
     net = network()
-    privacy = privacy or Privacy(max_norm=0.5, noise_multiplier=1.0, delta=1e-3)
+    privacy = privacy or Privacy(max_norm=0.5, noise_multiplier=1.0, delta=1e-3, seed=7)
     options = {"epochs": 2, "batch_size": 8, "quiet": True, "privacy": privacy, **options}
     return fit(net, SquaredError(), SGD(net.param(), lr=0.05), data or table(), **options)
 
@@ -53,7 +53,7 @@ def test_a_step_without_noise_is_the_clipped_sum_by_the_expected_rows(build, red
     for name, parameter in net.named_param():
         torch.testing.assert_close(parameter.value, wanted[name], rtol=0, atol=1e-12)
         assert parameter.grad is None
-    assert privacy.steps == {0.05: 1}
+    assert privacy.steps == {(0.05, 0.0): 1}
     assert privacy.epsilon() == math.inf
 
 
@@ -63,9 +63,8 @@ def test_the_noise_has_the_deviation_of_the_formula(rows):
     net, loss = Chain(Dense(3, 2)).double(), SquaredError()
     x, t = torch.randn(rows, 3).double(), torch.randn(rows, 2).double()
     start = {name: parameter.value.clone() for name, parameter in net.named_param()}
-    take = PrivateStep(Privacy(max_norm=0.25, noise_multiplier=3.0, delta=0.1), 5, 100)
+    take = PrivateStep(Privacy(max_norm=0.25, noise_multiplier=3.0, delta=0.1, seed=0), 5, 100)
     ends = []
-    torch.manual_seed(0)
     for _ in range(1000):
         for name, parameter in net.named_param():
             parameter.value = start[name].clone()
@@ -124,7 +123,7 @@ def test_the_history_has_what_was_spent_and_a_second_training_counts_on():
     first = trained(privacy)
     spent = [record["epsilon"] for record in first.history]
     assert 0 < spent[0] < spent[1] == privacy.epsilon()
-    assert privacy.steps == {0.2: 10}
+    assert privacy.steps == {(0.2, 1.0): 10}
     again = fit(
         first.net, SquaredError(), first.optimizer, table(), epochs=1, batch_size=8, privacy=privacy, quiet=True
     )
@@ -134,7 +133,7 @@ def test_the_history_has_what_was_spent_and_a_second_training_counts_on():
 def test_a_resumed_training_counts_on_to_the_bit(tmp_path):
     whole = trained(epochs=3, quantities=[SampleNorms()])
     trained(epochs=2, checkpoint=tmp_path / "half.safetensors", quantities=[SampleNorms()])
-    privacy = Privacy(max_norm=0.5, noise_multiplier=1.0, delta=1e-3)
+    privacy = Privacy(max_norm=0.5, noise_multiplier=1.0, delta=1e-3, seed=7)
     resumed = trained(privacy, epochs=3, resume=tmp_path / "half.safetensors", quantities=[SampleNorms()])
     assert [record["epsilon"] for record in resumed.history] == [record["epsilon"] for record in whole.history]
     torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
@@ -166,12 +165,113 @@ class Weighed(SquaredError):
         return float((1 + (target[:, 0] > 0)).sum())
 
 
+def test_what_was_spent_is_taken_over_with_the_noise_that_it_was_spent_with(tmp_path):
+    first = Privacy(max_norm=0.5, noise_multiplier=0.8, delta=1e-3)
+    trained(first, epochs=2, checkpoint=tmp_path / "part.safetensors")
+    later = Privacy(max_norm=0.5, noise_multiplier=3.0, delta=1e-3)
+    options = {"resume": tmp_path / "part.safetensors", "accept_differences": True, "quantities": [SampleNorms()]}
+    history = trained(later, epochs=3, **options).history
+    assert later.steps == {(0.2, 0.8): 10, (0.2, 3.0): 5}
+    assert history[-1]["epsilon"] == later.epsilon() > first.epsilon()
+
+
+def test_the_object_that_trained_goes_on_where_its_checkpoint_ends(tmp_path):
+    privacy = Privacy(max_norm=0.5, noise_multiplier=1.0, delta=1e-3)
+    privacy.max_epsilon = 1.001 * privacy.epsilon({0.2: 15})
+    trained(privacy, epochs=2, checkpoint=tmp_path / "part.safetensors")
+    trained(privacy, epochs=3, resume=tmp_path / "part.safetensors")
+    with pytest.raises(ArgumentError, match="train at most 1 more epoch, or begin anew"):
+        trained(privacy, epochs=4, resume=tmp_path / "part.safetensors")
+
+
+def test_nobody_who_knows_the_program_knows_the_noise():
+    ends = [trained(Privacy(0.5, 1.0, 1e-3), epochs=1).net.state_dict() for _ in range(2)]
+    assert all(not torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    ends = [trained(Privacy(0.5, 1.0, 1e-3, seed=1), epochs=1).net.state_dict() for _ in range(2)]
+    torch.testing.assert_close(*ends, rtol=0, atol=0)
+
+
+def test_the_steps_that_a_search_for_the_fault_repeats_are_not_counted_twice():
+    data, privacy = table(), Privacy(0.5, 1.0, 1e-3, seed=7)
+    data.inputs[:] = float("inf")
+    with pytest.raises(NotFiniteError):
+        trained(privacy, data, epochs=1)
+    assert sum(privacy.steps.values()) == 1
+
+
+def test_norms_are_right_where_large_numbers_cancel():
+    """Two positions that are nearly alike, with opposite gradients."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(256, (40, 1, 64), generator=generator).float()
+    rows = torch.cat([rows, rows + 1e-3 * torch.randn(40, 1, 64, generator=generator)], 1)
+    d_rows = torch.randn(40, 1, 64, generator=generator)
+    d_rows = torch.cat([d_rows, -d_rows], 1)
+    stated = OuterProducts(d_rows, rows, (64, 64))
+    exact = OuterProducts(d_rows.double(), rows.double(), (64, 64)).each().flatten(1).norm(dim=1)
+    assert not torch.allclose(stated.squared_norms().sqrt().double(), exact, rtol=0.01)
+    torch.testing.assert_close(stated.precise().squared_norms().sqrt(), exact, rtol=1e-4, atol=0)
+    both = Stacked((stated, stated), (128, 64))
+    torch.testing.assert_close(both.precise().squared_norms().sqrt(), exact * 2**0.5, rtol=1e-4, atol=0)
+
+
+class Remembers(Dense):
+    """A layer that keeps the mean of its rows."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.seen = Buffer(torch.zeros(()))
+
+    def forward(self, x):
+        self.seen.value.copy_(x.mean())
+        return super().forward(x)
+
+
+class Bounded(Dense):
+    max_norm = 1.0
+
+
+class Summed(Module):
+    def forward(self, prediction, target):
+        return (prediction - target).square().sum(), (prediction, target)
+
+    def backward(self, d_value, saved):
+        return 2 * d_value * (saved[0] - saved[1])
+
+
+@pytest.mark.parametrize(
+    ("build", "loss", "text"),
+    [
+        (
+            lambda: Chain(Remembers(3, 2)),
+            SquaredError(),
+            "must keep nothing of the rows, got one whose",
+        ),
+        (lambda: Chain(Bounded(3, 2)), SquaredError(), "Bounded '0', whose max_norm changes the rows"),
+        (lambda: Chain(Dense(3, 2)), Summed(), "the loss must be a mytorch.core.Loss"),
+        (
+            lambda: Chain(Dense(3, 2)).to(torch.bfloat16),
+            SquaredError(),
+            "must be float32 or float64, got",
+        ),
+    ],
+)
+def test_what_would_break_the_promise_is_refused_and_changes_nothing(build, loss, text):
+    net, privacy = build(), Privacy(0.5, 1.0, 1e-3)
+    dtype = next(iter(net.param())).value.dtype
+    data = Table(*(part.to(dtype) for part in (table().inputs, table().targets)))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(ArgumentError, match=f"privacy: .*{text}"):
+        fit(net, loss, SGD(net.param(), lr=0.1), data, epochs=1, batch_size=8, privacy=privacy, quiet=True)
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+    assert not privacy.steps
+
+
 def test_a_loss_that_weighs_samples_by_their_batch_is_refused():
     torch.manual_seed(3)
-    net, privacy = network(), Privacy(0.5, 1.0, 1e-3)
+    net, privacy = network(), Privacy(0.5, 1.0, 1e-3, seed=4)
     options = {"epochs": 3, "batch_size": 8, "privacy": privacy, "quiet": True}
     with pytest.raises(
-        ArgumentError, match="privacy: every sample must have the same weight in the loss, got Weighed"
+        ArgumentError, match="every sample must have the same weight|in which they depend on each other"
     ):
         fit(net, Weighed(), SGD(net.param(), lr=0.1), table(), **options)
     fit(net, Weighed("sum"), SGD(net.param(), lr=0.001), table(), **options)

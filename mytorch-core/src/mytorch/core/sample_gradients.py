@@ -57,6 +57,10 @@ class SampleGradients:
         """The sum over samples of each number's square: the shape of the parameter."""
         return self.each().square().sum(0)
 
+    def precise(self) -> SampleGradients:
+        """The same gradients, of which `squared_norms` is right where large numbers cancel, too."""
+        return self
+
     def scaled(self, factor: float) -> Self:
         """The same gradients times a number."""
         raise NotImplementedError
@@ -115,10 +119,10 @@ class OuterProducts(SampleGradients):
         return rows[0], *self.shape
 
     def squared_norms(self) -> Tensor:
-        t, (n_out, n_in) = self.rows.shape[-2], (self.d_rows.shape[-1], self.rows.shape[-1])
+        t = self.rows.shape[-2]
         if t == 1:
             squares = self.d_rows.square().sum(-1).mul_(self.rows.square().sum(-1))
-        elif t * (n_out + n_in) < n_out * n_in:
+        elif self._is_small(t):
             squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
         else:
             return torch.cat([_squares(part.each()) for part in self._parts()])
@@ -140,6 +144,17 @@ class OuterProducts(SampleGradients):
 
     def scaled(self, factor: float) -> Self:
         return replace(self, scale=self.scale * factor)
+
+    def precise(self) -> OuterProducts:
+        t = self.rows.shape[-2]
+        if t == 1 or not self._is_small(t):  # sums of squares, in which nothing cancels
+            return self
+        return replace(self, d_rows=self.d_rows.double(), rows=self.rows.double())
+
+    def _is_small(self, t: int) -> bool:
+        """Whether products of a sample's rows with each other are fewer than the numbers of its gradient."""
+        n_out, n_in = self.d_rows.shape[-1], self.rows.shape[-1]
+        return t * (n_out + n_in) < n_out * n_in
 
     def _parts(self) -> list[OuterProducts]:
         """Some samples at a time, whose gradients fit into memory."""
@@ -225,6 +240,9 @@ class Stacked(SampleGradients):
                 f"Stacked: parts must be of as many samples each, and together of {tuple(self.shape)}, got {parts}"
             )
         return *samples, *self.shape
+
+    def precise(self) -> Stacked:
+        return replace(self, parts=tuple(part.precise() for part in self.parts))
 
     def squared_norms(self) -> Tensor:
         return torch.stack([part.squared_norms() for part in self.parts]).sum(0)

@@ -195,7 +195,7 @@ class Batches:
         """The batches of rows that are drawn one by one."""
         count = len(self.data)
         for number in range(len(self)):
-            chosen = torch.rand(count, generator=self.generator) < self.batch_size / count
+            chosen = torch.rand(count, generator=self.generator, dtype=torch.float64) < self.batch_size / count
             if number < self.first:
                 continue
             indices = chosen.nonzero().squeeze(1)

@@ -90,6 +90,7 @@ def choose_step(
         require_kind("fit", "privacy", privacy, Privacy)
         _require_clipping("privacy", privacy, optimizer, {**others, **_given("clip_sample_norm", clip_sample_norm)})
         assert batches is not None
+        batches.generator.manual_seed(privacy.draw_seed(0))
         return PrivateStep(privacy, batches.batch_size, len(batches.data), quantities)
     if clip_sample_norm is not None:
         _require_clipping("clip_sample_norm", clip_sample_norm, optimizer, others)

@@ -45,7 +45,7 @@ from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
-from mytorch.train.privacy.private_step import PrivateStep, require_privacy
+from mytorch.train.privacy.private_step import PrivateStep, account_of, require_privacy
 from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import quantities_of
 from mytorch.train.setup import Setup
@@ -191,7 +191,8 @@ class Training:
     def _columns(self, parts: Sequence[str]) -> list[str]:
         names = ["loss", *map(metric_name, self.metrics)]
         judged = [f"{part}_{name}" for part in ("train", *parts) for name in names]
-        found = [*judged, *(name for each in quantities_of(self.setup.step) for name in each.names(self.net))]
+        measured = [*quantities_of(self.setup.step), *account_of(self.setup.step)]
+        found = [*judged, *(name for each in measured for name in each.names(self.net))]
         _require_different(found)
         return found
 
@@ -242,6 +243,7 @@ class Training:
             "engine": self.engine.state_dict(),
             "callbacks": self.hooks.state_dicts(),
             "quantities": [each.state_dict() for each in quantities_of(self.setup.step)],
+            "privacy": [each.state_dict() for each in account_of(self.setup.step)],
             "history": self.history,
             "notes": self.notes,
             "parts": self._parts,
@@ -275,6 +277,8 @@ class Training:
         if state["conditions"]["quantities"] == self._conditions()["quantities"]:
             for quantity, of_quantity in zip(quantities_of(self.setup.step), state["quantities"], strict=True):
                 quantity.load_state_dict(of_quantity)
+        for account, spent in zip(account_of(self.setup.step), state.get("privacy", ()), strict=False):
+            account.load_state_dict(spent)
         if state["conditions"]["engine"] == self._conditions()["engine"]:  # or another is accepted
             self.engine.load_state_dict(state["engine"])
         self.batches.set_order(state["order"])
@@ -308,7 +312,8 @@ class Training:
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         Raises Interrupted, a KeyboardInterrupt, for a signal if there is a `checkpoint`.
         """
-        self._require_privacy()
+        if self.resumed is None:
+            self._require_privacy()
         input_grad = self.net.input_grad
         self.net.train()
         self.net.zero_grad()
@@ -440,7 +445,7 @@ class Training:
 
     def _close_epoch(self, record: Record, stop: bool) -> bool:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
-        for quantity in quantities_of(self.setup.step):
+        for quantity in (*quantities_of(self.setup.step), *account_of(self.setup.step)):
             record |= quantity.results()
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             if self.average is not None:
@@ -497,7 +502,10 @@ class Training:
         return results
 
     def _not_finite(self, what: str, batch: int) -> None:
+        spent = [each.state_dict() for each in account_of(self.setup.step)]
         origin = find_origin(self.setup, self._start, self._order, batch, self._together.first_found)
+        for account, state in zip(account_of(self.setup.step), spent, strict=True):
+            account.load_state_dict(state)  # the steps that were repeated have been counted
         self._together.share_values()
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"

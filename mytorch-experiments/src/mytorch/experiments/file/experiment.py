@@ -209,6 +209,8 @@ class PrivacySettings(Section):
     """How likely the promise may fail."""
     max_epsilon: Annotated[float, Field(ge=0)] | None = None
     """A training that would spend more is refused."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Decides rows and noise; a random number of the system if left out, so that nobody can take the noise off."""
 
 
 class Experiment(Section):

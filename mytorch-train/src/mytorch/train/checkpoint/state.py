@@ -74,7 +74,7 @@ def parts_of(setup: Setup) -> dict[str, Any]:
         "accumulate": batches.accumulate,
         "shuffle": batches.shuffle,
         "drop_last": batches.drop_last,
-        "seed": batches.generator.initial_seed(),
+        "seed": None if batches.poisson else batches.generator.initial_seed(),  # privacy may take one of the system
     }
 
 

@@ -33,7 +33,7 @@ class ClippedSamples:
     def __call__(
         self, net: Module, loss: Module, inputs: Any, targets: Any
     ) -> tuple[tuple[Tensor, Weight], Mapping[Parameter, SampleGradients], Tensor]:
-        """What `gradients` returns, the gradients of samples by parameter, and the factors, (rows,).
+        """What `gradients` returns, the gradients of samples by parameter, and the factors, float64 of (rows,).
 
         Raises ArgumentError, before anything changes, for a layer or loss that mixes the batch.
         """
@@ -45,7 +45,8 @@ class ClippedSamples:
         except Exception as error:
             add_path(error, net)
             raise
-        norms = torch.stack([samples.squared_norms() for samples in kept.samples.values()]).sum(0).sqrt()
+        squares = [samples.precise().squared_norms().double().clamp(min=0.0) for samples in kept.samples.values()]
+        norms = torch.stack(squares).sum(0).sqrt()
         return result, kept.samples, (self.bound / norms).clamp(max=1.0)  # 1 where a norm is 0
 
 
