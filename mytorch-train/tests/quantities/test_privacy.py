@@ -271,7 +271,7 @@ def test_a_loss_that_weighs_samples_by_their_batch_is_refused():
     net, privacy = network(), Privacy(0.5, 1.0, 1e-3, seed=4)
     options = {"epochs": 3, "batch_size": 8, "privacy": privacy, "quiet": True}
     with pytest.raises(
-        ArgumentError, match="every sample must have the same weight|in which they depend on each other"
+        ArgumentError, match=r"every sample must have the same weight|in which they depend on each other"
     ):
         fit(net, Weighed(), SGD(net.param(), lr=0.1), table(), **options)
     fit(net, Weighed("sum"), SGD(net.param(), lr=0.001), table(), **options)
