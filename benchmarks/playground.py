@@ -1,12 +1,12 @@
-"""How fast the playground is with the reference network, in headless Chromium: pictures, their way to the screen, and
+"""How fast the playground is with the reference network, in headless Chromium: frames, their way to the screen, and
 what being watched costs the training.
 
 python benchmarks/playground.py [--rounds 5] [--seconds 5]; it needs mytorch-playground, Playwright and Chromium.
 Exits with status 1 if a goal is missed. "frame to screen" is the time in the page from the arrival of a message until
 the browser has painted what was drawn of it. Steps a second are those of "as fast as it goes", with a page that shows
-each picture and, in turn, with a client that never says that it has seen one, so that none is drawn; once by the
+each frame and, in turn, with a client that never says that it has seen one, so that none is drawn; once by the
 clock, which on a busy machine counts what others and the browser take of the cores, too, and once by the processor
-time of the training alone. The first picture is that of a page which is opened as soon as the command has printed its
+time of the training alone. The first frame is that of a page which is opened as soon as the command has printed its
 address, less the time of `import torch` alone.
 """
 
@@ -53,15 +53,15 @@ WebSocket = class extends Own {
 """
 BATCHES = 10
 """Of an epoch of the reference network."""
-SPENT = "processor time of the training lost to being watched, %"
+SPENT = "share of processor time that watching takes, %"
 GOALS = {
-    "pictures a second, 5 steps each": (12.0, True),
-    "processor time a picture with its steps, of both cores, ms": (2000 / 12, False),
+    "frames per second, 5 steps each": (12.0, True),
+    "processor time of a frame with its steps, of both cores, ms": (2000 / 12, False),
     "frame to screen, median, ms": (50.0, False),
     "bytes a frame": (64_000.0, False),
     SPENT: (20.0, False),
-    "training speed lost to being watched, %": (20.0, False),
-    "first picture beyond import torch, s": (3.0, False),
+    "slowdown while watched, %": (20.0, False),
+    "first frame beyond import torch, s": (3.0, False),
 }
 
 
@@ -81,7 +81,7 @@ def served() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def opened(browser: Browser, address: str) -> Iterator[Page]:
-    """A page that has shown its first picture."""
+    """A page that has shown its first frame."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.add_init_script(WATCH)
     page.goto(address)
@@ -90,9 +90,9 @@ def opened(browser: Browser, address: str) -> Iterator[Page]:
     page.close()
 
 
-def pictures(page: Page, length: float) -> list[float]:
-    """Pictures a second at 5 steps each, milliseconds that all processes compute for one, the median milliseconds from
-    a frame to the screen, and bytes a frame.
+def frames(page: Page, length: float) -> list[float]:
+    """Frames per second at 5 steps each, milliseconds that all processes compute for one, the median milliseconds from
+    the arrival of a frame to the screen, and bytes a frame.
     """
     page.select_option("#speed", "5")
     page.click("#play")
@@ -100,13 +100,13 @@ def pictures(page: Page, length: float) -> list[float]:
     spent = processor(os.getpid())
     page.evaluate("window.frames_.length = 0")
     page.wait_for_timeout(length * 1000)
-    frames: list[list[float]] = page.evaluate("window.frames_")
+    seen: list[list[float]] = page.evaluate("window.frames_")
     spent = processor(os.getpid()) - spent
     page.click("#play")
-    came, shown, size = zip(*frames, strict=True)
+    came, shown, size = zip(*seen, strict=True)
     waits = [after - before for before, after in zip(came, shown, strict=True)]
-    rate = (len(frames) - 1) / (came[-1] - came[0]) * 1000
-    return [rate, spent / len(frames) * 1000, statistics.median(waits), statistics.median(size)]
+    rate = (len(seen) - 1) / (came[-1] - came[0]) * 1000
+    return [rate, spent / len(seen) * 1000, statistics.median(waits), statistics.median(size)]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def processor(root: int) -> float:
 
 
 def watched(page: Page, length: float, server: int) -> Speed:
-    """The speed with a page that shows each picture, as fast as it goes."""
+    """The speed with a page that shows each frame, as fast as it goes."""
     page.select_option("#speed", "0")
     page.click("#play")
     page.wait_for_timeout(1000)
@@ -155,7 +155,7 @@ def _step(page: Page) -> int:
 
 
 def unwatched(address: str, length: float, server: int) -> Speed:
-    """The speed of a session whose pictures nobody sees, so that it draws one."""
+    """The speed of a session whose frames nobody sees, so that it draws one."""
     host, token = re.findall(r"http://([^/]+)/#token=(\S+)", address)[0]
     with connect(f"ws://{host}/session?token={token}&session=", origin=f"http://{host}", max_size=None) as client:
         _until(client, "frame")
@@ -182,8 +182,8 @@ def _until(client: Any, kind: str) -> Any:
                 return header
 
 
-def first_picture(browser: Browser) -> float:
-    """Seconds from the command to the first picture of a page."""
+def first_frame(browser: Browser) -> float:
+    """Seconds from the command to the first frame of a page."""
     began = time.perf_counter()
     with served() as (address, _), opened(browser, address):
         return time.perf_counter() - began
@@ -198,10 +198,10 @@ def measure(rounds: int, length: float) -> dict[str, list[float]]:
             with served() as (address, server):
                 free = unwatched(address, length, server)
                 with opened(browser, address) as page:
-                    figures = pictures(page, length)
+                    figures = frames(page, length)
                     seen = watched(page, length, server)
                 figures += [100 * (1 - seen.processor / free.processor), 100 * (1 - seen.clock / free.clock)]
-            started = first_picture(browser) - seconds(["import torch"])
+            started = first_frame(browser) - seconds(["import torch"])
             for name, figure in zip(GOALS, (*figures, started), strict=True):
                 found[name].append(figure)
         browser.close()

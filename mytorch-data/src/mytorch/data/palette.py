@@ -1,6 +1,6 @@
 """Colours that are told apart with any colour vision.
 
-Source: Okabe and Ito, Color Universal Design (2008).
+Source: Okabe and Ito 2008, "Color universal design"
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Experiments to break: each shows one way in which training goes wrong."""
+"""Experiments that go wrong: each shows one way in which training goes wrong."""
 
 from __future__ import annotations
 

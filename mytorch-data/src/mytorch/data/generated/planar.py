@@ -25,7 +25,7 @@ class Spirals(Points):
     Shapes:   inputs: (samples, 2) of dtype;  targets: (samples,), int64
     Raises:   ArgumentError unless samples is a count, classes from 2 to 1000, turns and noise finite and at least 0,
               seed a whole number and dtype floating point
-    Source:   Lang and Witbrock, Learning to Tell Two Spirals Apart (1988), who take one and a half turns
+    Source:   Lang and Witbrock 1988, "Learning to tell two spirals apart", who take one and a half turns
 
     Example:
         >>> from mytorch.data import Spirals
@@ -131,7 +131,7 @@ class XOR(Points):
     Class:    1 if a and b have different signs, that is (a < 0) xor (b < 0), else 0
     Shapes:   inputs: (samples, 2) of dtype;  targets: (samples,), int64
     Raises:   ArgumentError unless samples is a count, noise at least 0, seed a whole number and dtype floating point
-    Source:   Minsky and Papert, Perceptrons (1969), who show it for the four corners
+    Source:   Minsky and Papert 1969, "Perceptrons", who show it for the four corners
 
     Example:
         >>> from mytorch.data import XOR

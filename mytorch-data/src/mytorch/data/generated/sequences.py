@@ -27,8 +27,8 @@ class AddingProblem(Generated):
     Shapes:   inputs: (samples, length, 2) of dtype;  targets: (samples, 1) of dtype
     Raises:   ArgumentError unless samples is a count, length from 2 to 1000000, seed a whole number and dtype floating
               point
-    Source:   Hochreiter and Schmidhuber, Long Short-Term Memory (1997), experiment 4, in the form of Le, Jaitly and
-              Hinton, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units (2015)
+    Source:   Hochreiter and Schmidhuber 1997, "Long short-term memory", experiment 4, in the form of Le, Jaitly and
+              Hinton 2015, "A simple way to initialize recurrent networks of rectified linear units"
 
     Who always says 1 has a mean squared error of 1/6 = 0.167.
 
@@ -66,8 +66,8 @@ class Copying(Generated):
               (samples, symbols + 1, 2 length + delay)
     Raises:   ArgumentError unless samples is a count, symbols from 1 to 1000, length and delay from 1 to 1000000, seed
               a whole number
-    Source:   Hochreiter and Schmidhuber, Long Short-Term Memory (1997), in the form of Arjovsky, Shah and Bengio,
-              Unitary Evolution Recurrent Neural Networks (2016)
+    Source:   Hochreiter and Schmidhuber 1997, "Long short-term memory", in the form of Arjovsky, Shah and Bengio 2016,
+              "Unitary evolution recurrent neural networks"
 
     Who remembers nothing has a mean loss of length * log(symbols) / (2 length + delay) at best.
 

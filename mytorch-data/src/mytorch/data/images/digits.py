@@ -21,7 +21,7 @@ class Digits(DataSet):
 
     Shapes:   inputs: (1797, 1, 8, 8) of dtype, from 0 to 1, white on black;  targets: (1797,), int64, the digit
     Raises:   ReaderError without scikit-learn
-    Source:   Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (1998), its test part, as
+    Source:   Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits", its test part, as
               sklearn.datasets.load_digits has it
 
     Example:

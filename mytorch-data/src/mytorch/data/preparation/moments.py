@@ -81,7 +81,7 @@ class Moments:
 class RunningMoments:
     """Mean, sum of squared deviations and range of each column, in float64, over the batches that were added.
 
-    Source: Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (1979)
+    Source: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances"
     """
 
     def __init__(self) -> None:

@@ -19,8 +19,8 @@ class BytePairs:
     """Tokens of one or more bytes, of which frequent sequences have one of their own; every text has tokens.
 
     kept: what `to_json` gave.
-    Source: Sennrich, Haddow and Birch, Neural Machine Translation of Rare Words with Subword Units (2016), on bytes as
-        in Radford et al., Language Models are Unsupervised Multitask Learners (2019)
+    Source: Sennrich, Haddow and Birch 2016, "Neural machine translation of rare words with subword units", on bytes as
+        in Radford et al. 2019, "Language models are unsupervised multitask learners"
     Raises ReaderError without the library.
     """
 

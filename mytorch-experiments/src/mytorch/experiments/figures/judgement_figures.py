@@ -128,7 +128,7 @@ def _calibration(confusion: Confusion, title: str) -> Figure:
 def likely_shares(share: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The ends of the 95 % interval of shares that were taken of so many rows each.
 
-    Source: Wilson, Probable Inference, the Law of Succession, and Statistical Inference (1927)
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference"
     """
     z2 = 1.959964**2
     middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)

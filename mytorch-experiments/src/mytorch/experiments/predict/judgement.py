@@ -36,7 +36,7 @@ class Confusion:
     def calibration_error(self) -> float:
         """The expected calibration error: sum over bins of |right - confidence| / all rows.
 
-        Source: Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning (2015)
+        Source: Naeini, Cooper and Hauskrecht 2015, "Obtaining well calibrated probabilities using Bayesian binning"
         """
         return float((self.right - self.confidence).abs().sum() / self.rows.sum())
 

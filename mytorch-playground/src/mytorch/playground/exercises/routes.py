@@ -25,7 +25,7 @@ LARGEST = 8 * LONGEST
 
 
 def routes(own: Exercises, judge: Judge, token: str) -> list[Route]:
-    """The list of exercises and of experiments to break, and the judgement of an answer; both by POST.
+    """The list of exercises and of experiments that go wrong, and the judgement of an answer; both by POST.
 
     own: exercises of a lecturer, which come before those of the playground that they do not replace.
     Who asks must come from a page of this server, which a browser says of a POST alone, and know the token.

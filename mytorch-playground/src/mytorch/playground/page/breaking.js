@@ -1,4 +1,4 @@
-// Experiments to break: each is loaded and trained by a button.
+// Experiments that go wrong: each is loaded and trained by a button.
 import { element } from "/drawing/elements.js";
 
 export function showBreaking(section, experiments, start) {

@@ -28,7 +28,7 @@ class _Kink(Exception):
 
 
 def finite_differences(case: Case) -> None:
-    """Each gradient along random directions equals the central difference of forward."""
+    """The derivative in random directions, from the gradients, equals the central difference of sum(d_y * forward)."""
     _where_smooth(case, _compare_directions)
 
 

@@ -113,7 +113,7 @@ class IoU(PerClass):
         classes that are neither wanted nor predicted do not count, and the value is NaN if none is left.
     average: as of F1. Predictions and targets are as Accuracy takes them.
     Raises ArgumentError for another average.
-    Source: Jaccard, Étude comparative de la distribution florale dans une portion des Alpes et des Jura (1901)
+    Source: Jaccard 1901, "Étude comparative de la distribution florale dans une portion des Alpes et des Jura"
 
     Example:
         >>> import torch

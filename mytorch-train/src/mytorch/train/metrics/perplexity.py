@@ -25,7 +25,7 @@ class Perplexity(Metric):
     ignore_index: targets of this value do not count, as in CrossEntropyLoss.
     Raises ShapeError unless there is one target for each prediction, ArgumentError after a loss whose predictions are
     not class probabilities.
-    Source: Jelinek, Mercer, Bahl and Baker, Perplexity: a measure of the difficulty of speech recognition tasks (1977)
+    Source: Jelinek et al. 1977, "Perplexity: a measure of the difficulty of speech recognition tasks"
 
     Example:
         >>> import torch

@@ -18,7 +18,8 @@ class ROCAUC(Metric):
         no row or every row has does not count. NaN if none is left, or if a score is NaN.
     Predictions and targets are as Accuracy takes them, but predictions must be scores. All are kept until `compute`.
     Raises ShapeError if there is not one target a row, DtypeError for predictions that are no scores.
-    Source: Hanley and McNeil, The Meaning and Use of the Area under a ROC Curve (1982)
+    Source: Hanley and McNeil 1982, "The meaning and use of the area under a receiver operating characteristic
+        (ROC) curve"
     """
 
     undefined = "all rows are of one class, or an output is not finite"

@@ -44,8 +44,8 @@ class R2(Metric):
 
     Formula: 1 - sum (prediction - target)^2 / sum (target - mean of targets)^2, the mean over the output columns;
         NaN if a column of targets is constant.
-    Source of the sum over batches: Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing
-        Sample Variances (1979)
+    Source of the sum over batches: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for
+        computing sample variances"
     """
 
     undefined = "the targets of all rows are equal, or a prediction or target is not finite"
