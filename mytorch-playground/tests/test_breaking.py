@@ -6,6 +6,7 @@ import torch
 from mytorch.experiments import train_experiment
 from mytorch.playground.breaking import breaking_experiments
 from mytorch.plugins import parse_toml
+from mytorch.train.evaluation import predict
 
 pytestmark = pytest.mark.slow
 EXPERIMENTS = {each["title"]: each for each in breaking_experiments()}
@@ -52,9 +53,15 @@ def test_the_loss_leaps_where_the_rate_is_too_high(train):
 
 
 def test_units_with_equal_weights_stay_copies(train):
-    weights = train("All weights equal", 20).net.state_dict()
+    net = train("All weights equal", 20).net
+    weights = net.state_dict()
     for name in ("0.weight", "2.weight"):
         assert torch.equal(weights[name], weights[name][:1].expand_as(weights[name]))
+    assert "its boundary is one straight line" in EXPERIMENTS["All weights equal"]["text"]
+    along = torch.linspace(-3, 3, 101).unsqueeze(1) * weights["0.weight"][:1]
+    across = predict(net, along) - predict(net, along)[:, :1]
+    rises = across[1:, 1] - across[:-1, 1]
+    assert (rises > -1e-5).all() or (rises < 1e-5).all()  # but for rounding
     drawn = train("All weights equal", 40, lambda content: content.pop("initialization"))
     assert drawn.history[-1]["validation_error_rate"] < 0.05
 

@@ -397,6 +397,9 @@ def test_an_exercise_is_solved_by_typing_from_opening_the_page(page):
     api.expect(page.locator("#exercise h3").first).to_have_text("ReLU: the gradient of its input")
     api.expect(page.locator("#exercises-title")).to_be_focused()
     api.expect(page.locator("#exercise .code mark")).to_contain_text("d_x = ?")
+    api.expect(page.locator("#trials")).to_contain_text(
+        "with ReLU() and the inputs (5, 3), and once more with ReLU() and"
+    )
     page.get_by_label("d_x =").fill("d_y / 5 * (x > 0)")
     page.get_by_role("button", name="Check").click()
     api.expect(verdict(page)).to_contain_text("it is 5 times too small: a mean where the sum belongs?")

@@ -96,6 +96,7 @@ def test_exercises_are_for_a_page_of_this_server_with_the_token(server):
     (relu,) = (each for each in told["exercises"] if each["name"] == "relu")
     assert relu["solution"] in relu["pieces"]
     assert len(relu["pieces"]) == 4
+    assert relu["trials"] == [{"build": "ReLU()", "inputs": "(5, 3)"}, {"build": "ReLU()", "inputs": "(4, 2)"}]
 
 
 def test_an_answer_is_judged_and_what_is_none_is_told(server):

@@ -86,4 +86,5 @@ def _told(name: str, exercise: Exercise) -> dict[str, Any]:
     lines = [exercise.solution, *(piece.code for piece in exercise.pieces)]
     shown = exercise.model_dump(include={"title", "statement", "layer", "hints", "solution", "explanation"})
     pieces = sorted(lines, key=lambda line: zlib.crc32(f"{name}: {line}".encode()))
-    return {"name": name, "target": exercise.place.target, "pieces": pieces, **shown}
+    trials = [trial._asdict() for trial in exercise.trials]
+    return {"name": name, "target": exercise.place.target, "pieces": pieces, "trials": trials, **shown}

@@ -53,7 +53,7 @@ export class ExercisesView {
     this.solution = element("div", { id: "solution" });
     const title = element("h3", { textContent: exercise.title, tabIndex: -1 });
     this.article.replaceChildren(title, element("p", { textContent: exercise.statement }), code(exercise),
-      this.answer(exercise, kept), this.controls(exercise), this.verdict, this.hints, this.solution);
+      trials(exercise), this.answer(exercise, kept), this.controls(exercise), this.verdict, this.hints, this.solution);
     this.reveal(exercise);
     this.tally();
     if (focus) title.focus();
@@ -155,4 +155,11 @@ function code({ layer, target }) {
   const pre = element("pre", { className: "code", tabIndex: 0 }, ...lines);
   pre.setAttribute("aria-label", `The layer's code; the line that assigns ${target} is hidden`);
   return pre;
+}
+
+// The two sizes with which an answer is judged.
+function trials({ trials: [first, second] }) {
+  const said = ({ build, inputs }) => [element("code", { textContent: build }), " and the inputs ", element("code", { textContent: inputs })];
+  return element("p", { id: "trials", className: "legend" }, "It is judged with ", ...said(first), ", and once more with ",
+    ...said(second), ". A shape in brackets stands for random numbers.");
 }
