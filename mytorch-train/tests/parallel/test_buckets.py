@@ -69,3 +69,16 @@ def test_half_precision_is_added_up_in_float32_even_if_it_is_large():
     (bucket,) = reducer.buckets
     assert bucket.flat.dtype is torch.float32
     assert bucket.grad(parameter).dtype is torch.bfloat16
+
+
+def test_a_large_gradient_in_mixed_precision_is_added_up_in_float32():
+    parameter = Parameter(torch.randn(4 * MIB))
+    reducer = Reducer(Nobody())
+    reducer.begin(SGD([parameter], lr=0.1), 1, True)
+    own, grad = parameter.value, torch.randn(4 * MIB).bfloat16()
+    parameter.value, parameter.grad = own.bfloat16(), grad  # as within a step
+    reducer.tell([parameter])
+    parameter.value = own
+    (bucket,) = reducer.buckets
+    assert bucket.flat.dtype is torch.float32
+    torch.testing.assert_close(bucket.grad(parameter), grad.float(), rtol=0, atol=0)

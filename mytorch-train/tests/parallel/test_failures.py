@@ -1,9 +1,11 @@
 """One of several processes that ends, or trains another thing, ends the others with a clear error, and none hangs."""
 
+import json
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -175,6 +177,33 @@ def test_processes_that_work_apart_wait_for_one_that_takes_longer_but_not_for_on
     assert code == 1
     assert float(said) > 6, errors
     assert f"RankError: parallel: every process must stay until the end, {text}" in errors, errors
+
+
+@pytest.fixture
+def store():
+    """The port of a store in a process of its own, and that process."""
+    port = free_port()
+    serve = f"from torch.distributed import TCPStore; _ = TCPStore('127.0.0.1', {port}, is_master=True, "
+    command = [sys.executable, "-c", f"{serve}wait_for_workers=False); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
+        yield port, server
+        server.kill()
+
+
+@slow
+@numbers
+def test_nothing_waits_without_an_end_for_a_store_that_does_not_answer(store):
+    port, server = store
+    processes = start("cut_store.py", server.pid, port=port, TORCHELASTIC_USE_AGENT_STORE=True)
+    for code, said, errors in ended(processes, timeout=90):
+        assert code == 1, errors
+        assert errors.rstrip().endswith("ValueError: an error of its own"), errors
+        *found, (_, (text, seconds)) = json.loads(said).items()
+        assert text is None
+        assert seconds < 5
+        for name, (text, seconds) in found:
+            assert "every process must stay until the end, got no store any more" in text, name
+            assert seconds < 15, name
 
 
 @pytest.fixture(scope="module")

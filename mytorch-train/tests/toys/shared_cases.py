@@ -71,11 +71,17 @@ CASES = {
     "in several buckets, accumulated": {"accumulate": 3, "batch_size": 1, "epochs": 2, "buckets": IN_SEVERAL},
     "in several buckets, shared layer": {"net": Twice, "lr": 0.02, "buckets": IN_SEVERAL},
 }
+MIXED = {"batch_size": 4, "dtype": "float32", "precision": "bfloat16-mixed"}
+IN_HALF = {
+    "mixed precision": MIXED,
+    "mixed precision, in several buckets": {**MIXED, "buckets": {**IN_SEVERAL, "ALONE_BYTES": 30}},
+}
+"""The last batch has one row, so that the second of two processes has none."""
 
 
 def take(case, parallel=None, **more):
     """Train; the weights and the history, without times."""
-    options = {"shuffle": False, **PLAIN, **CASES.get(case, {}), **more}
+    options = {"shuffle": False, **PLAIN, **(CASES | IN_HALF).get(case, {}), **more}
     buckets = options.pop("buckets", None)
     with nullcontext() if buckets is None else patch.multiple(reducer, **buckets):
         return _take(parallel, options)

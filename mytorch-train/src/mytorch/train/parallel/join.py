@@ -54,17 +54,16 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
             "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
         )
     base, number = _opened(place, timeout), next(_NUMBERS)
+    backend, patience = _backend(place), timedelta(seconds=timeout)
     try:
         store = answered(lambda: _meet(place, base, f"mytorch/{number}", timeout), timeout + GRACE)
+        group = {"store": store, "rank": place.rank, "world_size": place.size, "timeout": patience}
+        answered(lambda: distributed.init_process_group(backend, **group), timeout + GRACE)
     except TimeoutError as error:
         raise RankError(
             f"join: rank {place.rank} must be able to reach the store at {place.address}:{place.port}, got {error}; "
             "see whether rank 0 runs"
         ) from error
-    patience = timedelta(seconds=timeout)
-    distributed.init_process_group(
-        _backend(place), store=store, rank=place.rank, world_size=place.size, timeout=patience
-    )
     processes = Processes(place, store, _prefixed(f"mytorch/lasting/{number}", base), patience)
     try:
         yield processes

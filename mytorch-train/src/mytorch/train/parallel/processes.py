@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from threading import Event, Thread
 from typing import Any, NamedTuple, TypeVar
 
@@ -123,11 +124,11 @@ class Processes:
 
     def remember(self, name: str, text: str) -> None:
         """Leave a text for these processes, if torchrun starts them again."""
-        self._lasting.set(name, text)
+        self._ask(lambda: self._lasting.set(name, text))
 
     def recall(self, name: str) -> str | None:
         """What was left before torchrun started these processes again; None if nothing was."""
-        return self._lasting.get(name).decode() if self._lasting.check([name]) else None
+        return self._ask(lambda: self._lasting.get(name).decode() if self._lasting.check([name]) else None)
 
     def broadcast(self, tensors: Sequence[Tensor], rank: int = 0) -> None:
         """Give every process the numbers that the one of this rank has."""
@@ -143,7 +144,8 @@ class Processes:
         found = self._groups.get(tuple(ranks))
         if found is None:
             with self._naming():
-                found = distributed.new_group(list(ranks), timeout=self._timeout)
+                make = partial(distributed.new_group, list(ranks), timeout=self._timeout)
+                found = answered(make, self._timeout.total_seconds() + GRACE)
             self._groups[tuple(ranks)] = found
         return found
 
@@ -239,9 +241,9 @@ class Processes:
             return
         try:
             said = {"rank": self.rank, "text": f"{type(error).__name__}: {one_line(error)}"}
-            self._store.compare_set(self._of_training("failed"), "", json.dumps(said))
-        except RuntimeError:
-            pass  # the store is gone: so is the first process
+            answered(lambda: self._store.compare_set(self._of_training("failed"), "", json.dumps(said)), GRACE)
+        except (RuntimeError, TimeoutError):
+            pass  # the store is gone, with the first process, or cannot be reached
 
     @contextmanager
     def apart(self) -> Iterator[None]:
@@ -259,12 +261,16 @@ class Processes:
                 self._await_all()
         finally:
             ended.set()
-            signs.join()
+            signs.join(BEAT)  # or it waits for a store that does not answer
 
     def require_all(self) -> None:
         """Raise RankError where one of the processes has said that it ended."""
+        self._ask(self._require_none_failed)
+
+    def _ask(self, ask: Callable[[], T]) -> T:
+        """What the store answers. Raises RankError where it does not, or not within the timeout."""
         with self._naming():
-            answered(self._require_none_failed, self._timeout.total_seconds())
+            return answered(ask, self._timeout.total_seconds())
 
     def _give_signs(self, ended: Event) -> None:
         name = f"work/{self._works}/sign/{self.rank}"
@@ -277,8 +283,8 @@ class Processes:
     def _await_all(self) -> None:
         """Wait for the end of the work of all."""
         names = [f"work/{self._works}/done/{rank}" for rank in range(self.size)]
-        self._store.set(names[self.rank], "")
         patience = self._timeout.total_seconds()
+        answered(lambda: self._store.set(names[self.rank], ""), patience)
         heard: dict[int, tuple[int, float]] = {}
         while signs := answered(lambda: self._signs(names), patience):
             now = time.monotonic()

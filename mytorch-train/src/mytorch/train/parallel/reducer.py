@@ -165,7 +165,8 @@ class Reducer:
 class _Bucket:
     """Gradients that travel together. Those in half precision are added up in float32.
 
-    flat: their numbers, one after the other; of a large gradient, that itself, from `take` to `release`.
+    flat: their numbers, one after the other; of a large gradient, that itself or, in mixed precision, a copy in
+        float32, from `take` to `release`.
     """
 
     work: distributed.Work
@@ -173,6 +174,7 @@ class _Bucket:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         self.parameters = parameters
         self.missing = len(parameters)
+        self._kind = bucket_kind(parameters[0])  # within a step of mixed precision, values are in half precision
         self._flat: Tensor | None = None
         self._alone = _travels_alone(parameters[0])
         self._views: dict[Parameter, Tensor] = {}
@@ -188,7 +190,7 @@ class _Bucket:
         """Take in gradients."""
         grads = [dense_gradient(p) for p in parameters]
         if self._alone:
-            self._hold(grads[0].contiguous().view(-1))
+            self._hold(grads[0].to(self._kind[0]).contiguous().view(-1))
         else:
             torch._foreach_copy_([self._views[p] for p in parameters], grads)
         self.missing -= len(parameters)
@@ -211,7 +213,7 @@ class _Bucket:
             self._flat, self._views = None, {}
 
     def _empty(self) -> Tensor:
-        dtype, device = bucket_kind(self.parameters[0])
+        dtype, device = self._kind
         return torch.empty(sum(p.value.numel() for p in self.parameters), dtype=dtype, device=device)
 
     def _hold(self, flat: Tensor) -> None:
