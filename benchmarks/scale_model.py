@@ -20,8 +20,8 @@ BEGIN, END = "<!-- by benchmarks/scale_model.py -->\n", "<!-- end -->\n"
 RANKS = (8, 16, 32, 64, 128, 256, 512, 1024)
 BYTES = 4
 """Of a number in float32."""
-BUCKET = 25 * 2**20
-"""Bytes that travel together, as in the reducer."""
+BUCKET, ALONE = 25 * 2**20, 4 * 2**20
+"""Bytes from which on a bucket is full, and from which on a gradient of data parallel travels alone."""
 MICRO_BATCHES = 4
 """For each stage of a pipeline, as by default."""
 PAYS = 0.5
@@ -48,7 +48,8 @@ class Machine:
 class Model:
     """What is trained.
 
-    parameters: numbers, in so many layers that are alike.  width: numbers of a layer's output for each row.
+    parameters: numbers, in so many layers that are alike, as square matrices of the width.
+    width: numbers of a layer's output for each row.
     rows: of each process in a step.
     """
 
@@ -74,7 +75,7 @@ def compute(machine: Machine, model: Model) -> tuple[float, float]:
 
 
 def gather(machine: Machine, ranks: int, size: float) -> float:
-    """Seconds until everybody has the pieces of all; the sums of pieces, each for its owner, take as long."""
+    """Seconds of an all-gather in a ring; a reduce-scatter, the sums of pieces, each for its owner, takes as long."""
     return (ranks - 1) * (machine.latency + size / ranks / machine.bandwidth)
 
 
@@ -86,10 +87,19 @@ def add_up(machine: Machine, ranks: int, size: float) -> float:
 
 
 def buckets(model: Model) -> tuple[int, float]:
-    """How many travel, and the bytes of each."""
-    size = BYTES * model.parameters
-    count = math.ceil(size / BUCKET)
-    return count, size / count
+    """How many travel where gradients are not divided, and the bytes of each."""
+    return _in_buckets(model, 1) if BYTES * model.width**2 >= ALONE else divided_buckets(model)
+
+
+def divided_buckets(model: Model) -> tuple[int, float]:
+    """The same of ZeRO-1 and ZeRO-2, where large matrices share buckets, too."""
+    return _in_buckets(model, math.ceil(BUCKET / (BYTES * model.width**2)))
+
+
+def _in_buckets(model: Model, matrices: int) -> tuple[int, float]:
+    """How many buckets of so many matrices a model has, and the bytes of each."""
+    count = math.ceil(round(model.parameters / model.width**2) / matrices)
+    return count, BYTES * model.parameters / count
 
 
 def after_backward(machine: Machine, model: Model, ranks: int) -> float:
@@ -100,20 +110,19 @@ def after_backward(machine: Machine, model: Model, ranks: int) -> float:
 
 def overlapped(machine: Machine, model: Model, ranks: int) -> float:
     """Data parallel; each bucket travels when it is full, so that at least the last one is waited for."""
-    _, size = buckets(model)
-    return _behind_backward(machine, model, add_up(machine, ranks, size))
+    count, size = buckets(model)
+    return _behind_backward(machine, model, count, add_up(machine, ranks, size))
 
 
 def zero_2(machine: Machine, model: Model, ranks: int) -> float:
     """Sums of gradients go to their owners during the backward; the updated parameters are gathered after it."""
-    count, size = buckets(model)
+    count, size = divided_buckets(model)
     one = gather(machine, ranks, size)
-    return _behind_backward(machine, model, one) + count * one
+    return _behind_backward(machine, model, count, one) + count * one
 
 
-def _behind_backward(machine: Machine, model: Model, one: float) -> float:
-    """Forward and backward, during which buckets travel, each of which takes so many seconds."""
-    count, _ = buckets(model)
+def _behind_backward(machine: Machine, model: Model, count: int, one: float) -> float:
+    """Forward and backward, during which so many buckets travel, each of which takes so many seconds."""
     forward, backward = compute(machine, model)
     return forward + max(backward, backward / count + (count - 1) * one) + one
 

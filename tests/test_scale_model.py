@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 
@@ -39,6 +40,26 @@ def test_the_steps_of_each_form_are_those_of_its_formula():
     slow = replace(machine, bandwidth=BUCKET / 8)  # a bucket takes 13.5 s, a quarter of the backward 4
     assert FORMS["data parallel"](slow, model, 4) == pytest.approx(8 + 4 + 4 * 13.5)
     assert efficiency("data parallel", slow, model, 4) == pytest.approx(24 / 66)
+
+
+def test_buckets_are_those_of_the_library():
+    from scale_model import LARGE, SMALL, buckets, divided_buckets
+
+    from mytorch.core import Parameter
+    from mytorch.train.parallel.pieces import grouped
+    from mytorch.train.parallel.reducer import Reducer
+
+    for model in (SMALL, LARGE):
+        matrix = model.width**2
+        weights = [Parameter(torch.empty(matrix, device="meta")) for _ in range(round(model.parameters / matrix))]
+        reducer = Reducer(None)
+        reducer.lay_out(weights)
+        for (count, size), found in (
+            (buckets(model), [bucket.parameters for bucket in reducer.buckets]),
+            (divided_buckets(model), [bucket.parameters for bucket in grouped(weights, 2, None)]),
+        ):
+            assert len(found) == count
+            assert size == pytest.approx(4 * matrix * len(weights) / count, rel=0.01)
 
 
 def test_a_tree_is_taken_where_it_is_faster():
