@@ -139,7 +139,7 @@ NEWER_TORCH = (
     "mytorch-nn/tests/test_all_of_torch.py",
     *(
         f"mytorch-nn/tests/test_arguments.py::test_as_torch[{kind}"
-        for kind in ("Batch", "EmbeddingBag", "Group", "Instance", "LazyB", "LazyI", "LinearCross", "Sync")
+        for kind in ("Batch", "EmbeddingBag", "Group", "Instance", "LazyB", "LazyI", "LinearCross", "LPPool", "Sync")
     ),
     "mytorch-nn/tests/test_arguments.py::test_every_class_of_torch_has_a_strategy",
     "mytorch-nn/tests/test_bad_calls.py::test_an_input_in_a_form_that_kernels_do_not_know[bool-Re",
