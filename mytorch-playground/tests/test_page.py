@@ -12,6 +12,7 @@ from playing import served
 from mytorch.experiments import train_experiment
 from mytorch.experiments.explain_experiment import explain_batches, explain_experiment
 from mytorch.experiments.file.load_experiment import load_experiment, to_toml
+from mytorch.playground.first import first_command
 from mytorch.train.explain import page_of
 
 api = pytest.importorskip("playwright.sync_api", reason="tox -e playground installs it")
@@ -314,6 +315,22 @@ def test_on_a_phone_nothing_is_wider_than_the_page(page):
     width = page.locator("html").bounding_box()["width"]
     assert width <= 390
     assert page.locator("main").bounding_box()["width"] <= 390
+
+
+def test_a_copied_link_holds_the_experiment_and_not_the_token(page, browser):
+    page.get_by_label("Batch size").fill("12")
+    page.get_by_label("Batch size").press("Enter")
+    api.expect(page.locator("#toml")).to_contain_text("batch_size = 12")
+    page.evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }")
+    page.click("#share")
+    api.expect(page.locator("#note")).to_contain_text("mytorch playground LINK")
+    link = page.evaluate("window.copied")
+    assert "token" not in link
+    with quiet_tab(browser, link) as other:  # in which nobody knows the token
+        api.expect(other.locator("#note")).to_have_text(
+            f"This link holds an experiment. Open it on the command line: mytorch playground '{link}'"
+        )
+    assert first_command(link)["toml"] == page.locator("#toml").inner_text()
 
 
 DRAWN = {

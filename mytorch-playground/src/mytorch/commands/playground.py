@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("source", metavar="[EXPERIMENT]", default="disk")
+@click.argument("source", metavar="[EXPERIMENT|RUN|LINK]", default="disk")
 @click.option(
     "--exercises",
     metavar="FOLDER",
@@ -22,18 +22,21 @@ import click
 def playground(source: str, exercises: Path | None, port: int | None, no_browser: bool) -> None:
     """Watch a network learn in the browser.
 
-    EXPERIMENT is a TOML file or the name of an installed experiment. The page shows the network, its decision boundary
-    and its losses while it trains, walks through a training step layer by layer, and trains what you make of the
-    experiment. Its exercises hide a line of a layer's backward and judge what you write. It is served to this machine
-    alone, until Ctrl-C.
+    EXPERIMENT is a TOML file or the name of an installed experiment. RUN is the folder of a run: its experiment begins
+    with the weights that the run kept. LINK is what a page has copied: it holds an experiment.
+
+    The page shows the network, its decision boundary and its losses while it trains, walks through a training step
+    layer by layer, and trains what you make of the experiment. Its exercises hide a line of a layer's backward and
+    judge what you write. It is served to this machine alone, until Ctrl-C.
 
     \b
     Example:
       mytorch playground
       mytorch playground experiment.toml --port 8000
+      mytorch playground runs/disk-20260101-120000
       mytorch playground --exercises my-exercises
     """
     from mytorch.playground import serve
+    from mytorch.playground.first import first_command
 
-    name = str(Path(source).resolve()) if Path(source).is_file() else source
-    serve({"do": "experiment", "name": name}, port, not no_browser, click.echo, exercises)
+    serve(first_command(source), port, not no_browser, click.echo, exercises)

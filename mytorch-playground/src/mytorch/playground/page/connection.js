@@ -8,6 +8,8 @@ const REASONS = {
   4404: "The process that trained has ended. A new one begins when you load this page again.",
 };
 
+const HELD = "This link holds an experiment. Open it on the command line:";
+
 export class Connection {
   constructor(onMessage, onNote) {
     this.onMessage = onMessage;
@@ -18,6 +20,7 @@ export class Connection {
       sessionStorage.setItem("token", given.get("token"));
     }
     this.token = sessionStorage.getItem("token") ?? "";
+    this.held = given.has("experiment") ? `${location.origin}/#experiment=${given.get("experiment")}` : null;
     this.wait = 500;
     this.open();
   }
@@ -39,7 +42,8 @@ export class Connection {
     };
     this.socket.onclose = ({ code }) => {
       if (code === 4404) sessionStorage.removeItem("session");
-      this.onNote(REASONS[code] ?? "The connection is lost; it is tried again.");
+      const reason = code === 4401 && this.held ? `${HELD} mytorch playground '${this.held}'` : REASONS[code];
+      this.onNote(reason ?? "The connection is lost; it is tried again.");
       if (code in REASONS) return;
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(8000, this.wait * 2);

@@ -182,10 +182,10 @@ $("download").onclick = () => {
   URL.revokeObjectURL(link.href);
 };
 $("share").onclick = async () => {
-  const link = `${location.origin}/#token=${connection.token}&experiment=${toText(file())}`;
+  const link = `${location.origin}/#experiment=${toText(file())}`; // without the token, which is of this machine
   try {
     await navigator.clipboard.writeText(link);
-    note("The link is copied. It opens this experiment on this machine while the playground runs.");
+    note("The link is copied. It holds this experiment, and opens on every machine that has mytorch with: mytorch playground LINK");
   } catch {
     note(link);
   }
