@@ -110,6 +110,9 @@ def test_numbers_are_rounded_to_four_digits(browser, address):
 def test_the_step_has_the_numbers_of_explain(page, address):
     expected = explain_experiment(address[1])
     page.click("#explain")
+    page.locator("#moments [aria-selected=true]").press("ArrowRight")  # the focus goes along
+    api.expect(page.get_by_role("tab", name="forward: 1 ReLU")).to_be_focused()
+    api.expect(page.get_by_role("tabpanel", name="forward: 1 ReLU")).to_contain_text("forward of ReLU")
     calls = page.locator("#moments button")
     api.expect(calls).to_have_count(17)
     names = [text.strip() for text in calls.all_inner_texts()]
@@ -163,6 +166,48 @@ def test_the_experiment_is_changed_on_the_page(page):
     page.get_by_label("Batch size").press("Enter")
     api.expect(page.locator("#note")).to_contain_text("batch_size")
     api.expect(page.get_by_label("Batch size")).to_have_value("20")
+
+
+def test_the_focus_and_what_is_half_typed_stay_when_the_form_changes(page):
+    size, rate, toml = page.get_by_label("Batch size"), page.get_by_label("Learning rate"), page.locator("#toml")
+    size.fill("10")
+    size.press("Tab")
+    api.expect(toml).to_contain_text("batch_size = 10")
+    api.expect(page.get_by_label("Initialisation")).to_be_focused()
+    size.fill("12")
+    rate.press_sequentially("1e-")  # behind 0.1, which is no number yet
+    api.expect(toml).to_contain_text("batch_size = 12")
+    api.expect(rate).to_be_focused()
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    api.expect(page.locator("#at-lr")).to_have_text("0.00011")
+    page.get_by_label("Optimizer").focus()
+    page.get_by_label("Optimizer").select_option("Adam")
+    api.expect(page.get_by_label("Optimizer")).to_be_focused()
+    api.expect(page.get_by_label("eps")).to_be_visible()
+    page.get_by_label("Move toward the inputs: ReLU, layer 3").press("Enter")
+    api.expect(page.locator(".layer").nth(2)).to_contain_text("ReLU")
+    assert page.evaluate("document.activeElement.closest('#layers') !== null")
+    page.get_by_label("Keys").uncheck()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("b")
+    page.get_by_label("Keys").check()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("b")
+    api.expect(step(page)).to_have_text("1")
+
+
+def test_a_link_is_opened_in_a_tab_that_trains(page, address):
+    toml = to_toml(load_experiment(str(address[1]), {"seed": 7, "data.train.samples": 60}))
+    shared = base64.urlsafe_b64encode(toml.encode()).decode()
+    page.evaluate("(link) => { location.hash = link; }", f"{address[0].partition('#')[2]}&experiment={shared}")
+    api.expect(page.locator("#toml")).to_contain_text("seed = 7")
+    page.click("#batch")
+    api.expect(step(page)).to_have_text("1")
+    page.reload()  # which does not open it again
+    api.expect(step(page)).to_have_text("1")
+    page.evaluate("location.hash = 'experiment=no-link!'")
+    api.expect(page.locator("#note")).to_contain_text("holds no experiment")
 
 
 def test_a_residual_connection_is_added_drawn_and_removed(page):
@@ -299,9 +344,15 @@ def test_a_network_that_explodes_says_in_which_layer(page):
     ],
 )
 def test_a_table_is_taken_or_refused_by_one_sentence(page, text, said):
+    page.locator("#open").focus()
+    api.expect(page.locator("#open")).to_be_focused()
     page.set_input_files("#open", {"name": "own.csv", "mimeType": "text/csv", "buffer": text.encode()})
     if said is None:
-        api.expect(page.locator("#toml")).to_contain_text('type = "Table"')
+        api.expect(page.locator("#toml")).to_contain_text('path = "own.csv"')
+        api.expect(page.locator("#beside")).to_contain_text("own.csv")
+        page.evaluate("sessionStorage.setItem('session', 'one that has ended')")
+        page.reload()
+        api.expect(page.locator("#note")).to_contain_text("begins anew", timeout=60_000)
     else:
         api.expect(page.locator("#note")).to_contain_text(said)
     page.click("#batch")

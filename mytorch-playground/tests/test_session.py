@@ -1,5 +1,6 @@
 """A session does what the page asks for, and trains as `mytorch train` does."""
 
+import playing
 import pytest
 import torch
 
@@ -177,6 +178,32 @@ def test_a_table_is_trained_on_as_it_was_given(page):
     assert told["plane"]["labels"] == ["no", "yes"]
     page.send("batch")
     page.until("frame", step=1)
+
+
+def test_the_file_of_a_table_gives_the_same_weights_beside_it_and_in_another_session(page, tmp_path):
+    page.load(content=small())
+    text = "left,right,answer\n" + "".join(f"{x / 10},{x * 7 % 10},{'yes' if x % 2 else 'no'}\n" for x in range(40))
+    page.send("table", file="own.csv", text=text)
+    told = page.until("experiment")
+    assert told["table"] == "own.csv"
+    page.send(
+        "table", file="own.csv", text="left,right,answer\nno,number,yes\n"
+    )  # which does not replace the good one
+    page.until("error")
+    page.send("reset")
+    assert page.until("experiment")["toml"] == told["toml"]
+    page.send("epoch")
+    page.until("epoch")
+    weights = page.session._loaded().setup.net.state_dict()
+    (tmp_path / "own.csv").write_text(text)
+    (tmp_path / "own.toml").write_text(told["toml"])
+    run = train_experiment(tmp_path / "own.toml", {"epochs": 1}, output=tmp_path, quiet=True)
+    assert all(torch.equal(value, weights[name]) for name, value in run.net.state_dict().items())
+    other = playing.Page()
+    other.send("experiment", toml=told["toml"])
+    assert "got own.csv; open it here first" in other.until("error")["text"]
+    assert other.load(toml=told["toml"], table={"file": "own.csv", "text": text})["toml"] == told["toml"]
+    other.close()
 
 
 def test_a_table_of_three_classes_and_three_columns_gets_a_network_that_fits(page):

@@ -22,7 +22,7 @@ from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.playground.boundary import boundary
 from mytorch.playground.curve import Curve
 from mytorch.playground.message import encode
-from mytorch.plugins import Hooks, catalogue, hookimpl, one_line, parse_toml
+from mytorch.plugins import Hooks, catalogue, cut, hookimpl, one_line, parse_toml
 from mytorch.train.device import move
 from mytorch.train.drawing import MAP, Drawing
 from mytorch.train.engine import Eager
@@ -55,6 +55,8 @@ class Session:
         self.commands: Queue[Command | None] = Queue()
         self._send = send
         self._folder = tempfile.TemporaryDirectory(prefix="mytorch-playground-")
+        self._tables: dict[str, Path] = {}
+        """Where the tables lie that the page has given, by the names of their files."""
         self._to_go: float = 0
         self._until_epoch = False
         self._every = 0
@@ -223,11 +225,20 @@ class Session:
         return self._built
 
     def _replace(self, command: Command) -> None:
-        """Another experiment: by its name or file, as a dict, or as the text of a TOML file."""
+        """Another experiment: by its name or file, as a dict, or as the text of a TOML file.
+
+        "table": the table that such a file names, where another session was given it.
+        """
         if "name" in command:
             source: Any = str(command["name"])
+        elif "content" in command:
+            source = command["content"]
         else:
-            source = command["content"] if "content" in command else _parsed(str(command["toml"]))
+            if table := command.get("table"):
+                path = self._keep(table)
+                self._tables[path.name] = path
+            source = _parsed(str(command["toml"]))
+            self._find_tables(source)
         overrides = command.get("overrides") or {}
         playing = self._to_go == math.inf
         self._to_go = math.inf if command.get("play", playing) else 0
@@ -235,10 +246,9 @@ class Session:
 
     def _table(self, command: Command) -> None:
         """Train on a table that the page was given: its last column is predicted."""
-        experiment, text = self._loaded().experiment, str(command["text"])
-        path = Path(self._folder.name) / (Path(str(command["file"])).name or "table.csv")
-        path.write_text(text, encoding="utf-8")
-        header = next(csv.reader(text.splitlines()), [""])
+        experiment = self._loaded().experiment
+        path = self._keep(command)
+        header = next(csv.reader(str(command["text"]).splitlines()), [""])
         content = experiment.model_dump(exclude_none=True, by_alias=True)
         _fit_to(content["model"], len(header) - 1)
         content["data"] = {
@@ -247,7 +257,40 @@ class Session:
             "standardize": True,
             "targets": experiment.data.targets,
         }
-        self._load(load_experiment(content))
+        try:
+            self._load(load_experiment(content))
+        except _Replaced:
+            self._tables[path.name] = path
+            raise
+
+    def _keep(self, table: Command) -> Path:
+        """Write a table into a folder of its own: one of the same name may be trained on."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+        path = folder / (Path(str(table["file"])).name or "table.csv")
+        path.write_text(str(table["text"]), encoding="utf-8")
+        return path
+
+    def _find_tables(self, content: dict[str, Any]) -> None:
+        """Have an experiment read the tables that the page has given, which its file calls by their names alone."""
+        for spec in _data_of(content):
+            path = spec.get("path")
+            if not isinstance(path, str) or Path(path).name != path:
+                continue
+            if path in self._tables:
+                spec["path"] = str(self._tables[path])
+            elif spec.get("type") == "Table" and not Path(path).is_file():
+                raise ValueError(
+                    f"data: the table must be a file that is there, got {cut(path, 80)}; open it here first, and then "
+                    f"the experiment"
+                )
+
+    def _portable(self, experiment: Experiment) -> tuple[str, str | None]:
+        """An experiment as a file, and the name of the table that must lie beside it if the page has given one."""
+        content, beside = experiment.model_dump(exclude_none=True, by_alias=True), None
+        for spec in _data_of(content):
+            if Path(str(spec.get("path"))).is_relative_to(self._folder.name):
+                spec["path"] = beside = Path(spec["path"]).name
+        return to_toml(Experiment.model_validate(content)), beside
 
     def _set(self, command: Command) -> None:
         """Change settings of the optimizer from the next step on, such as the learning rate."""
@@ -287,6 +330,7 @@ class Session:
         """What is trained."""
         assert self._built is not None
         experiment, setup, plane = self._built.experiment, self._built.setup, self._plane
+        toml, table = self._portable(experiment)
         tensors = {}
         if plane is not None:
             tensors = {"places": plane.points.places.float(), "classes": plane.points.classes.to(torch.uint8)}
@@ -298,7 +342,8 @@ class Session:
                 name=experiment.name,
                 installed=[part.name for part in catalogue().of_kind("experiment")],
                 content=experiment.model_dump(exclude_none=True, by_alias=True),
-                toml=to_toml(experiment),
+                toml=toml,
+                table=table,
                 **self._drawing.told(),
                 plane=None if plane is None else {**corners, "names": list(plane.names), "labels": plane.classes},
                 batches=len(setup.batches),
@@ -343,6 +388,13 @@ class Session:
         if self._until_epoch:
             self._to_go = 0
         self._send(encode("epoch", record=record))
+
+
+def _data_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The parts of an experiment's data."""
+    data = content.get("data")
+    parts = [data.get(name) for name in ("train", "validation", "test")] if isinstance(data, dict) else []
+    return [spec for spec in parts if isinstance(spec, dict)]
 
 
 def _fit_to(model: dict[str, Any], inputs: int) -> None:

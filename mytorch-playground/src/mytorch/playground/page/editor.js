@@ -52,7 +52,7 @@ export class Editor {
     if (loss.type in LOSSES) fields.push(this.choice("Loss", Object.keys(LOSSES), loss.type, (type) => this.setLoss(type)));
     fields.push(...this.optimizer(optimizer, changed), ...this.schedule());
     fields.push(this.number("Seed", this.content.seed ?? 0, (value) => { this.content.seed = value; }));
-    this.form.replaceChildren(...fields);
+    place(this.form, fields);
     this.showLayers();
   }
 
@@ -103,9 +103,8 @@ export class Editor {
   }
 
   field(label, value, set) {
-    const input = element("input", { type: "number", value, step: "any" });
-    input.onchange = () => { if (input.value !== "") set(Number(input.value)); };
-    return element("label", { textContent: label }, input);
+    const onchange = ({ target }) => { if (target.value !== "") set(Number(target.value)); };
+    return element("label", { textContent: label }, typed({ value, onchange }));
   }
 
   number(label, value, set) {
@@ -114,13 +113,13 @@ export class Editor {
 
   flag(label, value, set) {
     const input = element("input", { type: "checkbox", checked: value });
-    input.onchange = () => { set(input.checked); this.change(this.content); };
+    input.onchange = ({ target }) => { set(target.checked); this.change(this.content); };
     return element("label", { className: "flag", textContent: label }, input);
   }
 
   pick(label, names, chosen, set) {
     const select = element("select", {}, ...names.map((name) => element("option", { textContent: name, selected: name === chosen })));
-    select.onchange = () => set(select.value);
+    select.onchange = ({ target }) => set(target.value);
     return element("label", { textContent: label }, select);
   }
 
@@ -173,18 +172,18 @@ export class Editor {
     const { layers } = this.content.model;
     const known = (layer) => layer.type in LAYERS && insideOf(layer).every((inner) => INSIDE.includes(inner.type));
     if (!layers || !layers.every(known)) {
-      this.layers.replaceChildren(element("p", { className: "legend", textContent: "This network is changed in its file." }));
+      place(this.layers, [element("p", { className: "legend", textContent: "This network is changed in its file." })]);
       return;
     }
     const last = layers.findLastIndex((layer) => layer.type === "Linear");
     const add = element("select", {}, element("option", { textContent: "Add a layer…", value: "" }),
       ...Object.keys(LAYERS).map((name) => element("option", { textContent: name })));
     add.setAttribute("aria-label", "Add a layer before the last one");
-    add.onchange = () => {
-      layers.splice(last, 0, { type: add.value, ...LAYERS[add.value](1) });
+    add.onchange = ({ target: { value } }) => {
+      layers.splice(last, 0, { type: value, ...LAYERS[value](1) });
       this.changed();
     };
-    this.layers.replaceChildren(...layers.map((layer, at) => this.chip(layers, layer, at, last)), add);
+    place(this.layers, [...layers.map((layer, at) => this.chip(layers, layer, at, last)), element("span", {}, add)]);
   }
 
   changed() {
@@ -221,11 +220,53 @@ export class Editor {
   }
 
   small(layer, name, title) {
-    const input = element("input", { type: "number", value: layer[name], step: "any", title });
+    const onchange = ({ target }) => { layer[name] = Number(target.value); this.changed(); };
+    const input = typed({ value: layer[name], onchange, title });
     input.setAttribute("aria-label", title);
-    input.onchange = () => { layer[name] = Number(input.value); this.changed(); };
     return input;
   }
+}
+
+// An input for a number, which knows whether something is half typed in it.
+function typed({ onchange, ...properties }) {
+  const input = element("input", { type: "number", step: "any", ...properties });
+  input.oninput = ({ target }) => { target.typing = true; };
+  input.onchange = (event) => {
+    event.target.typing = false;
+    onchange(event);
+  };
+  return input;
+}
+
+const controlsOf = (part) => [...part.querySelectorAll("input, select, button")];
+const namesOf = (part) => controlsOf(part).map((control) => control.getAttribute("aria-label") ?? part.firstChild.textContent).join("\n");
+
+// Put other parts in the place of those that are there. The part that has the focus stays if one with the same controls
+// comes, with what is half typed in it; else the focus goes to what comes in its place.
+function place(parent, parts) {
+  const focused = [...parent.children].find((part) => part.contains(document.activeElement));
+  if (!focused) return parent.replaceChildren(...parts);
+  const at = parts.findIndex((part) => namesOf(part) === namesOf(focused));
+  if (at < 0) {
+    const before = controlsOf(parent).indexOf(document.activeElement);
+    parent.replaceChildren(...parts);
+    controlsOf(parent).slice(0, before + 1).at(-1)?.focus({ preventScroll: true });
+    return;
+  }
+  adopt(focused, parts[at]);
+  for (const part of [...parent.children]) if (part !== focused) part.remove();
+  focused.before(...parts.slice(0, at));
+  focused.after(...parts.slice(at + 1));
+}
+
+// Give the controls of a part what those of another one have and do.
+function adopt(part, other) {
+  const others = controlsOf(other);
+  controlsOf(part).forEach((control, at) => {
+    const { value, checked, onchange, onclick } = others[at];
+    if (control.tagName === "SELECT") control.replaceChildren(...others[at].children);
+    Object.assign(control, { onchange, onclick }, control.typing ? {} : { value, checked });
+  });
 }
 
 // The layers inside of a residual connection; none of another layer.

@@ -16,6 +16,8 @@ const plane = new PlaneView($("plane"), $("plane-note"));
 const curve = new CurveView($("curve"), $("history"));
 const steps = new StepsView($("movement"), (calls, at) => drawMoment(network, tensors, calls, at, $("moment-legend")));
 let lost = null; // an experiment whose session has ended, until it is there again
+let unread = null; // what is said of a link that holds no experiment
+let offered = null, table = readTable(); // a table of the user, and the one that is trained on
 let tensors = {}; // of the drawing as it stands
 let experiment = null, playing = false, epochs = 0;
 
@@ -23,7 +25,6 @@ const note = (text) => {
   $("note").hidden = !text;
   $("note").textContent = text ?? "";
 };
-const shared = new URLSearchParams(location.hash.slice(1)).get("experiment");
 const connection = new Connection((message) => RECEIVE[message.kind]?.(message), note);
 const send = (command) => connection.send(command);
 const change = (content) => send({ do: "experiment", content });
@@ -42,16 +43,20 @@ const RECEIVE = {
   connected({ fresh }) {
     note(null);
     send({ do: "speed", every: Number($("speed").value) });
-    if (!fresh) return;
-    lost = sessionStorage.getItem("experiment"); // whose session has ended since
-    if (lost || shared) send({ do: "experiment", toml: lost ?? fromText(shared) });
+    lost = fresh ? sessionStorage.getItem("experiment") : null; // whose session has ended since
+    if (openLink()) lost = null;
+    else if (lost) send({ do: "experiment", toml: lost, table });
   },
   experiment(message) {
     experiment = message;
     epochs = message.history.length;
     note(Object.keys(message.changed).length
-      ? "Settings were changed while it trained: reset, so that the file below gives the same weights." : null);
+      ? "Settings were changed while it trained: reset, so that the file below gives the same weights." : unread);
+    unread = null;
     sessionStorage.setItem("experiment", message.toml);
+    if (offered && offered.file === message.table) keepTable();
+    $("beside").hidden = !message.table;
+    $("beside").textContent = `It reads ${message.table}, which neither the download nor a link holds: put that file beside it.`;
     if (message.toml === lost) {
       note("The training before was not kept; its experiment begins anew.");
       lost = null;
@@ -99,9 +104,27 @@ const RECEIVE = {
   },
   error({ text }) {
     note(text);
+    offered = null;
     if (experiment) editor.show(experiment);
   },
 };
+
+// The table of the user, so that another session can be given it where one has ended.
+function readTable() {
+  try {
+    return JSON.parse(sessionStorage.getItem("table"));
+  } catch {
+    return null;
+  }
+}
+function keepTable() {
+  [table, offered] = [offered, null];
+  try {
+    sessionStorage.setItem("table", JSON.stringify(table));
+  } catch {
+    sessionStorage.removeItem("table"); // it is too large for the browser, and kept until the page is loaded again
+  }
+}
 
 // The file of what was trained so far: with the epochs that are complete, if there are some. A schedule is planned for the
 // epochs of the file, which stay.
@@ -112,6 +135,28 @@ function file() {
 const toText = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text))).replaceAll("+", "-").replaceAll("/", "_");
 const fromText = (text) =>
   new TextDecoder().decode(Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0)));
+
+// Load the experiment of a link, once: it goes from the address, so that loading the page again leaves the training alone.
+function openLink() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const shared = given.get("experiment");
+  if (shared === null) return false;
+  given.delete("experiment");
+  history.replaceState(null, "", `#${given}`);
+  try {
+    send({ do: "experiment", toml: fromText(shared) });
+  } catch {
+    unread = "The link holds no experiment that can be read: it must be copied as a whole.";
+    note(unread);
+    return false;
+  }
+  return true;
+}
+addEventListener("hashchange", () => {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token !== null && token !== connection.token) location.reload(); // another server
+  else openLink();
+});
 
 const press = {
   play: () => send({ do: playing ? "pause" : "play" }),
@@ -160,13 +205,15 @@ press.breaking = () => open("breaking");
 $("to-exercises").onclick = press.exercises;
 $("to-breaking").onclick = press.breaking;
 
+$("keys").checked = localStorage.getItem("mytorch keys") !== "off";
+$("keys").onchange = () => localStorage.setItem("mytorch keys", $("keys").checked ? "on" : "off");
 const KEYS = { " ": "play", b: "batch", e: "epoch", l: "explain", r: "reset", x: "exercises", k: "breaking" };
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, button, pre") || event.ctrlKey || event.metaKey || event.altKey) {
     if (!(steps.open && event.target.closest("#moments"))) return;
   }
   const reads = event.target.closest("#exercises, #breaking") && !["x", "k"].includes(event.key); // and does not train
-  if (event.key in KEYS && !reads) {
+  if (event.key in KEYS && $("keys").checked && !reads) {
     event.preventDefault();
     press[KEYS[event.key]]();
   }
@@ -194,7 +241,9 @@ const take = async (chosen) => {
   if (!chosen) return;
   if (chosen.size > 15e6) return note("A file must have at most 15 megabytes here; train a larger one with mytorch train.");
   const text = await chosen.text();
-  send(chosen.name.endsWith(".csv") ? { do: "table", file: chosen.name, text } : { do: "experiment", toml: text });
+  if (!chosen.name.endsWith(".csv")) return send({ do: "experiment", toml: text });
+  offered = { file: chosen.name, text };
+  send({ do: "table", ...offered });
 };
 $("open").onchange = () => take($("open").files[0]);
 document.addEventListener("dragover", (event) => event.preventDefault());

@@ -22,7 +22,11 @@ export class StepsView {
       const label = step.phase === "update" ? `update: ${step.layer}` : `${step.phase}: ${step.path || step.layer} ${step.path ? step.layer : ""}`;
       return element("button", { textContent: label, className: step.phase, onclick: () => this.select(at) });
     });
-    this.buttons.forEach((button) => button.setAttribute("role", "tab"));
+    this.buttons.forEach((button, at) => {
+      button.id = `moment-${at}`;
+      button.setAttribute("role", "tab");
+      button.setAttribute("aria-controls", this.article.id);
+    });
     this.moments.replaceChildren(...this.buttons);
     this.section.hidden = false;
     this.drawNorms();
@@ -38,7 +42,9 @@ export class StepsView {
   }
 
   move(by) {
+    const focused = this.moments.contains(document.activeElement);
     this.select(Math.max(0, Math.min(this.steps.length - 1, this.at + by)));
+    if (focused) this.buttons[this.at].focus({ preventScroll: true });
     this.buttons[this.at].scrollIntoView({ block: "nearest" });
   }
 
@@ -48,6 +54,7 @@ export class StepsView {
       button.setAttribute("aria-selected", String(each === at));
       button.tabIndex = each === at ? 0 : -1;
     });
+    this.article.setAttribute("aria-labelledby", this.buttons[at].id);
     const step = this.steps[at];
     const backward = step.phase === "backward";
     const groups = step.phase === "update"
