@@ -47,6 +47,8 @@ def test_the_solution_passes_and_every_other_piece_is_told_what_is_wrong(name):
         ("relu", "d_x = d_y\nd_x[x <= 0] = 0", "must not be written into"),
         ("linear-input", "d_y @ self.weight.value.T", r"Here d_y is \(5, 2\), self.weight.value is \(2, 3\)"),
         ("linear-weight", "x.T @ d_y", r"must have the shape of the value, \(2, 3\), got \(3, 2\)"),
+        ("embedding", "torch.nn.functional.one_hot(index, 6).float().T @ d_y", "Numbers are float64 here"),
+        ("embedding", "empty.index_add(0, index, d_y.float())", "Numbers are float64 here"),
         ("relu", "d_x = d_y\nbreak", "this is no Python: 'break' outside loop"),
         ("relu", "(lambda f: f(f))(lambda f: f(f))", "Your line raised RecursionError"),
     ],

@@ -56,6 +56,7 @@ def _held(link: str) -> str:
         parse_toml(text)
     except ValueError as error:
         raise ArgumentError(
-            f"playground: a link must hold an experiment as TOML, got {one_line(error)}; copy the whole link"
+            f"playground: a link must hold an experiment as TOML, got something else: {one_line(error)}; copy the "
+            "whole link"
         ) from None
     return text

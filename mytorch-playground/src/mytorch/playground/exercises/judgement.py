@@ -165,7 +165,10 @@ def _raised(error: BaseException, place: Place, text: str) -> Verdict:
     if own:
         frame, line = own[-1]
         shapes = _shapes(frame, text)
-        return Verdict(False, f"Your line raised {told}.{shapes}", line - FIRST_LINE)
+        mixed = (
+            " Numbers are float64 here: `.double()` converts to it." if re.search("dtype|scalar type", told) else ""
+        )
+        return Verdict(False, f"Your line raised {told}.{shapes}{mixed}", line - FIRST_LINE)
     shapes = _shapes(frames[-1][0], place.target) if frames else ""
     return Verdict(False, f"What follows your line raised {told}.{shapes}")
 
