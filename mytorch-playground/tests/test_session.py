@@ -201,7 +201,11 @@ def test_the_file_of_a_table_gives_the_same_weights_beside_it_and_in_another_ses
     assert all(torch.equal(value, weights[name]) for name, value in run.net.state_dict().items())
     other = playing.Page()
     other.send("experiment", toml=told["toml"])
-    assert "got own.csv; open it here first" in other.until("error")["text"]
+    assert "got own.csv; open it here, too" in other.until("error")["text"]
+    other.send("table", file="own.csv", text=text)
+    assert other.until("experiment")["toml"] == told["toml"]
+    other.close()
+    other = playing.Page()
     assert other.load(toml=told["toml"], table={"file": "own.csv", "text": text})["toml"] == told["toml"]
     other.close()
 

@@ -57,6 +57,8 @@ class Session:
         self._folder = tempfile.TemporaryDirectory(prefix="mytorch-playground-")
         self._tables: dict[str, Path] = {}
         """Where the tables lie that the page has given, by the names of their files."""
+        self._waiting: tuple[str, Command] | None = None
+        """A table that is missing, and the command that goes on when the page gives it."""
         self._to_go: float = 0
         self._until_epoch = False
         self._every = 0
@@ -97,7 +99,7 @@ class Session:
         except BaseException:
             before.restore()  # for the training that goes on
             raise
-        self._built, self._training, self._over = built, training, False
+        self._built, self._training, self._over, self._waiting = built, training, False, None
         self._plane, self._drawing = plane, drawing
         self._step = self._at_frame = 0
         self._curve, self._changed, self._batch = Curve(), {}, None
@@ -238,14 +240,18 @@ class Session:
                 path = self._keep(table)
                 self._tables[path.name] = path
             source = _parsed(str(command["toml"]))
-            self._find_tables(source)
+            self._find_tables(source, command)
         overrides = command.get("overrides") or {}
         playing = self._to_go == math.inf
         self._to_go = math.inf if command.get("play", playing) else 0
         self._load(load_experiment(source, {str(key): value for key, value in overrides.items()}))
 
     def _table(self, command: Command) -> None:
-        """Train on a table that the page was given: its last column is predicted."""
+        """Train on a table of the user, whose last column is predicted, unless an experiment waits for this table."""
+        if self._waiting is not None and self._waiting[0] == Path(str(command["file"])).name:
+            _, waits = self._waiting
+            self._replace({**waits, "table": command})
+            return
         experiment = self._loaded().experiment
         path = self._keep(command)
         header = next(csv.reader(str(command["text"]).splitlines()), [""])
@@ -270,7 +276,7 @@ class Session:
         path.write_text(str(table["text"]), encoding="utf-8")
         return path
 
-    def _find_tables(self, content: dict[str, Any]) -> None:
+    def _find_tables(self, content: dict[str, Any], command: Command) -> None:
         """Have an experiment read the tables that the page has given, which its file calls by their names alone."""
         for spec in _data_of(content):
             path = spec.get("path")
@@ -279,9 +285,9 @@ class Session:
             if path in self._tables:
                 spec["path"] = str(self._tables[path])
             elif spec.get("type") == "Table" and not Path(path).is_file():
+                self._waiting = path, command
                 raise ValueError(
-                    f"data: the table must be a file that is there, got {cut(path, 80)}; open it here first, and then "
-                    f"the experiment"
+                    f"data: the table must be a file that is there, got {cut(path, 80)}; open it here, too"
                 )
 
     def _portable(self, experiment: Experiment) -> tuple[str, str | None]:

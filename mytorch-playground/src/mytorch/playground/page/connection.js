@@ -50,7 +50,11 @@ export class Connection {
     };
   }
 
+  get isOpen() {
+    return this.socket.readyState === WebSocket.OPEN;
+  }
+
   send(command) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(command));
+    if (this.isOpen) this.socket.send(JSON.stringify(command));
   }
 }

@@ -154,7 +154,7 @@ function openLink() {
 }
 addEventListener("hashchange", () => {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (token !== null && token !== connection.token) location.reload(); // another server
+  if ((token !== null && token !== connection.token) || !connection.isOpen) location.reload(); // perhaps another server
   else openLink();
 });
 
