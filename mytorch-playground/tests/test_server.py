@@ -197,16 +197,16 @@ def test_every_session_ends_with_the_server_and_leaves_no_folder(tmp_path, monke
     with served() as (host, token, server), session(host, token) as page:
         page.recv(timeout=30)
         until(page, "frame", step=0)
+        asked = json.dumps({"name": "relu", "text": "d_y * (x > 0)"}).encode()
+        assert post(host, "/exercises/judge", token, asked)[1]["right"]
         page.send('{"do": "play"}')
         until(page, "epoch")
         told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(server)], capture_output=True, text=True, check=True)
-        (worker,) = map(int, told.stdout.split())
-        os.kill(worker, 0)
-        asked = json.dumps({"name": "relu", "text": "d_y * (x > 0)"}).encode()
-        assert post(host, "/exercises/judge", token, asked)[1]["right"]
+        worker, judge = map(int, told.stdout.split())
         assert len(list(tmp_path.glob("mytorch-*"))) == 2
-    with pytest.raises(ProcessLookupError):
-        os.kill(worker, 0)
+    for process in (worker, judge):
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
     assert list(tmp_path.glob("mytorch-*")) == []
 
 
