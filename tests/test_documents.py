@@ -28,8 +28,6 @@ import torch
 
 from mytorch.experiments import load_experiment
 from mytorch.experiments.file.build import build
-from mytorch.playground.exercises.exercise import Exercise
-from mytorch.playground.exercises.judgement import judge
 from mytorch.plugins import KINDS
 
 HOUSE = Path(__file__).parents[1]
@@ -130,6 +128,9 @@ def check_toml(block, shop):
         assert any(re.fullmatch(r"mytorch-core>=[\d.]+,<[\d.]+", line) for line in needs)
         return
     if "pieces" in content:
+        from mytorch.playground.exercises.exercise import Exercise  # not where the pages of extras are tested
+        from mytorch.playground.exercises.judgement import judge
+
         exercise = Exercise.model_validate(content)
         lines = [exercise.solution, *(piece.code for piece in exercise.pieces)]
         assert [judge(exercise, line).right for line in lines] == [True, *(False for _ in exercise.pieces)]

@@ -29,9 +29,10 @@ def decode(message):
 
 
 class Page:
-    """Stands for the page: every picture is seen at once."""
+    """Stands for the page: every picture is seen at once, while it `sees`."""
 
     def __init__(self):
+        self.sees = True
         self.session = Session(self._receive)
         self._messages = Queue()
         self._thread = Thread(target=self.session.run, daemon=True)
@@ -40,7 +41,7 @@ class Page:
     def _receive(self, message):
         decoded = decode(message)
         self._messages.put(decoded)
-        if decoded["kind"] == "frame":
+        if decoded["kind"] == "frame" and self.sees:
             self.send("seen")
 
     def send(self, do, **fields):

@@ -71,6 +71,19 @@ def test_it_plays_until_it_is_paused(page):
     assert page.until("frame", playing=False, step=at + 1)["step"] == at + 1
 
 
+def test_a_page_that_is_slow_gets_the_first_picture_of_what_was_reset(page):
+    """The picture before it is seen only after the reset, when nothing is drawn any more."""
+    page.load(content=small())
+    page.sees = False
+    page.send("batch")
+    page.until("frame", step=1)
+    page.send("reset")
+    page.until("experiment")
+    page.sees = True
+    page.send("seen")
+    assert page.until("frame", playing=False)["step"] == 0
+
+
 def test_a_setting_changes_from_the_next_step_on_until_it_is_reset(page):
     page.load(content=small())
     page.send("set", values={"lr": 0.5})

@@ -101,7 +101,7 @@ class Session:
             raise
         self._built, self._training, self._over, self._waiting = built, training, False, None
         self._plane, self._drawing = plane, drawing
-        self._step = self._at_frame = 0
+        self._step, self._at_frame = 0, -1  # no picture of it is drawn yet
         self._curve, self._changed, self._batch = Curve(), {}, None
         self._tell()
         raise _Replaced
