@@ -82,4 +82,4 @@ def test_the_command_is_installed_with_everything(tool, shelf, run_command):
     assert {"train", "data", "check", "plugins"} <= {*listed.split()}
     (installed,) = home.glob("*/**/site-packages")
     found = {path.name.partition("-")[0].replace("_", "-") for path in installed.glob("*.dist-info")}
-    assert {name for name, _ in lowest_versions()} - found == {"dp-accounting", "mlflow", "ray", "wandb"}
+    assert {name for name, _ in lowest_versions()} - found == {"dp-accounting", "mlflow", "ray[train]", "wandb"}
