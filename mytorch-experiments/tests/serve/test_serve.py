@@ -124,7 +124,7 @@ def test_several_processes_count_together_are_replaced_when_they_die_and_end_wit
         assert len(before) == 2
         for worker in before:
             os.kill(worker, signal.SIGKILL)
-        assert ask(port, ROWS)[0] == 200  # the socket keeps it until one of the others takes it
+        assert ask(port, ROWS, timeout=120)[0] == 200  # the socket keeps it until one of the others takes it
         assert not before & workers(process)
         assert ended(process, signal.SIGTERM)[::2] == (0, "")
 

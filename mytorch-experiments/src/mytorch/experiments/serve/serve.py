@@ -29,8 +29,9 @@ KEPT_ALIVE = 65
 """Seconds for which an idle connection stays open: longer than the 60 for which proxies keep theirs."""
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
-HEARTBEAT = 60
-"""Seconds without a sign of life after which a process is replaced."""
+HEARTBEAT = 30
+"""Seconds without a sign of life after which a process is replaced: so long, one that dies while it is asked for a sign
+is missed, and one that begins may take to load."""
 
 
 def serve(
