@@ -30,8 +30,8 @@ KEPT_ALIVE = 65
 BACKLOG = 2048
 """Connections that the system holds until they are accepted."""
 HEARTBEAT = 30
-"""Seconds without a sign of life after which a process is replaced: so long, one that dies while it is asked is missed,
-and one that begins may take to load."""
+"""Seconds without a sign of life after which a process is replaced: so long, one that dies while it is asked is
+missed, and one that begins may take to load."""
 
 
 def serve(
