@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from sharing_nets import tied, twice
 from toy_parts import SGD, Chain, Dense, Rectify, SquaredError, Table
 
 from mytorch.core import ArgumentError, Buffer, Module, OuterProducts, Stacked
+from mytorch.plugins import MissingRequirementError
 from mytorch.train import Batches, NotFiniteError, Privacy, fit, step
 from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities import SampleNorms, sample_gradients
@@ -191,12 +193,25 @@ def test_nobody_who_knows_the_program_knows_the_noise():
     torch.testing.assert_close(*ends, rtol=0, atol=0)
 
 
-def test_the_steps_that_a_search_for_the_fault_repeats_are_not_counted_twice():
+def test_the_search_for_a_fault_repeats_the_noise_and_counts_no_step_twice():
+    """The weights that are kept are those of a training that ends before the batch with the fault."""
     data, privacy = table(), Privacy(0.5, 1.0, 1e-3, seed=7)
-    data.inputs[:] = float("inf")
-    with pytest.raises(NotFiniteError):
+    order = [inputs for inputs, _ in Batches(data, 8, poisson=True, seed=7)]
+    row = next(
+        row
+        for row in range(40)
+        if [number for number in range(5) if (order[number] == data.inputs[row]).all(1).any()] == [3]
+    )
+    data.inputs[row] = float("inf")
+    with pytest.raises(NotFiniteError, match="in epoch 1, batch 4: the first value that is not finite is the inputs"):
         trained(privacy, data, epochs=1)
-    assert sum(privacy.steps.values()) == 1
+    assert privacy.steps == {(0.2, 1.0): 3}
+
+
+def test_the_library_that_counts_is_asked_for_with_the_way_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dp_accounting.rdp", None)
+    with pytest.raises(MissingRequirementError, match=r"pip install './mytorch-train\[privacy\]'"):
+        Privacy(0.5, 1.0, 1e-3)
 
 
 def test_norms_are_right_where_large_numbers_cancel():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import random_state
+from mytorch.train.privacy.private_step import account_of
 from mytorch.train.setup import Setup
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
@@ -16,8 +17,8 @@ PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 class Snapshot:
-    """Weights, buffers, optimizer, schedule, the scale of the loss and the random state, that of layers too, at the
-    last `take`.
+    """Weights, buffers, optimizer, schedule, the scale of the loss, the privacy that was spent, and the random state,
+    that of layers and of private noise too, at the last `take`.
 
     One is taken at every epoch, into the same memory.
 
@@ -32,6 +33,7 @@ class Snapshot:
         self._schedule: dict[str, Any] | None = None
         self._in_pieces = setup.in_pieces
         self._precision, self._scale = setup.precision, dict[str, Any]()
+        self._accounts, self._spent = account_of(setup.step), list[dict[str, Any]]()
         self.random = random_state(setup.net, setup.loss)
 
     def take(self) -> None:
@@ -44,6 +46,7 @@ class Snapshot:
             self._seen, self._copies = seen, [value.clone() for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
         self._scale = {} if self._precision is None else self._precision.state_dict()
+        self._spent = [account.state_dict() for account in self._accounts]
         self.random = self.random.again()
 
     def restore(self) -> None:
@@ -60,6 +63,8 @@ class Snapshot:
             self.schedule.load_state_dict(self._schedule)
         if self._precision is not None:
             self._precision.load_state_dict(self._scale)
+        for account, spent in zip(self._accounts, self._spent, strict=True):
+            account.load_state_dict(spent)
         self.random.restore()
 
 

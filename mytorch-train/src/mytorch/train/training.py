@@ -502,10 +502,7 @@ class Training:
         return results
 
     def _not_finite(self, what: str, batch: int) -> None:
-        spent = [each.state_dict() for each in account_of(self.setup.step)]
         origin = find_origin(self.setup, self._start, self._order, batch, self._together.first_found)
-        for account, state in zip(account_of(self.setup.step), spent, strict=True):
-            account.load_state_dict(state)  # the steps that were repeated have been counted
         self._together.share_values()
         if origin is None:
             found = "the steps could not be repeated to find the layer; the weights of the epoch's start are kept"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Quantity, require_range, require_seed
-from mytorch.plugins import shown
+from mytorch.plugins import MissingRequirementError, shown
 
 ORDERS = (*range(2, 64), *range(64, 257, 16), 512, 1024)
 """Of the Renyi divergences among which epsilon is the least. Whole ones have a closed sum, others may not converge."""
@@ -25,7 +25,7 @@ class Privacy(Quantity):
                batch_size / rows, independently of the others; not divided if the loss is a sum
     Promise:   P[weights in S] <= exp(epsilon) * P'[weights in S] + delta for every set S, where P' is the same for
                data with any one row more or less
-    Raises:    ArgumentError for a setting outside its range, and if dp-accounting is not installed
+    Raises:    ArgumentError for a setting outside its range; MissingRequirementError if dp-accounting is not installed
     Source:    Abadi et al. 2016, "Deep Learning with Differential Privacy"; epsilon by Renyi differential privacy
                (Mironov, Talwar and Zhang 2019), as the library dp-accounting computes it
 
@@ -173,6 +173,6 @@ def _accounting() -> Any:
         import_module("dp_accounting.rdp")
         return import_module("dp_accounting")
     except ImportError as error:
-        raise ArgumentError(
+        raise MissingRequirementError(
             "Privacy: dp-accounting is not installed. Install: python -m pip install './mytorch-train[privacy]'"
         ) from error
