@@ -1,9 +1,21 @@
 // One training step, call by call: forward, loss, backward, update.
 import { element, number } from "./elements.js";
 
+const PARTS = `
+  <div id="moments" class="moments" role="tablist" aria-label="The calls of the step, in their order"></div>
+  <div class="controls">
+    <button id="back" title="The call before (left)">Back</button>
+    <button id="on" class="primary" title="The next call (right)">Next</button>
+  </div>
+  <div id="moment" role="tabpanel" tabindex="0"></div>
+  <h3>Norms of the gradients along the depth</h3>
+  <div id="norms"></div>`;
+
 export class StepsView {
+  // section: gets the parts of the view, behind what it has.
   // onSelect: is told the calls of the step, and which of them is shown.
   constructor(section, onSelect = () => {}) {
+    section.insertAdjacentHTML("beforeend", PARTS);
     this.section = section;
     this.onSelect = onSelect;
     this.moments = section.querySelector("#moments");
