@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Parameter, quantity, tree
+from mytorch.core import sample_gradients as forms
 from mytorch.nn import (
     GRU,
     LSTM,
@@ -51,7 +52,13 @@ from mytorch.nn import (
 )
 from mytorch.plugins import catalogue
 from mytorch.train import gradients
-from mytorch.train.quantities import QuantityWarning, sample_gradients, sample_norms, sample_variance
+from mytorch.train.quantities import (
+    QuantityWarning,
+    sample_gradients,
+    sample_norms,
+    sample_products,
+    sample_variance,
+)
 from mytorch.train.quantities.axes import KnownAxes
 
 SLOWER = "mytorch.train.quantities.QuantityWarning"
@@ -202,6 +209,24 @@ def test_they_are_those_of_a_loop(case):
     require_equal(sample_variance(net, MSELoss(), inputs, targets), variances)
 
 
+def taken(value, places):
+    return value[places] if isinstance(value, Tensor) else tuple(each[places] for each in value)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("at_once", [2**24, 50])  # of which the second takes few samples at a time
+@pytest.mark.parametrize("case", CASES)
+def test_products_are_those_of_a_loop(case, at_once, monkeypatch):
+    monkeypatch.setattr(forms, "AT_ONCE", at_once)
+    net, inputs, targets = make(case)
+    each = torch.cat([each.flatten(1) for each in looped(net, MSELoss(), inputs, targets).values()], 1)
+    places = [1, 0, 1] if len(targets) == 2 else [2, 0, 1]
+    other = taken(inputs, places), targets[places] * 0.5
+    others = torch.cat([each.flatten(1) for each in looped(net, MSELoss(), *other).values()], 1)
+    found = sample_products(net, MSELoss(), (inputs, targets), other)
+    torch.testing.assert_close(found, each @ others.T, rtol=0, atol=EXACT)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("case", CASES)
 def test_one_backward_a_sample_gives_them_for_any_layer(case, monkeypatch):
@@ -251,6 +276,9 @@ def test_a_layer_that_holds_one_parameter_under_two_names(case):
     require_equal(sample_gradients(net, MSELoss(), inputs, targets), wanted)
     norms = torch.stack([each.flatten(1).square().sum(1) for each in wanted.values()]).sum(0).sqrt()
     torch.testing.assert_close(sample_norms(net, MSELoss(), inputs, targets), norms, rtol=0, atol=EXACT)
+    every = torch.cat([each.flatten(1) for each in wanted.values()], 1)
+    found = sample_products(net, MSELoss(), (inputs, targets), (inputs, targets))
+    torch.testing.assert_close(found, every @ every.T, rtol=0, atol=EXACT)
 
 
 def test_every_layer_with_parameters_states_them():

@@ -44,6 +44,49 @@ def test_what_is_asked_of_a_form_is_that_of_the_gradients_themselves(form, facto
     torch.testing.assert_close(stated.sum_of_squares(), each.square().sum(0), rtol=0, atol=1e-11)
 
 
+OTHERS = {
+    "outer products of two rows beside nine": lambda: OuterProducts(random(5, 2, 2), random(5, 2, 3), (2, 3)),
+    "outer products of few rows beside others": lambda: OuterProducts(random(3, 1, 20), random(3, 1, 30), (20, 30)),
+    "rows of a table that others use": lambda: TableRows.of_uses(
+        torch.tensor([0, 2, 2, 2, 1]), torch.tensor([1, 3, 4, 1, 2]), random(5, 2), 3, (5, 2)
+    ),
+    "stacked of other blocks": lambda: Stacked((EachSample(random(3, 3)), EachSample(random(3, 6))), (3, 3)),
+    "stacked of outer products": lambda: Stacked(
+        (OuterProducts(random(2, 1, 2), random(2, 1, 3), (2, 3)), EachSample(random(2, 1, 3))), (3, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("at_once", [sample_gradients.AT_ONCE, 7])
+@pytest.mark.parametrize("form", FORMS)
+def test_products_are_those_of_the_gradients_themselves(form, at_once, monkeypatch):
+    monkeypatch.setattr(sample_gradients, "AT_ONCE", at_once)
+    one, tried = FORMS[form]().scaled(-0.5), 0
+    torch.testing.assert_close(one.products(one).diagonal(), one.squared_norms(), rtol=0, atol=1e-11)
+    for build in (*FORMS.values(), *OTHERS.values()):
+        other = build().scaled(3.0)
+        if other.sizes()[1:] == one.sizes()[1:]:
+            for two in (other, EachSample(other.each())):
+                wanted = one.each().flatten(1) @ two.each().flatten(1).T
+                torch.testing.assert_close(one.products(two), wanted, rtol=0, atol=1e-11)
+                tried += 1
+    assert tried >= 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_some_samples_have_the_gradients_that_they_had(form):
+    whole = FORMS[form]().scaled(2.0)
+    for start, end in ((0, 4), (1, 3), (2, 9)):
+        torch.testing.assert_close(whole.some(start, end).each(), whole.each()[start:end], rtol=0, atol=1e-12)
+
+
+def test_products_of_factors_form_no_gradient(monkeypatch):
+    one, other = FORMS["outer products of few rows"](), OTHERS["outer products of few rows beside others"]()
+    wanted = one.each().flatten(1) @ other.each().flatten(1).T
+    monkeypatch.delattr(OuterProducts, "each")
+    torch.testing.assert_close(one.products(other), wanted, rtol=0, atol=1e-11)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

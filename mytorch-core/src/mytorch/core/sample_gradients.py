@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -57,6 +57,23 @@ class SampleGradients:
         """The sum over samples of each number's square: the shape of the parameter."""
         return self.each().square().sum(0)
 
+    def products(self, other: SampleGradients) -> Tensor:
+        """The inner product of each gradient with each of another batch: (samples, samples of other).
+
+        Both are of one parameter. With the same gradients twice, the diagonal is `squared_norms`. Never are more than
+        some millions of numbers formed at once beside the result.
+        """
+        size = max(1, AT_ONCE // max(1, math.prod(self.sizes()[1:])))
+        bands = []
+        for start in range(0, self.sizes()[0], size):
+            band = EachSample(self.some(start, start + size).each())
+            bands.append(_by_blocks(band, other, size, _of_each))
+        return torch.cat(bands)
+
+    def some(self, start: int, end: int) -> SampleGradients:
+        """The gradients of the samples from `start` to before `end`."""
+        return EachSample(self.each()[start:end])
+
     def precise(self) -> SampleGradients:
         """The same gradients, of which `squared_norms` is right where large numbers cancel, too."""
         return self
@@ -64,6 +81,9 @@ class SampleGradients:
     def scaled(self, factor: float) -> Self:
         """The same gradients times a number."""
         raise NotImplementedError
+
+
+Product = Callable[[SampleGradients, SampleGradients], Tensor]
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,9 @@ class EachSample(SampleGradients):
 
     def sizes(self) -> tuple[int, ...]:
         return tuple(self.values.shape)
+
+    def some(self, start: int, end: int) -> EachSample:
+        return replace(self, values=self.values[start:end])
 
     def scaled(self, factor: float) -> Self:
         return replace(self, scale=self.scale * factor)
@@ -144,6 +167,20 @@ class OuterProducts(SampleGradients):
 
     def scaled(self, factor: float) -> Self:
         return replace(self, scale=self.scale * factor)
+
+    def products(self, other: SampleGradients) -> Tensor:
+        """As for all forms; products of the factors with each other take its place where they are fewer numbers."""
+        if not isinstance(other, OuterProducts) or self.rows.dim() != other.rows.dim():
+            return super().products(other)
+        t, s = self.rows.shape[-2], other.rows.shape[-2]
+        n_out, n_in = self.d_rows.shape[-1], self.rows.shape[-1]
+        if other.d_rows.shape[-1] != n_out or t * s * (n_out + n_in) > n_out * n_in:
+            return super().products(other)
+        size = max(1, math.isqrt(AT_ONCE // (t * s)))
+        return _by_blocks(self, other, size, _of_factors)
+
+    def some(self, start: int, end: int) -> OuterProducts:
+        return replace(self, d_rows=self.d_rows[start:end], rows=self.rows[start:end])
 
     def precise(self) -> OuterProducts:
         t = self.rows.shape[-2]
@@ -213,6 +250,29 @@ class TableRows(SampleGradients):
         total = self.values.new_zeros(self.shape).index_add_(0, self.row_of, self.values.square())
         return total * self.scale**2
 
+    def products(self, other: SampleGradients) -> Tensor:
+        """As for all forms, from pairs of entries that are of the same row of the table."""
+        if not isinstance(other, TableRows):
+            return super().products(other)
+        rows, order = other.row_of.sort()
+        first = torch.searchsorted(rows, self.row_of)
+        counts = torch.searchsorted(rows, self.row_of, right=True) - first
+        found = self.values.new_zeros(self.samples * other.samples)
+        most = int(counts.max()) * self.shape[1] if len(counts) else 0
+        for block in torch.arange(len(counts), device=counts.device).split(max(1, AT_ONCE // max(1, most))):
+            mine = block.repeat_interleave(counts[block])
+            before = (counts[block].cumsum(0) - counts[block]).repeat_interleave(counts[block])
+            its = order[first[mine] + torch.arange(len(mine), device=mine.device) - before]
+            place = self.sample_of[mine] * other.samples + other.sample_of[its]
+            found.index_add_(0, place, (self.values[mine] * other.values[its]).sum(1))
+        return found.reshape(self.samples, other.samples).mul_(self.scale * other.scale)
+
+    def some(self, start: int, end: int) -> TableRows:
+        kept = (self.sample_of >= start) & (self.sample_of < end)
+        samples = len(range(*slice(start, end).indices(self.samples)))
+        values, sample_of = self.values[kept], self.sample_of[kept] - start
+        return replace(self, values=values, sample_of=sample_of, row_of=self.row_of[kept], samples=samples)
+
     def scaled(self, factor: float) -> Self:
         return replace(self, scale=self.scale * factor)
 
@@ -240,6 +300,17 @@ class Stacked(SampleGradients):
                 f"Stacked: parts must be of as many samples each, and together of {tuple(self.shape)}, got {parts}"
             )
         return *samples, *self.shape
+
+    def products(self, other: SampleGradients) -> Tensor:
+        """As for all forms, block by block where both have the same blocks."""
+        blocks = [part.sizes()[1:] for part in self.parts]
+        if not isinstance(other, Stacked) or [part.sizes()[1:] for part in other.parts] != blocks:
+            return super().products(other)
+        pairs = zip(self.parts, other.parts, strict=True)
+        return torch.stack([part.products(its) for part, its in pairs]).sum(0)
+
+    def some(self, start: int, end: int) -> Stacked:
+        return replace(self, parts=tuple(part.some(start, end) for part in self.parts))
 
     def precise(self) -> Stacked:
         return replace(self, parts=tuple(part.precise() for part in self.parts))
@@ -274,6 +345,39 @@ def rows_of_samples(x: Tensor, axis: int = 0) -> Tensor:
     """(samples, t, features) of a tensor whose last axis holds features and whose `axis` the samples."""
     x = x.movedim(axis, 0)
     return x.unsqueeze(1) if x.dim() == 2 else x.flatten(1, -2)
+
+
+def _by_blocks(one: SampleGradients, other: SampleGradients, size: int, product: Product) -> Tensor:
+    """The products of all samples, computed of `size` by `size` at a time."""
+    n, m = one.sizes()[0], other.sizes()[0]
+    if n <= size and m <= size:
+        return product(one, other)
+    bands = []
+    for start in range(0, n, size):
+        band = one.some(start, start + size)
+        bands.append(torch.cat([product(band, other.some(its, its + size)) for its in range(0, m, size)], 1))
+    return torch.cat(bands)
+
+
+def _of_each(one: SampleGradients, other: SampleGradients) -> Tensor:
+    return one.each().flatten(1) @ other.each().flatten(1).mT
+
+
+def _of_factors(one: SampleGradients, other: SampleGradients) -> Tensor:
+    """The sum over t and s of (d_rows[n, t] . d_rows'[m, s]) * (rows[n, t] . rows'[m, s]), for all n and m."""
+    assert isinstance(one, OuterProducts)
+    assert isinstance(other, OuterProducts)
+    found = _all_with_all(one.d_rows, other.d_rows).mul_(_all_with_all(one.rows, other.rows))
+    n, t, m, s = len(one.rows), one.rows.shape[-2], len(other.rows), other.rows.shape[-2]
+    if t * s > 1:
+        found = found.reshape(-1, n, t, m, s).sum((0, 2, 4))
+    return found.reshape(-1, n, m).sum(0).mul_(one.scale * other.scale)
+
+
+def _all_with_all(one: Tensor, other: Tensor) -> Tensor:
+    """Products of the rows of all samples with each other: (blocks, samples * t, samples' * s)."""
+    one, other = (_with_blocks(each).transpose(0, 1).flatten(1, 2) for each in (one, other))
+    return one @ other.mT
 
 
 def _with_blocks(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from mytorch.train.quantities.gradient_noise import GradientNoise
     from mytorch.train.quantities.layer_gradients import LayerGradients
     from mytorch.train.quantities.norms_of_samples import SampleNorms
+    from mytorch.train.quantities.products import sample_products
     from mytorch.train.quantities.samples import sample_gradients, sample_norms, sample_variance
     from mytorch.train.quantities.warning import QuantityWarning
     from mytorch.train.quantities.watch import watch_gradients
@@ -18,6 +19,7 @@ __getattr__, __dir__ = lazy(
         "mytorch.train.quantities.gradient_noise": ("GradientNoise",),
         "mytorch.train.quantities.layer_gradients": ("LayerGradients",),
         "mytorch.train.quantities.norms_of_samples": ("SampleNorms",),
+        "mytorch.train.quantities.products": ("sample_products",),
         "mytorch.train.quantities.samples": ("sample_gradients", "sample_norms", "sample_variance"),
         "mytorch.train.quantities.warning": ("QuantityWarning",),
         "mytorch.train.quantities.watch": ("watch_gradients",),
@@ -31,6 +33,7 @@ __all__ = [
     "SampleNorms",
     "sample_gradients",
     "sample_norms",
+    "sample_products",
     "sample_variance",
     "watch_gradients",
 ]
