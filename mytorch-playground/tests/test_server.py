@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from mytorch.playground.exercises.load import FILES
+from mytorch.playground.serve import serve
 
 pytestmark = pytest.mark.slow
 
@@ -208,6 +210,17 @@ def test_every_session_ends_with_the_server_and_leaves_no_folder(tmp_path, monke
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
     assert list(tmp_path.glob("mytorch-*")) == []
+
+
+def test_ctrl_c_ends_the_server_as_soon_as_its_address_is_told():
+    told = []
+
+    def interrupted(line):
+        told.append(line)
+        signal.raise_signal(signal.SIGINT)
+
+    serve({"do": "experiment", "name": "disk"}, port=0, browse=False, say=interrupted)
+    assert len(told) == 1
 
 
 def test_a_taken_port_and_an_unknown_experiment_are_one_sentence(server):

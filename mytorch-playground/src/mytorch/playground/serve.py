@@ -6,10 +6,10 @@ import secrets
 import socket
 import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mytorch.experiments.serve.signals_to import signals_to
 from mytorch.playground.pipe import LONGEST
 from mytorch.plugins import ArgumentError
 
@@ -28,7 +28,7 @@ def serve(
     say: Callable[[str], object] = print,
     exercises: Path | None = None,
 ) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C or SIGTERM.
 
     first: the command by which each session begins, such as {"do": "experiment", "name": "disk"}.
     port: of 127.0.0.1; 0 takes a free one, and None that of `USUAL` or a free one.
@@ -54,11 +54,11 @@ def serve(
         ws_max_size=LONGEST,  # a table of 15 MB is longer in JSON
     )
     server = uvicorn.Server(config)
-    listening.listen(64)
-    say(f"The playground is at {address} until Ctrl-C")
-    if browse:
-        webbrowser.open(address)
-    with suppress(KeyboardInterrupt):  # the way to end it, which uvicorn raises again when all is closed
+    with listening, signals_to(server.handle_exit):
+        listening.listen(64)
+        say(f"The playground is at {address} until Ctrl-C")
+        if browse:
+            webbrowser.open(address)
         server.run(sockets=[listening])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from mytorch.experiments.serve.choose_form import form_of
 from mytorch.experiments.serve.hosts import hosts_of
 from mytorch.experiments.serve.process import AppOfProcess
 from mytorch.experiments.serve.settings import Settings
+from mytorch.experiments.serve.signals_to import signals_to
 from mytorch.plugins import MissingRequirementError
 
 NEEDS = ("starlette", "uvicorn", "prometheus_client")
@@ -89,7 +89,7 @@ def _here(run: Run, settings: Settings, listener: socket.socket, log_requests: b
     from mytorch.experiments.serve.app import app_of
 
     server = uvicorn.Server(_config(app_of(run, settings.limits, settings.hosts), settings, log_requests))
-    with _signals_to(server.handle_exit):
+    with signals_to(server.handle_exit):
         yield partial(server.run, sockets=[listener])
 
 
@@ -101,7 +101,7 @@ def _in_processes(settings: Settings, listener: socket.socket, log_requests: boo
         os.environ[COUNTS] = counts
         try:
             config = _config(AppOfProcess(settings), settings, log_requests, factory=True)
-            with _signals_to(lambda *_: None):
+            with signals_to(lambda *_: None):
                 yield Multiprocess(config, sockets=[listener]).run  # which has set handlers of its own
         finally:
             del os.environ[COUNTS]
@@ -162,14 +162,3 @@ def _listener(family: socket.AddressFamily, host: str, port: int) -> socket.sock
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-@contextmanager
-def _signals_to(handler: Callable[..., Any]) -> Iterator[None]:
-    """Within this context, signals that end a program are handed to a server, which ends, and raise nothing else."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)
