@@ -6,6 +6,7 @@ from mytorch.plugins.lazy import lazy
 
 if TYPE_CHECKING:
     from mytorch.train.quantities.gradient_noise import GradientNoise
+    from mytorch.train.quantities.influence_of_rows import influence
     from mytorch.train.quantities.layer_gradients import LayerGradients
     from mytorch.train.quantities.norms_of_samples import SampleNorms
     from mytorch.train.quantities.products import sample_products
@@ -17,6 +18,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "mytorch.train.quantities.gradient_noise": ("GradientNoise",),
+        "mytorch.train.quantities.influence_of_rows": ("influence",),
         "mytorch.train.quantities.layer_gradients": ("LayerGradients",),
         "mytorch.train.quantities.norms_of_samples": ("SampleNorms",),
         "mytorch.train.quantities.products": ("sample_products",),
@@ -31,6 +33,7 @@ __all__ = [
     "LayerGradients",
     "QuantityWarning",
     "SampleNorms",
+    "influence",
     "sample_gradients",
     "sample_norms",
     "sample_products",
