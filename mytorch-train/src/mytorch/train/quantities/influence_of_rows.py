@@ -30,10 +30,11 @@ def influence(
     for that of prediction t, both at the weights that the net has, and n training rows:
 
         without damping:  influence[i, t] = g_i . g_t
-        with damping:     influence[i, t] = g_i . (F + damping * I)^-1 g_t / n,  F = (1/n) sum over i of outer(g_i, g_i)
+        with damping:     influence[i, t] = g_i . (F + damping * I)^-1 g_t / n
+                          F = (1/n) sum over i of outer(g_i, g_i)
 
-    The first is by how much a step of gradient descent on row i alone, with a small learning rate, lowers the loss, for
-    each unit of the rate: TracIn for one checkpoint. The second estimates by how much the loss would rise if the
+    The first is by how much a step of gradient descent on row i alone, with a small learning rate, lowers the loss,
+    for each unit of the rate: TracIn for one checkpoint. The second estimates by how much the loss would rise if the
     training, from its start to its minimum, had not had the row: an influence function, with the empirical Fisher
     matrix F for the curvature. `damping` then stands for the curvature of a penalty such as weight decay, and keeps
     directions in which the training rows say nothing from deciding everything. No matrix of parameters is formed:
