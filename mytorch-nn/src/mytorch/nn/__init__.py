@@ -162,6 +162,7 @@ from mytorch.nn.rearrangement import (
 )
 from mytorch.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from mytorch.nn.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from mytorch.nn.spiking import LIF, Heaviside, Sign
 from mytorch.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -176,6 +177,7 @@ __all__ = [
     "GELU",
     "GLU",
     "GRU",
+    "LIF",
     "LSTM",
     "RNN",
     "SELU",
@@ -236,6 +238,7 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "Heaviside",
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
@@ -312,6 +315,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "Sign",
     "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
