@@ -58,6 +58,7 @@ from mytorch.core.quantity import GradientSeen, LayerSeen, Quantity
 from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.room import empty, require_room
 from mytorch.core.rows import rows_at
+from mytorch.core.rule import Rule
 from mytorch.core.sample_gradients import (
     EachSample,
     OuterProducts,
@@ -100,6 +101,7 @@ __all__ = [
     "RandomState",
     "RecursiveSchedule",
     "RowIndexError",
+    "Rule",
     "SampleGradients",
     "Schedule",
     "ShapeError",

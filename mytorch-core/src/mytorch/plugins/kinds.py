@@ -13,6 +13,7 @@ KINDS = {
     "metric": "mytorch.metrics",
     "callback": "mytorch.callbacks",
     "quantity": "mytorch.quantities",
+    "rule": "mytorch.rules",
     "experiment": "mytorch.experiments",
     "command": "mytorch.commands",
     "hook": "mytorch.hooks",
@@ -30,6 +31,7 @@ COME_WITH = {
     "metric": ("mytorch-train",),
     "callback": ("mytorch-train",),
     "quantity": ("mytorch-train",),
+    "rule": ("mytorch-train",),
     "experiment": ("mytorch-experiments",),
     "command": ("mytorch-experiments", "mytorch-data", "mytorch-testing", "mytorch-playground"),
 }
@@ -43,6 +45,7 @@ _CLASSES = {
     "dataset": ("__len__", "batch_at"),
     "metric": ("reset", "update", "compute"),
     "quantity": ("begin", "layer", "gradient", "end", "names", "results"),
+    "rule": ("prepare", "gradients", "names", "results", "state_dict"),
 }
 _BASES = {
     "layer": "mytorch.core.Module",
@@ -52,6 +55,7 @@ _BASES = {
     "dataset": "mytorch.core.DataSet",
     "metric": "mytorch.core.Metric",
     "quantity": "mytorch.core.Quantity",
+    "rule": "mytorch.core.Rule",
 }
 _OBJECTS = {
     "initializer": ("a function", "__call__"),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Optimizer, Quantity, require_kind
+from mytorch.core import ArgumentError, Module, Optimizer, Quantity, Rule, require_kind
 from mytorch.train.accumulate import step_accumulated
 from mytorch.train.batches import Batches, count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
@@ -28,6 +28,7 @@ from mytorch.train.privacy.privacy import Privacy
 from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import WatchedStep
+from mytorch.train.rules.rule_step import RuleStep, require_alone
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
 from mytorch.train.step_in_backward import step_in_backward
@@ -50,6 +51,7 @@ def choose_step(
     clip_sample_norm: float | None = None,
     privacy: Privacy | None = None,
     batches: Batches | None = None,
+    rule: Rule | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
 
@@ -62,6 +64,7 @@ def choose_step(
     quantities: what the step shows its gradients to.
     clip_sample_norm: the bound of the norm of the gradient of every single sample.
     privacy: what makes the step differentially private; with the batches that it is given.
+    rule: what makes the gradients in place of backpropagation.
     Raises ArgumentError for what does not go together.
     """
     divided = parallel is not None and shard is not None
@@ -86,6 +89,9 @@ def choose_step(
         if option is not None:
             _require_watchable(name, option, own, accumulate, precision, parallel)
     others = {**clipping, **({"optimizer_in_backward": True} if optimizer_in_backward else {})}
+    if rule is not None:
+        _require_rule_alone(rule, optimizer, asked, own, optimizer_in_backward, accumulate, precision, parallel)
+        return RuleStep(rule, **clipping)
     if privacy is not None:
         require_kind("fit", "privacy", privacy, Privacy)
         _require_clipping("privacy", privacy, optimizer, {**others, **_given("clip_sample_norm", clip_sample_norm)})
@@ -117,6 +123,28 @@ def choose_step(
         return ParallelStep(chosen, Reducer(parallel))
     shards = Shards(parallel, shard)
     return ParallelStep(chosen, ShardedReducer(shards), shards)
+
+
+def _require_rule_alone(
+    rule: Any,
+    optimizer: Optimizer,
+    asked: dict[str, Any],
+    own: Callable[..., Any] | None,
+    optimizer_in_backward: bool,
+    accumulate: int,
+    precision: str | None,
+    parallel: Processes | None,
+) -> None:
+    one_backward = "which needs the backward pass of backpropagation"
+    reasons = {
+        "a step of your own": (own is not None, "which makes its own gradients"),
+        **{name: (option is not None, one_backward) for name, option in asked.items()},
+        "optimizer_in_backward": (optimizer_in_backward, one_backward),
+        f"accumulate = {accumulate}": (accumulate > 1, "which weighs the gradients of several backward passes"),
+        f"precision = {precision!r}": (precision is not None, "whose layers are given other values"),
+        "several processes": (parallel is not None, "which add up the gradients of a backward pass"),
+    }
+    require_alone(rule, optimizer, reasons)
 
 
 def _watched(take_step: TakeStep, quantities: Sequence[Quantity]) -> TakeStep:

@@ -9,7 +9,17 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from mytorch.core import ArgumentError, Metric, Module, Optimizer, Quantity, Schedule, require_flags, require_kind
+from mytorch.core import (
+    ArgumentError,
+    Metric,
+    Module,
+    Optimizer,
+    Quantity,
+    Rule,
+    Schedule,
+    require_flags,
+    require_kind,
+)
 from mytorch.plugins import Hooks, shown
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.keeper import EVERY, Keeper
@@ -40,6 +50,7 @@ def fit(
     evaluate_every: int = 1,
     callbacks: Iterable[object] = (),
     quantities: Sequence[Quantity] = (),
+    rule: Rule | None = None,
     quiet: bool = False,
     device: str | torch.device | None = None,
     engine: str = "eager",
@@ -78,6 +89,8 @@ def fit(
         instances of `mytorch.plugins.Callback`, or other plugins of pluggy.
     quantities: what is computed from the gradients of every step during the backward pass, such as GradientNoise; the
         history has the results. Only with the eager engine, in one process.
+    rule: a learning rule, such as `mytorch.train.rules.FeedbackAlignment`, which makes the gradients in place of
+        backpropagation. Only with the eager engine, in one process.
     device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the accelerator, if there is one; None leaves the net where
         it is. Net and loss stay on the device after the training; batches are moved there as they are used.
     engine: "eager"; "compiled", which takes several steps in one call of machine code, or eager steps where that is
@@ -148,6 +161,7 @@ def fit(
         clip_sample_norm=clip_sample_norm,
         privacy=privacy,
         batches=batches,
+        rule=rule,
     )
     training = Training(
         Setup(net, loss, optimizer, batches, schedule, take_step),

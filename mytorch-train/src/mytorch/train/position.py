@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Generator, Tensor
 
-from mytorch.core import Optimizer
+from mytorch.core import Optimizer, Rule
 
 
 @dataclass
@@ -17,10 +17,12 @@ class Position:
     epoch: so many epochs are complete. One that was broken off is not: it is taken again, from the weights that are
         there then.
     order: the state of the generator that draws the order of the next epoch's batches; None before there was one.
+    rule: the learning rule that it has begun to train with; None for backpropagation.
     """
 
     epoch: int = 0
     order: Tensor | None = None
+    rule: Rule | None = None
     _seed: int = 0
 
     def take_up(self, generator: Generator) -> None:

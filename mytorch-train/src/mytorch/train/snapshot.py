@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import random_state
 from mytorch.train.privacy.private_step import account_of
+from mytorch.train.rules.rule_step import rules_of
 from mytorch.train.setup import Setup
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
@@ -17,8 +18,8 @@ PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 class Snapshot:
-    """Weights, buffers, optimizer, schedule, the scale of the loss, the privacy that was spent, and the random state,
-    that of layers and of private noise too, at the last `take`.
+    """Weights, buffers, optimizer, schedule, the scale of the loss, the privacy that was spent, the state of a
+    learning rule, and the random state, that of layers and of private noise too, at the last `take`.
 
     One is taken at every epoch, into the same memory.
 
@@ -34,6 +35,7 @@ class Snapshot:
         self._in_pieces = setup.in_pieces
         self._precision, self._scale = setup.precision, dict[str, Any]()
         self._accounts, self._spent = account_of(setup.step), list[dict[str, Any]]()
+        self._rules, self._ruled = rules_of(setup.step), list[dict[str, Any]]()
         self.random = random_state(setup.net, setup.loss)
 
     def take(self) -> None:
@@ -47,6 +49,7 @@ class Snapshot:
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
         self._scale = {} if self._precision is None else self._precision.state_dict()
         self._spent = [account.state_dict() for account in self._accounts]
+        self._ruled = [_copied(rule.state_dict()) for rule in self._rules]
         self.random = self.random.again()
 
     def restore(self) -> None:
@@ -65,7 +68,18 @@ class Snapshot:
             self._precision.load_state_dict(self._scale)
         for account, spent in zip(self._accounts, self._spent, strict=True):
             account.load_state_dict(spent)
+        for rule, state_then in zip(self._rules, self._ruled, strict=True):
+            rule.load_state_dict(_copied(state_then))
         self.random.restore()
+
+
+def _copied(state: Any) -> Any:
+    """A copy of nested dicts and lists, with tensors of its own."""
+    if isinstance(state, dict):
+        return {name: _copied(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copied(value) for value in state]
+    return state.clone() if isinstance(state, Tensor) else state
 
 
 def _collect(state: Any, tensors: list[Tensor]) -> Any:

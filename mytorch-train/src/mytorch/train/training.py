@@ -19,7 +19,9 @@ from mytorch.core import (
     Module,
     Optimizer,
     Parameter,
+    Quantity,
     RandomState,
+    Rule,
     Schedule,
     metric_name,
     random_state,
@@ -48,6 +50,7 @@ from mytorch.train.precision import warn_of_merged
 from mytorch.train.privacy.private_step import PrivateStep, account_of, require_privacy
 from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import quantities_of
+from mytorch.train.rules.rule_step import RuleStep, prepare_rule, rules_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
@@ -116,6 +119,7 @@ class Training:
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
         _require_taken(self.engine, setup)
+        prepare_rule(setup.step, setup.net, setup.loss, setup.optimizer)
         self._columns(list(self.judged))  # all differ
         self.parallel = parallel
         self._together = Together(parallel, setup)
@@ -191,10 +195,15 @@ class Training:
     def _columns(self, parts: Sequence[str]) -> list[str]:
         names = ["loss", *map(metric_name, self.metrics)]
         judged = [f"{part}_{name}" for part in ("train", *parts) for name in names]
-        measured = [*quantities_of(self.setup.step), *account_of(self.setup.step)]
-        found = [*judged, *(name for each in measured for name in each.names(self.net))]
+        found = [*judged, *(name for each in self._telling for name in each.names(self.net))]
         _require_different(found)
         return found
+
+    @property
+    def _telling(self) -> list[Quantity | Rule]:
+        """What has results of its own for the history."""
+        step = self.setup.step
+        return [*quantities_of(step), *account_of(step), *rules_of(step)]
 
     def watch(self, owner: str, name: str) -> None:
         """Have a number in the record of each epoch that is evaluated; one of the test part is not, unless watched.
@@ -445,8 +454,8 @@ class Training:
 
     def _close_epoch(self, record: Record, stop: bool) -> bool:
         """Judge the model and tell of the epoch. True if a callback asked to stop."""
-        for quantity in (*quantities_of(self.setup.step), *account_of(self.setup.step)):
-            record |= quantity.results()
+        for each in self._telling:
+            record |= each.results()
         if self.epoch % self.evaluate_every == 0 or self.epoch == self.last_epoch or stop:
             if self.average is not None:
                 self._together.share_values()  # which the average has of its own
@@ -560,6 +569,11 @@ def _require_taken(engine: Engine, setup: Setup) -> None:
         )
     if isinstance(engine, (Auto, Eager)) or is_plain(setup.step):
         return
+    if isinstance(setup.step, RuleStep):
+        raise ArgumentError(
+            "rule: must be left out with the compiled engine, which compiles backpropagation, got "
+            f'{type(setup.step.rule).__name__}; use engine="eager"'
+        )
     if is_in_backward(setup.step):
         raise ArgumentError(
             "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.train.choose_step import name_of
+from mytorch.train.rules.rule_step import rules_of
 from mytorch.train.setup import Setup
 
 
@@ -29,6 +30,7 @@ def setup_state(setup: Setup) -> dict[str, Any]:
         "optimizer": setup.optimizer_state(),
         "schedule": None if setup.schedule is None else setup.schedule.state_dict(),
         "precision": {} if setup.precision is None else setup.precision.state_dict(),
+        "rule": [rule.state_dict() for rule in rules_of(setup.step)],
     }
 
 
@@ -50,6 +52,8 @@ def load_setup_state(setup: Setup, state: Mapping[str, Any]) -> None:
         setup.schedule.load_state_dict(state["schedule"])
     if setup.precision is not None:
         setup.precision.load_state_dict(state["precision"])
+    for rule, of_rule in zip(rules_of(setup.step), state.get("rule", ()), strict=True):
+        rule.load_state_dict(of_rule)
 
 
 def _values(module: Module) -> dict[str, Tensor]:
@@ -68,6 +72,7 @@ def parts_of(setup: Setup) -> dict[str, Any]:
         "loss": type(setup.loss).__name__,
         "optimizer": type(setup.optimizer).__name__,
         "schedule": None if schedule is None else type(schedule).__name__,
+        "rule": next((type(rule).__name__ for rule in rules_of(setup.step)), None),
         "precision": None if setup.precision is None else setup.precision.name,
         "dtype": ", ".join(sorted({str(held.value.dtype) for _, held in setup.net.named_param()})),
         "batch_size": batches.batch_size,

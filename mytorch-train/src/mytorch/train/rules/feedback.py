@@ -1,0 +1,95 @@
+"""Matrices that stand for a layer's weights while errors go back through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, Parameter, StateError
+from mytorch.core.tree import own
+from mytorch.train.observe import intercept
+
+Method = Callable[..., Any]
+
+
+class Feedback:
+    """A fixed random matrix for every weight of a net of two and more dimensions.
+
+    Formula:  uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in), as weights of linear layers are drawn, where each
+              output of the weight has fan_in numbers of it
+    The same net, seed and dtype give the same matrices on every device.
+    """
+
+    def __init__(self, net: Module, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        named = {name: held for name, held in net.named_param() if _is_matrix(held.value)}
+        self._matrices = {name: _drawn(held.value, generator) for name, held in named.items()}
+        by_parameter = {held: self._matrices[name] for name, held in named.items()}
+        held_by = {path: [held for _, held in own(module, Parameter)] for path, module in net.named_modules()}
+        self._layers = [
+            (path, module, pairs)
+            for path, module in net.named_modules()
+            if (pairs := [(held, by_parameter[held]) for held in held_by[path] if held in by_parameter])
+        ]
+
+    @contextmanager
+    def fed_back(self, value_of: Callable[[Tensor, Tensor], Tensor] | None = None) -> Iterator[None]:
+        """Within this context, a layer's weights have other values while its backward runs: those of the matrices.
+
+        value_of: of a matrix and the weight, what stands for the weight instead of the matrix.
+        """
+        backwards = {path: pairs for path, _, pairs in self._layers}
+
+        def around(path: str, module: Module, name: str, method: Method) -> Method:  # noqa: ARG001
+            return method if name == "forward" else _with_values(method, backwards[path], value_of)
+
+        with intercept([(path, module) for path, module, _ in self._layers], around):
+            yield
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The matrices, by the names of the weights."""
+        return dict(self._matrices)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take the matrices of a state. Raises StateError, before anything changes, for those of another net."""
+        shapes = {name: tuple(matrix.shape) for name, matrix in self._matrices.items()}
+        found = {name: tuple(matrix.shape) for name, matrix in state.items()}
+        if shapes != found:
+            raise StateError(
+                f"Feedback: matrices must have the names and shapes of the weights, {shapes}, got {found}"
+            )
+        for name, matrix in self._matrices.items():
+            matrix.copy_(state[name])
+
+
+def _is_matrix(value: Tensor) -> bool:
+    return value.dim() >= 2 and value.is_floating_point()
+
+
+def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:
+    bound = 1 / math.sqrt(max(value[0].numel(), 1)) if len(value) else 0.0
+    drawn = torch.empty(value.shape, dtype=value.dtype).uniform_(-bound, bound, generator=generator)
+    return drawn.to(value.device)
+
+
+def _with_values(
+    method: Method, pairs: list[tuple[Parameter, Tensor]], value_of: Callable[[Tensor, Tensor], Tensor] | None
+) -> Method:
+    @wraps(method)  # so that its signature is still known
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        values = [held.value for held, _ in pairs]
+        for (held, matrix), value in zip(pairs, values, strict=True):
+            held.value = matrix if value_of is None else value_of(matrix, value)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            for (held, _), value in zip(pairs, values, strict=True):
+                held.value = value
+
+    return backward

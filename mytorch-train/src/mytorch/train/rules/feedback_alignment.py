@@ -1,0 +1,62 @@
+"""Feedback alignment: errors go back through fixed random matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import Module, Rule, require_seed
+from mytorch.train.gradients import gradients
+from mytorch.train.mean_loss import Weight
+from mytorch.train.rules.feedback import Feedback
+
+
+class FeedbackAlignment(Rule):
+    """Send errors back through fixed random matrices in place of the transposed weights.
+
+    Formula:  backpropagation has d_x = W^T d_y for a layer y = W x; the rule has d_x = B^T d_y, with B of the shape of
+              W, drawn once and never changed. d_W = d_y x^T, and everything else of a layer's backward, are as stated
+    Drawn:    uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in)
+    Any net is trained: in every layer, whatever it is, each weight of two and more dimensions has the values of its
+    matrix while the layer's own backward runs. So it is for convolution, recurrent layers (also from step to step),
+    attention, and for layers that share a weight, which share its matrix.
+
+    seed: of the matrices.
+    Source: Lillicrap et al. 2016, "Random synaptic feedback weights support error backpropagation for deep learning"
+
+    Example:
+        >>> from mytorch.data import Disk
+        >>> from mytorch.nn import CrossEntropyLoss, Linear, ReLU, Sequential
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import fit
+        >>> from mytorch.train.rules import FeedbackAlignment
+        >>> net = Sequential(Linear(2, 8), ReLU(), Linear(8, 2))
+        >>> optimizer, options = SGD(net.param(), lr=0.1), {"epochs": 2, "batch_size": 20, "quiet": True}
+        >>> rule = FeedbackAlignment()
+        >>> training = fit(net, CrossEntropyLoss(), optimizer, Disk(200), rule=rule, **options)
+        >>> sorted(rule.state_dict()["feedback"])
+        ['0.weight', '2.weight']
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        require_seed(self, seed)
+        self.seed = seed
+
+    def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
+        """Draw the matrices."""
+        self._feedback = Feedback(net, self.seed)
+
+    def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
+        """Forward, and a backward whose errors go through the matrices."""
+        with self._feedback.fed_back():
+            return gradients(net, loss, inputs, targets)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The matrices."""
+        return {"feedback": self._feedback.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take other matrices."""
+        self._feedback.load_state_dict(state["feedback"])

@@ -1,0 +1,79 @@
+"""A training step whose gradients come from a learning rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, Optimizer, Rule, add_path, kind_of, require_kind
+from mytorch.train.mean_loss import Weight
+from mytorch.train.position import position_of
+from mytorch.train.step import update
+
+
+class RuleStep:
+    """Takes a step along what a rule adds to the gradients, in place of what backpropagation adds.
+
+    rule: what makes the gradients.
+    clipping: of these gradients: clip_grad_norm or clip_grad_value, as `step` has them.
+    """
+
+    def __init__(self, rule: Rule, **clipping: Any) -> None:
+        self.rule = rule
+        self.keywords: dict[str, Any] = clipping
+
+    def prepare(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
+        """Let the rule draw what it needs, unless this optimizer has begun to train with it."""
+        position = position_of(optimizer)
+        if position.rule is not self.rule:
+            self.rule.prepare(net, loss)
+            position.rule = self.rule
+
+    def __call__(
+        self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
+    ) -> tuple[Tensor, Weight]:
+        """Take the step. Raises ArgumentError for a rule that does not return a loss and a weight."""
+        self.prepare(net, loss, optimizer)
+        try:
+            result = self.rule.gradients(net, loss, inputs, targets)
+        except Exception as error:
+            add_path(error, net)
+            raise
+        if type(result) is not tuple or len(result) != 2:
+            raise ArgumentError(
+                f"rule: gradients of {type(self.rule).__name__} must return the loss and its weight, as "
+                f"mytorch.train.gradients does, got {kind_of(result)}"
+            )
+        update(optimizer, **self.keywords)
+        return torch.as_tensor(result[0]), result[1]
+
+
+def rules_of(take_step: Any) -> list[Rule]:
+    """What makes the gradients of a step in place of backpropagation: one rule, or none."""
+    return [take_step.rule] if isinstance(take_step, RuleStep) else []
+
+
+def prepare_rule(take_step: Any, net: Module, loss: Module, optimizer: Optimizer) -> None:
+    """Let the rule of a step, if it has one, draw what it needs. Raises ArgumentError for what it cannot train."""
+    if isinstance(take_step, RuleStep):
+        take_step.prepare(net, loss, optimizer)
+
+
+def require_alone(rule: Any, optimizer: Optimizer, others: Mapping[str, tuple[Any, str]]) -> None:
+    """Raise ArgumentError for what is no rule, and for what does not go together with one.
+
+    others: by the words that name it, whether it was asked for, and why it cannot be had.
+    """
+    require_kind("fit", "rule", rule, Rule)
+    name = type(rule).__name__
+    for option, (asked, why) in others.items():
+        if asked:
+            raise ArgumentError(f"rule: must be left out with {option}, {why}, got {name}; leave one of the two out")
+    if optimizer.needs_closure:
+        raise ArgumentError(
+            f"rule: must be left out with {type(optimizer).__name__}, which evaluates the loss several times in a "
+            f"step, got {name}; take another optimizer"
+        )
