@@ -1,9 +1,10 @@
-"""What each process of a data parallel training holds, beside ZeRO's arithmetic.
+"""What each process of a training holds, beside ZeRO's arithmetic.
 
 Linear layers with ReLU between them are trained with Adam, whose state is two numbers for each weight, with each
-`shard`. The memory is that of the tensors behind the parameters, the gradients and the optimizer's state when the
-optimizer is about to update, and the most that tensors hold within a step, from torch's profiler. ZeRO's arithmetic
-(Rajbhandari et al. 2020) divides the state by the number of processes, then the gradients, then the parameters, too.
+`shard`, and as a pipeline with as many stages as processes, each of which has an equal part of everything. The memory
+is that of the tensors behind the parameters, the gradients and the optimizer's state when the optimizer is about to
+update, and the most that tensors hold within a step, from torch's profiler. ZeRO's arithmetic (Rajbhandari et al.
+2020) divides the state by the number of processes, then the gradients, then the parameters, too.
 """
 
 import gc
@@ -31,8 +32,9 @@ DIVIDED: dict[str | None, tuple[str, ...]] = {
     "optimizer": ("state",),
     "gradients": ("state", "gradients"),
     "parameters": ("state", "gradients", "parameters"),
+    "pipeline": ("state", "gradients", "parameters"),
 }
-"""What each `shard` divides."""
+"""What each `shard` divides, and a pipeline."""
 
 
 class Weighed(Adam):
@@ -64,7 +66,7 @@ def expected(level: str | None, processes: int) -> dict[str, float]:
 
 
 def held_here(processes: Processes) -> dict[str | None, dict[str, int]]:
-    """What this process holds with each `shard`."""
+    """What this process holds with each `shard`, and in a pipeline."""
     found = {}
     for level in DIVIDED:
         found[level] = held_with(processes, level)
@@ -82,7 +84,10 @@ def held_with(processes: Processes, level: str | None) -> dict[str, int]:
         del weights
         net.input_grad = False
         kept.append(Weighed(net.param()))
-        take: Any = choose_step(kept[0], parallel=processes, shard=level)
+        how: dict[str, Any] = {"stages": processes.size} if level == "pipeline" else {"shard": level}
+        take: Any = choose_step(kept[0], parallel=processes, **how)
+        if level == "pipeline":
+            take.stage_of(net, loss)
         storing = nullcontext() if take.shards is None else take.shards.storing(net, loss, kept[0])
         with torch.inference_mode(), storing:
             for number in range(STEPS):

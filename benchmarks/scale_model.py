@@ -157,7 +157,7 @@ HELD: dict[str, Callable[[int], float]] = {
     "ZeRO-1": lambda ranks: 8 + 8 / ranks,
     "ZeRO-2": lambda ranks: 4 + 12 / ranks,
     "ZeRO-3": lambda ranks: 16 / ranks,
-    "pipeline": lambda ranks: 4 + 12 / ranks,
+    "pipeline": lambda ranks: 16 / ranks,
 }
 """Bytes for each number of the model, with Adam: parameters and gradients of 4, a state of 8."""
 
@@ -194,7 +194,8 @@ def memory_table() -> list[str]:
     """What each process holds."""
     lines = [f"| GiB | {' | '.join(f'{ranks:,}' for ranks in RANKS)} |", "|---" * (len(RANKS) + 1) + "|"]
     for form, of_number in HELD.items():
-        cells = [f"{of_number(ranks) * LARGE.parameters / 2**30:.1f}" for ranks in RANKS]
+        most = LARGE.layers if form == "pipeline" else RANKS[-1]
+        cells = [f"{of_number(n) * LARGE.parameters / 2**30:.1f}" if n <= most else "-" for n in RANKS]
         lines.append(f"| {form} | {' | '.join(cells)} |")
     return lines
 

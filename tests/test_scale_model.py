@@ -90,6 +90,7 @@ def test_zero_divides_what_its_arithmetic_says():
         ("optimizer", "ZeRO-1"),
         ("gradients", "ZeRO-2"),
         ("parameters", "ZeRO-3"),
+        ("pipeline", "pipeline"),
     ):
         assert sum(expected(level, 4).values()) / NUMBERS == pytest.approx(HELD[form](4))
 

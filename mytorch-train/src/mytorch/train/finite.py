@@ -103,7 +103,8 @@ def find_origin(
 def _checked_step(setup: Setup, inputs: Any, targets: Any, tell: Tell) -> str | None:
     """Take one step; the place of the first value that is not finite, or None."""
     net = setup.net
-    healthy = [(name, held) for name, held in net.named_state() if all_finite(held.value)]  # a mask may hold -inf
+    here = set(setup.here(setup.tensors))  # and of these, a mask may hold -inf
+    healthy = [(name, held) for name, held in net.named_state() if held in here and all_finite(held.value)]
     given = {"inputs": inputs, "targets": targets}
     wrong = next((f"the {name} of the batch" for name, value in given.items() if not all_finite(value)), None)
     if (where := tell(wrong)) is not None:

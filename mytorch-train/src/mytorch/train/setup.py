@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -87,6 +87,11 @@ class Setup:
         """Within this context, which lies in that of `storing`, the net has its values whole."""
         with nullcontext() if self.shards is None else self.shards.in_whole():
             yield
+
+    def here(self, held: Iterable[Parameter | Buffer]) -> list[Parameter | Buffer]:
+        """Those of which this process has values now: in a pipeline, other processes have those of their stages."""
+        absent = () if self.shards is None else self.shards.absent
+        return [each for each in held if each not in absent] if absent else list(held)
 
     @property
     def shards(self) -> Any:

@@ -27,7 +27,8 @@ class Snapshot:
     """
 
     def __init__(self, setup: Setup) -> None:
-        self.held, self.optimizer, self.schedule = setup.tensors, setup.optimizer, setup.schedule
+        self.tensors, self.optimizer, self.schedule = setup.tensors, setup.optimizer, setup.schedule
+        self.held, self._here = self.tensors, setup.here
         self._seen: list[Tensor] = []
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
@@ -40,9 +41,10 @@ class Snapshot:
 
     def take(self) -> None:
         """Copy everything."""
+        self.held = self._here(self.tensors)
         seen = [held.value for held in self.held]
         self._state = _collect(self.optimizer.state_dict(), seen)
-        if len(seen) == len(self._seen) and all(map(is_, seen, self._seen)):
+        if seen and len(seen) == len(self._seen) and all(map(is_, seen, self._seen)):
             torch._foreach_copy_(self._copies, seen)
         else:
             self._seen, self._copies = seen, [value.clone() for value in seen]

@@ -305,7 +305,8 @@ class Training:
         self.notes["resumed"] = [*self.notes.get("resumed", ()), self.resumed.note(self.epoch, self._at)]
         stop = self.hooks.notify("training_resumed", run=self)
         random.restore()
-        if not self.resumed.is_finished(self.last_epoch):
+        finished, self.resumed.state = self.resumed.is_finished(self.last_epoch), {}  # the model has the tensors now
+        if not finished:
             return stop
         self.hooks.stopped = self.hooks.stopped or state.get("stopped")
         return True
@@ -343,8 +344,7 @@ class Training:
             if self.checkpoint is not None:
                 with suppress(Exception):  # what could not be written is less than what ended the training
                     self.checkpoint.close()
-            older = self._together.whole_again(self._start)
-            if self.average is not None and not older and not isinstance(error, NotFiniteError):
+            if self.average is not None and not isinstance(error, NotFiniteError):
                 self.average.keep(self)
             self.hooks.notify("training_failed", run=self, error=error)
             raise
@@ -395,7 +395,7 @@ class Training:
     def _write(self, finished: bool = False, signum: int = 0) -> None:
         """Keep the state. Raises Interrupted for a signal, once it is written."""
         self._others_random = self._together.others_random()
-        with self._together.collected(self.setup, self.average, self.checkpoint is not None):
+        with self._together.collected(self.setup, self.checkpoint is not None):
             if self.checkpoint is not None:
                 self.checkpoint.keep(lambda: self.state_dict(finished), wait=finished or bool(signum))
         if signum:
@@ -440,8 +440,8 @@ class Training:
             self._order = self.batches.order()
         record: Record = {"epoch": self.epoch, "lr": at.lr}
         record["train_loss"], stop = self._batches(at)
-        self._together.share_values(self.average)
-        if self._together.some(not values_finite([held.value for held in self.watched])):
+        self._together.share_values()
+        if self._together.some(not values_finite([held.value for held in self.setup.here(self.watched)])):
             self._not_finite("a weight or buffer", len(self.batches))
         record["seconds"] = at.seconds
         self.notes |= self.engine.notes() | self._together.notes()

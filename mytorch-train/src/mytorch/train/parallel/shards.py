@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -33,7 +33,10 @@ class Shards:
     buckets: all parameters of the optimizer, as they travel.
     freed: the pieces that take the place of whole parameters between their uses, where parameters are divided.
     layers: gathers those that a layer computes with.
+    absent: parameters of which this process has no values: none, since it has a piece of each.
     """
+
+    absent: ClassVar[frozenset[Parameter]] = frozenset()
 
     def __init__(self, processes: Processes, level: str) -> None:
         self.processes, self.level = processes, level
@@ -106,6 +109,10 @@ class Shards:
         self.regain()
         yield
         self.let_go()  # not after an error, which ends the training
+
+    def in_first(self) -> AbstractContextManager[None]:
+        """Within this context, which all processes enter, the first one has whole parameters; so have the others."""
+        return self.in_whole()
 
     def regain(self) -> None:
         """Give parameters that were divided their whole values; all processes do it together."""

@@ -13,7 +13,6 @@ from mytorch.train.parallel.pipeline.step import PipelineStep
 from mytorch.train.parallel.pipeline.times import notes_of
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.setup import Setup
-from mytorch.train.snapshot import Snapshot
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
@@ -69,29 +68,13 @@ class Together:
         self.processes.broadcast([each.value for each in held])
         self.processes.draw_apart(random_state(self.net, self.loss))
 
-    def share_values(self, average: Any = None) -> None:
-        """Give every process what it needs for its evaluation: the running statistics of the first.
+    def share_values(self) -> None:
+        """Give every process the running statistics of the first, for its evaluation.
 
-        In a pipeline, that is all that the stages have trained, and its average.
+        Of a pipeline, each process gets those of other stages with their values.
         """
-        if self.processes is None:
-            return
-        if (stage := self.stage) is None:
+        if self.processes is not None and (self.stage is None or self.stage.values.whole):
             self.processes.broadcast([held.value for _, held in self.net.named_buffer()])
-            return
-        held = dict.fromkeys(held for module in (self.net, self.loss) for _, held in module.named_state())
-        stage.share([*((each, each.value) for each in held), *getattr(average, "averages", ())])
-
-    def whole_again(self, start: Snapshot) -> bool:
-        """After an error: give the net the weights of the start of the epoch if it has newer ones of one stage alone.
-
-        Returns whether it did.
-        """
-        if self.stage is None or not self.stage.apart:
-            return False
-        start.restore()
-        self.stage.leave(self.optimizer)
-        return True
 
     def notes(self) -> dict[str, Any]:
         """What the summary of a run is to say of how its steps were taken: in a pipeline, what was computed when."""
@@ -133,19 +116,14 @@ class Together:
         return [] if self.processes is None else self.processes.gather(own)[1:]
 
     @contextmanager
-    def collected(self, setup: Setup, average: Any, keeps: bool) -> Iterator[None]:
-        """Within this context, the first process has the state that others have parts of, if it keeps it.
-
-        The net has what all stages of a pipeline have trained, in any case, and so does an average.
-        """
-        if self.stage is not None:
-            self.share_values(average)
+    def collected(self, setup: Setup, keeps: bool) -> Iterator[None]:
+        """Within this context, the first process has the weights and state of all, if it keeps them."""
         if setup.shards is None or not self.from_first(lambda: keeps):
             yield
             return
         setup.shards.collect(setup.optimizer)
         try:
-            with setup.whole():
+            with setup.shards.in_first():
                 yield
         finally:
             setup.shards.release()

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, distributed
 
-from mytorch.core import ArgumentError, Buffer, Module, Optimizer, Parameter
+from mytorch.core import ArgumentError, Module, Optimizer, Parameter
 from mytorch.train.clip_gradients import joint_norm
+from mytorch.train.errors import NotFiniteError
 from mytorch.train.parallel.pieces import on_processor
 from mytorch.train.parallel.pipeline.cut import Stages, count_stages, cut
 from mytorch.train.parallel.pipeline.link import Link
+from mytorch.train.parallel.pipeline.values import Held, Values
 from mytorch.train.parallel.processes import Processes
 from mytorch.train.parallel.reducer import bucket_kind
 from mytorch.train.state_left import leave, take_up
-
-Held = Parameter | Buffer
 
 
 def place_of(processes: Processes, stages: Stages) -> tuple[int, int, int]:
@@ -45,7 +45,7 @@ class Stage:
     part: its layers, as a module of their own.  counts: the layers of every stage.
     number, replica: which stage it is, and which of its replicas, each of which takes its rows of a batch.
     before, after: to the stages before and after it; None at the ends.
-    apart: whether stages have trained since this process was told of their weights.
+    values: those of all stages, of which this process has its own while it trains.
 
     It is also what this process keeps of the optimizer's state, as `Shards` are: that of its parameters.
     """
@@ -61,7 +61,6 @@ class Stage:
         self.counts = [len(part) for part in parts]  # type: ignore[arg-type]
         self.before: Link | None = None
         self.after: Link | None = None
-        self.apart = False
         self._groups: dict[tuple[int, ...], distributed.ProcessGroup | None] | None = None
         self._collected: dict[str, Any] | None = None
         self.holders: dict[Held, tuple[int, ...]] = {}
@@ -69,6 +68,9 @@ class Stage:
             modules = [part, loss] if number + 1 == self.count else [part]
             for held in dict.fromkeys(held for module in modules for _, held in module.named_state()):
                 self.holders[held] = (*self.holders.get(held, ()), number)
+
+        own = {held for held, holders in self.holders.items() if self.number in holders}
+        self.values = Values(processes, {held: at[0] * self.replicas for held, at in self.holders.items()}, own)
 
     def fits(self, net: Module, loss: Module) -> bool:
         """Whether it is made of these, whose layers are still the same."""
@@ -103,16 +105,6 @@ class Stage:
             if self.number in holders and holders in of_holders:
                 _add_up(self.processes, of_holders[holders], group)
 
-    def share(self, values: Iterable[tuple[Held, Tensor]]) -> None:
-        """Give every process the numbers that belong to a parameter or buffer, which its first holder has."""
-        of_owner: dict[int, list[Tensor]] = {}
-        for held, value in values:
-            if (owner := self._owner(held)) is not None:
-                of_owner.setdefault(owner, []).append(value)
-        for owner in sorted(of_owner):
-            self.processes.broadcast(of_owner[owner], owner)
-        self.apart = False
-
     def norm(self, _grads: list[Tensor]) -> Tensor:
         """The 2-norm of all gradients of all stages, which every process calls."""
         own = (p for p in self.holders if isinstance(p, Parameter) and self._owner(p) == self.processes.rank)
@@ -144,8 +136,10 @@ class Stage:
 
     @contextmanager
     def storing(self, _net: Module, _loss: Module, optimizer: Optimizer) -> Iterator[None]:
-        """Within this context, the optimizer keeps nothing for the parameters of other stages, and afterwards, too.
+        """Within this context, this process has the values and the optimizer's state of its stage alone.
 
+        The optimizer keeps that state afterwards, too. The net has all values again. Of what other processes had when
+        one of them was lost, the numbers are NaN.
         Raises ArgumentError, on all processes, where it has the state of a part that is not that of this stage.
         """
         take_up(optimizer, self.counts, self.processes.gather)
@@ -153,17 +147,43 @@ class Stage:
             if self.number not in holders and isinstance(parameter, Parameter):
                 optimizer.state.pop(parameter, None)
         try:
+            self.values.free()
             yield
+            self.values.gather()
+        except BaseException as error:
+            try:
+                if isinstance(error, NotFiniteError) or error is self.processes.joint:
+                    self.values.gather()
+            finally:
+                self.values.lose()
+            raise
         finally:
-            self.leave(optimizer)
+            leave(optimizer, self.counts)
 
-    def leave(self, optimizer: Optimizer) -> None:
-        """Note that an optimizer has the state of this stage alone."""
-        leave(optimizer, self.counts)
+    @property
+    def absent(self) -> Collection[Held]:
+        """What this process has no values of now, since other stages have them."""
+        return self.values.absent
 
-    def in_whole(self) -> AbstractContextManager[None]:
-        """Within this context, parameters are whole: those of other stages are, too, though they may be older."""
-        return nullcontext()
+    @contextmanager
+    def in_whole(self) -> Iterator[None]:
+        """Within this context, which all processes enter, each has all values, as callbacks and evaluations need."""
+        if self.values.whole:
+            yield
+            return
+        self.values.gather()
+        yield
+        self.values.free()  # not after an error, which ends the training
+
+    @contextmanager
+    def in_first(self) -> Iterator[None]:
+        """Within this context, which all processes enter, the first one has all values, as a checkpoint needs."""
+        if self.values.whole:
+            yield
+            return
+        self.values.gather_in_first()
+        yield
+        self.values.free()
 
     def in_place(self) -> AbstractContextManager[None]:
         """Within this context, parameters have the shapes that the optimizer's state has: they always do."""

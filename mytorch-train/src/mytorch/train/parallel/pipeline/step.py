@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer
+from mytorch.core import ArgumentError, Module, Optimizer
 from mytorch.core.batch import Batch
 from mytorch.train.accumulate import inverse, part_of_mean, step_accumulated
 from mytorch.train.around_step import AroundStep
@@ -57,8 +57,13 @@ class PipelineStep(AroundStep):
         return self._stage
 
     def stage_of(self, net: Module, loss: Module) -> Stage:
-        """The stage of this process. Raises ArgumentError for a net that cannot be shared out."""
+        """The stage of this process. Raises ArgumentError for a net that cannot be shared out, or that has changed."""
         if self._stage is None or not self._stage.fits(net, loss):
+            if self._stage is not None and not self._stage.values.whole:
+                raise ArgumentError(
+                    f"stages: the layers of {type(net).__name__} must stay those that the training began with, got "
+                    "others; change them between two trainings"
+                )
             self._stage = Stage(self.processes, net, loss, self.stages)
         return self._stage
 
@@ -79,7 +84,6 @@ class PipelineStep(AroundStep):
         self.times, self._ended = passes.times, time.perf_counter()
         if not sums(loss) and (grads := gradients_of(optimizer)):
             torch._foreach_mul_(grads, inverse(weight, value.dtype))
-        stage.apart = stage.count > 1
         update(optimizer, **self.keywords, norm=stage.norm)
         return value, weight
 
