@@ -6,11 +6,14 @@ from toy_parts import SGD, Chain, Dense, Rectify, SquaredError, Table
 
 from mytorch.core import ArgumentError, Rule
 from mytorch.plugins import Callback, StopTraining
-from mytorch.train import NotFiniteError, RunError, fit, gradients, step
+from mytorch.train import Batches, NotFiniteError, RunError, fit, gradients, step
+from mytorch.train.explain.explain import explain_setup
 from mytorch.train.privacy import Privacy
 from mytorch.train.quantities import LayerGradients
 from mytorch.train.rules import FeedbackAlignment
 from mytorch.train.rules.rule_step import RuleStep
+from mytorch.train.setup import Setup
+from mytorch.train.trackers.gradient_norms import gradient_norms
 
 pytestmark = pytest.mark.numbers
 
@@ -243,3 +246,23 @@ def test_a_rule_by_itself_keeps_and_tells_nothing():
     assert (plain.names(network()), plain.results(), plain.state_dict()) == ([], {}, {})
     plain.load_state_dict({})
     assert (plain.transposes, plain.local, plain.forward_only) == (False, False, False)
+
+
+def test_norms_of_gradients_are_those_of_the_rule_and_leave_its_state():
+    net, rule = network(), Blurred()
+    setup = Setup(net, SquaredError(), SGD(net.param()), Batches(table(), 8, shuffle=False), step=RuleStep(rule))
+    norms = gradient_norms(setup)
+    assert torch.equal(rule.generator.get_state(), torch.Generator().manual_seed(0).get_state())
+    assert rule.steps == 0
+    assert not rule.drift["0.weight"].any()
+    rule.gradients(net, SquaredError(), *table()[:8])
+    assert norms == pytest.approx({name: float(held.grad.norm()) for name, held in net.named_param()})
+
+
+def test_explaining_a_step_leaves_the_state_of_its_rule():
+    net, rule = network(), Blurred()
+    setup = Setup(net, SquaredError(), SGD(net.param()), Batches(table(), 8), step=RuleStep(rule))
+    explained = explain_setup(setup)
+    assert rule.steps == 0
+    assert not rule.drift["0.weight"].any()
+    assert explained.title == "One training step of Chain by the rule Blurred, batch 1 of 5"

@@ -41,11 +41,13 @@ def parity(context: click.Context, experiment: str, settings: tuple[str, ...], r
     """
     from mytorch.experiments import load_experiment
     from mytorch.experiments.parity import compare, write_report
-    from mytorch.experiments.parity.report import table, verdict
+    from mytorch.experiments.parity.report import table, verdict, without_rule
 
     loaded = load_experiment(experiment, dict(map(parse_setting, settings)))
     comparison = compare(loaded, runs, on_seed=lambda result: click.echo(verdict(result)))
     click.echo(f"\n{table(comparison)}\n")
+    if said := without_rule(comparison):
+        click.echo(said)
     if folder is not None:
         click.echo(f"Wrote {write_report(comparison, folder)}")
     if not comparison.passed:

@@ -47,7 +47,8 @@ def explain_batches(
     with threads(experiment.threads):
         for batch in range(first, first + count):
             explanation = explain_setup(setup, batch)
-            title = f"{experiment.name}: one training step, batch {batch} of {len(setup.batches)}, {weights}"
+            rule = "" if experiment.rule is None else f" by the rule {experiment.rule.type}"
+            title = f"{experiment.name}: one training step{rule}, batch {batch} of {len(setup.batches)}, {weights}"
             found.append(replace(explanation, title=title, network=_over_plane(built) or explanation.network))
     return found
 

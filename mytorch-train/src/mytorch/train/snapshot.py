@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mytorch.core import random_state
 from mytorch.train.privacy.private_step import account_of
-from mytorch.train.rules.rule_step import rules_of
+from mytorch.train.rules.rule_step import copied, rules_of
 from mytorch.train.setup import Setup
 
 PLAIN = frozenset({bool, int, float, str, type(None)})
@@ -51,7 +51,7 @@ class Snapshot:
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
         self._scale = {} if self._precision is None else self._precision.state_dict()
         self._spent = [account.state_dict() for account in self._accounts]
-        self._ruled = [_copied(rule.state_dict()) for rule in self._rules]
+        self._ruled = [copied(rule.state_dict()) for rule in self._rules]
         self.random = self.random.again()
 
     def restore(self) -> None:
@@ -71,17 +71,8 @@ class Snapshot:
         for account, spent in zip(self._accounts, self._spent, strict=True):
             account.load_state_dict(spent)
         for rule, state_then in zip(self._rules, self._ruled, strict=True):
-            rule.load_state_dict(_copied(state_then))
+            rule.load_state_dict(copied(state_then))
         self.random.restore()
-
-
-def _copied(state: Any) -> Any:
-    """A copy of nested dicts and lists, with tensors of its own."""
-    if isinstance(state, dict):
-        return {name: _copied(value) for name, value in state.items()}
-    if isinstance(state, list):
-        return [_copied(value) for value in state]
-    return state.clone() if isinstance(state, Tensor) else state
 
 
 def _collect(state: Any, tensors: list[Tensor]) -> Any:

@@ -28,6 +28,7 @@ from mytorch.train.checkpoint.keeper import EVERY, SOON, Keeper
 from mytorch.train.checkpoint.state import version_of_train
 from mytorch.train.errors import NotFiniteError, RunError
 from mytorch.train.finite import values_finite
+from mytorch.train.rules.rule_step import rule_name
 from mytorch.train.sealed import SHA256, read_texts
 from mytorch.train.weights import EPOCH, WEIGHTS_FILE, save_model, save_weights
 
@@ -238,6 +239,7 @@ class Recorder(Callback):
             "loss": type(run.loss).__name__,
             "outputs": getattr(run.loss, "outputs", "scores"),
             "optimizer": repr(run.optimizer),
+            **({} if (rule := rule_name(run.setup.step)) is None else {"rule": rule}),
             "versions": {"torch": torch.__version__, "mytorch-train": version_of_train()},
             FILES: digests(self.folder.path, files),
         }

@@ -19,6 +19,7 @@ from mytorch.core import (
     MytorchError,
     Optimizer,
     Quantity,
+    Rule,
     fetch,
     metric_name,
     outline,
@@ -148,6 +149,7 @@ def build_step(
         batches=batches,
         stages=experiment.stages,
         micro_batches=experiment.micro_batches,
+        rule=build_rule(experiment),
     )
 
 
@@ -241,6 +243,11 @@ def build_callbacks(experiment: Experiment) -> list[object]:
 def build_quantities(experiment: Experiment) -> list[Quantity]:
     """The quantities of the backward, given by name or as a spec."""
     return _build_parts("quantities", "quantity", experiment.quantities)
+
+
+def build_rule(experiment: Experiment) -> Rule | None:
+    """The learning rule; None for backpropagation."""
+    return None if experiment.rule is None else build_part("rule", "rule", experiment.rule)
 
 
 def _build_parts(key: str, kind: str, entries: Sequence[str | Spec]) -> list[Any]:

@@ -265,6 +265,8 @@ class Experiment(Section):
     """What takes part in the run beside the loop, such as EarlyStopping."""
     quantities: list[str | Spec] = []
     """What is computed of the gradients of every step while its backward runs, such as GradientNoise."""
+    rule: Spec | None = None
+    """The learning rule that makes the gradients, such as FeedbackAlignment; backpropagation if left out."""
     animate: bool = False
     """Draw the decision boundary of two input columns epoch by epoch, too."""
     data: Data

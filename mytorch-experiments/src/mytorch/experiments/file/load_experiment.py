@@ -103,7 +103,7 @@ def _dotted(place: tuple[object, ...]) -> str:
 
 def _types(content: Mapping[str, Any]) -> dict[str, str]:
     """The types that a file gives its parts, before anything is overridden."""
-    tables = {name: content.get(name) for name in ("loss", "optimizer", "schedule")}
+    tables = {name: content.get(name) for name in ("loss", "optimizer", "schedule", "rule")}
     return {
         name: table["type"]
         for name, table in tables.items()

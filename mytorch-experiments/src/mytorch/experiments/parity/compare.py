@@ -58,6 +58,8 @@ class Comparison:
     experiment: Experiment
     built: Built
     seeds: list[SeedResult] = field(default_factory=list)
+    left_out: str | None = None
+    """The learning rule of the experiment, in whose place both backpropagate."""
 
     @property
     def passed(self) -> bool:
@@ -93,15 +95,18 @@ def compare(
 ) -> Comparison:
     """Compare an experiment with its PyTorch twin, for `runs` seeds from the experiment's on.
 
+    A learning rule is left out, of which PyTorch has no twin: all the rest is compared, and the comparison says so.
     Raises ParityError if there is no twin, and for another device than the cpu.
     """
+    rule = None if experiment.rule is None else experiment.rule.type
+    experiment = experiment.model_copy(update={"rule": None})
     if experiment.device not in ("cpu", "auto"):
         raise ParityError(
             f"parity: device must be cpu, where both compute in one order, got {experiment.device!r}; "
             "write --set device=cpu"
         )
     with threads(experiment.threads):
-        comparison = Comparison(experiment, _build(experiment, experiment.seed, "float32"))
+        comparison = Comparison(experiment, _build(experiment, experiment.seed, "float32"), left_out=rule)
         for seed in range(experiment.seed, experiment.seed + runs):
             comparison.seeds.append(compare_seed(experiment, seed))
             on_seed(comparison.seeds[-1])

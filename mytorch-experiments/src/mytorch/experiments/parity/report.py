@@ -38,6 +38,16 @@ def table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
+def without_rule(comparison: Comparison) -> str:
+    """What to say of a learning rule that was left out; nothing if there was none."""
+    if comparison.left_out is None:
+        return ""
+    return (
+        f"Compared is everything but the learning rule, {comparison.left_out}, which PyTorch does not have: both "
+        "trained by backpropagation."
+    )
+
+
 def write_report(comparison: Comparison, folder: Path) -> Path:
     """Write figures 1, 2 and 3 and `report.md`, which shows them. Returns the page's path. Raises FileError."""
     make_folder(folder)
@@ -49,6 +59,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
         f"# {experiment.name}: mytorch and PyTorch",
         f"{about}{experiment.epochs} epochs; both start from the same random weights and see the same batches "
         f"with the same random state. Seeds {seeds[0]} to {seeds[-1]}.",
+        *filter(None, [without_rule(comparison)]),
         table(comparison),
         "\n".join(f"- {verdict(result)}" for result in comparison.seeds),
         "The control is PyTorch against PyTorch with its fused update kernel: training amplifies rounding, so that "

@@ -20,6 +20,7 @@ from mytorch.plugins import MytorchError
 from mytorch.train.errors import RunError
 
 ABSENT = "-"
+BACKPROPAGATION = "backpropagation"
 SAME_ROWS = ("standardize", "targets", "features", "encode", "unseen", "dates", "day_first", "missing_indicators")
 """Keys of data, and of a Table, that change what a model gets of the rows, and not which rows they are."""
 
@@ -63,6 +64,7 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     """Compare two run folders. Raises RunError for a folder that is not a run, or is damaged."""
     first, second = (RunFolder.open(require_path("compare_runs", name, path)) for name, path in (("a", a), ("b", b)))
     keys = [{key: _text(value) for key, value in flat(_content(folder))} for folder in (first, second)]
+    _name_backpropagation(keys)
     differences = [
         (key, ours, theirs)
         for key in dict.fromkeys([*keys[0], *keys[1]])
@@ -82,6 +84,14 @@ def compare_runs(a: str | Path, b: str | Path) -> RunComparison:
     return RunComparison(
         first.path, second.path, differences, figures, (first.history(), second.history()), other_rows
     )
+
+
+def _name_backpropagation(keys: list[dict[str, str]]) -> None:
+    """Let a run without a learning rule say so, where the other one has a rule."""
+    for key in ("rule.type", "rule"):
+        if any(key in each for each in keys):
+            for each in keys:
+                each.setdefault(key, BACKPROPAGATION)
 
 
 def _of_other_rows(part: str, differing: Sequence[str], known: Collection[str]) -> list[str]:
@@ -106,7 +116,8 @@ def _content(folder: RunFolder) -> dict[str, Any]:
     file = folder.path / EXPERIMENT_FILE
     if file.is_file():
         return read_toml(file)
-    return {name: value for name, value in _summary(folder).items() if name in ("loss", "optimizer", "epochs_planned")}
+    kept = ("loss", "optimizer", "rule", "epochs_planned")
+    return {name: value for name, value in _summary(folder).items() if name in kept}
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from mytorch.experiments.file.build import (
     build_model,
     build_optimizer,
     build_quantities,
+    build_rule,
     build_step,
     default_dtype,
     naming_file,
@@ -131,6 +132,8 @@ def _build(experiment: Experiment, problems: list[str]) -> Built | None:
         callbacks = build_callbacks(experiment)
     with _collecting(problems):
         build_quantities(experiment)
+    with _collecting(problems):
+        build_rule(experiment)
     if problems or net is None or loss is None or optimizer is None or batches is None or parts is None:
         return None
     with _collecting(problems):

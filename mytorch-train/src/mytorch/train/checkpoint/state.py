@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.train.choose_step import name_of
-from mytorch.train.rules.rule_step import rules_of
+from mytorch.train.rules.rule_step import rule_name, rules_of
 from mytorch.train.setup import Setup
 
 
@@ -72,7 +72,7 @@ def parts_of(setup: Setup) -> dict[str, Any]:
         "loss": type(setup.loss).__name__,
         "optimizer": type(setup.optimizer).__name__,
         "schedule": None if schedule is None else type(schedule).__name__,
-        "rule": next((type(rule).__name__ for rule in rules_of(setup.step)), None),
+        "rule": rule_name(setup.step),
         "precision": None if setup.precision is None else setup.precision.name,
         "dtype": ", ".join(sorted({str(held.value.dtype) for _, held in setup.net.named_param()})),
         "batch_size": batches.batch_size,

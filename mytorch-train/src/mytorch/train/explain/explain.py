@@ -20,6 +20,7 @@ from mytorch.train.explain.shown import tokens_of
 from mytorch.train.explain.steps import Step
 from mytorch.train.gradients import gradients
 from mytorch.train.observe import intercept
+from mytorch.train.rules.rule_step import RuleStep, rule_name, unchanged_rule
 from mytorch.train.setup import Setup, TakeStep
 from mytorch.train.unchanged import unchanged
 
@@ -77,6 +78,7 @@ def explain_setup(setup: Setup, batch: int = 1) -> Explanation:
     """The step that a `Setup` takes on a batch of its next epoch, counted from 1; the order of its batches stays.
 
     A step that updates during the backward pass has the results of the plain one, which is explained in its place.
+    One by a learning rule shows what flows back under the rule, which is as before afterwards, too.
     Raises ArgumentError for a batch that is not there.
     """
     count = len(setup.batches)
@@ -95,9 +97,11 @@ def explain_batch(setup: Setup, inputs: Any, targets: Any) -> Explanation:
     scale = {} if setup.precision is None else setup.precision.state_dict()
     values = [held.value for held in setup.tensors]
     try:
-        with setup.storing():
+        with setup.storing(), unchanged_rule(setup.step, setup.net, setup.loss, setup.optimizer):
             tokens = tokens_of(setup.batches.data, inputs)
-            return explain(setup.net, setup.loss, inputs, targets, setup.optimizer, tokens=tokens, **options)
+            found = explain(setup.net, setup.loss, inputs, targets, setup.optimizer, tokens=tokens, **options)
+            rule = rule_name(setup.step)
+            return found if rule is None else replace(found, title=f"{found.title} by the rule {rule}")
     finally:
         for held, value in zip(setup.tensors, values, strict=True):
             held.value = value  # and not what it was in half precision
@@ -130,7 +134,7 @@ def _chosen(
             "explain: step must update after the backward pass, got step_in_backward, whose results are those of the "
             "plain step; leave it out"
         )
-    if is_plain(step):
+    if is_plain(step) or isinstance(step, RuleStep):
         return step
     return choose_step(optimizer, clip_grad_norm, own=step, clip_grad_value=clip_grad_value)
 

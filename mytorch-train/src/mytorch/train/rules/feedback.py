@@ -21,8 +21,9 @@ Method = Callable[..., Any]
 class Feedback:
     """A fixed random matrix for every weight of a net of two and more dimensions.
 
-    Formula:  uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in), as weights of linear layers are drawn, where each
-              output of the weight has fan_in numbers of it
+    Formula:  uniform between -bound and bound, with bound = sqrt(6 / (fan_in + fan_out)), so that errors neither grow
+              nor shrink much from layer to layer
+    Source:   Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks"
     The same net, seed and dtype give the same matrices on every device.
     """
 
@@ -73,7 +74,8 @@ def _is_matrix(value: Tensor) -> bool:
 
 
 def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:
-    bound = 1 / math.sqrt(max(value[0].numel(), 1)) if len(value) else 0.0
+    receptive = math.prod(value.shape[2:])
+    bound = math.sqrt(6 / max((value.shape[0] + value.shape[1]) * receptive, 1))
     drawn = torch.empty(value.shape, dtype=value.dtype).uniform_(-bound, bound, generator=generator)
     return drawn.to(value.device)
 

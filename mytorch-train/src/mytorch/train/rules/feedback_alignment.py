@@ -18,7 +18,7 @@ class FeedbackAlignment(Rule):
 
     Formula:  backpropagation has d_x = W^T d_y for a layer y = W x; the rule has d_x = B^T d_y, with B of the shape of
               W, drawn once and never changed. d_W = d_y x^T, and everything else of a layer's backward, are as stated
-    Drawn:    uniform between -1 / sqrt(fan_in) and 1 / sqrt(fan_in)
+    Drawn:    uniform between -bound and bound, with bound = sqrt(6 / (fan_in + fan_out)), as by `xavier_uniform`
     Any net is trained: in every layer, whatever it is, each weight of two and more dimensions has the values of its
     matrix while the layer's own backward runs. So it is for convolution, recurrent layers (also from step to step),
     attention, and for layers that share a weight, which share its matrix.

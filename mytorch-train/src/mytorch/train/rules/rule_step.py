@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -54,6 +55,32 @@ class RuleStep:
 def rules_of(take_step: Any) -> list[Rule]:
     """What makes the gradients of a step in place of backpropagation: one rule, or none."""
     return [take_step.rule] if isinstance(take_step, RuleStep) else []
+
+
+def rule_name(take_step: Any) -> str | None:
+    """The class of the rule of a step; None for backpropagation."""
+    return next((type(rule).__name__ for rule in rules_of(take_step)), None)
+
+
+@contextmanager
+def unchanged_rule(take_step: Any, net: Module, loss: Module, optimizer: Optimizer) -> Iterator[None]:
+    """Within this context, the rule of a step may be used; after it, its state is as it was."""
+    prepare_rule(take_step, net, loss, optimizer)
+    before = [copied(rule.state_dict()) for rule in rules_of(take_step)]
+    try:
+        yield
+    finally:
+        for rule, state in zip(rules_of(take_step), before, strict=True):
+            rule.load_state_dict(state)
+
+
+def copied(state: Any) -> Any:
+    """A copy of the state of a rule, with tensors of its own."""
+    if isinstance(state, dict):
+        return {name: copied(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [copied(value) for value in state]
+    return state.clone() if isinstance(state, Tensor) else state
 
 
 def prepare_rule(take_step: Any, net: Module, loss: Module, optimizer: Optimizer) -> None:

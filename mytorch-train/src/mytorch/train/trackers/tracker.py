@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, require_flag
 from mytorch.plugins import Callback, MissingRequirementError, hookimpl
+from mytorch.train.rules.rule_step import rule_name
 from mytorch.train.trackers.gradient_norms import gradient_norms
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def _told(run: Training) -> dict[str, Any]:
         "optimizer": type(run.optimizer).__name__,
         **{f"optimizer.{name}": value for name, value in group.items()},
         **({} if run.schedule is None else {"schedule": type(run.schedule).__name__}),
+        **({} if (rule := rule_name(run.setup.step)) is None else {"rule": rule}),
         "batch_size": run.batches.batch_size,
         "accumulate": run.batches.accumulate,
         "epochs": run.epochs,
