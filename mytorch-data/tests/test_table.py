@@ -98,6 +98,7 @@ def test_missing_cells(mixed: Path, missing: str, age: list[float]) -> None:
     table = Table(mixed, "species", features=["age"], missing=missing)
     assert table.inputs.flatten().tolist() == age
     assert table.dropped == 4 - len(age)
+    assert (None if table.places is None else table.places.tolist()) == ([0, 2] if missing == "drop" else None)
     assert len(table.targets) == len(age)
 
 

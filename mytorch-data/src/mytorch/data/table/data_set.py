@@ -49,6 +49,7 @@ class Table(DataSet):
     day_first: whether 01/02/2024 is in February, where a column leaves it open
     thousands, units: what parts thousands, and what may stand beside numbers, such as "$"; both do not count
     dropped:  how many rows were left out for missing cells
+    places:   where in the file the rows are that were not left out, int64, from 0; None if all are there
     like:     the `preparation` of a former Table, whose columns, encodings, fills and classes this file must have
     Raises:   TableError with file, row and column, and what would accept the cell; ArgumentError for options;
               FileError if there is no such file; ReaderError without pyarrow or openpyxl
@@ -121,6 +122,7 @@ class Table(DataSet):
         self._exact_targets, gone = None, np.zeros(len(self._raw), dtype=bool)
         if recipe.target.name in gathered.gone:
             self._exact_targets, gone = encode_target(source, recipe.target, gathered, self._dtype)
+        self.places: Tensor | None = None
         self.dropped = self._drop(source, gone) if recipe.missing == "drop" else 0
         self.targets = self._rounded(self._exact_targets)
 
@@ -131,7 +133,7 @@ class Table(DataSet):
                 f'{source.path}: a row must have no missing cell to be kept by missing = "drop", got none'
             )
         if not kept.all():
-            self._raw = self._raw[kept]
+            self._raw, self.places = self._raw[kept], kept.nonzero().squeeze(1)
             self._exact_targets = None if self._exact_targets is None else self._exact_targets[kept]
         return len(kept) - int(kept.sum())
 
