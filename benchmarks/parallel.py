@@ -27,7 +27,6 @@ from side_by_side import COMPARED, Contestant, Effort, Report, Spread, Target, a
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from mytorch.core import Parameter
 from mytorch.train import step
 from mytorch.train.choose_step import choose_step
 from mytorch.train.parallel import Processes
@@ -90,10 +89,12 @@ def _own_rows(processes: Processes | None, rows: Tensor) -> Tensor:
     return rows if processes is None else rows.chunk(processes.size)[processes.rank].clone()
 
 
-def all_reduce(width: int) -> Contestant:
+def all_reduce(processes: Processes, width: int) -> Contestant:
     """The buckets of our reducer, added up without anything beside."""
     net, _, _ = make(draw((width,) * (LAYERS + 1), 1)[0])
-    flats = [torch.zeros(sum(p.value.numel() for p in group)) for group in _in_buckets(net.param()[::-1])]
+    reducer = Reducer(processes)
+    reducer.lay_out(net.param()[::-1])
+    flats = [torch.zeros(sum(p.value.numel() for p in bucket.parameters)) for bucket in reducer.buckets]
 
     def exchange() -> Tensor:
         works = [distributed.all_reduce(flat, async_op=True) for flat in flats]
@@ -102,12 +103,6 @@ def all_reduce(width: int) -> Contestant:
         return flats[0][0]
 
     return Contestant(exchange)
-
-
-def _in_buckets(parameters: Sequence[Parameter]) -> list[list[Parameter]]:
-    reducer = Reducer(None)  # type: ignore[arg-type]  # it exchanges nothing here
-    reducer.lay_out(parameters)
-    return [list(bucket.parameters) for bucket in reducer.buckets]
 
 
 def contestants(processes: Processes, width: int) -> dict[str, Contestant]:
@@ -119,7 +114,7 @@ def contestants(processes: Processes, width: int) -> dict[str, Contestant]:
         THEIRS_ALONE: theirs(processes, width, None),
         DDP: theirs(processes, width, views=False),
         DDP_VIEWS: theirs(processes, width, views=True),
-        ALL_REDUCE: all_reduce(width),
+        ALL_REDUCE: all_reduce(processes, width),
     }
 
 

@@ -1,17 +1,29 @@
 """How gradients are put into buckets."""
 
+import pytest
 import torch
 from toy_parts import SGD
 
 from mytorch.core import Parameter
+from mytorch.train.parallel.processes import Wishes
 from mytorch.train.parallel.reducer import Reducer
+from mytorch.train.parallel.totals import room_for
 
 
 class Nobody:
     """Other processes that add nothing."""
 
+    rank, size, asked = 0, 1, Wishes()
+
+    def __init__(self):
+        self.messages = []
+
     def add(self, tensor):
+        self.messages.append(tensor.numel())
         return tensor
+
+    def from_first(self, make):
+        return make()
 
     def wait(self, tensor):
         pass
@@ -82,3 +94,44 @@ def test_a_large_gradient_in_mixed_precision_is_added_up_in_float32():
     (bucket,) = reducer.buckets
     assert bucket.flat.dtype is torch.float32
     torch.testing.assert_close(bucket.grad(parameter), grad.float(), rtol=0, atol=0)
+
+
+def stepped(*counts, dtype=torch.float32):
+    """The numbers of each message of a step, beside those of the totals if they are alone, and what they told."""
+    processes = Nobody()
+    reducer = Reducer(processes)
+    parameters = [Parameter(torch.randn(count, dtype=dtype)) for count in counts]
+    reducer.begin(SGD(parameters, lr=0.1), 1, True)
+    expected = []
+    for p in parameters:
+        p.grad = torch.randn(p.value.shape, dtype=dtype)
+        expected.append(p.grad / 3)
+    told = reducer.finish(torch.tensor(0.1, dtype=dtype), 3, failed=False, mean=True)
+    for p, grad in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(p.grad, grad)
+    return processes.messages, told
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_totals_travel_with_the_last_bucket(dtype):
+    (length,), told = stepped(8, 9, dtype=dtype)
+    assert length == 8 + 9 + room_for(2, 1, dtype)
+    assert told == (torch.tensor(0.1, dtype=dtype).item(), 3, False)
+    first, last = stepped(MIB, MIB, dtype=dtype)[0]
+    assert (first, last) == (MIB, MIB + room_for(2, 1, dtype))
+
+
+@pytest.mark.parametrize(("counts", "dtype"), [([4 * MIB], torch.float32), ([8], torch.complex64)])
+def test_the_totals_travel_alone_where_the_last_bucket_has_no_room(counts, dtype):
+    messages, told = stepped(*counts, dtype=dtype)
+    assert messages == [*counts, room_for(1, 1, torch.float64)]
+    assert told[1:] == (3, False)
+
+
+def test_in_what_no_process_has_a_gradient_for_nothing_is_left():
+    parameters = [Parameter(torch.randn(3)), Parameter(torch.randn(2))]
+    reducer = Reducer(Nobody())
+    reducer.begin(SGD(parameters, lr=0.1), 1, True)
+    parameters[1].grad = torch.randn(2)
+    assert reducer.finish(0.0, 0, failed=True, mean=True)[2]
+    assert [p.grad for p in parameters] == [None, None]

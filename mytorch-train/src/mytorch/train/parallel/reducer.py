@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from mytorch.train.accumulate import inverse
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.pieces import BYTES, FIRST_BYTES
 from mytorch.train.parallel.processes import Processes
-from mytorch.train.parallel.totals import Totals
+from mytorch.train.parallel.totals import PARTS, Totals, room_for
 
 ALONE_BYTES = 4 * 2**20
 """From this size on, a gradient travels as it is."""
@@ -27,7 +27,8 @@ class Reducer:
     Small gradients are copied into buckets; a large one is a bucket of its own, and is not copied. A bucket starts to
     travel when all of its gradients are complete and the ones before it travel, so that they meet in the same order
     everywhere. The order is that in which the first process completed the gradients of its first step; before that,
-    from the last parameter to the first.
+    from the last parameter to the first. The last bucket has room for the totals of the step and travels when they are
+    known, so that no message of their own follows it; a large gradient has no room, and none is on a GPU.
 
     buckets: what travels together, in its order.
     each_pass: whether gradients travel in each backward pass of a step, or in the last one alone.
@@ -80,8 +81,9 @@ class Reducer:
         self.send_full()
 
     def send_full(self) -> None:
-        """Let the buckets travel that are full, in their order."""
-        while self._travelling < len(self.buckets) and not self.buckets[self._travelling].missing:
+        """Let the buckets travel that are full, in their order, up to one with totals."""
+        count = len(self.buckets) - (self._room is not None)
+        while self._travelling < count and not self.buckets[self._travelling].missing:
             self._send()
 
     def gathering(self, net: Module) -> AbstractContextManager[None]:  # noqa: ARG002 - every process has all of them
@@ -104,21 +106,38 @@ class Reducer:
         """
         if not failed:
             self.tell([p for p in self._parameters if p.grad is not None])  # what no backward of this step completed
-        told = set(self._told)
-        while self._travelling < len(self.buckets):
-            self._send(told)
-        device = self._kinds[0][1] if self._kinds else torch.device("cpu")
-        have = [p in told for p in self._parameters]
-        totals = Totals(self.processes, value, weight, failed, have, device)  # after the buckets, as everywhere
-        total, weights, some_failed, held = totals.wait()
-        for bucket in self.buckets:
-            self.processes.wait(bucket.work)
+        total, weights, some_failed, held = self._exchange(value, weight, failed)
         if mean and self.buckets:
             torch._foreach_mul_([bucket.flat for bucket in self.buckets], inverse(weights, total.dtype))
         for parameter, has in zip(self._parameters, held, strict=True):
             parameter.grad = self._of[parameter].grad(parameter) if has else None
         self._settle()
         return total, weights, some_failed
+
+    def _exchange(
+        self, value: Tensor | float, weight: Weight, failed: bool
+    ) -> tuple[Tensor, Weight, bool, list[bool]]:
+        """Let travel what has not yet, with the totals, and wait until all buckets are there."""
+        told, room = set(self._told), self._room
+        have = [p in told for p in self._parameters]
+        device = self._kinds[0][1] if self._kinds else torch.device("cpu")
+        numbers = self.processes, value, weight, failed, have, device
+        totals = None if room is None else Totals(*numbers, room)
+        while self._travelling < len(self.buckets):
+            self._send(told)
+        totals = totals or Totals(*numbers)  # after the buckets, as everywhere
+        for bucket in self.buckets:
+            self.processes.wait(bucket.work)
+        return totals.wait()
+
+    def _room_for(self, dtype: torch.dtype) -> int:
+        """So many numbers of a dtype are the totals of a step."""
+        return room_for(len(self._parameters), self.processes.size, dtype)
+
+    @property
+    def _room(self) -> Tensor | None:
+        """Where the totals of a step travel with the last bucket; None if they do by themselves."""
+        return self.buckets[-1].room if self.buckets else None
 
     def _send(self, told: Collection[Parameter] | None = None) -> None:
         bucket = self.buckets[self._travelling]
@@ -158,28 +177,35 @@ class Reducer:
             groups[-1] = groups[-1] + open_ones  # alone they would take the time of a message
         elif open_ones:
             groups.append(open_ones)
-        self.buckets = [_Bucket(group) for group in groups]
+        self.buckets = [_Bucket(group, self._room_for if group is groups[-1] else None) for group in groups]
         self._of = {parameter: bucket for bucket in self.buckets for parameter in bucket.parameters}
 
 
 class _Bucket:
     """Gradients that travel together. Those in half precision are added up in float32.
 
-    flat: their numbers, one after the other; of a large gradient, that itself or, in mixed precision, a copy in
-        float32, from `take` to `release`.
+    room_for: how many further numbers of a dtype travel with them, where there is room.
+    flat: their numbers, one after the other, and then the room; of a large gradient, that itself or, in mixed
+        precision, a copy in float32, from `take` to `release`.
+    room: for further numbers; None if there is none.
     """
 
     work: distributed.Work
 
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
+    def __init__(self, parameters: Sequence[Parameter], room_for: Callable[[torch.dtype], int] | None = None) -> None:
         self.parameters = parameters
         self.missing = len(parameters)
         self._kind = bucket_kind(parameters[0])  # within a step of mixed precision, values are in half precision
         self._flat: Tensor | None = None
         self._alone = _travels_alone(parameters[0])
         self._views: dict[Parameter, Tensor] = {}
+        self._sizes = [p.value.numel() for p in parameters]
+        self.room: Tensor | None = None
         if not self._alone:
-            self._hold(self._empty())
+            dtype, device = self._kind
+            more = room_for(dtype) if room_for is not None and device.type == "cpu" and dtype in PARTS else 0
+            self._hold(self._empty(more))
+            self.room = self.flat[-more:] if more else None
 
     @property
     def flat(self) -> Tensor:
@@ -212,13 +238,13 @@ class _Bucket:
         if self._alone:
             self._flat, self._views = None, {}
 
-    def _empty(self) -> Tensor:
+    def _empty(self, more: int = 0) -> Tensor:
         dtype, device = self._kind
-        return torch.empty(sum(p.value.numel() for p in self.parameters), dtype=dtype, device=device)
+        return torch.empty(sum(self._sizes) + more, dtype=dtype, device=device)
 
     def _hold(self, flat: Tensor) -> None:
         self._flat = flat
-        parts = flat.split([p.value.numel() for p in self.parameters])
+        parts = flat[: sum(self._sizes)].split(self._sizes)
         self._views = {p: part.view(p.value.shape) for p, part in zip(self.parameters, parts, strict=True)}
 
 
