@@ -5,7 +5,8 @@ import importlib
 
 import pytest
 
-MODULES = ("mytorch.core.rule", "mytorch.train.rules.feedback_alignment")
+RULES = ("evolution_strategies", "feedback_alignment", "sign_symmetric", "zeroth_order")
+MODULES = ("mytorch.core.rule", *(f"mytorch.train.rules.{name}" for name in RULES))
 
 
 @pytest.mark.parametrize("name", MODULES)
