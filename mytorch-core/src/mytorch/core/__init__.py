@@ -45,6 +45,7 @@ from mytorch.core.errors import (
     StateError,
     UninitializedError,
 )
+from mytorch.core.kronecker import KroneckerFactors, kronecker
 from mytorch.core.lazy_module import LazyModule
 from mytorch.core.locate import add_path
 from mytorch.core.loss import OUTPUTS, Loss, require_d_value
@@ -87,6 +88,7 @@ __all__ = [
     "DtypeError",
     "EachSample",
     "GradientSeen",
+    "KroneckerFactors",
     "LayerSeen",
     "LazyModule",
     "Loss",
@@ -124,6 +126,7 @@ __all__ = [
     "fetch_exact",
     "keep_origin",
     "kind_of",
+    "kronecker",
     "metric_name",
     "outline",
     "persistent",

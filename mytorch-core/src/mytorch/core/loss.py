@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from mytorch.core.checks import require_choice, require_same_device
-from mytorch.core.errors import ShapeError
+from mytorch.core.errors import ArgumentError, ShapeError
 from mytorch.core.module import Module
 
 OUTPUTS = ("softmax", "log-softmax", "sigmoid", "numbers", "scores")
@@ -69,6 +69,21 @@ class Loss(Module):
         Returns a number, or a 0-dim tensor if it depends on the numbers in `target`.
         """
         return _rows(prediction)
+
+    def hessian_root(self, prediction: Any, target: Any, draws: int | None = None) -> Iterable[Tensor]:  # noqa: ARG002
+        """Columns of a square root of the Hessian of the value with respect to the prediction, sample by sample.
+
+        Each has the shape of the prediction, whose first axis holds the samples. The Hessian of the value with respect
+        to the prediction for sample n is the sum over the columns of outer(column[n], column[n]).
+        draws: in place of all columns, so many that are drawn from torch's generator, whose outer products have that
+            sum as their expectation: the gradients of targets drawn from the distribution that the prediction states,
+            divided by the square root of their number.
+        Raises ArgumentError, as here, for a loss that does not state it.
+        """
+        raise ArgumentError(
+            f"{type(self).__name__}: hessian_root must be defined where second derivatives of the loss are asked for, "
+            "got a loss without it; take a loss that states it, such as a squared error or a cross entropy of scores"
+        )
 
 
 def require_d_value(owner: object, d_value: Any, shape: tuple[int, ...], like: Tensor | None = None) -> None:

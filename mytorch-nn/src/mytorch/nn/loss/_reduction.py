@@ -1,6 +1,8 @@
 """What the losses share: reductions, and the gradient that reaches them."""
 
 import functools
+import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -68,6 +70,21 @@ def upstream_tensor(loss: Loss, d_value: float | Tensor, shape: torch.Size, like
     else:
         given = torch.as_tensor(d_value, dtype=like.dtype, device=like.device)
     return given.expand(shape) if loss.reduction == "none" else given
+
+
+def columns_of_diagonal(diagonal: Tensor) -> Iterator[Tensor]:
+    """The columns of a matrix for each sample whose diagonal holds the numbers of that sample, which are rooted."""
+    flat = diagonal.reshape(len(diagonal), -1) if diagonal.dim() else diagonal.reshape(1, 1)
+    root = flat.sqrt()
+    for place in range(flat.shape[1]):
+        column = torch.zeros_like(root)
+        column[:, place] = root[:, place]
+        yield column.reshape(diagonal.shape)
+
+
+def drawn_share(draws: int) -> float:
+    """The factor of each of so many drawn columns, whose outer products are to have the mean of one as their sum."""
+    return 1 / math.sqrt(draws)
 
 
 def wide(values: Tensor) -> Tensor:

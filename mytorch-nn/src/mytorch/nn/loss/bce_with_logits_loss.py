@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,7 +16,7 @@ from mytorch.core import (
     require_saved,
 )
 from mytorch.nn.loss._elementwise import fitting_weight, held_weight
-from mytorch.nn.loss._reduction import per_element, require_reduction
+from mytorch.nn.loss._reduction import columns_of_diagonal, drawn_share, per_element, require_reduction
 
 
 class BCEWithLogitsLoss(Loss):
@@ -23,6 +26,8 @@ class BCEWithLogitsLoss(Loss):
                reduction: mean, or sum, or none
     Backward:  d_prediction = d_value * weight * ((1 - t) * p - pos_weight * t * (1 - p)) / count,
                for sum and none without the division
+    Hessian:   weight * (1 - t + pos_weight * t) * p * (1 - p) / count for each element; draws take answers that are
+               yes with probability p
     Shapes:    prediction, target: any, the same;  weight, pos_weight: such as broadcast to it;
                value: (), for none that of the prediction
     Raises:    ShapeError unless the shapes fit; DtypeError unless prediction and target are floating point
@@ -71,6 +76,17 @@ class BCEWithLogitsLoss(Loss):
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.numel()  # neither weight nor pos_weight is in the divisor, as in torch
+
+    def hessian_root(self, prediction: Tensor, target: Tensor, draws: int | None = None) -> Iterator[Tensor]:
+        require_same_shape(self, prediction, target)
+        p, (weight, pos_weight) = prediction.sigmoid(), self._weights(prediction)
+        each = torch.ones_like(p) if pos_weight is None else 1 - target + pos_weight * target
+        each = each * per_element(self.reduction, 1.0, prediction.numel()) * (1.0 if weight is None else weight)
+        if draws is None:
+            yield from columns_of_diagonal(each * p * (1 - p))
+            return
+        for _ in range(draws):
+            yield (p - torch.bernoulli(p)) * (each.sqrt() * drawn_share(draws))
 
     def _weights(self, prediction: Tensor) -> tuple[Tensor | None, Tensor | None]:
         return (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, require_d_value, require_saved
 from mytorch.nn.loss._classes import class_axis, without
 from mytorch.nn.loss._cross_entropy import OfScores
+from mytorch.nn.loss._reduction import drawn_share
 
 _TOTAL = Tensor | None
 Saved = tuple[Tensor, Tensor, Tensor | None]
@@ -22,6 +26,8 @@ class CrossEntropyLoss(OfScores):
                of nothing, NaN as in torch
     Backward:  d_prediction = d_value * (p * (sum of q over the classes) - q), divided as the value is;
                0 for the mean of nothing
+    Hessian:   (sum of q over the classes) * (diag(p) - outer(p, p)) at each place, divided as the value is; draws take
+               classes with the probabilities p
     Kernel:    aten.nll_loss_backward and aten._log_softmax_backward_data, for class indices without label_smoothing
     Shapes:    prediction: (batch, classes, ...) or (classes,);  weight: (classes,)
                target: int64 class indices (batch, ...) or (), or probabilities in the shape of the prediction;
@@ -69,3 +75,45 @@ class CrossEntropyLoss(OfScores):
         if target.is_floating_point():
             return without(prediction.shape, class_axis(prediction)).numel()
         return self._sum_of_weights(target)
+
+    def hessian_root(self, prediction: Tensor, target: Tensor, draws: int | None = None) -> Iterator[Tensor]:
+        self._check(prediction, target)
+        axis = class_axis(prediction)
+        p = prediction.softmax(axis)
+        root = self._mass(prediction, target).sqrt()
+        if draws is None:
+            for column in _columns(p.unsqueeze(0) if axis == 0 else p):
+                yield column.reshape(p.shape) * root
+            return
+        rows = p.movedim(axis, -1)
+        for _ in range(draws):
+            drawn = torch.multinomial(rows.reshape(-1, rows.shape[-1]), 1).reshape(rows.shape[:-1]).unsqueeze(axis)
+            yield p.scatter_add(axis, drawn, -torch.ones_like(root)) * (root * drawn_share(draws))
+
+    def _mass(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The sum of q over the classes, divided as the value is: (batch, 1, ...)."""
+        axis, s = class_axis(prediction), self.label_smoothing
+        classes = prediction.shape[axis]
+        every = prediction.new_ones(classes) if self.weight is None else self.weight.value
+        if target.is_floating_point():
+            t = target.movedim(axis, -1)
+            mass = t.to(prediction.dtype) @ every * (1 - s) + every.sum() * (s / classes)
+        else:
+            counted = target != self.ignore_index
+            mass = (every[target.where(counted, 0)] * (1 - s) + every.sum() * (s / classes)) * counted
+        if self.reduction == "mean":
+            whole = torch.as_tensor(self.weight_of(prediction, target), device=mass.device)
+            mass = mass / whole.where(whole != 0, 1)  # of the mean of nothing, whose gradient is 0, too
+        return mass.unsqueeze(axis)
+
+
+def _columns(p: Tensor) -> Iterator[Tensor]:
+    """The columns sqrt(p[c]) * (e[c] - p) of each class and place; p: (batch, classes, ...)."""
+    flat = p.flatten(2) if p.dim() > 2 else p.unsqueeze(2)
+    unit = torch.eye(flat.shape[1], dtype=p.dtype, device=p.device).unsqueeze(1)
+    for place in range(flat.shape[2]):
+        at = flat[..., place]
+        for columns in (unit - at) * at.sqrt().T.unsqueeze(2):  # (classes, batch, classes)
+            column = torch.zeros_like(flat)
+            column[..., place] = columns
+            yield column

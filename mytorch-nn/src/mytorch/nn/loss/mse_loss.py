@@ -1,10 +1,20 @@
 """The squared error."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from mytorch.core import Loss, require_d_value, require_floating, require_same_shape, require_saved
-from mytorch.nn.loss._reduction import per_element, real, reduce, require_reduction, scaled
+from mytorch.nn.loss._reduction import (
+    columns_of_diagonal,
+    drawn_share,
+    per_element,
+    real,
+    reduce,
+    require_reduction,
+    scaled,
+)
 
 
 class MSELoss(Loss):
@@ -12,6 +22,7 @@ class MSELoss(Loss):
 
     Forward:   value = average of (prediction - target)^2 over every element; reduction: mean, or sum, or none
     Backward:  d_prediction = d_value * 2 * (prediction - target) / count, for sum and none without the division
+    Hessian:   2 / count for each element; draws take targets from normal distributions with a variance of 1 / 2
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real
@@ -46,3 +57,12 @@ class MSELoss(Loss):
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.numel()
+
+    def hessian_root(self, prediction: Tensor, target: Tensor, draws: int | None = None) -> Iterator[Tensor]:
+        require_same_shape(self, prediction, target)
+        each = torch.ones_like(prediction).mul_(2 * per_element(self.reduction, 1.0, prediction.numel()))
+        if draws is None:
+            yield from columns_of_diagonal(each)
+            return
+        for _ in range(draws):
+            yield torch.randn_like(prediction).mul_(each.sqrt() * drawn_share(draws))

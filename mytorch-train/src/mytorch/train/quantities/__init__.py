@@ -5,24 +5,36 @@ from typing import TYPE_CHECKING
 from mytorch.plugins.lazy import lazy
 
 if TYPE_CHECKING:
+    from mytorch.train.quantities.ggn import ggn_diagonal, kronecker_factors
     from mytorch.train.quantities.gradient_noise import GradientNoise
     from mytorch.train.quantities.influence_of_rows import influence
     from mytorch.train.quantities.layer_gradients import LayerGradients
     from mytorch.train.quantities.norms_of_samples import SampleNorms
     from mytorch.train.quantities.products import sample_products
-    from mytorch.train.quantities.samples import sample_gradients, sample_norms, sample_variance
+    from mytorch.train.quantities.samples import (
+        sample_gradients,
+        sample_norms,
+        sample_second_moment,
+        sample_variance,
+    )
     from mytorch.train.quantities.warning import QuantityWarning
     from mytorch.train.quantities.watch import watch_gradients
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "mytorch.train.quantities.ggn": ("ggn_diagonal", "kronecker_factors"),
         "mytorch.train.quantities.gradient_noise": ("GradientNoise",),
         "mytorch.train.quantities.influence_of_rows": ("influence",),
         "mytorch.train.quantities.layer_gradients": ("LayerGradients",),
         "mytorch.train.quantities.norms_of_samples": ("SampleNorms",),
         "mytorch.train.quantities.products": ("sample_products",),
-        "mytorch.train.quantities.samples": ("sample_gradients", "sample_norms", "sample_variance"),
+        "mytorch.train.quantities.samples": (
+            "sample_gradients",
+            "sample_norms",
+            "sample_second_moment",
+            "sample_variance",
+        ),
         "mytorch.train.quantities.warning": ("QuantityWarning",),
         "mytorch.train.quantities.watch": ("watch_gradients",),
     },
@@ -33,10 +45,13 @@ __all__ = [
     "LayerGradients",
     "QuantityWarning",
     "SampleNorms",
+    "ggn_diagonal",
     "influence",
+    "kronecker_factors",
     "sample_gradients",
     "sample_norms",
     "sample_products",
+    "sample_second_moment",
     "sample_variance",
     "watch_gradients",
 ]

@@ -81,6 +81,23 @@ def sample_norms(net: Module, loss: Module, inputs: Any, targets: Any, by_parame
     return torch.stack(list(squares.values())).sum(0).sqrt()
 
 
+def sample_second_moment(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
+    """The mean over the samples of the square of each number of their gradients, by the name of the parameter.
+
+    It is the diagonal of the empirical Fisher matrix. As `sample_variance`, it is computed without all gradients of
+    single samples in memory where the layer's form allows it.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import Linear, MSELoss
+        >>> from mytorch.train.quantities import sample_second_moment
+        >>> sample_second_moment(Linear(2, 1), MSELoss(), torch.randn(5, 2), torch.randn(5, 1))["weight"].shape
+        torch.Size([1, 2])
+    """
+    rows = count_rows(inputs if targets is None else targets)
+    return _of_batch(net, loss, inputs, targets, lambda seen: _samples(seen).sum_of_squares() / rows)
+
+
 def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
     """The variance of each number of the gradient over the samples, divided by their number less one.
 

@@ -1,0 +1,65 @@
+"""Two small matrices whose Kronecker product stands for the curvature of a parameter."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mytorch.core.sample_gradients import EachSample, OuterProducts, SampleGradients
+
+
+class KroneckerFactors(NamedTuple):
+    """The factors of a matrix kron(outputs, inputs), in the order of the parameter's numbers.
+
+    inputs: (in, in), the mean over samples of what multiplies the parameter, times itself; (1, 1) of a vector.
+    outputs: (out, out), the sum over samples of the gradients at the layer's output, times themselves.
+    Both are (blocks, ...) of a parameter of several blocks, one below the other, such as a grouped convolution.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.core import KroneckerFactors
+        >>> factors = KroneckerFactors(torch.eye(2), torch.tensor([[3.0]]))
+        >>> torch.kron(factors.outputs, factors.inputs)
+        tensor([[3., 0.],
+                [0., 3.]])
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+
+
+def kronecker(samples: SampleGradients, rows: int | None = None) -> KroneckerFactors | None:
+    """The factors of the sum over samples of outer(gradient, gradient), where the form of the gradients has some.
+
+    Formula:  inputs = sum over n, t of outer(rows[n, t], rows[n, t]) / samples;
+              outputs = sum over n, t of outer(d_rows[n, t], d_rows[n, t]) / places, over `places` values of t
+    So they are exact where each sample has one row, or all have the same rows; otherwise the gradients at different
+    places are taken to be uncorrelated, and inputs and gradients to be independent. Of a vector, such as a bias, they
+    are exact.
+    rows: the inputs of so many samples are read, which those that follow repeat; of all by default.
+    None for gradients of another form, such as those of an embedding.
+    Source:   Martens and Grosse 2015, "Optimizing neural networks with Kronecker-factored approximate curvature";
+              of convolutions: Grosse and Martens 2016, "A Kronecker-factored approximate Fisher matrix for convolution
+              layers"
+    """
+    if isinstance(samples, EachSample):
+        values = samples.each()
+        if values.dim() != 2:
+            return None
+        return KroneckerFactors(values.new_ones(1, 1), values.mT @ values)
+    if not isinstance(samples, OuterProducts):
+        return None
+    inputs, d_rows = samples.rows[:rows], samples.d_rows
+    places = max(inputs.shape[-2], 1)
+    return KroneckerFactors(_gram(inputs).div_(max(len(inputs), 1)), _gram(d_rows).mul_(samples.scale**2 / places))
+
+
+def _gram(rows: Tensor) -> Tensor:
+    """The sum over samples and places of each row's outer product with itself: (in, in), or (blocks, in, in)."""
+    if rows.dim() == 3:
+        flat = rows.reshape(math.prod(rows.shape[:2]), rows.shape[2])
+        return flat.mT @ flat
+    blocks = rows.transpose(0, 1).flatten(1, 2)
+    return blocks.mT @ blocks

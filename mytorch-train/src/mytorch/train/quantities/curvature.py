@@ -1,0 +1,100 @@
+"""Backward passes of the columns of a square root of the loss's Hessian, from which the curvature follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import (
+    ArgumentError,
+    Loss,
+    Module,
+    Quantity,
+    RandomState,
+    add_path,
+    kind_of,
+    random_state,
+    require_whole,
+)
+from mytorch.train.batches import count_rows
+from mytorch.train.gradients import forward
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.structure import mapped
+from mytorch.train.quantities.watch import watching
+from mytorch.train.unchanged import unchanged
+
+ROWS_AT_ONCE = 2048
+"""How many rows go through the net at once, where several columns do."""
+
+
+def show_curvature(
+    net: Module, loss: Module, inputs: Any, targets: Any, draws: int | None, quantity: Quantity
+) -> None:
+    """Show a quantity the gradients of samples with each column of the root of the loss's Hessian in place of d_loss.
+
+    With the columns s_c of sample n and J_n, the derivative of the prediction with respect to the parameters, they are
+    transpose(J_n) @ s_c: the sum of their outer products is the generalised Gauss-Newton matrix (GGN) of the batch.
+    The batch is repeated for several columns, which go through the net together, unless the net draws random numbers:
+    then it draws the same for each of them. `begin` and `end` are called for each pass, and samples are those of the
+    first column, then those of the second, and so on. Net, loss and random state are afterwards as before, but for
+    `draws`, which advances torch's generator.
+
+    draws: how many targets of each sample are drawn; None takes all columns.
+    Raises ArgumentError for what has no gradients of single samples, and for a loss without `hessian_root`.
+    """
+    if draws is not None:
+        require_whole("curvature", "samples", draws, 1)
+        seed = int(torch.randint(2**62, ()))
+    rows = count_rows(inputs if targets is None else targets)
+    try:
+        with unchanged(net, loss):
+            axes = Axes(net, loss, inputs, targets)
+            net.input_grad = False
+            state = random_state(net, loss)
+            prediction, _ = forward(net, inputs)
+            again = state if state.drawn() else None
+            at_once = max(1, ROWS_AT_ONCE // rows) if again is None else 1
+            if draws is not None:
+                torch.manual_seed(seed)
+            columns = _columns(loss, prediction, targets, draws, rows)
+            while chunk := list(islice(columns, at_once)):
+                with watching(net, loss, [quantity], axes, rows * len(chunk), scale=1.0):
+                    _pass(net, again, inputs, chunk)
+                net.zero_grad()
+    except Exception as error:
+        add_path(error, net)
+        raise
+
+
+def _columns(loss: Module, prediction: Any, targets: Any, draws: int | None, rows: int) -> Iterator[Tensor]:
+    if not isinstance(loss, Loss):
+        raise ArgumentError(
+            f"curvature: loss must be a mytorch.core.Loss, which states hessian_root, got a {type(loss).__name__}"
+        )
+    if not isinstance(prediction, Tensor) or not prediction.dim() or len(prediction) != rows:
+        got = str(tuple(prediction.shape)) if isinstance(prediction, Tensor) else kind_of(prediction)
+        raise ArgumentError(
+            f"curvature: the net must return a tensor with the {rows} samples along its first axis, got {got}"
+        )
+    return iter(loss.hessian_root(prediction, targets, draws))
+
+
+def _pass(net: Module, again: RandomState | None, inputs: Any, chunk: list[Tensor]) -> None:
+    """One forward, of a batch for each column, and one backward.
+
+    again: the state from which the net draws its random numbers, if it does.
+    """
+    with nullcontext() if again is None else random_state():  # so that targets which are drawn later do not repeat
+        if again is not None:
+            again.restore()
+        _, saved = forward(net, mapped(lambda leaf: _repeated(leaf, len(chunk)), inputs))
+        net.backward(torch.cat(chunk), saved)
+
+
+def _repeated(leaf: Any, times: int) -> Any:
+    return leaf.repeat(times, *(1,) * (leaf.dim() - 1)) if isinstance(leaf, Tensor) and times > 1 else leaf

@@ -1,0 +1,105 @@
+"""The diagonal and the Kronecker factors of the generalised Gauss-Newton matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from mytorch.core import GradientSeen, KroneckerFactors, Module, Quantity, kronecker
+from mytorch.train.batches import count_rows
+from mytorch.train.quantities.curvature import show_curvature
+
+
+def ggn_diagonal(
+    net: Module, loss: Module, inputs: Any, targets: Any, samples: int | None = None
+) -> dict[str, Tensor]:
+    """The diagonal of the generalised Gauss-Newton matrix (GGN) of a batch, by name and in the shape of parameters.
+
+    Formula:  GGN = sum over n of transpose(J_n) @ H_n @ J_n, with J_n the derivative of the prediction for sample n
+              with respect to the parameters, and H_n the Hessian of the loss with respect to that prediction
+    For cross entropies of scores and the squared error it is the Fisher matrix, times the number of samples if the
+    loss is a sum. The empirical Fisher matrix, of the gradients of the targets themselves, has the diagonal
+    `sample_second_moment`.
+
+    samples: None computes it from all columns of a square root of H_n, one for each number of the prediction for a
+        sample; a number computes an estimate without bias, from so many targets for each sample drawn from the
+        distribution that the net states, which takes as many passes. Targets are drawn from torch's generator.
+    Raises ArgumentError for a layer that mixes the batch, for a loss that is no mean or sum over the samples, and for
+    one that does not state its `hessian_root`.
+    Source:   Schraudolph 2002, "Fast curvature matrix-vector products for second-order gradient descent"
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import CrossEntropyLoss, Linear
+        >>> from mytorch.train.quantities import ggn_diagonal
+        >>> x, classes = torch.randn(5, 2), torch.tensor([0, 2, 1, 1, 0])
+        >>> found = ggn_diagonal(Linear(2, 3), CrossEntropyLoss(), x, classes)
+        >>> found["weight"].shape
+        torch.Size([3, 2])
+    """
+    diagonal = _Diagonal()
+    show_curvature(net, loss, inputs, targets, samples, diagonal)
+    return {name: diagonal.found[name] for name, _ in net.named_param() if name in diagonal.found}
+
+
+class _Diagonal(Quantity):
+    """Adds up squares."""
+
+    per_sample = True
+
+    def __init__(self) -> None:
+        self.found: dict[str, Tensor] = {}
+
+    def gradient(self, seen: GradientSeen) -> None:
+        assert seen.samples is not None
+        squares = seen.samples.sum_of_squares()
+        self.found[seen.name] = self.found[seen.name] + squares if seen.name in self.found else squares
+
+
+def kronecker_factors(
+    net: Module, loss: Module, inputs: Any, targets: Any, samples: int | None = 1
+) -> dict[str, KroneckerFactors]:
+    """Factors of the blocks of the GGN, by the name of the parameter: kron(outputs, inputs) stands for its block.
+
+    Weights and biases are apart. A bias has the exact block, with an `inputs` of one number; a weight has the mean of
+    its inputs' outer products, and the sum of those of the gradients at its outputs, as `mytorch.core.kronecker` says,
+    with a convolution's inputs unfolded into windows and one pair of factors for each group.
+    In the result are parameters whose gradients are sums of outer products, as those of linear layers, convolutions
+    and recurrent layers, and vectors; those of embeddings and of matrices of several blocks, as in attention, are not.
+
+    samples: how many targets of each sample are drawn for `outputs` (K-FAC); None takes all columns of a square root
+        of the loss's Hessian (KFLR).
+    Raises ArgumentError as `ggn_diagonal` does.
+    Source:   Martens and Grosse 2015, "Optimizing neural networks with Kronecker-factored approximate curvature"; all
+              columns: Botev, Ritter and Barber 2017, "Practical Gauss-Newton optimisation for deep learning"
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import CrossEntropyLoss, Linear
+        >>> from mytorch.train.quantities import kronecker_factors
+        >>> x, classes = torch.randn(5, 2), torch.tensor([0, 2, 1, 1, 0])
+        >>> found = kronecker_factors(Linear(2, 3), CrossEntropyLoss(), x, classes)
+        >>> found["weight"].inputs.shape, found["weight"].outputs.shape
+        (torch.Size([2, 2]), torch.Size([3, 3]))
+    """
+    factors = _Factors(count_rows(inputs if targets is None else targets))
+    show_curvature(net, loss, inputs, targets, samples, factors)
+    return {name: factors.found[name] for name, _ in net.named_param() if name in factors.found}
+
+
+class _Factors(Quantity):
+    """Adds up the factors of the outputs; those of the inputs are the same for each column."""
+
+    per_sample = True
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.found: dict[str, KroneckerFactors] = {}
+
+    def gradient(self, seen: GradientSeen) -> None:
+        assert seen.samples is not None
+        before = self.found.get(seen.name)
+        made = kronecker(seen.samples, self.rows if before is None else 0)
+        if made is not None:
+            self.found[seen.name] = made if before is None else before._replace(outputs=before.outputs + made.outputs)
