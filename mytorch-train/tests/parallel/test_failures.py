@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,8 @@ from launch import ended, free_port, start, together
 from torch import distributed
 
 from mytorch.core import ArgumentError
-from mytorch.train.parallel import join, launched, require_alone
+from mytorch.train import RankError
+from mytorch.train.parallel import Place, Processes, join, launched, require_alone
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
@@ -220,14 +222,24 @@ def unlike(tmp_path_factory):
     ("what", "text"),
     [
         ("torch", f"torch must be {re.escape(torch.__version__)}, got 2.6.0"),
-        ("python", "python must be 3.11.2, got 3.12.1"),
+        ("python", "python must be 3.11, got 3.12"),
         ("device", "device must be cpu, got standin"),
         ("mytorch-train", "mytorch-train must be .*, got 9.9.9"),
+        ("mytorch-core", "mytorch-core must be 0.1, got 9.9.9"),
+        ("plugin", "acme-layers must be 1.0, got 1.1"),
     ],
 )
 def test_another_version_or_device_is_told_in_every_process(unlike, what, text):
     for of_rank in unlike:
         assert re.fullmatch(f"RankError: parallel: rank 1 must train the same as rank 0; {text}", of_rank[what])
+
+
+@slow
+@numbers
+@pytest.mark.parametrize("what", ["patch of python", "plugin of which nothing is used"])
+def test_a_version_that_does_not_matter_may_differ(unlike, what):
+    for of_rank in unlike:
+        assert "weights" in of_rank[what], of_rank[what]
 
 
 @pytest.fixture
@@ -272,6 +284,37 @@ def test_a_process_that_never_comes_is_named():
     assert code == 1
     text = f"join: every one of 2 processes must come within 3 s, got none of rank 1; see whether .* 127.0.0.1:{port}"
     assert re.search(text, errors), errors
+
+
+def unlike_of(monkeypatch, told, **options):
+    """What the first of several processes raises that describe these."""
+    processes = Processes(Place(0, len(told), 0, "127.0.0.1", 1, False), None, None, timedelta(seconds=1))
+    monkeypatch.setattr(processes, "gather", lambda own: [own, *told[1:]])
+    with pytest.raises(RankError) as error:
+        processes.require_same(told[0], **options)
+    return str(error.value)
+
+
+def test_every_rank_that_differs_is_named_and_those_that_differ_in_the_same_together(monkeypatch):
+    old, new = {"torch": "2.12", "lr": 1}, {"torch": "2.13", "lr": 1}
+    assert unlike_of(monkeypatch, [new, old, new, old]) == (
+        "parallel: ranks 1, 3 must train the same as rank 0; torch must be 2.13, got 2.12"
+    )
+    assert unlike_of(monkeypatch, [new, old, {**new, "lr": 2}]) == (
+        "parallel: rank 1 must train the same as rank 0; torch must be 2.13, got 2.12; "
+        "rank 2 must train the same as rank 0; lr must be 1, got 2"
+    )
+    assert unlike_of(monkeypatch, [new, *({**new, "lr": rate} for rate in range(2, 10))]).endswith(
+        "rank 5 must train the same as rank 0; lr must be 1, got 6; and 3 more ranks differ"
+    )
+
+
+def test_what_one_of_two_processes_does_not_have_is_no_difference_where_both_must_have_it(monkeypatch):
+    first = {"torch": "2.13", "mytorch-nn": "0.1"}
+    others = [{"torch": "2.13", "mytorch-sklearn": "0.2"}, {"torch": "2.13", "mytorch-nn": "0.2"}]
+    assert unlike_of(monkeypatch, [first, *others], where_both=True) == (
+        "parallel: rank 2 must train the same as rank 0; mytorch-nn must be 0.1, got 0.2"
+    )
 
 
 def place(monkeypatch, **values):

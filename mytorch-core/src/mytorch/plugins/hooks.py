@@ -128,6 +128,11 @@ class Hooks:
             self._labels[id(plugin)] = part.reference
             self._remedies[id(plugin)] = f"; silence it: mytorch plugins block {part.reference}"
 
+    @property
+    def plugins(self) -> list[object]:
+        """Those that are told of events, in the order in which they came."""
+        return [plugin for plugin in self._plugins if self._manager.is_registered(plugin)]
+
     def wants(self, hook: str, *, promptly: bool = False) -> bool:
         """Whether any plugin listens to this hook.
 
@@ -194,8 +199,7 @@ class Hooks:
 
     def _with_state(self) -> list[Any]:
         """The plugins that have a state, in the order in which they were registered."""
-        plugins = [plugin for plugin in self._plugins if self._manager.is_registered(plugin)]
-        return [one for one in plugins if callable(getattr(one, "state_dict", None))]
+        return [one for one in self.plugins if callable(getattr(one, "state_dict", None))]
 
     def _told_stop(self, plugin: object, request: StopTraining) -> str:
         reason = " ".join(str(request).split())

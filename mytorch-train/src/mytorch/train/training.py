@@ -53,6 +53,7 @@ from mytorch.train.quantities.watched_step import quantities_of
 from mytorch.train.rules.rule_step import RuleStep, prepare_rule, rules_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
+from mytorch.train.versions import versions_of
 
 Record = dict[str, float]
 PARTS = ("validation", "test")
@@ -414,7 +415,18 @@ class Training:
         """Let several processes start alike."""
         own = {"device": self.setup.device.type, "epochs": self.epochs}
         held = [*self.setup.tensors, *(held for _, held in self.loss.named_state())]
-        self._together.begin(lambda: {**self._parts, **self._conditions(), **own, **alike(self.setup)}, held)
+        self._together.begin(
+            lambda: versions_of(self._used()),
+            lambda: {**self._parts, **self._conditions(), **own, **alike(self.setup)},
+            held,
+        )
+
+    def _used(self) -> list[object]:
+        """The parts that every process uses: a callback of the first one alone is not among them."""
+        setup = self.setup
+        parts: list[object] = [*setup.net.modules(), *setup.loss.modules(), setup.optimizer, setup.schedule]
+        parts += [self.batches.data, *self.judged.values(), *self.metrics]
+        return parts + [each for each in self.hooks.plugins if not getattr(each, "first_process_only", False)]
 
     def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
         """The loss and metrics over a part of the data, to which all processes contribute.

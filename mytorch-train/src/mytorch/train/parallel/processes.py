@@ -208,14 +208,17 @@ class Processes:
         asked, self.asked = self.asked, Wishes()
         return Wishes.joint([Wishes.joint(each) for each in self.gather([wishes, asked])])
 
-    def begin(self, described: Mapping[str, Any]) -> None:
-        """Begin a training. Raises RankError, on every process, where one is set up otherwise than the first."""
+    def begin(self, versions: Mapping[str, str]) -> None:
+        """Begin a training. Raises RankError, on every process, where one has another version than the first."""
         self.asked = self.agreed = Wishes()
-        self.require_same(described)
+        self.require_same(versions, where_both=True)
         self._trainings += 1  # what ended an earlier one is not what ends this one
 
-    def require_same(self, described: Mapping[str, Any]) -> None:
-        """Raise RankError, on every process, where what one describes differs from what the first does."""
+    def require_same(self, described: Mapping[str, Any], where_both: bool = False) -> None:
+        """Raise RankError, on every process, where what one describes differs from what the first does.
+
+        where_both: what one of the two does not have is no difference.
+        """
         first, *others = told = self.gather(dict(described))
         for rank, found in enumerate(told):
             if not isinstance(found, Mapping):
@@ -223,12 +226,14 @@ class Processes:
                     f"parallel: every process must begin the training, got rank {rank} that has left; see the error "
                     "that it raised before"
                 )
+        ranks_of: dict[tuple[str, ...], list[int]] = {}
         for rank, found in enumerate(others, 1):
-            if wrong := differences(first, found):
-                more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-                raise RankError(
-                    f"parallel: rank {rank} must train the same as rank 0; {'; '.join(wrong[:SHOWN])}{more}"
-                )
+            both = {name: found[name] for name in first if name in found}
+            stored = {name: first[name] for name in both} if where_both else first
+            if wrong := differences(stored, both if where_both else found):
+                ranks_of.setdefault(tuple(wrong), []).append(rank)
+        if ranks_of:
+            raise RankError(f"parallel: {_unlike(ranks_of)}")
 
     def draw_apart(self, random: RandomState) -> None:
         """Let each process draw numbers of its own: a generator in the state of one before it is seeded anew."""
@@ -361,8 +366,23 @@ class Processes:
 
 
 def _lost(ranks: Sequence[int], told: str) -> RankError:
-    which = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
-    return RankError(f"parallel: every process must stay until the end, got no sign of {which}: {told}")
+    return RankError(f"parallel: every process must stay until the end, got no sign of {_named(ranks)}: {told}")
+
+
+def _named(ranks: Sequence[int]) -> str:
+    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
+
+
+def _unlike(ranks_of: Mapping[tuple[str, ...], Sequence[int]]) -> str:
+    """In what ranks differ from the first: those that differ in the same are named together."""
+    texts = []
+    for wrong, ranks in [*ranks_of.items()][:SHOWN]:
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        text = f"{_named(ranks)} must train the same as rank 0; {'; '.join(wrong[:SHOWN])}{more}"
+        texts.append(text)
+    if len(ranks_of) > SHOWN:
+        texts.append(f"and {sum(map(len, [*ranks_of.values()][SHOWN:]))} more ranks differ")
+    return "; ".join(texts)
 
 
 def _ended(rank: int, text: str) -> RankError:

@@ -18,6 +18,10 @@ E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
 
 
+_MAY_DIFFER = ("threads", "python")
+"""Conditions of a checkpoint in which processes may differ, or that are compared in another way."""
+
+
 class Together:
     """The other processes of a training, seen from this one.
 
@@ -56,15 +60,22 @@ class Together:
         """How an evaluation collects what all processes predict; None in one process."""
         return None if self.processes is None else self.processes.gather
 
-    def begin(self, describe: Callable[[], Mapping[str, Any]], held: Iterable[Parameter | Buffer]) -> None:
+    def begin(
+        self,
+        versions: Callable[[], Mapping[str, str]],
+        describe: Callable[[], Mapping[str, Any]],
+        held: Iterable[Parameter | Buffer],
+    ) -> None:
         """Start alike, with the values that the first process holds, and with random numbers of one's own.
 
+        versions: gives those of the distributions that this process uses.
         describe: gives the conditions of this training, which take a look at all data.
-        Raises RankError where those of another process differ; threads may.
+        Raises RankError where those of another process differ; threads may, and the last number of Python's version.
         """
         if self.processes is None:
             return
-        self.processes.begin({name: value for name, value in describe().items() if name != "threads"})
+        self.processes.begin(versions())
+        self.processes.require_same({name: value for name, value in describe().items() if name not in _MAY_DIFFER})
         self.processes.broadcast([each.value for each in held])
         self.processes.draw_apart(random_state(self.net, self.loss))
 
