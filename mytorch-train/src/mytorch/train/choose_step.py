@@ -16,6 +16,8 @@ from mytorch.train.batches import Batches, count_rows, misfit
 from mytorch.train.clip_gradients import require_bound
 from mytorch.train.half_precision.half_precision import HalfPrecision, make_precision
 from mytorch.train.mean_loss import Weight
+from mytorch.train.memory.memory_step import MemoryStep
+from mytorch.train.memory.refusals import require_no_other
 from mytorch.train.parallel.pipeline.cut import Stages, choose_micro_batches, count_stages
 from mytorch.train.parallel.pipeline.stage import place_of
 from mytorch.train.parallel.pipeline.step import PipelineStep
@@ -51,6 +53,7 @@ def choose_step(
     clip_sample_norm: float | None = None,
     privacy: Privacy | None = None,
     batches: Batches | None = None,
+    memory: int | str | None = None,
     rule: Rule | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
@@ -64,6 +67,7 @@ def choose_step(
     quantities: what the step shows its gradients to.
     clip_sample_norm: the bound of the norm of the gradient of every single sample.
     privacy: what makes the step differentially private; with the batches that it is given.
+    memory: the most that layers may save for the backward pass, in bytes or such as "2 GiB".
     rule: what makes the gradients in place of backpropagation.
     Raises ArgumentError for what does not go together.
     """
@@ -85,6 +89,7 @@ def choose_step(
         )
     mixed = make_precision(precision)
     asked = {"quantities": quantities or None, "clip_sample_norm": clip_sample_norm, "privacy": privacy}
+    require_no_other("memory", memory, own, {**asked, "rule": rule, "precision": precision, "parallel": parallel})
     for name, option in asked.items():
         if option is not None:
             _require_watchable(name, option, own, accumulate, precision, parallel)
@@ -109,12 +114,12 @@ def choose_step(
             "times in a step, got none; take another optimizer, or train in Python with fit(step=...)"
         )
     if optimizer_in_backward:
-        return _watched(_in_backward(optimizer, clipping, accumulate, mixed), quantities)
+        return _around(_in_backward(optimizer, clipping, accumulate, mixed), quantities, memory)
     plain = step if accumulate == 1 else step_accumulated
     options = clipping if mixed is None else {**clipping, "precision": mixed}
     chosen = partial(plain, **options) if options else plain
     if parallel is None:
-        return _watched(chosen, quantities)
+        return _around(chosen, quantities, memory)
     if count_stages(stages) > 1:
         place_of(parallel, stages)
         _require_staged(optimizer, precision, shard)
@@ -147,7 +152,9 @@ def _require_rule_alone(
     require_alone(rule, optimizer, reasons)
 
 
-def _watched(take_step: TakeStep, quantities: Sequence[Quantity]) -> TakeStep:
+def _around(take_step: TakeStep, quantities: Sequence[Quantity], memory: int | str | None) -> TakeStep:
+    if memory is not None:
+        return MemoryStep(take_step, memory)
     return WatchedStep(take_step, quantities) if quantities else take_step
 
 

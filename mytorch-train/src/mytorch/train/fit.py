@@ -61,6 +61,7 @@ def fit(
     privacy: Privacy | None = None,
     accumulate: int = 1,
     optimizer_in_backward: bool = False,
+    memory: int | str | None = None,
     precision: str | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -111,6 +112,10 @@ def fit(
         engines count steps.
     optimizer_in_backward: update each parameter during the backward pass and free its gradient, as `step_in_backward`
         does: gradients then need the memory of the largest layer, not that of the model.
+    memory: the most that layers may save for the backward pass, such as "2 GiB", or a number of bytes. Layers that
+        save more than that together are computed again in the backward pass (activation checkpointing), with the same
+        results to the bit; the first batch is measured to choose those that take the least time. Only with the eager
+        engine, in one process.
     precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
         float32, while loss, update and evaluation are in float32; in float16 the loss is scaled, and a step whose
         gradients are not finite is skipped. "bfloat16": values, gradients and the optimizer's state are bfloat16
@@ -161,6 +166,7 @@ def fit(
         clip_sample_norm=clip_sample_norm,
         privacy=privacy,
         batches=batches,
+        memory=memory,
         rule=rule,
     )
     training = Training(

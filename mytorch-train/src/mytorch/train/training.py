@@ -43,6 +43,7 @@ from mytorch.train.evaluation import EVALUATION_BATCH, Evaluation, require_metri
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
+from mytorch.train.memory.memory_step import MemoryStep, prepare_memory
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
@@ -333,8 +334,11 @@ class Training:
         try:
             with torch.inference_mode():
                 self._begin()
+                chosen = prepare_memory(self.setup.step, self.net, self.batches) if self.epochs else {}
+                self.notes |= chosen
                 stop = self.hooks.notify("training_started", run=self)
                 stop = self._together.any(self._take_up() or stop)
+                self.notes |= chosen
                 interruptible = self.checkpoint is not None or self.parallel is not None
                 with self.setup.storing(), self._interrupts if interruptible else nullcontext():
                     while self.epoch < self.last_epoch and not stop:
@@ -573,6 +577,11 @@ def _require_taken(engine: Engine, setup: Setup) -> None:
         raise ArgumentError(
             f"{option}: must be left out with an engine that compiles steps, since layers are asked for the gradients "
             f'of single samples, got {type(engine).__name__}; use engine="eager"'
+        )
+    if isinstance(setup.step, MemoryStep) and not isinstance(engine, Eager):
+        raise ArgumentError(
+            "memory: must be left out with an engine that compiles steps, which chooses itself what a step keeps, got "
+            f'{type(engine).__name__}; use engine="eager"'
         )
     if quantities_of(setup.step) and not isinstance(engine, Eager):
         raise ArgumentError(

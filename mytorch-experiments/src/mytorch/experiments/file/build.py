@@ -147,6 +147,7 @@ def build_step(
         clip_sample_norm=experiment.clip_sample_norm,
         privacy=None if experiment.privacy is None else Privacy(**experiment.privacy.model_dump()),
         batches=batches,
+        memory=experiment.memory,
         stages=experiment.stages,
         micro_batches=experiment.micro_batches,
         rule=build_rule(experiment),

@@ -244,6 +244,8 @@ class Experiment(Section):
     stored in it; in float32 if left out."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
+    memory: str | Count | None = None
+    """The most that layers may save for the backward pass, such as "2 GiB"; others are computed again."""
     stages: Annotated[int | list[int], BeforeValidator(_stages)] = 1
     """Of a pipeline of several processes, which share out the layers: their number, or the layers of each."""
     micro_batches: Count | None = None

@@ -65,8 +65,10 @@ class Progress(Callback):
         self._printed = 0
 
     def training_started(self, run: Training) -> None:
-        """Open the bar."""
+        """Say how memory is saved, and open the bar."""
         self._evaluated, self._printed = {}, run.epoch
+        if (chosen := run.notes.get("memory")) is not None:
+            self.console.print(f"memory: {chosen}", soft_wrap=True, highlight=False)
         if not self.console.is_terminal:
             return
         self._task = self._bar.add_task("epoch", total=run.last_epoch, completed=run.epoch)

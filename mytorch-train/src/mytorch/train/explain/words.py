@@ -8,6 +8,7 @@ from typing import Any
 
 from mytorch.train.explain.numbers_of import Numbers
 from mytorch.train.explain.steps import Phase, Step, bytes_kept, of_phase
+from mytorch.train.size import size
 
 PHASES: tuple[Phase, ...] = ("forward", "loss", "backward", "update")
 
@@ -58,15 +59,6 @@ def keeps(step: Step) -> str:
     return ", ".join(
         f"{kept.name} {size(kept.counted)}" if kept.counted else f"{kept.name} (held already)" for kept in step.saved
     )
-
-
-def size(count: float) -> str:
-    """Bytes in the unit that fits."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} GiB"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,160 @@
+"""What layers save in a training step, in how much memory, and in what time: within budgets of `fit(memory=...)`.
+
+Three networks: a perceptron of 24 linear layers of width 512, a transformer encoder of six layers and a residual
+network of eight blocks of convolutions. The table has, for each budget, the bytes that the plan says layers save, and
+the peak of torch's allocator within a step, less what is there before it: weights, the state of Adam, the batch. So
+gradients are in it, and the temporary results of the layer at hand. Times are CPU times of one thread, beside a step
+without a budget.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from memory import MEASURED, peak_within
+from side_by_side import Report, arguments, in_process, prepare
+
+import mytorch.nn as nn
+from mytorch.optim import Adam
+from mytorch.train import step
+from mytorch.train.memory import least_bytes, measure
+from mytorch.train.memory.memory_step import MemoryStep
+from mytorch.train.memory.plan import peak_of
+
+MIB = 2**20
+SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""Budgets, between the least that is possible and what is saved without one."""
+
+
+def perceptron() -> tuple[Any, ...]:
+    layers = [layer for _ in range(24) for layer in (nn.Linear(512, 512), nn.GELU())]
+    return nn.Sequential(*layers, nn.Linear(512, 10)), torch.randn(1024, 512), torch.randint(10, (1024,))
+
+
+def transformer() -> tuple[Any, ...]:
+    layer = nn.TransformerEncoderLayer(128, 4, 512, dropout=0.1, batch_first=True, norm_first=True)
+    parts = [nn.Embedding(64, 128), nn.TransformerEncoder(layer, 6), nn.Linear(128, 64), nn.Permute((0, 2, 1))]
+    return nn.Sequential(*parts), torch.randint(64, (16, 64)), torch.randint(64, (16, 64))
+
+
+def residual() -> tuple[Any, ...]:
+    def block() -> Any:
+        return nn.Residual(
+            nn.Sequential(
+                *(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()),
+                *(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)),
+            )
+        )
+
+    blocks = [layer for _ in range(8) for layer in (block(), nn.ReLU())]
+    ends = [nn.AvgPool2d(4), nn.Flatten(), nn.Linear(16 * 64, 10)]
+    net = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *blocks, *ends)
+    return net, torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
+
+
+NETWORKS: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "24 linear layers of width 512, batch 1024": perceptron,
+    "6 transformer layers of width 128, 16 sequences of 64": transformer,
+    "8 residual blocks of 16 channels, 32 images of 32 by 32": residual,
+}
+
+
+def taker(build: Callable[[], tuple[Any, ...]], take: Callable[..., Any]) -> Callable[[], float]:
+    """A step of a new network, which returns its loss."""
+    torch.manual_seed(0)
+    net, x, targets = build()
+    net.input_grad = False
+    optimizer, loss = Adam(net.param(), lr=1e-3), nn.CrossEntropyLoss()
+
+    def one() -> float:
+        with torch.inference_mode():
+            return float(take(net, loss, optimizer, x, targets)[0])
+
+    return one
+
+
+def on_top(build: Callable[[], tuple[Any, ...]], take: Callable[..., Any]) -> int:
+    """The peak of torch's allocator within the third step, less what is alive before the steps and Adam's state."""
+    gc.collect()
+
+    def train() -> None:
+        torch.manual_seed(0)
+        one = taker(build, take)
+        one()
+        one()
+        with torch.profiler.record_function(MEASURED):
+            one()
+
+    net, x, targets = build()
+    weights = sum(held.value.nbytes for _, held in net.named_state())
+    at_rest = weights + 2 * sum(p.value.nbytes for p in net.param()) + x.nbytes + targets.nbytes
+    del net, x, targets
+    return peak_within(train) - at_rest
+
+
+def seconds(takes: list[Callable[[], float]], rounds: int) -> list[float]:
+    """The median user CPU time of a step of each, taken in turn, as a share of the first one's in the same round."""
+    for one in takes:
+        one()
+    shares: list[list[float]] = [[] for _ in takes]
+    for _ in range(rounds):
+        times = []
+        for one in takes:
+            began = time.process_time()
+            one()
+            times.append(time.process_time() - began)
+        for found, passed in zip(shares, times, strict=True):
+            found.append(passed / times[0])
+    return [sorted(found)[len(found) // 2] for found in shares]
+
+
+def budgets(name: str, rounds: int) -> list[list[str]]:
+    """The rows of a table: of no budget, and of each."""
+    prepare()
+    torch.manual_seed(0)
+    net, x, _ = NETWORKS[name]()
+    measured = measure(net, x)
+    least, most = least_bytes(measured), peak_of(measured, ())
+    takes: list[Any] = [step, *(MemoryStep(step, int(least + share * (most - least))) for share in SHARES[1:])]
+    runners = [taker(NETWORKS[name], take) for take in takes]
+    losses = [_losses(one) for one in runners]
+    assert all(found == losses[0] for found in losses)  # equal to the bit
+    shares = seconds(runners, rounds)
+    del runners
+    rows = []
+    for take, share in zip(takes, shares, strict=True):
+        plan = getattr(take, "plan", None)
+        planned = most if plan is None else plan.peak
+        again = 0 if plan is None else sum(end - begin for begin, end in plan.runs)
+        budget = "none" if plan is None else f"{take.budget / MIB:.2f}"
+        fresh = step if plan is None else MemoryStep(step, take.budget)
+        rows.append(
+            [
+                budget,
+                f"{again} of {len(measured.layers)}",
+                f"{planned / MIB:.2f}",
+                f"{on_top(NETWORKS[name], fresh) / MIB:.2f}",
+                f"{share:.2f}",
+            ]
+        )
+    return rows
+
+
+def _losses(one: Callable[[], float]) -> list[float]:
+    torch.manual_seed(1)  # of dropout
+    return [one() for _ in range(3)]
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    report = Report(options.json)
+    columns = ["budget, MiB", "computed twice", "saved, MiB", "peak of a step on top, MiB", "time of a step"]
+    for name in NETWORKS:
+        report.table(name, columns, in_process(budgets, name, 3 if options.quick else 15))
+    report.end()
+
+
+if __name__ == "__main__":
+    main()

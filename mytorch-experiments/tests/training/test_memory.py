@@ -1,0 +1,38 @@
+"""A budget for saved values in an experiment."""
+
+import csv
+import json
+
+import pytest
+
+from mytorch.experiments import train_experiment
+from mytorch.plugins import MytorchError
+
+
+def trained(content, folder, **changes):
+    run = train_experiment(content, {"epochs": 2, **changes}, output=folder, quiet=True)
+    with (run.path / "history.csv").open() as file:
+        losses = [line["train_loss"] for line in csv.DictReader(file)]
+    return losses, json.loads((run.path / "summary.json").read_text())
+
+
+def test_a_run_says_what_is_computed_again(content, parts, tmp_path):
+    losses, plain = trained(content, tmp_path / "runs")
+    again, within = trained(content, tmp_path / "runs", memory="1 GiB")
+    assert within["memory"].startswith("nothing is computed twice; layers save at most ")
+    assert "memory" not in plain
+    assert again == losses
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"memory": "2 giraffes"}, "memory: must be a size of memory above 0"),
+        ({"memory": 0}, "memory"),
+        ({"memory": 1}, r"memory: must be at least \d+ bytes, which the first batch needs .*, got 1; use smaller"),
+        ({"memory": "1 GiB", "engine": "auto"}, "memory: must be left out with an engine that compiles steps"),
+    ],
+)
+def test_what_is_wrong_is_said_before_training(content, parts, changes, text, tmp_path):
+    with pytest.raises(MytorchError, match=text):
+        train_experiment(content, {"epochs": 2, **changes}, output=tmp_path / "runs", quiet=True)
