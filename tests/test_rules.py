@@ -4,8 +4,48 @@ import doctest
 import importlib
 
 import pytest
+import torch
 
-RULES = ("evolution_strategies", "feedback_alignment", "sign_symmetric", "zeroth_order")
+from mytorch.core import ArgumentError
+from mytorch.data import TensorDataSet
+from mytorch.nn import (
+    LIF,
+    AlphaDropout,
+    AvgPool2d,
+    BatchNorm1d,
+    Conv2d,
+    CrossEntropyLoss,
+    Dropout,
+    Embedding,
+    Flatten,
+    Heaviside,
+    Linear,
+    MeanStep,
+    MSELoss,
+    ReLU,
+    Residual,
+    RMSNorm,
+    Sequential,
+    Sign,
+    Tanh,
+)
+from mytorch.optim import SGD
+from mytorch.train import fit, rules
+
+RULES = (
+    "equilibrium_propagation",
+    "evolution_strategies",
+    "feedback_alignment",
+    "forward_forward",
+    "local_losses",
+    "predictive_coding",
+    "sign_symmetric",
+    "straight_through",
+    "surrogate_gradient",
+    "synthetic_gradients",
+    "target_propagation",
+    "zeroth_order",
+)
 MODULES = ("mytorch.core.rule", *(f"mytorch.train.rules.{name}" for name in RULES))
 
 
@@ -13,3 +53,113 @@ MODULES = ("mytorch.core.rule", *(f"mytorch.train.rules.{name}" for name in RULE
 def test_the_examples_of_the_data_sheets(name):
     tested = doctest.testmod(importlib.import_module(name))
     assert (tested.attempted > 5, tested.failed) == (True, 0)
+
+
+CHAINS = (
+    *("EquilibriumPropagation", "ForwardForward", "LocalLosses", "PredictiveCoding", "SyntheticGradients"),
+    "TargetPropagation",
+)
+JUMPS = ("StraightThrough", "SurrogateGradient")
+
+
+def network(name, *between):
+    """One that the rule trains, on rows of six numbers in three classes."""
+    torch.manual_seed(1)
+    if name in JUMPS:
+        return Sequential(Linear(6, 16), Sign(), *between, Linear(16, 16), Heaviside(), Linear(16, 3))
+    norms = [RMSNorm(16, elementwise_affine=False) for _ in range(2)]
+    first, second = ([norm] if name == "ForwardForward" else [] for norm in norms)
+    layers = [Linear(6, 16), Tanh(), *first, *between, Linear(16, 16), ReLU(), *second, Linear(16, 3)]
+    return Sequential(Flatten(), Sequential(*layers))
+
+
+def clouds():
+    y = torch.arange(120) % 3
+    generator = torch.Generator().manual_seed(2)
+    x = torch.eye(3)[y].repeat(1, 2) + 0.3 * torch.randn(120, 6, generator=generator)
+    return TensorDataSet(x, y)
+
+
+def train(name, net, epochs, **options):
+    optimizer = SGD(net.param(), lr=0.05 if name in (*JUMPS, "ForwardForward") else 0.1)
+    rule = getattr(rules, name)()
+    options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": rule, **options}
+    return fit(net, CrossEntropyLoss(), optimizer, clouds(), epochs=epochs, **options)
+
+
+@pytest.mark.parametrize("name", [*CHAINS, *JUMPS])
+def test_a_network_of_layers_is_trained_and_resumed_to_the_bit(name, tmp_path):
+    whole = network(name)
+    training = train(name, whole, 30)
+    assert training.history[-1]["train_loss"] < 0.6 * training.history[0]["train_loss"]
+    x, y = clouds()[:]
+    assert (whole(x).argmax(1) == y).float().mean() > 0.9
+    train(name, network(name), 13, checkpoint=tmp_path / "cut")
+    torch.manual_seed(9)
+    resumed = network(name)
+    for held in resumed.param():
+        held.value.mul_(2)  # so that what was not loaded would be seen
+    train(name, resumed, 30, resume=tmp_path / "cut")
+    torch.testing.assert_close(resumed.state_dict(), whole.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layer", [Dropout(0.5), BatchNorm1d(16), AlphaDropout(0.3)], ids=repr)
+@pytest.mark.parametrize("name", ["EquilibriumPropagation", "ForwardForward", "PredictiveCoding", "TargetPropagation"])
+def test_layers_that_differ_between_training_and_evaluation_are_refused(name, layer):
+    net = network(name, layer)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(ArgumentError, match=f"{name}: layers must compute the same .*{type(layer).__name__}"):
+        train(name, net, 1)
+    torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["LocalLosses", "SyntheticGradients", *JUMPS])
+def test_other_rules_train_them(name):
+    training = train(name, network(name, BatchNorm1d(16), Dropout(0.1)), 20)
+    assert training.history[-1]["train_loss"] < training.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_branches_are_refused_by_name(name):
+    net = network(name, Residual(Linear(16, 16)))
+    with pytest.raises(ArgumentError, match=rf"{name}: the model must be a chain of layers.*got Residual at '1\.\d'"):
+        train(name, net, 1)
+    assert all(held.grad is None for held in net.param())
+
+
+@pytest.mark.parametrize("name", sorted({*CHAINS} - {"ForwardForward"}))
+def test_numbers_and_images_are_trained(name):
+    """Convolutions, pooling and the squared error."""
+    torch.manual_seed(4)
+    net = Sequential(
+        *(Conv2d(1, 4, 3, padding=1), Tanh(), AvgPool2d(2), Conv2d(4, 6, 3, padding=1), Tanh(), Flatten()),
+        *(Linear(54, 8), Tanh(), Linear(8, 2)),
+    )
+    x = torch.randn(60, 1, 6, 6)
+    rows = TensorDataSet(x, torch.stack([x[:, 0, :3].mean((1, 2)), x[:, 0, 3:].mean((1, 2))], 1) * 3)
+    options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": getattr(rules, name)()}
+    training = fit(net, MSELoss(), SGD(net.param(), lr=0.05), rows, epochs=40, **options)
+    share = 0.95 if name == "SyntheticGradients" else 0.7  # whose first layer waits for the models of the others
+    assert training.history[-1]["train_loss"] < share * training.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("name", ["LocalLosses", "PredictiveCoding", "EquilibriumPropagation", "TargetPropagation"])
+def test_sequences_are_trained(name):
+    """An embedding, whose input has no gradient."""
+    torch.manual_seed(4)
+    net = Sequential(Embedding(5, 6), Flatten(), Linear(24, 16), Tanh(), Linear(16, 2))
+    x = torch.randint(5, (80, 4))
+    options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": getattr(rules, name)()}
+    rows = TensorDataSet(x, (x[:, 0] > 2).long())
+    training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.2), rows, epochs=30, **options)
+    assert training.history[-1]["train_loss"] < 0.7 * training.history[0]["train_loss"]
+
+
+def test_spiking_neurons_learn_by_a_surrogate():
+    torch.manual_seed(0)
+    x = torch.randn(200, 10, 3)
+    rows = TensorDataSet(x, (x.mean((1, 2)) > 0).long())
+    net = Sequential(Linear(3, 32), LIF(), Linear(32, 16), LIF(0.5), Linear(16, 2), MeanStep())
+    options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": rules.SurrogateGradient(slope=5.0)}
+    training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.5), rows, epochs=40, **options)
+    assert training.history[-1]["train_loss"] < 0.6 * training.history[0]["train_loss"]

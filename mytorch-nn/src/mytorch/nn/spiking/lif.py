@@ -28,8 +28,8 @@ class LIF(Module):
     Shapes:    x, y: (batch, steps, features);  the neurons are the features
     Raises:    ShapeError for other shapes, or if d_y has not the shape of y;  DtypeError unless x is floating point;
                ArgumentError unless decay is from 0 to 1 and threshold at least 0
-    Source:    Neftci, Mostafa and Zenke 2019, "Surrogate gradient learning in spiking neural networks", equations 5
-               and 6, without a current of its own for the synapses; a spike takes the threshold off the potential
+    Source:    Neftci, Mostafa and Zenke 2019, "Surrogate gradient learning in spiking neural networks", without
+               the current of the synapses that leaks by itself; a spike takes the threshold off the potential
 
     Nothing below it learns by backpropagation. `mytorch.train.rules.SurrogateGradient` and `StraightThrough` train
     through it: they call `surrogate_backward`, in which s_t is a derivative of their own and all else as above.

@@ -1,0 +1,155 @@
+"""The layers of a model that is a chain, one by one and in the blocks that learn together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import ArgumentError, Module, Rule, kind_of, random_state
+
+Layer = tuple[str, Module]
+"""A layer with its path in the model."""
+
+
+class Block:
+    """Layers one after the other that learn together: one with parameters, and those without that follow it."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.layers = list(layers)
+
+    def forward(self, x: Any) -> tuple[Any, list[Any]]:
+        """What the layers make of x, and what each of them saved."""
+        saved = []
+        for _, layer in self.layers:
+            x, kept = layer.forward(x)
+            saved.append(kept)
+        return x, saved
+
+    def backward(self, d_y: Any, saved: list[Any]) -> Any:
+        """Add to the gradients of the parameters and return that of the input, or None where a layer gives none."""
+        for _, layer in reversed(self.layers):
+            d_y = layer.backward(d_y, saved.pop())
+            if d_y is None:
+                saved.clear()
+                break
+        return d_y
+
+    def learn(self, d_y: Any, saved: list[Any]) -> None:
+        """The backward without the gradient of the input, which nobody needs."""
+        lowest = [layer for _, layer in self.layers[: self._first() + 1]]
+        before = [dict(vars(layer)) for layer in lowest]
+        try:
+            for layer in lowest:
+                vars(layer)["input_grad"] = False
+            self.backward(d_y, saved)
+        finally:
+            for layer, held in zip(lowest, before, strict=True):
+                vars(layer).pop("input_grad")
+                vars(layer).update({"input_grad": held["input_grad"]} if "input_grad" in held else {})
+
+    def head(self) -> Block:
+        """The layers up to the one that has parameters."""
+        return Block(self.layers[: self._first() + 1])
+
+    def tail(self) -> Block:
+        """The layers without parameters behind it."""
+        return Block(self.layers[self._first() + 1 :])
+
+    def _first(self) -> int:
+        """Where the first layer with parameters stands."""
+        return next((at for at, (_, layer) in enumerate(self.layers) if layer.param()), len(self.layers) - 1)
+
+    def __str__(self) -> str:
+        named = [f"{type(layer).__name__} ({path!r})" for path, layer in self.layers]
+        return named[0] if len(named) == 1 else f"{named[0]} to {named[-1]}"
+
+
+def blocks_of(rule: Rule, net: Module) -> list[Block]:
+    """The blocks of a chain: each begins with a layer that has parameters, the first one also with what precedes it.
+
+    Raises ArgumentError for a net that is no chain of layers, or has none.
+    """
+    blocks: list[list[Layer]] = []
+    trained = False
+    for path, layer in layers_of(rule, net):
+        if not blocks or (trained and layer.param()):
+            blocks.append([])
+        trained = trained or bool(layer.param())
+        blocks[-1].append((path, layer))
+    return [Block(layers) for layers in blocks]
+
+
+def layers_of(rule: Rule, net: Module) -> list[Layer]:
+    """The layers of a Sequential, those of a Sequential in it in its place.
+
+    Raises ArgumentError for any other net, for a layer that holds layers, and for no layer at all.
+    """
+    found = list(_flat(rule, "", net))
+    if not found:
+        raise ArgumentError(f"{_name(rule)}: the model must have a layer, got {type(net).__name__} without any")
+    return found
+
+
+def _flat(rule: Rule, path: str, net: Module) -> list[Layer]:
+    cut = getattr(net, "cut", None)
+    if not callable(cut):
+        if path and next(net.children(), None) is None:
+            return [(path, net)]
+        where = f" at {path!r}" if path else ""
+        raise ArgumentError(
+            f"{_name(rule)}: the model must be a chain of layers, a Sequential, got {type(net).__name__}{where}; "
+            "write it as a Sequential of single layers, or take FeedbackAlignment, which trains any model"
+        )
+    layers: list[Module] = list(net)  # type: ignore[call-overload]
+    cut([len(layers)])  # which refuses a subclass with a forward of its own
+    prefix = f"{path}." if path else ""
+    return [found for at, layer in enumerate(layers) for found in _flat(rule, f"{prefix}{at}", layer)]
+
+
+def require_tensor(rule: Rule, what: str, value: Any) -> Tensor:
+    """Raise ArgumentError unless what goes in or comes out is one tensor with an axis of rows."""
+    if not isinstance(value, Tensor) or not value.dim():
+        raise ArgumentError(
+            f"{_name(rule)}: {what} must be one tensor with an axis of rows, got "
+            f"{kind_of(value) if not isinstance(value, Tensor) else 'one without axes'}; train this model by another "
+            "rule"
+        )
+    return value
+
+
+def require_fixed(rule: Rule, blocks: Sequence[Block], x: Any) -> None:
+    """Raise ArgumentError for a layer that computes otherwise in training than in evaluation, on this batch.
+
+    That is dropout, which draws, and batch norm, which keeps statistics of what it sees: a rule that calls a layer
+    several times in a step would have each call see another layer. Neither statistics nor random state are changed.
+    """
+    with random_state():
+        for path, layer in (named for block in blocks for named in block.layers):
+            buffers = [(held, held.value.clone()) for _, held in layer.named_buffer()]
+            mode, trained = layer.training, layer.forward(x)[0]
+            for held, value in buffers:
+                held.value = value
+            try:
+                evaluated = layer.eval().forward(x)[0]
+            finally:
+                layer.train(mode)
+            if not _same(trained, evaluated):
+                raise ArgumentError(
+                    f"{_name(rule)}: layers must compute the same in every call of a step, got {type(layer).__name__} "
+                    f"({path!r}), which draws, or keeps statistics of its batches; leave it out, or take a "
+                    "normalisation of each row, such as LayerNorm"
+                )
+            x = trained
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple):
+        return all(map(_same, one, other))
+    return not isinstance(one, Tensor) or torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def _name(rule: Rule) -> str:
+    return type(rule).__name__

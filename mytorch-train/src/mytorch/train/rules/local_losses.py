@@ -1,0 +1,105 @@
+"""Local losses: each block learns by a head and a loss of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, Rule, require_range, require_seed
+from mytorch.train.gradients import loss_gradient
+from mytorch.train.mean_loss import Weight
+from mytorch.train.rules.affine import Affine, maps_of, states_of
+from mytorch.train.rules.chain import blocks_of, require_tensor
+
+
+class LocalLosses(Rule):
+    """Give each block of layers a linear head and a loss of its own; no error flows between blocks.
+
+    Formula:  h_i = block_i(h_(i-1));  y_i = A_i h_i + a_i, the head;  L_i = loss(y_i, target)
+              block_i learns from d_h_i = A_i^T dL_i/dy_i, and the head from dL_i/dy_i; the last block from the loss
+    Heads:    trained by SGD with `lr`; drawn uniform within 1 / sqrt(features). A head reads the last axis of h_i
+              where the other axes are those of the prediction, else all numbers of a row
+    Trains:   a Sequential, with any loss of one prediction: cross entropy for classes, the squared error for numbers.
+              A block begins with each layer that has parameters, and goes on to the next. ArgumentError for branches.
+
+    Of the paper's two local losses it is the one that predicts (L_pred); the other one compares the similarity of
+    activities with that of targets. The paper pools large images before a head, which this one does not.
+
+    lr: of the heads;  seed: of what they are at first.
+    Source: Nøkland and Eidnes 2019, "Training neural networks with local error signals"
+
+    Example:
+        >>> from mytorch.data import Disk
+        >>> from mytorch.nn import CrossEntropyLoss, Linear, ReLU, Sequential
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import fit
+        >>> from mytorch.train.rules import LocalLosses
+        >>> net = Sequential(Linear(2, 8), ReLU(), Linear(8, 2))
+        >>> optimizer, options = SGD(net.param(), lr=0.1), {"epochs": 2, "batch_size": 20, "quiet": True}
+        >>> rule = LocalLosses(lr=0.1)
+        >>> training = fit(net, CrossEntropyLoss(), optimizer, Disk(200), rule=rule, **options)
+        >>> [head["weight"].shape for head in rule.state_dict()["heads"]]
+        [torch.Size([2, 8])]
+    """
+
+    local = True
+
+    def __init__(self, lr: float = 0.1, seed: int = 0) -> None:
+        require_range(self, "lr", lr, 0)
+        require_seed(self, seed)
+        self.lr, self.seed = lr, seed
+
+    def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
+        """Find the blocks; the heads are drawn when the first batch shows what they read."""
+        self._blocks = blocks_of(self, net)
+        self._heads: list[Affine] = []
+
+    def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
+        """A forward of all blocks, and a backward of each from its own loss."""
+        x, flights = require_tensor(self, "the input", inputs), []
+        for block in self._blocks:
+            x, saved = block.forward(x)
+            flights.append((require_tensor(self, f"the output of {block}", x), saved))
+        value, weight, d_prediction = loss_gradient(loss, x, targets)
+        if not self._heads:
+            self._heads = self._drawn([h for h, _ in flights[:-1]], x)
+        self._blocks[-1].learn(d_prediction.pop(), flights.pop()[1])
+        for block, head, (h, saved) in zip(self._blocks[:-1], self._heads, flights, strict=True):
+            block.learn(self._taught(head, h, loss, x, targets), saved)
+        return value, weight
+
+    def _drawn(self, hidden: list[Tensor], prediction: Tensor) -> list[Affine]:
+        generator, heads = torch.Generator().manual_seed(self.seed), []
+        for h in hidden:
+            read, shape = _read(h, prediction)
+            heads.append(Affine.drawn(read.shape[1], shape[1], prediction, generator))
+        return heads
+
+    def _taught(self, head: Affine, h: Tensor, loss: Module, prediction: Tensor, targets: Any) -> Tensor:
+        """Teach a head, and return the gradient of what it reads."""
+        read, shape = _read(h, prediction)
+        _, _, d_y = loss_gradient(loss, head(read).reshape(prediction.shape), targets)
+        d_rows = d_y.pop().reshape(shape)
+        d_h = head.back(d_rows).reshape(h.shape)
+        head.learn(read, d_rows, self.lr)
+        return d_h
+
+    def state_dict(self) -> dict[str, Any]:
+        """The heads."""
+        return {"heads": states_of(self._heads)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take other heads."""
+        self._heads = maps_of(state["heads"])
+
+
+def _read(h: Tensor, prediction: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """What a head reads of activities, as rows, and the shape of the prediction as rows of the same number."""
+    if h.dim() == prediction.dim() and h.shape[:-1] == prediction.shape[:-1]:
+        read = h.reshape(-1, h.shape[-1])
+    else:
+        read = h.reshape(len(h), -1)
+    return read, (len(read), prediction.numel() // max(len(read), 1))
