@@ -57,6 +57,10 @@ class SampleGradients:
         """The sum over samples of each number's square: the shape of the parameter."""
         return self.each().square().sum(0)
 
+    def along(self, vector: Tensor) -> Tensor:
+        """The inner product of each gradient with a tensor of the parameter's shape: (samples,)."""
+        return self.each().flatten(1) @ vector.flatten()
+
     def products(self, other: SampleGradients) -> Tensor:
         """The inner product of each gradient with each of another batch: (samples, samples of other).
 
@@ -168,6 +172,11 @@ class OuterProducts(SampleGradients):
     def scaled(self, factor: float) -> Self:
         return replace(self, scale=self.scale * factor)
 
+    def along(self, vector: Tensor) -> Tensor:
+        d_rows, rows = _with_blocks(self.d_rows), _with_blocks(self.rows)
+        matrices = vector.reshape(d_rows.shape[1], d_rows.shape[-1], rows.shape[-1])
+        return (d_rows @ matrices).mul_(rows).flatten(1).sum(1).mul_(self.scale)
+
     def products(self, other: SampleGradients) -> Tensor:
         """As for all forms; products of the factors with each other take its place where they are fewer numbers."""
         if not isinstance(other, OuterProducts) or self.rows.dim() != other.rows.dim():
@@ -250,6 +259,10 @@ class TableRows(SampleGradients):
         total = self.values.new_zeros(self.shape).index_add_(0, self.row_of, self.values.square())
         return total * self.scale**2
 
+    def along(self, vector: Tensor) -> Tensor:
+        shares = (self.values * vector[self.row_of]).sum(1)
+        return self.values.new_zeros(self.samples).index_add_(0, self.sample_of, shares).mul_(self.scale)
+
     def products(self, other: SampleGradients) -> Tensor:
         """As for all forms, from pairs of entries that are of the same row of the table."""
         if not isinstance(other, TableRows):
@@ -300,6 +313,11 @@ class Stacked(SampleGradients):
                 f"Stacked: parts must be of as many samples each, and together of {tuple(self.shape)}, got {parts}"
             )
         return *samples, *self.shape
+
+    def along(self, vector: Tensor) -> Tensor:
+        sizes = [math.prod(part.sizes()[1:]) for part in self.parts]
+        blocks = zip(self.parts, vector.flatten().split(sizes), strict=True)
+        return torch.stack([part.along(block.reshape(part.sizes()[1:])) for part, block in blocks]).sum(0)
 
     def products(self, other: SampleGradients) -> Tensor:
         """As for all forms, block by block where both have the same blocks."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         sample_second_moment,
         sample_variance,
     )
+    from mytorch.train.quantities.vector_products import ggn_vector_product, hessian_vector_product
     from mytorch.train.quantities.warning import QuantityWarning
     from mytorch.train.quantities.watch import watch_gradients
 
@@ -35,6 +36,7 @@ __getattr__, __dir__ = lazy(
             "sample_second_moment",
             "sample_variance",
         ),
+        "mytorch.train.quantities.vector_products": ("ggn_vector_product", "hessian_vector_product"),
         "mytorch.train.quantities.warning": ("QuantityWarning",),
         "mytorch.train.quantities.watch": ("watch_gradients",),
     },
@@ -46,6 +48,8 @@ __all__ = [
     "QuantityWarning",
     "SampleNorms",
     "ggn_diagonal",
+    "ggn_vector_product",
+    "hessian_vector_product",
     "influence",
     "kronecker_factors",
     "sample_gradients",
