@@ -12,7 +12,7 @@ from mytorch.commands.influence import influence
 from mytorch.core import ArgumentError, Module
 from mytorch.experiments import RunError, load, train_experiment
 from mytorch.experiments.file.build import build_data
-from mytorch.experiments.predict.origin import Origin
+from mytorch.experiments.file.origin import Origin
 from mytorch.experiments.runs.influences import influences_of_run
 from mytorch.plugins import FileError
 

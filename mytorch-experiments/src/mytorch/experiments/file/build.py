@@ -35,6 +35,7 @@ from mytorch.experiments.file.arguments import check_arguments, construct
 from mytorch.experiments.file.balance import balance
 from mytorch.experiments.file.experiment import Experiment, ModelSpec, Spec, Split
 from mytorch.experiments.file.initialization import initialize_model
+from mytorch.experiments.file.kept_rows import keep_rows
 from mytorch.experiments.file.parts import as_spec, build_part, find
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.file.sizes import fill_in_sizes
@@ -260,11 +261,13 @@ def _specs(entries: Sequence[str | Spec]) -> list[Spec]:
 
 
 def build_data(experiment: Experiment) -> Parts:
-    """The parts of the data, split, standardised, encoded and augmented as the experiment says."""
+    """The parts of the data, split, pruned, standardised, encoded and augmented as the experiment says."""
     data, dtype = experiment.data, getattr(torch, experiment.dtype)
     parts = Parts(build_data_set("data.train", data.train, experiment.dtype))
     if data.split is not None:
         parts = _split(parts.training, data.split)
+    if data.keep is not None:
+        parts = parts._replace(training=keep_rows(parts.training, data.keep))
     for part, spec in (("validation", data.validation), ("test", data.test)):
         if spec is not None:
             like = parts.training.preparation

@@ -184,6 +184,8 @@ class Data(Section):
     """Shift and scale each input column to mean 0 and deviation 1, learned on the training rows."""
     augment: Augment | None = None
     """Random changes of the images of the training part."""
+    keep: Annotated[str, Field(min_length=1)] | None = None
+    """A CSV file that lists the rows of the training part to train on, such as one of `mytorch prune-data`."""
     targets: Literal["as-is", "one-hot", "binary", "standardize"] = "as-is"
     """How targets reach the loss: as they are; class indices as one column a class, or as one column of 0 and 1;
     numbers with mean 0 and deviation 1, learned on the training rows."""

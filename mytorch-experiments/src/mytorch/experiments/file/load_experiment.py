@@ -119,13 +119,15 @@ def _note_replaced(name: str, spec: Spec, before: str, overrides: Overrides) -> 
 
 
 def resolve_paths(content: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of data sets and weights absolute, so that the experiment means the same from everywhere."""
+    """Make relative paths of data sets, lists of rows and weights absolute: they mean the same from everywhere."""
     data, model = content.get("data"), content.get("model")
     places = [data.get("train"), data.get("validation"), data.get("test")] if isinstance(data, dict) else []
     if isinstance(model, dict) and "from" in model:
         if isinstance(model["from"], str):
             model["from"] = {"path": model["from"]}
         places.append(model["from"])
+    if isinstance(data, dict) and isinstance(data.get("keep"), str) and data["keep"]:
+        data["keep"] = str(Path.cwd() / folder / data["keep"])
     for spec in places:
         path = spec.get("path") if isinstance(spec, dict) else None
         if isinstance(spec, dict) and isinstance(path, str) and path and not is_address(path):

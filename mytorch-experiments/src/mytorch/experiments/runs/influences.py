@@ -17,9 +17,9 @@ from mytorch.core.batch import rows_within
 from mytorch.data.transforms import Parts
 from mytorch.experiments.file.build import build_data, default_dtype, naming_file, threads, without_split_warnings
 from mytorch.experiments.file.experiment import Experiment
+from mytorch.experiments.file.origin import Origin
 from mytorch.experiments.file.parts import build_part
 from mytorch.experiments.predict.new_rows import rows_to_judge
-from mytorch.experiments.predict.origin import Origin
 from mytorch.experiments.runs.run import Run
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE
 from mytorch.plugins import shown, whole_file

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from mytorch.experiments.predict.origin import LENGTH
+from mytorch.experiments.file.origin import LENGTH
 from mytorch.experiments.runs.influences import Influences
 from mytorch.experiments.tables.terminal import show_table
 from mytorch.plugins import counted, cut, printable

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mytorch.plugins.lazy import lazy
 
 if TYPE_CHECKING:
+    from mytorch.train.quantities.errors_of_samples import error_norms
     from mytorch.train.quantities.ggn import ggn_diagonal, kronecker_factors
     from mytorch.train.quantities.gradient_noise import GradientNoise
     from mytorch.train.quantities.influence_of_rows import influence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "mytorch.train.quantities.errors_of_samples": ("error_norms",),
         "mytorch.train.quantities.ggn": ("ggn_diagonal", "kronecker_factors"),
         "mytorch.train.quantities.gradient_noise": ("GradientNoise",),
         "mytorch.train.quantities.influence_of_rows": ("influence",),
@@ -47,6 +49,7 @@ __all__ = [
     "LayerGradients",
     "QuantityWarning",
     "SampleNorms",
+    "error_norms",
     "ggn_diagonal",
     "ggn_vector_product",
     "hessian_vector_product",
