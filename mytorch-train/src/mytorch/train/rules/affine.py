@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from mytorch.core import Module, StateError
 
 
 class Affine:
@@ -48,17 +49,47 @@ class Affine:
         """The weight and the bias."""
         return {"weight": self.weight, "bias": self.bias}
 
-    @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Affine:
-        """That of a state."""
-        return cls(state["weight"], state["bias"])
 
+class Affines:
+    """The maps that a rule has for the hidden blocks of a net, made when the first batch shows their sizes.
 
-def states_of(maps: list[Affine]) -> list[dict[str, Tensor]]:
-    """The states of several."""
-    return [each.state_dict() for each in maps]
+    owner: the rule, and what it calls them, for errors;  count: of the hidden blocks that have one;  net: on whose
+        device they are.
+    """
 
+    def __init__(self, owner: str, count: int, net: Module) -> None:
+        self._owner, self._count = owner, count
+        self._device = next((held.value.device for held in net.param()), None)
+        self.maps: list[Affine] = []
 
-def maps_of(states: list[Mapping[str, Any]]) -> list[Affine]:
-    """Those of several states."""
-    return [Affine.of_state(state) for state in states]
+    def sized(self, sizes: Iterable[tuple[int, int]], make: Callable[[int, int], Affine]) -> list[Affine]:
+        """The maps, made now if there are none; sizes: in_features and out_features of each.
+
+        Raises StateError if those of a state have other sizes.
+        """
+        wanted = list(sizes)
+        if not self.maps:
+            self.maps = [make(*each) for each in wanted]
+        found = [(each.weight.shape[1], each.weight.shape[0]) for each in self.maps]
+        if found != wanted:
+            raise StateError(
+                f"{self._owner} must map as many numbers as the blocks of the model give, {wanted}, got {found} from "
+                "a state; load the state of a training of this model"
+            )
+        return self.maps
+
+    def state_dict(self) -> list[dict[str, Tensor]]:
+        """The states of all."""
+        return [each.state_dict() for each in self.maps]
+
+    def load_state_dict(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Take other maps, or none, so that they are made at the next batch.
+
+        Raises StateError, before anything changes, unless there is none, or one for each block.
+        """
+        if len(states) not in (0, self._count):
+            raise StateError(
+                f"{self._owner} must be one for each of {self._count} hidden blocks, got {len(states)}; load the "
+                "state of a training of this model"
+            )
+        self.maps = [Affine(each["weight"].to(self._device), each["bias"].to(self._device)) for each in states]

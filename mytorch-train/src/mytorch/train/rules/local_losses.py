@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from mytorch.core import Module, Rule, require_range, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.affine import Affine, maps_of, states_of
+from mytorch.train.rules.affine import Affine, Affines
 from mytorch.train.rules.chain import blocks_of, require_tensor
 
 
@@ -55,7 +56,7 @@ class LocalLosses(Rule):
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the heads are drawn when the first batch shows what they read."""
         self._blocks = blocks_of(self, net)
-        self._heads: list[Affine] = []
+        self._heads = Affines("LocalLosses: heads", len(self._blocks) - 1, net)
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
         """A forward of all blocks, and a backward of each from its own loss."""
@@ -64,19 +65,16 @@ class LocalLosses(Rule):
             x, saved = block.forward(x)
             flights.append((require_tensor(self, f"the output of {block}", x), saved))
         value, weight, d_prediction = loss_gradient(loss, x, targets)
-        if not self._heads:
-            self._heads = self._drawn([h for h, _ in flights[:-1]], x)
+        heads = self._sized([h for h, _ in flights[:-1]], x)
         self._blocks[-1].learn(d_prediction.pop(), flights.pop()[1])
-        for block, head, (h, saved) in zip(self._blocks[:-1], self._heads, flights, strict=True):
+        for block, head, (h, saved) in zip(self._blocks[:-1], heads, flights, strict=True):
             block.learn(self._taught(head, h, loss, x, targets), saved)
         return value, weight
 
-    def _drawn(self, hidden: list[Tensor], prediction: Tensor) -> list[Affine]:
-        generator, heads = torch.Generator().manual_seed(self.seed), []
-        for h in hidden:
-            read, shape = _read(h, prediction)
-            heads.append(Affine.drawn(read.shape[1], shape[1], prediction, generator))
-        return heads
+    def _sized(self, hidden: list[Tensor], prediction: Tensor) -> list[Affine]:
+        generator = torch.Generator().manual_seed(self.seed)
+        shapes = [(read.shape[1], shape[1]) for read, shape in (_read(h, prediction) for h in hidden)]
+        return self._heads.sized(shapes, partial(Affine.drawn, like=prediction, generator=generator))
 
     def _taught(self, head: Affine, h: Tensor, loss: Module, prediction: Tensor, targets: Any) -> Tensor:
         """Teach a head, and return the gradient of what it reads."""
@@ -89,11 +87,11 @@ class LocalLosses(Rule):
 
     def state_dict(self) -> dict[str, Any]:
         """The heads."""
-        return {"heads": states_of(self._heads)}
+        return {"heads": self._heads.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take other heads."""
-        self._heads = maps_of(state["heads"])
+        self._heads.load_state_dict(state["heads"])
 
 
 def _read(h: Tensor, prediction: Tensor) -> tuple[Tensor, tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from mytorch.core import Module, Rule, require_range
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.affine import Affine, maps_of, states_of
+from mytorch.train.rules.affine import Affine, Affines
 from mytorch.train.rules.chain import blocks_of, require_tensor
 
 
@@ -57,7 +58,7 @@ class SyntheticGradients(Rule):
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the models are made when the first batch shows what they read."""
         self._blocks = blocks_of(self, net)
-        self._models: list[Affine] = []
+        self._models = Affines("SyntheticGradients: models", len(self._blocks) - 1, net)
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
         """A forward of all blocks, a backward of each from the gradient of its model, and a lesson for the models."""
@@ -66,14 +67,14 @@ class SyntheticGradients(Rule):
             x, saved = block.forward(x)
             flights.append((require_tensor(self, f"the output of {block}", x), saved))
         value, weight, d_prediction = loss_gradient(loss, x, targets)
-        if not self._models:
-            outputs = [h.reshape(len(h), -1) for h, _ in flights[:-1]]
-            told = _told(x, targets).shape[1]
-            self._models = [Affine.zero(h.shape[1] + told, h.shape[1], h) for h in outputs]
+        told = _told(x, targets)
+        outputs = [h.reshape(len(h), -1) for h, _ in flights[:-1]]
+        sizes = [(h.shape[1] + told.shape[1], h.shape[1]) for h in outputs]
+        models = self._models.sized(sizes, partial(Affine.zero, like=x))
         wanted = self._blocks[-1].backward(d_prediction.pop(), flights.pop()[1])
-        for block, model in zip(reversed(self._blocks[:-1]), reversed(self._models), strict=True):
+        for block, model, output in zip(self._blocks[-2::-1], reversed(models), reversed(outputs), strict=True):
             h, saved = flights.pop()
-            seen = torch.cat([h.reshape(len(h), -1), _told(x, targets)], 1)
+            seen = torch.cat([output, told], 1)
             guess = model(seen) / len(h)
             model.learn(seen, guess - wanted.reshape(guess.shape), self.lr)
             wanted = block.backward(guess.reshape(h.shape), saved)
@@ -81,11 +82,11 @@ class SyntheticGradients(Rule):
 
     def state_dict(self) -> dict[str, Any]:
         """The models of gradients."""
-        return {"models": states_of(self._models)}
+        return {"models": self._models.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take other models."""
-        self._models = maps_of(state["models"])
+        self._models.load_state_dict(state["models"])
 
 
 def _told(prediction: Tensor, targets: Any) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from mytorch.core import Module, Rule, require_range, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight, sums
-from mytorch.train.rules.affine import Affine, maps_of, states_of
+from mytorch.train.rules.affine import Affine, Affines
 from mytorch.train.rules.chain import blocks_of, require_fixed, require_tensor
 
 
@@ -64,22 +64,21 @@ class TargetPropagation(Rule):
         """Find the blocks; the decoders are drawn when the first batch shows what they read."""
         self._blocks = blocks_of(self, net)
         self._generator = torch.Generator().manual_seed(self.seed)
-        self._decoders: list[Affine] = []
-        self._shapes: list[torch.Size] = []
+        self._decoders = Affines("TargetPropagation: decoders", max(len(self._blocks) - 2, 0), net)
+        self._shapes: list[torch.Size] | None = None
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
         """A forward of all blocks, a backward of each towards its target, and a lesson for the decoders."""
         x = require_tensor(self, "the input", inputs)
-        if not self._shapes:
-            self._look(x)
+        if self._shapes is None:
+            self._shapes = self._look(x)
         hidden, flights = [], []
         for block in self._blocks:
             x, saved = block.forward(x)
             hidden.append(require_tensor(self, f"the output of {block}", x))
             flights.append(saved)
         value, weight, d_prediction = loss_gradient(loss, hidden.pop(), targets)
-        if not self._decoders:
-            self._decoders = self._drawn(hidden)
+        self._size(hidden)
         d_top = self._blocks[-1].backward(d_prediction.pop(), flights.pop())
         if hidden:
             rows = 1 if sums(loss) else len(x)
@@ -94,28 +93,28 @@ class TargetPropagation(Rule):
                 target = hidden[at - 1] + self._decode(at, target)[0] - self._decode(at, hidden[at])[0]
                 self._teach(at, hidden[at - 1])
 
-    def _look(self, x: Tensor) -> None:
-        """Look at the first batch: whether blocks compute the same each time, and what the tails of blocks take."""
+    def _look(self, x: Tensor) -> list[torch.Size]:
+        """Look at the first batch: whether blocks compute the same each time, and what tails below decoders take."""
         require_fixed(self, self._blocks, x)
-        for block in self._blocks:
+        shapes = []
+        for block in self._blocks[:-2]:
             before = block.head().forward(x)[0]
-            self._shapes.append(require_tensor(self, f"the output of {block.head()}", before).shape[1:])
+            shapes.append(require_tensor(self, f"the output of {block.head()}", before).shape[1:])
             x = block.tail().forward(before)[0]
+        return shapes
 
-    def _drawn(self, hidden: list[Tensor]) -> list[Affine]:
-        generator = torch.Generator().manual_seed(self.seed)
-        sizes = [math.prod(shape) for shape in self._shapes]
-        return [
-            Affine.drawn(above[0].numel(), size, above, generator)
-            for above, size in zip(hidden[1:], sizes, strict=False)
-        ]
+    def _size(self, hidden: list[Tensor]) -> None:
+        """Draw a decoder for the output of each hidden block but the first, which gives what the tail below takes."""
+        if self._shapes:
+            generator = torch.Generator().manual_seed(self.seed)
+            sizes = [(h.shape[1:].numel(), shape.numel()) for h, shape in zip(hidden[1:], self._shapes, strict=True)]
+            self._decoders.sized(sizes, partial(Affine.drawn, like=hidden[0], generator=generator))
 
     def _decode(self, at: int, h: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
         """What decoder g_at makes of the output of block `at`; the rows that it reads, and what its tail saved."""
-        rows = h.reshape(len(h), -1)
-        below, saved = (
-            self._blocks[at - 1].tail().forward(self._decoders[at - 1](rows).reshape(len(h), *self._shapes[at - 1]))
-        )
+        assert self._shapes is not None
+        rows, tail = h.reshape(len(h), -1), self._blocks[at - 1].tail()
+        below, saved = tail.forward(self._decoders.maps[at - 1](rows).reshape(len(h), *self._shapes[at - 1]))
         return below, rows, saved
 
     def _teach(self, at: int, below: Tensor) -> None:
@@ -124,13 +123,13 @@ class TargetPropagation(Rule):
         x = below + self.noise * drawn
         found, rows, saved = self._decode(at, self._blocks[at].forward(x)[0])
         d_rows = self._blocks[at - 1].tail().backward((found - x) / len(x), saved)
-        self._decoders[at - 1].learn(rows, d_rows.reshape(len(x), -1), self.lr)
+        self._decoders.maps[at - 1].learn(rows, d_rows.reshape(len(x), -1), self.lr)
 
     def state_dict(self) -> dict[str, Any]:
         """The decoders, and the state of what draws the noise."""
-        return {"decoders": states_of(self._decoders), "generator": self._generator.get_state()}
+        return {"decoders": self._decoders.state_dict(), "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take other decoders, and draw as that state would."""
-        self._decoders = maps_of(state["decoders"])
+        self._decoders.load_state_dict(state["decoders"])
         self._generator.set_state(state["generator"].cpu())
