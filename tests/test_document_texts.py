@@ -18,6 +18,7 @@ from mytorch.testing import (
     LAYER_CHECKS,
     LOSS_CHECKS,
     OPTIMIZER_CHECKS,
+    RULE_CHECKS,
     SCHEDULE_CHECKS,
 )
 
@@ -121,6 +122,7 @@ def expected_checks():
         "schedule": SCHEDULE_CHECKS,
         "dataset": DATASET_CHECKS,
         "callback": CALLBACK_CHECKS,
+        "rule": RULE_CHECKS,
     }
     for check in dict.fromkeys(check for checks in kinds.values() for check in checks):
         of = ", ".join(kind for kind, checks in kinds.items() if check in checks)

@@ -29,6 +29,7 @@ KINDS = {
     "dataset": ["Ramp"],
     "metric": ["Score"],
     "callback": ["Halve", "Forgets", "Foreign"],
+    "rule": ["Backpropagates", "Transports"],
 }
 
 
@@ -178,6 +179,19 @@ def test_a_callback_whose_state_does_not_decide_fails(run):
     assert "reproduce: check_callback(lambda: Forgets(...), seed=2, checks=('state_decides',))" in said
 
 
+def test_a_rule_is_tried_in_a_small_training(run):
+    status, said = run("Backpropagates")
+    assert status == 0
+    assert said.startswith(
+        "passed        rule         acme:Backpropagates 1.2\n"
+        "    30 steps of SGD with lr=0.1: 8 of 11 checks passed, 1 skipped (it says that it transposes weights), "
+    )
+    status, said = run("Transports", "--seed", "2")
+    assert status == 1
+    assert "no_weight_transport: the update of 0.weight must not depend on weights of layer '2'" in said
+    assert "reproduce: check_rule(lambda: Transports(...), seed=2, checks=('no_weight_transport',))" in said
+
+
 def test_inputs_that_are_refused_are_told(run):
     status, said = run("Scale", "--input", "5x4")
     assert status == 1
@@ -189,7 +203,7 @@ def test_a_distribution_is_checked_whole(run):
     status, said = run("acme")
     assert status == 1
     assert said.count("acme:") == sum(map(len, KINDS.values()))
-    assert said.splitlines()[-1].startswith("13 passed, 3 not checked, 4 failed")
+    assert said.splitlines()[-1].startswith("14 passed, 3 not checked, 5 failed")
 
 
 def test_mistakes(run):

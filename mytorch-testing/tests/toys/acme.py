@@ -11,6 +11,7 @@ from mytorch.core import (
     Module,
     Optimizer,
     Parameter,
+    Rule,
     Schedule,
     require_d_value,
     require_input,
@@ -242,3 +243,18 @@ class Foreign(Callback):
 
     def epoch_ended(self):
         pass
+
+
+class Backpropagates(Rule):
+    transposes = True
+    conformance: ClassVar = {"lr": 0.1, "steps": 30}
+
+    def gradients(self, net, loss, inputs, targets):
+        y, saved = net.forward(inputs)
+        value, saved_by_loss = loss.forward(y, targets)
+        net.backward(loss.backward(1.0, saved_by_loss), saved)
+        return value, loss.weight_of(y, targets)
+
+
+class Transports(Backpropagates):
+    transposes = False

@@ -10,6 +10,7 @@ from mytorch.testing.layer.check_layer import LAYER_CHECKS, check_layer, declare
 from mytorch.testing.loss.check_loss import LOSS_CHECKS, check_loss, declare_loss
 from mytorch.testing.optimizer.check_optimizer import OPTIMIZER_CHECKS, check_optimizer, declare_optimizer
 from mytorch.testing.report import Report
+from mytorch.testing.rule.check_rule import RULE_CHECKS, check_rule, declare_rule
 from mytorch.testing.schedule.check_schedule import SCHEDULE_CHECKS, check_schedule, declare_schedule
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "LAYER_CHECKS",
     "LOSS_CHECKS",
     "OPTIMIZER_CHECKS",
+    "RULE_CHECKS",
     "SCHEDULE_CHECKS",
     "Check",
     "CheckError",
@@ -30,11 +32,13 @@ __all__ = [
     "check_layer",
     "check_loss",
     "check_optimizer",
+    "check_rule",
     "check_schedule",
     "declare_callback",
     "declare_dataset",
     "declare_layer",
     "declare_loss",
     "declare_optimizer",
+    "declare_rule",
     "declare_schedule",
 ]

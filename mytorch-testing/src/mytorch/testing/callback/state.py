@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-from torch import Tensor
-
 from mytorch.testing.callback.trial import BATCHES, EPOCHS, CallbackCase, Run, seed
 from mytorch.testing.errors import CheckError, Skip
+from mytorch.testing.plain import foreign
 
 STEPS = (1, 4, 6, 8, 9, 11, 13, 16, 18, 20)
 """After which steps a run is stopped: in the middle and at the end of epochs, before and after the best of them."""
@@ -22,7 +18,7 @@ def state_plain(case: CallbackCase) -> None:
     run = Run(case).begin().go(BATCHES * EPOCHS // 2)
     state = run.callback.state_dict()
     run.fail()
-    for found in _foreign(state, ""):
+    for found in foreign(state, ""):
         raise CheckError(f"state_dict must hold tensors, numbers, strings, lists, tuples or dicts, got {found}")
 
 
@@ -64,20 +60,3 @@ def state_rewinds(case: CallbackCase) -> None:
 def _require_state(case: CallbackCase) -> None:
     if not callable(getattr(case.factory(), "state_dict", None)):
         raise Skip("it has no state_dict")
-
-
-def _foreign(value: Any, place: str) -> Iterator[str]:
-    """Each entry that a checkpoint cannot hold, in words."""
-    if value is None or isinstance(value, (bool, int, float, str, Tensor)):
-        return
-    at = f" at {place.lstrip('.')}" if place else ""
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            if type(key) not in (str, int):
-                yield f"the key {key!r}{at}, which is neither a string nor a whole number"
-            yield from _foreign(entry, f"{place}.{key}")
-    elif isinstance(value, (list, tuple)):
-        for number, entry in enumerate(value):
-            yield from _foreign(entry, f"{place}.{number}")
-    else:
-        yield f"a {type(value).__name__}{at}"

@@ -36,11 +36,13 @@ from mytorch.testing.loss.check_loss import declare_loss
 from mytorch.testing.module.trial import is_lazy
 from mytorch.testing.optimizer.check_optimizer import declare_optimizer
 from mytorch.testing.optimizer.trial import SHAPES as SHAPES_OF_PARAMETERS
+from mytorch.testing.rule.check_rule import LR, declare_rule
+from mytorch.testing.rule.check_rule import STEPS as STEPS_OF_RULES
 from mytorch.testing.schedule.case import Plain
 from mytorch.testing.schedule.check_schedule import declare_schedule
 from mytorch.testing.structure import mapped
 
-CHECKED = ("layer", "loss", "optimizer", "schedule", "dataset", "callback")
+CHECKED = ("layer", "loss", "optimizer", "schedule", "dataset", "callback", "rule")
 SHAPES = ((5, 3), (5, 3, 3), (5, 3, 3, 3), (3,))
 GUESSES: dict[str, Any] = {"int": 3, "float": 0.1, "bool": False}
 STEPS = 20
@@ -88,6 +90,7 @@ def declarations(part: Part, told: Told) -> Iterator[tuple[str, Declaration]]:
         "schedule": _schedules,
         "dataset": _data_sets,
         "callback": _callbacks,
+        "rule": _rules,
     }[part.kind]
     yield from build(part, value, told)
 
@@ -222,6 +225,17 @@ def _callbacks(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declar
 
     factory()
     yield f"{EPOCHS} epochs of {BATCHES} steps", declare_callback(factory, seed=told.seed)
+
+
+def _rules(part: Part, value: Any, told: Told) -> Iterator[tuple[str, Declaration]]:
+    def factory() -> Any:
+        return _build(part, value, told)
+
+    factory()
+    said = getattr(value, "conformance", {})
+    lr, steps = said.get("lr", LR), said.get("steps", STEPS_OF_RULES)
+    declared = declare_rule(factory, lr=lr, steps=steps, seed=told.seed, opt_out=_opt_out(value))
+    yield f"{steps} steps of SGD with lr={lr:g}", declared
 
 
 def _factory(part: Part, value: Any, told: Told) -> Callable[[], Module]:

@@ -43,6 +43,7 @@ class ZerothOrder(Rule):
     """
 
     forward_only: ClassVar[bool] = True
+    conformance: ClassVar[dict[str, Any]] = {"lr": 0.005}
 
     def __init__(self, epsilon: float = 1e-3, samples: int = 1, seed: int = 0) -> None:
         require_range(self, "epsilon", epsilon, LEAST)
