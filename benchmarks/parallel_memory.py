@@ -4,7 +4,9 @@ Linear layers with ReLU between them are trained with Adam, whose state is two n
 `shard`, and as a pipeline with as many stages as processes, each of which has an equal part of everything. The memory
 is that of the tensors behind the parameters, the gradients and the optimizer's state when the optimizer is about to
 update, and the most that tensors hold within a step, from torch's profiler. ZeRO's arithmetic (Rajbhandari et al.
-2020) divides the state by the number of processes, then the gradients, then the parameters, too.
+2020) divides the state by the number of processes, then the gradients, then the parameters, too. Processes that divide
+the gradients hold less, those of a bucket, since they update bucket by bucket in the backward. Where the gradients are
+clipped by their norm, they are kept until all are there.
 """
 
 import gc
@@ -27,10 +29,12 @@ from mytorch.train.parallel import Processes
 WIDTH, LAYERS, ROWS, STEPS = 1024, 32, 8, 3
 NUMBERS = LAYERS * (WIDTH + 1) * WIDTH
 KINDS = ("parameters", "gradients", "state")
+CLIPPED = "gradients, clipped"
 DIVIDED: dict[str | None, tuple[str, ...]] = {
     None: (),
     "optimizer": ("state",),
     "gradients": ("state", "gradients"),
+    CLIPPED: ("state", "gradients"),
     "parameters": ("state", "gradients", "parameters"),
     "pipeline": ("state", "gradients", "parameters"),
 }
@@ -38,16 +42,17 @@ DIVIDED: dict[str | None, tuple[str, ...]] = {
 
 
 class Weighed(Adam):
-    """Notes what is held when a step is about to be taken."""
+    """Notes what is held when it is about to update, the most of each kind: some update a part at a time."""
 
     held: dict[str, int]
 
     def update(self, values: list[Tensor], grads: list[Tensor], states: list[Any], group: Any) -> None:
-        self.held = {
+        found = {
             "parameters": bytes_of(p.value for group in self.param_groups for p in group["params"]),
             "gradients": bytes_of(grads),
-            "state": bytes_of(held for state in states for held in state.values() if held.numel() > 1),
+            "state": bytes_of(held for state in self.state.values() for held in state.values() if held.numel() > 1),
         }
+        self.held = {kind: max(found[kind], self.held[kind]) for kind in KINDS}
         super().update(values, grads, states, group)
 
     def fused_state(self, group: Any) -> None:  # noqa: ARG002 - so that each step comes by `update`
@@ -84,7 +89,9 @@ def held_with(processes: Processes, level: str | None) -> dict[str, int]:
         del weights
         net.input_grad = False
         kept.append(Weighed(net.param()))
-        how: dict[str, Any] = {"stages": processes.size} if level == "pipeline" else {"shard": level}
+        kept[0].held = dict.fromkeys(KINDS, 0)
+        ways = {"pipeline": {"stages": processes.size}, CLIPPED: {"shard": "gradients", "clip_grad_norm": 1.0}}
+        how: dict[str, Any] = ways.get(level, {"shard": level})
         take: Any = choose_step(kept[0], parallel=processes, **how)
         if level == "pipeline":
             take.stage_of(net, loss)

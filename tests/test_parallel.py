@@ -86,12 +86,13 @@ training.train_experiment("disk", {"epochs": 3}, output=folder, quiet=True)
 
 SHARED = """
 import sys
+from unittest.mock import patch
 import torch
 from mytorch.nn import BatchNorm1d, BatchNorm2d, Flatten, Linear, MSELoss, ReLU, Reshape, Sequential, SyncBatchNorm
 from mytorch.data import TensorDataSet
 from mytorch.plugins import catalogue
 from mytorch.train import fit
-from mytorch.train.parallel import join
+from mytorch.train.parallel import join, pieces
 
 names = [part.name for part in catalogue().of_kind("optimizer")]
 optimizers = {name: catalogue().load("optimizer", name) for name in names if name not in ("LBFGS", "SparseAdam")}
@@ -128,6 +129,10 @@ def take(processes):
     for level in LEVELS if processes is not None else ():
         for name, cls in optimizers.items():
             found[level, name] = trained(plain, cls, processes, epochs=10, batch_size=5, shard=level)
+    if processes is not None:
+        with patch.object(pieces, "BYTES", 1):  # each parameter is updated as soon as its gradients are added up
+            for name, cls in optimizers.items():
+                found["within", name] = trained(plain, cls, processes, epochs=10, batch_size=5, shard="gradients")
     found["few rows"] = trained(net, sgd, processes, epochs=2, batch_size=21)  # the last batch has a row for each
     return found
 
@@ -243,6 +248,7 @@ def test_every_optimizer_and_the_statistics_of_all_processes_are_those_of_one(tm
         "optimizer",
         "gradients",
         "parameters",
+        "within",
     }
     for name in first:
         weights, losses = alone[name[1] if isinstance(name, tuple) else name]

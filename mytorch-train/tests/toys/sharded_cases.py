@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from unittest.mock import patch
 
 import torch
 from shared_cases import Counted, Twice, take
@@ -11,7 +12,7 @@ from trained_again import InOnePiece, again, last_first, transposed, with_tied_l
 
 from mytorch.core import ArgumentError, Module, Parameter
 from mytorch.train import EMA, SWA, KeepBest, RankError
-from mytorch.train.parallel import join
+from mytorch.train.parallel import join, pieces
 from mytorch.train.parallel.shards import Shards
 
 LEVELS = ("optimizer", "gradients", "parameters")
@@ -82,6 +83,9 @@ CASES = {
     "average": {**MOMENTUM, "callbacks": lambda: [SWA(0.5)]},
     "best": {**MOMENTUM, "lr": 0.1, "callbacks": lambda: [KeepBest()]},
 }
+SMALL = ("one row a step", "accumulated one by one", "counted", "shared layer", "partly frozen")
+"""Cases of which each parameter is a bucket, too, so that some buckets travel before others are full."""
+CASES |= {f"{case}, in small buckets": {**CASES[case], "bytes": 1} for case in SMALL}
 HALF = {"bfloat16-mixed": 1e-6, "float16-mixed": 1e-6, "bfloat16": 1e-2}
 """How far numbers may differ, of which several are added up in another order."""
 
@@ -90,7 +94,8 @@ def divided(case, parallel=None, shard=None, **more):
     """Train."""
     options = {**CASES[case], **more}
     callbacks = options.pop("callbacks", list)
-    return take(case, parallel, shard=shard, callbacks=[*callbacks()], **options)
+    with patch.object(pieces, "BYTES", options.pop("bytes", pieces.BYTES)):
+        return take(case, parallel, shard=shard, callbacks=[*callbacks()], **options)
 
 
 def kept(*args):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from mytorch.train.parallel.reducer import Reducer
 from mytorch.train.parallel.sharded_reducer import ShardedReducer
 from mytorch.train.parallel.shards import Shards, require_level
 from mytorch.train.parallel.step import ParallelStep
+from mytorch.train.parallel.updates import Update
 from mytorch.train.privacy.privacy import Privacy
 from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities.clipped_step import ClippedStep
@@ -33,7 +34,7 @@ from mytorch.train.quantities.watched_step import WatchedStep
 from mytorch.train.rules.rule_step import RuleStep, require_alone
 from mytorch.train.setup import TakeStep
 from mytorch.train.step import step
-from mytorch.train.step_in_backward import step_in_backward
+from mytorch.train.step_in_backward import step_in_backward, update_only
 
 
 def choose_step(
@@ -127,7 +128,7 @@ def choose_step(
     if shard is None:
         return ParallelStep(chosen, Reducer(parallel))
     shards = Shards(parallel, shard)
-    return ParallelStep(chosen, ShardedReducer(shards), shards)
+    return ParallelStep(chosen, ShardedReducer(shards, _update_of(shard, clipping, mixed)), shards)
 
 
 def _require_rule_alone(
@@ -150,6 +151,16 @@ def _require_rule_alone(
         "several processes": (parallel is not None, "which add up the gradients of a backward pass"),
     }
     require_alone(rule, optimizer, reasons)
+
+
+def _update_of(shard: str, clipping: Mapping[str, Any], precision: HalfPrecision | None) -> Update | None:
+    """How processes that divide gradients update within the backward; None where all gradients are needed at once.
+
+    These are the norm over all of them, a loss scale that depends on all, and values that are copies while layers
+    compute.
+    """
+    at_once = "clip_grad_norm" in clipping or precision is not None
+    return None if shard != "gradients" or at_once else partial(update_only, **clipping)
 
 
 def _around(take_step: TakeStep, quantities: Sequence[Quantity], memory: int | str | None) -> TakeStep:
@@ -210,7 +221,7 @@ def _require_shared(own: Callable[..., Any] | None, optimizer_in_backward: bool)
     if optimizer_in_backward:
         raise ArgumentError(
             "optimizer_in_backward: must be left out with several processes, whose gradients are complete after the "
-            "backward pass, got True; train in one process, or leave it out"
+            'backward pass, got True; leave it out, and use shard = "gradients" to update within the backward'
         )
 
 

@@ -133,8 +133,9 @@ def fit(
         rows of every batch, and `batch_size` is that of the whole batch. All call `fit` with the same arguments; only
         the first one writes files and prints.
     shard: what these processes divide among them, so that each needs less memory: "optimizer", the optimizer's state;
-        "gradients", the gradients as well; or "parameters", the parameters as well, which are gathered while a layer
-        computes with them. The results are the same. A single process always has everything.
+        "gradients", the gradients as well, by which parameters are updated within the backward pass, unless
+        clip_grad_norm or precision needs all gradients at once; or "parameters", the parameters as well, which are
+        gathered while a layer computes with them. The results are the same. A single process always has everything.
     stages: the stages of a pipeline of these processes, each of which computes some of the layers of a Sequential:
         their number, or how many layers each has, such as [2, 3]. A multiple of so many processes divides the rows of
         every batch as well. A single process always has all layers.

@@ -40,7 +40,9 @@ def step_in_backward(
         require_bound("step_in_backward: clip_grad_value", clip_grad_value)
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     try:
-        with completion(net, trained, partial(_update_only, optimizer, clip_grad_value), "optimizer_in_backward"):
+        with completion(
+            net, trained, partial(update_only, optimizer, clip_grad_value=clip_grad_value), "optimizer_in_backward"
+        ):
             result = gradients(net, loss, inputs, targets)
     except Exception as error:
         add_path(error, net)
@@ -49,7 +51,8 @@ def step_in_backward(
     return result
 
 
-def _update_only(optimizer: Optimizer, clip_grad_value: float | None, complete: list[Parameter]) -> None:
+def update_only(optimizer: Optimizer, complete: list[Parameter], clip_grad_value: float | None = None) -> None:
+    """Update some parameters by their gradients, which are clipped first."""
     if clip_grad_value is not None:
         clip_values([p.grad for p in complete if p.grad is not None], clip_grad_value)
     optimizer.step_only(complete)

@@ -16,6 +16,7 @@ from mytorch.train.parallel.pieces import Bucket, add_to_owners, flat_like
 from mytorch.train.parallel.reducer import bucket_kind, dense_gradient
 from mytorch.train.parallel.shards import Shards
 from mytorch.train.parallel.totals import Totals
+from mytorch.train.parallel.updates import Flags, Update, Updates
 
 IN_FLIGHT = 2
 """So many buckets travel at a time, where their memory is freed when they have come."""
@@ -27,10 +28,14 @@ class ShardedReducer:
     It is used as `Reducer` is. Where gradients are divided, too, a bucket has memory from its first gradient until it
     has travelled; then this process's section of it is kept, and what several backward passes of a step bring is added
     up there. Otherwise gradients travel once a step.
+
+    update: where gradients are divided, too, and are not needed all at once: updates some parameters. It is called
+        within the last backward of a step, for each bucket as soon as it has travelled, and its gradients are freed.
     """
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, update: Update | None = None) -> None:
         self.shards, self.processes = shards, shards.processes
+        self.updates = None if update is None else Updates(shards, update)
         self.overlaps, self.each_pass = True, shards.level != "optimizer"
         self._buckets: list[_Travelling] = []
         self._of: dict[Parameter, _Travelling] = {}
@@ -40,6 +45,7 @@ class ShardedReducer:
         self._waiting: list[int] = []
         self._sent: list[_Travelling] = []
         self._passes = 0
+        self._last = False
         self._layers: Layers | None = None
         self._settled = False
 
@@ -63,6 +69,8 @@ class ShardedReducer:
         if layers is not None and layers.known is None and not all(self.processes.gather(rows)):
             self.shards.regain()  # for this step: a process without rows does not know yet what the others exchange
             self._layers = None
+        if self.updates is not None:
+            self.updates.begin(optimizer)
         self._begin_pass()
         return trained
 
@@ -87,6 +95,7 @@ class ShardedReducer:
         if self._layers is None:
             while self._waiting and not self._buckets[self._waiting[0]].missing:
                 self._send(self._waiting[0])
+            self._take_arrived()
             return
         for each in dict.fromkeys(self._of[p] for p in complete):
             if not each.missing:
@@ -105,10 +114,14 @@ class ShardedReducer:
         value, weight: sums over the rows of this process.  mean: whether gradients are divided by the weight.
         Returns those over all rows, and whether the step failed in one of the processes.
         """
-        if not failed:
-            self.tell([p for p in self._trained if p.grad is not None])  # what no backward of this step completed
         while self._passes > 1:  # this process failed before the last
             self.end_pass()
+        if self.updates is not None:
+            self.updates.failed = failed
+            if mean:
+                self.updates.weigh(weight)  # where no backward did
+        if not failed:
+            self.tell([p for p in self._trained if p.grad is not None])  # what no backward of this step completed
         self._end_pass()
         if self.shards.layers is not None and self._layers is None:
             self.shards.let_go()
@@ -116,7 +129,7 @@ class ShardedReducer:
         have = [p in self._told for p in self._trained]
         total, weights, some_failed, held = Totals(self.processes, value, weight, failed, have, device).wait()
         for each in self._buckets:
-            each.arrive()
+            self._take(each)
         if mean and (arrived := [each.sums for each in self._buckets if each.sums is not None]):
             torch._foreach_mul_(arrived, inverse(weights, total.dtype))
         for p, has in zip(self._trained, held, strict=True):
@@ -134,7 +147,7 @@ class ShardedReducer:
         for each in self._buckets:
             each.begin(trained)
         self._waiting = [number for number, each in enumerate(self._buckets) if each.missing]
-        self._sent = []
+        self._sent, self._last = [], self._passes == 1
 
     def _end_pass(self) -> None:
         """Let the gradients travel that no backward completed."""
@@ -150,10 +163,30 @@ class ShardedReducer:
         if self._layers is not None:
             self._layers.reduces(number)
         self._waiting.remove(number)
-        self._sent.append(self._buckets[number])
-        self._sent[-1].send()
+        each = self._buckets[number]
+        self._sent.append(each)
+        each.send()
+        if self.updates is not None and self._last:
+            each.flags = self.updates.send(each.bucket.parameters, self._told)
         if self.each_pass and len(self._sent) > IN_FLIGHT:
-            self._sent[-1 - IN_FLIGHT].arrive()
+            self._take(self._sent[-1 - IN_FLIGHT])
+
+    def _take_arrived(self) -> None:
+        """Update by the gradients that have come, in the order in which they were sent."""
+        for each in self._sent if self.updates is not None and self._last else ():
+            if not each.has_arrived:
+                break
+            self._take(each)
+
+    def _take(self, each: _Travelling) -> None:
+        """Wait for the sums of a bucket and, where parameters are updated within the backward, do it."""
+        each.arrive()
+        if each.flags is not None:
+            flags, each.flags = each.flags, None
+            assert self.updates is not None
+            assert each.sums is not None
+            self.updates.take(flags, each.sums, each.grad)
+            each.sums = None
 
     def _settle(self) -> None:
         """After the first step, let buckets travel in the order in which the first process filled them."""
@@ -170,12 +203,14 @@ class _Travelling:
     """The gradients of a bucket on their way. Those in half precision are added up in float32.
 
     sums: this process's section, with the sums of the passes so far.
+    flags: what travels with it where its parameters are updated as soon as it has come.
     """
 
     def __init__(self, bucket: Bucket, shards: Shards) -> None:
         self.bucket, self.shards = bucket, shards
         self.missing = 0
         self.sums: Tensor | None = None
+        self.flags: Flags | None = None
         self._flat: Tensor | None = None
         self._views: dict[Parameter, Tensor] = {}
         self._empty: set[Parameter] = set()
@@ -200,6 +235,12 @@ class _Travelling:
             self._views[p].zero_()
         self._works = add_to_owners(self.shards.processes, self.bucket, flat)
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether `arrive` would not wait, nor what travels with the bucket."""
+        works = [*(self._works or ()), *(() if self.flags is None else (self.flags.work,))]
+        return all(work.is_completed() for work in works)
+
     def arrive(self) -> None:
         """Wait for the sums and add them to those of earlier passes."""
         if self._works is None:
@@ -212,7 +253,10 @@ class _Travelling:
         if self.shards.level == "optimizer":
             self.sums = own  # its memory is used again in the next step
             return
-        self.sums = own.clone() if self.sums is None else self.sums.add_(own)
+        if self.sums is None:
+            self.sums = own if self.flags is not None else own.clone()  # which is used and freed, or kept
+        else:
+            self.sums.add_(own)
         self._flat, self._views = None, {}
 
     def grad(self, parameter: Parameter) -> Tensor | None:

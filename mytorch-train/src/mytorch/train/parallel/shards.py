@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
@@ -155,11 +155,14 @@ class Shards:
                 )
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Within this context, the value of each of the optimizer's parameters is this process's piece of it."""
+    def in_place(self, parameters: Iterable[Parameter] | None = None) -> Iterator[None]:
+        """Within this context, the value of each of the optimizer's parameters is this process's piece of it.
+
+        parameters: those of them of which this is to be so; all without.
+        """
         before: list[tuple[Parameter, Tensor]] = []
         try:
-            for p in self.pieces:
+            for p in self.pieces if parameters is None else parameters:
                 if p not in self.freed:
                     piece = self._piece_of(p, p.value)  # which may have made the value contiguous
                     before.append((p, p.value))

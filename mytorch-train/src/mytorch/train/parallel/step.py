@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +16,7 @@ from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows
 from mytorch.train.completion import completion
 from mytorch.train.errors import RankError
-from mytorch.train.gradients import gradients
+from mytorch.train.gradients import forward, gradients, loss_gradient
 from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.parallel.processes import Processes
@@ -56,7 +57,6 @@ class ParallelStep(AroundStep):
     ) -> tuple[Tensor, Weight]:
         """Take the step."""
         batches = [*zip(inputs, targets, strict=True)] if self.func is step_accumulated else [(inputs, targets)]
-        precision: HalfPrecision | None = self.keywords.get("precision")
         error: BaseException | None = None
         counts = [count_rows(x if t is None else t) for x, t in batches]
         seen: list[tuple[Tensor, Weight]] = []
@@ -70,7 +70,7 @@ class ParallelStep(AroundStep):
                 travel = completion(net, trained, self.reducer.tell, "parallel")
                 travels = self.reducer.each_pass or number == len(batches)
                 with travel if travels and self.reducer.overlaps else nullcontext(), self.reducer.gathering(net):
-                    take = gradients if precision is None else precision.gradients
+                    take = self._take_gradients(loss, seen, number == len(batches))
                     seen.append(take(net, loss, x, t, weighted=True))
         except BaseException as caught:
             if isinstance(caught, Exception):
@@ -91,6 +91,19 @@ class ParallelStep(AroundStep):
             self.shards.gather()
         return value, weight
 
+    def _take_gradients(
+        self, loss: Module, seen: Sequence[tuple[Tensor, Weight]], last: bool
+    ) -> Callable[..., tuple[Tensor, Weight]]:
+        """How the gradients of a batch are computed, after those that were seen."""
+        precision: HalfPrecision | None = self.keywords.get("precision")
+        if precision is not None:
+            return precision.gradients
+        updates = self.reducer.updates if isinstance(self.reducer, ShardedReducer) and last else None
+        if updates is None or sums(loss):
+            return gradients
+        before, weigh = sum(weight for _, weight in seen), updates.weigh
+        return partial(_weighed_gradients, lambda weight: weigh(before + weight))
+
     def _joint(
         self, seen: Sequence[tuple[Tensor, Weight]], summed: bool, error: BaseException | None
     ) -> tuple[Tensor, Weight]:
@@ -99,8 +112,22 @@ class ParallelStep(AroundStep):
         total = sum(part_of_mean(value, weight, summed) for value, weight in seen)
         value, weight, failed = self.reducer.finish(total, sum(weights), error is not None, not summed)
         if failed:
+            if self.shards is not None and self.shards.level == "gradients":
+                self.shards.gather()  # some may be updated: processes leave with the same values
             require_none_failed(self.reducer.processes, error)
         return mean_of(value, weight, summed), weight
+
+
+def _weighed_gradients(
+    tell: Callable[[Weight], object], net: Module, loss: Module, inputs: Any, targets: Any, *, weighted: bool
+) -> tuple[Tensor, Weight]:
+    """As `gradients`, with the weight of the batch told before the backward."""
+    prediction, saved = forward(net, inputs)
+    value, weight, d_prediction = loss_gradient(loss, prediction, targets, weighted=weighted)
+    tell(weight)
+    del prediction
+    net.backward(d_prediction.pop(), saved)
+    return value, weight
 
 
 def _is_alone(net: Module) -> bool:
