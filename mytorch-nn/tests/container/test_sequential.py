@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -98,6 +100,35 @@ def test_a_call_drops_saved_values_layer_by_layer():
     seen = []
     Sequential(Watch(seen), Watch(seen), Watch(seen))(torch.ones(1))
     assert not any(alive for _, before in seen for alive in before)
+
+
+FREED = """
+import weakref
+import torch
+from mytorch.core import Module
+from mytorch.nn import Sequential
+
+class Doubled(Module):
+    def forward(self, x):
+        return 2 * x, None
+
+    def backward(self, d_y, saved):
+        d_x = 2 * d_y
+        made.append((weakref.ref(d_x), [ref() is not None for ref, _ in made]))
+        return d_x
+
+made = []
+net = Sequential(Sequential(Doubled(), Doubled(), Doubled()), Doubled())
+net.backward(torch.randn(3), net.forward(torch.randn(3))[1])
+print([alive for _, alive in made])
+"""
+"""In a process of its own: once torch.compile has run in one, Python keeps the arguments of a call until it returns."""
+
+
+def test_a_nested_backward_frees_the_gradients_that_its_layers_have_used():
+    run = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{[[], [True], [False, True], [False, False, True]]}\n"
 
 
 # A list of layers

@@ -143,7 +143,7 @@ class PReLU(Module):
         if self.num_parameters > 1 and (x.dim() < 2 or x.shape[1] != self.num_parameters):
             raise ShapeError(f"PReLU: x must have {self.num_parameters} channels along axis 1, got {tuple(x.shape)}")
         require_like(self, x, self.weight.value)
-        return aten._prelu_kernel(x, self._slope(x)), x
+        return torch._prelu_kernel(x, self._slope(x)), x
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)

@@ -67,7 +67,7 @@ class Softmax(_AlongAxis):
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
         require_like(self, d_y, y, "d_y", "output")
-        return aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+        return torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
 class Softmin(_AlongAxis):
@@ -95,7 +95,7 @@ class Softmin(_AlongAxis):
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
         require_like(self, d_y, y, "d_y", "output")
-        return -aten._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+        return -torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
 class LogSoftmax(_AlongAxis):
@@ -123,7 +123,7 @@ class LogSoftmax(_AlongAxis):
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
         require_like(self, d_y, y, "d_y", "output")
-        return aten._log_softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+        return torch._log_softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
 
 class Softmax2d(Module):
@@ -160,7 +160,7 @@ class Softmax2d(Module):
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
         require_like(self, d_y, y, "d_y", "output")
-        return aten._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
+        return torch._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
 
 
 class GLU(_AlongAxis):

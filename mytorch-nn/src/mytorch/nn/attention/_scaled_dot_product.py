@@ -143,6 +143,6 @@ def weigh_backward(d_o: Tensor, d_weights: Tensor | None, saved: Weighed, dropou
         d_kept.add_(d_weights)
     d_w = dropout.backward(d_kept, by_dropout)
     del d_kept, by_dropout
-    d_s = aten._softmax_backward_data(d_w, w, -1, w.dtype)
+    d_s = torch._softmax_backward_data(d_w, w, -1, w.dtype)
     del d_w, w
     return (d_s @ k).div_(math.sqrt(q.shape[-1])), d_s.mT @ q, d_v

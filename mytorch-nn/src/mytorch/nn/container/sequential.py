@@ -59,12 +59,14 @@ class Sequential(ModuleSequence):
             )
         if not self.layers:
             require_upstream(self, d_y, saved.pop())
+        handed = [d_y]
+        del d_y  # each layer is given the only reference, so that its upstream gradient is free once it has used it
         for layer in reversed(self.layers):
-            d_y = layer.backward(d_y, saved.pop())
-            if d_y is None and self._nothing_left(saved):
+            handed.append(layer.backward(handed.pop(), saved.pop()))
+            if handed[0] is None and self._nothing_left(saved):
                 saved.clear()
                 break
-        return d_y if self.input_grad else None
+        return handed.pop() if self.input_grad else None
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
         if not self.layers:

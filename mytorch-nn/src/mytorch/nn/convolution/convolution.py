@@ -104,7 +104,7 @@ class _Convolution(Windowed):
         shape_of_y = self._output_shape(x)  # refuses a window that is too large
         require_room(self, "y", shape_of_y, x, "lower padding, or pass fewer rows")
         bias = None if self.bias is None else self.bias.value
-        y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry())
+        y = torch.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry())
         return self._without_batch(y, x), (x, shape)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, torch.Size]) -> Tensor | None:

@@ -92,7 +92,7 @@ class _TransposedConvolution(Windowed):
         shape = self._output_shape(x, extra)  # refuses an output that would be empty
         require_room(self, "y", shape, x, "lower stride, dilation or kernel_size, or pass fewer rows")
         bias = None if self.bias is None else self.bias.value
-        y = aten.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry(extra))
+        y = torch.convolution(self._with_batch(x), self.weight.value, bias, *self._geometry(extra))
         return self._without_batch(y, x), (x, extra)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, tuple[int, ...]]) -> Tensor | None:

@@ -87,7 +87,7 @@ class Embedding(Table):
                 self._require_known(x, "x")
             self._shorten(x)
         try:
-            return aten.embedding(weight, x, self._padding), (x, weight.shape)
+            return torch.embedding(weight, x, self._padding), (x, weight.shape)
         except (IndexError, RuntimeError):  # torch looks at each index anyway
             require_room(self, "y", (*x.shape, self.embedding_dim), weight, "pass fewer indices")
             self._require_known(x, "x")

@@ -101,7 +101,7 @@ def without(shape: torch.Size, axis: int) -> torch.Size:
 
 def arranged(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both as torch's kernels of class indices take them, which know no axes behind the classes, or two."""
-    if prediction.dim() <= 2:
+    if prediction.dim() in (1, 2, 4):
         return prediction, target
     return prediction.flatten(2).unsqueeze(2), target.flatten(1).unsqueeze(1)
 

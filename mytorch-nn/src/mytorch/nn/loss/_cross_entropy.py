@@ -102,14 +102,14 @@ class OfScores(Loss):
             total = total.where(total != 0, torch.inf)  # 0 only if all are ignored, or if their weights are
         x, t = arranged(log_p, target)
         weight = None if self.weight is None else self.weight.value
-        kernel = aten.nll_loss_backward if x is log_p else aten.nll_loss2d_backward
+        kernel = aten.nll_loss_backward if log_p.dim() <= 2 else aten.nll_loss2d_backward
         try:
             d_x = kernel(
                 d_each.view(t.shape) if d_each.dim() else d_each, x, t, weight, code, self.ignore_index, total
             )
         except IndexError as error:
             raise unknown_class(self, log_p, target) from error
-        d_scores: Tensor = aten._log_softmax_backward_data(
+        d_scores: Tensor = torch._log_softmax_backward_data(
             d_x.view(log_p.shape), log_p, class_axis(log_p), log_p.dtype
         )
         return d_scores

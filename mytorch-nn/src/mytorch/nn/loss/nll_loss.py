@@ -75,7 +75,7 @@ class NLLLoss(Loss):
         x, t = arranged(prediction, target)
         if self.reduction == "mean":
             total = total.where(total != 0, torch.inf)
-        kernel = aten.nll_loss_backward if x is prediction else aten.nll_loss2d_backward
+        kernel = aten.nll_loss_backward if prediction.dim() <= 2 else aten.nll_loss2d_backward
         x = x.contiguous()  # the gradient has the strides of x, and the kernel takes no others
         try:
             d_x: Tensor = kernel(d_each.view(t.shape) if d_each.dim() else d_each, x, t, *self._settings(), total)

@@ -78,7 +78,7 @@ class GroupNorm(Affine):
             nothing = x.new_empty(0)
             return torch.empty_like(x), (x, nothing, nothing)
         weight, bias = self._dense_scale_and_shift()
-        y, mean, r = aten.native_group_norm(x, weight, bias, *self._sizes(x), self.num_groups, self.eps)
+        y, mean, r = torch.native_group_norm(x, weight, bias, *self._sizes(x), self.num_groups, self.eps)
         return y, (x, mean, r)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:

@@ -54,7 +54,7 @@ class LayerNorm(OfLastAxes):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Saved]:
         self._require_last_axes(x)
-        y, mean, r = aten.native_layer_norm(x, self.normalized_shape, *self._scale_and_shift(), self.eps)
+        y, mean, r = torch.native_layer_norm(x, self.normalized_shape, *self._scale_and_shift(), self.eps)
         return y, (x, mean, r)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:

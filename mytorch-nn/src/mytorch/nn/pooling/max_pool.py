@@ -12,13 +12,13 @@ from mytorch.core import require_flag, require_saved
 from mytorch.nn._own import require_own
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes, upstream_of_values
 
-aten = torch.ops.aten
+aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
 Output = Tensor | tuple[Tensor, Tensor]
 
 
 def largest(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
     """The largest values of windows of `x`, which is not empty, and their places, by a kernel with these arguments."""
-    pool = aten.max_pool3d_with_indices if dimensions == 3 else aten.max_pool2d_with_indices
+    pool = direct.max_pool3d_with_indices if dimensions == 3 else direct.max_pool2d_with_indices
     y, indices = pool(as_plane(x, dimensions), *kernel)
     return as_line(y, dimensions), as_line(indices, dimensions)
 
