@@ -122,7 +122,7 @@ net = Sequential(Sequential(Doubled(), Doubled(), Doubled()), Doubled())
 net.backward(torch.randn(3), net.forward(torch.randn(3))[1])
 print([alive for _, alive in made])
 """
-"""In a process of its own: once torch.compile has run in one, Python keeps the arguments of a call until it returns."""
+"""In a process of its own: once torch.compile has run, Python keeps the arguments of a call until it returns."""
 
 
 def test_a_nested_backward_frees_the_gradients_that_its_layers_have_used():
