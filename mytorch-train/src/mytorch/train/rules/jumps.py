@@ -19,32 +19,30 @@ METHOD = "surrogate_backward"
 """The backward of a layer that jumps: (d_y, saved, derivative) -> d_x, with this derivative for that of the jump."""
 
 
-def require_jumps(rule: Rule, net: Module) -> None:
-    """Raise ArgumentError unless a layer of the net jumps."""
-    if not _jumps(net):
+def jumps_of(rule: Rule, net: Module) -> list[tuple[str, Module]]:
+    """The layers of a net that jump, with their paths. Raises ArgumentError if none does."""
+    jumps = [(path, layer) for path, layer in net.named_modules() if callable(getattr(layer, METHOD, None))]
+    if not jumps:
         layers = sorted({type(layer).__name__ for layer in net.modules() if next(layer.children(), None) is None})
         raise ArgumentError(
             f"{type(rule).__name__}: the model must have a layer that jumps, such as Heaviside, Sign or LIF, whose "
             f"backward takes another derivative ({METHOD}), got {', '.join(layers)}; train it without a rule"
         )
+    return jumps
 
 
 @contextmanager
-def replaced(net: Module, derivative: Derivative) -> Iterator[None]:
-    """Within this context, the layers of a net that jump go back with a derivative in place of their own."""
+def replaced(jumps: list[tuple[str, Module]], derivative: Derivative) -> Iterator[None]:
+    """Within this context, layers that jump go back with a derivative in place of their own."""
 
     def around(path: str, module: Module, name: str, method: Callable[..., Any]) -> Callable[..., Any]:  # noqa: ARG001
         if name == "forward":
             return method
         return wraps(method)(partial(_back, getattr(module, METHOD), derivative))
 
-    with intercept(_jumps(net), around):
+    with intercept(jumps, around):
         yield
 
 
 def _back(surrogate_backward: Callable[..., Any], derivative: Derivative, d_y: Any, saved: Any) -> Any:
     return surrogate_backward(d_y, saved, derivative)
-
-
-def _jumps(net: Module) -> list[tuple[str, Module]]:
-    return [(path, layer) for path, layer in net.named_modules() if callable(getattr(layer, METHOD, None))]

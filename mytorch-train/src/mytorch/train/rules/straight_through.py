@@ -10,7 +10,7 @@ from torch import Tensor
 from mytorch.core import Module, Rule
 from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.jumps import replaced, require_jumps
+from mytorch.train.rules.jumps import jumps_of, replaced
 
 
 class StraightThrough(Rule):
@@ -43,9 +43,9 @@ class StraightThrough(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Look for the layers that jump."""
-        require_jumps(self, net)
+        self._jumps = jumps_of(self, net)
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Forward, and a backward in which jumps are the identity."""
-        with replaced(net, torch.ones_like):
+        with replaced(self._jumps, torch.ones_like):
             return gradients(net, loss, inputs, targets)

@@ -9,7 +9,7 @@ from torch import Tensor
 from mytorch.core import Module, Rule, require_range
 from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.jumps import replaced, require_jumps
+from mytorch.train.rules.jumps import jumps_of, replaced
 
 
 class SurrogateGradient(Rule):
@@ -45,12 +45,12 @@ class SurrogateGradient(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Look for the layers that jump."""
-        require_jumps(self, net)
+        self._jumps = jumps_of(self, net)
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Forward, and a backward in which jumps have the derivative of a fast sigmoid."""
-        with replaced(net, self._derivative):
+        with replaced(self._jumps, self._derivative):
             return gradients(net, loss, inputs, targets)
 
     def _derivative(self, distance: Tensor) -> Tensor:
-        return (1 + self.slope * distance.abs()).square().reciprocal()
+        return distance.abs().mul_(self.slope).add_(1).square_().reciprocal_()
