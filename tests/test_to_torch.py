@@ -14,6 +14,7 @@ from mytorch.core import ArgumentError, AutogradError, Buffer, Module, Parameter
 from mytorch.experiments.parity import twin_of
 from mytorch.nn import (
     GELU,
+    LIF,
     LSTM,
     BatchNorm1d,
     BatchNorm2d,
@@ -22,17 +23,20 @@ from mytorch.nn import (
     Dropout,
     Embedding,
     Flatten,
+    Heaviside,
     Identity,
     LastStep,
     LayerNorm,
     LazyLinear,
     Linear,
     MaxPool2d,
+    MeanStep,
     ModuleList,
     MultiheadAttention,
     ReLU,
     Residual,
     Sequential,
+    Sign,
     SinusoidalPositionalEncoding,
     Take,
     Tanh,
@@ -70,10 +74,15 @@ def lstm():
     return Sequential(LSTM(3, 5, num_layers=2, batch_first=True), Take(0), LastStep(), GELU(), Linear(5, 3))
 
 
+def spiking():
+    return Sequential(Linear(3, 6), Sign(), Linear(6, 5), Heaviside(), LIF(0.8, 0.5), Linear(5, 4), MeanStep())
+
+
 MODELS = {
     "resnet": (resnet, lambda: torch.randn(4, 2, 8, 8)),
     "gpt": (gpt, lambda: torch.randint(11, (3, 6))),
     "lstm": (lstm, lambda: torch.randn(3, 5, 3)),
+    "spiking": (spiking, lambda: torch.randn(3, 5, 3)),
 }
 
 

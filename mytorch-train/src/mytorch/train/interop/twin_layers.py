@@ -151,6 +151,40 @@ class Padded(nn.Sequential):
         return y
 
 
+class Heaviside(nn.Module):
+    """y = 1 where x >= 0, else 0"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whether each number reaches 0; the gradient of x is 0."""
+        return torch.where(x.isnan(), x, (x >= 0).to(x.dtype))
+
+
+class Sign(nn.Module):
+    """y = 1 where x >= 0, else -1"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sign of each number; the gradient of x is 0."""
+        return torch.where(x.isnan(), x, 2 * (x >= 0).to(x.dtype) - 1)
+
+
+class LIF(nn.Module):
+    """u_t = decay * u_(t-1) + x_t - threshold * y_(t-1);  y_t = 1 where u_t >= threshold, else 0"""
+
+    def __init__(self, decay: float = 0.9, threshold: float = 1.0) -> None:
+        super().__init__()
+        self.decay, self.threshold = decay, threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The spikes of each step; the gradient of x is 0."""
+        u = y = torch.zeros_like(x[:, 0])
+        spikes = []
+        for step in range(x.shape[1]):
+            u = self.decay * u + x[:, step] - self.threshold * y
+            y = torch.where(u.isnan(), u, (u >= self.threshold).to(x.dtype))
+            spikes.append(y)
+        return torch.stack(spikes, 1)
+
+
 class Reshape(nn.Module):
     """y = x with all axes but the first made axes of the sizes `shape`"""
 
@@ -292,9 +326,9 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
     **{
         cls.__name__: cls
         for cls in (
-            *(Add, Checkpoint, Concatenate, CrossMapLRN2d, ELBOLoss, LastStep, MeanStep, MultiheadAttention, Padded),
-            *(Parallel, Permute, Reshape, Residual, RotaryPositionalEncoding, Select, SinusoidalPositionalEncoding),
-            *(Take, TransformerEncoderLayer, VariationalAutoencoder),
+            *(LIF, Add, Checkpoint, Concatenate, CrossMapLRN2d, ELBOLoss, Heaviside, LastStep, MeanStep),
+            *(MultiheadAttention, Padded, Parallel, Permute, Reshape, Residual, RotaryPositionalEncoding, Select),
+            *(Sign, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer, VariationalAutoencoder),
         )
     },
     **{cls.__name__: stack(cls) for cls in (nn.Transformer, nn.TransformerDecoder, nn.TransformerEncoder)},
