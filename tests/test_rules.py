@@ -33,6 +33,7 @@ from mytorch.optim import SGD
 from mytorch.train import fit, rules
 
 RULES = (
+    "direct_feedback_alignment",
     "equilibrium_propagation",
     "evolution_strategies",
     "feedback_alignment",
@@ -56,8 +57,8 @@ def test_the_examples_of_the_data_sheets(name):
 
 
 CHAINS = (
-    *("EquilibriumPropagation", "ForwardForward", "LocalLosses", "PredictiveCoding", "SyntheticGradients"),
-    "TargetPropagation",
+    *("DirectFeedbackAlignment", "EquilibriumPropagation", "ForwardForward", "LocalLosses", "PredictiveCoding"),
+    *("SyntheticGradients", "TargetPropagation"),
 )
 JUMPS = ("StraightThrough", "SurrogateGradient")
 

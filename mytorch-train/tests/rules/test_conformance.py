@@ -2,6 +2,7 @@
 
 from mytorch.testing import declare_rule
 from mytorch.train.rules import (
+    DirectFeedbackAlignment,
     EquilibriumPropagation,
     EvolutionStrategies,
     FeedbackAlignment,
@@ -16,6 +17,7 @@ from mytorch.train.rules import (
     ZerothOrder,
 )
 
+test_direct_feedback_alignment = declare_rule(DirectFeedbackAlignment, lr=0.1)
 test_equilibrium_propagation = declare_rule(EquilibriumPropagation)
 test_evolution_strategies = declare_rule(EvolutionStrategies)
 test_feedback_alignment = declare_rule(FeedbackAlignment, lr=0.1)

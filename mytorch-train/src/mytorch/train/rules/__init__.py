@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mytorch.plugins.lazy import lazy
 
 if TYPE_CHECKING:
+    from mytorch.train.rules.direct_feedback_alignment import DirectFeedbackAlignment
     from mytorch.train.rules.equilibrium_propagation import EquilibriumPropagation
     from mytorch.train.rules.evolution_strategies import EvolutionStrategies
     from mytorch.train.rules.feedback_alignment import FeedbackAlignment
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "mytorch.train.rules.direct_feedback_alignment": ("DirectFeedbackAlignment",),
         "mytorch.train.rules.equilibrium_propagation": ("EquilibriumPropagation",),
         "mytorch.train.rules.evolution_strategies": ("EvolutionStrategies",),
         "mytorch.train.rules.feedback_alignment": ("FeedbackAlignment",),
@@ -37,6 +39,7 @@ __getattr__, __dir__ = lazy(
 )
 
 __all__ = [
+    "DirectFeedbackAlignment",
     "EquilibriumPropagation",
     "EvolutionStrategies",
     "FeedbackAlignment",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -30,7 +30,10 @@ class Feedback:
     def __init__(self, net: Module, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         named = {name: held for name, held in net.named_param() if _is_matrix(held.value)}
-        self._matrices = {name: _drawn(held.value, generator) for name, held in named.items()}
+        self._matrices = {}
+        for name, held in named.items():
+            drawn = glorot_uniform(held.value.shape, held.value.dtype, generator)
+            self._matrices[name] = drawn.to(held.value.device)
         by_parameter = {held: self._matrices[name] for name, held in named.items()}
         held_by = {path: [held for _, held in own(module, Parameter)] for path, module in net.named_modules()}
         self._layers = [
@@ -73,11 +76,10 @@ def _is_matrix(value: Tensor) -> bool:
     return value.dim() >= 2 and value.is_floating_point()
 
 
-def _drawn(value: Tensor, generator: torch.Generator) -> Tensor:
-    receptive = math.prod(value.shape[2:])
-    bound = math.sqrt(6 / max((value.shape[0] + value.shape[1]) * receptive, 1))
-    drawn = torch.empty(value.shape, dtype=value.dtype).uniform_(-bound, bound, generator=generator)
-    return drawn.to(value.device)
+def glorot_uniform(shape: Sequence[int], dtype: torch.dtype, generator: torch.Generator) -> Tensor:
+    """Numbers between -bound and bound, with bound = sqrt(6 / (fan_in + fan_out)), for a weight of this shape."""
+    bound = math.sqrt(6 / max((shape[0] + shape[1]) * math.prod(shape[2:]), 1))
+    return torch.empty(tuple(shape), dtype=dtype).uniform_(-bound, bound, generator=generator)
 
 
 def _with_values(

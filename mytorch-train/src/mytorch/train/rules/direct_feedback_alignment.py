@@ -1,0 +1,100 @@
+"""Direct feedback alignment: the error of the prediction reaches every block at once, through a matrix of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mytorch.core import Module, Rule, StateError, require_seed
+from mytorch.train.gradients import loss_gradient
+from mytorch.train.mean_loss import Weight
+from mytorch.train.rules.chain import blocks_of, require_tensor
+from mytorch.train.rules.feedback import glorot_uniform
+
+
+class DirectFeedbackAlignment(Rule):
+    """Send the gradient of the prediction to every block of a chain directly, each time through a fixed random matrix.
+
+    Formula:  d_h = B e for the output h of a hidden block, with e the gradient of the loss with respect to the
+              prediction, where backpropagation has what the block above sends back. In the block, d_h goes back as its
+              layers state it: d_W = (d_h * f'(a)) x^T for h = f(W x). The last block learns from e
+    Drawn:    B, of the shape (numbers of e, numbers of h) of a row, uniform between -bound and bound, with
+              bound = sqrt(6 / (rows of B + columns of B)); when the first batch shows these sizes
+    Trains:   a Sequential, also of others. A block begins with each layer that has parameters. Where prediction and
+              output of a block have the same axes but the last, as in a sequence, each place has its own e; otherwise
+              a row's h learns from all numbers of the row's e
+    Nothing waits for the blocks above: all blocks could learn at the same time.
+
+    seed: of the matrices.
+    Raises: ArgumentError for a net that is no chain
+    Source: Nøkland 2016, "Direct feedback alignment provides learning in deep neural networks"
+
+    Example:
+        >>> from mytorch.data import Disk
+        >>> from mytorch.nn import CrossEntropyLoss, Linear, ReLU, Sequential
+        >>> from mytorch.optim import SGD
+        >>> from mytorch.train import fit
+        >>> from mytorch.train.rules import DirectFeedbackAlignment
+        >>> net = Sequential(Linear(2, 8), ReLU(), Linear(8, 2))
+        >>> optimizer, options = SGD(net.param(), lr=0.1), {"epochs": 2, "batch_size": 20, "quiet": True}
+        >>> rule = DirectFeedbackAlignment()
+        >>> training = fit(net, CrossEntropyLoss(), optimizer, Disk(200), rule=rule, **options)
+        >>> [tuple(matrix.shape) for matrix in rule.state_dict()["matrices"]]
+        [(2, 8)]
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        require_seed(self, seed)
+        self.seed = seed
+
+    def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
+        """Find the blocks; the matrices are drawn when the first batch shows their sizes."""
+        self._blocks = blocks_of(self, net)
+        self._matrices: list[Tensor] = []
+
+    def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
+        """A forward of all blocks, and a backward of each by itself."""
+        x, flights = require_tensor(self, "the input", inputs), []
+        for block in self._blocks:
+            x, saved = block.forward(x)
+            flights.append((require_tensor(self, f"the output of {block}", x), saved))
+        value, weight, d_prediction = loss_gradient(loss, x, targets)
+        e = d_prediction.pop()
+        rows = [_rows(e, h) for h, _ in flights[:-1]]
+        matrices = self._sized([(error.shape[1], h.numel() // max(len(error), 1)) for error, h in rows], e)
+        for block, (error, h), matrix, (_, saved) in zip(self._blocks, rows, matrices, flights, strict=False):
+            block.learn((error @ matrix).reshape(h.shape), saved)
+        self._blocks[-1].learn(e, flights[-1][1])
+        return value, weight
+
+    def _sized(self, shapes: list[tuple[int, int]], like: Tensor) -> list[Tensor]:
+        """The matrices of these shapes, drawn at the first call. Raises StateError for others."""
+        if not self._matrices:
+            generator = torch.Generator().manual_seed(self.seed)
+            drawn = [glorot_uniform(shape, like.dtype, generator) for shape in shapes]
+            self._matrices = [matrix.to(like.device) for matrix in drawn]
+        found = [tuple(matrix.shape) for matrix in self._matrices]
+        if found != shapes:
+            raise StateError(
+                f"DirectFeedbackAlignment: matrices must have the sizes of errors and activities of a row, {shapes}, "
+                f"got {found}; give every batch rows of the same size, and take the state of the same model"
+            )
+        self._matrices = [matrix.to(like) for matrix in self._matrices]  # those of a state may lie elsewhere
+        return self._matrices
+
+    def state_dict(self) -> dict[str, Any]:
+        """The matrices; none before the first batch."""
+        return {"matrices": list(self._matrices)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take other matrices."""
+        self._matrices = [matrix.clone() for matrix in state["matrices"]]
+
+
+def _rows(e: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """The error as rows, one for each place or row of the activities, and these."""
+    alike = h.dim() == e.dim() and h.shape[:-1] == e.shape[:-1]
+    return e.reshape(-1, e.shape[-1]) if alike else e.reshape(len(e), -1), h
