@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mytorch.train.quantities.gradient_noise import GradientNoise
     from mytorch.train.quantities.influence_of_rows import influence
     from mytorch.train.quantities.layer_gradients import LayerGradients
+    from mytorch.train.quantities.noise_scale import NoiseScale, measure_noise
     from mytorch.train.quantities.norms_of_samples import SampleNorms
     from mytorch.train.quantities.products import sample_products
     from mytorch.train.quantities.samples import (
@@ -30,6 +31,7 @@ __getattr__, __dir__ = lazy(
         "mytorch.train.quantities.gradient_noise": ("GradientNoise",),
         "mytorch.train.quantities.influence_of_rows": ("influence",),
         "mytorch.train.quantities.layer_gradients": ("LayerGradients",),
+        "mytorch.train.quantities.noise_scale": ("NoiseScale", "measure_noise"),
         "mytorch.train.quantities.norms_of_samples": ("SampleNorms",),
         "mytorch.train.quantities.products": ("sample_products",),
         "mytorch.train.quantities.samples": (
@@ -47,6 +49,7 @@ __getattr__, __dir__ = lazy(
 __all__ = [
     "GradientNoise",
     "LayerGradients",
+    "NoiseScale",
     "QuantityWarning",
     "SampleNorms",
     "error_norms",
@@ -55,6 +58,7 @@ __all__ = [
     "hessian_vector_product",
     "influence",
     "kronecker_factors",
+    "measure_noise",
     "sample_gradients",
     "sample_norms",
     "sample_products",
