@@ -30,7 +30,8 @@ from mytorch.nn import (
     Tanh,
 )
 from mytorch.optim import SGD
-from mytorch.train import fit, rules
+from mytorch.train import Batches, Setup, explain_setup, fit, rules
+from mytorch.train.choose_step import choose_step
 
 RULES = (
     "direct_feedback_alignment",
@@ -164,3 +165,17 @@ def test_spiking_neurons_learn_by_a_surrogate():
     options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": rules.SurrogateGradient(slope=5.0)}
     training = fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.5), rows, epochs=40, **options)
     assert training.history[-1]["train_loss"] < 0.6 * training.history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_explain_shows_each_call_by_the_path_of_its_layer_and_no_look_at_the_first_batch(name):
+    torch.manual_seed(1)
+    net = network(name)
+    step = choose_step(optimizer := SGD(net.param(), lr=0.1), rule=getattr(rules, name)())
+    explanation = explain_setup(Setup(net, CrossEntropyLoss(), optimizer, Batches(clouds(), 20), step=step))
+    layers = {path: type(layer).__name__ for path, layer in net.named_modules()}
+    calls = [each for each in explanation.steps if each.phase in ("forward", "backward") and each.path != "loss"]
+    assert all(layers[each.path] == each.layer for each in calls)
+    first = [each for each in calls if each.path == "1.0" and each.phase == "forward"]
+    assert len(first) == {"ForwardForward": 2, "PredictiveCoding": 2, "EquilibriumPropagation": 2}.get(name, 1)
+    assert any(each.path == "1.0" and each.phase == "backward" for each in calls)

@@ -234,9 +234,13 @@ class Recorder:
         return Step(call.phase, call.path, cls.__name__, depth, call.use, summary=summary, formula=formula, **numbers)
 
     def _path(self, module: Module) -> str:
-        """The path of this use: a container calls a child that it holds twice first by its first name."""
+        """The path of this use: a container calls a child that it holds twice first by its first name.
+
+        A layer that is called from outside its container, as a learning rule does, has its first name in the model.
+        """
         if not self._open:
-            return LOSS if module is self._loss else ""
+            paths = (path for path, held in self._net.named_modules() if held is module)
+            return LOSS if module is self._loss else next(paths, "")
         caller = self._open[-1]
         names = [name for name, child in caller.module.named_children() if child is module]
         names = names or [path for path, child in tree.walk(caller.module) if child is module and path]

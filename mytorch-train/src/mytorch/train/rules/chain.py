@@ -28,6 +28,12 @@ class Block:
             saved.append(kept)
         return x, saved
 
+    def unseen(self, x: Any) -> Any:
+        """What the layers make of x, in calls that are no part of the step."""
+        for _, layer in self.layers:
+            x = unseen(layer, x)
+        return x
+
     def backward(self, d_y: Any, saved: list[Any]) -> Any:
         """Add to the gradients of the parameters and return that of the input, or None where a layer gives none."""
         for _, layer in reversed(self.layers):
@@ -129,11 +135,11 @@ def require_fixed(rule: Rule, blocks: Sequence[Block], x: Any) -> None:
     with random_state():
         for path, layer in (named for block in blocks for named in block.layers):
             buffers = [(held, held.value.clone()) for _, held in layer.named_buffer()]
-            mode, trained = layer.training, layer.forward(x)[0]
+            mode, trained = layer.training, unseen(layer, x)
             for held, value in buffers:
                 held.value = value
             try:
-                evaluated = layer.eval().forward(x)[0]
+                evaluated = unseen(layer.eval(), x)
             finally:
                 layer.train(mode)
             if not _same(trained, evaluated):
@@ -143,6 +149,11 @@ def require_fixed(rule: Rule, blocks: Sequence[Block], x: Any) -> None:
                     "normalisation of each row, such as LayerNorm"
                 )
             x = trained
+
+
+def unseen(layer: Module, x: Any) -> Any:
+    """What a layer makes of x, in a call that is no part of the step and that who watches the layers does not see."""
+    return type(layer).forward(layer, x)[0]
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Module, Rule, kind_of, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.chain import Block, blocks_of, require_fixed, require_tensor
+from mytorch.train.rules.chain import Block, blocks_of, require_fixed, require_tensor, unseen
 
 HIDES = 1e-2
 """By what part of itself the output of a layer that hides the length of its input may change with that length."""
@@ -126,7 +126,7 @@ class ForwardForward(Rule):
         for block in self._blocks[:-1]:
             units, normalisation = _parted(block, x)
             parts.append((units, normalisation))
-            x, _ = block.forward(x)
+            x = block.unseen(x)
         self._parts = parts
 
     def state_dict(self) -> dict[str, Any]:
@@ -152,10 +152,10 @@ def _teach(units: Block, x: Tensor) -> Tensor:
 
 def _parted(block: Block, x: Tensor) -> tuple[Block, Block]:
     """The layers that make the activities of a block, and those from the one on that hides their length."""
-    a, _ = block.head().forward(x)
+    a = block.head().unseen(x)
     count = len(block.head().layers)
     for at, (_, layer) in enumerate(block.tail().layers, start=count):
-        y, longer = layer.forward(a)[0], layer.forward(2 * a)[0]
+        y, longer = unseen(layer, a), unseen(layer, 2 * a)
         if torch.linalg.vector_norm(longer - y) <= HIDES * torch.linalg.vector_norm(y):
             return Block(block.layers[:at]), Block(block.layers[at:])
         a = y

@@ -98,9 +98,9 @@ class TargetPropagation(Rule):
         require_fixed(self, self._blocks, x)
         shapes = []
         for block in self._blocks[:-2]:
-            before = block.head().forward(x)[0]
+            before = block.head().unseen(x)
             shapes.append(require_tensor(self, f"the output of {block.head()}", before).shape[1:])
-            x = block.tail().forward(before)[0]
+            x = block.tail().unseen(before)
         return shapes
 
     def _size(self, hidden: list[Tensor]) -> None:
