@@ -226,6 +226,7 @@ NETWORKS = {
         layer("Add", branches=[linear(3, 4), chain(linear(3, 4), layer("Dropout"))]),
         layer("Concatenate", branches=[layer("Identity"), layer("Residual", inner=linear(4, 4))]),
         layer("Checkpoint", inner=chain(layer("BatchNorm1d", num_features=8), layer("Dropout"), linear(8, 8))),
+        layer("ReversibleSequence", blocks=[layer("Reversible", f=linear(4, 4), g=layer("Tanh"))]),
     ),
 }
 

@@ -32,6 +32,7 @@ from mytorch.nn import (
     MultiheadAttention,
     PReLU,
     Residual,
+    Reversible,
     RMSNorm,
     RNNCell,
     Sequential,
@@ -135,6 +136,7 @@ CASES = {
     "encoder": (lambda: Net(TransformerEncoder(ENCODER(), 2), first=False), [(4, 4, 4)]),
     "transformer": (lambda: Net(Transformer(4, 2, 1, 1, 6, dropout=0.0, batch_first=True)), [(4, 3, 4), (4, 2, 4)]),
     "branches": (lambda: Sequential(Residual(Linear(4, 4)), Concatenate(Linear(4, 2), Linear(4, 3))), [(4, 4)]),
+    "reversible": (lambda: Sequential(Linear(4, 4), Reversible(Linear(2, 2), Tanh()), Linear(4, 2)), [(4, 4)]),
     "checkpoint": (lambda: Sequential(Checkpoint(Sequential(Linear(4, 4), Tanh())), Linear(4, 2)), [(4, 4)]),
 }  # fmt: skip
 

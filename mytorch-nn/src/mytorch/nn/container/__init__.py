@@ -7,6 +7,7 @@ from mytorch.nn.container.module_dict import ModuleDict
 from mytorch.nn.container.module_list import ModuleList
 from mytorch.nn.container.parallel import Parallel
 from mytorch.nn.container.residual import Residual
+from mytorch.nn.container.reversible import Reversible, ReversibleSequence
 from mytorch.nn.container.sequential import Sequential
 from mytorch.nn.container.take import Take
 from mytorch.nn.container.variational_autoencoder import VariationalAutoencoder
@@ -19,6 +20,8 @@ __all__ = [
     "ModuleList",
     "Parallel",
     "Residual",
+    "Reversible",
+    "ReversibleSequence",
     "Sequential",
     "Take",
     "VariationalAutoencoder",

@@ -13,6 +13,7 @@ LISTED = {
     "Add": "branches",
     "Concatenate": "branches",
     "Parallel": "branches",
+    "ReversibleSequence": "blocks",
 }
 """The containers that take their children one by one, and what these are called."""
 

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
-from mytorch.core import (
-    ArgumentError,
-    Buffer,
-    Module,
-    RandomState,
-    StateError,
-    kind_of,
-    random_state,
-    require_input,
-    require_pair,
-)
+from mytorch.core import ArgumentError, Module, kind_of, require_input, require_pair
 from mytorch.core.compiling import is_compiling
+from mytorch.nn.container._moment import Moment, has_weights
 from mytorch.nn.container._sequence import require_module
 
 
@@ -30,9 +17,7 @@ class Start:
 
     inputs: tuple[Any, ...]
     options: dict[str, Any]
-    random: RandomState
-    modes: list[tuple[Module, bool]]
-    buffers: dict[Buffer, Tensor]
+    moment: Moment
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,17 +57,11 @@ class Checkpoint(Module):
     def forward(self, x: Any, *more: Any, **options: Any) -> tuple[Any, Start | Kept]:
         if not isinstance(x, tuple):
             require_input(self, x)
-        if is_compiling() or not all(held.initialized for _, held in self.inner.named_state()):
+        if is_compiling() or not has_weights(self.inner):
             pair = self.inner.forward(x, *more, **options)
             require_pair(self.inner, pair)
             return pair[0], Kept(pair[1])
-        start = Start(
-            (x, *more),
-            options,
-            random_state(self.inner),
-            [(module, module.training) for module in self.inner.modules()],
-            {buffer: buffer.value.clone() for _, buffer in self.inner.named_buffer()},
-        )
+        start = Start((x, *more), options, Moment.of(self.inner))
         return self.inner(x, *more, **options), start
 
     def backward(self, d_y: Any, saved: Start | Kept) -> Any:
@@ -93,7 +72,7 @@ class Checkpoint(Module):
                 f"Checkpoint: saved must be what its own forward returned, got {kind_of(saved)}; give each backward "
                 "the saved value of its own forward"
             )
-        with self._as_it_was(saved):
+        with saved.moment.again("Checkpoint", "inner", self.inner):
             pair = self.inner.forward(*saved.inputs, **saved.options)
         require_pair(self.inner, pair)
         return self.inner.backward(d_y, pair[1])
@@ -103,27 +82,3 @@ class Checkpoint(Module):
 
     def first_child(self) -> Module:
         return self.inner
-
-    @contextmanager
-    def _as_it_was(self, start: Start) -> Iterator[None]:
-        """Within this context, mode, buffers and random state are those of the start."""
-        modes = [(module, module.training) for module in self.inner.modules()]
-        if [id(module) for module, _ in modes] != [id(module) for module, _ in start.modes]:
-            raise StateError(
-                "Checkpoint: inner must hold the modules that it held in the forward, which is computed again, got "
-                "others; call forward again"
-            )
-        values = {buffer: buffer.value for _, buffer in self.inner.named_buffer()}
-        with random_state(self.inner):
-            try:
-                for module, mode in start.modes:
-                    module.training = mode
-                for buffer, value in start.buffers.items():
-                    buffer.value = value.clone()
-                start.random.restore()
-                yield
-            finally:
-                for module, mode in modes:
-                    module.training = mode
-                for buffer, value in values.items():
-                    buffer.value = value

@@ -36,6 +36,27 @@ class Checkpoint(nn.Module):
         return self.inner(*inputs)
 
 
+class Reversible(nn.Module):
+    """y1 = x1 + f(x2); y2 = x2 + g(y1): keeping less changes no number but by rounding"""
+
+    def __init__(self, f: nn.Module, g: nn.Module, dim: int = 1) -> None:
+        super().__init__()
+        self.f, self.g, self.dim = f, g, dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add to each half what is made of the other."""
+        x1, x2 = x.chunk(2, self.dim)
+        y1 = x1 + self.f(x2)
+        return torch.cat([y1, x2 + self.g(y1)], self.dim)
+
+
+class ReversibleSequence(nn.Sequential):
+    """y = block_n(... block_1(x))"""
+
+    def __init__(self, *blocks: nn.Module) -> None:
+        super().__init__(*blocks)
+
+
 class Parallel(nn.ModuleList):
     """y = (branch_1(x), branch_2(x), ...)"""
 
@@ -327,8 +348,9 @@ TWIN_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
         cls.__name__: cls
         for cls in (
             *(LIF, Add, Checkpoint, Concatenate, CrossMapLRN2d, ELBOLoss, Heaviside, LastStep, MeanStep),
-            *(MultiheadAttention, Padded, Parallel, Permute, Reshape, Residual, RotaryPositionalEncoding, Select),
-            *(Sign, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer, VariationalAutoencoder),
+            *(MultiheadAttention, Padded, Parallel, Permute, Reshape, Residual, Reversible, ReversibleSequence),
+            *(RotaryPositionalEncoding, Select, Sign, SinusoidalPositionalEncoding, Take, TransformerEncoderLayer),
+            VariationalAutoencoder,
         )
     },
     **{cls.__name__: stack(cls) for cls in (nn.Transformer, nn.TransformerDecoder, nn.TransformerEncoder)},
