@@ -27,7 +27,7 @@ from mytorch.data import TensorDataSet, split
 from mytorch.experiments import load_experiment
 from mytorch.experiments.file.build import build
 from mytorch.nn import BatchNorm2d, Conv2d, CrossEntropyLoss, Flatten, Linear, MaxPool2d, MSELoss, ReLU, Sequential
-from mytorch.optim import LBFGS, AdamW, Muon
+from mytorch.optim import KFAC, LBFGS, AdamW, Muon
 from mytorch.train import NotFiniteError, evaluate, fit, gradients, lr_range_test
 from mytorch.train.metrics.metrics import ErrorRate
 
@@ -208,9 +208,10 @@ def shown(error: float) -> str:
 
 
 def optimizers() -> list[type[Optimizer]]:
-    """All, in the order of their names."""
+    """All but KFAC, which takes no BatchNorm, in the order of their names."""
     parts = [getattr(mytorch.optim, name) for name in sorted(mytorch.optim.__all__)]
-    return [part for part in parts if isinstance(part, type) and issubclass(part, Optimizer)]
+    found = [part for part in parts if isinstance(part, type) and issubclass(part, Optimizer)]
+    return [part for part in found if part is not KFAC]
 
 
 def table(seeds: range) -> list[str]:

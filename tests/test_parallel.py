@@ -95,7 +95,8 @@ from mytorch.train import fit
 from mytorch.train.parallel import join, pieces
 
 names = [part.name for part in catalogue().of_kind("optimizer")]
-optimizers = {name: catalogue().load("optimizer", name) for name in names if name not in ("LBFGS", "SparseAdam")}
+refused = ("KFAC", "LBFGS", "SparseAdam")
+optimizers = {name: catalogue().load("optimizer", name) for name in names if name not in refused}
 
 def data(rows, size=6):
     draw = torch.Generator().manual_seed(rows)

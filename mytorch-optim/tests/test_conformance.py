@@ -9,6 +9,7 @@ from torch.optim import lr_scheduler, swa_utils
 import mytorch.optim
 from mytorch.optim import (
     ASGD,
+    KFAC,
     LAMB,
     LBFGS,
     SGD,
@@ -102,6 +103,9 @@ test_sparse_adam = declare_optimizer(lambda params: SparseAdam(params, lr=0.05))
 test_lbfgs = equal_to_torch(LBFGS, lr=0.1, max_iter=4)
 test_lbfgs_search = equal_to_torch(LBFGS, line_search_fn="strong_wolfe", max_iter=3, history_size=2)
 test_lion = declare_optimizer(lambda params: Lion(params, lr=0.05, weight_decay=0.1))
+test_kfac = declare_optimizer(
+    lambda params: KFAC(params, weight_decay=0.1), tags=("mixes_parameters",)
+)  # that is shown no backward
 test_lamb = declare_optimizer(lambda params: LAMB(params, lr=0.05, weight_decay=0.1))
 
 
@@ -153,6 +157,7 @@ test_reduce_lr_on_plateau = declare_schedule(
 )
 
 DECLARED = {
+    KFAC,
     LAMB,
     LBFGS,
     Adafactor,

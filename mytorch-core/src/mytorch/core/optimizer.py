@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -22,6 +22,7 @@ from mytorch.core.parameter_groups import (
     require_known_settings,
     split_names,
 )
+from mytorch.core.quantity import Quantity
 from mytorch.plugins import shown
 
 
@@ -98,6 +99,13 @@ class Optimizer:
 
     def check_settings(self, group: Group) -> None:
         """Raise ArgumentError for a setting outside its range; a subclass overrides this."""
+
+    def quantities(self) -> Sequence[Quantity]:
+        """What must be shown the backward of every step, before `step` is called; nothing unless a subclass says so.
+
+        A training adds them to the user's, and refuses, by the name of the optimizer, what cannot show them.
+        """
+        return ()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every trainable parameter that has a gradient.

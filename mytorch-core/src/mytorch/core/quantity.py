@@ -57,6 +57,10 @@ class Quantity:
 
     per_sample: whether `gradient` needs the gradient of every sample.
     layers: whether `layer` is called, for every layer and not only for those with parameters.
+    drawn: whether it is shown, before each step and in place of the gradients of the targets, those of a target for
+        each sample that is drawn from the distribution which the net states (`Loss.hessian_root`): the sum of the
+        outer products of their samples is an estimate of the generalised Gauss-Newton matrix without bias. It takes a
+        forward and a backward more.
 
     The gradient of a sample is its share in the gradient of the batch, times the number of samples if the loss is a
     mean over them: the gradient of the sample's own loss, unless the loss gives samples different weights.
@@ -83,6 +87,7 @@ class Quantity:
 
     per_sample: ClassVar[bool] = False
     layers: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
 
     def begin(self, net: Module) -> None:
         """A step begins."""

@@ -12,6 +12,7 @@ from mytorch.optim.cosine_annealing_lr import CosineAnnealingLR
 from mytorch.optim.cosine_annealing_warm_restarts import CosineAnnealingWarmRestarts
 from mytorch.optim.cyclic_lr import CyclicLR
 from mytorch.optim.exponential_lr import ExponentialLR
+from mytorch.optim.kfac import KFAC
 from mytorch.optim.lamb import LAMB
 from mytorch.optim.lambda_lr import LambdaLR
 from mytorch.optim.lbfgs import LBFGS
@@ -36,6 +37,7 @@ from mytorch.optim.swa_lr import SWALR
 
 __all__ = [
     "ASGD",
+    "KFAC",
     "LAMB",
     "LBFGS",
     "SGD",

@@ -89,6 +89,10 @@ def choose_step(
             "clip by one of them"
         )
     mixed = make_precision(precision)
+    needed = list(optimizer.quantities())
+    if needed:
+        _require_shown(optimizer, own, accumulate, precision, parallel, clip_sample_norm, privacy, rule)
+        quantities = [*quantities, *needed]
     asked = {"quantities": quantities or None, "clip_sample_norm": clip_sample_norm, "privacy": privacy}
     require_no_other("memory", memory, own, {**asked, "rule": rule, "precision": precision, "parallel": parallel})
     for name, option in asked.items():
@@ -129,6 +133,34 @@ def choose_step(
         return ParallelStep(chosen, Reducer(parallel))
     shards = Shards(parallel, shard)
     return ParallelStep(chosen, ShardedReducer(shards, _update_of(shard, clipping, mixed)), shards)
+
+
+def _require_shown(
+    optimizer: Optimizer,
+    own: Callable[..., Any] | None,
+    accumulate: int,
+    precision: str | None,
+    parallel: Processes | None,
+    clip_sample_norm: float | None,
+    privacy: Privacy | None,
+    rule: Any,
+) -> None:
+    """Raise ArgumentError for what cannot show an optimizer the quantities that it needs."""
+    given = {
+        "a step of your own": own is not None,
+        f"accumulate = {accumulate}": accumulate > 1,
+        f"precision = {precision!r}": precision is not None,
+        "several processes": parallel is not None,
+        f"clip_sample_norm = {clip_sample_norm}": clip_sample_norm is not None,
+        "privacy": privacy is not None,
+        "a learning rule": rule is not None,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise ArgumentError(
+                f"{type(optimizer).__name__}: must be left out with {option}, since it must be shown the backward "
+                "pass of the whole batch in every step; take another optimizer, or leave this out"
+            )
 
 
 def _require_rule_alone(

@@ -584,9 +584,10 @@ def _require_taken(engine: Engine, setup: Setup) -> None:
             f'{type(engine).__name__}; use engine="eager"'
         )
     if quantities_of(setup.step) and not isinstance(engine, Eager):
+        who = type(setup.optimizer).__name__ if setup.optimizer.quantities() else "quantities"
         raise ArgumentError(
-            "quantities: must be left out with an engine that compiles steps, since they are told of each layer while "
-            f'its backward runs, got {type(engine).__name__}; use engine="eager"'
+            f"{who}: must be left out with an engine that compiles steps, since each layer is shown while its "
+            f'backward runs, got {type(engine).__name__}; use engine="eager"'
         )
     if isinstance(engine, (Auto, Eager)) or is_plain(setup.step):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from typing import Any
@@ -69,6 +69,30 @@ def show_curvature(
     except Exception as error:
         add_path(error, net)
         raise
+
+
+def show_drawn(
+    net: Module, loss: Module, inputs: Any, targets: Any, axes: Axes, quantities: Sequence[Quantity]
+) -> None:
+    """Show quantities the gradients of samples with one drawn target each, in the course of a training.
+
+    No parameter may have a gradient before it, and none has one after it. Numbers are drawn from torch's generator.
+    axes: where samples lie.
+    """
+    rows = count_rows(inputs if targets is None else targets)
+    buffers = [(buffer, buffer.value.clone()) for _, buffer in net.named_buffer()]
+    try:
+        with watching(net, loss, quantities, axes, rows, scale=1.0):
+            prediction, saved = forward(net, inputs)
+            for column in _columns(loss, prediction, targets, 1, rows):
+                net.backward(column, saved)
+    except Exception as error:
+        add_path(error, net)
+        raise
+    finally:
+        net.zero_grad()
+        for buffer, value in buffers:
+            buffer.value.copy_(value)
 
 
 def _columns(loss: Module, prediction: Any, targets: Any, draws: int | None, rows: int) -> Iterator[Tensor]:

@@ -12,6 +12,7 @@ from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows
 from mytorch.train.mean_loss import Weight
 from mytorch.train.quantities.axes import KnownAxes
+from mytorch.train.quantities.curvature import show_drawn
 from mytorch.train.quantities.watch import watching
 
 
@@ -31,7 +32,12 @@ class WatchedStep(AroundStep):
         """Take the step. Raises ArgumentError, before anything changes, for what a quantity cannot be told of."""
         wanted = any(each.per_sample for each in self.quantities)
         axes = self._known.of(net, loss, inputs, targets) if wanted else None
-        with watching(net, loss, self.quantities, axes, count_rows(inputs if targets is None else targets)):
+        seeing = [each for each in self.quantities if not each.drawn]
+        if axes is not None and len(seeing) < len(self.quantities):
+            show_drawn(net, loss, inputs, targets, axes, [each for each in self.quantities if each.drawn])
+        if not any(each.per_sample for each in seeing):
+            axes = None
+        with watching(net, loss, seeing, axes, count_rows(inputs if targets is None else targets)):
             result: tuple[Tensor, Weight] = self.plain(net, loss, optimizer, inputs, targets)
         return result
 
