@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -45,25 +46,28 @@ class Block:
 
     def learn(self, d_y: Any, saved: list[Any]) -> None:
         """The backward without the gradient of the input, which nobody needs."""
-        lowest = [layer for _, layer in self.layers[: self._first() + 1]]
-        before = [dict(vars(layer)) for layer in lowest]
+        lowest = [vars(layer) for _, layer in self.layers[: self._first + 1]]
+        before = [held.get("input_grad") for held in lowest]
         try:
-            for layer in lowest:
-                vars(layer)["input_grad"] = False
+            for held in lowest:
+                held["input_grad"] = False
             self.backward(d_y, saved)
         finally:
-            for layer, held in zip(lowest, before, strict=True):
-                vars(layer).pop("input_grad")
-                vars(layer).update({"input_grad": held["input_grad"]} if "input_grad" in held else {})
+            for held, own in zip(lowest, before, strict=True):
+                if own is None:
+                    del held["input_grad"]
+                else:
+                    held["input_grad"] = own
 
     def head(self) -> Block:
         """The layers up to the one that has parameters."""
-        return Block(self.layers[: self._first() + 1])
+        return Block(self.layers[: self._first + 1])
 
     def tail(self) -> Block:
         """The layers without parameters behind it."""
-        return Block(self.layers[self._first() + 1 :])
+        return Block(self.layers[self._first + 1 :])
 
+    @cached_property
     def _first(self) -> int:
         """Where the first layer with parameters stands."""
         return next((at for at, (_, layer) in enumerate(self.layers) if layer.param()), len(self.layers) - 1)

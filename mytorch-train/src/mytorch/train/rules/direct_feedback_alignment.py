@@ -60,7 +60,9 @@ class DirectFeedbackAlignment(Rule):
         x, flights = require_tensor(self, "the input", inputs), []
         for block in self._blocks:
             x, saved = block.forward(x)
-            flights.append((require_tensor(self, f"the output of {block}", x), saved))
+            if not isinstance(x, Tensor) or not x.dim():
+                require_tensor(self, f"the output of {block}", x)
+            flights.append((x, saved))
         value, weight, d_prediction = loss_gradient(loss, x, targets)
         e = d_prediction.pop()
         rows = [_rows(e, h) for h, _ in flights[:-1]]
@@ -82,7 +84,8 @@ class DirectFeedbackAlignment(Rule):
                 f"DirectFeedbackAlignment: matrices must have the sizes of errors and activities of a row, {shapes}, "
                 f"got {found}; give every batch rows of the same size, and take the state of the same model"
             )
-        self._matrices = [matrix.to(like) for matrix in self._matrices]  # those of a state may lie elsewhere
+        if any(matrix.device != like.device or matrix.dtype != like.dtype for matrix in self._matrices):
+            self._matrices = [matrix.to(like) for matrix in self._matrices]  # those of a state lie elsewhere
         return self._matrices
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +12,11 @@ from torch import Tensor
 
 from mytorch.core import Module, Parameter, StateError
 from mytorch.core.tree import own
-from mytorch.train.observe import intercept
+from mytorch.train.gradients import gradients
+from mytorch.train.mean_loss import Weight
 
-Method = Callable[..., Any]
+Pairs = list[tuple[Parameter, Tensor]]
+ValueOf = Callable[[Tensor, Tensor], Tensor]
 
 
 class Feedback:
@@ -37,24 +38,30 @@ class Feedback:
         by_parameter = {held: self._matrices[name] for name, held in named.items()}
         held_by = {path: [held for _, held in own(module, Parameter)] for path, module in net.named_modules()}
         self._layers = [
-            (path, module, pairs)
+            (module, pairs)
             for path, module in net.named_modules()
             if (pairs := [(held, by_parameter[held]) for held in held_by[path] if held in by_parameter])
         ]
 
-    @contextmanager
-    def fed_back(self, value_of: Callable[[Tensor, Tensor], Tensor] | None = None) -> Iterator[None]:
-        """Within this context, a layer's weights have other values while its backward runs: those of the matrices.
+    def gradients(
+        self, net: Module, loss: Module, inputs: Any, targets: Any, value_of: ValueOf | None = None
+    ) -> tuple[Tensor, Weight]:
+        """Forward, and a backward in which a layer's weights have other values: those of the matrices.
 
         value_of: of a matrix and the weight, what stands for the weight instead of the matrix.
         """
-        backwards = {path: pairs for path, _, pairs in self._layers}
-
-        def around(path: str, module: Module, name: str, method: Method) -> Method:  # noqa: ARG001
-            return method if name == "forward" else _with_values(method, backwards[path], value_of)
-
-        with intercept([(path, module) for path, module, _ in self._layers], around):
-            yield
+        before = []
+        try:
+            for module, pairs in self._layers:  # as `intercept` does, in a tenth of its time
+                before.append(vars(module).get("backward"))
+                vars(module)["backward"] = partial(_fed_back, module.backward, pairs, value_of)
+            return gradients(net, loss, inputs, targets)
+        finally:
+            for (module, _), own_backward in zip(self._layers, before, strict=False):
+                if own_backward is None:
+                    del vars(module)["backward"]
+                else:
+                    vars(module)["backward"] = own_backward
 
     def state_dict(self) -> dict[str, Tensor]:
         """The matrices, by the names of the weights."""
@@ -82,18 +89,12 @@ def glorot_uniform(shape: Sequence[int], dtype: torch.dtype, generator: torch.Ge
     return torch.empty(tuple(shape), dtype=dtype).uniform_(-bound, bound, generator=generator)
 
 
-def _with_values(
-    method: Method, pairs: list[tuple[Parameter, Tensor]], value_of: Callable[[Tensor, Tensor], Tensor] | None
-) -> Method:
-    @wraps(method)  # so that its signature is still known
-    def backward(*args: Any, **kwargs: Any) -> Any:
-        values = [held.value for held, _ in pairs]
-        for (held, matrix), value in zip(pairs, values, strict=True):
-            held.value = matrix if value_of is None else value_of(matrix, value)
-        try:
-            return method(*args, **kwargs)
-        finally:
-            for (held, _), value in zip(pairs, values, strict=True):
-                held.value = value
-
-    return backward
+def _fed_back(backward: Callable[..., Any], pairs: Pairs, value_of: ValueOf | None, *args: Any, **kwargs: Any) -> Any:
+    values = [held.value for held, _ in pairs]
+    for held, matrix in pairs:
+        held.value = matrix if value_of is None else value_of(matrix, held.value)
+    try:
+        return backward(*args, **kwargs)
+    finally:
+        for (held, _), value in zip(pairs, values, strict=True):
+            held.value = value

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Rule, require_seed
-from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight
 from mytorch.train.rules.feedback import Feedback
 
@@ -50,8 +49,7 @@ class FeedbackAlignment(Rule):
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Forward, and a backward whose errors go through the matrices."""
-        with self._feedback.fed_back():
-            return gradients(net, loss, inputs, targets)
+        return self._feedback.gradients(net, loss, inputs, targets)
 
     def state_dict(self) -> dict[str, Any]:
         """The matrices."""

@@ -25,10 +25,13 @@ class RuleStep:
     def __init__(self, rule: Rule, **clipping: Any) -> None:
         self.rule = rule
         self.keywords: dict[str, Any] = clipping
+        self._begun: Optimizer | None = None
 
     def prepare(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
         """Let the rule draw what it needs, unless this optimizer has begun to train with it."""
-        position = position_of(optimizer)
+        if self._begun is optimizer:
+            return
+        self._begun, position = optimizer, position_of(optimizer)
         if position.rule is not self.rule:
             self.rule.prepare(net, loss)
             position.rule = self.rule
@@ -49,7 +52,8 @@ class RuleStep:
                 f"mytorch.train.gradients does, got {kind_of(result)}"
             )
         update(optimizer, **self.keywords)
-        return torch.as_tensor(result[0]), result[1]
+        value, weight = result
+        return value if isinstance(value, Tensor) else torch.as_tensor(value), weight
 
 
 def rules_of(take_step: Any) -> list[Rule]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module, Rule, require_seed
-from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight
 from mytorch.train.rules.feedback import Feedback
 
@@ -51,8 +50,7 @@ class SignSymmetric(Rule):
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Forward, and a backward whose errors go by the signs."""
-        with self._feedback.fed_back(torch.copysign):
-            return gradients(net, loss, inputs, targets)
+        return self._feedback.gradients(net, loss, inputs, targets, torch.copysign)
 
     def state_dict(self) -> dict[str, Any]:
         """The magnitudes."""
