@@ -179,3 +179,14 @@ def test_explain_shows_each_call_by_the_path_of_its_layer_and_no_look_at_the_fir
     first = [each for each in calls if each.path == "1.0" and each.phase == "forward"]
     assert len(first) == {"ForwardForward": 2, "PredictiveCoding": 2, "EquilibriumPropagation": 2}.get(name, 1)
     assert any(each.path == "1.0" and each.phase == "backward" for each in calls)
+
+
+@pytest.mark.parametrize("name", JUMPS)
+def test_explain_shows_what_goes_back_through_a_jump(name):
+    net = network(name)
+    step = choose_step(optimizer := SGD(net.param(), lr=0.1), rule=getattr(rules, name)())
+    explanation = explain_setup(Setup(net, CrossEntropyLoss(), optimizer, Batches(clouds(), 20), step=step))
+    jumps = [each for each in explanation.steps if each.phase == "backward" and each.layer in ("Sign", "Heaviside")]
+    assert [each.path for each in jumps] == ["3", "1"]
+    assert all(each.outputs[0].norm > 0 for each in jumps)
+    assert all("jump_derivative" not in vars(layer) for layer in net)

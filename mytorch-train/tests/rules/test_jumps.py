@@ -22,14 +22,13 @@ RULES = [
 class Jump(Module):
     """y = 1 where x >= 0, else -1"""
 
+    jump_derivative = staticmethod(torch.zeros_like)
+
     def forward(self, x):
         return 2 * (x >= 0).to(x.dtype) - 1, x
 
     def backward(self, d_y, x):
-        return torch.zeros_like(d_y)
-
-    def surrogate_backward(self, d_y, x, derivative):
-        return d_y * derivative(x)
+        return d_y * self.jump_derivative(x)
 
 
 def jumping():

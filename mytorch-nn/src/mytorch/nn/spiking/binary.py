@@ -10,45 +10,45 @@ from torch import Tensor
 from mytorch.core import Module, require_floating, require_saved, require_upstream
 
 Derivative = Callable[[Tensor], Tensor]
-"""What takes the place of the derivative of the jump, for each distance from the threshold."""
+"""The derivative of a jump, or what a learning rule takes for it, for each distance from the threshold."""
 
 
 class Heaviside(Module):
     """Say of each number whether it reaches 0: 1 if it does, else 0.
 
     Forward:   y = 1 where x >= 0, else 0; NaN where x is
-    Backward:  d_x = 0, the derivative everywhere but at the jump, where there is none
+    Backward:  d_x = d_y * s, with s = jump_derivative(x): 0, the derivative everywhere but at the jump, where there is
+               none
     Shapes:    x, y: any
     Raises:    DtypeError unless x is floating point
     Source:    McCulloch and Pitts 1943, "A logical calculus of the ideas immanent in nervous activity"
 
     Nothing below it learns by backpropagation. `mytorch.train.rules.StraightThrough` and `SurrogateGradient` train
-    through it: they call `surrogate_backward`, with a derivative of their own in place of that of the jump.
+    through it: for their steps they set `jump_derivative` to a function of their own.
 
     Example:
         >>> Heaviside()(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([0., 1., 1.])
     """
 
+    jump_derivative: Derivative = staticmethod(torch.zeros_like)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_floating(self, x)
         return torch.where(x.isnan(), x, (x >= 0).to(x.dtype)), x
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
-        return self.surrogate_backward(d_y, x, torch.zeros_like)
-
-    def surrogate_backward(self, d_y: Tensor, x: Tensor, derivative: Derivative) -> Tensor | None:
-        """The backward with `derivative(x)` in place of the derivative: d_x = d_y * derivative(x)."""
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
-        return d_y * derivative(x) if self.input_grad else None
+        return d_y * self.jump_derivative(x) if self.input_grad else None
 
 
 class Sign(Module):
     """Keep of each number its sign: 1 if it reaches 0, else -1.
 
     Forward:   y = 1 where x >= 0, else -1; NaN where x is
-    Backward:  d_x = 0, the derivative everywhere but at the jump, where there is none
+    Backward:  d_x = d_y * s, with s = jump_derivative(x): 0, the derivative everywhere but at the jump, where there is
+               none
     Shapes:    x, y: any
     Raises:    DtypeError unless x is floating point
     Source:    Hubara et al. 2016, "Binarized neural networks", equation 1
@@ -62,15 +62,13 @@ class Sign(Module):
         tensor([-1.,  1.,  1.])
     """
 
+    jump_derivative: Derivative = staticmethod(torch.zeros_like)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_floating(self, x)
         return torch.where(x.isnan(), x, 2 * (x >= 0).to(x.dtype) - 1), x
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
-        return self.surrogate_backward(d_y, x, torch.zeros_like)
-
-    def surrogate_backward(self, d_y: Tensor, x: Tensor, derivative: Derivative) -> Tensor | None:
-        """The backward with `derivative(x)` in place of the derivative: d_x = d_y * derivative(x)."""
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
-        return d_y * derivative(x) if self.input_grad else None
+        return d_y * self.jump_derivative(x) if self.input_grad else None

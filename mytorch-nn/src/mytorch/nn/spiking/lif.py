@@ -24,7 +24,8 @@ class LIF(Module):
     Forward:   u_t = decay * u_(t-1) + x_t - threshold * y_(t-1), with u_0 = y_0 = 0
                y_t = 1 where u_t >= threshold, else 0
     Backward:  from the last step to the first: d_u_t = (d_y_t - threshold * d_u_(t+1)) * s_t + decay * d_u_(t+1)
-               d_x_t = d_u_t, where s_t is the derivative of the spike by u_t: 0 but at the jump, so that d_x = 0
+               d_x_t = d_u_t, with s_t = jump_derivative(u_t - threshold), the derivative of the spike: 0 everywhere
+               but at the jump, so that d_x = 0
     Shapes:    x, y: (batch, steps, features);  the neurons are the features
     Raises:    ShapeError for other shapes, or if d_y has not the shape of y;  DtypeError unless x is floating point;
                ArgumentError unless decay is from 0 to 1 and threshold at least 0
@@ -32,7 +33,7 @@ class LIF(Module):
                the current of the synapses that leaks by itself; a spike takes the threshold off the potential
 
     Nothing below it learns by backpropagation. `mytorch.train.rules.SurrogateGradient` and `StraightThrough` train
-    through it: they call `surrogate_backward`, in which s_t is a derivative of their own and all else as above.
+    through it: for their steps they set `jump_derivative` to a function of their own, and all else is as above.
 
     Example:
         >>> LIF(decay=0.5)(torch.tensor([0.6, 0.8, 0.0, 1.4]).reshape(1, 4, 1)).flatten()
@@ -40,6 +41,8 @@ class LIF(Module):
     """
 
     conformance: ClassVar[dict[str, Any]] = {"inputs": [(3, 4, 2)], "tags": ("fixed_dimensions",)}
+
+    jump_derivative: Derivative = staticmethod(torch.zeros_like)
 
     def __init__(self, decay: float = 0.9, threshold: float = 1.0) -> None:
         require_range(self, "decay", decay, 0, 1)
@@ -60,15 +63,11 @@ class LIF(Module):
         return torch.where(distances.isnan(), distances, spikes), distances
 
     def backward(self, d_y: Tensor, distances: Tensor) -> Tensor | None:
-        return self.surrogate_backward(d_y, distances, torch.zeros_like)
-
-    def surrogate_backward(self, d_y: Tensor, distances: Tensor, derivative: Derivative) -> Tensor | None:
-        """The backward with s_t = derivative(u_t - threshold)."""
         require_saved(self, distances, Tensor)
         require_upstream(self, d_y, distances.shape, like=distances)
         if not self.input_grad:
             return None
-        d_u, slopes = torch.empty_like(d_y), derivative(distances)
+        d_u, slopes = torch.empty_like(d_y), self.jump_derivative(distances)
         after: Tensor | float = 0.0
         for step in reversed(range(d_y.shape[1])):
             after = (d_y[:, step] - self.threshold * after) * slopes[:, step] + self.decay * after

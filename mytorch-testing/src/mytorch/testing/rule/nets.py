@@ -57,15 +57,13 @@ class Squash(Module):
 class Jump(Module):
     """y = the sign of x, whose derivative is 0 wherever it has one."""
 
+    jump_derivative: Callable[[Tensor], Tensor] = staticmethod(torch.zeros_like)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return (x >= 0).to(x.dtype) * 2 - 1, x
 
-    def backward(self, d_y: Tensor, x: Tensor) -> Tensor:  # noqa: ARG002
-        return torch.zeros_like(d_y)
-
-    def surrogate_backward(self, d_y: Tensor, x: Tensor, derivative: Callable[[Tensor], Tensor]) -> Tensor:
-        """The backward with another derivative in place of the jump's."""
-        return d_y * derivative(x)
+    def backward(self, d_y: Tensor, x: Tensor) -> Tensor:
+        return d_y * self.jump_derivative(x)
 
 
 class Level(Module):

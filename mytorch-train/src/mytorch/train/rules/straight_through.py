@@ -17,7 +17,7 @@ class StraightThrough(Rule):
     """Backpropagate through units that jump as if each of them were the identity.
 
     Formula:  for y = jump(x), whose derivative is 0: d_x = d_y; all other layers go back as they state
-    Trains:   any net with layers that jump: Heaviside, Sign, LIF, and any other that has `surrogate_backward`.
+    Trains:   any net with layers that jump: Heaviside, Sign, LIF, and any other that has `jump_derivative`.
               ArgumentError for a net without one, which backpropagation trains
 
     The paper's estimator of the gradient through stochastic and hard binary units, without the variant that multiplies

@@ -18,7 +18,7 @@ class SurrogateGradient(Rule):
     Formula:  for y = jump(u), u the distance from the threshold: d_u = d_y / (1 + slope * |u|)^2
               All other layers, and all else in a layer that jumps, such as the leak and the reset of LIF from step to
               step, go back as they state
-    Trains:   any net with layers that jump: Heaviside, Sign, LIF, and any other that has `surrogate_backward`.
+    Trains:   any net with layers that jump: Heaviside, Sign, LIF, and any other that has `jump_derivative`.
               ArgumentError for a net without one, which backpropagation trains
 
     slope: how fast the derivative falls with the distance; of 0 it is 1 everywhere, as for StraightThrough.
