@@ -20,7 +20,10 @@ from mytorch.experiments import (
     train_experiment,
 )
 from mytorch.experiments.parity.compare import compare
+from mytorch.experiments.runs.influences import influences_of_run
+from mytorch.experiments.runs.pruning import row_scores
 from mytorch.experiments.training.check_experiment import check_experiment
+from mytorch.experiments.training.find_batch_size import find_batch_size
 from mytorch.train.device import device_of
 
 DEVICE = os.environ.get("ACCELERATOR", "standin")
@@ -63,6 +66,23 @@ def test_a_run_goes_on_elsewhere_where_that_is_accepted(there):
     assert [record["epoch"] for record in run.history] == [1, 2, 3]
     back = resume(there.path, {"epochs": 4, "device": DEVICE}, quiet=True, accept_differences=True)
     assert len(back.history) == 4
+
+
+@pytest.mark.parametrize("damping", [None, 0.1])
+def test_influences_and_scores_are_those_of_the_processor(tmp_path, damping):
+    run = train_experiment("disk", {**SHORT, "device": DEVICE}, output=tmp_path, quiet=True)
+    here, moved = load(run.path), load(run.path, device=DEVICE)
+    ours, theirs = (influences_of_run(run, "3", damping=damping) for run in (here, moved))
+    torch.testing.assert_close(ours.values, theirs.values, rtol=1e-3, atol=1e-4 * float(ours.values.abs().max()))
+    assert (ours.predicted, ours.training.cells(5)) == (theirs.predicted, theirs.training.cells(5))
+    for by in ("error", "gradient"):
+        torch.testing.assert_close(row_scores([here], by).values, row_scores([moved], by).values, rtol=1e-3, atol=1e-5)
+
+
+def test_a_batch_size_is_advised_there():
+    found = find_batch_size("disk", {**SHORT, "device": DEVICE}, steps=3)
+    here = find_batch_size("disk", SHORT, steps=3)
+    assert found.measured[0].scale == pytest.approx(here.measured[0].scale, rel=1e-3)
 
 
 def test_check_tries_a_step_there():

@@ -23,7 +23,7 @@ from mytorch.experiments.predict.new_rows import rows_to_judge
 from mytorch.experiments.runs.run import Run
 from mytorch.experiments.runs.run_folder import EXPERIMENT_FILE
 from mytorch.plugins import shown, whole_file
-from mytorch.train.device import device_of, move
+from mytorch.train.device import CPU, device_of, move
 from mytorch.train.errors import RunError
 from mytorch.train.evaluation import evaluate, judging, predict
 from mytorch.train.quantities import influence
@@ -141,7 +141,7 @@ def _place(origin: Origin, row: str, name: str, parts: dict[str, Any]) -> int:
 def _predicted(run: Run, inputs: Any) -> str:
     """What the run says of one row, as text."""
     with judging(run.net):
-        said = run.head.read(predict(run.net, inputs))
+        said = run.head.read(move(predict(run.net, inputs), CPU))
     if said.labels is not None and said.probabilities is not None:
         return f"{said.labels[0]} ({said.probabilities.max().item():.1%})"
     if said.values is not None and said.values.numel() == 1:
