@@ -22,7 +22,7 @@ from mytorch.nn import (
     Sequential,
     Tanh,
 )
-from mytorch.optim import KFAC, SGD
+from mytorch.optim import KFAC, SGD, Shampoo
 from mytorch.plugins import Callback
 from mytorch.train import Interrupted, Privacy, fit, step
 from mytorch.train.quantities.watched_step import WatchedStep
@@ -156,18 +156,19 @@ class StopAt(Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def trained(**options):
+def trained(made=lambda params: KFAC(params, lr=0.05, inverse_every=3), **options):
     net = classifier(torch.float32)
     net[2] = Linear(4, 2)
-    optimizer = KFAC(net.named_param(), lr=0.05, inverse_every=3)
+    optimizer = made(net.named_param())
     return fit(net, CrossEntropyLoss(), optimizer, Disk(80), epochs=3, batch_size=16, quiet=True, **options)
 
 
-def test_a_resumed_training_is_one_that_was_not_interrupted(tmp_path):
-    whole = trained()
+@pytest.mark.parametrize("options", [{}, {"made": lambda params: Shampoo(params, momentum=0.5, root_every=4)}])
+def test_a_resumed_training_is_one_that_was_not_interrupted(tmp_path, options):
+    whole = trained(**options)
     with pytest.raises(Interrupted):
-        trained(callbacks=[StopAt()], checkpoint=tmp_path / "c.safetensors")
-    resumed = trained(resume=tmp_path / "c.safetensors")
+        trained(callbacks=[StopAt()], checkpoint=tmp_path / "c.safetensors", **options)
+    resumed = trained(resume=tmp_path / "c.safetensors", **options)
     torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
     for one, other in zip(whole.history, resumed.history, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
@@ -275,8 +276,9 @@ def test_a_loss_without_a_root_is_refused_before_anything_changes():
     assert not torch.equal(net.weight.value, before)
 
 
-def test_an_experiment_names_it(tmp_path):
-    changes = {"optimizer": {"type": "KFAC", "lr": 0.05, "inverse_every": 5}, "epochs": 2}
+@pytest.mark.parametrize("name", ["KFAC", "Shampoo"])
+def test_an_experiment_names_it(tmp_path, name):
+    changes = {"optimizer": {"type": name, "lr": 0.05}, "epochs": 2}
     run = train_experiment("disk", changes, output=tmp_path / "runs", quiet=True)
-    assert 'type = "KFAC"' in (run.path / "experiment.toml").read_text()
+    assert f'type = "{name}"' in (run.path / "experiment.toml").read_text()
     assert len((run.path / "history.csv").read_text().splitlines()) == 3

@@ -10,7 +10,7 @@ import mytorch.optim
 from mytorch.core import ArgumentError, Optimizer
 from mytorch.data import TensorDataSet
 from mytorch.nn import Linear, MSELoss, Sequential, Tanh
-from mytorch.optim import KFAC, LBFGS, Adam, CyclicLR, Muon, OneCycleLR, StepLR
+from mytorch.optim import KFAC, LBFGS, Adam, CyclicLR, Muon, OneCycleLR, Shampoo, StepLR
 from mytorch.train import fit, step, step_in_backward
 from mytorch.train.compiled.carry import Carry
 from mytorch.train.compiled.trace import Recipe, TraceError, changing_settings, setting_values, trace
@@ -54,7 +54,8 @@ def test_a_traced_step_equals_the_eager_one(cls, options):
     graph(*found, settings, *stacked)
     for _ in range(STEPS):
         step(net, loss, optimizer, *batch)
-    torch.testing.assert_close(found, carry.now())
+    bounds = {"rtol": 1e-4, "atol": 1e-3} if cls is Shampoo else {}  # whose roots enlarge what is rounded
+    torch.testing.assert_close(found, carry.now(), **bounds)
 
 
 def test_what_a_schedule_moves_is_a_setting_of_a_compiled_step():

@@ -123,5 +123,5 @@ def test_what_is_joined_is_forgotten_where_it_differs_from_step_to_step(sizes, m
 def test_which_optimizers_are_elementwise():
     others = {part.__name__ for part in PARTS if isinstance(part, type) and issubclass(part, Optimizer)}
     with_kernels = {"SGD", "Adam", "AdamW", "Adagrad"}
-    of_whole_tensors = {"Adafactor", "KFAC", "LAMB", "LBFGS", "Muon"}
+    of_whole_tensors = {"Adafactor", "KFAC", "LAMB", "LBFGS", "Muon", "Shampoo"}
     assert others - {cls.__name__ for cls in CLASSES} == (with_kernels | of_whole_tensors) & others

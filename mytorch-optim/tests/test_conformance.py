@@ -40,6 +40,7 @@ from mytorch.optim import (
     RMSprop,
     Rprop,
     SequentialLR,
+    Shampoo,
     SparseAdam,
     StepLR,
 )
@@ -106,6 +107,7 @@ test_lion = declare_optimizer(lambda params: Lion(params, lr=0.05, weight_decay=
 test_kfac = declare_optimizer(
     lambda params: KFAC(params, weight_decay=0.1), tags=("mixes_parameters",)
 )  # that is shown no backward
+test_shampoo = declare_optimizer(lambda params: Shampoo(params, lr=0.1, momentum=0.5, weight_decay=0.1, root_every=2))
 test_lamb = declare_optimizer(lambda params: LAMB(params, lr=0.05, weight_decay=0.1))
 
 
@@ -162,6 +164,7 @@ DECLARED = {
     LBFGS,
     Adafactor,
     Muon,
+    Shampoo,
     SparseAdam,
     SGD,
     Rprop,

@@ -21,10 +21,12 @@ from mytorch.optim import (
     RAdam,
     RMSprop,
     Rprop,
+    Shampoo,
     SparseAdam,
 )
 
 ALL = [LAMB, Adafactor, SparseAdam, ASGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, NAdam, RAdam, RMSprop, Rprop]
+ALL.append(Shampoo)
 WITH_BETAS = [LAMB, SparseAdam, Adam, AdamW, Adamax, Lion, NAdam, RAdam]
 
 

@@ -31,6 +31,7 @@ from mytorch.optim.rmsprop import RMSprop
 from mytorch.optim.rprop import Rprop
 from mytorch.optim.sequential_lr import SequentialLR
 from mytorch.optim.sgd import SGD
+from mytorch.optim.shampoo import Shampoo
 from mytorch.optim.sparse_adam import SparseAdam
 from mytorch.optim.step_lr import StepLR
 from mytorch.optim.swa_lr import SWALR
@@ -68,6 +69,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "Rprop",
     "SequentialLR",
+    "Shampoo",
     "SparseAdam",
     "StepLR",
     "parameter_groups",
