@@ -22,7 +22,7 @@ from mytorch.nn import (
     Tanh,
 )
 from mytorch.optim import Adam
-from mytorch.train import ErrorRate, evaluate, fit
+from mytorch.train import ErrorRate, NotFiniteError, evaluate, fit
 from mytorch.train.quantities import error_norms, influence, sample_gradients, sample_norms
 
 pytestmark = pytest.mark.numbers
@@ -125,6 +125,7 @@ class Centre(Module):
 
 
 GIVEN = torch.randn(5, 3), torch.randn(5, 2)
+GIVEN64 = tuple(each.double() for each in GIVEN)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,22 @@ def test_what_cannot_be_computed_is_refused(options, text):
     given = {"net": Linear(3, 2), "rows": GIVEN, **options}
     with pytest.raises(ArgumentError, match=text):
         influence(given.pop("net"), MSELoss(), given.pop("rows"), GIVEN, **given)
+
+
+def test_what_rounding_hides_is_refused():
+    torch.manual_seed(0)
+    x, t = torch.randn(1, 3).expand(40, 3) * 1e3, torch.randn(40, 2) * 1e3
+    with pytest.raises(ArgumentError, match=r"damping must be larger than the rounding .*, got 1e-12; take a"):
+        influence(Linear(3, 2), MSELoss(), (x, t), GIVEN, damping=1e-12)
+    assert influence(Linear(3, 2).double(), MSELoss(), (x.double(), t.double()), GIVEN64, damping=1.0).isfinite().all()
+
+
+@pytest.mark.parametrize("damping", [None, 0.1])
+def test_gradients_that_are_not_finite_are_refused(damping):
+    x, t = GIVEN[0], GIVEN[1].clone()
+    t[2] = float("nan")
+    with pytest.raises(NotFiniteError, match="influence: gradients of rows and predictions must be finite"):
+        influence(Linear(3, 2), MSELoss(), (x, t), GIVEN, damping=damping)
 
 
 class StepsFirst(Module):

@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from mytorch.commands.experiment import experiment
 from mytorch.commands.influence import influence
 from mytorch.core import ArgumentError, Module
 from mytorch.experiments import RunError, load, train_experiment
@@ -188,3 +189,24 @@ def test_blocks_of_a_text_are_shown(tmp_path, call):
     assert result.exit_code == 0, result.exception
     assert result.stdout.splitlines()[3].split() == ["row", "text", "target", "influence"]
     assert "hello world," in result.stdout
+
+
+@pytest.mark.filterwarnings("ignore::mytorch.data.SplitWarning")
+def test_sequences_have_their_ids(tmp_path, call):
+    lines = ["walk,step,a,kind"]
+    for walk in range(40):
+        lines += [
+            f"w{walk},{step},{step * (1 - walk % 2 * 2)},{('up', 'down')[walk % 2]}" for step in range(2 + walk % 4)
+        ]
+    (tmp_path / "walks.csv").write_text("\n".join(lines) + "\n")
+    new = CliRunner().invoke(
+        experiment, ["new", "walks.csv", "--target", "kind", "--id", "walk", "--time", "step", "-o", "walks.toml"]
+    )
+    assert new.exit_code == 0, new.output
+    run = train_experiment("walks.toml", {"epochs": 1}, output=tmp_path / "runs", quiet=True)
+    name = Origin.of(build_data(run.experiment).validation).cells(0)[1]
+    for damping in ((), ("--damping", 0.1)):  # batches are padded to different lengths
+        result = call(run.path, name, "--top", 2, *damping)
+        assert result.exit_code == 0, result.exception
+        assert result.stdout.startswith(f"Row {name} of the validation part: target ")
+        assert result.stdout.splitlines()[3].split() == ["row", "walk", "target", "influence"]

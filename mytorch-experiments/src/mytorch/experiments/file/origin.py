@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,13 +53,22 @@ class Origin:
     def headings(self) -> list[str]:
         """What `cells` shows: the number, the name, some columns or the beginning of a text, and the target."""
         named = [] if self.source.row_names is None else [self.source.row_names[0]]
-        return ["row", *named, *(["text"] if self.source.tokens else self.source.columns[:COLUMNS]), "target"]
+        return ["row", *named, *(["text"] if self.source.tokens else self._columns), "target"]
+
+    @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns that are shown; () unless a row is a number for each column."""
+        columns = self.source.columns
+        if not columns or not len(self.source):
+            return ()
+        inputs, _ = fetch(self.source, torch.tensor([0]))
+        return columns[:COLUMNS] if isinstance(inputs, Tensor) and inputs.shape == (1, len(columns)) else ()
 
     def cells(self, row: int) -> list[str]:
         """What a reader recognises a row by, with the values of the file as far as columns are numbers."""
         place = int(self.places[row])
         targets = self.source.targets
-        if isinstance(targets, Tensor) and not self.source.tokens and not self.source.columns:
+        if isinstance(targets, Tensor) and not self.source.tokens and not self._columns:
             inputs, target = None, targets[place : place + 1]  # of an image, whose file need not be read
         else:
             inputs, target = fetch(self.source, torch.tensor([place]))
@@ -66,14 +76,13 @@ class Origin:
         return [str(int(self.numbers[row])), *named, *self._seen(inputs), self.target(target)]
 
     def _seen(self, inputs: Any) -> list[str]:
-        if self.source.tokens and isinstance(inputs, Tensor):
-            tokens, count = self.source.tokens, len(self.source.tokens)
-            read = [tokens[index] for index in inputs.flatten()[:LENGTH].tolist() if 0 <= index < count]
-            return [printable("".join(token.strip("'") or token for token in read))[:LENGTH]]
-        columns = self.source.columns[:COLUMNS]
-        if not isinstance(inputs, Tensor) or inputs.shape != (1, len(self.source.columns)):
-            return ["-"] * (1 if self.source.tokens else len(columns))
-        return [f"{value:.4g}" for value in inputs[0, : len(columns)].tolist()]
+        if not self.source.tokens:
+            return [f"{value:.4g}" for value in inputs[0, : len(self._columns)].tolist()] if self._columns else []
+        if not isinstance(inputs, Tensor):
+            return ["-"]
+        tokens, count = self.source.tokens, len(self.source.tokens)
+        read = [tokens[index] for index in inputs.flatten()[:LENGTH].tolist() if 0 <= index < count]
+        return [printable("".join(token.strip("'") or token for token in read))[:LENGTH]]
 
     def target(self, target: Any) -> str:
         """The target of a batch of one row, as text: a class by its name, a number as it is; "-" for several."""

@@ -13,6 +13,7 @@ from mytorch.core import ArgumentError, Module, fetch, kind_of
 from mytorch.plugins import require_memory, shown
 from mytorch.train.batches import count_rows, cut_out
 from mytorch.train.device import device_of, move
+from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import judging
 from mytorch.train.quantities.products import Batch, kept_samples, products_with
 
@@ -47,7 +48,8 @@ def influence(
     of: (inputs, targets) of the predictions.
     The net is in evaluation mode meanwhile, and afterwards as before.
 
-    Raises ArgumentError as `sample_gradients` does, for damping that is not above 0, and without rows.
+    Raises ArgumentError as `sample_gradients` does, for damping that is not above 0 or too small for the dtype, and
+        without rows; NotFiniteError for gradients that are not finite.
     Source:   Pruthi et al. 2020, "Estimating training data influence by tracing gradient descent"; Koh and Liang 2017,
               "Understanding black-box predictions via influence functions"
 
@@ -76,10 +78,22 @@ def influence(
         kept = kept_samples(net, loss, move(of, device_of(net)))
         found = torch.cat([products_with(net, loss, kept, batch).mT for batch in batches.since()]).double().cpu()
         if damping is not None:
-            curved = _products_of_all(net, loss, batches)
-            curved.diagonal().add_(count * damping)
-            found = torch.cholesky_solve(found, torch.linalg.cholesky(curved))
+            found = _solved(_products_of_all(net, loss, batches), damping, found)
+    if not found.isfinite().all():
+        raise NotFiniteError("influence: gradients of rows and predictions must be finite, got NaN or infinity")
     return found.clone()
+
+
+def _solved(products: Tensor, damping: float, found: Tensor) -> Tensor:
+    """(products + rows * damping * I)^-1 found. Raises ArgumentError where rounding exceeds the damping."""
+    products.diagonal().add_(len(products) * damping)
+    factor, failed = torch.linalg.cholesky_ex(products)
+    if failed and products.isfinite().all():
+        raise ArgumentError(
+            f"influence: damping must be larger than the rounding of the gradients' products, got {shown(damping)}; "
+            "take a larger one, or a net in float64"
+        )
+    return torch.cholesky_solve(found, factor)
 
 
 def _products_of_all(net: Module, loss: Module, batches: _Rows) -> Tensor:
