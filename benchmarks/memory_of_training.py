@@ -6,7 +6,8 @@ the peak of torch's allocator within a step, less what is there before it: weigh
 gradients are in it, and the temporary results of the layer at hand. Times are CPU times of one thread, beside a step
 without a budget.
 
-Then the error of the gradients of reversible blocks, whose inputs are computed from their outputs, against float64,
+Then the same of values that are stored with fewer bits or on disk, with the error of the gradient of one step. And the
+error of the gradients of reversible blocks, whose inputs are computed from their outputs, against float64,
 and that of the same blocks with everything kept.
 """
 
@@ -21,11 +22,12 @@ from memory import MEASURED, peak_within
 from side_by_side import Report, arguments, in_process, prepare
 
 import mytorch.nn as nn
-from mytorch.optim import Adam
+from mytorch.optim import SGD, Adam
 from mytorch.train import step
 from mytorch.train.memory import least_bytes, measure
 from mytorch.train.memory.memory_step import MemoryStep
 from mytorch.train.memory.plan import peak_of
+from mytorch.train.memory.saved_step import SavedStep
 
 MIB = 2**20
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -151,6 +153,38 @@ def _losses(one: Callable[[], float]) -> list[float]:
     return [one() for _ in range(3)]
 
 
+def angle(build: Callable[[], tuple[Any, ...]], saved: str) -> tuple[float, float]:
+    """The relative error of the gradient of a step, and its cosine with the exact one."""
+    found = []
+    for take in (step, SavedStep(step, saved)):
+        torch.manual_seed(0)
+        net, x, targets = build()
+        before = [parameter.value.clone() for parameter in net.param()]
+        with torch.inference_mode():
+            take(net, nn.CrossEntropyLoss(), SGD(net.param(), lr=1.0), x, targets)
+        pairs = zip(net.param(), before, strict=True)
+        found.append(torch.cat([(start - after.value).flatten() for after, start in pairs]).double())
+    exact, other = found
+    cosine = torch.nn.functional.cosine_similarity(exact, other, 0)
+    return float((other - exact).norm() / exact.norm()), float(cosine)
+
+
+def stored(name: str, rounds: int) -> list[list[str]]:
+    """The rows of a table: of each way to store what layers save."""
+    prepare()
+    ways = [None, "bfloat16", "int8", "disk"]
+    runners = [taker(NETWORKS[name], step if saved is None else SavedStep(step, saved)) for saved in ways]
+    shares = seconds(runners, rounds)
+    del runners
+    rows = []
+    for saved, share in zip(ways, shares, strict=True):
+        error, cosine = (0.0, 1.0) if saved is None else angle(NETWORKS[name], saved)
+        take = step if saved is None else SavedStep(step, saved)
+        peak = on_top(NETWORKS[name], take) / MIB
+        rows.append([saved or "as they are", f"{peak:.2f}", f"{error:.1e}", f"{cosine:.6f}", f"{share:.2f}"])
+    return rows
+
+
 def branch(width: int) -> Any:
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
@@ -203,6 +237,9 @@ def main() -> None:
     columns = ["budget, MiB", "computed twice", "saved, MiB", "peak of a step on top, MiB", "time of a step"]
     for name in NETWORKS:
         report.table(name, columns, in_process(budgets, name, 3 if options.quick else 15))
+    columns = ["saved values", "peak of a step on top, MiB", "error of the gradient", "cosine", "time of a step"]
+    for name in NETWORKS:
+        report.table(f"{name}, stored", columns, in_process(stored, name, 3 if options.quick else 15))
     found = ["blocks", "float32, anew", "float32, kept", "bfloat16, anew", "bfloat16, kept"]
     report.table("Relative error of the gradients of reversible blocks", found, in_process(rounding))
     report.end()

@@ -5,7 +5,7 @@ import torch
 
 from mytorch import nn
 from mytorch.data import TensorDataSet
-from mytorch.optim import AdamW
+from mytorch.optim import SGD, AdamW
 from mytorch.train import fit
 from mytorch.train.memory import least_bytes, measure
 from mytorch.train.memory.plan import peak_of
@@ -29,8 +29,22 @@ def transformer():
 
 
 def perceptron():
-    layers = [nn.Linear(64, 32), nn.BatchNorm1d(32), nn.GELU(), nn.Dropout(0.5), nn.Linear(32, 32), nn.Tanh()]
-    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(32, 5))
+    layers = [nn.Linear(64, 64), nn.BatchNorm1d(64), nn.GELU(), nn.Dropout(0.5), nn.Linear(64, 64), nn.Tanh()]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(64, 5))
+
+
+def recurrent():
+    return nn.Sequential(nn.LSTM(8, 32, batch_first=True), nn.Take(0), nn.Linear(32, 9), nn.Permute((0, 2, 1)))
+
+
+def computing_again():
+    blocks = nn.ReversibleSequence(nn.Reversible(nn.Linear(32, 32), nn.Tanh()))
+    inner = nn.Checkpoint(nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.Dropout(0.2)))
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 64), inner, blocks, nn.ReLU(), nn.Linear(64, 5))
+
+
+def steps():
+    return torch.randn(24, 20, 8), torch.randint(9, (24, 20))
 
 
 def images():
@@ -67,3 +81,31 @@ def test_within_a_budget_training_is_the_same_to_the_bit(build, draw):
     early, _ = trained(build, draw, memory=least, optimizer_in_backward=True)
     for name, value in plain.items():
         assert torch.equal(early[name], value), name
+
+
+MORE = [*CASES, (recurrent, steps), (computing_again, images)]
+
+
+@pytest.mark.parametrize(("build", "draw"), MORE, ids=lambda case: case.__name__)
+def test_on_disk_training_is_the_same_to_the_bit(build, draw):
+    plain, _ = trained(build, draw, batch_size=24)
+    state, _ = trained(build, draw, batch_size=24, saved="disk")
+    for name, value in plain.items():
+        assert torch.equal(state[name], value), name
+
+
+@pytest.mark.parametrize(("saved", "bound"), [("bfloat16", 0.01), ("int8", 0.05)])
+@pytest.mark.parametrize(("build", "draw"), MORE, ids=lambda case: case.__name__)
+def test_fewer_bits_change_gradients_a_little(build, draw, saved, bound):
+    def update(**options):
+        torch.manual_seed(0)
+        net = build()
+        before = [parameter.value.clone() for parameter in net.param()]
+        inputs, targets = draw()
+        data, optimizer = TensorDataSet(inputs, targets), SGD(net.param(), lr=1.0)
+        fit(net, nn.CrossEntropyLoss(), optimizer, data, epochs=1, batch_size=24, shuffle=False, quiet=True, **options)
+        changes = [after.value - start for after, start in zip(net.param(), before, strict=True)]
+        return torch.cat([change.flatten() for change in changes])
+
+    exact = update()
+    assert 0 < float((update(saved=saved) - exact).norm() / exact.norm()) < bound

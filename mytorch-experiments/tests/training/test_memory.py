@@ -24,11 +24,21 @@ def test_a_run_says_what_is_computed_again(content, parts, tmp_path):
     assert again == losses
 
 
+@pytest.mark.parametrize("saved", ["disk", "bfloat16", "int8"])
+def test_saved_values_are_stored_in_another_way(content, parts, tmp_path, saved):
+    losses, _ = trained(content, tmp_path / "runs")
+    other, _ = trained(content, tmp_path / "runs", saved=saved)
+    assert [float(loss) for loss in other] == pytest.approx([float(loss) for loss in losses], rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         ({"memory": "2 giraffes"}, "memory: must be a size of memory above 0"),
         ({"memory": 0}, "memory"),
+        ({"saved": "int4"}, "saved"),
+        ({"saved": "int8", "engine": "auto"}, "saved: must be left out with an engine that compiles steps"),
+        ({"saved": "int8", "memory": "1 GiB"}, "memory: must be left out with saved"),
         ({"memory": 1}, r"memory: must be at least \d+ bytes, which the first batch needs .*, got 1; use smaller"),
         ({"memory": "1 GiB", "engine": "auto"}, "memory: must be left out with an engine that compiles steps"),
     ],

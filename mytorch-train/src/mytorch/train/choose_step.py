@@ -18,6 +18,7 @@ from mytorch.train.half_precision.half_precision import HalfPrecision, make_prec
 from mytorch.train.mean_loss import Weight
 from mytorch.train.memory.memory_step import MemoryStep
 from mytorch.train.memory.refusals import require_no_other
+from mytorch.train.memory.saved_step import SavedStep
 from mytorch.train.parallel.pipeline.cut import Stages, choose_micro_batches, count_stages
 from mytorch.train.parallel.pipeline.stage import place_of
 from mytorch.train.parallel.pipeline.step import PipelineStep
@@ -55,6 +56,7 @@ def choose_step(
     privacy: Privacy | None = None,
     batches: Batches | None = None,
     memory: int | str | None = None,
+    saved: str | None = None,
     rule: Rule | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
@@ -69,6 +71,7 @@ def choose_step(
     clip_sample_norm: the bound of the norm of the gradient of every single sample.
     privacy: what makes the step differentially private; with the batches that it is given.
     memory: the most that layers may save for the backward pass, in bytes or such as "2 GiB".
+    saved: how this is stored between the passes, "bfloat16", "int8" or "disk".
     rule: what makes the gradients in place of backpropagation.
     Raises ArgumentError for what does not go together.
     """
@@ -94,7 +97,9 @@ def choose_step(
         _require_shown(optimizer, own, accumulate, precision, parallel, clip_sample_norm, privacy, rule)
         quantities = [*quantities, *needed]
     asked = {"quantities": quantities or None, "clip_sample_norm": clip_sample_norm, "privacy": privacy}
-    require_no_other("memory", memory, own, {**asked, "rule": rule, "precision": precision, "parallel": parallel})
+    others_of_memory = {**asked, "rule": rule, "precision": precision, "parallel": parallel}
+    require_no_other("saved", saved, own, others_of_memory)
+    require_no_other("memory", memory, own, {"saved": saved, **others_of_memory})
     for name, option in asked.items():
         if option is not None:
             _require_watchable(name, option, own, accumulate, precision, parallel)
@@ -119,12 +124,12 @@ def choose_step(
             "times in a step, got none; take another optimizer, or train in Python with fit(step=...)"
         )
     if optimizer_in_backward:
-        return _around(_in_backward(optimizer, clipping, accumulate, mixed), quantities, memory)
+        return _around(_in_backward(optimizer, clipping, accumulate, mixed), quantities, memory, saved)
     plain = step if accumulate == 1 else step_accumulated
     options = clipping if mixed is None else {**clipping, "precision": mixed}
     chosen = partial(plain, **options) if options else plain
     if parallel is None:
-        return _around(chosen, quantities, memory)
+        return _around(chosen, quantities, memory, saved)
     if count_stages(stages) > 1:
         place_of(parallel, stages)
         _require_staged(optimizer, precision, shard)
@@ -195,7 +200,11 @@ def _update_of(shard: str, clipping: Mapping[str, Any], precision: HalfPrecision
     return None if shard != "gradients" or at_once else partial(update_only, **clipping)
 
 
-def _around(take_step: TakeStep, quantities: Sequence[Quantity], memory: int | str | None) -> TakeStep:
+def _around(
+    take_step: TakeStep, quantities: Sequence[Quantity], memory: int | str | None, saved: str | None
+) -> TakeStep:
+    if saved is not None:
+        return SavedStep(take_step, saved)
     if memory is not None:
         return MemoryStep(take_step, memory)
     return WatchedStep(take_step, quantities) if quantities else take_step

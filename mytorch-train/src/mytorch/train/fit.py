@@ -62,6 +62,7 @@ def fit(
     accumulate: int = 1,
     optimizer_in_backward: bool = False,
     memory: int | str | None = None,
+    saved: str | None = None,
     precision: str | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -116,6 +117,9 @@ def fit(
         save more than that together are computed again in the backward pass (activation checkpointing), with the same
         results to the bit; the first batch is measured to choose those that take the least time. Only with the eager
         engine, in one process.
+    saved: how what layers save is stored between the passes: in a temporary file ("disk"), with the same results to
+        the bit, or as "bfloat16" or "int8", which changes gradients a little. Only with the eager engine, in one
+        process.
     precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
         float32, while loss, update and evaluation are in float32; in float16 the loss is scaled, and a step whose
         gradients are not finite is skipped. "bfloat16": values, gradients and the optimizer's state are bfloat16
@@ -168,6 +172,7 @@ def fit(
         privacy=privacy,
         batches=batches,
         memory=memory,
+        saved=saved,
         rule=rule,
     )
     training = Training(

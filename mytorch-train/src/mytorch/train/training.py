@@ -44,6 +44,7 @@ from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
 from mytorch.train.memory.memory_step import MemoryStep, prepare_memory
+from mytorch.train.memory.saved_step import SavedStep, close_store
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
@@ -355,6 +356,7 @@ class Training:
             raise
         finally:
             self.engine.close()
+            close_store(self.setup.step)
             self.net.zero_grad()
             self.net.input_grad = input_grad
         self.hooks.notify("training_ended", run=self)
@@ -578,10 +580,11 @@ def _require_taken(engine: Engine, setup: Setup) -> None:
             f"{option}: must be left out with an engine that compiles steps, since layers are asked for the gradients "
             f'of single samples, got {type(engine).__name__}; use engine="eager"'
         )
-    if isinstance(setup.step, MemoryStep) and not isinstance(engine, Eager):
+    if isinstance(setup.step, (MemoryStep, SavedStep)) and not isinstance(engine, Eager):
+        option = "memory" if isinstance(setup.step, MemoryStep) else "saved"
         raise ArgumentError(
-            "memory: must be left out with an engine that compiles steps, which chooses itself what a step keeps, got "
-            f'{type(engine).__name__}; use engine="eager"'
+            f"{option}: must be left out with an engine that compiles steps, which chooses itself what a step keeps, "
+            f'got {type(engine).__name__}; use engine="eager"'
         )
     if quantities_of(setup.step) and not isinstance(engine, Eager):
         who = type(setup.optimizer).__name__ if setup.optimizer.quantities() else "quantities"

@@ -149,6 +149,7 @@ def build_step(
         privacy=None if experiment.privacy is None else Privacy(**experiment.privacy.model_dump()),
         batches=batches,
         memory=experiment.memory,
+        saved=experiment.saved,
         stages=experiment.stages,
         micro_batches=experiment.micro_batches,
         rule=build_rule(experiment),

@@ -248,6 +248,8 @@ class Experiment(Section):
     """Update each parameter during the backward pass and free its gradient."""
     memory: str | Count | None = None
     """The most that layers may save for the backward pass, such as "2 GiB"; others are computed again."""
+    saved: Literal["bfloat16", "int8", "disk"] | None = None
+    """How what layers save is stored between the passes: with fewer bits, or in a temporary file."""
     stages: Annotated[int | list[int], BeforeValidator(_stages)] = 1
     """Of a pipeline of several processes, which share out the layers: their number, or the layers of each."""
     micro_batches: Count | None = None

@@ -12,6 +12,7 @@ REASONS = {
     "quantities": "which look at what layers save",
     "clip_sample_norm": "which is computed from what layers save",
     "privacy": "which is computed from what layers save",
+    "saved": "which stores what is measured in another size",
     "rule": "which calls layers in its own way",
     "precision": "whose layers compute with other values when they are measured",
     "parallel": "which exchange gradients while the backward runs",
