@@ -6,14 +6,22 @@ import importlib
 import pytest
 import torch
 
-from mytorch.core import ArgumentError
+from mytorch.core import ArgumentError, Module
 from mytorch.data import TensorDataSet
 from mytorch.nn import (
+    GRU,
     LIF,
+    LSTM,
+    RNN,
     AlphaDropout,
     AvgPool2d,
     BatchNorm1d,
+    Bilinear,
+    Checkpoint,
+    Conv1d,
     Conv2d,
+    Conv3d,
+    ConvTranspose2d,
     CrossEntropyLoss,
     Dropout,
     Embedding,
@@ -22,15 +30,17 @@ from mytorch.nn import (
     Linear,
     MeanStep,
     MSELoss,
+    MultiheadAttention,
     ReLU,
     Residual,
     RMSNorm,
     Sequential,
     Sign,
     Tanh,
+    TransformerEncoderLayer,
 )
 from mytorch.optim import SGD
-from mytorch.train import Batches, Setup, explain_setup, fit, rules
+from mytorch.train import Batches, Setup, explain_setup, fit, gradients, rules
 from mytorch.train.choose_step import choose_step
 
 RULES = (
@@ -190,3 +200,68 @@ def test_explain_shows_what_goes_back_through_a_jump(name):
     assert [each.path for each in jumps] == ["3", "1"]
     assert all(each.outputs[0].norm > 0 for each in jumps)
     assert all("jump_derivative" not in vars(layer) for layer in net)
+
+
+WEIGHTED = {
+    "Linear": (lambda: Linear(3, 4), (5, 3)),
+    "Bilinear": (lambda: Bilinear(3, 4, 2), (5, 3), (5, 4)),
+    "Conv1d": (lambda: Conv1d(3, 4, 3), (2, 3, 7)),
+    "Conv2d": (lambda: Conv2d(3, 4, 3, groups=1), (2, 3, 6, 6)),
+    "Conv3d": (lambda: Conv3d(2, 4, 2), (2, 2, 4, 4, 4)),
+    "ConvTranspose2d": (lambda: ConvTranspose2d(3, 4, 3), (2, 3, 5, 5)),
+    "RNN": (lambda: RNN(3, 4, num_layers=2), (6, 2, 3)),
+    "LSTM": (lambda: LSTM(3, 4, bidirectional=True), (6, 2, 3)),
+    "GRU": (lambda: GRU(3, 4), (6, 2, 3)),
+    "MultiheadAttention": (lambda: MultiheadAttention(4, 2), (6, 2, 4), (6, 2, 4), (6, 2, 4)),
+    "TransformerEncoderLayer": (lambda: TransformerEncoderLayer(4, 2, 8, dropout=0.0), (6, 2, 4)),
+    "Residual": (lambda: Residual(Linear(3, 3)), (5, 3)),
+    "Checkpoint": (lambda: Checkpoint(Sequential(Linear(3, 4), Tanh(), Linear(4, 3))), (5, 3)),
+}
+"""Layers with weights of two and more dimensions, and the shapes of their inputs."""
+ALONE = ("Linear", "Bilinear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d")
+"""Those with one such weight, of which no gradient of its own depends on it."""
+
+
+class First(Module):
+    """The first output of a layer, whose inputs come as a tuple, so that a loss can read it."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, *inputs):
+        y, saved = self.inner.forward(*inputs)
+        self.__dict__["seen"] = y
+        return (y[0] if isinstance(y, tuple) else y), (saved, isinstance(y, tuple))
+
+    def backward(self, d_y, saved):
+        inner, several = saved
+        self.__dict__["d_x"] = self.inner.backward((d_y, None) if several else d_y, inner)
+        return self.d_x
+
+
+def fed_back(name, matrices):
+    """The gradients of a layer and its inputs: by backpropagation (None), with matrices that are drawn, or weights."""
+    build, *shapes = WEIGHTED[name]
+    torch.manual_seed(0)
+    net, loss = First(build().double()), MSELoss()
+    x = tuple(torch.randn(shape).double() for shape in shapes)
+    t = torch.randn_like(net(*x))
+    weights = {key: value.clone() for key, value in net.state_dict().items()}
+    rule = rules.FeedbackAlignment()
+    rule.prepare(net, loss)
+    if matrices == "weights":
+        rule.load_state_dict({"feedback": {key: weights[key] for key in rule.state_dict()["feedback"]}})
+    (gradients if matrices is None else rule.gradients)(net, loss, x, t)
+    inputs = net.d_x if isinstance(net.d_x, tuple) else (net.d_x,)
+    return {key: held.grad for key, held in net.named_param()}, inputs
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_every_layer_with_weights_feeds_back_through_matrices(name):
+    """With the weights for matrices it is backpropagation; with others, what goes on differs."""
+    grads, d_x = fed_back(name, None)
+    torch.testing.assert_close(fed_back(name, "weights"), (grads, d_x), rtol=0, atol=0)
+    other, d_other = fed_back(name, "drawn")
+    assert all(not torch.allclose(one, two) for one, two in zip(d_x, d_other, strict=True) if one is not None)
+    if name in ALONE:
+        torch.testing.assert_close(other, grads, rtol=0, atol=0)

@@ -202,3 +202,14 @@ def test_optuna_that_is_missing_is_told(tmp_path, monkeypatch):
         MissingRequirementError, match=r"optuna is not installed. Install: .*mytorch-experiments\[search\]"
     ):
         search_experiment(EXPERIMENT, RATES, trials=1, output=tmp_path)
+
+
+def test_settings_of_a_learning_rule_are_drawn(tmp_path):
+    content = {**EXPERIMENT, "rule": {"type": "ZerothOrder"}}
+    space = dict([parse_over("rule.epsilon=log:1e-4..1e-1")])
+    found = search_experiment(content, space, trials=3, output=tmp_path)
+    drawn = [trial.settings["rule.epsilon"] for trial in found.trials]
+    assert len(set(drawn)) == 3
+    for trial in found.trials:
+        rule = load_experiment(found.path / trial.run / "experiment.toml").rule
+        assert (rule.type, rule.arguments["epsilon"]) == ("ZerothOrder", trial.settings["rule.epsilon"])
