@@ -151,7 +151,8 @@ def test_numbers_and_images_are_trained(name):
     rows = TensorDataSet(x, torch.stack([x[:, 0, :3].mean((1, 2)), x[:, 0, 3:].mean((1, 2))], 1) * 3)
     options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": getattr(rules, name)()}
     training = fit(net, MSELoss(), SGD(net.param(), lr=0.05), rows, epochs=40, **options)
-    share = 0.95 if name == "SyntheticGradients" else 0.7  # whose first layer waits for the models of the others
+    slow = {"SyntheticGradients": 0.95, "EquilibriumPropagation": 0.85}  # whose first layers wait for others
+    share = slow.get(name, 0.7)
     assert training.history[-1]["train_loss"] < share * training.history[0]["train_loss"]
 
 

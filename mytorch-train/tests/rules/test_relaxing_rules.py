@@ -147,6 +147,19 @@ def test_a_net_learns_with_the_settings_it_has(kind):
 
 
 @each
+def test_states_that_do_not_settle_are_tried_with_half_the_rate(kind):
+    """With large weights a descent of this rate diverges: the result is that of the first rate that does not."""
+    net, x, t, _ = three_layers()
+    for held in net.param():
+        held.value.mul_(3)
+    _, _, found = stepped(prepared(kind(rate=0.8), net), net, x, t)
+    halved = [stepped(prepared(kind(rate=0.8 / 2**times), net), net, x, t)[2] for times in range(1, 6)]
+    torch.testing.assert_close(halved[0], found, rtol=0, atol=0)
+    assert not all(torch.equal(halved[-1][name], found[name]) for name in found)
+    assert cosine(found, true_gradients(net, x, t)) > 0.5
+
+
+@each
 def test_one_layer_alone_learns(kind):
     torch.manual_seed(1)
     net, x, t = Chain(Dense(3, 2)).double(), torch.randn(5, 3).double(), torch.randn(5, 2).double()

@@ -33,7 +33,8 @@ class EquilibriumPropagation(Rule):
     that the trained network predicts as every other. The paper's own networks have a Hopfield energy, with symmetric
     weights, and predict by settling, which a Sequential does not. A step costs about `steps` times backpropagation's.
 
-    nudge: how strongly;  steps, rate: of the descent; the error needs a step for each block on its way down.
+    nudge: how strongly;  steps, rate: of the descent; the error needs a step for each block on its way down. Where the
+        energy ends higher than it began, as with large weights, the descent begins again with half the rate.
     Source: Scellier and Bengio 2017, "Equilibrium propagation: bridging the gap between energy-based models and
         backpropagation"
 
@@ -52,7 +53,7 @@ class EquilibriumPropagation(Rule):
 
     transposes = True
 
-    def __init__(self, nudge: float = 0.1, steps: int = 20, rate: float = 0.2) -> None:
+    def __init__(self, nudge: float = 0.01, steps: int = 20, rate: float = 0.1) -> None:
         require_range(self, "nudge", nudge, 1e-12)
         require_whole(self, "steps", steps, 1)
         require_range(self, "rate", rate, 0)
@@ -73,9 +74,9 @@ class EquilibriumPropagation(Rule):
         value, weight, _ = loss_gradient(loss, states[-1], targets)
         scale = 1.0 if sums(loss) else float(weight) or 1.0
 
-        def push(output: Tensor) -> Tensor:
-            d_output: Tensor = loss_gradient(loss, output, targets)[2].pop()
-            return d_output * (self.nudge * scale)
+        def push(output: Tensor) -> tuple[Tensor, Tensor]:
+            cost, _, d_output = loss_gradient(loss, output, targets)
+            return cost * (self.nudge * scale), d_output.pop() * (self.nudge * scale)
 
         with fixed(net):
             states, errors = settle(blocks, states, push, self.steps, self.rate)

@@ -30,7 +30,8 @@ class PredictiveCoding(Rule):
     costs about `steps` times backpropagation's. What the layers state as their backward carries the errors down.
 
     variance: of the output, that of the hidden states is 1;  steps, rate: of the descent; the error needs a step for
-        each block on its way down.
+        each block on its way down. Where F ends higher than it began, as with large weights, the descent begins again
+        with half the rate.
     Source: Whittington and Bogacz 2017, "An approximation of the error backpropagation algorithm in a predictive
         coding network with local Hebbian synaptic plasticity"
 
@@ -49,7 +50,7 @@ class PredictiveCoding(Rule):
 
     transposes = True
 
-    def __init__(self, variance: float = 10.0, steps: int = 20, rate: float = 0.2) -> None:
+    def __init__(self, variance: float = 100.0, steps: int = 20, rate: float = 0.1) -> None:
         require_range(self, "variance", variance, 1e-12)
         require_whole(self, "steps", steps, 1)
         require_range(self, "rate", rate, 0)
@@ -71,10 +72,10 @@ class PredictiveCoding(Rule):
         value, weight, _ = loss_gradient(loss, require_tensor(self, "the prediction", prediction), targets)
         scale = 1.0 if sums(loss) else float(weight) or 1.0
 
-        def push(topmost: Tensor) -> Tensor:
+        def push(topmost: Tensor) -> tuple[Tensor, Tensor]:
             prediction, saved = last.forward(topmost)
-            d_topmost: Tensor = last.backward(loss_gradient(loss, prediction, targets)[2].pop(), saved)
-            return d_topmost * (scale / self.variance)
+            cost, _, d_prediction = loss_gradient(loss, prediction, targets)
+            return cost * (scale / self.variance), last.backward(d_prediction.pop(), saved) * (scale / self.variance)
 
         errors: list[Tensor] = []
         if hidden:

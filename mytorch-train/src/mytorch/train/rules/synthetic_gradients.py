@@ -51,7 +51,7 @@ class SyntheticGradients(Rule):
 
     transposes = True  # a model learns from what the block above sent back, by its weights
 
-    def __init__(self, lr: float = 0.01) -> None:
+    def __init__(self, lr: float = 0.03) -> None:
         require_range(self, "lr", lr, 0)
         self.lr = lr
 
