@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from mytorch.commands.prune_data import prune_data
 from mytorch.core import ArgumentError
@@ -121,3 +122,29 @@ def test_a_path_in_a_file_starts_at_the_file(tmp_path):
         '[loss]\ntype = "MSELoss"\n[optimizer]\ntype = "SGD"\n'
     )
     assert load_experiment(tmp_path / "e.toml").data.keep == str(tmp_path / "kept.csv")
+
+
+def test_images_are_kept_by_their_names(call, tmp_path):
+    folder = tmp_path / "images"
+    for number in range(12):
+        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), 20 * number).save(folder / "ab"[number % 2] / f"{number}.png")
+    content = {
+        "name": "images",
+        "epochs": 1,
+        "batch_size": 4,
+        "data": {"train": {"type": "ImageFolder", "path": str(folder), "size": 4, "mode": "grey"}},
+        "model": {"type": "Sequential", "layers": [{"type": "Flatten"},
+                                                   {"type": "Linear", "in_features": 16, "out_features": 2}]},
+        "loss": {"type": "CrossEntropyLoss"},
+        "optimizer": {"type": "SGD", "lr": 0.1},
+    }  # fmt: skip
+    run = train_experiment(content, output=tmp_path / "runs", quiet=True)
+    assert call(run.path, "-o", "kept.csv").exit_code == 0
+    listed = {line["file"] for line in read(tmp_path / "kept.csv")}
+    Image.new("L", (4, 4)).save(folder / "a" / "0-first.png")  # moves the numbers of all others
+    kept = build_data(load_experiment(content, {"data.keep": str(tmp_path / "kept.csv")})).training
+    assert set(kept.row_names[1]) == listed
+    (tmp_path / "kept.csv").write_text("row,file\n1,a/99.png\n")
+    with pytest.raises(ExperimentError, match=r"names must be those of rows of the training data set, got 'a/99.png'"):
+        build_data(load_experiment(content, {"data.keep": str(tmp_path / "kept.csv")}))
