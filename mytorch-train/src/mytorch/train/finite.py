@@ -55,17 +55,18 @@ def values_finite(values: list[Tensor]) -> bool:
     A device is waited for once, by one look at the sum of its values; on the processor, to add numbers is quicker.
     """
     total: complex = 0.0
+    small: list[Tensor] = []
     elsewhere: dict[torch.device, Tensor] = {}
-    small = [value for value in values if value.device.type == "cpu" and value.numel() <= SMALL]
+    for value in values:
+        if not value.is_cpu:
+            seen = elsewhere.get(value.device)
+            elsewhere[value.device] = value.sum() if seen is None else seen + value.sum()
+        elif value.numel() <= SMALL:
+            small.append(value)
+        else:
+            total += value.sum().item()
     if small:
         total += _flatten_dense_tensors(small).sum().item()
-    for value in values:
-        if value.device.type == "cpu":
-            total += value.sum().item() if value.numel() > SMALL else 0
-        elif value.device in elsewhere:
-            elsewhere[value.device] = elsewhere[value.device] + value.sum()
-        else:
-            elsewhere[value.device] = value.sum()
     total += sum(one.item() for one in elsewhere.values())
     return cmath.isfinite(total) or all_finite(values)  # what is finite may have an infinite sum
 

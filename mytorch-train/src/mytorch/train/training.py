@@ -562,9 +562,10 @@ def _require_rows(judged: dict[str, Any]) -> None:
 
 def _require_different(columns: Sequence[str]) -> None:
     """Raise ArgumentError if a quantity's result has the name of another column, of which a record holds one."""
-    names = Counter(["epoch", "lr", "seconds", *columns])
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise ArgumentError(f"quantities: names must differ, got {twice[0]!r} twice; leave out one of the two")
+    names = ["epoch", "lr", "seconds", *columns]
+    if len({*names}) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise ArgumentError(f"quantities: names must differ, got {twice!r} twice; leave out one of the two")
 
 
 def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
