@@ -109,10 +109,8 @@ class OfScores(Loss):
             )
         except IndexError as error:
             raise unknown_class(self, log_p, target) from error
-        d_scores: Tensor = torch._log_softmax_backward_data(
-            d_x.view(log_p.shape), log_p, class_axis(log_p), log_p.dtype
-        )
-        return d_scores
+        d_log_p = d_x if x is log_p else d_x.view(log_p.shape)
+        return torch._log_softmax_backward_data(d_log_p, log_p, class_axis(log_p), log_p.dtype)
 
     def _weights(self, target: Tensor, counted: Tensor) -> Tensor:
         """The weight of each target's class, 0 for those that are ignored."""

@@ -12,12 +12,12 @@ from mytorch.core import ArgumentError, require_flag, require_saved, require_ups
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
 from mytorch.plugins import shown
 
-aten = torch.ops.aten
+aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
 
 
 def average(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> Tensor:
     """The averages of windows of `x`, which is not empty, by a kernel whose arguments `kernel` holds."""
-    pool = aten.avg_pool3d if dimensions == 3 else aten.avg_pool2d
+    pool = direct.avg_pool3d if dimensions == 3 else direct.avg_pool2d
     y = as_line(pool(as_plane(_computable(x, dimensions), dimensions), *kernel), dimensions)
     return y if y.dtype is x.dtype else y.to(x.dtype)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mytorch.core import ShapeError, require_floating, require_room, require_saved, require_upstream
 from mytorch.nn._spatial import Spatial
 
-aten = torch.ops.aten
+direct = torch._C._nn  # a call through torch.ops takes twice as long
 
 
 class _Windows(Spatial):
@@ -43,7 +43,7 @@ class _Windows(Spatial):
         if not image.numel():
             *leading, channels, height, width = image.shape
             return image.new_empty(*leading, channels * math.prod(self.kernel_size), self._count((height, width)))
-        windows: Tensor = aten.im2col(image, self.kernel_size, self.dilation, self.padding, self.stride)
+        windows: Tensor = direct.im2col(image, self.kernel_size, self.dilation, self.padding, self.stride)
         return windows
 
     def _sum(self, windows: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -51,7 +51,7 @@ class _Windows(Spatial):
         if not windows.numel():
             *leading, values, _ = windows.shape
             return windows.new_zeros(*leading, values // math.prod(self.kernel_size), *sizes)
-        image: Tensor = aten.col2im(windows, sizes, self.kernel_size, self.dilation, self.padding, self.stride)
+        image: Tensor = direct.col2im(windows, tuple(sizes), self.kernel_size, self.dilation, self.padding, self.stride)
         return image
 
 

@@ -22,18 +22,18 @@ from mytorch.core import (
 from mytorch.nn._own import require_own
 from mytorch.plugins import shown
 
-aten = torch.ops.aten
+aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
 KERNELS: dict[tuple[str, int], tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
-    ("nearest", 1): (aten.upsample_nearest1d, aten.upsample_nearest1d_backward),
-    ("nearest", 2): (aten.upsample_nearest2d, aten.upsample_nearest2d_backward),
-    ("nearest", 3): (aten.upsample_nearest3d, aten.upsample_nearest3d_backward),
-    ("nearest-exact", 1): (aten._upsample_nearest_exact1d, aten._upsample_nearest_exact1d_backward),
-    ("nearest-exact", 2): (aten._upsample_nearest_exact2d, aten._upsample_nearest_exact2d_backward),
-    ("nearest-exact", 3): (aten._upsample_nearest_exact3d, aten._upsample_nearest_exact3d_backward),
-    ("linear", 1): (aten.upsample_linear1d, aten.upsample_linear1d_backward),
-    ("bilinear", 2): (aten.upsample_bilinear2d, aten.upsample_bilinear2d_backward),
-    ("bicubic", 2): (aten.upsample_bicubic2d, aten.upsample_bicubic2d_backward),
-    ("trilinear", 3): (aten.upsample_trilinear3d, aten.upsample_trilinear3d_backward),
+    ("nearest", 1): (direct.upsample_nearest1d, aten.upsample_nearest1d_backward),
+    ("nearest", 2): (direct.upsample_nearest2d, aten.upsample_nearest2d_backward),
+    ("nearest", 3): (direct.upsample_nearest3d, aten.upsample_nearest3d_backward),
+    ("nearest-exact", 1): (direct._upsample_nearest_exact1d, aten._upsample_nearest_exact1d_backward),
+    ("nearest-exact", 2): (direct._upsample_nearest_exact2d, aten._upsample_nearest_exact2d_backward),
+    ("nearest-exact", 3): (direct._upsample_nearest_exact3d, aten._upsample_nearest_exact3d_backward),
+    ("linear", 1): (direct.upsample_linear1d, aten.upsample_linear1d_backward),
+    ("bilinear", 2): (direct.upsample_bilinear2d, aten.upsample_bilinear2d_backward),
+    ("bicubic", 2): (direct.upsample_bicubic2d, aten.upsample_bicubic2d_backward),
+    ("trilinear", 3): (direct.upsample_trilinear3d, aten.upsample_trilinear3d_backward),
 }
 """The kernel of a mode and a number of sizes, and that of its backward."""
 MODES = tuple(dict.fromkeys(mode for mode, _ in KERNELS))
