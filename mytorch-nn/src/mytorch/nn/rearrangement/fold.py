@@ -51,8 +51,8 @@ class _Windows(Spatial):
         if not windows.numel():
             *leading, values, _ = windows.shape
             return windows.new_zeros(*leading, values // math.prod(self.kernel_size), *sizes)
-        image: Tensor = direct.col2im(windows, tuple(sizes), self.kernel_size, self.dilation, self.padding, self.stride)
-        return image
+        geometry = self.kernel_size, self.dilation, self.padding, self.stride
+        return direct.col2im(windows, tuple(sizes), *geometry)
 
 
 class Unfold(_Windows):
