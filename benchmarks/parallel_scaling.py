@@ -1,10 +1,12 @@
 """The rows a second of 1, 2 and 4 processes of one thread, and the constants that scale_model.py computes with.
 
-Other work on the machine can only make a measurement longer, so that the fastest tenth counts.
+Other work on the machine can only make a measurement longer, so that the fastest tenth counts. The work of all threads
+of a process says what communication costs where there are more processes than cores, or other programs need them.
 """
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from networks import draw, make
@@ -21,18 +23,26 @@ BIG = 25 * 2**20
 COUNTS = (1, 2, 4)
 
 
-def fastest(call: Callable[[], object], rounds: int) -> float:
+class Took(NamedTuple):
+    """Seconds: by the clock, and of work by all threads of the process."""
+
+    clock: float
+    work: float
+
+
+def fastest(call: Callable[[], object], rounds: int) -> Took:
     """Seconds of the fastest tenth of so many calls."""
     call()
-    taken = []
+    clocks, works = [], []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started = Took(time.perf_counter(), time.process_time())
         call()
-        taken.append(time.perf_counter() - started)
-    return sorted(taken)[rounds // 10]
+        clocks.append(time.perf_counter() - started.clock)
+        works.append(time.process_time() - started.work)
+    return Took(sorted(clocks)[rounds // 10], sorted(works)[rounds // 10])
 
 
-def step_here(processes: Processes | None, rounds: int) -> float:
+def step_here(processes: Processes | None, rounds: int) -> Took:
     """Seconds of a step with so many rows in each process."""
     weights, (inputs, targets) = draw((WIDTH,) * (LAYERS + 1), ROWS)
     net, loss, optimizer = make(weights)
@@ -45,22 +55,30 @@ def step_here(processes: Processes | None, rounds: int) -> float:
 def messages_here(_processes: Processes, rounds: int) -> tuple[float, float]:
     """Seconds of an all-reduce of one number and of one of BIG bytes."""
     one, many = torch.zeros(1), torch.zeros(BIG // 4)
-    return fastest(lambda: distributed.all_reduce(one), 10 * rounds), fastest(
-        lambda: distributed.all_reduce(many), rounds
-    )
+    small = fastest(lambda: distributed.all_reduce(one), 10 * rounds)
+    return small.clock, fastest(lambda: distributed.all_reduce(many), rounds).clock
 
 
 def compare_counts(report: Report, rounds: int) -> None:
     """Tables of the rows a second, and of the constants."""
-    seconds = {count: max(in_processes(count, step_here, rounds)) for count in COUNTS}
+    taken = {count: Took(*map(max, zip(*in_processes(count, step_here, rounds), strict=True))) for count in COUNTS}
+    one = taken[1]
     rows = [
-        [str(count), f"{1e3 * each:.1f}", f"{count * ROWS / each:.0f}", f"{seconds[1] / each:.2f}"]
-        for count, each in seconds.items()
+        [
+            str(count),
+            f"{1e3 * each.clock:.1f}",
+            f"{count * ROWS / each.clock:.0f}",
+            f"{one.clock / each.clock:.2f}",
+            f"{1e3 * each.work:.1f}",
+            f"{one.work / each.work:.2f}",
+        ]
+        for count, each in taken.items()
     ]
     title = f"{LAYERS} linear layers of width {WIDTH}, {ROWS} rows in each process of one thread"
-    report.table(title, ["processes", "ms a step", "rows a second", "efficiency"], rows)
+    heads = ["processes", "ms a step", "rows a second", "efficiency", "ms of work in each", "efficiency by work"]
+    report.table(title, heads, rows)
     small, large = map(max, zip(*in_processes(2, messages_here, rounds), strict=True))
-    operations = 6 * LAYERS * (WIDTH + 1) * WIDTH * ROWS / seconds[1]
+    operations = 6 * LAYERS * (WIDTH + 1) * WIDTH * ROWS / one.clock
     constants = [
         ["operations of a process", f"{operations / 1e9:.0f} billion a second"],
         ["latency of a message by gloo", f"{small / 2 * 1e6:.0f} us"],
