@@ -69,6 +69,11 @@ def test_betas_that_a_schedule_moves_are_settings_by_place(content):
     assert [setting["value"] for setting in settings] == pytest.approx([0.95, 0.999, 0.002])
 
 
+@pytest.mark.parametrize("changes", [{"memory": "1 GiB"}, {"saved": "disk"}, {"optimizer_in_backward": True}], ids=str)
+def test_what_changes_no_number_is_exported_as_the_ordinary_step(content, changes):
+    assert export._try(build(load_experiment(content | changes))).recipe.step is step
+
+
 def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_compile", lambda *_given: pytest.fail("must not compile"))
     (tmp_path / "there.pt2").write_text("")
@@ -85,6 +90,10 @@ def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
     precise = train_experiment(content, output=tmp_path / "precise", quiet=True)
     with pytest.raises(ExportError, match=r"a step must compute in float32, got precision = 'bfloat16-mixed' in .*"):
         export_step(precise.path, tmp_path / "step.pt2")
+    content = run.experiment.model_dump(exclude_none=True, by_alias=True) | {"saved": "int8"}
+    rounded = train_experiment(content, output=tmp_path / "rounded", quiet=True)
+    with pytest.raises(ExportError, match=r"a step must save values as they are, got saved = 'int8' in .*; train"):
+        export_step(rounded.path, tmp_path / "step.pt2")
     net, data = network(), Table(torch.randn(9, 2), torch.randn(9, 2))
     fit(
         net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=9, callbacks=[Recorder(tmp_path)], quiet=True

@@ -99,7 +99,8 @@ def _try(built: Built) -> _Trial:
     inputs, targets = next(iter(setup.batches))
     before = [(held, held.value.clone()) for _, held in net.named_state()]
     random = random_state(net, loss)
-    plain = built.experiment.model_copy(update={"optimizer_in_backward": False})  # the numbers are equal
+    ordinary = {"optimizer_in_backward": False, "memory": None, "saved": None}  # the numbers are equal
+    plain = built.experiment.model_copy(update=ordinary)
     take_step = build_step(plain, optimizer, setup.batches)
     value, _ = take_step(net, loss, optimizer, inputs, targets)
     carry = Carry(net, loss, optimizer)
@@ -124,6 +125,11 @@ def _load(run: str | Path, batch_size: int | None) -> Built:
         raise ExportError(
             f"export: a step must compute in float32, got precision = {experiment.precision!r} in {loaded.path}; "
             "train without precision"
+        )
+    if experiment.saved not in (None, "disk"):
+        raise ExportError(
+            f"export: a step must save values as they are, got saved = {experiment.saved!r} in {loaded.path}; train "
+            "without saved"
         )
     if batch_size is not None:
         experiment = experiment.model_copy(update={"batch_size": batch_size})
