@@ -286,6 +286,43 @@ def test_a_process_that_never_comes_is_named():
     assert re.search(text, errors), errors
 
 
+OTHER_SIZE = "join: every process must be started with the same WORLD_SIZE, got 3 for rank 1 and 2 for rank 0"
+NO_ADDRESS = "join: rank {} must have an address at which others reach it, got .*none77; set GLOO_SOCKET_IFNAME to "
+
+
+@slow
+@pytest.mark.parametrize(
+    ("what", "timeout", "texts"),
+    [
+        ("another_size", 60, [OTHER_SIZE, OTHER_SIZE]),
+        (
+            "twice",
+            4,
+            [
+                "join: every one of 3 processes must come within 4 s, got none of rank 2; see",
+                "join: every process must have a rank of its own, got another one of rank 1, which came before; give",
+            ],
+        ),
+        ("no_interface", 60, [NO_ADDRESS.format(0), NO_ADDRESS.format(1)]),
+        ("killed", 4, ["parallel: every process must stay until the end, got no sign of rank 1: "]),
+    ],
+)
+def test_processes_that_cannot_begin_together_say_why(what, timeout, texts):
+    found = ended(start("cannot_meet.py", timeout, what, processes=3 if what == "twice" else 2), timeout=50)
+    said = "\n".join(errors for _, _, errors in found)
+    assert all(code not in (0, None) for code, _, _ in found)
+    for text in texts:
+        assert re.search(f"RankError: {text}", said), said
+
+
+@slow
+def test_a_process_without_memory_for_an_exchange_says_so_and_the_other_names_it():
+    (first, _, said), (second, _, own) = ended(start("cannot_meet.py", 60, "no_memory"))
+    assert first == second == 1
+    assert re.search(r"\nRuntimeError: .*can't allocate memory", re.sub(r"\[rank\d\]: ", "", own)), own
+    assert re.search("RankError: .* got rank 1 that ended: RuntimeError: .*can't allocate memory", said), said
+
+
 def unlike_of(monkeypatch, told, **options):
     """What the first of several processes raises that describe these."""
     processes = Processes(Place(0, len(told), 0, "127.0.0.1", 1, False), None, None, timedelta(seconds=1))

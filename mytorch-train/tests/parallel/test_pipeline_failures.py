@@ -164,3 +164,11 @@ def test_a_process_that_is_lost_is_named_by_those_that_wait_for_its_neighbours_t
     finally:
         processes[2].kill()
         processes[2].communicate()
+
+
+def test_a_replica_that_is_lost_is_the_only_one_that_the_others_name(tmp_path):
+    *others, lost = ended(start("shared_pipeline_failures.py", tmp_path, 60, "killed", processes=4))
+    assert lost[0] == -9
+    for code, _, errors in others:
+        assert code == 1
+        assert "RankError: parallel: every process must stay until the end, got no sign of rank 3: " in errors, errors

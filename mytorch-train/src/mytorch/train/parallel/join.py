@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from typing import Any
 
@@ -15,10 +14,11 @@ import torch
 from torch import distributed
 
 from mytorch.core import ArgumentError
-from mytorch.plugins import shown
+from mytorch.plugins import one_line, shown
 from mytorch.train.errors import RankError
 from mytorch.train.parallel.answered import answered
 from mytorch.train.parallel.launched import Place, launched
+from mytorch.train.parallel.meeting import meet, prefixed
 from mytorch.train.parallel.processes import GRACE, Processes
 
 TIMEOUT = 600.0
@@ -54,26 +54,42 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
             "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
         )
     base, number = _opened(place, timeout), next(_NUMBERS)
-    backend, patience = _backend(place), timedelta(seconds=timeout)
+    patience = timedelta(seconds=timeout)
     try:
-        store = answered(lambda: _meet(place, base, f"mytorch/{number}", timeout), timeout + GRACE)
-        group = {"store": store, "rank": place.rank, "world_size": place.size, "timeout": patience}
-        answered(lambda: distributed.init_process_group(backend, **group), timeout + GRACE)
+        store = answered(lambda: meet(place, base, f"mytorch/{number}", timeout), timeout + GRACE)
     except TimeoutError as error:
         raise RankError(
             f"join: rank {place.rank} must be able to reach the store at {place.address}:{place.port}, got {error}; "
             "see whether rank 0 runs"
         ) from error
-    processes = Processes(place, store, _prefixed(f"mytorch/lasting/{number}", base), patience)
+    processes = Processes(place, store, prefixed(f"mytorch/lasting/{number}", base), patience)
     try:
-        yield processes
-        processes.gather(None)  # none leaves while another still needs the store
+        _connect(place, store, patience, processes)
+        with processes.present():
+            yield processes
+            processes.gather(None)  # none leaves while another still needs the store
     except BaseException as error:
         processes.fail(error)
         raise
     finally:
         if distributed.is_initialized():  # or this process has left it
             distributed.destroy_process_group()
+
+
+def _connect(place: Place, store: Any, patience: timedelta, processes: Processes) -> None:
+    """Let the processes that have met exchange tensors. Raises RankError where that does not work."""
+    group = {"store": store, "rank": place.rank, "world_size": place.size, "timeout": patience}
+    begin = partial(distributed.init_process_group, _backend(place), **group)
+    try:
+        answered(begin, patience.total_seconds() + GRACE)
+    except (RuntimeError, TimeoutError) as error:
+        if "find address" in str(error):
+            processes.fail(error)
+            raise RankError(
+                f"join: rank {place.rank} must have an address at which others reach it, got {one_line(error)}; set "
+                "GLOO_SOCKET_IFNAME to the name of a network interface of this machine, as `ip address` lists them"
+            ) from error
+        raise processes.lost(error) from error
 
 
 @cache
@@ -96,48 +112,6 @@ def _opened(place: Place, timeout: float) -> Any:
             f"join: rank {place.rank} must be able to {what} the store at {place.address}:{place.port}, got "
             f"{told}; choose another port with --master-port, or see whether rank 0 runs"
         ) from error
-
-
-def _meet(place: Place, base: Any, prefix: str, timeout: float) -> Any:
-    """The store of this group alone, once every process has come to it.
-
-    The first process numbers the attempts: torchrun's own count differs from machine to machine, since it grows only
-    where a worker failed. An attempt that was complete, or had this rank, before this process came is an earlier one.
-    """
-    until, looked, store = time.monotonic() + timeout, None, None
-    names = [f"come/{rank}" for rank in range(place.size)]
-    missing = ["0"]
-    try:
-        if place.rank == 0:
-            base.set(f"{prefix}/attempt", str(base.add(f"{prefix}/attempts", 1)))
-        while time.monotonic() < until:
-            attempt = base.get(f"{prefix}/attempt") if base.check([f"{prefix}/attempt"]) else None
-            if attempt not in (None, looked):
-                looked, found = attempt, _prefixed(f"{prefix}/{attempt.decode()}", base)
-                store = found if _is_open(found, names[place.rank]) else store
-            if store is not None and place.rank == 0 and store.check(names):
-                store.set("complete", "")
-            if store is not None and store.check(["complete"]):
-                return store
-            time.sleep(0.02)
-        if store is not None:
-            missing = [str(rank) for rank, name in enumerate(names) if not store.check([name])]
-    except RuntimeError:  # the first process, or torchrun's own, is gone with the store
-        missing = ["0"]
-    raise RankError(
-        f"join: every one of {place.size} processes must come within {timeout:g} s, got none of rank "
-        f"{', '.join(missing)}; see whether it was started, and reaches {place.address}:{place.port}"
-    )
-
-
-def _is_open(attempt: Any, name: str) -> bool:
-    """Whether an attempt still waits for the process of this name, which is noted as having come."""
-    return not attempt.check(["complete"]) and attempt.add(name, 1) == 1
-
-
-def _prefixed(prefix: str, base: Any) -> Any:
-    """A part of a store. Attempts of torchrun, and groups, have different ones, or would read what others wrote."""
-    return distributed.PrefixStore(prefix, base)  # type: ignore[attr-defined]
 
 
 def _backend(place: Place) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, distributed
 
 from mytorch.core import RandomState
-from mytorch.plugins import one_line
+from mytorch.plugins import lack_of_memory, one_line
 from mytorch.train.differences import differences
 from mytorch.train.errors import Interrupted, RankError
 from mytorch.train.parallel.answered import answered
@@ -26,7 +26,7 @@ GRACE = 5.0
 SHOWN = 5
 """So many differences between two processes are told."""
 BEAT = 1.0
-"""So often, in seconds, a process that works apart gives a sign."""
+"""So often, in seconds, a process gives a sign that it is there, whatever it waits for."""
 T = TypeVar("T")
 
 
@@ -257,13 +257,18 @@ class Processes:
         Raises RankError where another one has ended, or gives no sign for the timeout.
         """
         self._works += 1
+        yield
+        with self._naming():
+            self._await_all()
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Within this context, this process gives signs, by which others tell one that waits from one that is gone."""
         ended = Event()
         signs = Thread(target=self._give_signs, args=(ended,), daemon=True, name="mytorch signs")
         signs.start()
         try:
             yield
-            with self._naming():
-                self._await_all()
         finally:
             ended.set()
             signs.join(BEAT)  # or it waits for a store that does not answer
@@ -278,10 +283,9 @@ class Processes:
             return answered(ask, self._timeout.total_seconds())
 
     def _give_signs(self, ended: Event) -> None:
-        name = f"work/{self._works}/sign/{self.rank}"
         try:
             while not ended.wait(BEAT):
-                self._store.add(name, 1)
+                self._store.add(_sign(self.rank), 1)
         except RuntimeError:
             pass  # the store is gone, which the process itself will find
 
@@ -304,7 +308,11 @@ class Processes:
         """How many signs each rank has given whose work has not ended. Raises RankError where one has failed."""
         self._require_none_failed()
         working = [rank for rank, name in enumerate(names) if not self._store.check([name])]
-        return {rank: self._store.add(f"work/{self._works}/sign/{rank}", 0) for rank in working}
+        return self._counts(working)
+
+    def _counts(self, ranks: Iterable[int]) -> dict[int, int]:
+        """How many signs each of these has given."""
+        return {rank: self._store.add(_sign(rank), 0) for rank in ranks}
 
     def _require_none_failed(self) -> None:
         if self._store.check([failed := self._of_training("failed")]):
@@ -334,15 +342,14 @@ class Processes:
         return _Naming(self, rank)
 
     def lost(self, error: RuntimeError | TimeoutError, rank: int | None = None) -> RankError:
-        """What to raise where the others could not be reached, or one of them, whose rank this is.
-
-        Then only this one is known to be missing: those that did not speak with it know nothing yet.
-        """
+        """What to raise where the others could not be reached, or one of them, whose rank this is."""
         told = str(error).splitlines()[0]
         try:
             said, missing = answered(self._asked_around, 2 * GRACE)
         except (RuntimeError, TimeoutError):
-            return RankError(f"parallel: every process must stay until the end, got no store any more: {told}")
+            return RankError(
+                f"parallel: every process must stay until the end, got no store any more{self._had}: {told}"
+            )
         if said is not None:
             return _ended(said["rank"], said["text"])
         if rank in missing:
@@ -351,18 +358,31 @@ class Processes:
             return RankError(f"parallel: processes must exchange numbers, got an error on all of them: {told}")
         return _lost(missing, told)
 
+    @property
+    def _had(self) -> str:
+        return "" if self.place.agent else ", which the process of rank 0 had"
+
     def _asked_around(self) -> tuple[dict[str, Any] | None, list[int]]:
-        """What a process that ended has said, and the ranks of those that give no sign."""
+        """What a process that ended has said, and the ranks of those that are missing.
+
+        These are the ones that have not met an error, too. A process may not have met it yet, since it waits for
+        another one; so of those that have not, the ones that give no sign any more are missing, if there are such.
+        """
         names = [self._of_training(f"here/{rank}") for rank in range(self.size)]
         self._store.set(names[self.rank], "")
-        missing = list(range(self.size))
-        until = time.monotonic() + GRACE
-        while missing and time.monotonic() < until:
+        missing, began = list(range(self.size)), time.monotonic()
+        before = self._counts(missing)
+        while missing and time.monotonic() < began + GRACE:
             if self._store.check([failed := self._of_training("failed")]):
                 return json.loads(self._store.get(failed)), missing
             missing = [rank for rank, name in enumerate(names) if not self._store.check([name])]
             time.sleep(0.1)
-        return None, missing
+        silent = [rank for rank, count in self._counts(missing).items() if count == before[rank]]
+        return None, silent if silent and GRACE > 3 * BEAT else missing
+
+
+def _sign(rank: int) -> str:
+    return f"sign/{rank}"
 
 
 def _lost(ranks: Sequence[int], told: str) -> RankError:
@@ -404,5 +424,7 @@ class _Naming:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (RuntimeError, TimeoutError)) and not isinstance(error, RankError):
+        if not isinstance(error, (RuntimeError, TimeoutError)) or isinstance(error, RankError):
+            return
+        if lack_of_memory(error) is None:  # which is this process's own
             raise self.processes.lost(error, self.rank) from error

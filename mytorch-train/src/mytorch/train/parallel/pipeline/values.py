@@ -63,13 +63,13 @@ class Values:
         self.whole, self.absent = True, set()
 
     def _exchange(self, asked: Sequence[tuple[Held, int, Begin]], by_two: bool = False) -> None:
-        """Exchange values with the processes of these ranks, and keep those that were absent."""
-        begun = []
+        """Exchange values with the processes of these ranks, and keep those that were absent.
+
+        One after the other: if a process is lost, those that are on their way would keep the others until the timeout.
+        """
         for held, rank, begin in asked:
             value = _memory(held.value) if held in self.absent else held.value.contiguous()
-            begun.append((held, rank, value, begin(value, rank)))
-        for held, rank, value, work in begun:
-            self.processes.wait(work, rank if by_two else None)
+            self.processes.wait(begin(value, rank), rank if by_two else None)
             if held in self.absent:
                 held.value = value
                 self.absent.discard(held)
