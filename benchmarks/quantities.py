@@ -4,7 +4,9 @@ Three quantities of a batch: the norm of the gradient of every sample, these gra
 samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet, batches
 of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the batch, too.
 Opacus has no sums of squares; its norms are those of its ghost clipping. Then a step of differentially private SGD,
-with clipping, noise and update, beside both ways in which Opacus takes it. Before anything is timed, all must agree.
+with clipping, noise and update, beside both ways in which Opacus takes it. Then curvature beside BackPACK: the
+diagonal of the generalised Gauss-Newton matrix and its Kronecker factors, exact and from one drawn target a sample.
+Before anything is timed, all must agree; of what is drawn, the exact ones.
 
 Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch
 """
@@ -23,6 +25,8 @@ from mytorch.optim import SGD
 from mytorch.train import Privacy, gradients
 from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.curvature import show_columns
+from mytorch.train.quantities.ggn import Diagonal, Factors
 from mytorch.train.quantities.watch import watching
 
 OURS, PLAIN = "mytorch", "mytorch, no quantity"
@@ -34,6 +38,13 @@ QUANTITIES: dict[str, Callable[[SampleGradients], Tensor]] = {
     "sums of squares": lambda samples: samples.sum_of_squares(),
 }
 NETS = ("perceptron", "LeNet")
+CURVATURES = {
+    "GGN diagonal": ("DiagGGNExact", "diag_ggn_exact", None),
+    "GGN diagonal, drawn": ("DiagGGNMC", "diag_ggn_mc", 1),
+    "Kronecker factors (KFLR)": ("KFLR", "kflr", None),
+    "Kronecker factors (K-FAC), drawn": ("KFAC", "kfac", 1),
+}
+"""By the name of a curvature: BackPACK's name and attribute, and how many targets are drawn."""
 
 
 class Kept(Quantity):
@@ -247,6 +258,67 @@ def report_private_steps(report: Report, effort: Effort) -> None:
         report.target(target)
 
 
+def curvatures(curvature: str, name: str, batch: int) -> dict[str, Contestant]:
+    """Who computes a curvature. A call returns a number of it, equal for all: that of the biases for factors."""
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(0)
+    state = network(torch.nn, name).state_dict()
+    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    classes = torch.randint(10, (batch,))
+    net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
+    axes, (extension, attribute, draws) = Axes(net, loss, x, classes), CURVATURES[curvature]
+
+    def call() -> Tensor:
+        kept = Factors(batch) if "factors" in curvature else Diagonal()
+        show_columns(net, loss, x, classes, axes, draws, kept)
+        found = [getattr(each, "outputs", each) for each_name, each in kept.found.items() if "bias" in each_name]
+        return torch.zeros(()) if draws else _joined(found)
+
+    theirs = _backpack_curvature(extension, attribute, draws, name, state, x, classes)
+    return {OURS: Contestant(call, inference=True), "BackPACK": Contestant(theirs)}
+
+
+def _backpack_curvature(
+    extension: str, attribute: str, draws: int | None, name: str, state: Any, x: Tensor, classes: Tensor
+) -> Callable[[], Tensor]:
+    from backpack import backpack, extend, extensions
+
+    net, loss = extend(network(torch.nn, name)), extend(torch.nn.CrossEntropyLoss())
+    net.load_state_dict(state)
+    made = getattr(extensions, extension)
+
+    def call() -> Tensor:
+        net.zero_grad()
+        with backpack(made(draws) if draws else made()):
+            loss(net(x), classes).backward()
+        found = [getattr(parameter, attribute) for each, parameter in net.named_parameters() if "bias" in each]
+        found = [each[0] if isinstance(each, list) else each for each in reversed(found)]
+        return torch.zeros(()) if draws else _joined(found)
+
+    return call
+
+
+def report_curvatures(report: Report, effort: Effort) -> None:
+    rows, targets = [], []
+    for curvature in CURVATURES:
+        for name in NETS:
+            for batch in BATCHES:
+                in_process(require_same_curvatures, curvature, name, batch)
+                measured = measure(curvatures, curvature, name, batch, effort=effort)
+                figure = measured.ratio("BackPACK", OURS)
+                rows.append([curvature, name, str(batch), measured.seconds(OURS).text(2, 1e3), figure.text()])
+                label = f"{curvature}, {name}, batch {batch}: BackPACK / {OURS}"
+                targets.append(Target(label, figure, 1.0, at_least=True))
+    report.table("Curvature", ["what", "net", "batch", "mytorch, milliseconds", "BackPACK / mytorch"], rows)
+    for target in targets:
+        report.target(target)
+
+
+def require_same_curvatures(curvature: str, name: str, batch: int) -> None:
+    """Raise unless all compute the same."""
+    require_same_losses(curvatures(curvature, name, batch))
+
+
 def report_quantity(report: Report, quantity: str, effort: Effort) -> None:
     rows, targets = [], []
     for name in NETS:
@@ -276,6 +348,7 @@ def main() -> None:
     for quantity in QUANTITIES:
         report_quantity(report, quantity, QUICK if options.quick else EFFORT)
     report_private_steps(report, QUICK if options.quick else EFFORT)
+    report_curvatures(report, QUICK if options.quick else EFFORT)
     report.end()
 
 

@@ -28,7 +28,7 @@ from mytorch.train.quantities.structure import mapped
 from mytorch.train.quantities.watch import watching
 from mytorch.train.unchanged import unchanged
 
-ROWS_AT_ONCE = 2048
+ROWS_AT_ONCE = 512
 """How many rows go through the net at once, where several columns do."""
 
 
@@ -50,25 +50,42 @@ def show_curvature(
     if draws is not None:
         require_whole("curvature", "samples", draws, 1)
         seed = int(torch.randint(2**62, ()))
-    rows = count_rows(inputs if targets is None else targets)
     try:
         with unchanged(net, loss):
             axes = Axes(net, loss, inputs, targets)
             net.input_grad = False
-            state = random_state(net, loss)
-            prediction, _ = forward(net, inputs)
-            again = state if state.drawn() else None
-            at_once = max(1, ROWS_AT_ONCE // rows) if again is None else 1
-            if draws is not None:
-                torch.manual_seed(seed)
-            columns = _columns(loss, prediction, targets, draws, rows)
-            while chunk := list(islice(columns, at_once)):
-                with watching(net, loss, [quantity], axes, rows * len(chunk), scale=1.0):
-                    _pass(net, again, inputs, chunk)
-                net.zero_grad()
+            show_columns(net, loss, inputs, targets, axes, draws, quantity, None if draws is None else seed)
     except Exception as error:
         add_path(error, net)
         raise
+
+
+def show_columns(
+    net: Module,
+    loss: Module,
+    inputs: Any,
+    targets: Any,
+    axes: Axes,
+    draws: int | None,
+    quantity: Quantity,
+    seed: int | None = None,
+) -> None:
+    """Show the columns, as `show_curvature` does, where everything may change; gradients are None before and after.
+
+    axes: where samples lie;  seed: of what is drawn, other than by the net.
+    """
+    rows = count_rows(inputs if targets is None else targets)
+    state = random_state(net, loss)
+    prediction, _ = forward(net, inputs)
+    again = state if state.drawn() else None
+    at_once = max(1, ROWS_AT_ONCE // rows) if again is None else 1
+    if seed is not None:
+        torch.manual_seed(seed)
+    columns = _columns(loss, prediction, targets, draws, rows)
+    while chunk := list(islice(columns, at_once)):
+        with watching(net, loss, [quantity], axes, rows * len(chunk), scale=1.0):
+            _pass(net, again, inputs, chunk)
+        net.zero_grad()
 
 
 def show_drawn(

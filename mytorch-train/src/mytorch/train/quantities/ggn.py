@@ -38,12 +38,12 @@ def ggn_diagonal(
         >>> found["weight"].shape
         torch.Size([3, 2])
     """
-    diagonal = _Diagonal()
+    diagonal = Diagonal()
     show_curvature(net, loss, inputs, targets, samples, diagonal)
     return {name: diagonal.found[name] for name, _ in net.named_param() if name in diagonal.found}
 
 
-class _Diagonal(Quantity):
+class Diagonal(Quantity):
     """Adds up squares."""
 
     per_sample = True
@@ -83,12 +83,12 @@ def kronecker_factors(
         >>> found["weight"].inputs.shape, found["weight"].outputs.shape
         (torch.Size([2, 2]), torch.Size([3, 3]))
     """
-    factors = _Factors(count_rows(inputs if targets is None else targets))
+    factors = Factors(count_rows(inputs if targets is None else targets))
     show_curvature(net, loss, inputs, targets, samples, factors)
     return {name: factors.found[name] for name, _ in net.named_param() if name in factors.found}
 
 
-class _Factors(Quantity):
+class Factors(Quantity):
     """Adds up the factors of the outputs; those of the inputs are the same for each column."""
 
     per_sample = True
