@@ -54,6 +54,7 @@ class DirectFeedbackAlignment(Rule):
         """Find the blocks; the matrices are drawn when the first batch shows their sizes."""
         self._blocks = blocks_of(self, net)
         self._matrices: list[Tensor] = []
+        self._sizes: list[tuple[int, int]] | None = None
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
         """A forward of all blocks, and a backward of each by itself."""
@@ -74,18 +75,18 @@ class DirectFeedbackAlignment(Rule):
 
     def _sized(self, shapes: list[tuple[int, int]], like: Tensor) -> list[Tensor]:
         """The matrices of these shapes, drawn at the first call. Raises StateError for others."""
+        if shapes == self._sizes:
+            return self._matrices
         if not self._matrices:
             generator = torch.Generator().manual_seed(self.seed)
-            drawn = [glorot_uniform(shape, like.dtype, generator) for shape in shapes]
-            self._matrices = [matrix.to(like.device) for matrix in drawn]
+            self._matrices = [glorot_uniform(shape, like.dtype, generator) for shape in shapes]
         found = [tuple(matrix.shape) for matrix in self._matrices]
         if found != shapes:
             raise StateError(
                 f"DirectFeedbackAlignment: matrices must have the sizes of errors and activities of a row, {shapes}, "
                 f"got {found}; give every batch rows of the same size, and take the state of the same model"
             )
-        if any(matrix.device != like.device or matrix.dtype != like.dtype for matrix in self._matrices):
-            self._matrices = [matrix.to(like) for matrix in self._matrices]  # those of a state lie elsewhere
+        self._sizes, self._matrices = shapes, [matrix.to(like) for matrix in self._matrices]
         return self._matrices
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,7 +95,7 @@ class DirectFeedbackAlignment(Rule):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take other matrices."""
-        self._matrices = [matrix.clone() for matrix in state["matrices"]]
+        self._matrices, self._sizes = [matrix.clone() for matrix in state["matrices"]], None
 
 
 def _rows(e: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
