@@ -113,7 +113,12 @@ class Windowed(Spatial):
         seen = x.permute(0, 1, 2, *window_axes, *places)  # places last: so the copy reads along rows of x
         return seen.reshape(batch, self.groups, seen.shape[2 : 3 + axes].numel(), -1).mT
 
-    def _accumulate(self, d_weight: Tensor, d_bias: Tensor | None) -> None:
-        self.weight.accumulate(d_weight)
+    def _trained(self) -> tuple[bool, bool]:
+        """Whether gradients of the weight and of the bias are computed."""
+        return self.weight.trainable, self.bias is not None and self.bias.trainable
+
+    def _accumulate(self, d_weight: Tensor | None, d_bias: Tensor | None) -> None:
+        if d_weight is not None:
+            self.weight.accumulate(d_weight)
         if self.bias is not None and d_bias is not None:
             self.bias.accumulate(d_bias)

@@ -112,7 +112,7 @@ class _Convolution(Windowed):
         x, shape = saved
         require_upstream(self, d_y, self._output_shape(x))
         self._require_own(x, d_y)
-        wanted = [self.input_grad, True, self.bias is not None]
+        wanted = [self.input_grad, *self._trained()]
         sizes = [self.out_channels]
         d_x, d_weight, d_bias = aten.convolution_backward(
             self._with_batch(d_y), self._with_batch(x), self.weight.value, sizes, *self._geometry(), wanted

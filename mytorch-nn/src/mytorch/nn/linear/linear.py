@@ -88,18 +88,21 @@ class Linear(Module):
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         if not isinstance(x, Tensor):
             require_saved(self, x, Tensor)
-        rows, d_rows = x, d_y
+        rows, d_rows, trained = x, d_y, self.weight.trainable
         if x.dim() != 2:
             require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
             count = math.prod(x.shape[:-1])
             rows, d_rows = x.reshape(count, x.shape[-1]), d_y.reshape(count, self.out_features)
-        elif not self.input_grad:  # nothing below looks at the columns of d_y
+        elif not self.input_grad or not trained:  # nothing below looks at the columns, or the rows, of d_y
             require_upstream(self, d_y, (x.shape[0], self.out_features))
         try:
             if d_y.is_meta is not x.is_meta:  # torch multiplies them in silence; other devices it tells apart itself
                 require_same_device(self, d_y, x, "d_y", "input")
-            d_weight = d_rows.t().mm(rows)
-            d_x = None
+            d_weight = d_x = None
+            if trained:
+                d_weight = d_rows.t().mm(rows)
+            else:
+                require_like(self, d_y, x, "d_y")
             if self.input_grad:
                 weight = self.weight.value
                 if weight.is_meta is not x.is_meta:  # moved since forward
@@ -109,8 +112,9 @@ class Linear(Module):
             require_upstream(self, d_y, (*x.shape[:-1], self.out_features))
             require_like(self, d_y, x, "d_y")
             raise
-        self.weight.accumulate(d_weight)
-        if self.bias is not None:
+        if d_weight is not None:
+            self.weight.accumulate(d_weight)
+        if self.bias is not None and self.bias.trainable:
             self.bias.accumulate(d_rows.sum(0))
         return d_x if rows is x or d_x is None else d_x.reshape(x.shape)
 
