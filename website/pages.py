@@ -33,9 +33,10 @@ def written_pages(changes: Mapping[str, Callable[[str], str]]) -> dict[str, str]
     found = {}
     for file, page in site.page_of.items():
         text = changes.get(page, str)((HOUSE / file).read_text())
-        found[page] = site.linked(with_anchors(notebook(text) if file.suffix == ".ipynb" else text), file, page)
+        text = notebook(text) if file.suffix == ".ipynb" else text
+        found[page] = site.linked(with_anchors(with_lists(text)), file, page)
     for page, text in site.sections_of_readme():
-        found[page] = site.linked(with_anchors(text), PurePosixPath("README.md"), page)
+        found[page] = site.linked(with_anchors(with_lists(text)), PurePosixPath("README.md"), page)
     return found | {site.source_of[file]: source_page(file) for file in list(site.source_of)}
 
 
@@ -141,6 +142,12 @@ def with_anchors(text: str) -> str:
         return f"{found[1]} {found[2]} {{ #{anchor}{f'-{seen[anchor]}' if seen[anchor] else ''} }}"
 
     return outside_code(text, lambda prose: re.sub(r"(?m)^(#+) (.*)$", anchored, prose))
+
+
+def with_lists(text: str) -> str:
+    """A list directly below a fenced block is one on a code host; the generators want a blank line before it."""
+    pieces = re.split(r"(?ms)(^```.*?^```$)", text)
+    return "".join(re.sub(r"\A\n(?=- |\d+\. )", "\n\n", piece) for piece in pieces)
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:

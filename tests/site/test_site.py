@@ -109,6 +109,12 @@ def paths_of(nav):
             yield from paths_of(inner)
 
 
+def test_a_list_is_shown_as_a_list():
+    for file in pages():
+        prose = re.sub(r"(?s)<pre.*?</pre>", "", page(file))
+        assert not re.search(r"(?m)(^|<p>)(- |1\. )", prose), f"{file} shows a list as a paragraph"
+
+
 def test_formulas_are_typeset_and_remain_in_the_sources():
     shown = page(SITE / "reference/nn/layernorm/index.html")
     assert r'<span class="arithmatex">\(\displaystyle y = \mathrm{weight} \cdot n + \mathrm{bias}\)</span>' in shown
