@@ -9,7 +9,11 @@ from compiled_runs import table
 from toy_parts import SGD, Chain, Dense, Line, Noise, Rectify, SquaredError
 
 from mytorch.core import ArgumentError, Optimizer
-from mytorch.train import LRRange, fit, lr_range_test, step
+from mytorch.train import Batches, LRRange, fit, lr_range_test, step
+from mytorch.train.lr_range import range_of
+from mytorch.train.rules import DirectFeedbackAlignment, LocalLosses
+from mytorch.train.rules.rule_step import RuleStep
+from mytorch.train.setup import Setup
 
 
 def network():
@@ -128,3 +132,15 @@ def test_what_is_refused(options, text):
     optimizer = options.pop("optimizer", SGD)(net.param())
     with pytest.raises(ArgumentError, match=f"^lr_range_test: {text}"):
         lr_range_test(net, SquaredError(), optimizer, Line(8), batch_size=4, **options)
+
+
+def test_under_a_learning_rule_it_takes_the_steps_of_the_rule_whose_state_it_puts_back():
+    found = []
+    for rule in (LocalLosses(), LocalLosses(lr=0.5), DirectFeedbackAlignment()):
+        net = network()
+        optimizer = SGD(net.param(), 0.1)
+        setup = Setup(net, SquaredError(), optimizer, Batches(table(200), 20), None, RuleStep(rule))
+        found.append(range_of(setup, 1e-4, 1.0, 20).losses)
+        assert rule.state_dict() in ({"heads": []}, {"matrices": []})
+        fit(net, SquaredError(), optimizer, table(200), epochs=1, batch_size=20, quiet=True, rule=rule)
+    assert found[0] != found[1] != found[2]

@@ -84,3 +84,12 @@ def test_what_is_no_tensor_of_rows(value, got):
         ArgumentError, match=f"LocalLosses: the input must be one tensor with an axis of rows, got {got}"
     ):
         require_tensor(RULE, "the input", value)
+
+
+def test_a_layer_that_stands_twice_below_the_parameters_is_left_as_it_was():
+    shared = Rectify()
+    (block,) = blocks_of(RULE, Chain(shared, shared, dense := Dense(3, 4)))
+    before = {layer: dict(vars(layer)) for layer in (shared, dense)}
+    block.learn(torch.ones(5, 4), block.forward(torch.randn(5, 3))[1])
+    assert {layer: dict(vars(layer)) for layer in before} == before
+    assert dense.bias.grad.tolist() == [5.0] * 4

@@ -115,3 +115,26 @@ def test_what_is_refused():
     wider.load_state_dict(rule.state_dict())
     with pytest.raises(StateError, match=r"matrices must have the sizes .* \[\(2, 9\), \(2, 4\)\], got \[\(2, 5\)"):
         wider.gradients(None, SquaredError(), x, t)
+
+
+class Squash(Rectify):
+    """y = tanh(x)"""
+
+    def forward(self, x):
+        y = x.tanh()
+        return y, y
+
+    def backward(self, d_y, y):
+        return d_y * (1 - y * y)
+
+
+def test_the_error_is_that_in_front_of_the_layers_at_the_end_that_have_no_parameters():
+    net, x, t, w = three_layers()
+    net = Chain(*net.layers, Squash())
+    rule = prepared(DirectFeedbackAlignment(), net)
+    _, _, found = stepped(rule, net, x, t)
+    b1, b2 = rule.state_dict()["matrices"]
+    h1, h2, z = outputs(w, x)
+    y = z.tanh()
+    e = 2 * (y - t) / t.numel() * (1 - y * y)
+    close(found, of_layers(e @ b1 * (h1 > 0), e @ b2 * (h2 > 0), e, x, h1, h2))

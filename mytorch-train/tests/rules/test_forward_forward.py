@@ -157,3 +157,44 @@ def test_inputs_that_do_not_fit_are_refused_by_name():
     refused(net, x, t, "rows must have more numbers than the classes, .*got 3 and 3 classes")
     refused(net, torch.ones(4, 3, dtype=torch.int64), t, "the input must be floating point, got torch.int64")
     refused(net, (x, x), t, "the input must be one tensor with an axis of rows, got a tuple")
+
+
+class Unless(Classes):
+    """That of rows whose class is not `ignore_index`."""
+
+    def __init__(self, ignore_index):
+        super().__init__()
+        self.ignore_index = ignore_index
+
+    def forward(self, prediction, target):
+        kept = target != self.ignore_index
+        return super().forward(prediction[kept], target[kept])[0], (prediction, target)
+
+    def backward(self, d_value, saved):
+        prediction, target = saved
+        kept, d = target != self.ignore_index, torch.zeros_like(prediction)
+        d[kept] = super().backward(d_value, (prediction[kept].softmax(1), target[kept]))
+        return d
+
+    def weight_of(self, prediction, target):
+        return (target != self.ignore_index).sum()
+
+
+@pytest.mark.parametrize("ignored", [-100, 0])
+def test_rows_whose_targets_the_loss_ignores_teach_nothing(ignored):
+    net, x, t, _ = two_hidden(rows=9)
+    t[::3] = ignored
+    kept = t != ignored
+    _, weight, found = stepped(prepared(ForwardForward(), net, Unless(ignored)), net, x, t, Unless(ignored))
+    _, _, wanted = stepped(prepared(ForwardForward(), net, Classes()), net, x[kept], t[kept], Classes())
+    close(found, wanted)
+    assert weight == kept.sum()
+    t[:] = ignored
+    _, _, nothing = stepped(prepared(ForwardForward(), net, Unless(ignored)), net, x, t, Unless(ignored))
+    assert not any(grad is not None and grad.any() for name, grad in nothing.items() if name < "6")
+
+
+def test_inputs_that_are_not_numbers_are_not_taken_for_a_fault_of_the_layers():
+    net, x, t, _ = two_hidden()
+    value, _ = prepared(ForwardForward(), net, Classes()).gradients(net, Classes(), x * float("nan"), t)
+    assert value.isnan()

@@ -148,3 +148,27 @@ def test_chains_in_a_chain_are_one():
     one = stepped(prepared(LocalLosses(), flat), flat, x, t)[2]
     other = stepped(prepared(LocalLosses(), nested), nested, x, t)[2]
     torch.testing.assert_close(list(other.values()), list(one.values()), rtol=0, atol=0)
+
+
+class Squash(Rectify):
+    """y = tanh(x)"""
+
+    def forward(self, x):
+        y = x.tanh()
+        return y, y
+
+    def backward(self, d_y, y):
+        return d_y * (1 - y * y)
+
+
+def test_heads_go_through_the_layers_at_the_end_that_have_no_parameters():
+    net, x, t, w = three_layers()
+    net = Chain(*net.layers, Squash())
+    rule = prepared(LocalLosses(seed=4), net)
+    stepped(rule, net, x, t)
+    (a1, b1), (a2, b2) = heads_of(rule)
+    _, _, found = stepped(rule, net, x, t)
+    h1, h2, z = outputs(w, x)
+    y1, y2, y3 = (scores.tanh() for scores in (h1 @ a1.T + b1, h2 @ a2.T + b2, z))
+    e1, e2, e3 = (2 * (y - t) / t.numel() * (1 - y * y) for y in (y1, y2, y3))
+    close(found, of_layers(e1 @ a1 * (h1 > 0), e2 @ a2 * (h2 > 0), e3, x, h1, h2))

@@ -185,3 +185,18 @@ def test_what_is_refused(build, text):
 def test_a_net_without_a_parameter_to_train_is_refused(build):
     with pytest.raises(ArgumentError, match=r"the net must have a parameter to train, got none in Rectify"):
         build().prepare(Rectify(), SquaredError())
+
+
+def test_equal_losses_and_those_that_are_not_a_number_move_no_weight():
+    class Constant(SquaredError):
+        def __init__(self, value):
+            super().__init__()
+            self.value = value
+
+        def forward(self, prediction, target):
+            return prediction.new_tensor(self.value), (prediction, target)
+
+    net, (x, t) = network(), batch()
+    for value in (1.0, float("nan"), float("inf")):
+        prepared(EvolutionStrategies(pairs=3), net).gradients(net, Constant(value), x, t)
+        assert not grads_of(net).any()

@@ -266,3 +266,17 @@ def test_explaining_a_step_leaves_the_state_of_its_rule():
     assert rule.steps == 0
     assert not rule.drift["0.weight"].any()
     assert explained.title == "One training step of Chain by the rule Blurred, batch 1 of 5"
+
+
+def test_a_rule_that_has_gone_on_to_another_net_is_refused_before_anything_changes():
+    rule, nets = FeedbackAlignment(), [network(), network()]
+    optimizers = [SGD(net.param(), lr=0.05) for net in nets]
+    first, _ = (trained(rule, net=net, optimizer=each) for net, each in zip(nets, optimizers, strict=True))
+    before = {name: value.clone() for name, value in nets[0].state_dict().items()}
+    with pytest.raises(
+        ArgumentError, match="rule: must be one for each optimizer, got a FeedbackAlignment with which"
+    ):
+        trained(rule, net=nets[0], optimizer=optimizers[0])
+    torch.testing.assert_close(nets[0].state_dict(), before, rtol=0, atol=0)
+    trained(rule, net=nets[1], optimizer=optimizers[1])
+    assert trained(FeedbackAlignment(), net=nets[0], optimizer=optimizers[0]).epoch == first.epoch + 3

@@ -133,3 +133,10 @@ def test_refusals():
     rule = prepared(TargetPropagation(), net := Chain(Dense(3, 4), Noise(), Dense(4, 2)))
     with pytest.raises(ArgumentError, match=r"TargetPropagation: layers must compute the same .*got Noise \('1'\)"):
         rule.gradients(net, SquaredError(), torch.randn(5, 3), torch.randn(5, 2))
+
+
+def test_no_error_at_the_top_is_none_below_to_the_bit():
+    net, x, _, _ = three_layers()
+    rule = prepared(TargetPropagation(), net)
+    _, _, found = stepped(rule, net, x, net.forward(x)[0])
+    assert not any(grad.any() for grad in found.values())

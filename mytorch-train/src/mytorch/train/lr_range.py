@@ -16,6 +16,7 @@ from mytorch.core.batch import Batch
 from mytorch.plugins import shown
 from mytorch.train.choose_step import choose_step
 from mytorch.train.fit import batches_of
+from mytorch.train.rules.rule_step import prepare_rule
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
 
@@ -163,6 +164,7 @@ def _put_back(setup: Setup) -> Iterator[None]:
     net, snapshot = setup.net, Snapshot(setup)
     modes, input_grad = [(module, module.training) for module in net.modules()], net.input_grad
     order = setup.batches.generator.get_state()
+    prepare_rule(setup.step, net, setup.loss, setup.optimizer)
     snapshot.take()
     try:
         net.train()

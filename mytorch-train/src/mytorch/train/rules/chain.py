@@ -46,7 +46,7 @@ class Block:
 
     def learn(self, d_y: Any, saved: list[Any]) -> None:
         """The backward without the gradient of the input, which nobody needs."""
-        lowest = [vars(layer) for _, layer in self.layers[: self._first + 1]]
+        lowest = [vars(layer) for layer in {layer: None for _, layer in self.layers[: self._first + 1]}]
         before = [held.get("input_grad") for held in lowest]
         try:
             for held in lowest:

@@ -16,15 +16,16 @@ from mytorch.train.rules.feedback import glorot_uniform
 
 
 class DirectFeedbackAlignment(Rule):
-    """Send the gradient of the prediction to every block of a chain directly, each time through a fixed random matrix.
+    """Send the error of the prediction to every block of a chain directly, each time through a fixed random matrix.
 
-    Formula:  d_h = B e for the output h of a hidden block, with e the gradient of the loss with respect to the
-              prediction, where backpropagation has what the block above sends back. In the block, d_h goes back as its
-              layers state it: d_W = (d_h * f'(a)) x^T for h = f(W x). The last block learns from e
+    Formula:  d_h = B e for the output h of a hidden block, where backpropagation has what the block above sends back.
+              e is the gradient of the loss with respect to the output of the last layer that has parameters: the
+              prediction, or what goes into LogSoftmax or the like behind that layer. In the block, d_h goes back as
+              its layers state it: d_W = (d_h * f'(a)) x^T for h = f(W x). The last block learns from e
     Drawn:    B, of the shape (numbers of e, numbers of h) of a row, uniform between -bound and bound, with
               bound = sqrt(6 / (rows of B + columns of B)); when the first batch shows these sizes
-    Trains:   a Sequential, also of others. A block begins with each layer that has parameters. Where prediction and
-              output of a block have the same axes but the last, as in a sequence, each place has its own e; otherwise
+    Trains:   a Sequential, also of others. A block begins with each layer that has parameters. Where that output and
+              that of a block have the same axes but the last, as in a sequence, each place has its own e; otherwise
               a row's h learns from all numbers of the row's e
     Nothing waits for the blocks above: all blocks could learn at the same time.
 
@@ -52,25 +53,29 @@ class DirectFeedbackAlignment(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the matrices are drawn when the first batch shows their sizes."""
-        self._blocks = blocks_of(self, net)
+        *self._hidden, last = blocks_of(self, net)
+        self._head, self._tail = last.head(), last.tail()
         self._matrices: list[Tensor] = []
         self._sizes: list[tuple[int, int]] | None = None
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
         """A forward of all blocks, and a backward of each by itself."""
         x, flights = require_tensor(self, "the input", inputs), []
-        for block in self._blocks:
+        for block in self._hidden:
             x, saved = block.forward(x)
             if not isinstance(x, Tensor) or not x.dim():
                 require_tensor(self, f"the output of {block}", x)
             flights.append((x, saved))
-        value, weight, d_prediction = loss_gradient(loss, x, targets)
-        e = d_prediction.pop()
-        rows = [_rows(e, h) for h, _ in flights[:-1]]
+        x, saved = self._head.forward(x)
+        require_tensor(self, f"the output of {self._head}", x)
+        prediction, saved_by_tail = self._tail.forward(x)
+        value, weight, d_prediction = loss_gradient(loss, prediction, targets)
+        e = self._tail.backward(d_prediction.pop(), saved_by_tail)
+        rows = [_rows(e, h) for h, _ in flights]
         matrices = self._sized([(error.shape[1], h.numel() // max(len(error), 1)) for error, h in rows], e)
-        for block, (error, h), matrix, (_, saved) in zip(self._blocks, rows, matrices, flights, strict=False):
-            block.learn((error @ matrix).reshape(h.shape), saved)
-        self._blocks[-1].learn(e, flights[-1][1])
+        for block, (error, h), matrix, (_, saved_by_block) in zip(self._hidden, rows, matrices, flights, strict=True):
+            block.learn((error @ matrix).reshape(h.shape), saved_by_block)
+        self._head.learn(e, saved)
         return value, weight
 
     def _sized(self, shapes: list[tuple[int, int]], like: Tensor) -> list[Tensor]:

@@ -18,7 +18,8 @@ class EvolutionStrategies(Rule):
     Formula:  d = 1 / (2 * pairs * sigma) * sum over the pairs of (r(p + sigma * z) - r(p - sigma * z)) * z, with z
               standard normal over all trained parameters p together; each z is used with both signs (antithetic
               sampling), and r is the rank of the variant's loss among all of them, from -1/2 for the lowest to 1/2
-              for the highest (fitness shaping)
+              for the highest (fitness shaping). Equal losses share the mean of their ranks; one that is not a number
+              is in the middle
     Ranks make the size of a step independent of that of the losses, and of outliers among them. No backward is called,
     and forward passes keep nothing. A direction is drawn again from its seed where it is used, and takes no memory.
     The loss of the history is the mean over the variants.
@@ -60,7 +61,8 @@ class EvolutionStrategies(Rule):
         seeds = around.seeds(self.pairs)
         moves = [(seed, sign * self.sigma) for seed in seeds for sign in (1, -1)]
         losses, weight = around.losses(net, loss, inputs, targets, moves)
-        ranks = losses.argsort(stable=True).argsort().to(losses.dtype) / (len(losses) - 1) - 0.5
+        above = losses.unsqueeze(1) - losses
+        ranks = above.sign().nan_to_num().sum(1) / (2 * (len(losses) - 1))
         plus, minus = ranks.reshape(-1, 2).T
         for seed, slope in zip(seeds, (plus - minus) / (2 * self.pairs * self.sigma), strict=True):
             around.accumulate(seed, slope)

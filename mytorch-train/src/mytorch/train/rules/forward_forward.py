@@ -25,8 +25,8 @@ class ForwardForward(Rule):
               L_i = mean over rows of softplus(theta_i - G_i) if the label is right, of softplus(G_i - theta_i) if not
               block i learns from L_i alone: d_a_i = 2 * a_i * (sigmoid(theta_i - G_i), or -sigmoid(G_i - theta_i)),
               the first with a minus sign, divided by the number of rows
-    Data:     each row twice, with its own class and with another one, drawn evenly: the first numbers of the row, one
-              a class, give way to 0, and to 1 for the class
+    Data:     each row whose target the loss does not ignore, twice, with its own class and with another one, drawn
+              evenly: the first numbers of the row, one a class, give way to 0, and to 1 for the class
     Classes:  are what the last block says. It learns from the loss of the training, on what the hidden blocks make of
               the rows as they are, without a label. So `predict`, which calls the network, reads what was trained
     Trains:   a Sequential with a loss of class scores and floating-point inputs of more numbers than classes, of about
@@ -86,14 +86,14 @@ class ForwardForward(Rule):
             x, _ = block.forward(x)
         prediction, saved = self._blocks[-1].forward(x)
         value, weight, d_prediction = loss_gradient(loss, prediction, targets)
-        labelled = self._labelled(inputs, targets, prediction)
+        labelled = self._labelled(loss, inputs, targets, prediction)
         self._blocks[-1].learn(d_prediction.pop(), saved)
-        for units, normalisation in self._parts:
+        for units, normalisation in self._parts if len(labelled) else ():
             labelled = normalisation.forward(_teach(units, labelled))[0]
         return value, weight
 
-    def _labelled(self, x: Tensor, targets: Any, prediction: Tensor) -> Tensor:
-        """The rows with their labels, and again with wrong ones."""
+    def _labelled(self, loss: Module, x: Tensor, targets: Any, prediction: Tensor) -> Tensor:
+        """The rows with their labels, and again with wrong ones; without those whose targets the loss ignores."""
         if prediction.dim() != 2 or not isinstance(targets, Tensor) or targets.shape != prediction.shape[:1]:
             got = tuple(targets.shape) if isinstance(targets, Tensor) else kind_of(targets)
             raise ArgumentError(
@@ -107,9 +107,11 @@ class ForwardForward(Rule):
                 f"{numbers} and {classes} classes: the label takes the place of the first numbers; train this model "
                 "by another rule"
             )
+        known = (targets >= 0) & (targets < classes) & (targets != getattr(loss, "ignore_index", -1))
+        x, targets = x[known], targets[known]
         others = torch.randint(1, classes, targets.shape, generator=self._generator).to(targets.device)
         labels = torch.cat([targets, (targets + others) % classes])
-        rows = torch.cat([x, x]).reshape(len(labels), -1)
+        rows = torch.cat([x, x]).flatten(1)
         marks = torch.nn.functional.one_hot(labels, classes).to(x.dtype)
         return torch.cat([marks, rows[:, classes:]], 1).reshape(len(labels), *x.shape[1:])
 
@@ -156,7 +158,8 @@ def _parted(block: Block, x: Tensor) -> tuple[Block, Block]:
     count = len(block.head().layers)
     for at, (_, layer) in enumerate(block.tail().layers, start=count):
         y, longer = unseen(layer, a), unseen(layer, 2 * a)
-        if torch.linalg.vector_norm(longer - y) <= HIDES * torch.linalg.vector_norm(y):
+        # of what is NaN nothing can be said, and the training finds where it came from
+        if not torch.linalg.vector_norm(longer - y) > HIDES * torch.linalg.vector_norm(y):
             return Block(block.layers[:at]), Block(block.layers[at:])
         a = y
     raise ArgumentError(

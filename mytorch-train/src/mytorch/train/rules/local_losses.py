@@ -13,16 +13,18 @@ from mytorch.core import Module, Rule, require_range, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
 from mytorch.train.rules.affine import Affine, Affines
-from mytorch.train.rules.chain import blocks_of, require_tensor
+from mytorch.train.rules.chain import Block, blocks_of, require_tensor
 
 
 class LocalLosses(Rule):
     """Give each block of layers a linear head and a loss of its own; no error flows between blocks.
 
-    Formula:  h_i = block_i(h_(i-1));  y_i = A_i h_i + a_i, the head;  L_i = loss(y_i, target)
-              block_i learns from d_h_i = A_i^T dL_i/dy_i, and the head from dL_i/dy_i; the last block from the loss
+    Formula:  h_i = block_i(h_(i-1));  y_i = tail(A_i h_i + a_i), with A_i h_i + a_i the head, and the tail the layers
+              without parameters at the end of the last block, such as LogSoftmax;  L_i = loss(y_i, target)
+              d_a_i, the gradient of the head's output, is dL_i/dy_i sent back through the tail
+              block_i learns from d_h_i = A_i^T d_a_i, and the head from d_a_i; the last block from the loss
     Heads:    trained by SGD with `lr`; drawn uniform within 1 / sqrt(features). A head reads the last axis of h_i
-              where the other axes are those of the prediction, else all numbers of a row
+              where the other axes are those of what goes into the tail, else all numbers of a row
     Trains:   a Sequential, with any loss of one prediction: cross entropy for classes, the squared error for numbers.
               A block begins with each layer that has parameters, and goes on to the next. ArgumentError for branches.
 
@@ -55,32 +57,35 @@ class LocalLosses(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the heads are drawn when the first batch shows what they read."""
-        self._blocks = blocks_of(self, net)
-        self._heads = Affines("LocalLosses: heads", len(self._blocks) - 1, net)
+        *self._hidden, last = blocks_of(self, net)
+        self._head, self._tail = last.head(), last.tail()
+        self._heads = Affines("LocalLosses: heads", len(self._hidden), net)
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
         """A forward of all blocks, and a backward of each from its own loss."""
         x, flights = require_tensor(self, "the input", inputs), []
-        for block in self._blocks:
+        for block in self._hidden:
             x, saved = block.forward(x)
             flights.append((require_tensor(self, f"the output of {block}", x), saved))
-        value, weight, d_prediction = loss_gradient(loss, x, targets)
-        heads = self._sized([h for h, _ in flights[:-1]], x)
-        self._blocks[-1].learn(d_prediction.pop(), flights.pop()[1])
-        for block, head, (h, saved) in zip(self._blocks[:-1], heads, flights, strict=True):
-            block.learn(self._taught(head, h, loss, x, targets), saved)
+        scores, saved = self._head.forward(x)
+        require_tensor(self, f"the output of {self._head}", scores)
+        value, weight, d_scores = _scored(self._tail, loss, scores, targets)
+        heads = self._sized([h for h, _ in flights], scores)
+        self._head.learn(d_scores, saved)
+        for block, head, (h, saved) in zip(self._hidden, heads, flights, strict=True):
+            block.learn(self._taught(head, h, loss, scores, targets), saved)
         return value, weight
 
-    def _sized(self, hidden: list[Tensor], prediction: Tensor) -> list[Affine]:
+    def _sized(self, hidden: list[Tensor], scores: Tensor) -> list[Affine]:
         generator = torch.Generator().manual_seed(self.seed)
-        shapes = [(read.shape[1], shape[1]) for read, shape in (_read(h, prediction) for h in hidden)]
-        return self._heads.sized(shapes, partial(Affine.drawn, like=prediction, generator=generator))
+        shapes = [(read.shape[1], shape[1]) for read, shape in (_read(h, scores) for h in hidden)]
+        return self._heads.sized(shapes, partial(Affine.drawn, like=scores, generator=generator))
 
-    def _taught(self, head: Affine, h: Tensor, loss: Module, prediction: Tensor, targets: Any) -> Tensor:
+    def _taught(self, head: Affine, h: Tensor, loss: Module, scores: Tensor, targets: Any) -> Tensor:
         """Teach a head, and return the gradient of what it reads."""
-        read, shape = _read(h, prediction)
-        _, _, d_y = loss_gradient(loss, head(read).reshape(prediction.shape), targets)
-        d_rows = d_y.pop().reshape(shape)
+        read, shape = _read(h, scores)
+        _, _, d_scores = _scored(self._tail, loss, head(read).reshape(scores.shape), targets)
+        d_rows = d_scores.reshape(shape)
         d_h = head.back(d_rows).reshape(h.shape)
         head.learn(read, d_rows, self.lr)
         return d_h
@@ -94,10 +99,17 @@ class LocalLosses(Rule):
         self._heads.load_state_dict(state["heads"])
 
 
-def _read(h: Tensor, prediction: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """What a head reads of activities, as rows, and the shape of the prediction as rows of the same number."""
-    if h.dim() == prediction.dim() and h.shape[:-1] == prediction.shape[:-1]:
+def _scored(tail: Block, loss: Module, scores: Tensor, targets: Any) -> tuple[Tensor, Weight, Tensor]:
+    """The loss of scores that go through the last layers, its weight, and the gradient of the scores."""
+    prediction, saved = tail.forward(scores)
+    value, weight, d_prediction = loss_gradient(loss, prediction, targets)
+    return value, weight, tail.backward(d_prediction.pop(), saved)
+
+
+def _read(h: Tensor, scores: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """What a head reads of activities, as rows, and the shape of the scores as rows of the same number."""
+    if h.dim() == scores.dim() and h.shape[:-1] == scores.shape[:-1]:
         read = h.reshape(-1, h.shape[-1])
     else:
         read = h.reshape(len(h), -1)
-    return read, (len(read), prediction.numel() // max(len(read), 1))
+    return read, (len(read), scores.numel() // max(len(read), 1))

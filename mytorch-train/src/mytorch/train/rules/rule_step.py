@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from mytorch.core import ArgumentError, Module, Optimizer, Rule, add_path, kind_
 from mytorch.train.mean_loss import Weight
 from mytorch.train.position import position_of
 from mytorch.train.step import update
+
+_last: WeakValueDictionary[int, Optimizer] = WeakValueDictionary()
+"""By the id of a rule, the optimizer that it was last prepared for."""
 
 
 class RuleStep:
@@ -25,16 +29,22 @@ class RuleStep:
     def __init__(self, rule: Rule, **clipping: Any) -> None:
         self.rule = rule
         self.keywords: dict[str, Any] = clipping
-        self._begun: Optimizer | None = None
 
     def prepare(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
-        """Let the rule draw what it needs, unless this optimizer has begun to train with it."""
-        if self._begun is optimizer:
-            return
-        self._begun, position = optimizer, position_of(optimizer)
-        if position.rule is not self.rule:
-            self.rule.prepare(net, loss)
-            position.rule = self.rule
+        """Let the rule draw what it needs, unless this optimizer has begun to train with it.
+
+        Raises ArgumentError for a rule that has gone on to another training since.
+        """
+        rule, position = self.rule, position_of(optimizer)
+        if position.rule is not rule:
+            rule.prepare(net, loss)
+            position.rule, _last[id(rule)] = rule, optimizer
+        elif _last.get(id(rule)) is not optimizer:
+            name = type(rule).__name__
+            raise ArgumentError(
+                f"rule: must be one for each optimizer, got a {name} with which another optimizer has begun to train "
+                f"since; make a {name} for each"
+            )
 
     def __call__(
         self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any

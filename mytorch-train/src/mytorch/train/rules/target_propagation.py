@@ -82,15 +82,18 @@ class TargetPropagation(Rule):
         d_top = self._blocks[-1].backward(d_prediction.pop(), flights.pop())
         if hidden:
             rows = 1 if sums(loss) else len(x)
-            self._reach(hidden, flights, hidden[-1] - self.step * rows * d_top, self.step * rows)
+            self._reach(hidden, flights, -self.step * rows * d_top, self.step * rows)
         return value, weight
 
-    def _reach(self, hidden: list[Tensor], flights: list[Any], target: Tensor, scale: float) -> None:
-        """From the topmost hidden block to the first: a backward towards the target, then that of the block below."""
+    def _reach(self, hidden: list[Tensor], flights: list[Any], offset: Tensor, scale: float) -> None:
+        """From the topmost hidden block to the first: a backward towards the target, then that of the block below.
+
+        offset: how far the target lies from what the block put out.
+        """
         for at in reversed(range(len(hidden))):
-            self._blocks[at].learn((hidden[at] - target) / scale, flights[at])
+            self._blocks[at].learn(-offset / scale, flights[at])
             if at:
-                target = hidden[at - 1] + self._decode(at, target)[0] - self._decode(at, hidden[at])[0]
+                offset = self._decode(at, hidden[at] + offset)[0] - self._decode(at, hidden[at])[0]
                 self._teach(at, hidden[at - 1])
 
     def _look(self, x: Tensor) -> list[torch.Size]:
