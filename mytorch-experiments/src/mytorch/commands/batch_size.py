@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Of an experiment: how many steps to train before the last measurement.",
+    help="How many steps an experiment is trained before the last measurement.",
 )
 @overrides_option
 def batch_size(source: str, steps: int, settings: tuple[str, ...]) -> None:
-    """Advise a batch size by the noise of the gradient.
+    """Suggest a batch size by the noise of the gradient.
 
-    EXPERIMENT is a TOML file or the name of an installed experiment: it is trained for some steps, and nothing is
-    kept. RUN is the folder of a run, whose weights are taken as they are. The noise scale is the batch size at which
-    the gradient of a batch has as much noise as signal. It grows during a training, often tenfold or more, and is
-    infinite at a minimum: what is said in the middle of a training matters most.
+    The gradient noise scale (critical batch size) is the batch size at which the gradient of a batch contains as much
+    noise as signal. The command measures it on training rows and suggests a batch size near it.
+
+    EXPERIMENT is a TOML file or the name of an installed experiment: it is trained for some steps, and this training
+    is not kept. RUN is the folder of a run: its weights are used as they are. The noise scale grows during training,
+    often tenfold or more, and is infinite at a minimum, so a measurement in the middle of a training matters most.
 
     \b
     Example:

@@ -22,7 +22,7 @@ from mytorch.plugins import counted, refuse_overwrite
 @click.option(
     "--damping",
     type=click.FloatRange(min=0.0, min_open=True),
-    help="Take the curvature of the loss into account, with this number added to it in every direction.",
+    help="Use influence functions, which take the curvature of the loss into account; this number is added to it.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="How many rows are shown.")
 @click.option("--csv", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write all rows to this file.")
@@ -43,13 +43,14 @@ def influence(
 ) -> None:
     """Show which training rows lower or raise the loss of a prediction.
 
-    RUN is the folder that `mytorch train` made. ROW is the number of a row in the file of the test part, where 1 is
-    the first row of data, or its name, such as the file of an image. Rows of the training part have their numbers in
-    the file, too, however they were shuffled and split.
+    RUN is the folder of a run. ROW is a row of the test part: its number in the file, where 1 is the first row of
+    data, or its name, such as the file of an image. The output shows training rows by their numbers in the file, too,
+    even if they were shuffled and split.
 
-    A row with a positive influence is helpful: its presence in the training lowers the loss of the prediction. One
-    with a negative influence is harmful. Without --damping, one forward and backward pass of the training rows is
-    needed; with it, every pair of training rows is compared.
+    A training row with a positive influence is helpful: training on it lowers the loss of the prediction. A row with
+    a negative influence is harmful: training on it raises the loss. Without --damping, the influence is the effect of
+    one step of gradient descent on the row (TracIn), which takes one forward and backward pass of the training rows.
+    With --damping, it is that of influence functions, for which every pair of training rows is compared.
 
     \b
     Example:

@@ -24,21 +24,21 @@ from mytorch.plugins import counted, refuse_overwrite
     type=click.Choice(["error", "gradient"]),
     default="error",
     show_default=True,
-    help="The score: the norm of the gradient with respect to the prediction, or to the weights.",
+    help="The score: the norm of the gradient with respect to the prediction (error) or to the weights (gradient).",
 )
-@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The CSV file.")
+@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The CSV file to write.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @device_option
 def prune_data(runs: tuple[Path, ...], keep: float, by: str, output: Path, force: bool, device: str) -> None:
-    """Choose the training rows that teach most, to train on them alone.
+    """Choose the training rows with the largest gradients, to train on them only (data pruning).
 
-    RUN is a folder that `mytorch train` made, best of a few epochs. The score of a row says how far the run is off on
-    it; rows with small scores are learned already, and teach little. The mean over several RUNs with different seeds,
-    which were trained on the same rows, says more than one. Wrong labels have large scores, too: look at the first
-    rows of the output, and remove wrong ones from your data before.
+    Each training row gets a score: the norm of its gradient. A row with a small score has been learned already and
+    teaches little. RUN is the folder of a run. Scores are more reliable as the mean over several RUNs with different
+    seeds, which were trained on the same rows. Rows with wrong labels have large scores, too: look at the first rows
+    of the output, and correct or remove wrong ones in your data first.
 
-    The output lists the rows to keep with their scores, from the largest on; `--keep 1` lists all. An experiment
-    trains on the rows of such a file alone with `data.keep`.
+    The output is a CSV file of the rows to keep with their scores, the largest first; `--keep 1` lists all rows. With
+    `data.keep`, an experiment trains only on the rows of such a file.
 
     \b
     Example:
