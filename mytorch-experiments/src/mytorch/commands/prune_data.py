@@ -26,7 +26,7 @@ from mytorch.plugins import counted, refuse_overwrite
     show_default=True,
     help="The score: the norm of the gradient with respect to the prediction (error) or to the weights (gradient).",
 )
-@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The CSV file to write.")
+@click.option("--output", "-o", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The CSV file.")
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @device_option
 def prune_data(runs: tuple[Path, ...], keep: float, by: str, output: Path, force: bool, device: str) -> None:
