@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mytorch.core import ArgumentError, Parameter, Quantity, StateError
-from mytorch.data import Disk
+from mytorch.data import Disk, TensorDataSet
 from mytorch.experiments import train_experiment
 from mytorch.nn import (
     Conv2d,
@@ -24,7 +24,7 @@ from mytorch.nn import (
 )
 from mytorch.optim import KFAC, SGD, Shampoo
 from mytorch.plugins import Callback
-from mytorch.train import Interrupted, Privacy, fit, step
+from mytorch.train import Interrupted, NotFiniteError, Privacy, fit, step
 from mytorch.train.quantities.watched_step import WatchedStep
 
 pytestmark = pytest.mark.numbers
@@ -257,12 +257,63 @@ def test_quantities_of_the_user_see_the_gradients_of_the_targets():
         ({"precision": "bfloat16"}, "KFAC: must be left out with precision = 'bfloat16'"),
         ({"step": lambda *_: 0}, "KFAC: must be left out with a step of your own"),
         ({"clip_sample_norm": 1.0}, "KFAC: must be left out with clip_sample_norm = 1.0"),
+        ({"memory": "1 MiB"}, "KFAC: must be left out with memory = '1 MiB'"),
+        ({"saved": "int8"}, "KFAC: must be left out with saved = 'int8'"),
         ({"privacy": Privacy.__new__(Privacy)}, "KFAC: must be left out with privacy"),
     ],
 )
 def test_what_cannot_show_it_the_backward_is_refused(options, text):
     with pytest.raises(ArgumentError, match=text):
         trained(**options)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("made", [KFAC, Shampoo])
+def test_rows_that_are_not_finite_are_told_as_by_any_optimizer(made, value):
+    torch.manual_seed(0)
+    net, x = Linear(2, 2), torch.randn(20, 2)
+    x[3] = value
+    rows = TensorDataSet(x, torch.randint(2, (20,)))
+    with pytest.raises(NotFiniteError, match="the first value that is not finite is the inputs of the batch"):
+        fit(net, CrossEntropyLoss(), made(net.param()), rows, epochs=1, batch_size=8, quiet=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_factors_of_a_net_in_half_precision_are_kept_in_float32(dtype):
+    torch.manual_seed(0)
+    net, loss = Sequential(Embedding(7, 4), Flatten(), Linear(8, 3)), CrossEntropyLoss()
+    net.to(dtype)
+    optimizer, x, classes = KFAC(net.param(), lr=0.05), torch.randint(7, (20, 2)), torch.randint(3, (20,))
+    before = float(loss(net(x), classes))
+    for _ in range(10):
+        take(net, loss, optimizer, x, classes)
+    assert float(loss(net(x), classes)) < before
+    assert {held["inputs"].dtype for held in optimizer.state.values() if "inputs" in held} == {torch.float32}
+    assert optimizer.state[net[0].weight]["diagonal"].dtype is torch.float32
+    assert net[2].weight.value.dtype is dtype
+
+
+def test_inverses_are_those_of_float64():
+    """Of inputs whose outer products are far larger than the damping."""
+    torch.manual_seed(0)
+    net, x, t = Linear(40, 1, bias=False), 100 * torch.randn(20, 40), torch.randn(20, 1)
+    optimizer = KFAC(net.param(), damping=1e-8, momentum=0)
+    take(net, MSELoss(), optimizer, x, t)
+    a, g = (optimizer.state[net.weight][name].double() for name in ("inputs", "outputs"))
+    s = (a.diagonal().mean() / g.squeeze()).sqrt()
+    wanted = torch.linalg.inv(a + s * 1e-4 * torch.eye(40).double())
+    torch.testing.assert_close(optimizer.state[net.weight]["inputs_inverse"].double(), wanted, rtol=1e-4, atol=0)
+
+
+def test_a_parameter_whose_factors_would_be_too_large_has_a_diagonal(monkeypatch):
+    monkeypatch.setattr("mytorch.optim.kfac.LARGEST", 5)
+    torch.manual_seed(0)
+    net = Sequential(Linear(4, 6), Tanh(), Linear(6, 3))
+    optimizer = KFAC(net.param())
+    take(net, CrossEntropyLoss(), optimizer, torch.randn(9, 4), torch.randint(3, (9,)))
+    kept = {name: "diagonal" in optimizer.state[parameter] for name, parameter in net.named_param()}
+    assert kept == {"0.weight": True, "0.bias": True, "2.weight": True, "2.bias": False}
+    assert optimizer.state[net[0].weight]["diagonal"].shape == (6, 4)
 
 
 def test_a_loss_without_a_root_is_refused_before_anything_changes():

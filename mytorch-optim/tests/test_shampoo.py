@@ -7,6 +7,7 @@ import torch
 
 from mytorch.core import ArgumentError, Parameter, StateError
 from mytorch.optim import Shampoo
+from mytorch.optim.shampoo import LONGEST
 
 pytestmark = pytest.mark.numbers
 
@@ -54,6 +55,48 @@ def test_first_steps_of_numbers_vectors_and_matrices(shape):
     left = root_by_svd(0.5 * torch.eye(len(rows)).double() + rows @ rows.T, 2 if g.dim() < 2 else 4)
     right = torch.eye(1).double() if g.dim() < 2 else root_by_svd(0.5 * torch.eye(2).double() + rows.T @ rows, 4)
     torch.testing.assert_close(parameter.value, -(left @ rows @ right).reshape(shape), rtol=0, atol=1e-9)
+
+
+def test_a_long_axis_has_a_diagonal(monkeypatch):
+    """An axis of more entries than have a matrix is preconditioned by the sums of its own squares."""
+    monkeypatch.setattr("mytorch.optim.shampoo.LONGEST", 3)
+    torch.manual_seed(0)
+    parameter = Parameter(torch.zeros(4, 3, 5).double())
+    optimizer = Shampoo([parameter], lr=1.0, eps=0.01)
+    p = parameter.value.clone()
+    long, middle, last = 0.01 * torch.ones(4).double(), 0.01 * torch.eye(3).double(), 0.01 * torch.ones(5).double()
+    for _ in range(3):
+        g = parameter.grad = torch.randn(4, 3, 5).double()
+        long, last = long + g.square().sum((1, 2)), last + g.square().sum((0, 1))
+        middle = middle + torch.einsum("abc,adc->bd", g, g)
+        p = p - torch.einsum("a,abc,bj,c->ajc", long ** (-1 / 6), g, root_by_svd(middle, 6), last ** (-1 / 6))
+        optimizer.step()
+        torch.testing.assert_close(parameter.value, p, rtol=0, atol=1e-9)
+
+
+def test_the_axis_of_a_vocabulary_takes_no_matrix():
+    table = Parameter(torch.ones(50_000, 2))
+    optimizer = Shampoo([table])
+    table.grad = torch.ones(50_000, 2)
+    optimizer.step()
+    assert {tuple(each.shape) for each in optimizer.state[table].values() if isinstance(each, torch.Tensor)} <= {
+        *((), (50_000,), (2, 2), (50_000, 2))
+    }
+    other = Shampoo([Parameter(torch.ones(50_000, 2))])
+    other.load_state_dict(optimizer.state_dict())
+    state = copy.deepcopy(optimizer.state_dict())
+    state["state"][0]["root_0"] = torch.ones(2, 2)
+    with pytest.raises(StateError, match=r"'root_0' .* must be a vector of \(50000,\), got a tensor of \(2, 2\)"):
+        other.load_state_dict(state)
+    assert LONGEST < 50_000
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e30])
+def test_gradients_that_are_not_finite_make_a_step_that_is_not(value):
+    parameter = Parameter(torch.ones(2, 3))
+    parameter.grad = torch.full((2, 3), value)
+    Shampoo([parameter]).step()
+    assert parameter.value.isnan().all()
 
 
 def test_it_needs_fewer_steps_than_descent_where_axes_have_other_curvatures():

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from mytorch.core import (
     GradientSeen,
+    KroneckerFactors,
     Module,
     Optimizer,
+    OuterProducts,
     Parameter,
     Quantity,
+    SampleGradients,
     StateError,
     kronecker,
     persistent,
@@ -23,6 +26,8 @@ from mytorch.optim.checks import require_at_least_0, require_count, require_real
 
 FACTORS = ("inputs", "outputs")
 INVERSES = ("inputs_inverse", "outputs_inverse")
+LARGEST = 8192
+"""Rows that a factor may have; above, it would take gigabytes, and its inverse minutes."""
 
 
 class KFAC(Optimizer):
@@ -30,7 +35,8 @@ class KFAC(Optimizer):
 
     Shown:     A = mean over samples of the outer products of the layer's inputs, G = sum of those of the gradients at
                its outputs for a drawn target each, as `mytorch.core.kronecker` has them; or, where a parameter has no
-               such factors, as an embedding, D = sum over samples of the squares of these gradients
+               such factors, as an embedding, or one of them would have more than 8,192 rows, as those of a
+               vocabulary's scores, D = sum over samples of the squares of these gradients
                A, G, D = e * A, G, D + (1 - e) * those of this batch,  e = min(1 - 1 / k, decay) at the k-th time
     Step:      g = d_p + weight_decay * p
                u = inverse(G + sqrt(damping) / s * I) g inverse(A + s * sqrt(damping) * I)
@@ -40,7 +46,7 @@ class KFAC(Optimizer):
                c = min(1, sqrt(kl_clip / (lr^2 * sum of u * g over all parameters of the group)))
                b = momentum * b + c * u
                p = p - lr * b
-               with the inverses of every inverse_every-th step; b starts at 0
+               with the inverses of every inverse_every-th step, computed in float64; b starts at 0
     Bound:     c keeps the change of the distribution that the net states, a Kullback-Leibler divergence, at about
                kl_clip / 2 in a step without momentum
     Backward:  fit shows it the backward of one forward and backward more in each step, with targets drawn from the
@@ -138,14 +144,23 @@ class CurvatureOfParameters(Quantity):
         if seen.parameter not in self.decays:
             return
         assert seen.samples is not None
-        made = kronecker(seen.samples)
+        made = _factors(seen.samples)
         parts = {"diagonal": seen.samples.sum_of_squares()} if made is None else made._asdict()
         state = self.optimizer.state[seen.parameter]
         times = int(state.get("shown", 0)) + 1
         keep = min(1 - 1 / times, self.decays[seen.parameter])
         for name, part in parts.items():
+            part = part.to(torch.promote_types(part.dtype, torch.float32))  # bfloat16 would round away what is added
             state[name] = persistent(part if times == 1 else state[name].to(part).mul(keep).add(part, alpha=1 - keep))
         state["shown"] = times
+
+
+def _factors(samples: SampleGradients) -> KroneckerFactors | None:
+    """The factors of a parameter, where it has some that are not too large."""
+    rows = list(samples.sizes()[1:])
+    if isinstance(samples, OuterProducts):
+        rows = [samples.rows.shape[-1], samples.d_rows.shape[-1]]
+    return None if max(rows, default=1) > LARGEST else kronecker(samples)
 
 
 def _preconditioned(g: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> Tensor:
@@ -153,7 +168,7 @@ def _preconditioned(g: Tensor, state: dict[str, Any], group: Mapping[str, Any]) 
     damping: float = group["damping"]
     if "diagonal" in state:
         diagonal: Tensor = state["diagonal"]
-        return g / (diagonal + damping)
+        return (g / (diagonal.to(g.device) + damping)).to(g)
     if "inputs" not in state:
         return g
     steps = int(state.get("steps", 0))
@@ -161,9 +176,10 @@ def _preconditioned(g: Tensor, state: dict[str, Any], group: Mapping[str, Any]) 
     if steps % group["inverse_every"] == 0 or INVERSES[0] not in state:
         for name, inverse in zip(INVERSES, _inverses(state["inputs"], state["outputs"], damping), strict=True):
             state[name] = persistent(inverse.contiguous())  # as it comes from a file, which decides the last bit
-    of_inputs, of_outputs = (state[name].to(g) for name in INVERSES)
-    matrices = g.reshape(*of_outputs.shape[:-1], of_inputs.shape[-1])
-    return torch.matmul(of_outputs @ matrices, of_inputs).reshape(g.shape)
+    dtype = torch.promote_types(g.dtype, torch.float32)
+    of_inputs, of_outputs = (state[name].to(g.device, dtype) for name in INVERSES)
+    matrices = g.to(dtype).reshape(*of_outputs.shape[:-1], of_inputs.shape[-1])
+    return torch.matmul(of_outputs @ matrices, of_inputs).reshape(g.shape).to(g)
 
 
 def _inverses(inputs: Tensor, outputs: Tensor, damping: float) -> tuple[Tensor, Tensor]:
@@ -176,9 +192,10 @@ def _inverses(inputs: Tensor, outputs: Tensor, damping: float) -> tuple[Tensor, 
 
 
 def _inverse(matrix: Tensor, damping: Tensor) -> Tensor:
-    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-    inverse: Tensor = torch.linalg.inv(matrix + damping * eye)
-    return inverse
+    """In float64, since the damping may be far below the largest numbers; not finite where the matrix is not."""
+    eye = torch.eye(matrix.shape[-1], dtype=torch.float64, device=matrix.device)
+    inverse: Tensor = torch.linalg.inv_ex(matrix.double() + damping.double() * eye).inverse
+    return inverse.to(matrix.dtype)
 
 
 def _require_factors(parameter: Parameter, factors: Sequence[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ from mytorch.optim.checks import require_at_least_0, require_count, require_flag
 
 AXES = 8
 """How many axes a parameter may have; a convolution of three dimensions has five."""
+LONGEST = 2048
+"""The length of an axis up to which it has matrices, whose root takes seconds at this length."""
 
 
 class Shampoo(Optimizer):
@@ -24,14 +27,15 @@ class Shampoo(Optimizer):
                u = g times H_i^(-1 / (2 * axes))      along every axis i
                b = momentum * b + u
                p = p - lr * b
-               with the roots of every root_every-th step; H_i starts at eps * I, b at 0; a number counts as one axis
+               with the roots of every root_every-th step; H_i starts at eps * I, b at 0; a number counts as one axis;
+               of an axis of more than 2,048 entries only the diagonal of H_i is kept
     Settings:  lr may be a tensor of one number
     State:     step, momentum_buffer (b), statistics_i (H_i) and root_i for each axis i
-    Memory:    two square matrices for each axis: give axes of more than some thousands, such as those of a vocabulary,
-               to another optimizer
+    Memory:    two square matrices for each axis of up to 2,048 entries, two vectors for a longer one
     Raises:    ArgumentError for a setting outside its range, and for parameters that are complex or have more than
                eight axes; StateError for the state of parameters of other shapes
-    Source:    Gupta, Koren and Singer 2018, "Shampoo: preconditioned stochastic tensor optimization", algorithm 2
+    Source:    Gupta, Koren and Singer 2018, "Shampoo: preconditioned stochastic tensor optimization", algorithm 2, and
+               its diagonal variant for long axes
 
     Example:
         optimizer = Shampoo(net.param(), lr=0.1, momentum=0.9)
@@ -106,14 +110,19 @@ def _preconditioned(t: Number, g: Tensor, state: dict[str, Any], group: Mapping[
     u = g
     for axis, size in enumerate(g.shape):
         matrix = g.movedim(axis, 0).flatten(1) if g.dim() > 1 else g.unsqueeze(1)
-        eye = torch.eye(size, dtype=g.dtype, device=g.device)
-        statistics = _held(state, f"statistics_{axis}", group["eps"] * eye).add_(matrix @ matrix.mT)
-        root = _held(state, f"root_{axis}", eye)
+        whole = size <= LONGEST
+        one = torch.eye(size, dtype=g.dtype, device=g.device) if whole else g.new_ones(size)
+        added = matrix @ matrix.mT if whole else matrix.square().sum(1)
+        statistics = _held(state, f"statistics_{axis}", group["eps"] * one).add_(added)
+        root = _held(state, f"root_{axis}", one)
         if isinstance(new, Tensor):  # where a step is traced, or runs on another device
             root.copy_(torch.where(new, _root(statistics, 2 * g.dim()), root))
         elif new:
             root.copy_(_root(statistics, 2 * g.dim()))
-        u = torch.tensordot(u, root, ([0], [0]))  # the next axis comes in front
+        if whole:  # either way, the next axis comes in front
+            u = torch.tensordot(u, root, ([0], [0]))
+        else:
+            u = (u * root.reshape(-1, *(1,) * (u.dim() - 1))).movedim(0, -1)
     return u
 
 
@@ -126,16 +135,24 @@ def _held(state: dict[str, Any], name: str, start: Tensor) -> Tensor:
 
 
 def _root(matrix: Tensor, order: int) -> Tensor:
-    """matrix^(-1 / order) of a symmetric one with positive eigenvalues, computed in float64."""
-    values, vectors = torch.linalg.eigh(matrix.double())
+    """matrix^(-1 / order) of a symmetric one with positive eigenvalues, computed in float64; of a vector, a diagonal.
+
+    NaN of one that is not finite, which no decomposition takes: then the loss of the next step tells of it.
+    """
+    if matrix.dim() == 1:
+        return matrix.double().pow(-1 / order).to(matrix.dtype)
+    finite = matrix.isfinite().all()
+    eye = torch.eye(len(matrix), dtype=torch.float64, device=matrix.device)
+    values, vectors = torch.linalg.eigh(matrix.double().where(finite, eye))
     least = values[-1:] * 1e-14  # below which eigenvalues are rounding
     roots = values.maximum(least).pow(-1 / order)
-    return torch.matmul(vectors * roots, vectors.mT).to(matrix.dtype)
+    return torch.matmul(vectors * roots, vectors.mT).where(finite, math.nan).to(matrix.dtype)
 
 
 def _require_matrix(name: str, entry: Any, sizes: Sequence[int], axis: int) -> None:
-    shape = (sizes[axis], sizes[axis]) if axis < len(sizes) else None
+    size = sizes[axis] if axis < len(sizes) else None
+    shape = None if size is None else (size, size) if size <= LONGEST else (size,)
     if not isinstance(entry, Tensor) or tuple(entry.shape) != shape:
         got = f"a tensor of {tuple(entry.shape)}" if isinstance(entry, Tensor) else repr(entry)
-        wanted = f"be a matrix of {shape}" if shape else "be left out"
+        wanted = f"be a {'matrix' if len(shape) == 2 else 'vector'} of {shape}" if shape else "be left out"
         raise StateError(f"Shampoo: state {name!r} of a parameter of {tuple(sizes)} must {wanted}, got {got}")

@@ -94,7 +94,8 @@ def choose_step(
     mixed = make_precision(precision)
     needed = list(optimizer.quantities())
     if needed:
-        _require_shown(optimizer, own, accumulate, precision, parallel, clip_sample_norm, privacy, rule)
+        others = {"clip_sample_norm": clip_sample_norm, "memory": memory, "saved": saved}
+        _require_shown(optimizer, own, accumulate, precision, parallel, others, privacy, rule)
         quantities = [*quantities, *needed]
     asked = {"quantities": quantities or None, "clip_sample_norm": clip_sample_norm, "privacy": privacy}
     others_of_memory = {**asked, "rule": rule, "precision": precision, "parallel": parallel}
@@ -146,7 +147,7 @@ def _require_shown(
     accumulate: int,
     precision: str | None,
     parallel: Processes | None,
-    clip_sample_norm: float | None,
+    others: dict[str, Any],
     privacy: Privacy | None,
     rule: Any,
 ) -> None:
@@ -156,7 +157,7 @@ def _require_shown(
         f"accumulate = {accumulate}": accumulate > 1,
         f"precision = {precision!r}": precision is not None,
         "several processes": parallel is not None,
-        f"clip_sample_norm = {clip_sample_norm}": clip_sample_norm is not None,
+        **{f"{name} = {value!r}": value is not None for name, value in others.items()},
         "privacy": privacy is not None,
         "a learning rule": rule is not None,
     }

@@ -22,6 +22,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.train.batches import count_rows
+from mytorch.train.errors import NotFiniteError
 from mytorch.train.gradients import forward
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.structure import mapped
@@ -45,7 +46,8 @@ def show_curvature(
     `draws`, which advances torch's generator.
 
     draws: how many targets of each sample are drawn; None takes all columns.
-    Raises ArgumentError for what has no gradients of single samples, and for a loss without `hessian_root`.
+    Raises ArgumentError for what has no gradients of single samples, and for a loss without `hessian_root`;
+        NotFiniteError for a prediction that is not finite.
     """
     if draws is not None:
         require_whole("curvature", "samples", draws, 1)
@@ -82,6 +84,8 @@ def show_columns(
     if seed is not None:
         torch.manual_seed(seed)
     columns = _columns(loss, prediction, targets, draws, rows)
+    if not prediction.isfinite().all():
+        raise NotFiniteError("curvature: the prediction must be finite, got NaN or infinity")
     while chunk := list(islice(columns, at_once)):
         with watching(net, loss, [quantity], axes, rows * len(chunk), scale=1.0):
             _pass(net, again, inputs, chunk)
@@ -94,6 +98,8 @@ def show_drawn(
     """Show quantities the gradients of samples with one drawn target each, in the course of a training.
 
     No parameter may have a gradient before it, and none has one after it. Numbers are drawn from torch's generator.
+    Nothing is shown of a prediction that is not finite, from which no target can be drawn: the loss of the step, which
+    is not finite either, tells of it.
     axes: where samples lie.
     """
     rows = count_rows(inputs if targets is None else targets)
@@ -101,8 +107,9 @@ def show_drawn(
     try:
         with watching(net, loss, quantities, axes, rows, scale=1.0):
             prediction, saved = forward(net, inputs)
-            for column in _columns(loss, prediction, targets, 1, rows):
-                net.backward(column, saved)
+            columns = _columns(loss, prediction, targets, 1, rows)
+            if prediction.isfinite().all():
+                net.backward(next(columns), saved)
     except Exception as error:
         add_path(error, net)
         raise
