@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from toy_parts import Chain, Dense, Noise, Rectify
+from toy_parts import Chain, Dense, Noise, Rectify, SquaredError
 
 from mytorch.core import ArgumentError, random_state
-from mytorch.train.rules import LocalLosses
+from mytorch.train.rules import DirectFeedbackAlignment, LocalLosses, SyntheticGradients, TargetPropagation
 from mytorch.train.rules.chain import blocks_of, layers_of, require_fixed, require_tensor
 
 pytestmark = pytest.mark.numbers
@@ -93,3 +93,14 @@ def test_a_layer_that_stands_twice_below_the_parameters_is_left_as_it_was():
     block.learn(torch.ones(5, 4), block.forward(torch.randn(5, 3))[1])
     assert {layer: dict(vars(layer)) for layer in before} == before
     assert dense.bias.grad.tolist() == [5.0] * 4
+
+
+@pytest.mark.parametrize("build", [DirectFeedbackAlignment, LocalLosses, SyntheticGradients, TargetPropagation])
+@pytest.mark.parametrize("first", [0, 5])
+def test_a_batch_without_rows_teaches_nothing_and_decides_no_sizes(build, first):
+    net, rule = Chain(Dense(3, 4), Rectify(), Dense(4, 5), Rectify(), Dense(5, 2)), build()
+    rule.prepare(net, SquaredError())
+    for rows in (first, 5, 0):
+        net.zero_grad()
+        rule.gradients(net, SquaredError(), torch.randn(rows, 3), torch.randn(rows, 2))
+    assert not any(held.grad is not None and held.grad.any() for held in net.param())

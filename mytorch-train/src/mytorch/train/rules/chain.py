@@ -130,6 +130,11 @@ def require_tensor(rule: Rule, what: str, value: Any) -> Tensor:
     return value
 
 
+def rows_of(x: Tensor) -> Tensor:
+    """All numbers of each row side by side, also where there is no row."""
+    return x.reshape(len(x), x.shape[1:].numel())
+
+
 def require_fixed(rule: Rule, blocks: Sequence[Block], x: Any) -> None:
     """Raise ArgumentError for a layer that computes otherwise in training than in evaluation, on this batch.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mytorch.core import Module, Rule, StateError, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.chain import blocks_of, require_tensor
+from mytorch.train.rules.chain import blocks_of, require_tensor, rows_of
 from mytorch.train.rules.feedback import glorot_uniform
 
 
@@ -72,8 +72,8 @@ class DirectFeedbackAlignment(Rule):
         value, weight, d_prediction = loss_gradient(loss, prediction, targets)
         e = self._tail.backward(d_prediction.pop(), saved_by_tail)
         rows = [_rows(e, h) for h, _ in flights]
-        matrices = self._sized([(error.shape[1], h.numel() // max(len(error), 1)) for error, h in rows], e)
-        for block, (error, h), matrix, (_, saved_by_block) in zip(self._hidden, rows, matrices, flights, strict=True):
+        matrices = self._sized([shape for _, shape in rows], e)
+        for block, (error, _), matrix, (h, saved_by_block) in zip(self._hidden, rows, matrices, flights, strict=True):
             block.learn((error @ matrix).reshape(h.shape), saved_by_block)
         self._head.learn(e, saved)
         return value, weight
@@ -103,7 +103,8 @@ class DirectFeedbackAlignment(Rule):
         self._matrices, self._sizes = [matrix.clone() for matrix in state["matrices"]], None
 
 
-def _rows(e: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """The error as rows, one for each place or row of the activities, and these."""
+def _rows(e: Tensor, h: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """The error as rows, one for each place or row of the activities, and how many numbers a row of both has."""
     alike = h.dim() == e.dim() and h.shape[:-1] == e.shape[:-1]
-    return e.reshape(-1, e.shape[-1]) if alike else e.reshape(len(e), -1), h
+    rows = e.reshape(-1, e.shape[-1]) if alike else rows_of(e)
+    return rows, (rows.shape[1], h.shape[-1] if alike else h.shape[1:].numel())

@@ -33,6 +33,9 @@ class EquilibriumPropagation(Rule):
     that the trained network predicts as every other. The paper's own networks have a Hopfield energy, with symmetric
     weights, and predict by settling, which a Sequential does not. A step costs about `steps` times backpropagation's.
 
+    Nudged states are told from free ones by their difference: in float32, errors below about 1e-7 / nudge are lost in
+    rounding.
+
     nudge: how strongly;  steps, rate: of the descent; the error needs a step for each block on its way down. Where the
         energy ends higher than it began, as with large weights, the descent begins again with half the rate.
     Source: Scellier and Bengio 2017, "Equilibrium propagation: bridging the gap between energy-based models and

@@ -11,7 +11,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Module, Rule, kind_of, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.chain import Block, blocks_of, require_fixed, require_tensor, unseen
+from mytorch.train.rules.chain import Block, blocks_of, require_fixed, require_tensor, rows_of, unseen
 
 HIDES = 1e-2
 """By what part of itself the output of a layer that hides the length of its input may change with that length."""
@@ -144,7 +144,7 @@ def _teach(units: Block, x: Tensor) -> Tensor:
     """Add the gradients of a block's own loss, the first half of the rows having right labels; return activities."""
     a: Tensor
     a, saved = units.forward(x)
-    rows = a.reshape(len(a), -1)
+    rows = rows_of(a)
     excess = rows.square().sum(1) - rows.shape[1]
     right = len(rows) // 2
     d_goodness = torch.cat([-torch.sigmoid(-excess[:right]), torch.sigmoid(excess[right:])]) / max(len(rows), 1)

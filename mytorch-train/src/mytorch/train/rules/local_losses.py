@@ -13,7 +13,7 @@ from mytorch.core import Module, Rule, require_range, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
 from mytorch.train.rules.affine import Affine, Affines
-from mytorch.train.rules.chain import Block, blocks_of, require_tensor
+from mytorch.train.rules.chain import Block, blocks_of, require_tensor, rows_of
 
 
 class LocalLosses(Rule):
@@ -109,7 +109,7 @@ def _scored(tail: Block, loss: Module, scores: Tensor, targets: Any) -> tuple[Te
 def _read(h: Tensor, scores: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """What a head reads of activities, as rows, and the shape of the scores as rows of the same number."""
     if h.dim() == scores.dim() and h.shape[:-1] == scores.shape[:-1]:
-        read = h.reshape(-1, h.shape[-1])
+        read, numbers = h.reshape(-1, h.shape[-1]), scores.shape[-1]
     else:
-        read = h.reshape(len(h), -1)
-    return read, (len(read), scores.numel() // max(len(read), 1))
+        read, numbers = rows_of(h), scores.shape[1:].numel()
+    return read, (len(read), numbers)

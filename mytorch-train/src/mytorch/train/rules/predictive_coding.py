@@ -29,6 +29,9 @@ class PredictiveCoding(Rule):
     The paper has squared errors, with the targets as the topmost states, which is C = || f_n - target ||^2 / 2. A step
     costs about `steps` times backpropagation's. What the layers state as their backward carries the errors down.
 
+    Errors are differences of states and their predictions: in float32, those below about 1e-7 * variance are lost in
+    rounding.
+
     variance: of the output, that of the hidden states is 1;  steps, rate: of the descent; the error needs a step for
         each block on its way down. Where F ends higher than it began, as with large weights, the descent begins again
         with half the rate.

@@ -13,7 +13,7 @@ from mytorch.core import Module, Rule, require_range
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight
 from mytorch.train.rules.affine import Affine, Affines
-from mytorch.train.rules.chain import blocks_of, require_tensor
+from mytorch.train.rules.chain import blocks_of, require_tensor, rows_of
 
 
 class SyntheticGradients(Rule):
@@ -68,14 +68,14 @@ class SyntheticGradients(Rule):
             flights.append((require_tensor(self, f"the output of {block}", x), saved))
         value, weight, d_prediction = loss_gradient(loss, x, targets)
         told = _told(x, targets)
-        outputs = [h.reshape(len(h), -1) for h, _ in flights[:-1]]
+        outputs = [rows_of(h) for h, _ in flights[:-1]]
         sizes = [(h.shape[1] + told.shape[1], h.shape[1]) for h in outputs]
         models = self._models.sized(sizes, partial(Affine.zero, like=x))
         wanted = self._blocks[-1].backward(d_prediction.pop(), flights.pop()[1])
         for block, model, output in zip(self._blocks[-2::-1], reversed(models), reversed(outputs), strict=True):
             h, saved = flights.pop()
             seen = torch.cat([output, told], 1)
-            guess = model(seen) / len(h)
+            guess = model(seen) / max(len(h), 1)
             model.learn(seen, guess - wanted.reshape(guess.shape), self.lr)
             wanted = block.backward(guess.reshape(h.shape), saved)
         return value, weight
@@ -96,4 +96,4 @@ def _told(prediction: Tensor, targets: Any) -> Tensor:
     if not targets.is_floating_point() and prediction.dim() == 2 and targets.dim() == 1:
         classes = torch.arange(prediction.shape[1], device=targets.device)
         return (targets.unsqueeze(1) == classes).to(prediction.dtype)
-    return targets.reshape(len(targets), -1).to(prediction.dtype)
+    return rows_of(targets).to(prediction.dtype)

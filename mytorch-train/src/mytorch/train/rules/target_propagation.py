@@ -13,7 +13,7 @@ from mytorch.core import Module, Rule, require_range, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.rules.affine import Affine, Affines
-from mytorch.train.rules.chain import blocks_of, require_fixed, require_tensor
+from mytorch.train.rules.chain import blocks_of, require_fixed, require_tensor, rows_of
 
 
 class TargetPropagation(Rule):
@@ -81,7 +81,7 @@ class TargetPropagation(Rule):
         self._size(hidden)
         d_top = self._blocks[-1].backward(d_prediction.pop(), flights.pop())
         if hidden:
-            rows = 1 if sums(loss) else len(x)
+            rows = 1 if sums(loss) else max(len(x), 1)
             self._reach(hidden, flights, -self.step * rows * d_top, self.step * rows)
         return value, weight
 
@@ -116,7 +116,7 @@ class TargetPropagation(Rule):
     def _decode(self, at: int, h: Tensor) -> tuple[Tensor, Tensor, list[Any]]:
         """What decoder g_at makes of the output of block `at`; the rows that it reads, and what its tail saved."""
         assert self._shapes is not None
-        rows, tail = h.reshape(len(h), -1), self._blocks[at - 1].tail()
+        rows, tail = rows_of(h), self._blocks[at - 1].tail()
         below, saved = tail.forward(self._decoders.maps[at - 1](rows).reshape(len(h), *self._shapes[at - 1]))
         return below, rows, saved
 
@@ -125,8 +125,8 @@ class TargetPropagation(Rule):
         drawn = torch.empty(below.shape, dtype=below.dtype).normal_(generator=self._generator).to(below.device)
         x = below + self.noise * drawn
         found, rows, saved = self._decode(at, self._blocks[at].forward(x)[0])
-        d_rows = self._blocks[at - 1].tail().backward((found - x) / len(x), saved)
-        self._decoders.maps[at - 1].learn(rows, d_rows.reshape(len(x), -1), self.lr)
+        d_rows = self._blocks[at - 1].tail().backward((found - x) / max(len(x), 1), saved)
+        self._decoders.maps[at - 1].learn(rows, rows_of(d_rows), self.lr)
 
     def state_dict(self) -> dict[str, Any]:
         """The decoders, and the state of what draws the noise."""
