@@ -40,18 +40,20 @@ class KFAC(Optimizer):
                A, G, D = e * A, G, D + (1 - e) * those of this batch,  e = min(1 - 1 / k, decay) at the k-th time
     Step:      g = d_p + weight_decay * p
                u = inverse(G + sqrt(damping) / s * I) g inverse(A + s * sqrt(damping) * I)
-               s = sqrt((trace(A) / rows of A) / (trace(G) / rows of G)), 1 where one of them is 0
+               s = sqrt((trace(A) / rows_A) / (trace(G) / rows_G)), 1 where one of them is 0
                u = g / (D + damping)                   where it has no factors
                u = g                                   where nothing has been shown
                c = min(1, sqrt(kl_clip / (lr^2 * sum of u * g over all parameters of the group)))
                b = momentum * b + c * u
                p = p - lr * b
-               with the inverses of every inverse_every-th step, computed in float64; b starts at 0
-    Bound:     c keeps the change of the distribution that the net states, a Kullback-Leibler divergence, at about
+               A and G have rows_A and rows_G rows; inverses are computed every inverse_every steps, in float64;
+               b starts at 0
+    Bound:     c limits the change of the distribution that the net predicts (its Kullback-Leibler divergence) to about
                kl_clip / 2 in a step without momentum
-    Backward:  fit shows it the backward of one forward and backward more in each step, with targets drawn from the
-               distribution that the net states; a loop of your own shows `quantities()` to it, or it is momentum alone
-    Settings:  lr may be a tensor of one number; biases have factors apart, with A = 1
+    Backward:  in each step, `fit` runs a second forward and backward, with targets drawn from the distribution that
+               the net predicts, and shows it to `quantities()`; if a loop of your own does not do so, each step is
+               that of SGD with momentum
+    Settings:  lr may be a tensor of one number; biases have separate factors, with A = 1
     State:     shown (k), steps, momentum_buffer (b), inputs (A), outputs (G), inputs_inverse, outputs_inverse,
                diagonal (D)
     Raises:    ArgumentError for a setting outside its range and for complex parameters; StateError for the state of

@@ -20,15 +20,15 @@ LONGEST = 2048
 
 
 class Shampoo(Optimizer):
-    """Momentum whose gradient is preconditioned along each axis by the gradients of all steps so far.
+    """SGD with momentum, with the gradient preconditioned along each axis by the gradients of all steps so far.
 
     Step:      g = d_p + weight_decay * p             (-d_p with maximize)
                H_i = H_i + g_i @ transpose(g_i)       g_i: g with its axis i in front, as a matrix; for every axis i
                u = g times H_i^(-1 / (2 * axes))      along every axis i
                b = momentum * b + u
                p = p - lr * b
-               with the roots of every root_every-th step; H_i starts at eps * I, b at 0; a number counts as one axis;
-               of an axis of more than 2,048 entries only the diagonal of H_i is kept
+               roots are computed every root_every steps; H_i starts at eps * I, b at 0; a number counts as one axis;
+               for an axis of more than 2,048 entries, only the diagonal of H_i is kept
     Settings:  lr may be a tensor of one number
     State:     step, momentum_buffer (b), statistics_i (H_i) and root_i for each axis i
     Memory:    two square matrices for each axis of up to 2,048 entries, two vectors for a longer one

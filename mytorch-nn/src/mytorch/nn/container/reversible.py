@@ -45,7 +45,7 @@ class Kept:
 
 
 class Reversible(Module):
-    """Add to each half of a value what a layer makes of the other half, so that the input follows from the output.
+    """Add to each half of the input a function of the other half, so that the input can be computed from the output.
 
     Forward:   x1, x2 = the halves of x along dim;  y1 = x1 + f(x2);  y2 = x2 + g(y1);  y = [y1, y2]
     Backward:  x2 = y2 - g(y1);  x1 = y1 - f(x2), computed anew;
@@ -57,9 +57,9 @@ class Reversible(Module):
                odd size, or f or g changes the shape; StateError if modules came or went within f or g since then
     Source:    Gomez et al. 2017, "The reversible residual network: backpropagation without storing activations"
 
-    x is that of the forward up to rounding, so gradients are those of the formula up to rounding, too. Mode, buffers
-    and random state of f and g are those of the forward while they are computed again. Inside of torch.compile and the
-    compiled engine, and as long as a lazy layer inside has no weights, it keeps what f and g save.
+    The x that is computed equals that of the forward up to rounding, so gradients are exact up to rounding, too. While
+    f and g are computed again, they have the mode, buffers and random state of the forward. Inside of torch.compile
+    and the compiled engine, and as long as a lazy layer inside has no weights, the block keeps what f and g save.
 
     Example:
         >>> block = Reversible(Linear(2, 2), Linear(2, 2))
@@ -146,7 +146,7 @@ class Reversible(Module):
 
 
 class ReversibleSequence(ModuleSequence):
-    """Reversible blocks one after the other, of which the last output alone is saved: memory constant in depth.
+    """Reversible blocks one after the other, which save only the last output: memory does not grow with depth.
 
     Forward:   y = block_n(... block_2(block_1(x)))
     Backward:  from the last block to the first, each gives the gradient of its input and the input itself
@@ -157,7 +157,7 @@ class ReversibleSequence(ModuleSequence):
                value is used twice, or blocks came or went since its forward; and what the blocks raise
     Source:    Gomez et al. 2017, "The reversible residual network: backpropagation without storing activations"
 
-    Rounding errors of the inputs add up from block to block. It is a list of its blocks.
+    Rounding errors of the inputs add up from block to block. The sequence is a list of its blocks.
 
     Example:
         >>> net = ReversibleSequence(*(Reversible(Linear(2, 2), Tanh()) for _ in range(3)))

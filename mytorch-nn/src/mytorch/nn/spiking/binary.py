@@ -14,7 +14,7 @@ Derivative = Callable[[Tensor], Tensor]
 
 
 class Heaviside(Module):
-    """Say of each number whether it reaches 0: 1 if it does, else 0.
+    """The unit step: 1 for each number that is at least 0, else 0.
 
     Forward:   y = 1 where x >= 0, else 0; NaN where x is
     Backward:  d_x = d_y * s, with s = jump_derivative(x): 0, the derivative everywhere but at the jump, where there is
@@ -23,8 +23,9 @@ class Heaviside(Module):
     Raises:    DtypeError unless x is floating point
     Source:    McCulloch and Pitts 1943, "A logical calculus of the ideas immanent in nervous activity"
 
-    Nothing below it learns by backpropagation. `mytorch.train.rules.StraightThrough` and `SurrogateGradient` train
-    through it: for their steps they set `jump_derivative` to a function of their own.
+    The layers below it learn nothing by backpropagation, since d_x is 0. The learning rules
+    `mytorch.train.rules.StraightThrough` and `SurrogateGradient` train them: during a step, they set `jump_derivative`
+    to a function of their own.
 
     Example:
         >>> Heaviside()(torch.tensor([-2.0, 0.0, 3.0]))
@@ -44,7 +45,7 @@ class Heaviside(Module):
 
 
 class Sign(Module):
-    """Keep of each number its sign: 1 if it reaches 0, else -1.
+    """The sign of each number: 1 if it is at least 0, else -1.
 
     Forward:   y = 1 where x >= 0, else -1; NaN where x is
     Backward:  d_x = d_y * s, with s = jump_derivative(x): 0, the derivative everywhere but at the jump, where there is
@@ -53,9 +54,9 @@ class Sign(Module):
     Raises:    DtypeError unless x is floating point
     Source:    Hubara et al. 2016, "Binarized neural networks", equation 1
 
-    It has two values, while torch.sign has a third one at 0. Nothing below it learns by backpropagation;
-    `mytorch.train.rules.StraightThrough` and `SurrogateGradient` train through it, as through Heaviside, of whose
-    jump this one has twice the height.
+    It has two values, while torch.sign has a third one at 0. The layers below it learn nothing by backpropagation; the
+    learning rules `mytorch.train.rules.StraightThrough` and `SurrogateGradient` train them, as below Heaviside, whose
+    jump is half as high.
 
     Example:
         >>> Sign()(torch.tensor([-2.0, 0.0, 3.0]))

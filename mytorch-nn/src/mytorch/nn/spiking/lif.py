@@ -19,7 +19,7 @@ from mytorch.nn.spiking.binary import Derivative
 
 
 class LIF(Module):
-    """Leaky integrate-and-fire neurons: each adds its input up in a potential that leaks, and spikes at a threshold.
+    """Leaky integrate-and-fire neurons: each adds up its input in a leaking potential, and spikes at a threshold.
 
     Forward:   u_t = decay * u_(t-1) + x_t - threshold * y_(t-1), with u_0 = y_0 = 0
                y_t = 1 where u_t >= threshold, else 0
@@ -32,8 +32,9 @@ class LIF(Module):
     Source:    Neftci, Mostafa and Zenke 2019, "Surrogate gradient learning in spiking neural networks", without
                the current of the synapses that leaks by itself; a spike takes the threshold off the potential
 
-    Nothing below it learns by backpropagation. `mytorch.train.rules.SurrogateGradient` and `StraightThrough` train
-    through it: for their steps they set `jump_derivative` to a function of their own, and all else is as above.
+    The layers below it learn nothing by backpropagation, since d_x is 0. The learning rules
+    `mytorch.train.rules.SurrogateGradient` and `StraightThrough` train them: during a step, they set `jump_derivative`
+    to a function of their own; the rest of the backward is as above.
 
     Example:
         >>> LIF(decay=0.5)(torch.tensor([0.6, 0.8, 0.0, 1.4]).reshape(1, 4, 1)).flatten()

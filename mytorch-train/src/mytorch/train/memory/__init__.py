@@ -1,4 +1,4 @@
-"""Steps that need less memory: a budget for what layers save."""
+"""Training in less memory: a budget for what layers save (activation checkpointing), and other ways to store it."""
 
 from mytorch.train.memory.bytes_of import bytes_of
 from mytorch.train.memory.measure import Layer, Measured, measure

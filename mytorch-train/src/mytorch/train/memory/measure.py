@@ -27,9 +27,9 @@ class Layer:
     """A layer as it was measured.
 
     path, module: as in `named_modules`.
-    saved: the numbers of the blocks of memory that it saves; inputs: of those that its inputs keep alive.
+    saved: the numbers of the blocks of memory that it saves; inputs: the numbers of those that its inputs keep alive.
     buffers: bytes of its buffers, of which a copy is kept if it is computed again.
-    seconds: of its forward.
+    seconds: the time of its forward.
     linked: whether its input is the output of the layer before it, so that the two can be computed again together.
     fixed: whether it cannot be computed again, because the model calls it several times.
     """

@@ -16,7 +16,7 @@ of the number of layers, at least 20. The plan is the cheapest of all where ther
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers that are computed again, in runs: of each run the input is kept, and nothing that its layers save.
+    """The layers that are computed again, as runs of consecutive layers: of each run, only the input is saved.
 
     runs: from which layer to before which one, in order.  layers: how many there are.
     peak: the most bytes that are saved at any time; peak_without: the same if nothing is computed again.
@@ -44,8 +44,8 @@ class Plan:
 def choose_plan(measured: Measured, budget: int) -> Plan | None:
     """The plan that takes the least time of those whose peak is at most `budget`; None if there is none.
 
-    By dynamic programming over the layers: of the ways to come to a layer with the same shared blocks, only those are
-    followed than which no other has saved less in less time.
+    By dynamic programming over the layers: of the partial plans that reach a layer with the same shared blocks, it
+    follows only those for which no other one takes both less memory and less time.
     """
     if peak_of(measured, ()) <= budget:
         return _plan(measured, ())

@@ -18,18 +18,19 @@ from mytorch.train.rules.feedback import glorot_uniform
 class DirectFeedbackAlignment(Rule):
     """Send the error of the prediction to every block of a chain directly, each time through a fixed random matrix.
 
-    Formula:  d_h = B e for the output h of a hidden block, where backpropagation has what the block above sends back.
+    Formula:  d_h = B e for the output h of a hidden block, where backpropagation uses what the block above sends back.
               e is the gradient of the loss with respect to the output of the last layer that has parameters: the
               prediction, or what goes into LogSoftmax or the like behind that layer. In the block, d_h goes back as
               its layers state it: d_W = (d_h * f'(a)) x^T for h = f(W x). The last block learns from e
     Drawn:    B, of the shape (numbers of e, numbers of h) of a row, uniform between -bound and bound, with
               bound = sqrt(6 / (rows of B + columns of B)); when the first batch shows these sizes
-    Trains:   a Sequential, also of others. A block begins with each layer that has parameters. Where that output and
-              that of a block have the same axes but the last, as in a sequence, each place has its own e; otherwise
-              a row's h learns from all numbers of the row's e
-    Nothing waits for the blocks above: all blocks could learn at the same time.
+    Trains:   a Sequential, which may contain others. A block is a layer with parameters and the layers without any
+              that follow it. If that output and the output of a block have the same axes except for the last one, as
+              in a sequence, each position has its own e; otherwise a row's h learns from all numbers of the row's e
 
-    seed: of the matrices.
+    No block waits for the blocks above it, so all blocks could learn at the same time.
+
+    seed: the seed of the matrices.
     Raises: ArgumentError for a net that is no chain
     Source: Nøkland 2016, "Direct feedback alignment provides learning in deep neural networks"
 

@@ -14,7 +14,7 @@ from mytorch.train.rules.relax import fixed, forward, settle
 
 
 class EquilibriumPropagation(Rule):
-    """Compare where all activities settle by themselves with where they settle while the output is nudged.
+    """Compare the activities that settle freely with those that settle while the output is nudged towards the target.
 
     Formula:  states s_i of the outputs of all blocks f_i, s_0 the input
               energy E = sum of || s_i - f_i(s_(i-1)) ||^2 / 2
@@ -24,20 +24,22 @@ class EquilibriumPropagation(Rule):
               last s_n = s_n - rate * (e_n + nudge * dC/ds_n)
               gradient = (dE/dweights at the nudged states - dE/dweights at the free ones) / nudge, divided as the loss
               divides; the second is 0 with this energy
-    Limit:    the smaller the nudge, the closer the gradients to those of backpropagation, once the states have settled
+    Limit:    with a smaller nudge, the gradients come closer to those of backpropagation, if the states have settled
     Trains:   a Sequential, with any loss of one prediction. A block begins with each layer that has parameters, and
               goes on to the next. ArgumentError for branches, and, at the first batch, for layers such as dropout and
               batch norm that differ between training and evaluation: blocks compute several times in a step
 
-    It is the paper's rule for any energy, with one whose free states are those of a forward pass, so
-    that the trained network predicts as every other. The paper's own networks have a Hopfield energy, with symmetric
-    weights, and predict by settling, which a Sequential does not. A step costs about `steps` times backpropagation's.
+    The paper's rule works with any energy. The free states of this one are those of a forward pass, so the trained
+    network predicts like any other. The paper's own networks have the energy of a Hopfield network with symmetric
+    weights, and must settle to predict, which a Sequential does not. A step takes about `steps` times as long as one
+    of backpropagation.
 
-    Nudged states are told from free ones by their difference: in float32, errors below about 1e-7 / nudge are lost in
-    rounding.
+    The gradient follows from the difference between nudged and free states: in float32, errors below about
+    1e-7 / nudge are lost in rounding.
 
-    nudge: how strongly;  steps, rate: of the descent; the error needs a step for each block on its way down. Where the
-        energy ends higher than it began, as with large weights, the descent begins again with half the rate.
+    nudge: how strongly the output is nudged;  steps, rate: the number of steps of gradient descent, and their size.
+        The error needs one step for each block on its way down. If the energy is higher at the end than at the
+        beginning, as with large weights, the descent begins again with half the rate.
     Source: Scellier and Bengio 2017, "Equilibrium propagation: bridging the gap between energy-based models and
         backpropagation"
 

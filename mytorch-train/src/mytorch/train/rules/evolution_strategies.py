@@ -20,13 +20,15 @@ class EvolutionStrategies(Rule):
               sampling), and r is the rank of the variant's loss among all of them, from -1/2 for the lowest to 1/2
               for the highest (fitness shaping). Equal losses share the mean of their ranks; one that is not a number
               is in the middle
-    Ranks make the size of a step independent of that of the losses, and of outliers among them. No backward is called,
-    and forward passes keep nothing. A direction is drawn again from its seed where it is used, and takes no memory.
-    The loss of the history is the mean over the variants.
+    Trains:   any net, with forward passes only, which keep nothing. A direction is drawn again from its seed where it
+              is used, and takes no memory
+
+    The ranks make the size of a step independent of the size of the losses, and of outliers among them. The loss in
+    the history is the mean over the variants.
 
     pairs: the number of directions in a step, each of which takes two forward passes.
     sigma: the standard deviation of the variants around the weights.
-    seed: of the directions.
+    seed: the seed of the directions.
     Raises: ArgumentError unless pairs is at least 1 and sigma at least 1e-8
     Source: Salimans et al. 2017, "Evolution strategies as a scalable alternative to reinforcement learning"
 

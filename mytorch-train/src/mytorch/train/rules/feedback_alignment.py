@@ -15,14 +15,14 @@ from mytorch.train.rules.feedback import Feedback
 class FeedbackAlignment(Rule):
     """Send errors back through fixed random matrices in place of the transposed weights.
 
-    Formula:  backpropagation has d_x = W^T d_y for a layer y = W x; the rule has d_x = B^T d_y, with B of the shape of
-              W, drawn once and never changed. d_W = d_y x^T, and everything else of a layer's backward, are as stated
+    Formula:  for a layer y = W x, backpropagation computes d_x = W^T d_y; the rule computes d_x = B^T d_y, where B has
+              the shape of W, is drawn once and never changes. d_W = d_y x^T and the rest of the backward stay the same
     Drawn:    uniform between -bound and bound, with bound = sqrt(6 / (fan_in + fan_out)), as by `xavier_uniform`
-    Any net is trained: in every layer, whatever it is, each weight of two and more dimensions has the values of its
-    matrix while the layer's own backward runs. So it is for convolution, recurrent layers (also from step to step),
-    attention, and for layers that share a weight, which share its matrix.
+    Trains:   any net. While the backward of a layer runs, each of its weights with two or more dimensions has the
+              values of its matrix B. This holds for every layer: convolution, recurrent layers (also from step to
+              step) and attention. Layers that share a weight share its matrix
 
-    seed: of the matrices.
+    seed: the seed of the matrices.
     Source: Lillicrap et al. 2016, "Random synaptic feedback weights support error backpropagation for deep learning"
 
     Example:

@@ -18,7 +18,7 @@ HIDES = 1e-2
 
 
 class ForwardForward(Rule):
-    """Teach each hidden block a high goodness for rows with their label and a low one for rows with a wrong label.
+    """Train each hidden block to a high goodness for rows with the correct label and a low one for a wrong label.
 
     Formula:  a_i = units_i(x_(i-1)), the activities of a row;  x_i = a_i without its length, what the block's
               normalisation makes of it;  goodness G_i = sum of a_i^2;  theta_i = the number of units
@@ -26,9 +26,10 @@ class ForwardForward(Rule):
               block i learns from L_i alone: d_a_i = 2 * a_i * (sigmoid(theta_i - G_i), or -sigmoid(G_i - theta_i)),
               the first with a minus sign, divided by the number of rows
     Data:     each row whose target the loss does not ignore, twice, with its own class and with another one, drawn
-              evenly: the first numbers of the row, one a class, give way to 0, and to 1 for the class
-    Classes:  are what the last block says. It learns from the loss of the training, on what the hidden blocks make of
-              the rows as they are, without a label. So `predict`, which calls the network, reads what was trained
+              uniformly: the first numbers of the row, one for each class, are replaced by 1 for the class and 0 for
+              the others
+    Classes:  are predicted by the last block. It learns from the loss of the training, on the output of the hidden
+              blocks for the rows without labels, which is what `predict` computes
     Trains:   a Sequential with a loss of class scores and floating-point inputs of more numbers than classes, of about
               unit scale. Each hidden block, which begins with a layer that has parameters, must also hold a layer
               without any that hides the length of activities, such as RMSNorm(n, elementwise_affine=False), so that
@@ -36,10 +37,10 @@ class ForwardForward(Rule):
               the first batch, for other inputs and blocks, and for layers such as dropout and batch norm that differ
               between training and evaluation
 
-    The paper classifies in two ways; this is the second, in which one pass and a softmax on the activities do, here
-    with those of the last hidden block, and without its neutral label in the place of the first numbers.
+    The paper classifies in two ways. This is the second, which takes one forward pass and a softmax on the activities;
+    here they are those of the last hidden block, and there is no neutral label in the place of the first numbers.
 
-    seed: of the wrong labels.
+    seed: the seed of the wrong labels.
     Source: Hinton 2022, "The forward-forward algorithm: some preliminary investigations", sections 2 and 3.3
 
     Example:

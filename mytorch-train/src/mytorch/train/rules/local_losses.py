@@ -28,10 +28,10 @@ class LocalLosses(Rule):
     Trains:   a Sequential, with any loss of one prediction: cross entropy for classes, the squared error for numbers.
               A block begins with each layer that has parameters, and goes on to the next. ArgumentError for branches.
 
-    Of the paper's two local losses it is the one that predicts (L_pred); the other one compares the similarity of
-    activities with that of targets. The paper pools large images before a head, which this one does not.
+    This is the prediction loss (L_pred) of the two local losses in the paper; the other one compares the similarities
+    of activities with those of targets. The paper pools large images before a head; this rule does not.
 
-    lr: of the heads;  seed: of what they are at first.
+    lr: the learning rate of the heads;  seed: the seed of their initial weights.
     Source: Nøkland and Eidnes 2019, "Training neural networks with local error signals"
 
     Example:

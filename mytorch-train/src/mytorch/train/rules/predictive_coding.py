@@ -14,27 +14,27 @@ from mytorch.train.rules.relax import fixed, forward, settle
 
 
 class PredictiveCoding(Rule):
-    """Let the hidden activities settle between what predicts them and what they predict, then learn from the errors.
+    """Let hidden activities settle until all prediction errors are small, and learn from the errors that remain.
 
     Formula:  states s_i of the outputs of the blocks f_i but the last, s_0 the input;  e_i = s_i - f_i(s_(i-1))
               F = sum of || e_i ||^2 / 2 + C(f_n(s_(n-1))) / variance, where C is the loss, summed over the batch
               `steps` steps of gradient descent on F by the states, from s_i = f_i(s_(i-1)):
               s_i = s_i - rate * (e_i - J_(i+1)^T e_(i+1)), for the last of them with the gradient of C / variance
               each block's gradient is that of variance * F, at these states, divided as the loss divides
-    Limit:    the larger the variance, the closer the gradients to those of backpropagation, once states have settled
+    Limit:    with a larger variance, the gradients come closer to those of backpropagation, if the states have settled
     Trains:   a Sequential, with any loss of one prediction. A block begins with each layer that has parameters, and
               goes on to the next. ArgumentError for branches, and, at the first batch, for layers such as dropout and
               batch norm that differ between training and evaluation: blocks compute several times in a step
 
-    The paper has squared errors, with the targets as the topmost states, which is C = || f_n - target ||^2 / 2. A step
-    costs about `steps` times backpropagation's. What the layers state as their backward carries the errors down.
+    The paper has squared errors, with the targets as the topmost states, which is C = || f_n - target ||^2 / 2. The
+    backward of the layers carries the errors down. A step takes about `steps` times as long as one of backpropagation.
 
-    Errors are differences of states and their predictions: in float32, those below about 1e-7 * variance are lost in
-    rounding.
+    Errors are differences between states and their predictions: in float32, errors below about 1e-7 * variance are
+    lost in rounding.
 
-    variance: of the output, that of the hidden states is 1;  steps, rate: of the descent; the error needs a step for
-        each block on its way down. Where F ends higher than it began, as with large weights, the descent begins again
-        with half the rate.
+    variance: the variance of the output, where that of the hidden states is 1;  steps, rate: the number of steps of
+        gradient descent, and their size. The error needs one step for each block on its way down. If F is higher at
+        the end than at the beginning, as with large weights, the descent begins again with half the rate.
     Source: Whittington and Bogacz 2017, "An approximation of the error backpropagation algorithm in a predictive
         coding network with local Hebbian synaptic plasticity"
 

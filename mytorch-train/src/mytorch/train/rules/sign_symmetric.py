@@ -17,12 +17,14 @@ class SignSymmetric(Rule):
     """Send errors back through matrices with the signs of the weights and fixed random magnitudes.
 
     Formula:  d_x = V^T d_y for a layer y = W x, with V = sign(W) * M, number by number; M is drawn once and never
-              changed, and the signs follow the weights. d_W = d_y x^T, and everything else, are as stated. Where a
-              weight is 0, the sign is that of the zero.
+              changes, and the signs follow the weights. d_W = d_y x^T and the rest of the backward stay the same. For
+              a weight of 0, the sign is that of the zero
     Drawn:    M, the magnitudes of numbers between -bound and bound, with bound = sqrt(6 / (fan_in + fan_out))
-    Any net is trained, as by FeedbackAlignment. The paper calls these matrices frSF.
+    Trains:   any net, as FeedbackAlignment does
 
-    seed: of the magnitudes.
+    The paper calls this rule frSF (fixed random-magnitude sign-concordant feedback).
+
+    seed: the seed of the magnitudes.
     Source: Liao, Leibo and Poggio 2016, "How important is weight symmetry in backpropagation?"
 
     Example:

@@ -16,7 +16,7 @@ from mytorch.train.rules.jumps import jumps_of, replaced
 class StraightThrough(Rule):
     """Backpropagate through units that jump as if each of them were the identity.
 
-    Formula:  for y = jump(x), whose derivative is 0: d_x = d_y; all other layers go back as they state
+    Formula:  for y = jump(x), whose derivative is 0: d_x = d_y; the backward of all other layers is their own
     Trains:   any net with layers that jump: Heaviside, Sign, LIF, and any other that has `jump_derivative`.
               ArgumentError for a net without one, which backpropagation trains
 

@@ -16,12 +16,12 @@ class SurrogateGradient(Rule):
     """Backpropagate through units that jump with the derivative of a fast sigmoid in place of their own.
 
     Formula:  for y = jump(u), u the distance from the threshold: d_u = d_y / (1 + slope * |u|)^2
-              All other layers, and all else in a layer that jumps, such as the leak and the reset of LIF from step to
-              step, go back as they state
+              The backward of all other layers is their own, and so is the rest of the backward of a layer that jumps,
+              such as the leak and the reset of LIF from step to step
     Trains:   any net with layers that jump: Heaviside, Sign, LIF, and any other that has `jump_derivative`.
               ArgumentError for a net without one, which backpropagation trains
 
-    slope: how fast the derivative falls with the distance; of 0 it is 1 everywhere, as for StraightThrough.
+    slope: how fast the derivative falls with the distance; with slope 0 it is 1 everywhere, as in StraightThrough.
     Source: Neftci, Mostafa and Zenke 2019, "Surrogate gradient learning in spiking neural networks"; the function:
         Zenke and Ganguli 2018, "SuperSpike: supervised learning in multilayer spiking neural networks"
 

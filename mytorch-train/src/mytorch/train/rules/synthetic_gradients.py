@@ -17,7 +17,7 @@ from mytorch.train.rules.chain import blocks_of, require_tensor, rows_of
 
 
 class SyntheticGradients(Rule):
-    """Update each block by a gradient that a linear model predicts from what the block put out and the targets.
+    """Update each block by a gradient that a linear model predicts from the block's output and the targets.
 
     Formula:  h_i = block_i(h_(i-1));  g_i = (M_i [h_i, target] + m_i) / rows, which stands for dL/dh_i; the last block
               has dL/dh_n itself;  a target that is a class is 1 in its place and 0 elsewhere
@@ -27,12 +27,12 @@ class SyntheticGradients(Rule):
     Trains:   a Sequential, with any loss of one prediction. A block begins with each layer that has parameters, and
               goes on to the next. ArgumentError for branches
 
-    A block could thus be updated as soon as it has computed its output, in a process of its own; here all are updated
-    in one step. The factor `rows` makes what the models learn independent of the size of the batch. Models that are
-    told the targets are the paper's cDNI; it also has models with hidden layers. They diverge where `lr` is too large
-    for the size of the activities, and then the gradient is no longer finite.
+    So a block could be updated as soon as it has computed its output, in a process of its own; here all blocks are
+    updated in one step. The factor `rows` makes what the models learn independent of the size of the batch. The paper
+    calls models that get the targets cDNI; it also has models with hidden layers. The models diverge if `lr` is too
+    large for the size of the activities, and then the gradient is no longer finite.
 
-    lr: of the models.
+    lr: the learning rate of the models.
     Source: Jaderberg et al. 2017, "Decoupled neural interfaces using synthetic gradients"
 
     Example:

@@ -34,8 +34,8 @@ class TargetPropagation(Rule):
     topmost hidden block's update that of backpropagation; the paper leaves the factor to the learning rate. The last
     block's own weights bring the error to the block below, as in the paper.
 
-    lr: of the decoders;  step: how far targets lie from activities;  noise: its standard deviation;  seed: of the
-        decoders at first, and of the noise.
+    lr: the learning rate of the decoders;  step: how far targets lie from activities;  noise: its standard
+        deviation;  seed: the seed of the decoders' initial weights and of the noise.
     Source: Lee, Zhang, Fischer and Bengio 2015, "Difference target propagation", algorithm 1
 
     Example:

@@ -17,14 +17,15 @@ class ZerothOrder(Rule):
 
     Formula:  d = mean over the samples of (L(p + epsilon * z) - L(p - epsilon * z)) / (2 * epsilon) * z, with z
               standard normal over all trained parameters p together, and L the loss of the batch
-    Its mean over directions is the gradient, up to terms of the order epsilon^2; its spread grows with the number of
-    parameters, so that learning rates must be small. No backward is called, and forward passes keep nothing. A
-    direction is drawn again from its seed where it is used, and takes no memory of its own.
-    The loss of the history is the mean over the evaluations.
+    Trains:   any net, with forward passes only, which keep nothing. A direction is drawn again from its seed where it
+              is used, and takes no memory
+
+    The mean of d over all directions is the gradient, up to terms of the order epsilon^2. Its variance grows with the
+    number of parameters, so learning rates must be small. The loss in the history is the mean over the evaluations.
 
     epsilon: how far the weights are moved to either side.
     samples: the number of directions in a step, each of which takes two forward passes.
-    seed: of the directions.
+    seed: the seed of the directions.
     Raises: ArgumentError unless epsilon is at least 1e-8 and samples at least 1
     Source: Spall 1992, "Multivariate stochastic approximation using a simultaneous perturbation gradient
             approximation"; in the form of Malladi et al. 2023, "Fine-tuning language models with just forward passes"
