@@ -18,7 +18,7 @@ from mytorch.core import Module, RandomState, StateError, random_state
 class Draws(Module):
     """Holds a generator, or none."""
 
-    def __init__(self, generator: torch.Generator | None = None) -> None:
+    def __init__(self, generator: Any = None) -> None:
         self.generator = generator
 
 
@@ -75,6 +75,56 @@ def test_a_layers_own_generator_is_restored_at_any_depth() -> None:
     first = torch.rand(3, generator=inner), torch.rand(3, generator=loss)
     state.restore()
     torch.testing.assert_close((torch.rand(3, generator=inner), torch.rand(3, generator=loss)), first, rtol=0, atol=0)
+
+
+OTHERS: dict[str, tuple[Callable[[int], Any], Callable[[Any], Any]]] = {
+    "Python": (random.Random, lambda own: (own.gauss(0, 1), own.random())),
+    "NumPy": (numpy.random.default_rng, lambda own: own.standard_normal(3).tolist()),
+    "NumPy, another": (
+        lambda seed: numpy.random.Generator(numpy.random.MT19937(seed)),
+        lambda own: own.random(3).tolist(),
+    ),
+    "NumPy, of old": (numpy.random.RandomState, lambda own: own.standard_normal(3).tolist()),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_layers_own_generator_of_numpy_or_python_is_kept_too(kind: str) -> None:
+    seed, draw = OTHERS[kind]
+    here, there = seed(1), seed(2)
+    draw(here)
+    state = random_state(Draws(here), Draws(here))
+    assert not state.drawn()
+    assert [name for name in state.state_dict() if name.startswith("modules.")] == ["modules.0.generator"]
+    first = draw(here)
+    assert state.drawn()
+    then = state.again()
+    later = draw(here)
+    then.restore()
+    assert draw(here) == later
+    state.restore()
+    assert draw(here) == first
+    RandomState.from_state_dict(stored(state), Draws(there)).restore()
+    assert draw(there) == first
+    drawn = []
+    for number in (1, 2, 1):
+        state.branch(number, ["modules.0.generator"])
+        drawn.append(draw(here))
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner"), [("Python", "Python's"), ("NumPy", "NumPy's"), ("NumPy, of old", "NumPy's")]
+)
+def test_what_is_no_state_of_such_a_generator_is_refused(kind: str, owner: str) -> None:
+    net = Draws(OTHERS[kind][0](1))
+    state = stored(random_state(net)) | {"modules.0.generator": {"bit_generator": "seed"}}
+    before = stored(random_state(net))
+    with pytest.raises(
+        StateError, match=rf"^RandomState: modules\.0\.generator must be a state of {owner} random, got"
+    ):
+        RandomState.from_state_dict(state, net)
+    assert stored(random_state(net))["modules.0.generator"] == before["modules.0.generator"]
 
 
 def test_a_generator_of_several_layers_is_kept_once_and_torchs_own_is_not_kept_again() -> None:

@@ -15,6 +15,8 @@ from mytorch.train.memory import bytes_of
         ("3 TB", 3 * 10**12),
         ("7 B", 7),
         (12, 12),
+        ("0.3 kB", 300),
+        pytest.param("9" * 400 + " B", int("9" * 400), id="more than a float holds"),
     ],
 )
 def test_sizes(text, count):

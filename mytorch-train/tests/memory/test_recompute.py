@@ -1,5 +1,8 @@
 """Layers that are computed again give the same step to the bit, and need the memory that was planned."""
 
+import random
+
+import numpy.random
 import pytest
 import torch
 from saving_layers import Live, Own, Saves
@@ -15,6 +18,20 @@ from mytorch.train.memory.recompute import Recompute
 from mytorch.train.observe import intercept
 
 pytestmark = pytest.mark.numbers
+
+
+class Draws(Module):
+    """Multiplies by a number that it draws from a generator of its own."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def forward(self, x):
+        factor = 1 + self.generator.random()
+        return factor * x, factor
+
+    def backward(self, d_y, factor):
+        return factor * d_y
 
 
 class Calls(Module):
@@ -94,6 +111,22 @@ def test_training_is_the_same_to_the_bit(options):
         assert other_training.notes["memory"] == str(plan)
         assert list(other.state_dict()) == list(net.state_dict())
     assert plan.runs == ()
+
+
+@pytest.mark.parametrize("seeded", [random.Random, numpy.random.default_rng])
+def test_layers_that_draw_from_generators_of_numpy_and_python_of_their_own(seeded):
+    def trained(**memory):
+        torch.manual_seed(3)
+        net = Chain(Dense(3, 8), Draws(seeded(1)), Rectify(), Dense(8, 8), Draws(seeded(2)), Rectify(), Dense(8, 2))
+        optimizer = SGD(net.param(), lr=0.1)
+        training = fit(net, SquaredError(), optimizer, table(), epochs=2, batch_size=8, quiet=True, **memory)
+        return net.state_dict(), training.notes
+
+    expected, _ = trained()
+    found, notes = trained(memory=320)
+    assert "are computed again" in notes["memory"]
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
 
 
 def test_layers_run_twice_and_no_more():

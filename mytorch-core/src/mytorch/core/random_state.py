@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mytorch.core.errors import StateError
-from mytorch.core.tree import Node, own, walk
+from mytorch.core.held_generators import Generator, OfNumpy, OfPython, held_generators
+from mytorch.core.tree import Node, walk
 
 _PYTHON, _NUMPY, _MODULES = "python", "numpy", "modules."
 
@@ -33,7 +34,7 @@ class RandomState:
         True
     """
 
-    def __init__(self, generators: Mapping[str, torch.Generator], values: Mapping[str, Any]) -> None:
+    def __init__(self, generators: Mapping[str, Generator], values: Mapping[str, Any]) -> None:
         self._generators, self._values = generators, values
 
     def restore(self) -> None:
@@ -101,7 +102,7 @@ class RandomState:
         """The state by the names of what is drawn from, as safetensors and JSON hold it.
 
         "cpu", "cuda.0", "mps" and, for a generator that a layer holds, such as "modules.0.dropout.generator" have
-        uint8 tensors. "python" and "numpy" have what JSON writes and reads unchanged.
+        uint8 tensors. "python", "numpy" and a layer's generator of theirs have what JSON writes and reads unchanged.
         """
         return {name: value if isinstance(value, Tensor) else _plain(value) for name, value in self._values.items()}
 
@@ -125,8 +126,9 @@ class RandomState:
 def random_state(*modules: Node) -> RandomState:
     """The state of everything that a training step may draw from.
 
-    modules: those whose layers may hold a `torch.Generator` as an attribute, such as Dropout(generator=...): the model
-        and the loss. A generator that several layers share is kept once.
+    modules: those whose layers may hold a generator as an attribute, such as Dropout(generator=...): the model and the
+        loss. It may be a `torch.Generator`, a `random.Random`, or a `Generator` or `RandomState` of NumPy. One that
+        several layers share is kept once.
 
     Kept are torch's generators of the CPU, of each GPU and of MPS, those of the layers, and the global states of
     Python's `random` and of NumPy. What nothing else has started, CUDA or `numpy.random`, is left alone.
@@ -135,7 +137,7 @@ def random_state(*modules: Node) -> RandomState:
     return RandomState(generators, _states(generators))
 
 
-def _states(generators: Mapping[str, torch.Generator]) -> dict[str, Any]:
+def _states(generators: Mapping[str, Generator]) -> dict[str, Any]:
     """Those of the generators and of what is global, by name."""
     return {name: generator.get_state() for name, generator in generators.items()} | _global_states()
 
@@ -147,9 +149,9 @@ def _global_states() -> dict[str, Any]:
     return states if numpy is None else states | {_NUMPY: numpy.get_state(legacy=False)}
 
 
-def _generators(modules: tuple[Node, ...]) -> dict[str, torch.Generator]:
+def _generators(modules: tuple[Node, ...]) -> dict[str, Generator]:
     """torch's own generators and those in the modules' attributes, each once, by name."""
-    found = {"cpu": torch.default_generator}
+    found: dict[str, Generator] = {"cpu": torch.default_generator}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         found |= {f"cuda.{index}": one for index, one in enumerate(torch.cuda.default_generators)}
     if torch.backends.mps.is_available():
@@ -157,9 +159,9 @@ def _generators(modules: tuple[Node, ...]) -> dict[str, torch.Generator]:
     seen = set(map(id, found.values()))
     for index, module in enumerate(modules):
         for path, owner in walk(module):
-            for name, generator in own(owner, torch.Generator):
-                if id(generator) not in seen:
-                    seen.add(id(generator))
+            for name, itself, generator in held_generators(owner):
+                if id(itself) not in seen:
+                    seen.add(id(itself))
                     found[f"{_MODULES}{index}.{path}.{name}" if path else f"{_MODULES}{index}.{name}"] = generator
     return found
 
@@ -190,7 +192,7 @@ def _same(value: Any, other: Any) -> bool:
     return bool((value == other).all()) if hasattr(value, "tolist") else value == other
 
 
-def _checked(name: str, value: Any, generators: Mapping[str, torch.Generator]) -> Any:
+def _checked(name: str, value: Any, generators: Mapping[str, Generator]) -> Any:
     """A value as `restore` wants it, once a generator made for this has taken it. Raises StateError."""
     try:
         if name == _PYTHON:
@@ -201,15 +203,26 @@ def _checked(name: str, value: Any, generators: Mapping[str, torch.Generator]) -
             numpy = sys.modules["numpy.random"]
             numpy.RandomState(getattr(numpy, value["bit_generator"])()).set_state(value)
             return value
-        torch.Generator(generators[name].device).set_state(value)
+        generator = generators[name]
+        if not isinstance(generator, torch.Generator):
+            generator.fresh().set_state(value)
+            return value
+        torch.Generator(generator.device).set_state(value)
         return value.clone()
     except Exception as error:  # each of them has errors of its own
-        got = f"{_kind(value)} ({str(error).splitlines()[0]})"
-        raise StateError(f"RandomState: {name} must be a state of {_owner(name)}, got {got}") from error
+        got = f"{_kind(value)} ({_first_line(error)})"
+        owner = _owner(name, generators.get(name))
+        raise StateError(f"RandomState: {name} must be a state of {owner}, got {got}") from error
 
 
-def _owner(name: str) -> str:
-    return {_PYTHON: "Python's random", _NUMPY: "NumPy's random"}.get(name, "a torch.Generator")
+def _owner(name: str, generator: Generator | None) -> str:
+    if name == _PYTHON or isinstance(generator, OfPython):
+        return "Python's random"
+    return "NumPy's random" if name == _NUMPY or isinstance(generator, OfNumpy) else "a torch.Generator"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _kind(value: Any) -> str:

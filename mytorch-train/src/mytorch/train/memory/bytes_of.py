@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 from mytorch.core import ArgumentError
@@ -38,4 +39,4 @@ def _parsed(text: str) -> int:
     known = {name.lower(): size for name, size in UNITS.items()}
     if written is None or written[2].lower() not in known:
         return 0
-    return int(float(written[1]) * known[written[2].lower()])
+    return int(Fraction(written[1]) * known[written[2].lower()])

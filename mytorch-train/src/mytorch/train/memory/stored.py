@@ -41,7 +41,8 @@ class Int8:
     Source:   Dettmers et al. 2022, "8-bit optimizers via block-wise quantization", with even steps
 
     Only 0 is stored as 0, since the backward of a rectifier asks which outputs are above 0: with small ones rounded to
-    0, the error of the gradients of a convolutional network was 7 % in place of 1 %.
+    0, the error of the gradients of a convolutional network was 7 % in place of 1 %. A tensor with a number that is
+    not finite, which would be the scale of its block, is kept as it is.
     """
 
     def put(self, flat: Tensor) -> Get:
@@ -49,6 +50,8 @@ class Int8:
         count, dtype = flat.numel(), flat.dtype
         rows = torch.nn.functional.pad(flat, (0, -count % BLOCK)).view(-1, BLOCK)
         scale = rows.abs().amax(1, keepdim=True) / 127
+        if not scale.isfinite().all():
+            return lambda: flat
         rounded = (rows / scale.masked_fill(scale == 0, 1)).round_()
         stored = torch.where(rounded == 0, rows.sign(), rounded).to(torch.int8)
         return lambda: (stored.to(dtype) * scale).view(-1)[:count]
