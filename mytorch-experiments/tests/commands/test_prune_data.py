@@ -27,6 +27,8 @@ SMALL = {
     "data.test": None,
 }
 
+KINDS = [("one-hot", {"type": "MSELoss"}), ("as-is", {"type": "CrossEntropyLoss"})]
+
 
 @pytest.fixture
 def call(tmp_path, monkeypatch):
@@ -91,6 +93,22 @@ def test_runs_of_other_rows_are_refused(call, tmp_path):
     assert not (tmp_path / "kept.csv").exists()
     assert call("--output", "kept.csv").exit_code == 2
     assert call(runs[0].path, "--output", "kept.csv", "--keep", 0).exit_code == 2
+
+
+def test_runs_of_other_data_are_refused_where_the_numbers_are_the_same(call, tmp_path):
+    runs = [trained(tmp_path, **{"data.train.seed": seed}) for seed in (0, 1)]
+    result = call(*(run.path for run in runs), "--output", "kept.csv")
+    assert isinstance(result.exception, ArgumentError)
+    assert "prune-data: runs must have been trained on the same rows, got 48 of " in str(result.exception)
+    encoded = [trained(tmp_path, **{"data.targets": kind, "loss": loss}) for kind, loss in KINDS]
+    assert call(*(run.path for run in encoded), "--output", "kept.csv").exit_code == 0
+
+
+@pytest.mark.parametrize("beginning", ["", "\ufeff"])
+def test_a_list_that_a_spreadsheet_wrote(tmp_path, beginning):
+    (tmp_path / "kept.csv").write_text(f"{beginning}row,note\r\n3,\r\n5,hard\r\n", encoding="utf-8")
+    changed = {**SMALL, "data.split": None, "data.keep": str(tmp_path / "kept.csv")}
+    assert Origin.of(build_data(load_experiment("disk", changed)).training).numbers.tolist() == [3, 5]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def _by_number(origin: Origin, cells: list[str], path: str) -> Tensor:
 def read_lines(path: str) -> list[dict[str, str]]:
     """The lines of a CSV file with a column `row`, by column, at least one. Raises ExperimentError."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark in front
             table = csv.DictReader(file)
             if COLUMN not in (table.fieldnames or ()):
                 raise ExperimentError(f"data.keep: {path}: must be a CSV file with a column {COLUMN!r}, got none")

@@ -41,6 +41,22 @@ class Origin:
         in_file = getattr(data, "places", None)
         return cls(data, places, (places if in_file is None else in_file[places]) + 1)
 
+    def is_same(self, other: Origin) -> bool:
+        """Whether these are the same rows: of the same numbers and names, with the same targets."""
+        if not torch.equal(self.numbers, other.numbers) or self.names != other.names:
+            return False
+        one, two = (each.source.targets for each in (self, other))
+        if not isinstance(one, Tensor) or not isinstance(two, Tensor):
+            return True
+        return torch.equal(one[self.places], two[other.places])
+
+    @property
+    def names(self) -> list[str] | None:
+        """Those of the rows, such as the files of images; None where rows have none."""
+        if self.source.row_names is None:
+            return None
+        return [self.source.row_names[1][place] for place in self.places.tolist()]
+
     def find(self, row: str) -> int | None:
         """The row of a number in the file, or of a name, such as the file of an image; None if it is not here."""
         found = (self.numbers == int(row)).nonzero() if row.isdecimal() and len(row) < 19 else torch.empty(0, 1)

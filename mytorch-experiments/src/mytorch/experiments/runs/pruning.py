@@ -64,7 +64,7 @@ def row_scores(runs: Sequence[Run], by: str) -> RowScores:
     for run in runs:
         with trained_on(run) as (_, loss, parts):
             other = Origin.of(parts.training)
-            if origin is not None and not torch.equal(origin.numbers, other.numbers):
+            if origin is not None and not origin.is_same(other):
                 raise ArgumentError(
                     f"prune-data: runs must have been trained on the same rows, got {len(origin.numbers)} of "
                     f"{runs[0].path} and others, {len(other.numbers)}, of {run.path}"
