@@ -49,7 +49,7 @@ class KFAC(Optimizer):
                A and G have rows_A and rows_G rows; inverses are computed every inverse_every steps, in float64;
                b starts at 0
     Bound:     c limits the change of the distribution that the net predicts (its Kullback-Leibler divergence) to about
-               kl_clip / 2 in a step without momentum
+               kl_clip / 2 in a step without momentum: its mean over the samples, or its sum for a loss that sums
     Backward:  in each step, `fit` runs a second forward and backward, with targets drawn from the distribution that
                the net predicts, and shows it to `quantities()`; if a loop of your own does not do so, each step is
                that of SGD with momentum
