@@ -23,12 +23,12 @@ def show_influences(found: Influences, top: int) -> None:
     _show(found, f"Most harmful of {count}, which raise this loss:", harmful)
     if found.damping is None:
         click.echo(
-            "\nThe influence of a row is by how much a step of gradient descent on it alone would lower the loss, per "
-            "unit of\nthe learning rate; --damping estimates the loss after a training without the row instead."
+            "\nThe influence of a row is how much one step of gradient descent on it alone would lower the loss, "
+            "divided\nby the learning rate; --damping estimates the effect of a training without the row instead."
         )
     else:
         click.echo(
-            "\nThe influence of a row estimates by how much the loss would rise if the training had not had the row."
+            "\nThe influence of a row estimates how much the loss would rise if the training had not had this row."
         )
 
 
