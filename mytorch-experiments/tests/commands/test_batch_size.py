@@ -77,6 +77,13 @@ def test_no_signal_is_told(call, monkeypatch):
     assert lines[4].startswith("The gradient of all these rows together is no larger than its noise")
 
 
+def test_under_a_learning_rule_the_noise_is_said_to_be_that_of_backpropagation(call):
+    said = "The noise is that of backpropagation; the steps are those of FeedbackAlignment."
+    options = ["--steps", 2, "--set", "data.train.samples=200"]
+    assert said in call("disk", *options, "--set", "rule.type=FeedbackAlignment").stdout.splitlines()
+    assert "backpropagation" not in call("disk", *options).stdout
+
+
 def test_what_cannot_be_measured_is_refused(call, tmp_path):
     mixed = ["--set", 'model.layers.1={ type = "Softmax", dim = 0 }']
     assert isinstance(call("disk", *mixed).exception, ArgumentError)

@@ -94,6 +94,12 @@ def test_refusals_before_anything_is_compiled(run, tmp_path, monkeypatch):
     rounded = train_experiment(content, output=tmp_path / "rounded", quiet=True)
     with pytest.raises(ExportError, match=r"a step must save values as they are, got saved = 'int8' in .*; train"):
         export_step(rounded.path, tmp_path / "step.pt2")
+    content = run.experiment.model_dump(exclude_none=True, by_alias=True) | {"rule": {"type": "FeedbackAlignment"}}
+    ruled = train_experiment(content, output=tmp_path / "ruled", quiet=True)
+    with pytest.raises(
+        ExportError, match=r"a step must backpropagate, got rule.type = 'FeedbackAlignment' in .*; train"
+    ):
+        export_step(ruled.path, tmp_path / "step.pt2")
     net, data = network(), Table(torch.randn(9, 2), torch.randn(9, 2))
     fit(
         net, SquaredError(), SGD(net.param()), data, epochs=1, batch_size=9, callbacks=[Recorder(tmp_path)], quiet=True

@@ -58,6 +58,8 @@ def _show(found: BatchAdvice, experiment: str) -> None:
     last, now, advised = found.last, found.batch_size, found.suggestion
     rows = counted(last.rows, "training row")
     click.echo(f"\nMeasured on {rows}; the last two columns are a 95 % confidence interval.")
+    if found.experiment.rule is not None:
+        click.echo(f"The noise is that of backpropagation; the steps are those of {found.experiment.rule.type}.")
     if advised is None:
         click.echo(
             "The gradient of all these rows together is no larger than its noise, as near a minimum: from here on, "

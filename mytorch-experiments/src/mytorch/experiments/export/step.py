@@ -131,6 +131,11 @@ def _load(run: str | Path, batch_size: int | None) -> Built:
             f"export: a step must save values as they are, got saved = {experiment.saved!r} in {loaded.path}; train "
             "without saved"
         )
+    if experiment.rule is not None:
+        raise ExportError(
+            f"export: a step must backpropagate, got rule.type = {experiment.rule.type!r} in {loaded.path}; train "
+            "without a rule"
+        )
     if batch_size is not None:
         experiment = experiment.model_copy(update={"batch_size": batch_size})
     built = build(experiment)
