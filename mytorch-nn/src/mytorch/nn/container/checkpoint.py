@@ -42,7 +42,7 @@ class Checkpoint(Module):
 
     Inside of torch.compile and the compiled engine, which choose themselves what a step keeps, and as long as a lazy
     layer inside has no weights, it keeps what inner saves. Where weights are updated within the backward pass, those
-    below a Checkpoint are updated at its end.
+    within a Checkpoint are updated at the end of the step.
 
     Example:
         >>> block = Checkpoint(Sequential(Linear(3, 9), Dropout(0.5), Linear(9, 3)))
