@@ -9,6 +9,7 @@ import sys
 import time
 from datetime import timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,12 +19,37 @@ from torch import distributed
 from mytorch.core import ArgumentError
 from mytorch.train import RankError
 from mytorch.train.parallel import Place, Processes, join, launched, require_alone
+from mytorch.train.parallel.step import require_none_failed
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="this torch has no gloo"
 )
 slow = pytest.mark.slow
 numbers = pytest.mark.numbers
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("broken"), "ValueError: broken"),
+        (Unspeakable(), "Unspeakable: Unspeakable"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+)
+def test_the_other_processes_are_told_of_every_error_in_a_step(error, text):
+    told = []
+    first = SimpleNamespace(gather=lambda own: told.append(own) or [own, None])
+    with pytest.raises(type(error)):
+        require_none_failed(first, error)
+    second = SimpleNamespace(gather=lambda own: [*told, own])
+    with pytest.raises(RankError, match=f"got rank 0 that failed: {text}$"):
+        require_none_failed(second, None)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,16 @@ def test_sums_in_single_precision_are_those_in_double_precision_to_the_bit(dtype
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numbers_beyond_single_precision_arrive_to_the_bit(dtype):
+    draw = random.Random(4)
+    for power in (-322, -310, -150, -44, -39, 39, 150, 306):
+        number = draw.choice([-1, 1]) * draw.uniform(1, 10) * 10.0**power
+        for value, weight, *_ in added_up(dtype, [(0.0, 0.0), (number, abs(number) / 3), (0.0, 0.0)])[0]:
+            assert value.item() == number
+            assert weight == abs(number) / 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_one_process_asks_for_reaches_all(dtype):
     told = [{}, {"failed": True, "have": (0, 1)}, {"asked": Wishes(True, False, 15)}]
     found, processes = added_up(dtype, [(1.0, 1)] * 3, told)

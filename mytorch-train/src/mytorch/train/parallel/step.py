@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Optimizer, add_path
+from mytorch.plugins import one_line
 from mytorch.train.accumulate import part_of_mean, step_accumulated
 from mytorch.train.around_step import AroundStep
 from mytorch.train.batches import count_rows
@@ -137,8 +138,7 @@ def _is_alone(net: Module) -> bool:
 
 def require_none_failed(processes: Processes, error: BaseException | None) -> None:
     """Raise this process's error or, on one without any, a RankError that tells of the first one of the others."""
-    said = isinstance(error, Exception)  # what ends a search says only where
-    told = processes.gather(None if error is None else f"{type(error).__name__}: {error}" if said else str(error))
+    told = processes.gather(None if error is None else _said(error))
     processes.known = processes.joint = error
     if error is not None:
         raise error
@@ -147,3 +147,10 @@ def require_none_failed(processes: Processes, error: BaseException | None) -> No
         f"parallel: every process must take the step, got rank {rank} that failed: {text}", rank, text
     )
     raise processes.joint
+
+
+def _said(error: BaseException) -> str:
+    """What the other processes are told of an error, whose own text may be empty or fail."""
+    if isinstance(error, (Exception, SystemExit)):
+        return f"{type(error).__name__}: {one_line(error)}"
+    return str(error) or type(error).__name__  # Ctrl-C, or what ends a search, which says only where

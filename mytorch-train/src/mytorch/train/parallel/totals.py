@@ -13,8 +13,8 @@ from mytorch.train.errors import SIGNALS
 from mytorch.train.mean_loss import Weight
 from mytorch.train.parallel.processes import Processes, Wishes
 
-PARTS = {torch.float32: 3, torch.float64: 1}
-"""So many numbers of a dtype make one of float64."""
+PARTS = {torch.float32: 4, torch.float64: 1}
+"""So many numbers of a dtype make one of float64: three with its digits and one with its power of two, or itself."""
 
 
 class Totals:
@@ -92,21 +92,29 @@ def _slots(both: Iterable[float], processes: Processes, dtype: torch.dtype) -> l
 
 
 def _parts(number: float, count: int) -> list[float]:
-    """Numbers of float32, each with the leading digits of what is left, whose sum is the number."""
+    """A number of float64 as so many of float32: the leading digits of what is left of its fraction, again and again,
+    and its power of two, since float32 ends at 3e38 and has few digits below 1e-38. Or the number itself.
+    """
     if count == 1:
         return [number]
-    parts, left = [], number
-    for _ in range(count):
+    left, power = math.frexp(number)  # what is not finite is its own fraction
+    parts = []
+    for _ in range(count - 1):
         part = c_float(left).value
         parts.append(part)
         left = left - part if math.isfinite(part) else 0.0
-    return parts
+    return [*parts, float(power)]
+
+
+def _joined(parts: Sequence[float]) -> float:
+    """The number of these parts."""
+    return parts[0] if len(parts) == 1 else math.ldexp(sum(parts[:-1]), int(parts[-1]))
 
 
 def _sums(slots: Sequence[float], processes: int) -> tuple[float, float]:
     """The sums over all processes of the two numbers of each."""
     size = len(slots) // (2 * processes)
-    numbers = [sum(slots[start : start + size]) for start in range(0, len(slots), size)]
+    numbers = [_joined(slots[start : start + size]) for start in range(0, len(slots), size)]
     return sum(numbers[::2]), sum(numbers[1::2])
 
 
