@@ -41,6 +41,9 @@ def test_states_of_other_nets_are_refused(kind, key):
     wider = Chain(Dense(3, 6), *net.layers[1:2], Dense(6, 5), *net.layers[3:4], Dense(5, 2)).double()
     other = prepared(kind(), wider)
     other.load_state_dict(state)
-    with pytest.raises(StateError, match=rf"{name}: {key} must map as many numbers as .* got \[.*\] from a state"):
+    with pytest.raises(
+        StateError,
+        match=rf"{name}: {key} must map as many numbers as .* got \[.*\]; give every batch rows of the same",
+    ):
         other.gradients(wider, SquaredError(), x, t)
     assert all(held.grad is None for held in wider.param())

@@ -65,7 +65,7 @@ class Affines:
     def sized(self, sizes: Iterable[tuple[int, int]], make: Callable[[int, int], Affine]) -> list[Affine]:
         """The maps, made now if there are none; sizes: in_features and out_features of each.
 
-        Raises StateError if those of a state have other sizes.
+        Raises StateError if those of an earlier batch, or of a state, have other sizes.
         """
         wanted = list(sizes)
         if not self.maps:
@@ -73,8 +73,8 @@ class Affines:
         found = [(each.weight.shape[1], each.weight.shape[0]) for each in self.maps]
         if found != wanted:
             raise StateError(
-                f"{self._owner} must map as many numbers as the blocks of the model give, {wanted}, got {found} from "
-                "a state; load the state of a training of this model"
+                f"{self._owner} must map as many numbers as the blocks of the model give, {wanted}, got {found}; give "
+                "every batch rows of the same size, and load the state of a training of this model"
             )
         return self.maps
 
