@@ -23,7 +23,7 @@ from mytorch.nn import (
 )
 from mytorch.optim import Adam
 from mytorch.train import ErrorRate, NotFiniteError, evaluate, fit
-from mytorch.train.quantities import error_norms, influence, sample_gradients, sample_norms
+from mytorch.train.quantities import error_norms, influence, sample_gradients, sample_norms, sample_products
 
 pytestmark = pytest.mark.numbers
 D = torch.float64
@@ -144,6 +144,23 @@ def test_what_cannot_be_computed_is_refused(options, text):
     given = {"net": Linear(3, 2), "rows": GIVEN, **options}
     with pytest.raises(ArgumentError, match=text):
         influence(given.pop("net"), MSELoss(), given.pop("rows"), GIVEN, **given)
+
+
+@pytest.mark.parametrize("damping", [None, 0.1])
+def test_a_weighted_sum_does_not_depend_on_the_batches(damping):
+    torch.manual_seed(0)
+    net = Linear(2, 2).to(torch.float64)
+    loss = CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]).double(), reduction="sum")
+    rows = torch.randn(20, 2).double(), torch.randint(2, (20,))
+    new = rows[0][:3] + 1, rows[1][:3]
+    found = influence(net, loss, rows, new, damping=damping)
+    parts = influence(net, loss, rows, new, damping=damping, batch_size=7)
+    torch.testing.assert_close(parts, found, rtol=0, atol=1e-9)
+    if damping is None:
+        alone = sample_products(net, CrossEntropyLoss(), rows, new)
+        weights = loss.weight.value
+        wanted = weights[rows[1]].unsqueeze(1) * alone * weights[new[1]]
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
 
 
 def test_what_rounding_hides_is_refused():

@@ -46,7 +46,9 @@ def influence(
     rows: the training rows, a data set as `fit` takes it or a batch (inputs, targets); with damping, n^2 numbers of
         float64 must fit into memory, and each batch goes through the net once for every batch before it.
     of: (inputs, targets) of the predictions.
-    The net is in evaluation mode meanwhile, and afterwards as before.
+    The net is in evaluation mode meanwhile, and afterwards as before. A loss that is a mean with class weights or
+    ignored targets divides by the weights of a batch, which the values then depend on; with reduction="sum" they are
+    those of each row's own loss, times its weight.
 
     Raises ArgumentError as `sample_gradients` does, for damping that is not above 0 or too small for the dtype, and
         without rows; NotFiniteError for gradients that are not finite.
