@@ -121,6 +121,7 @@ def steps_to(optimizer, target=0.15, most=150):
     return most
 
 
+@pytest.mark.slow
 def test_it_needs_fewer_steps_than_sgd():
     theirs = min(steps_to(lambda p, lr=lr: SGD(p, lr=lr, momentum=0.9)) for lr in (0.1, 0.3, 1.0))
     ours = steps_to(lambda p: KFAC(p, lr=0.1))
