@@ -20,6 +20,7 @@ from pydantic import (
 from mytorch.core import ArgumentError
 from mytorch.plugins import printable, shown
 from mytorch.train.checkpoint.keeper import EVERY
+from mytorch.train.memory.bytes_of import bytes_of
 from mytorch.train.parallel.pipeline.cut import choose_micro_batches
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -38,6 +39,15 @@ def _stages(stages: object) -> object:
     except ArgumentError as error:
         raise ValueError(str(error).removeprefix("stages: ")) from error
     return stages
+
+
+def _memory(memory: object) -> object:
+    if memory is not None:
+        try:
+            bytes_of("memory", memory)
+        except ArgumentError as error:
+            raise ValueError(str(error).removeprefix("memory: ")) from error
+    return memory
 
 
 class Section(BaseModel):
@@ -246,7 +256,7 @@ class Experiment(Section):
     stored in it; in float32 if left out."""
     optimizer_in_backward: bool = False
     """Update each parameter during the backward pass and free its gradient."""
-    memory: str | Count | None = None
+    memory: Annotated[str | int | None, BeforeValidator(_memory)] = None
     """The most that layers may save for the backward pass, such as "2 GiB"; others are computed again."""
     saved: Literal["bfloat16", "int8", "disk"] | None = None
     """How what layers save is stored between the passes: with fewer bits, or in a temporary file."""
