@@ -4,7 +4,7 @@ import pytest
 import torch
 from nets_of_samples import CASES, WITHIN, make
 
-from mytorch.core import ArgumentError, EachSample, Module, OuterProducts, kronecker
+from mytorch.core import ArgumentError, EachSample, Module, OuterProducts, Parameter, kronecker
 from mytorch.nn import (
     BatchNorm1d,
     BCEWithLogitsLoss,
@@ -21,6 +21,7 @@ from mytorch.nn import (
 )
 from mytorch.train import gradients
 from mytorch.train.gradients import forward
+from mytorch.train.interop import FromTorch
 from mytorch.train.quantities import (
     ggn_diagonal,
     kronecker_factors,
@@ -99,9 +100,11 @@ def require_diagonal(net, loss, inputs, targets):
         torch.testing.assert_close(actual, wanted, rtol=0, atol=EXACT, msg=lambda text, n=name: f"{n}: {text}")
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["together", "one by one"])
 @pytest.mark.parametrize("case", [case for case in (*CASES, *WITHIN) if case != "RNN, long"])
-def test_the_diagonal_is_that_of_the_ggn_for_every_layer(case):
-    """With a layer behind it that leaves few columns."""
+def test_the_diagonal_is_that_of_the_ggn_for_every_layer(case, together, monkeypatch):
+    """With a layer behind it that leaves few columns, which go through the net together or share one forward."""
+    monkeypatch.setattr("mytorch.train.quantities.curvature.NUMBERS_AT_ONCE", 2**19 if together else 1)
     layer, inputs, _ = make(case, {**CASES, **WITHIN})
     rows = len(inputs_of(inputs)[0])
     size = layer(*inputs_of(inputs)).numel() // rows
@@ -204,9 +207,44 @@ def test_more_columns_than_go_through_the_net_at_once(monkeypatch):
     net, x, t = classifier(), torch.randn(5, 2).double(), class_targets()
     wanted = ggn_diagonal(net, CrossEntropyLoss(), x, t)
     factors = kronecker_factors(net, CrossEntropyLoss(), x, t, None)
-    monkeypatch.setattr("mytorch.train.quantities.curvature.ROWS_AT_ONCE", 10)
+    monkeypatch.setattr("mytorch.train.quantities.curvature.NUMBERS_AT_ONCE", 100)
     torch.testing.assert_close(ggn_diagonal(net, CrossEntropyLoss(), x, t), wanted, rtol=0, atol=EXACT)
     torch.testing.assert_close(kronecker_factors(net, CrossEntropyLoss(), x, t, None), factors, rtol=0, atol=EXACT)
+
+
+def forwards_for_three_columns(between, monkeypatch):
+    """How often the forward of the first layer runs, after it was tried which axis has the samples."""
+    forwards = []
+
+    class Counting(Linear):
+        def forward(self, x):
+            forwards.append(len(x))
+            return super().forward(x)
+
+    monkeypatch.setattr("mytorch.train.quantities.curvature.NUMBERS_AT_ONCE", 1)
+    torch.manual_seed(3)
+    net = Sequential(Counting(2, 4), between, Linear(4, 3)).double()
+    require_diagonal(net, CrossEntropyLoss(), torch.randn(5, 2).double(), class_targets())
+    forwards.clear()
+    ggn_diagonal(net, CrossEntropyLoss(), torch.randn(5, 2).double(), class_targets())
+    return forwards.count(5)
+
+
+def test_one_forward_serves_all_columns_unless_what_it_saves_can_be_used_once(monkeypatch):
+    assert forwards_for_three_columns(Tanh(), monkeypatch) == 1
+    assert forwards_for_three_columns(FromTorch(torch.nn.Tanh()), monkeypatch) == 3
+
+
+def test_no_gradients_of_the_batch_are_computed(monkeypatch):
+    def accumulate(parameter, d_value):
+        raise AssertionError
+
+    monkeypatch.setattr(Parameter, "accumulate", accumulate)
+    net, x, t = classifier(), torch.randn(5, 2).double(), class_targets()
+    net[2].bias.trainable = False
+    found = ggn_diagonal(net, CrossEntropyLoss(), x, t)
+    assert list(found) == ["0.weight", "0.bias", "2.weight"]
+    assert [parameter.trainable for parameter in net.param()] == [True, True, True, False]
 
 
 def test_drawn_targets_give_the_diagonal_in_the_mean_and_differ_between_calls():

@@ -16,6 +16,7 @@ from mytorch.core import (
     Module,
     Quantity,
     RandomState,
+    SampleGradients,
     add_path,
     kind_of,
     random_state,
@@ -25,25 +26,38 @@ from mytorch.train.batches import count_rows
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.gradients import forward
 from mytorch.train.quantities.axes import Axes
-from mytorch.train.quantities.structure import mapped
-from mytorch.train.quantities.watch import watching
+from mytorch.train.quantities.structure import mapped, tensors
+from mytorch.train.quantities.watch import reusable, showing_samples, watching
 from mytorch.train.unchanged import unchanged
 
-ROWS_AT_ONCE = 512
-"""How many rows go through the net at once, where several columns do."""
+NUMBERS_AT_ONCE = 2**19
+"""How many numbers a forward saves at most, where several columns go through the net at once: so they fit a cache."""
+NUMBERS_OF_ROW = 256
+"""What a row counts for at least: a layer may save its numbers where nobody sees them."""
+
+
+class OfColumns:
+    """Computes something of the gradients of samples that come from columns of the root of the loss's Hessian."""
+
+    def samples(self, name: str, samples: SampleGradients) -> None:
+        """The gradients of a parameter, by its name, are complete in a backward of one or several columns."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """That backward has ended."""
 
 
 def show_curvature(
-    net: Module, loss: Module, inputs: Any, targets: Any, draws: int | None, quantity: Quantity
+    net: Module, loss: Module, inputs: Any, targets: Any, draws: int | None, quantity: OfColumns
 ) -> None:
     """Show a quantity the gradients of samples with each column of the root of the loss's Hessian in place of d_loss.
 
     With the columns s_c of sample n and J_n, the derivative of the prediction with respect to the parameters, they are
     transpose(J_n) @ s_c: the sum of their outer products is the generalised Gauss-Newton matrix (GGN) of the batch.
-    The batch is repeated for several columns, which go through the net together, unless the net draws random numbers:
-    then it draws the same for each of them. `begin` and `end` are called for each pass, and samples are those of the
-    first column, then those of the second, and so on. Net, loss and random state are afterwards as before, but for
-    `draws`, which advances torch's generator.
+    A small batch is repeated for several columns, which go through the net together, unless the net draws random
+    numbers: then it draws the same for each of them. One forward serves all backwards where what it saves allows it.
+    `end` is called behind each of them, and samples are those of the first column, then those of the second, and so
+    on. Net, loss and random state are afterwards as before, but for `draws`, which advances torch's generator.
 
     draws: how many targets of each sample are drawn; None takes all columns.
     Raises ArgumentError for what has no gradients of single samples, and for a loss without `hessian_root`;
@@ -69,7 +83,7 @@ def show_columns(
     targets: Any,
     axes: Axes,
     draws: int | None,
-    quantity: Quantity,
+    quantity: OfColumns,
     seed: int | None = None,
 ) -> None:
     """Show the columns, as `show_curvature` does, where everything may change; gradients are None before and after.
@@ -78,18 +92,22 @@ def show_columns(
     """
     rows = count_rows(inputs if targets is None else targets)
     state = random_state(net, loss)
-    prediction, _ = forward(net, inputs)
-    again = state if state.drawn() else None
-    at_once = max(1, ROWS_AT_ONCE // rows) if again is None else 1
-    if seed is not None:
-        torch.manual_seed(seed)
-    columns = _columns(loss, prediction, targets, draws, rows)
-    if not prediction.isfinite().all():
-        raise NotFiniteError("curvature: the prediction must be finite, got NaN or infinity")
-    while chunk := list(islice(columns, at_once)):
-        with watching(net, loss, [quantity], axes, rows * len(chunk), scale=1.0):
-            _pass(net, again, inputs, chunk)
-        net.zero_grad()
+    with showing_samples(net, axes, quantity.samples) as backward:
+        prediction, saved = forward(net, inputs)
+        again = state if state.drawn() else None
+        numbers = max(sum(leaf.numel() for leaf in tensors(saved)), NUMBERS_OF_ROW * rows)
+        at_once, times = max(1, NUMBERS_AT_ONCE // numbers) if again is None else 1, 1
+        if seed is not None:
+            torch.manual_seed(seed)
+        columns = _columns(loss, prediction, targets, draws, rows)
+        if not prediction.isfinite().all():
+            raise NotFiniteError("curvature: the prediction must be finite, got NaN or infinity")
+        while chunk := list(islice(columns, at_once)):
+            if len(chunk) != times or saved is None:
+                saved, times = _forward(net, again, inputs, len(chunk)), len(chunk)
+            backward(torch.cat(chunk), saved, rows * times)
+            quantity.end()
+            saved = saved if reusable(saved) else None
 
 
 def show_drawn(
@@ -132,16 +150,15 @@ def _columns(loss: Module, prediction: Any, targets: Any, draws: int | None, row
     return iter(loss.hessian_root(prediction, targets, draws))
 
 
-def _pass(net: Module, again: RandomState | None, inputs: Any, chunk: list[Tensor]) -> None:
-    """One forward, of a batch for each column, and one backward.
+def _forward(net: Module, again: RandomState | None, inputs: Any, times: int) -> Any:
+    """What a forward of several times the batch saves.
 
     again: the state from which the net draws its random numbers, if it does.
     """
     with nullcontext() if again is None else random_state():  # so that targets which are drawn later do not repeat
         if again is not None:
             again.restore()
-        _, saved = forward(net, mapped(lambda leaf: _repeated(leaf, len(chunk)), inputs))
-        net.backward(torch.cat(chunk), saved)
+        return forward(net, mapped(lambda leaf: _repeated(leaf, times), inputs))[1]
 
 
 def _repeated(leaf: Any, times: int) -> Any:

@@ -26,22 +26,25 @@ def one_by_one(
     upstream gradients of all other samples are 0; no forward is repeated, and random layers keep their masks.
 
     backward: computes the gradients from such an upstream gradient.
+    own: the parameters, by name; here they are trained, even if elsewhere they are not for the moment.
     axes: the axis of the samples, for each tensor of `d_output`, in the same structure.
     """
-    before = [(parameter, parameter.grad) for parameter in module.param()]
+    before = [(parameter, parameter.grad, parameter.trainable) for parameter in module.param()]
     values: dict[str, list[Tensor]] = {name: [] for name in own}
     wanted = vars(module).get("input_grad")
     vars(module)["input_grad"] = False
     try:
+        for parameter in own.values():
+            parameter.trainable = True
         for sample in range(rows):
-            for parameter, _ in before:
+            for parameter, _, _ in before:
                 parameter.grad = None
             backward(mapped(lambda d, axis, sample=sample: _only(sample, d, axis), d_output, axes))
             for name, parameter in own.items():
                 values[name].append(torch.zeros_like(parameter.value) if parameter.grad is None else parameter.grad)
     finally:
-        for parameter, grad in before:
-            parameter.grad = grad
+        for parameter, grad, trained in before:
+            parameter.grad, parameter.trainable = grad, trained
         if wanted is None:
             del vars(module)["input_grad"]
         else:

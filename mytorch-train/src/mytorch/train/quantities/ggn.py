@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import GradientSeen, KroneckerFactors, Module, Quantity, kronecker
+from mytorch.core import KroneckerFactors, Module, SampleGradients, kronecker
 from mytorch.train.batches import count_rows
-from mytorch.train.quantities.curvature import show_curvature
+from mytorch.train.quantities.curvature import OfColumns, show_curvature
 
 
 def ggn_diagonal(
@@ -43,18 +43,15 @@ def ggn_diagonal(
     return {name: diagonal.found[name] for name, _ in net.named_param() if name in diagonal.found}
 
 
-class Diagonal(Quantity):
+class Diagonal(OfColumns):
     """Adds up squares."""
-
-    per_sample = True
 
     def __init__(self) -> None:
         self.found: dict[str, Tensor] = {}
 
-    def gradient(self, seen: GradientSeen) -> None:
-        assert seen.samples is not None
-        squares = seen.samples.sum_of_squares()
-        self.found[seen.name] = self.found[seen.name] + squares if seen.name in self.found else squares
+    def samples(self, name: str, samples: SampleGradients) -> None:
+        squares = samples.sum_of_squares()
+        self.found[name] = self.found[name] + squares if name in self.found else squares
 
 
 def kronecker_factors(
@@ -88,18 +85,15 @@ def kronecker_factors(
     return {name: factors.found[name] for name, _ in net.named_param() if name in factors.found}
 
 
-class Factors(Quantity):
+class Factors(OfColumns):
     """Adds up the factors of the outputs; those of the inputs are the same for each column."""
-
-    per_sample = True
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.found: dict[str, KroneckerFactors] = {}
 
-    def gradient(self, seen: GradientSeen) -> None:
-        assert seen.samples is not None
-        before = self.found.get(seen.name)
-        made = kronecker(seen.samples, self.rows if before is None else 0)
+    def samples(self, name: str, samples: SampleGradients) -> None:
+        before = self.found.get(name)
+        made = kronecker(samples, self.rows if before is None else 0)
         if made is not None:
-            self.found[seen.name] = made if before is None else before._replace(outputs=before.outputs + made.outputs)
+            self.found[name] = made if before is None else before._replace(outputs=before.outputs + made.outputs)

@@ -11,10 +11,8 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
-    GradientSeen,
     Module,
     Parameter,
-    Quantity,
     RandomState,
     SampleGradients,
     ShapeError,
@@ -22,7 +20,7 @@ from mytorch.core import (
     random_state,
 )
 from mytorch.train.gradients import gradients
-from mytorch.train.quantities.curvature import show_curvature
+from mytorch.train.quantities.curvature import OfColumns, show_curvature
 from mytorch.train.quantities.structure import mapped
 from mytorch.train.quantities.warning import QuantityWarning
 from mytorch.train.unchanged import unchanged
@@ -69,21 +67,18 @@ def ggn_vector_product(
     }
 
 
-class _Product(Quantity):
+class _Product(OfColumns):
     """Adds up the gradients of samples, each times its inner product with a vector over all parameters."""
-
-    per_sample = True
 
     def __init__(self, vector: Vector) -> None:
         self.vector = vector
         self.kept: dict[str, SampleGradients] = {}
         self.found: dict[str, Tensor] = {}
 
-    def gradient(self, seen: GradientSeen) -> None:
-        assert seen.samples is not None
-        self.kept[seen.name] = seen.samples
+    def samples(self, name: str, samples: SampleGradients) -> None:
+        self.kept[name] = samples
 
-    def end(self, net: Module, rows: int) -> None:  # noqa: ARG002
+    def end(self) -> None:
         weights = torch.stack([samples.along(self.vector[name]) for name, samples in self.kept.items()]).sum(0)
         for name, samples in self.kept.items():
             part = samples.weighted_sum(weights)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from mytorch.core import (
@@ -24,6 +25,7 @@ from mytorch.core import (
 )
 from mytorch.train.batches import count_rows
 from mytorch.train.completion import LateGradientError
+from mytorch.train.fixed import fixed
 from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.observe import Method, intercept
@@ -83,6 +85,32 @@ def watching(
 
 
 @contextmanager
+def showing_samples(net: Module, axes: Axes, show: Callable[[str, SampleGradients], None]) -> Iterator[Backward]:
+    """Within this context, backwards of the net show the gradients of samples, and add to no gradient.
+
+    A forward in this context may have several backwards, which this context's value runs: of d_output, of what the
+    forward saved, which must be `reusable` for that, and of the number of samples in them.
+    show: is given the name of a parameter and the gradients of samples, unscaled, when they are complete.
+    """
+    watch = _Watch(net, [], axes, 0, 1.0, show)
+
+    def backward(d_output: Tensor, saved: Any, rows: int) -> None:
+        watch.again(rows)
+        with fixed(net):
+            net.backward(d_output, _copied(saved))
+
+    with intercept(watch.watched, watch.around):
+        yield backward
+
+
+def reusable(saved: Any) -> bool:
+    """Whether a backward may be given this a second time, since it holds tensors without a graph and plain values."""
+    return all(
+        not leaf.requires_grad if isinstance(leaf, Tensor) else isinstance(leaf, PLAIN) for leaf in leaves(saved)
+    )
+
+
+@contextmanager
 def _earlier_aside(net: Module) -> Iterator[None]:
     """Within this context, no parameter has a gradient at first; after it, what came is added to those before."""
     earlier = [(parameter, parameter.grad) for parameter in net.param() if parameter.grad is not None]
@@ -99,6 +127,10 @@ def _earlier_aside(net: Module) -> Iterator[None]:
                 parameter.accumulate(new)
 
 
+Backward = Callable[[Tensor, Any, int], None]
+PLAIN = (type(None), bool, int, float, str, torch.Size, torch.dtype, torch.device)
+
+
 class _Call(NamedTuple):
     """What a forward saved, with what else is known of the call: it takes the place of the saved value on its way."""
 
@@ -113,7 +145,13 @@ class _Watch:
     """Which gradients are still to come, and the gradients of single samples of those."""
 
     def __init__(
-        self, net: Module, quantities: Sequence[Quantity], axes: Axes | None, rows: int, scale: float
+        self,
+        net: Module,
+        quantities: Sequence[Quantity],
+        axes: Axes | None,
+        rows: int,
+        scale: float,
+        show: Callable[[str, SampleGradients], None] | None = None,
     ) -> None:
         self.net, self.axes, self.rows, self.scale = net, axes, rows, scale
         self.per_sample = axes is not None
@@ -121,11 +159,19 @@ class _Watch:
         self.quantities = quantities
         self.names = {parameter: name for name, parameter in net.named_param()}
         self.own = {id(module): _own(module) for module in net.modules()}
+        self.tied = {id(module) for module in net.modules() if _is_tied(module)}
+        self.show = show
+        self.forwards: defaultdict[Parameter, int] = defaultdict(int)
         self.in_flight: defaultdict[Parameter, int] = defaultdict(int)
         self.calls: defaultdict[int, int] = defaultdict(int)
         self.parts: dict[Parameter, list[SampleGradients]] = {}
         self.told: set[Parameter] = set()
         self.paused = False
+
+    def again(self, rows: int) -> None:
+        """Be ready for a backward, of so many samples, of the last forward of the net, be it its first or not."""
+        self.in_flight = self.forwards.copy()
+        self.told, self.rows = set(), rows
 
     @property
     def watched(self) -> Iterator[tuple[str, Module]]:
@@ -139,11 +185,15 @@ class _Watch:
         own = self.own[id(module)]
 
         def forward(*inputs: Any, **options: Any) -> Any:
+            if module is self.net and self.show is not None:
+                self.forwards.clear()
+                self.calls.clear()
             pair = method(*inputs, **options)
             if self.paused or type(pair) is not tuple or len(pair) != 2:
                 return pair
             for parameter in own.values():
                 self.in_flight[parameter] += 1
+                self.forwards[parameter] += 1
             number = self.calls[id(module)]
             self.calls[id(module)] += 1
             seen = (inputs, options, pair[0]) if self.of_layers else ((), {}, None)
@@ -183,7 +233,7 @@ class _Watch:
         if type(axes) is not int or d_output.shape[axes] != self.rows:
             self._require_rows(path, module, d_output, axes)
         axis = next(axis for axis in leaves(axes) if axis is not None)
-        tied = _is_tied(module)
+        tied = id(module) in self.tied
         stated = {} if tied else stated_by(path, module, d_output, call.saved, axis, self.rows)
         if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
             if self.axes.is_new(module):
@@ -210,7 +260,7 @@ class _Watch:
 
     def _complete(self, parameter: Parameter) -> None:
         """Show the gradient of a parameter, if it has one, which must be the first time."""
-        if parameter.grad is None:
+        if parameter not in self.parts if self.show is not None else parameter.grad is None:
             return
         name = self.names[parameter]
         if parameter in self.told:
@@ -221,6 +271,11 @@ class _Watch:
         self.told.add(parameter)
         parts = self.parts.pop(parameter, None)
         samples = None if parts is None else added(parts).scaled(self.scale)
+        if self.show is not None:
+            assert samples is not None
+            self.show(name, samples)
+            return
+        assert parameter.grad is not None
         mean = parameter.grad if self.scale != 1 else parameter.grad / self.rows
         seen = GradientSeen(name, parameter, parameter.grad, mean, samples)
         for quantity in self.quantities:

@@ -7,10 +7,11 @@ from typing import Any
 from torch import Tensor
 
 from mytorch.core import Module, Rule, require_range, require_whole
+from mytorch.train.fixed import fixed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.rules.chain import blocks_of, require_fixed, require_tensor
-from mytorch.train.rules.relax import fixed, forward, settle
+from mytorch.train.rules.relax import forward, settle
 
 
 class EquilibriumPropagation(Rule):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Rule
+from mytorch.core import Rule
 from mytorch.train.rules.chain import Block, require_tensor
 
 Push = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -69,16 +68,3 @@ def _descend(
 
 def _errors(states: Sequence[Tensor], lowest: Tensor, flights: Sequence[tuple[Tensor, Any]]) -> list[Tensor]:
     return [s - f for s, f in zip(states, [lowest, *(f for f, _ in flights)], strict=True)]
-
-
-@contextmanager
-def fixed(net: Module) -> Iterator[None]:
-    """Within this context, no backward adds to a gradient."""
-    trained = [held for held in net.param() if held.trainable]
-    try:
-        for held in trained:
-            held.trainable = False
-        yield
-    finally:
-        for held in trained:
-            held.trainable = True
