@@ -82,7 +82,7 @@ def found(tmp_path_factory):
         ),
         (
             "asking again",
-            ["RankError: .*", "RankError: .* must be joined anew .*, got ValueError: a broken row"],
+            ["RankError: .*, got rank 1 that ended: ValueError: a broken row", "ValueError: a broken row"],
         ),
         (
             "a layer fails",
@@ -166,6 +166,39 @@ def test_random_layers_draw_apart_and_a_resumed_run_draws_the_same(found):
         for name, value in first["weights"].items():
             assert torch.equal(value, second["weights"][name])
             assert torch.equal(value, found[0]["noise"]["weights"][name])
+
+
+ENDED = "RankError: parallel: every process must stay until the end, got rank 1 that ended: ValueError: a broken row"
+
+
+@pytest.fixture(scope="module")
+def caught(tmp_path_factory):
+    """What each of two processes has of each training, where an error outside of a step was caught."""
+    folder = tmp_path_factory.mktemp("together")
+    together("caught_failures.py", folder)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@slow
+@numbers
+@pytest.mark.parametrize("what", ["a batch", "a row", "the last epoch", "the end"])
+def test_an_error_outside_of_a_step_ends_the_training_in_all_and_they_may_train_again(caught, what):
+    first, second = (of_rank[what] for of_rank in caught)
+    assert first[0] == ENDED
+    assert second[0] == "ValueError: a broken row"
+    assert first[1]["history"] == second[1]["history"] == caught[0]["whole"]["history"]
+    for name, value in first[1]["weights"].items():
+        assert torch.equal(value, second[1]["weights"][name])
+        assert torch.equal(value, caught[0]["whole"]["weights"][name])
+
+
+@slow
+@numbers
+def test_an_error_that_all_processes_raise_does_not_end_what_follows(caught):
+    first, second = (of_rank["in all"] for of_rank in caught)
+    assert second[0] == "ValueError: a broken row"
+    assert first[0] in (second[0], ENDED)
+    assert first[1]["history"] == second[1]["history"] == caught[0]["whole"]["history"]
 
 
 @slow

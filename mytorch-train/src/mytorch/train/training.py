@@ -345,8 +345,9 @@ class Training:
                     while self.epoch < self.last_epoch and not stop:
                         stop = self._keep(self._epoch())
             self._close()
+            self._together.end()
         except BaseException as error:
-            self._together.fail(error)
+            self._together.leave(error)
             if self.checkpoint is not None:
                 with suppress(Exception):  # what could not be written is less than what ended the training
                     self.checkpoint.close()
@@ -537,10 +538,11 @@ class Training:
         else:
             found = f"the first value that is not finite is {origin.where}; the weights before that step are kept"
             seen = origin.batch
-        raise NotFiniteError(
+        error = NotFiniteError(
             f"training: every value must stay finite, got {what} in epoch {self.epoch}, batch {seen}: {found}. "
             "A lower learning rate, another initialisation or standardised inputs usually help"
         )
+        raise self._together.ends_all(error)
 
 
 def _require_counts(epochs: int, evaluate_every: int, batches: Batches) -> None:

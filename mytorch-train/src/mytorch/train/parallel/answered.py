@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
 
+GRACE = 5.0
+"""So many seconds a process that lost the others waits for word of them."""
 T = TypeVar("T")
 
 

@@ -6,20 +6,20 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 from itertools import count
 from typing import Any
 
-import torch
 from torch import distributed
 
 from mytorch.core import ArgumentError
 from mytorch.plugins import one_line, shown
 from mytorch.train.errors import RankError
-from mytorch.train.parallel.answered import answered
+from mytorch.train.parallel.answered import GRACE, answered
+from mytorch.train.parallel.connect import connect
 from mytorch.train.parallel.launched import Place, launched
 from mytorch.train.parallel.meeting import meet, prefixed
-from mytorch.train.parallel.processes import GRACE, Processes
+from mytorch.train.parallel.processes import Processes
 
 TIMEOUT = 600.0
 """Seconds that a process waits for the others, as torch.distributed does with NCCL."""
@@ -78,10 +78,8 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
 
 def _connect(place: Place, store: Any, patience: timedelta, processes: Processes) -> None:
     """Let the processes that have met exchange tensors. Raises RankError where that does not work."""
-    group = {"store": store, "rank": place.rank, "world_size": place.size, "timeout": patience}
-    begin = partial(distributed.init_process_group, _backend(place), **group)
     try:
-        answered(begin, patience.total_seconds() + GRACE)
+        connect(place, store, patience)
     except (RuntimeError, TimeoutError) as error:
         if "find address" in str(error):
             processes.fail(error)
@@ -112,11 +110,3 @@ def _opened(place: Place, timeout: float) -> Any:
             f"join: rank {place.rank} must be able to {what} the store at {place.address}:{place.port}, got "
             f"{told}; choose another port with --master-port, or see whether rank 0 runs"
         ) from error
-
-
-def _backend(place: Place) -> str:
-    if not (torch.cuda.is_available() and distributed.is_nccl_available()):
-        return "gloo"
-    if place.local_rank < torch.cuda.device_count():
-        torch.cuda.set_device(place.local_rank)
-    return "cpu:gloo,cuda:nccl"

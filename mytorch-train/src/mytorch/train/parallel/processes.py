@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,11 @@ from mytorch.core import RandomState
 from mytorch.plugins import lack_of_memory, one_line
 from mytorch.train.differences import differences
 from mytorch.train.errors import Interrupted, RankError
-from mytorch.train.parallel.answered import answered
+from mytorch.train.parallel.answered import GRACE, answered
+from mytorch.train.parallel.connect import connect
 from mytorch.train.parallel.launched import Place
+from mytorch.train.parallel.meeting import prefixed
 
-GRACE = 5.0
-"""So many seconds a process that lost the others waits for word of them."""
 SHOWN = 5
 """So many differences between two processes are told."""
 BEAT = 1.0
@@ -70,8 +71,8 @@ class Processes:
         self.rank, self.size = place.rank, place.size
         self.asked = self.agreed = Wishes()
         self.known: BaseException | None = None
-        self._trainings = self._works = 0
-        self._left: str | None = None
+        self._failures = self._trainings = self._works = 0
+        self._left = False
         self.joint: BaseException | None = None
 
     @property
@@ -222,10 +223,11 @@ class Processes:
         first, *others = told = self.gather(dict(described))
         for rank, found in enumerate(told):
             if not isinstance(found, Mapping):
-                raise RankError(
+                self.joint = RankError(
                     f"parallel: every process must begin the training, got rank {rank} that has left; see the error "
                     "that it raised before"
                 )
+                raise self.joint
         ranks_of: dict[tuple[str, ...], list[int]] = {}
         for rank, found in enumerate(others, 1):
             both = {name: found[name] for name in first if name in found}
@@ -233,7 +235,8 @@ class Processes:
             if wrong := differences(stored, both if where_both else found):
                 ranks_of.setdefault(tuple(wrong), []).append(rank)
         if ranks_of:
-            raise RankError(f"parallel: {_unlike(ranks_of)}")
+            self.joint = RankError(f"parallel: {_unlike(ranks_of)}")
+            raise self.joint
 
     def draw_apart(self, random: RandomState) -> None:
         """Let each process draw numbers of its own: a generator in the state of one before it is seeded anew."""
@@ -259,7 +262,8 @@ class Processes:
         self._works += 1
         yield
         with self._naming():
-            self._await_all()
+            names = [f"work/{self._works}/done/{rank}" for rank in range(self.size)]
+            self._await_all(names, self._timeout.total_seconds())
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -289,14 +293,17 @@ class Processes:
         except RuntimeError:
             pass  # the store is gone, which the process itself will find
 
-    def _await_all(self) -> None:
-        """Wait for the end of the work of all."""
-        names = [f"work/{self._works}/done/{rank}" for rank in range(self.size)]
-        patience = self._timeout.total_seconds()
+    def _await_all(self, names: Sequence[str], patience: float, at_most: float = math.inf) -> None:
+        """Wait until each process has noted its name.
+
+        patience: so many seconds one may give no sign.  at_most: so many seconds all of them have.
+        """
         answered(lambda: self._store.set(names[self.rank], ""), patience)
         heard: dict[int, tuple[int, float]] = {}
+        until = time.monotonic() + at_most
         while signs := answered(lambda: self._signs(names), patience):
-            now = time.monotonic()
+            if (now := time.monotonic()) > until:
+                raise _lost([*signs], f"they must come to the next exchange within {at_most:g} s")
             for rank, count in signs.items():
                 if rank not in heard or heard[rank][0] != count:
                     heard[rank] = count, now
@@ -320,25 +327,39 @@ class Processes:
             raise _ended(said["rank"], said["text"])
 
     def leave(self, error: BaseException) -> None:
-        """End the exchange with the others, who may wait within a step that this process does not finish."""
+        """End a training in which this process fails: the others, who may wait for it, lose it and leave, too.
+
+        So none of them takes what belongs to another training for what it waits for. The next exchange, of a program
+        that has caught the error, connects all of them anew. Where all raise an error at the same place, none leaves.
+        """
+        if error is self.joint:
+            return
         self.fail(error)
-        self._left = f"{type(error).__name__}: {one_line(error)}"
-        distributed.destroy_process_group()
+        self._failures, self._trainings = self._failures + 1, 0
+        if not self._left:
+            self._left = True
+            self._groups.clear()
+            distributed.destroy_process_group()
+
+    def _connect_anew(self) -> None:
+        """Wait until all processes have left a training that failed, and let them exchange tensors again."""
+        with _Naming(self, None):
+            names = [self._of_training(f"again/{rank}") for rank in range(self.size)]
+            self._await_all(names, min(self._timeout.total_seconds(), 4 * GRACE), self._timeout.total_seconds())
+            connect(self.place, prefixed(self._of_training("group"), self._store), self._timeout)
+        self._left = False
 
     def _of_training(self, name: str) -> str:
         """A name in the store, of the training at hand: a program may catch what ends one, and begin another."""
-        return f"{self._trainings}/{name}"
+        return f"{self._failures}/{self._trainings}/{name}"
 
     def _naming(self, rank: int | None = None) -> _Naming:
         """Within this context, an exchange that fails raises RankError, with the rank that was missing.
 
         rank: of the process with which it is exchanged, if it is one.
         """
-        if self._left is not None:
-            raise RankError(
-                "parallel: processes must be joined anew after an error within a layer that waits for all of them, "
-                f"got {self._left}"
-            )
+        if self._left:
+            self._connect_anew()
         return _Naming(self, rank)
 
     def lost(self, error: RuntimeError | TimeoutError, rank: int | None = None) -> RankError:

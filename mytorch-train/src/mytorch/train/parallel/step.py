@@ -81,8 +81,7 @@ class ParallelStep(AroundStep):
             if not (_is_alone(net) and self.reducer.goes_on):
                 if isinstance(caught, RuntimeError) and "gloo" in str(caught):  # a layer that waited in vain
                     raise self.reducer.processes.lost(caught) from caught
-                self.reducer.processes.leave(caught)  # or the others wait in such a layer until their timeout
-                raise
+                raise  # the training leaves the others, who may wait in such a layer
             error = caught
         value, weight = self._joint(seen, sums(loss), error)
         with nullcontext() if self.shards is None else self.shards.in_place():

@@ -156,10 +156,15 @@ class Together:
             return RandomState.from_state_dict(stored[rank], self.net, self.loss)
         return random_state(self.net, self.loss)
 
-    def fail(self, error: BaseException) -> None:
-        """Tell the others why this process ends."""
+    def end(self) -> None:
+        """Wait until the training has ended in all processes: where it failed in one, it fails in all."""
         if self.processes is not None:
-            self.processes.fail(error)
+            self.processes.gather(None)
+
+    def leave(self, error: BaseException) -> None:
+        """Tell the others why the training ends in this process, and let them end it, too."""
+        if self.processes is not None:
+            self.processes.leave(error)
 
 
 def require_shared(engine: Engine, setup: Setup) -> None:
