@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
@@ -343,6 +344,7 @@ class Processes:
 
     def _connect_anew(self) -> None:
         """Wait until all processes have left a training that failed, and let them exchange tensors again."""
+        gc.collect()  # of a training that failed, what was exchanged keeps connections open, for which others wait
         with _Naming(self, None):
             names = [self._of_training(f"again/{rank}") for rank in range(self.size)]
             self._await_all(names, min(self._timeout.total_seconds(), 4 * GRACE), self._timeout.total_seconds())
