@@ -356,9 +356,9 @@ NO_ADDRESS = "join: rank {} must have an address at which others reach it, got .
         ("another_size", 60, [OTHER_SIZE, OTHER_SIZE]),
         (
             "twice",
-            4,
+            10,
             [
-                "join: every one of 3 processes must come within 4 s, got none of rank 2; see",
+                "join: every one of 3 processes must come within 10 s, got none of rank 2; see",
                 "join: every process must have a rank of its own, got another one of rank 1, which came before; give",
             ],
         ),

@@ -21,7 +21,7 @@ def meet(place: Place, base: Any, prefix: str, timeout: float) -> Any:
     where a worker failed. An attempt that was complete, or had this rank, before this process came is an earlier one.
     Raises RankError where a process does not come within the timeout, or was started as one of another number.
     """
-    until, looked, store, found = time.monotonic() + timeout, None, None, None
+    until, looked, store, found, second = time.monotonic() + timeout, None, None, None, False
     try:
         if place.rank == 0:
             _begin_attempt(place, base, prefix)
@@ -30,6 +30,7 @@ def meet(place: Place, base: Any, prefix: str, timeout: float) -> Any:
             if attempt not in (None, looked):
                 looked, found = attempt, prefixed(f"{prefix}/{attempt.decode()}", base)
                 store = found if _is_open(found, place) else store
+                second = store is None and not place.agent and int(found.get(SIZE)) == place.size
             if found is not None and found.check([REFUSED]):
                 raise RankError(found.get(REFUSED).decode())
             if store is not None and place.rank == 0 and store.check(_names(place)):
@@ -41,7 +42,7 @@ def meet(place: Place, base: Any, prefix: str, timeout: float) -> Any:
     except RankError:
         raise
     except RuntimeError:  # the first process, or torchrun's own, is gone with the store
-        raise _not_come(place, ["0"], timeout) from None
+        raise (_second(place) if second else _not_come(place, ["0"], timeout)) from None
 
 
 def prefixed(prefix: str, base: Any) -> Any:
@@ -79,6 +80,10 @@ def _nobody(place: Place, store: Any, found: Any, timeout: float) -> RankError:
         return _not_come(place, ["0"], timeout)
     if (size := int(found.get(SIZE))) != place.size:
         return RankError(_other_size(place, size))
+    return _second(place)
+
+
+def _second(place: Place) -> RankError:
     return RankError(
         f"join: every process must have a rank of its own, got another one of rank {place.rank}, which came before; "
         "give each its own RANK, or let torchrun start them"
