@@ -28,7 +28,6 @@ from mytorch.core import (
 )
 from mytorch.plugins import Hooks, shown
 from mytorch.train.alike import alike
-from mytorch.train.auto import Auto
 from mytorch.train.batches import Batches
 from mytorch.train.checkpoint.epoch_so_far import EpochSoFar
 from mytorch.train.checkpoint.fingerprint import fingerprint
@@ -36,25 +35,24 @@ from mytorch.train.checkpoint.interrupts import Interrupts
 from mytorch.train.checkpoint.keeper import Keeper
 from mytorch.train.checkpoint.resumption import Resumption
 from mytorch.train.checkpoint.state import conditions_of, load_setup_state, parts_of, setup_state
-from mytorch.train.choose_step import is_in_backward, is_plain, name_of
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import Interrupted, NotFiniteError
 from mytorch.train.evaluation import EVALUATION_BATCH, Evaluation, require_metrics, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
-from mytorch.train.memory.memory_step import MemoryStep, prepare_memory
-from mytorch.train.memory.saved_step import SavedStep, close_store
+from mytorch.train.memory.memory_step import prepare_memory
+from mytorch.train.memory.saved_step import close_store
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
 from mytorch.train.precision import warn_of_merged
-from mytorch.train.privacy.private_step import PrivateStep, account_of, require_privacy
-from mytorch.train.quantities.clipped_step import ClippedStep
+from mytorch.train.privacy.private_step import account_of, require_privacy
 from mytorch.train.quantities.watched_step import quantities_of
-from mytorch.train.rules.rule_step import RuleStep, prepare_rule, rules_of
+from mytorch.train.rules.rule_step import prepare_rule, rules_of
 from mytorch.train.setup import Setup
 from mytorch.train.snapshot import Snapshot
+from mytorch.train.taken_by import require_taken
 from mytorch.train.versions import versions_of
 
 Record = dict[str, float]
@@ -121,7 +119,7 @@ class Training:
         self.epochs, self.evaluate_every = epochs, evaluate_every
         self.hooks = hooks or Hooks()
         self.engine = engine or Eager()
-        _require_taken(self.engine, setup)
+        require_taken(self.engine, setup)
         prepare_rule(setup.step, setup.net, setup.loss, setup.optimizer)
         self._columns(list(self.judged))  # all differ
         self.parallel = parallel
@@ -573,41 +571,3 @@ def _require_different(columns: Sequence[str]) -> None:
 def _require_length(schedule: Schedule, epochs: int, batches: int) -> None:
     """Raise ArgumentError for a schedule that ends before the run."""
     schedule.require_step(schedule.last_epoch + epochs * (batches if schedule.interval == "batch" else 1))
-
-
-def _require_taken(engine: Engine, setup: Setup) -> None:
-    """Raise ArgumentError if an engine traces the step and it is another than the plain one."""
-    if isinstance(setup.step, (ClippedStep, PrivateStep)) and not isinstance(engine, Eager):
-        option = next(iter(setup.step.keywords))
-        raise ArgumentError(
-            f"{option}: must be left out with an engine that compiles steps, since layers are asked for the gradients "
-            f'of single samples, got {type(engine).__name__}; use engine="eager"'
-        )
-    if isinstance(setup.step, (MemoryStep, SavedStep)) and not isinstance(engine, Eager):
-        option = "memory" if isinstance(setup.step, MemoryStep) else "saved"
-        raise ArgumentError(
-            f"{option}: must be left out with an engine that compiles steps, which chooses itself what a step keeps, "
-            f'got {type(engine).__name__}; use engine="eager"'
-        )
-    if quantities_of(setup.step) and not isinstance(engine, Eager):
-        who = type(setup.optimizer).__name__ if setup.optimizer.quantities() else "quantities"
-        raise ArgumentError(
-            f"{who}: must be left out with an engine that compiles steps, since each layer is shown while its "
-            f'backward runs, got {type(engine).__name__}; use engine="eager"'
-        )
-    if isinstance(engine, (Auto, Eager)) or is_plain(setup.step):
-        return
-    if isinstance(setup.step, RuleStep):
-        raise ArgumentError(
-            "rule: must be left out with the compiled engine, which compiles backpropagation, got "
-            f'{type(setup.step.rule).__name__}; use engine="eager"'
-        )
-    if is_in_backward(setup.step):
-        raise ArgumentError(
-            "optimizer_in_backward: must be left out with the compiled engine, whose step is one function of all "
-            'gradients, got engine = "compiled"; leave one of the two out'
-        )
-    raise ArgumentError(
-        f"step: must be left out with the compiled engine, which compiles its own, got {name_of(setup.step)}; "
-        'use engine="eager"'
-    )
