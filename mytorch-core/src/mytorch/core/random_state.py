@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mytorch.core.errors import StateError
 from mytorch.core.held_generators import Generator, OfNumpy, OfPython, held_generators
+from mytorch.core.remembered_state import numpy_state, python_state
 from mytorch.core.tree import Node, walk
 
 _PYTHON, _NUMPY, _MODULES = "python", "numpy", "modules."
@@ -145,8 +146,8 @@ def _states(generators: Mapping[str, Generator]) -> dict[str, Any]:
 def _global_states() -> dict[str, Any]:
     """Those of Python's `random` and, if it was imported, of NumPy."""
     numpy = sys.modules.get("numpy.random")
-    states: dict[str, Any] = {_PYTHON: random.getstate()}
-    return states if numpy is None else states | {_NUMPY: numpy.get_state(legacy=False)}
+    states: dict[str, Any] = {_PYTHON: python_state()}
+    return states if numpy is None else states | {_NUMPY: numpy_state(numpy)}
 
 
 def _generators(modules: tuple[Node, ...]) -> dict[str, Generator]:
