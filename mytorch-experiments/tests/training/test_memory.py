@@ -47,3 +47,4 @@ def test_saved_values_are_stored_in_another_way(content, parts, tmp_path, saved)
 def test_what_is_wrong_is_said_before_training(content, parts, changes, text, tmp_path):
     with pytest.raises(MytorchError, match=text):
         train_experiment(content, {"epochs": 2, **changes}, output=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()

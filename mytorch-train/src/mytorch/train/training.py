@@ -121,6 +121,7 @@ class Training:
         self.engine = engine or Eager()
         require_taken(self.engine, setup)
         prepare_rule(setup.step, setup.net, setup.loss, setup.optimizer)
+        self._chosen = prepare_memory(setup.step, setup.net, setup.batches) if epochs else {}
         self._columns(list(self.judged))  # all differ
         self.parallel = parallel
         self._together = Together(parallel, setup)
@@ -333,11 +334,10 @@ class Training:
         try:
             with torch.inference_mode():
                 self._begin()
-                chosen = prepare_memory(self.setup.step, self.net, self.batches) if self.epochs else {}
-                self.notes |= chosen
+                self.notes |= self._chosen
                 stop = self.hooks.notify("training_started", run=self)
                 stop = self._together.any(self._take_up() or stop)
-                self.notes |= chosen
+                self.notes |= self._chosen
                 interruptible = self.checkpoint is not None or self.parallel is not None
                 with self.setup.storing(), self._interrupts if interruptible else nullcontext():
                     while self.epoch < self.last_epoch and not stop:

@@ -73,11 +73,23 @@ class MemoryStep(AroundStep):
 
 
 def prepare_memory(take_step: Any, net: Module, batches: Batches) -> dict[str, str]:
-    """Let a step with a budget choose its layers before the training. What is to be said of it, by name."""
+    """Let a step with a budget choose its layers before the training. What is to be said of it, by name.
+
+    The net is measured as it is trained, and then as it was. Raises ArgumentError for a budget that is too small.
+    """
     if not isinstance(take_step, MemoryStep) or not len(batches):
         return {}
     inputs, _ = batches.peek(1)
-    return {"memory": str(take_step.prepare(net, inputs))}
+    modes, input_grad = [(module, module.training) for module in net.modules()], net.input_grad
+    try:
+        net.train()
+        net.input_grad = False
+        with torch.inference_mode():
+            return {"memory": str(take_step.prepare(net, inputs))}
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        net.input_grad = input_grad
 
 
 def _written(count: int) -> str:
