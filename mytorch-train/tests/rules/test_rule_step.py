@@ -10,7 +10,7 @@ from mytorch.train import Batches, NotFiniteError, RunError, fit, gradients, ste
 from mytorch.train.explain.explain import explain_setup
 from mytorch.train.privacy import Privacy
 from mytorch.train.quantities import LayerGradients
-from mytorch.train.rules import FeedbackAlignment
+from mytorch.train.rules import FeedbackAlignment, ZerothOrder
 from mytorch.train.rules.rule_step import RuleStep
 from mytorch.train.setup import Setup
 from mytorch.train.trackers.gradient_norms import gradient_norms
@@ -139,8 +139,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_bit(build, batches, tmp_path)
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
         trained(build(), checkpoint=path, checkpoint_every=0, callbacks=[StopAfter(batches)])
-    other = build(seed=7)  # whose state is replaced
-    same(trained(other, resume=path), whole)
+    same(trained(build(), resume=path), whole)
     assert whole.columns[-1] == ("blurred_steps" if build is Blurred else "train_loss")
 
 
@@ -151,6 +150,17 @@ def test_a_run_is_resumed_by_the_same_rule_alone(tmp_path):
         trained(Blurred(), resume=path, epochs=5)
     with pytest.raises(RunError, match="rule must be FeedbackAlignment, got none"):
         trained(None, resume=path, epochs=5)
+
+
+def test_a_run_is_resumed_with_the_same_settings_of_the_rule_alone(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    trained(FeedbackAlignment(seed=1), checkpoint=path)
+    with pytest.raises(RunError, match=r"set up the same; rule\.seed must be 1, got 2$"):
+        trained(FeedbackAlignment(seed=2), resume=path, epochs=5)
+    assert trained(FeedbackAlignment(seed=1), resume=path, epochs=5).epoch == 5
+    trained(ZerothOrder(epsilon=1e-2, samples=2), checkpoint=path)
+    with pytest.raises(RunError, match=r"rule\.epsilon must be 0\.01, got 0\.001; rule\.samples must be 2, got 1$"):
+        trained(ZerothOrder(), resume=path, epochs=5)
 
 
 def test_epochs_one_by_one_are_the_same_and_a_new_optimizer_begins_anew():

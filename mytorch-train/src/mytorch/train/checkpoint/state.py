@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.train.choose_step import name_of
-from mytorch.train.rules.rule_step import rule_name, rules_of
+from mytorch.train.rules.rule_step import rule_name, rule_settings, rules_of
 from mytorch.train.setup import Setup
 
 
@@ -73,6 +73,7 @@ def parts_of(setup: Setup) -> dict[str, Any]:
         "optimizer": type(setup.optimizer).__name__,
         "schedule": None if schedule is None else type(schedule).__name__,
         "rule": rule_name(setup.step),
+        **rule_settings(setup.step),
         "precision": None if setup.precision is None else setup.precision.name,
         "dtype": ", ".join(sorted({str(held.value.dtype) for _, held in setup.net.named_param()})),
         "batch_size": batches.batch_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -74,6 +75,19 @@ def rules_of(take_step: Any) -> list[Rule]:
 def rule_name(take_step: Any) -> str | None:
     """The class of the rule of a step; None for backpropagation."""
     return next((type(rule).__name__ for rule in rules_of(take_step)), None)
+
+
+def rule_settings(take_step: Any) -> dict[str, Any]:
+    """The settings of the rule of a step, by `rule.` and their names.
+
+    They are the arguments of its class that it holds under the same names, if they are numbers or texts.
+    """
+    return {
+        f"rule.{name}": value
+        for rule in rules_of(take_step)
+        for name in signature(type(rule)).parameters
+        if isinstance(value := getattr(rule, name, None), (bool, int, float, str))
+    }
 
 
 @contextmanager
