@@ -163,6 +163,35 @@ def test_a_weighted_sum_does_not_depend_on_the_batches(damping):
         torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 12])
+@pytest.mark.parametrize("damping", [None, 0.1])
+def test_a_weighted_mean_is_that_of_all_rows_whatever_shares_a_batch(damping, batch_size):
+    torch.manual_seed(0)
+    net, class_weights = Linear(2, 3).double(), torch.tensor([1.0, 3.0, 0.25], dtype=D)
+    x, t = torch.randn(12, 2, dtype=D), torch.tensor([0, 1, 2, 1, 0, 2, -100, 1, -100, -100, 2, 0])
+    new, of_new = torch.randn(4, 2, dtype=D), torch.tensor([1, 0, -100, 2])
+    loss = CrossEntropyLoss(weight=class_weights)
+    found = influence(net, loss, (x, t), (new, of_new), damping=damping, batch_size=batch_size)
+
+    def gradients(rows, classes, divide):
+        w, b = (held.value.clone().requires_grad_() for held in (net.weight, net.bias))
+        for row, label in zip(rows, classes, strict=True):
+            summed = torch.nn.functional.cross_entropy(
+                (row @ w.T + b)[None], label[None], class_weights, reduction="sum"
+            )
+            yield torch.cat([each.flatten() for each in torch.autograd.grad(summed / divide(label), (w, b))])
+
+    counts = t != -100
+    g = torch.stack(list(gradients(x, t, lambda _: class_weights[t[counts]].sum() / 12)))
+    own = lambda label: class_weights[label] if label != -100 else 1.0  # noqa: E731
+    g_new = torch.stack(list(gradients(new, of_new, own)))
+    wanted = g @ g_new.T
+    if damping is not None:
+        fisher = g.T @ g / 12 + damping * torch.eye(9, dtype=D)
+        wanted = g @ torch.linalg.solve(fisher, g_new.T) / 12
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)
+
+
 def test_what_rounding_hides_is_refused():
     torch.manual_seed(0)
     x, t = torch.randn(1, 3).expand(40, 3) * 1e3, torch.randn(40, 2) * 1e3

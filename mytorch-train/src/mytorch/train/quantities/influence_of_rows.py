@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, fetch, kind_of
 from mytorch.plugins import require_memory, shown
-from mytorch.train.batches import count_rows, cut_out
+from mytorch.train.batches import call, count_rows, cut_out
 from mytorch.train.device import device_of, move
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import judging
+from mytorch.train.mean_loss import Weight, sums, weight_of
 from mytorch.train.quantities.products import Batch, kept_samples, products_with
 
 BATCH = 256
@@ -46,9 +47,10 @@ def influence(
     rows: the training rows, a data set as `fit` takes it or a batch (inputs, targets); with damping, n^2 numbers of
         float64 must fit into memory, and each batch goes through the net once for every batch before it.
     of: (inputs, targets) of the predictions.
-    The net is in evaluation mode meanwhile, and afterwards as before. A loss that is a mean with class weights or
-    ignored targets divides by the weights of a batch, which the values then depend on; with reduction="sum" they are
-    those of each row's own loss, times its weight.
+    The net is in evaluation mode meanwhile, and afterwards as before. Of a loss that is a mean with class weights or
+    ignored targets, g_i is the gradient of the row's share in the mean over all training rows, times n, and g_t that
+    of the prediction's own loss; values do not depend on how rows are put into batches. With reduction="sum", both are
+    gradients of a row's own loss, times its weight.
 
     Raises ArgumentError as `sample_gradients` does, for damping that is not above 0 or too small for the dtype, and
         without rows; NotFiniteError for gradients that are not finite.
@@ -77,13 +79,42 @@ def influence(
     if damping is not None:
         require_memory("influence", "products of all rows", 16 * count**2, "take fewer rows, or leave damping out")
     with judging(net):
-        kept = kept_samples(net, loss, move(of, device_of(net)))
-        found = torch.cat([products_with(net, loss, kept, batch).mT for batch in batches.since()]).double().cpu()
+        of = move(of, device_of(net))
+        kept, weight = kept_samples(net, loss, of)
+        parts = [products_with(net, loss, kept, batch) for batch in batches.since()]
+        factors = _factors_of_rows(loss, parts)
+        found = torch.cat([products.mT for products, _ in parts]).double().cpu()
+        found *= factors.unsqueeze(1) * _factors_of_predictions(net, loss, of, weight)
         if damping is not None:
-            found = _solved(_products_of_all(net, loss, batches), damping, found)
+            products = _products_of_all(net, loss, batches) * factors.unsqueeze(1) * factors
+            found = _solved(products, damping, found)
     if not found.isfinite().all():
         raise NotFiniteError("influence: gradients of rows and predictions must be finite, got NaN or infinity")
     return found.clone()
+
+
+def _factors_of_rows(loss: Module, parts: Sequence[tuple[Tensor, Weight]]) -> Tensor:
+    """What makes the gradients of rows, of their shares in the means of batches, those of their shares in one mean.
+
+    parts: of each batch, the products with its rows, and its weight.
+    """
+    rows = torch.tensor([products.shape[1] for products, _ in parts])
+    if sums(loss):
+        return torch.ones(int(rows.sum()), dtype=torch.float64)
+    weights = torch.tensor([float(weight) for _, weight in parts], dtype=torch.float64)
+    factors = weights / rows / (weights.sum() / rows.sum())
+    return factors.nan_to_num(0.0).repeat_interleave(rows)  # nothing counts if all weights are 0
+
+
+def _factors_of_predictions(net: Module, loss: Module, of: Batch, weight: Weight) -> Tensor:
+    """What makes the gradients of predictions, of their shares in the mean of all, those of their own losses."""
+    count = count_rows(of[0] if of[1] is None else of[1])
+    if sums(loss) or count == 1:
+        return torch.ones(count, dtype=torch.float64)
+    rows = (cut_out(of, at, 1) for at in range(count))
+    own = [float(weight_of(loss, call(net, inputs), targets)) for inputs, targets in rows]
+    weights = torch.tensor(own, dtype=torch.float64)
+    return torch.where(weights == 0, 0.0, float(weight) / (count * weights))
 
 
 def _solved(products: Tensor, damping: float, found: Tensor) -> Tensor:
@@ -103,9 +134,9 @@ def _products_of_all(net: Module, loss: Module, batches: _Rows) -> Tensor:
     found = torch.empty(len(batches), len(batches), dtype=torch.float64)
     begin = 0
     for number, batch in enumerate(batches.since()):
-        kept, start = kept_samples(net, loss, batch), begin
+        (kept, _), start = kept_samples(net, loss, batch), begin
         for other in batches.since(number):
-            products = products_with(net, loss, kept, other).double().cpu()
+            products = products_with(net, loss, kept, other)[0].double().cpu()
             here, there = slice(begin, begin + len(products)), slice(start, start + products.shape[1])
             found[here, there], found[there, here] = products, products.mT
             start = there.stop

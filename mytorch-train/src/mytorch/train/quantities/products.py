@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import GradientSeen, Module, Quantity, SampleGradients
 from mytorch.train.batches import count_rows
+from mytorch.train.mean_loss import Weight
 from mytorch.train.quantities.watch import watch_gradients
 from mytorch.train.unchanged import unchanged
 
@@ -35,7 +36,8 @@ def sample_products(net: Module, loss: Module, batch: Batch, other: Batch) -> Te
         >>> sample_products(Linear(2, 1), MSELoss(), training, new).shape
         torch.Size([5, 3])
     """
-    return products_with(net, loss, kept_samples(net, loss, batch), other)
+    kept, _ = kept_samples(net, loss, batch)
+    return products_with(net, loss, kept, other)[0]
 
 
 class _Keeper(Quantity):
@@ -67,20 +69,20 @@ class _Multiplier(Quantity):
             self.total = products if self.total is None else self.total.add_(products)
 
 
-def kept_samples(net: Module, loss: Module, batch: Batch) -> dict[str, SampleGradients]:
-    """The gradients of the samples of a batch, by the name of the parameter."""
+def kept_samples(net: Module, loss: Module, batch: Batch) -> tuple[dict[str, SampleGradients], Weight]:
+    """The gradients of the samples of a batch, by the name of the parameter, and the weight of its loss."""
     keeper = _Keeper()
     with unchanged(net, loss):
-        watch_gradients(net, loss, *batch, [keeper])
-    return keeper.found
+        _, weight = watch_gradients(net, loss, *batch, [keeper])
+    return keeper.found, weight
 
 
-def products_with(net: Module, loss: Module, kept: dict[str, SampleGradients], other: Batch) -> Tensor:
-    """The products of gradients that were kept with those of the samples of a batch."""
+def products_with(net: Module, loss: Module, kept: dict[str, SampleGradients], other: Batch) -> tuple[Tensor, Weight]:
+    """The products of gradients that were kept with those of the samples of a batch, and the weight of its loss."""
     multiplier = _Multiplier(kept)
     with unchanged(net, loss):
-        watch_gradients(net, loss, *other, [multiplier])
+        _, weight = watch_gradients(net, loss, *other, [multiplier])
     if multiplier.total is None:  # no parameter is used by both
         rows = count_rows(other[0] if other[1] is None else other[1])
-        return torch.zeros(next(iter(kept.values())).sizes()[0], rows)
-    return multiplier.total.clone()  # which belongs to no inference mode
+        return torch.zeros(next(iter(kept.values())).sizes()[0], rows), weight
+    return multiplier.total.clone(), weight  # which belongs to no inference mode
