@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from mytorch.cli.plugins.new import USED_BY_TEMPLATES, new
 
 HOUSE = Path(__file__).parents[1]
-KINDS = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "command", "hook")
+KINDS = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "rule", "command", "hook")
 MYTORCH = [sys.executable, "-c", "from mytorch.cli import main; main()"]
 
 
@@ -67,7 +67,7 @@ def test_its_own_tests_pass_against_the_wheel(written, site, tmp_path, kind):
     said = run(sys.executable, "-m", "pytest", "-W", "error", folder=tmp_path, PYTHONPATH=str(site))
     assert " passed" in said.splitlines()[-1]
     assert "failed" not in said
-    if kind in ("layer", "loss", "optimizer", "dataset"):
+    if kind in ("layer", "loss", "optimizer", "dataset", "rule"):
         assert "conformance: " in said
 
 
@@ -86,7 +86,7 @@ def test_the_doctor_finds_nothing_wrong(site, tmp_path):
     assert {verdicts[f"acme-{kind}-x"] for kind in KINDS} <= {"ok", "slow"}  # on a busy machine
 
 
-@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset"])
+@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset", "rule"])
 def test_mytorch_check_passes(site, tmp_path, kind):
     said = run(*MYTORCH, "check", f"acme-{kind}-x", folder=tmp_path, PYTHONPATH=str(site))
     assert said.splitlines()[-1] == "1 passed"
@@ -94,7 +94,8 @@ def test_mytorch_check_passes(site, tmp_path, kind):
 
 def test_they_work_together_in_one_experiment(site, tmp_path):
     (tmp_path / "together.toml").write_text("""
-requires = ["mytorch-nn", "acme-layer-x", "acme-loss-x", "acme-optimizer-x", "acme-dataset-x", "acme-metric-x"]
+requires = ["mytorch-nn", "acme-layer-x", "acme-loss-x", "acme-optimizer-x", "acme-dataset-x", "acme-metric-x",
+  "acme-rule-x"]
 epochs = 3
 batch_size = 20
 metrics = ["MeanAbsoluteError"]
@@ -114,6 +115,8 @@ type = "AcmeLossX"
 [optimizer]
 type = "AcmeOptimizerX"
 lr = 0.003
+[rule]
+type = "AcmeRuleX"
 """)
     said = run(*MYTORCH, "train", "together.toml", folder=tmp_path, PYTHONPATH=str(site))
     assert "acme-hook-x: epoch 3 had the lowest loss, " in said
@@ -139,7 +142,7 @@ def test_mypy_finds_nothing(written, kind):
     run(sys.executable, "-m", "mypy", "--strict", "--cache-dir", cache, "src", folder=written / f"acme-{kind}-x")
 
 
-@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset", "metric", "callback"])
+@pytest.mark.parametrize("kind", ["layer", "loss", "optimizer", "dataset", "metric", "callback", "rule"])
 def test_no_class_can_hide_what_its_file_uses(written, kind):
     source = written / f"acme-{kind}-x"
     trees = [ast.parse(file.read_text()) for file in source.rglob("*.py")]

@@ -105,4 +105,4 @@ def test_the_commands_that_follow_can_be_pasted(tmp_path):
 def test_an_unknown_kind_names_the_known_ones(tmp_path):
     result = invoke("acme-x", "--kind", "layr", "--folder", tmp_path)
     assert result.exit_code == 2
-    assert "'layer', 'loss', 'optimizer', 'dataset', 'metric', 'callback', 'command', 'hook'" in result.output
+    assert "'layer', 'loss', 'optimizer', 'dataset', 'metric', 'callback', 'rule', 'command', 'hook'" in result.output

@@ -13,7 +13,7 @@ import click
 
 from mytorch.plugins import KINDS, ArgumentError, FileError, MissingRequirementError, catalogue, shown
 
-OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "command", "hook")
+OFFERED = ("layer", "loss", "optimizer", "dataset", "metric", "callback", "rule", "command", "hook")
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 COMMANDS = ("completion", "plugins")
@@ -35,7 +35,10 @@ USED_BY_TEMPLATES = {
     "Module",
     "Optimizer",
     "Parameter",
+    "Rule",
+    "Scale",
     "ShapeError",
+    "Squares",
     "StopTraining",
     "Tensor",
 }
