@@ -83,7 +83,7 @@ def test_a_trial_whose_process_was_killed_counts_as_failed(tmp_path):
 
 
 def test_hopeless_trials_are_ended_early(tmp_path):
-    rates = dict([parse_over("optimizer.lr=1e-5,1e-4,0.1")])
+    rates = dict([parse_over("optimizer.lr=0.1,0.2,0.3,1e-5,2e-5,3e-5,4e-5,5e-5,6e-5,7e-5,1e-4,2e-4,3e-4,4e-4")])
     experiment = {**EXPERIMENT, "epochs": 12}
     found = search_experiment(experiment, rates, trials=14, output=tmp_path)
     pruned = [trial for trial in found.trials if trial.state == "pruned"]
@@ -117,7 +117,7 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(tmp_path):
 
 
 def test_a_search_in_which_everything_fails_ends_with_the_reason(tmp_path):
-    over = dict([parse_over("model.layers.0.in_features=3,4")])
+    over = dict([parse_over("model.layers.0.in_features=3,4,5")])
     with pytest.raises(ExperimentError, match="a trial must be trained to the end, got 3 that failed; the last, with"):
         search_experiment(EXPERIMENT, over, trials=20, output=tmp_path)
 
@@ -133,6 +133,37 @@ def test_the_table_and_the_lines_tell_what_was_found(tmp_path, capsys):
     show_search(found)
     assert "\n1 trial: 1 complete\n" in capsys.readouterr().out
     assert f"The best as an experiment: {found.path / 'best.toml'}" in shown
+
+
+@pytest.mark.parametrize("text", ["batch_size=10..14", "batch_size=log:10..14", "batch_size=10,11,12,13,14"])
+def test_no_combination_is_tried_twice_and_a_search_ends_when_all_were(tmp_path, text, capsys):
+    over = dict([parse_over(text), parse_over("optimizer.momentum=0.0,0.5")])
+    first = search_experiment({**EXPERIMENT, "epochs": 1}, over, trials=6, output=tmp_path)
+    assert (len(first.trials), first.combinations, first.exhausted) == (6, 10, False)
+    found = search_experiment({**EXPERIMENT, "epochs": 1}, over, trials=9, output=tmp_path)
+    tried = [(trial.settings["batch_size"], trial.settings["optimizer.momentum"]) for trial in found.trials]
+    assert sorted(tried) == [(size, momentum) for size in range(10, 15) for momentum in (0.0, 0.5)]
+    assert found.exhausted
+    show_search(found)
+    assert "Every combination of settings was tried; widen --over to try others" in capsys.readouterr().out
+    assert search_experiment({**EXPERIMENT, "epochs": 1}, over, trials=1, output=tmp_path).trials == found.trials
+
+
+def test_what_was_cut_short_is_tried_again_and_what_failed_is_not(tmp_path):
+    over = dict([parse_over("optimizer.lr=0.1,0.2,0.3")])
+    found = search_experiment(EXPERIMENT, over, trials=1, output=tmp_path)
+    journal = optuna.storages.journal.JournalFileBackend(str(found.path / "trials.log"))
+    study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(journal))
+    study.ask({"optimizer.lr": optuna.distributions.CategoricalDistribution(["0.1", "0.2", "0.3"])})
+    found = search_experiment(EXPERIMENT, over, trials=9, output=tmp_path)
+    assert sorted(one.settings["optimizer.lr"] for one in found.trials if one.state != "failed") == [0.1, 0.2, 0.3]
+    assert [one.state for one in found.trials].count("failed") == 1
+
+
+def test_where_all_fails_the_last_is_told_though_there_are_few(tmp_path):
+    over = dict([parse_over("model.layers.0.in_features=3,4")])
+    with pytest.raises(ExperimentError, match="a trial must be trained to the end, got 2 that failed; the last, with"):
+        search_experiment(EXPERIMENT, over, trials=20, output=tmp_path)
 
 
 # Bad input

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mytorch.experiments.file.load_experiment import load_experiment, to_toml
 from mytorch.experiments.runs.run_folder import SUMMARY_FILE, RunFolder
 from mytorch.experiments.runs.runs import last_record
 from mytorch.experiments.search.space import Choice, Space
+from mytorch.experiments.search.unseen import Unseen
 from mytorch.experiments.search.watch import Watch
 from mytorch.experiments.training.train_experiment import require_same_experiment, start, train_experiment
 from mytorch.plugins import Hooks, MissingRequirementError, make_folder, one_line, shown, write_file
@@ -34,6 +36,8 @@ HOPELESS = 3
 """A search whose first so many trials all fail is ended: something is wrong with all of them."""
 _AIM = "trials of the search"
 """What processes that torchrun starts again remember: how many trials there will be."""
+CUT_SHORT = ("interrupted", "its process ended")
+"""Why trials failed whose settings may be tried again."""
 Over = Mapping[tuple[str, ...], Space]
 """What is tried, by the dotted keys that get the same value."""
 
@@ -62,12 +66,20 @@ class Search:
 
     path: the folder of the search, which contains its runs and the best experiment, `best.toml`.
     monitor: the number of the history that is optimised, and whether higher is better.
+    combinations: how many combinations of settings there are; None where a setting is any number in a range.
     """
 
     path: Path
     monitor: str
     higher_is_better: bool
     trials: list[Trial] = field(default_factory=list)
+    combinations: int | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every combination of settings was tried, after which a search ends."""
+        tried = {json.dumps(trial.settings) for trial in self.trials if trial.reason not in CUT_SHORT}
+        return self.combinations is not None and len(tried) >= self.combinations
 
     @property
     def ranked(self) -> list[Trial]:
@@ -94,8 +106,10 @@ def search_experiment(
 ) -> Search:
     """Train an experiment `trials` more times with settings that Optuna chooses, and write the best one to a file.
 
-    The first trial is the experiment itself, if its settings are among those that are tried. The runs are kept in the
-    folder NAME-search in `output`, where a later search of the same experiment over the same settings continues.
+    The first trial is the experiment itself, if its settings are among those that are tried. Where each setting is one
+    of several values or a whole number, no combination is tried twice, and a search ends when all were tried. The runs
+    are kept in the folder NAME-search in `output`, where a later search of the same experiment over the same settings
+    continues.
     over: the values to try, by the dotted keys that get the same value, as `parse_over` returns them.
     overrides: values by dotted key, as for `train_experiment`.
     monitor: the number of the history to optimise, measured with the weights that a run keeps; a number of the test
@@ -122,7 +136,7 @@ def search_experiment(
         within.enter_context(alone())
         higher = _higher_is_better(experiment, monitor)
         _require_known(experiment, over)
-        found = Search(folder / f"{experiment.name}-search", monitor, higher)
+        found = Search(folder / f"{experiment.name}-search", monitor, higher, combinations=_count(over))
         aim = _of_first(processes, lambda: _begin(within, optuna, found, experiment, over, trials, processes))
         _require_seen(found, processes)
         study = _study(optuna, found, experiment, pruning)
@@ -137,7 +151,14 @@ def search_experiment(
                 if processes is not None:
                     processes.require_all()
         found.trials[:] = _ended(study, over)
+        _require_hope(found)
     return found
+
+
+def _count(over: Over) -> int | None:
+    """How many combinations of settings there are; None if there is no end of them."""
+    counts = [space.count for space in over.values()]
+    return None if None in counts else prod(count for count in counts if count is not None)
 
 
 def _optuna() -> Any:
@@ -308,8 +329,27 @@ def _asked(optuna: Any, study: Any, found: Search, experiment: Experiment, over:
         number = sum(trial.state != waiting for trial in study.get_trials(deepcopy=False))
         if number >= aim:
             return None
-        study.sampler = optuna.samplers.TPESampler(seed=(experiment.seed + number) % 2**32)
-        return study.ask({",".join(keys): _distribution(optuna, space) for keys, space in over.items()})
+        seed = (experiment.seed + number) % 2**32
+        study.sampler = optuna.samplers.TPESampler(seed=seed)
+        spaces = {",".join(keys): space for keys, space in over.items()}
+        distributions = {name: _distribution(optuna, space) for name, space in spaces.items()}
+        if found.combinations is not None:
+            seen = _seen(optuna, study, spaces)
+            if len(seen) >= found.combinations:
+                return None
+            study.sampler = Unseen(study.sampler, spaces, distributions, seen, seed)
+        return study.ask(distributions)
+
+
+def _seen(optuna: Any, study: Any, spaces: Mapping[str, Space]) -> set[tuple[Any, ...]]:
+    """The combinations that were tried or are being tried; those of trials that were cut short may come again."""
+    states, trials = optuna.trial.TrialState, study.get_trials(deepcopy=False)
+    return {
+        tuple(trial.params[name] for name in spaces)
+        for trial in trials
+        if trial.params.keys() >= spaces.keys()
+        and (trial.state != states.FAIL or trial.user_attrs.get("reason", CUT_SHORT[1]) not in CUT_SHORT)
+    }
 
 
 def _noted(study: Any, found: Search, experiment: Experiment, over: Over, number: int) -> Trial:
@@ -391,8 +431,8 @@ def _told(over: Over, trial: Any) -> Trial:
 
 
 def _require_hope(found: Search) -> None:
-    """Raise ExperimentError if every trial so far failed, and there were some."""
-    if len(found.trials) >= HOPELESS and all(trial.state == "failed" for trial in found.trials):
+    """Raise ExperimentError if every trial so far failed, and there were some, or there will be no others."""
+    if (len(found.trials) >= HOPELESS or found.exhausted) and all(trial.state == "failed" for trial in found.trials):
         last = found.trials[-1]
         settings = ", ".join(f"{key} = {value!r}" for key, value in last.settings.items())
         raise ExperimentError(

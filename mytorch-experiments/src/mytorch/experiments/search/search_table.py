@@ -46,6 +46,8 @@ def show_search(found: Search) -> None:
         f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed") if state in states
     )
     click.echo(f"{counted(len(states), 'trial')}: {counts}")
+    if found.exhausted:
+        click.echo("Every combination of settings was tried; widen --over to try others")
     click.echo(f"The best as an experiment: {found.path / BEST_FILE}")
     click.echo(f"Evaluate it on data that the search has not seen: mytorch evaluate {found.path / (best.run or '')}")
 

@@ -30,6 +30,15 @@ class Range:
         """Whether whole numbers are meant."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    @property
+    def count(self) -> int | None:
+        """How many values there are; None for any number in the range."""
+        return int(self.high) - int(self.low) + 1 if self.whole else None
+
+    def kept(self, at: int) -> int:
+        """The value at a place, counted from 0, as Optuna keeps it."""
+        return int(self.low) + at
+
     def at(self, share: float) -> float:
         """The number that lies this share of the way from low to high."""
         found = self.low * (self.high / self.low) ** share if self.log else self.low + share * (self.high - self.low)
@@ -45,6 +54,15 @@ class Choice:
     """One of several values, as TOML has them."""
 
     values: tuple[Any, ...]
+
+    @property
+    def count(self) -> int | None:
+        """How many values there are."""
+        return len(self.values)
+
+    def kept(self, at: int) -> str:
+        """The value at a place, counted from 0, as Optuna keeps it."""
+        return self.name(self.values[at])
 
     def at(self, share: float) -> Any:
         """The value that lies this share of the way from the first to the last."""
