@@ -1,6 +1,6 @@
 """The step of 2-25-25-25-2, batch 100, of everybody: a section of the suite."""
 
-from contestants import BARE, EAGER, JAX, ONE, PEERS, SCAN, SEVERAL, Meeting, present
+from contestants import BARE, EAGER, JAX, ONE, PEERS, SCAN, SEVERAL, C, Meeting, present
 from networks import BATCH, REFERENCE
 from results import Section
 from side_by_side import Effort, Target
@@ -27,6 +27,7 @@ def sections(quick: bool) -> list[Section]:
         (fastest, SEVERAL, 6.0, True),
         (ONE, JAX, 1.25, False),
         (SEVERAL, SCAN, 1.0, False),
+        (SEVERAL, C, 1.5, False),
     ]
     for name, to, limit, at_least in promises:
         if {name, to} <= set(names):

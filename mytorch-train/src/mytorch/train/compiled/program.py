@@ -18,6 +18,7 @@ from torch.fx import GraphModule
 from mytorch.core import random_state
 from mytorch.train.compiled.cache import KEY, fetch
 from mytorch.train.compiled.key import key_of
+from mytorch.train.compiled.small_products import take_small_products
 from mytorch.train.compiled.trace import Recipe, TraceError, arguments, trace
 
 UNROLLED, NODES = 10, 1000
@@ -121,6 +122,9 @@ def compile_package(
                 raise TraceError(
                     f"Python code must not depend on the number of rows, got {rows.lower} to {rows.upper}"
                 )
+        import mytorch.train.compiled.product_kernel  # noqa: F401 - here, since it imports torch's compiler
+
+        take_small_products(exported.graph_module)
         torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
 
 
