@@ -70,6 +70,7 @@ from mytorch.core.sample_gradients import (
     rows_of_samples,
 )
 from mytorch.core.schedule import RecursiveSchedule, Schedule
+from mytorch.core.tangents import Directions, states_tangents
 from mytorch.core.torch_version import TorchVersionWarning
 from mytorch.core.uninitialized import UninitializedBuffer, UninitializedParameter, require_initialized
 from mytorch.core.view import View, Wrapped
@@ -85,6 +86,7 @@ __all__ = [
     "DataSet",
     "DescriptionError",
     "Detail",
+    "Directions",
     "DtypeError",
     "EachSample",
     "GradientSeen",
@@ -161,5 +163,6 @@ __all__ = [
     "require_whole",
     "rows_at",
     "rows_of_samples",
+    "states_tangents",
     "tie",
 ]

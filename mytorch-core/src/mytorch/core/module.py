@@ -19,6 +19,7 @@ from mytorch.core.errors import ArgumentError, DescriptionError
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.sample_gradients import SampleGradients
 from mytorch.core.state import LoadedKeys, load_state
+from mytorch.core.tangents import Directions
 from mytorch.core.uninitialized import require_initialized
 
 PLAIN = (int, float, str, tuple)
@@ -108,6 +109,37 @@ class Module(tree.Node):
         None, as here, leaves it to the caller to run one backward for each sample.
         """
         return None
+
+    # How its output and its backward change
+
+    def tangent(self, t_input: Any, saved: Any, along: Directions, /) -> tuple[Any, Any]:
+        """How the output changes while the inputs move along t_input, and each parameter along `along[parameter]`.
+
+            t_output, t_saved = module.tangent(t_input, saved, along)
+
+        `t_name` is the derivative of `name` in that direction, as `d_name` is the gradient (the R-operator of
+        Pearlmutter 1994, "Fast exact multiplication by the Hessian").
+
+        t_input: in the structure of d_input, a tensor for whatever moves, else None: for integers, masks, and the data
+            where only parameters move. It is None where `input_grad` is False. A loss is given a tensor for each
+            floating-point prediction.
+        saved: what forward returned; it is read, and neither emptied nor written into.
+        Returns t_output in the structure of the output, None for what does not move, and what `backward_tangent` will
+        need.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: tangent must be defined")
+
+    def backward_tangent(
+        self, d_output: Any, t_d_output: Any, saved: Any, t_saved: Any, along: Directions, /
+    ) -> tuple[Any, Any]:
+        """The backward and how it changes in that direction, where d_output changes by t_d_output.
+
+            d_input, t_d_input = module.backward_tangent(d_output, t_d_output, saved, t_saved, along)
+
+        It adds the change of each parameter's gradient to the gradient, by `accumulate`, and not the gradient itself.
+        t_d_output has a tensor wherever d_output has one; so has t_d_input for d_input. saved and t_saved are read.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: backward_tangent must be defined")
 
     # What the module holds
 

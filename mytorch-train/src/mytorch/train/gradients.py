@@ -51,6 +51,14 @@ def loss_gradient(
 
     It is a list so that the caller can hand the gradient over and keep no reference of its own.
     """
+    value, saved_by_loss = loss_forward(loss, prediction, targets)
+    weight = weight_of(loss, prediction, targets)
+    d_value = _share(value, weight) if weighted and not sums(loss) else 1.0
+    return value, weight, [loss.backward(d_value, saved_by_loss)]
+
+
+def loss_forward(loss: Module, prediction: Any, targets: Any) -> tuple[Tensor, Any]:
+    """The loss of a batch, one number, and what it saved for its backward."""
     try:
         pair = loss.forward(prediction, targets)
     except TypeError as error:
@@ -58,12 +66,9 @@ def loss_gradient(
         raise
     if type(pair) is not tuple or len(pair) != 2:
         require_pair(loss, pair)
-    value, saved_by_loss = pair
-    if not isinstance(value, Tensor) or value.dim():
-        require_number(loss, value, "train on")
-    weight = weight_of(loss, prediction, targets)
-    d_value = _share(value, weight) if weighted and not sums(loss) else 1.0
-    return value, weight, [loss.backward(d_value, saved_by_loss)]
+    if not isinstance(pair[0], Tensor) or pair[0].dim():
+        require_number(loss, pair[0], "train on")
+    return pair
 
 
 def _share(value: Tensor, weight: Weight) -> float | Tensor:

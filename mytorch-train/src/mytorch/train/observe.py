@@ -29,21 +29,21 @@ def observe(net: Module, on_forward: Watch, on_backward: Watch) -> Iterator[None
 
 
 @contextmanager
-def intercept(named: Iterable[tuple[str, Module]], around: Around) -> Iterator[None]:
+def intercept(named: Iterable[tuple[str, Module]], around: Around, methods: Iterable[str] = METHODS) -> Iterator[None]:
     """Within this context, `around(path, module, name, method)` stands for the forward and backward of each module.
 
-    named: the modules with their paths, each once.
+    named: the modules with their paths, each once;  methods: those that are replaced.
     """
-    watched = list(named)
-    before = [{name: vars(module)[name] for name in METHODS if name in vars(module)} for _, module in watched]
+    watched, methods = list(named), list(methods)
+    before = [{name: vars(module)[name] for name in methods if name in vars(module)} for _, module in watched]
     try:
         for path, module in watched:
-            for name in METHODS:
+            for name in methods:
                 vars(module)[name] = around(path, module, name, getattr(module, name))
         yield
     finally:
         for (_, module), own in zip(watched, before, strict=True):
-            for name in METHODS:
+            for name in methods:
                 vars(module).pop(name, None)
             vars(module).update(own)
 

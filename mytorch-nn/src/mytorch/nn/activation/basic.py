@@ -12,6 +12,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn._tangents import elementwise
 
 _strided = torch.strided
 _threshold_backward = torch.ops.aten.threshold_backward.default
@@ -57,6 +58,8 @@ class ReLU(Module):
             require_same_device(self, d_y, y, "d_y", "output")
             raise
 
+    tangent, backward_tangent = elementwise()
+
 
 class Tanh(Module):
     """Squash into (-1, 1).
@@ -84,6 +87,8 @@ class Tanh(Module):
         require_upstream(self, d_y, y.shape, like=y)
         return _tanh_backward(d_y, y) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise(lambda _, y: -2 * y * (1 - y * y))
+
 
 class Sigmoid(Module):
     """Squash into (0, 1).
@@ -110,3 +115,5 @@ class Sigmoid(Module):
             require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape, like=y)
         return _sigmoid_backward(d_y, y) if self.input_grad else None
+
+    tangent, backward_tangent = elementwise(lambda _, y: y * (1 - y) * (1 - 2 * y))

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, Self
 
-from mytorch.core import ArgumentError, Module, StateError, kind_of, require_input, require_pair, require_upstream
+from mytorch.core import (
+    ArgumentError,
+    Directions,
+    Module,
+    StateError,
+    kind_of,
+    require_input,
+    require_pair,
+    require_upstream,
+)
 from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 
@@ -67,6 +76,22 @@ class Sequential(ModuleSequence):
                 saved.clear()
                 break
         return handed.pop() if self.input_grad else None
+
+    def tangent(self, t_x: Any, saved: list[Any], along: Directions) -> tuple[Any, list[Any]]:
+        t_saved = []
+        for layer, kept in zip(self.layers, saved, strict=bool(self.layers)):
+            t_x, t_kept = layer.tangent(t_x, kept, along)
+            t_saved.append(t_kept)
+        return t_x, t_saved
+
+    def backward_tangent(
+        self, d_y: Any, t_d_y: Any, saved: list[Any], t_saved: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        for number, layer in reversed([*enumerate(self.layers)]):
+            d_y, t_d_y = layer.backward_tangent(d_y, t_d_y, saved[number], t_saved[number], along)
+            if d_y is None and self._nothing_left(saved[:number]):
+                break
+        return (d_y, t_d_y) if self.input_grad else (None, None)
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
         if not self.layers:

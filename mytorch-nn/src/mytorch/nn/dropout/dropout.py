@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import require_floating, require_input, require_saved, require_upstream
+from mytorch.nn._tangents import elementwise
 from mytorch.nn.dropout._noise import Random
 
 Saved = tuple[torch.Size, Tensor | None]
@@ -43,6 +44,8 @@ class Dropout(Random):
         if not self.input_grad:
             return None
         return d_y if keep is None else drop_backward(d_y, keep, self.p)
+
+    tangent, backward_tangent = elementwise()
 
 
 def drop(x: Tensor, p: float, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Module, require_input, require_saved, require_upstream
+from mytorch.nn._tangents import elementwise
 
 
 class Identity(Module):
@@ -28,3 +29,5 @@ class Identity(Module):
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, shape)
         return d_y if self.input_grad else None
+
+    tangent, backward_tangent = elementwise()

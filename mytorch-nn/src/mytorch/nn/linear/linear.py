@@ -8,6 +8,7 @@ from torch.nn import init
 from torch.nn.functional import linear
 
 from mytorch.core import (
+    Directions,
     EachSample,
     Module,
     OuterProducts,
@@ -118,7 +119,29 @@ class Linear(Module):
             self.bias.accumulate(d_rows.sum(0))
         return d_x if rows is x or d_x is None else d_x.reshape(x.shape)
 
+    def tangent(self, t_x: Tensor | None, x: Tensor, along: Directions) -> tuple[Tensor, Tensor | None]:
+        t_y = linear(x, along[self.weight], along[self.bias])
+        return t_y if t_x is None else t_y + linear(t_x, self.weight.value), t_x
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, x: Tensor, t_x: Tensor | None, along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if self.weight.trainable:
+            t_d_weight = _rows(t_d_y).t() @ _rows(x)
+            self.weight.accumulate(t_d_weight if t_x is None else t_d_weight + _rows(d_y).t() @ _rows(t_x))
+        if self.bias is not None:
+            self.bias.accumulate(_rows(t_d_y).sum(0))
+        if not self.input_grad:
+            return None, None
+        weight = self.weight.value
+        return d_y @ weight, t_d_y @ weight + d_y @ along[self.weight]
+
     def sample_gradients(self, d_y: Tensor, x: Tensor, axis: int) -> dict[str, SampleGradients]:
         d_rows, rows = rows_of_samples(d_y, axis), rows_of_samples(x, axis)
         stated: dict[str, SampleGradients] = {"weight": OuterProducts(d_rows, rows, tuple(self.weight.value.shape))}
         return stated if self.bias is None else {**stated, "bias": EachSample(d_rows.sum(1))}
+
+
+def _rows(values: Tensor) -> Tensor:
+    """The vectors along the last axis as the rows of a matrix."""
+    return values.reshape(math.prod(values.shape[:-1]), values.shape[-1])

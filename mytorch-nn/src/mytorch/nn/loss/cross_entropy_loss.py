@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, require_d_value, require_saved
+from mytorch.core import ArgumentError, Directions, require_d_value, require_saved
 from mytorch.nn.loss._classes import class_axis, without
 from mytorch.nn.loss._cross_entropy import OfScores
 from mytorch.nn.loss._reduction import drawn_share
+from mytorch.nn.loss._tangents import tangent_of_value
 
 _TOTAL = Tensor | None
 Saved = tuple[Tensor, Tensor, Tensor | None]
@@ -70,6 +71,25 @@ class CrossEntropyLoss(OfScores):
         shape = without(values.shape, class_axis(values)) if self.reduction == "none" else ()
         require_d_value(self, d_value, shape, values)
         return self._gradient(d_value, (values, total), target)
+
+    def tangent(self, t_prediction: Tensor, saved: Saved, along: Directions) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return tangent_of_value(self, t_prediction, saved, class_axis(t_prediction)), t_prediction
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: Saved,
+        t_prediction: Tensor,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        target, values, _ = saved  # values: the scores, or their log_softmax, of which softmax makes the same
+        axis = class_axis(values)
+        p = values.softmax(axis)
+        t_p = p * (t_prediction - (p * t_prediction).sum(axis, keepdim=True))
+        d_each = d_value.unsqueeze(axis) if isinstance(d_value, Tensor) and d_value.dim() else d_value
+        t_d_prediction = self.backward(t_d_value, saved) + t_p * self._mass(values, target) * d_each
+        return self.backward(d_value, saved), t_d_prediction
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
         if target.is_floating_point():

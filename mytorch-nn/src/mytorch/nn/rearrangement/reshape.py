@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     require_input,
@@ -18,6 +19,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._tangents import backward_of_both
 from mytorch.plugins import shown
 
 
@@ -36,6 +38,16 @@ class _Reshaped(Module):
         x_shape, y_shape = saved
         require_upstream(self, d_y, y_shape)
         return d_y.reshape(x_shape) if self.input_grad else None
+
+    def tangent(
+        self,
+        t_x: Tensor | None,
+        saved: tuple[torch.Size, torch.Size],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, None]:
+        return None if t_x is None else t_x.reshape(saved[1]), None
+
+    backward_tangent = backward_of_both
 
     def _shape(self, shape: torch.Size) -> tuple[int, ...]:
         """The shape of y for that of x."""

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
         sample_second_moment,
         sample_variance,
     )
-    from mytorch.train.quantities.vector_products import ggn_vector_product, hessian_vector_product
+    from mytorch.train.quantities.vector_products import (
+        ggn_vector_product,
+        hessian_vector_product,
+        jacobian_vector_product,
+    )
     from mytorch.train.quantities.warning import QuantityWarning
     from mytorch.train.quantities.watch import watch_gradients
 
@@ -40,7 +44,11 @@ __getattr__, __dir__ = lazy(
             "sample_second_moment",
             "sample_variance",
         ),
-        "mytorch.train.quantities.vector_products": ("ggn_vector_product", "hessian_vector_product"),
+        "mytorch.train.quantities.vector_products": (
+            "ggn_vector_product",
+            "hessian_vector_product",
+            "jacobian_vector_product",
+        ),
         "mytorch.train.quantities.warning": ("QuantityWarning",),
         "mytorch.train.quantities.watch": ("watch_gradients",),
     },
@@ -57,6 +65,7 @@ __all__ = [
     "ggn_vector_product",
     "hessian_vector_product",
     "influence",
+    "jacobian_vector_product",
     "kronecker_factors",
     "measure_noise",
     "sample_gradients",

@@ -1,9 +1,10 @@
-"""Products of the generalised Gauss-Newton matrix, and of the Hessian, with a vector."""
+"""Products of the Jacobian, the generalised Gauss-Newton matrix and the Hessian of a batch with a vector."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,28 +12,49 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     Parameter,
-    RandomState,
     SampleGradients,
     ShapeError,
+    add_path,
     kind_of,
-    random_state,
 )
-from mytorch.train.gradients import gradients
+from mytorch.train.errors import NotFiniteError
+from mytorch.train.gradients import forward, loss_forward
 from mytorch.train.quantities.curvature import OfColumns, show_curvature
-from mytorch.train.quantities.structure import mapped
-from mytorch.train.quantities.warning import QuantityWarning
+from mytorch.train.quantities.structure import is_nested, mapped, tensors, with_entries
+from mytorch.train.quantities.tangents_by_differences import tangents_for_all
 from mytorch.train.unchanged import unchanged
 
 Vector = Mapping[str, Tensor]
 """A tensor for each trained parameter, by its name and in its shape."""
 
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-"""Lengths, relative to the parameters', of the steps of a difference, tried until the error is small enough."""
 
-TOLERANCE = 1e-7
-"""The relative error up to which nothing is said; float64 allows about 1e-10 where the loss has no kinks nearby."""
+def jacobian_vector_product(net: Module, inputs: Any, vector: Vector) -> Any:
+    """How the prediction for a batch changes as the parameters move along a vector, in the prediction's structure.
+
+    Formula:  J @ v, with J the derivative of the prediction with respect to all parameters: the derivative of
+              net(inputs) at parameters + s * v by s, at s = 0
+    It takes one forward, and the `tangent` of every layer. A layer that does not state it is computed at several
+    places near by, as a QuantityWarning says.
+
+    vector: a tensor for each trained parameter, by its name.
+    Raises ArgumentError for a vector of other names, ShapeError for one of other shapes.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.nn import Linear
+        >>> from mytorch.train.quantities import jacobian_vector_product
+        >>> net, x = Linear(2, 1, bias=False), torch.tensor([[1.0, 2.0]])
+        >>> jacobian_vector_product(net, x, {"weight": torch.tensor([[1.0, 3.0]])})
+        tensor([[7.]])
+    """
+    names = _trained(net, vector, "jacobian_vector_product")
+    with _along(net, net, names, vector) as along:
+        prediction, saved = forward(net, inputs)
+        t_prediction, _ = _tangent(net, inputs, prediction, saved, along)
+    return mapped(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, t_prediction)
 
 
 def ggn_vector_product(
@@ -40,14 +62,17 @@ def ggn_vector_product(
 ) -> dict[str, Tensor]:
     """The product of the generalised Gauss-Newton matrix of a batch with a vector, by the name of the parameter.
 
-    Formula:  GGN @ v = sum over n and columns s of a_ns * transpose(J_n) @ s,  a_ns = (transpose(J_n) @ s) . v
-              with the columns s of a root of the loss's Hessian, and J_n as `ggn_diagonal` has them
-    It is exact for every layer, and neither the matrix nor the gradients transpose(J_n) @ s are formed where the
-    layer's form allows it. It takes as many passes as the prediction for a sample has numbers.
+    Formula:  GGN @ v = transpose(J) @ H @ J @ v, with J the derivative of the prediction with respect to all
+              parameters and H the Hessian of the loss with respect to the prediction
+    It takes one forward, the `tangent` of every layer, the `backward_tangent` of the loss, and one backward, and the
+    net may mix the batch. A layer or loss that does not state these is computed at several places near by, as a
+    QuantityWarning says.
 
     vector: a tensor for each trained parameter, by its name.
-    samples: as in `ggn_diagonal`.
-    Raises ArgumentError as `ggn_diagonal` does, and for a vector of other names; ShapeError for one of other shapes.
+    samples: as in `ggn_diagonal`: an estimate from so many drawn targets for each sample, by a backward for each.
+    Raises ArgumentError for a vector of other names, and with `samples` as `ggn_diagonal` does; ShapeError for one of
+    other shapes; NotFiniteError for a prediction that is not finite.
+    Source:   Schraudolph 2002, "Fast curvature matrix-vector products for second-order gradient descent"
 
     Example:
         >>> import torch
@@ -59,12 +84,20 @@ def ggn_vector_product(
         tensor([[2., 4.]])
     """
     names = _trained(net, vector, "ggn_vector_product")
-    product = _Product(vector)
-    show_curvature(net, loss, inputs, targets, samples, product)
-    return {
-        name: product.found[name].clone() if name in product.found else torch.zeros_like(parameter.value)
-        for name, parameter in names.items()
-    }
+    if samples is not None:
+        product = _Product(vector)
+        show_curvature(net, loss, inputs, targets, samples, product)
+        return _by_name(names, product.found)
+    with _along(net, loss, names, vector) as along:
+        prediction, saved = forward(net, inputs)
+        if not all(leaf.isfinite().all() for leaf in tensors(prediction)):
+            raise NotFiniteError("curvature: the prediction must be finite, got NaN or infinity")
+        t_prediction, _ = _tangent(net, inputs, prediction, saved, along)
+        _, t_d_prediction = _loss_tangent(loss, prediction, targets, t_prediction, along)
+        net.zero_grad()
+        net.backward(t_d_prediction, saved)
+        found = _gradients(names)
+    return _by_name(names, found)
 
 
 class _Product(OfColumns):
@@ -89,15 +122,15 @@ class _Product(OfColumns):
 def hessian_vector_product(net: Module, loss: Module, inputs: Any, targets: Any, vector: Vector) -> dict[str, Tensor]:
     """The product of the Hessian of a batch's loss with a vector, by the name of the parameter.
 
-    Formula:  D(h) = (g(p + h * v) - g(p - h * v)) / (2 * h) with the gradient g;  H @ v = (4 * D(h / 2) - D(h)) / 3
-    in float64 whatever the dtype of the net, and with the same random numbers in each pass. Its error is measured by a
-    step of half the length; where it is large, smaller steps are tried. So it works for every net, also with layers
-    that mix the batch and with any loss, in six forward and backward passes or a multiple of them. The relative error
-    is about 1e-9; where a kink, as that of a ReLU, lies within the smallest step, a QuantityWarning says how large it
-    is measured to be.
+    Formula:  H @ v: the derivative of the gradient at parameters + s * v by s, at s = 0
+    It takes one forward, and the `tangent` and `backward_tangent` of every layer and of the loss, with the random
+    numbers of this forward; the net may mix the batch. At a kink, such as that of a ReLU, it is that of the side which
+    the backward takes. A layer that does not state these is computed at several places near by in float64, as a
+    QuantityWarning says; the relative error is then about 1e-9, and told if it is larger.
 
     vector: a tensor for each trained parameter, by its name.
     Raises ArgumentError for a vector of other names, ShapeError for one of other shapes.
+    Source:   Pearlmutter 1994, "Fast exact multiplication by the Hessian"
 
     Example:
         >>> import torch
@@ -109,72 +142,69 @@ def hessian_vector_product(net: Module, loss: Module, inputs: Any, targets: Any,
         tensor([[2., 4.]])
     """
     names = _trained(net, vector, "hessian_vector_product")
-    parameters = list(names.values())
-    flat = _flat([vector[name] for name in names])
-    with unchanged(net, loss):
-        dtypes = [parameter.value.dtype for parameter in parameters]
-        net.double()
-        loss.double()
-        given, wanted = mapped(_doubled, inputs), mapped(_doubled, targets)
-        gradient = _GradientAt(net, loss, given, wanted, parameters)
-        found, error = _difference(gradient, _flat([parameter.value for parameter in parameters]), flat)
-    if error > TOLERANCE:
-        warnings.warn(
-            f"hessian_vector_product: the relative error is measured to be {error:.1e}, since the gradient jumps near "
-            "these parameters, as at the kink of a ReLU; take ggn_vector_product, or other rows",
-            QuantityWarning,
-            stacklevel=2,
-        )
-    parts = found.clone().split([parameter.value.numel() for parameter in parameters])
+    with _along(net, loss, names, vector) as along:
+        prediction, saved = forward(net, inputs)
+        t_prediction, t_saved = _tangent(net, inputs, prediction, saved, along)
+        d_prediction, t_d_prediction = _loss_tangent(loss, prediction, targets, t_prediction, along)
+        net.zero_grad()
+        net.backward_tangent(d_prediction, t_d_prediction, saved, t_saved, along)
+        found = _gradients(names)
+    return _by_name(names, found)
+
+
+@contextmanager
+def _along(net: Module, loss: Module, names: Mapping[str, Parameter], vector: Vector) -> Iterator[Directions]:
+    """Within this context, every layer has its tangents, and everything may change; after it, all is as it was."""
+    try:
+        with unchanged(net, loss), tangents_for_all(net, loss):
+            for module in net.modules():  # any of them may have been told that nobody wants its input's gradient
+                vars(module)["input_grad"] = True
+            net.input_grad = False
+            yield Directions({parameter: vector[name] for name, parameter in names.items()})
+    except Exception as error:
+        add_path(error, net)
+        raise
+
+
+def _tangent(net: Module, inputs: Any, prediction: Any, saved: Any, along: Directions) -> tuple[Any, Any]:
+    """The tangent of the prediction, with zeros where it does not move, and what the backward needs of it."""
+    if isinstance(inputs, Mapping):
+        count = len(inspect.signature(net.forward).bind(**inputs).args)
+    else:
+        count = len(inputs) if isinstance(inputs, (tuple, list)) else 1
+    t_prediction, t_saved = net.tangent(None if count == 1 else (None,) * count, saved, along)
+    return _filled(prediction, t_prediction), t_saved
+
+
+def _filled(output: Any, t_output: Any) -> Any:
+    """The tangents with zeros in place of None wherever an output is floating-point."""
+    if is_nested(output):
+        entries = list(output.values() if isinstance(output, Mapping) else output)
+        names = list(output) if isinstance(output, Mapping) else range(len(entries))
+        parts = [None] * len(entries) if t_output is None else [t_output[name] for name in names]
+        return with_entries(output, [_filled(*pair) for pair in zip(entries, parts, strict=True)])
+    moves = t_output is None and isinstance(output, Tensor) and output.is_floating_point()
+    return torch.zeros_like(output) if moves else t_output
+
+
+def _loss_tangent(
+    loss: Module, prediction: Any, targets: Any, t_prediction: Any, along: Directions
+) -> tuple[Any, Any]:
+    """The gradient of the loss with respect to the prediction, and how it changes: its Hessian times t_prediction."""
+    _, saved = loss_forward(loss, prediction, targets)
+    _, t_saved = loss.tangent(t_prediction, saved, along)
+    return loss.backward_tangent(1.0, 0.0, saved, t_saved, along)
+
+
+def _gradients(names: Mapping[str, Parameter]) -> dict[str, Tensor]:
+    return {name: parameter.grad for name, parameter in names.items() if parameter.grad is not None}
+
+
+def _by_name(names: Mapping[str, Parameter], found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name: part.reshape(parameter.value.shape).to(dtype)
-        for (name, parameter), part, dtype in zip(names.items(), parts, dtypes, strict=True)
+        name: found[name].clone() if name in found else torch.zeros_like(parameter.value)
+        for name, parameter in names.items()
     }
-
-
-class _GradientAt:
-    """The gradient of a batch's loss, as one vector, at other values of the parameters."""
-
-    def __init__(self, net: Module, loss: Module, inputs: Any, targets: Any, parameters: list[Parameter]) -> None:
-        self.net, self.loss, self.inputs, self.targets, self.parameters = net, loss, inputs, targets, parameters
-        self.buffers = [
-            (buffer, buffer.value.clone()) for module in (net, loss) for _, buffer in module.named_buffer()
-        ]
-        self.state: RandomState = random_state(net, loss)
-
-    def __call__(self, values: Tensor) -> Tensor:
-        self.state.restore()
-        for buffer, value in self.buffers:
-            buffer.value = value.clone()
-        parts = values.split([parameter.value.numel() for parameter in self.parameters])
-        for parameter, part in zip(self.parameters, parts, strict=True):
-            parameter.grad = None
-            parameter.value = part.reshape(parameter.value.shape)
-        gradients(self.net, self.loss, self.inputs, self.targets)
-        return _flat([torch.zeros_like(p.value) if p.grad is None else p.grad for p in self.parameters])
-
-
-def _difference(gradient: Callable[[Tensor], Tensor], values: Tensor, vector: Tensor) -> tuple[Tensor, float]:
-    """The product of the derivative of the gradient with a vector, and its relative error."""
-    length = float(vector.norm())
-    if length == 0:
-        return torch.zeros_like(vector), 0.0
-    best: tuple[Tensor, float] | None = None
-    for step in STEPS:
-        h = step * max(1.0, float(values.norm()) / values.numel() ** 0.5) / length
-        one, half, quarter = (_central(gradient, values, vector, h / 2**halved) for halved in range(3))
-        rough, fine = (4 * half - one) / 3, (4 * quarter - half) / 3
-        error = float((fine - rough).norm() / fine.norm().clamp(min=1e-300))
-        if best is None or error < best[1]:
-            best = fine, error
-        if error <= TOLERANCE / 100:
-            break
-    assert best is not None
-    return best
-
-
-def _central(gradient: Callable[[Tensor], Tensor], values: Tensor, vector: Tensor, h: float) -> Tensor:
-    return (gradient(values + h * vector) - gradient(values - h * vector)) / (2 * h)
 
 
 def _trained(net: Module, vector: Any, function: str) -> dict[str, Parameter]:
@@ -194,11 +224,3 @@ def _trained(net: Module, vector: Any, function: str) -> dict[str, Parameter]:
                 f"{function}: vector must have the shape {tuple(parameter.value.shape)} for {name}, got {got}"
             )
     return names
-
-
-def _flat(parts: list[Tensor]) -> Tensor:
-    return torch.cat([part.flatten().double() for part in parts])
-
-
-def _doubled(leaf: Any) -> Any:
-    return leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf

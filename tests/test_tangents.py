@@ -1,0 +1,231 @@
+"""Layers state how their output and their backward change, and a layer that does not is answered for."""
+
+import pytest
+import torch
+
+from mytorch.core import Directions, Module, Parameter, ShapeError, states_tangents
+from mytorch.nn import CrossEntropyLoss, Dropout, Identity, Linear, MSELoss, Sequential, Sigmoid, Tanh
+from mytorch.plugins import catalogue
+from mytorch.train import gradients
+from mytorch.train.quantities import (
+    QuantityWarning,
+    ggn_vector_product,
+    hessian_vector_product,
+    jacobian_vector_product,
+)
+
+pytestmark = pytest.mark.numbers
+SLOWER = "mytorch.train.quantities.QuantityWarning"
+
+SILENT = {
+    "activation.bounded": "Hardshrink Hardsigmoid LogSigmoid Softshrink Softsign Tanhshrink",
+    "activation.rectifiers": "Hardtanh LeakyReLU PReLU RReLU ReLU6 Threshold",
+    "activation.smooth": "CELU ELU GELU Hardswish Mish SELU SiLU Softplus",
+    "activation.softmax": "GLU LogSoftmax Softmax Softmax2d Softmin",
+    "attention.multihead_attention": "MultiheadAttention",
+    "attention.positions": "RotaryPositionalEncoding SinusoidalPositionalEncoding",
+    "container.add": "Add",
+    "container.checkpoint": "Checkpoint",
+    "container.concatenate": "Concatenate",
+    "container.parallel": "Parallel",
+    "container.residual": "Residual",
+    "container.reversible": "Reversible ReversibleSequence",
+    "container.take": "Take",
+    "container.variational_autoencoder": "VariationalAutoencoder",
+    "convolution.convolution": "Conv1d Conv2d Conv3d",
+    "convolution.transposed": "ConvTranspose1d ConvTranspose2d ConvTranspose3d",
+    "distance.cosine_similarity": "CosineSimilarity",
+    "distance.pairwise_distance": "PairwiseDistance",
+    "dropout.alpha_dropout": "AlphaDropout FeatureAlphaDropout",
+    "dropout.channel_dropout": "Dropout1d Dropout2d Dropout3d",
+    "embedding.embedding": "Embedding",
+    "embedding.embedding_bag": "EmbeddingBag",
+    "linear.bilinear": "Bilinear",
+    "loss.adaptive_log_softmax_with_loss": "AdaptiveLogSoftmaxWithLoss",
+    "loss.bce_loss": "BCELoss",
+    "loss.bce_with_logits_loss": "BCEWithLogitsLoss",
+    "loss.ctc_loss": "CTCLoss",
+    "loss.distance": "HuberLoss L1Loss SmoothL1Loss",
+    "loss.elbo_loss": "ELBOLoss",
+    "loss.likelihood": "GaussianNLLLoss KLDivLoss PoissonNLLLoss",
+    "loss.linear_cross_entropy_loss": "LinearCrossEntropyLoss",
+    "loss.margin": "HingeEmbeddingLoss SoftMarginLoss",
+    "loss.multi_label_margin_loss": "MultiLabelMarginLoss",
+    "loss.multi_label_soft_margin_loss": "MultiLabelSoftMarginLoss",
+    "loss.multi_margin_loss": "MultiMarginLoss",
+    "loss.nll_loss": "NLLLoss",
+    "loss.pairs": "CosineEmbeddingLoss MarginRankingLoss TripletMarginLoss TripletMarginWithDistanceLoss",
+    "normalization.batch_norm": "BatchNorm1d BatchNorm2d BatchNorm3d",
+    "normalization.group_norm": "GroupNorm",
+    "normalization.instance_norm": "InstanceNorm1d InstanceNorm2d InstanceNorm3d",
+    "normalization.layer_norm": "LayerNorm",
+    "normalization.local_response_norm": "CrossMapLRN2d LocalResponseNorm",
+    "normalization.rms_norm": "RMSNorm",
+    "normalization.sync_batch_norm": "SyncBatchNorm",
+    "padding.border_pad": (
+        "CircularPad1d CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d "
+        "ReplicationPad1d ReplicationPad2d ReplicationPad3d"
+    ),
+    "padding.constant_pad": "ConstantPad1d ConstantPad2d ConstantPad3d ZeroPad1d ZeroPad2d ZeroPad3d",
+    "pooling.adaptive_pool": (
+        "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d"
+    ),
+    "pooling.avg_pool": "AvgPool1d AvgPool2d AvgPool3d",
+    "pooling.fractional_max_pool": "FractionalMaxPool2d FractionalMaxPool3d",
+    "pooling.lp_pool": "LPPool1d LPPool2d LPPool3d",
+    "pooling.max_pool": "MaxPool1d MaxPool2d MaxPool3d",
+    "pooling.max_unpool": "MaxUnpool1d MaxUnpool2d MaxUnpool3d",
+    "ragged.padded": "Padded",
+    "ragged.steps": "LastStep MeanStep",
+    "rearrangement.fold": "Fold Unfold",
+    "rearrangement.permute": "Permute",
+    "rearrangement.select": "Select",
+    "rearrangement.shuffle": "ChannelShuffle PixelShuffle PixelUnshuffle",
+    "recurrent.gru": "GRU GRUCell",
+    "recurrent.lstm": "LSTM LSTMCell",
+    "recurrent.rnn": "RNN RNNCell",
+    "resampling.upsample": "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
+    "spiking.binary": "Heaviside Sign",
+    "spiking.lif": "LIF",
+    "transformer.decoder": "TransformerDecoder",
+    "transformer.decoder_layer": "TransformerDecoderLayer",
+    "transformer.encoder": "TransformerEncoder",
+    "transformer.encoder_layer": "TransformerEncoderLayer",
+    "transformer.transformer": "Transformer",
+}
+"""Those which do not state their tangents yet, by the file that has them. It shrinks as they do."""
+
+
+def test_which_layers_and_losses_state_their_tangents():
+    silent = set()
+    for kind in ("layer", "loss"):
+        for part in catalogue().of_kind(kind):
+            cls = part.load()
+            ours = part.distribution == "mytorch-nn" and not part.name.startswith("Lazy")
+            if ours and not states_tangents(object.__new__(cls)):
+                silent.add(part.name)
+    assert silent == {name for names in SILENT.values() for name in names.split()}
+
+
+def net_and_batch():
+    torch.manual_seed(3)
+    twice = Linear(4, 4)
+    net = Sequential(Linear(3, 4), Tanh(), twice, Dropout(0.4), Sequential(twice, Identity(), Sigmoid()), Linear(4, 3))
+    net.double()
+    vector = {name: torch.randn_like(parameter.value) for name, parameter in net.named_param()}
+    return net, torch.randn(6, 3).double(), torch.randint(3, (6,)), vector
+
+
+def products(net, x, t, vector):
+    found = {}
+    for function in (hessian_vector_product, ggn_vector_product):
+        torch.manual_seed(4)
+        for name, part in function(net, CrossEntropyLoss(label_smoothing=0.1), x, t, vector).items():
+            found[function.__name__, name] = part
+    torch.manual_seed(4)
+    return {**found, "prediction": jacobian_vector_product(net, x, vector)}
+
+
+@pytest.mark.filterwarnings(f"ignore::{SLOWER}")
+@pytest.mark.parametrize("silent", [(Sequential,), (Tanh, Linear), (Dropout, Sigmoid, CrossEntropyLoss)])
+def test_differences_stand_for_what_is_not_stated(silent, monkeypatch):
+    """Of a container as a whole, with the masks of its forward, and with a layer that is used twice."""
+    wanted = products(*net_and_batch())
+    for cls in silent:
+        monkeypatch.delattr(cls, "tangent")
+        monkeypatch.delattr(cls, "backward_tangent")
+    torch.testing.assert_close(products(*net_and_batch()), wanted, rtol=0, atol=1e-9)
+
+
+def test_the_hessian_is_the_derivative_of_the_gradient():
+    net, x, t, vector = net_and_batch()
+    loss, h, found = CrossEntropyLoss(reduction="sum"), 1e-5, {}
+    net.input_grad = False
+    for sign in (1, -1):
+        for name, parameter in net.named_param():
+            parameter.value = parameter.value + (h if sign == 1 else -2 * h) * vector[name]
+            parameter.grad = None
+        torch.manual_seed(4)
+        gradients(net, loss, x, t)
+        found[sign] = {name: parameter.grad for name, parameter in net.named_param()}
+    for name, parameter in net.named_param():
+        parameter.value = parameter.value + h * vector[name]
+    torch.manual_seed(4)
+    for name, part in hessian_vector_product(net, loss, x, t, vector).items():
+        torch.testing.assert_close(part, (found[1][name] - found[-1][name]) / (2 * h), rtol=0, atol=1e-7)
+
+
+class Scale(Module):
+    """A stranger's layer."""
+
+    def __init__(self, size):
+        self.gain = Parameter(torch.ones(size))
+
+    def forward(self, x):
+        return x * self.gain.value, x
+
+    def backward(self, d_y, x):
+        self.gain.accumulate((d_y * x).sum(0))
+        return d_y * self.gain.value
+
+
+def test_a_layer_that_does_not_state_them_is_named_once():
+    net, x = Sequential(Linear(2, 3), Scale(3), Linear(3, 1)), torch.randn(4, 2)
+    vector = {name: torch.randn_like(parameter.value) for name, parameter in net.named_param()}
+    with pytest.warns(QuantityWarning) as told:
+        hessian_vector_product(net, MSELoss(), x, torch.randn(4, 1), vector)
+    (warning,) = told
+    assert "quantities: layer '1' (Scale) does not state tangent and backward_tangent" in str(warning.message)
+
+
+@pytest.mark.filterwarnings(f"ignore::{SLOWER}")
+@pytest.mark.parametrize("between", [Tanh(), Scale(3)])
+def test_net_gradients_and_random_state_are_as_before(between):
+    net, x, t = Sequential(Linear(2, 3), between, Dropout(0.5), Linear(3, 2)), torch.randn(4, 2), torch.randn(4, 2)
+    vector = {name: torch.randn_like(parameter.value) for name, parameter in net.named_param()}
+    gradients(net, MSELoss(), x, t)
+    before = [(p.value.clone(), p.grad.clone()) for p in net.param()]
+    state = torch.get_rng_state()
+    hessian_vector_product(net, MSELoss(), x, t, vector)
+    ggn_vector_product(net, MSELoss(), x, t, vector)
+    jacobian_vector_product(net, x, vector)
+    assert torch.equal(torch.get_rng_state(), state)
+    for parameter, (value, grad) in zip(net.param(), before, strict=True):
+        assert torch.equal(parameter.value, value)
+        assert torch.equal(parameter.grad, grad)
+    for module in net.modules():
+        assert module.input_grad
+        assert not {"forward", "backward", "tangent", "backward_tangent"} & vars(module).keys()
+
+
+class Doubled(Linear):
+    """Has another forward than the layer whose statement it inherits."""
+
+    def forward(self, x):
+        y, saved = super().forward(x)
+        return 2 * y, saved
+
+    def backward(self, d_y, x):
+        return super().backward(2 * d_y, x)
+
+
+def test_a_subclass_with_another_forward_does_not_inherit_the_statement():
+    assert states_tangents(Linear(2, 2))
+    assert not states_tangents(Doubled(2, 2))
+    net, x = Doubled(2, 1).double(), torch.randn(3, 2).double()
+    vector = {name: torch.randn_like(parameter.value) for name, parameter in net.named_param()}
+    with pytest.warns(QuantityWarning, match="layer '' \\(Doubled\\)"):
+        found = jacobian_vector_product(net, x, vector)
+    torch.testing.assert_close(found, 2 * (x @ vector["weight"].T + vector["bias"]))
+
+
+def test_the_methods_of_the_base_refuse_by_name():
+    with pytest.raises(NotImplementedError, match="Scale: tangent must be defined"):
+        Scale(2).tangent(None, None, Directions({}))
+    with pytest.raises(NotImplementedError, match="Scale: backward_tangent must be defined"):
+        Scale(2).backward_tangent(None, None, None, None, Directions({}))
+
+
+def test_a_direction_of_another_shape_is_refused():
+    with pytest.raises(ShapeError, match=r"direction must have the shape of its parameter, \(2,\), got \(3,\)"):
+        Directions({Parameter(torch.ones(2)): torch.ones(3)})
