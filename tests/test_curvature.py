@@ -235,6 +235,33 @@ def test_one_forward_serves_all_columns_unless_what_it_saves_can_be_used_once(mo
     assert forwards_for_three_columns(FromTorch(torch.nn.Tanh()), monkeypatch) == 3
 
 
+@pytest.mark.parametrize("function", [ggn_diagonal, lambda *batch: kronecker_factors(*batch, None)])
+@pytest.mark.parametrize("at_once", [2**19, 1], ids=["together", "one by one"])
+def test_the_windows_of_a_convolution_are_unfolded_once_for_all_columns(function, at_once, monkeypatch):
+    monkeypatch.setattr("mytorch.train.quantities.curvature.NUMBERS_AT_ONCE", at_once)
+    unfolded, windows = [], Conv2d._windows
+    monkeypatch.setattr(Conv2d, "_windows", lambda self, x, pads: unfolded.append(len(x)) or windows(self, x, pads))
+    net = Sequential(Conv2d(1, 2, 2), Tanh(), Conv2d(2, 3, 2), Flatten())
+    function(net, CrossEntropyLoss(), torch.randn(5, 1, 3, 3), class_targets())
+    assert unfolded == [5, 5]
+
+
+@pytest.mark.parametrize("at_once", [2**19, 1], ids=["together", "one by one"])
+@pytest.mark.parametrize("kept", [2**21, 20], ids=["all columns", "some columns"])
+def test_columns_that_are_stated_together(kept, at_once, monkeypatch):
+    """Several rows a sample, and groups, with all columns or some at a time."""
+    monkeypatch.setattr("mytorch.train.quantities.curvature.NUMBERS_AT_ONCE", at_once)
+    monkeypatch.setattr("mytorch.train.quantities.columns.NUMBERS_KEPT", kept)
+    monkeypatch.setattr("mytorch.train.quantities.column_products.NUMBERS_FORMED", 200)
+    torch.manual_seed(3)
+    net = Sequential(Conv2d(2, 4, 2, groups=2), Tanh(), Linear(3, 2), Flatten(), Linear(24, 3)).double()
+    x, t = torch.randn(5, 2, 4, 4).double(), class_targets()
+    require_diagonal(net, CrossEntropyLoss(), x, t)
+    found = ggn_diagonal(net, CrossEntropyLoss(), x, t)
+    factors = kronecker_factors(net, CrossEntropyLoss(), x, t, None)
+    torch.testing.assert_close(factors["2.bias"].outputs.diagonal(), found["2.bias"], rtol=0, atol=EXACT)
+
+
 def test_no_gradients_of_the_batch_are_computed(monkeypatch):
     def accumulate(parameter, d_value):
         raise AssertionError

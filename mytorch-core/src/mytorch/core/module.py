@@ -6,7 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -55,6 +55,10 @@ class Module(tree.Node):
     """
 
     training: bool = True
+    states_columns: ClassVar[bool] = False
+    """Whether `sample_gradients` also takes several upstream gradients of each sample, in turn along `axis`, with the
+    saved value of the samples. It then states the gradients of each, by OuterProducts with rows of the samples once,
+    or by another form with an entry for each; so what it makes of the saved value is computed once for all."""
     _module_arguments: tuple[list[Any], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -105,7 +109,8 @@ class Module(tree.Node):
 
         A layer that states them states the derivative in the form before the sum over the batch. It is asked only by
         who needs more than the sum, and before the backward, since that may empty `saved`; nothing may be changed.
-        axis: which axis of the output holds the samples.
+        axis: which axis of the output holds the samples. Where `states_columns` is set, `d_output` may have several
+            entries in turn for each of those of `saved`.
         None, as here, leaves it to the caller to run one backward for each sample.
         """
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class _Convolution(Windowed):
         >>> layer(torch.randn(4, 3, 9, 9)).shape
         torch.Size([4, 8, 5, 5])
     """
+
+    states_columns: ClassVar = True
 
     def __init__(
         self,

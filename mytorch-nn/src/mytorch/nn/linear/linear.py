@@ -1,6 +1,7 @@
 """The linear layer."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +49,8 @@ class Linear(Module):
         >>> Linear(3, 4)(torch.zeros(5, 3)).shape
         torch.Size([5, 4])
     """
+
+    states_columns: ClassVar = True
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,7 +37,12 @@ NUMBERS_OF_ROW = 256
 
 
 class OfColumns:
-    """Computes something of the gradients of samples that come from columns of the root of the loss's Hessian."""
+    """Computes something of the gradients of samples that come from columns of the root of the loss's Hessian.
+
+    together: whether it takes the gradients of several backwards in one call, after `end` of all of them.
+    """
+
+    together: ClassVar[bool] = False
 
     def samples(self, name: str, samples: SampleGradients) -> None:
         """The gradients of a parameter, by its name, are complete in a backward of one or several columns."""
@@ -92,7 +97,7 @@ def show_columns(
     """
     rows = count_rows(inputs if targets is None else targets)
     state = random_state(net, loss)
-    with showing_samples(net, axes, quantity.samples) as backward:
+    with showing_samples(net, axes, quantity.samples, rows if quantity.together else None) as backward:
         prediction, saved = forward(net, inputs)
         again = state if state.drawn() else None
         numbers = max(sum(leaf.numel() for leaf in tensors(saved)), NUMBERS_OF_ROW * rows)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mytorch.core import KroneckerFactors, Module, SampleGradients, kronecker
 from mytorch.train.batches import count_rows
+from mytorch.train.quantities.column_products import ColumnProducts
 from mytorch.train.quantities.curvature import OfColumns, show_curvature
 
 
@@ -45,6 +46,8 @@ def ggn_diagonal(
 
 class Diagonal(OfColumns):
     """Adds up squares."""
+
+    together = True
 
     def __init__(self) -> None:
         self.found: dict[str, Tensor] = {}
@@ -88,12 +91,15 @@ def kronecker_factors(
 class Factors(OfColumns):
     """Adds up the factors of the outputs; those of the inputs are the same for each column."""
 
+    together = True
+
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.found: dict[str, KroneckerFactors] = {}
 
     def samples(self, name: str, samples: SampleGradients) -> None:
         before = self.found.get(name)
+        samples = samples.factors if isinstance(samples, ColumnProducts) else samples
         made = kronecker(samples, self.rows if before is None else 0)
         if made is not None:
             self.found[name] = made if before is None else before._replace(outputs=before.outputs + made.outputs)

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mytorch.core import ArgumentError, Module, Parameter, SampleGradients, ShapeError, kind_of, tree
+from mytorch.core import (
+    ArgumentError,
+    Module,
+    OuterProducts,
+    Parameter,
+    SampleGradients,
+    ShapeError,
+    kind_of,
+    tree,
+)
+from mytorch.train.quantities.column_products import ColumnProducts
 
 
 def stated_by(
-    path: str, module: Module, d_output: Any, saved: Any, axis: int, rows: int
+    path: str, module: Module, d_output: Any, saved: Any, axis: int, rows: int, columns: int = 1
 ) -> dict[str, SampleGradients]:
     """What the layer states, by name; nothing if it leaves them to the caller.
 
+    columns: how many entries in turn `d_output` has for each sample, where `saved` has one.
     Raises ArgumentError unless it is of parameters of its own, each of their shape and of all samples.
     """
     stated = module.sample_gradients(d_output, saved, axis)
@@ -22,15 +33,21 @@ def stated_by(
         raise ArgumentError(
             f"{_owner(path, module)} must return a dict of SampleGradients by name, or None, got {kind_of(stated)}"
         )
-    own = vars(module)
+    own, found = vars(module), dict[str, SampleGradients]()
     for name, samples in stated.items():
         parameter = own.get(name)
         if not isinstance(parameter, Parameter):
             names = ", ".join(name for name, _ in tree.own(module, Parameter))
             raise ArgumentError(f"{_owner(path, module)} must name parameters of the layer, {names}, got {name!r}")
-        if wrong := _misfit(samples, (rows, *parameter.value.shape)):
+        found[name] = _of_columns(samples, columns)
+        if wrong := _misfit(found[name], (rows * columns, *parameter.value.shape)):
             raise ArgumentError(f"{_owner(path, module)} must return, for {name!r}, {wrong}")
-    return dict(stated)
+    return found
+
+
+def _of_columns(samples: Any, columns: int) -> Any:
+    """Outer products with the number of columns; any other form, or what is none, as it is."""
+    return ColumnProducts(samples, columns) if columns > 1 and isinstance(samples, OuterProducts) else samples
 
 
 def _owner(path: str, module: Module) -> str:

@@ -30,6 +30,7 @@ from mytorch.train.gradients import gradients
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.columns import Columns
 from mytorch.train.quantities.fallback import one_by_one
 from mytorch.train.quantities.stated import stated_by
 from mytorch.train.quantities.structure import is_nested, leaves, mapped, with_entries
@@ -85,14 +86,19 @@ def watching(
 
 
 @contextmanager
-def showing_samples(net: Module, axes: Axes, show: Callable[[str, SampleGradients], None]) -> Iterator[Backward]:
+def showing_samples(
+    net: Module, axes: Axes, show: Callable[[str, SampleGradients], None], samples: int | None = None
+) -> Iterator[Backward]:
     """Within this context, backwards of the net show the gradients of samples, and add to no gradient.
 
     A forward in this context may have several backwards, which this context's value runs: of d_output, of what the
     forward saved, which must be `reusable` for that, and of the number of samples in them.
     show: is given the name of a parameter and the gradients of samples, unscaled, when they are complete.
+    samples: those of the first forward, if `show` may be given what belongs to several backwards in one call, where a
+        layer can state it so; the last of that comes at the end of the context.
     """
-    watch = _Watch(net, [], axes, 0, 1.0, show)
+    columns = None if samples is None else Columns(samples, show)
+    watch = _Watch(net, [], axes, 0, 1.0, show, columns)
 
     def backward(d_output: Tensor, saved: Any, rows: int) -> None:
         watch.again(rows)
@@ -101,6 +107,8 @@ def showing_samples(net: Module, axes: Axes, show: Callable[[str, SampleGradient
 
     with intercept(watch.watched, watch.around):
         yield backward
+        if columns is not None:
+            columns.end()
 
 
 def reusable(saved: Any) -> bool:
@@ -152,6 +160,7 @@ class _Watch:
         rows: int,
         scale: float,
         show: Callable[[str, SampleGradients], None] | None = None,
+        columns: Columns | None = None,
     ) -> None:
         self.net, self.axes, self.rows, self.scale = net, axes, rows, scale
         self.per_sample = axes is not None
@@ -160,7 +169,7 @@ class _Watch:
         self.names = {parameter: name for name, parameter in net.named_param()}
         self.own = {id(module): _own(module) for module in net.modules()}
         self.tied = {id(module) for module in net.modules() if _is_tied(module)}
-        self.show = show
+        self.show, self.columns = show, columns
         self.forwards: defaultdict[Parameter, int] = defaultdict(int)
         self.in_flight: defaultdict[Parameter, int] = defaultdict(int)
         self.calls: defaultdict[int, int] = defaultdict(int)
@@ -191,6 +200,8 @@ class _Watch:
             pair = method(*inputs, **options)
             if self.paused or type(pair) is not tuple or len(pair) != 2:
                 return pair
+            if self.columns is not None:
+                self.columns.saved(module, pair[1])
             for parameter in own.values():
                 self.in_flight[parameter] += 1
                 self.forwards[parameter] += 1
@@ -234,6 +245,10 @@ class _Watch:
             self._require_rows(path, module, d_output, axes)
         axis = next(axis for axis in leaves(axes) if axis is not None)
         tied = id(module) in self.tied
+        if self.columns is not None and module.states_columns and not tied and self._is_used_once(own):
+            names = {name: self.names[parameter] for name, parameter in own.items()}
+            self.columns.add(path, module, names, axis, d_output)
+            return
         stated = {} if tied else stated_by(path, module, d_output, call.saved, axis, self.rows)
         if missing := {name: parameter for name, parameter in own.items() if name not in stated}:
             if self.axes.is_new(module):
@@ -247,6 +262,9 @@ class _Watch:
                 self.paused = False
         for name, parameter in own.items():
             self.parts.setdefault(parameter, []).append(stated[name])
+
+    def _is_used_once(self, own: dict[str, Parameter]) -> bool:
+        return all(self.forwards[parameter] == 1 for parameter in own.values())
 
     def _require_rows(self, path: str, module: Module, d_output: Any, axes: Any) -> None:
         def require(d: Any, axis: Any) -> None:
