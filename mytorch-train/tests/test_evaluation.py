@@ -218,3 +218,18 @@ def test_a_loss_of_three_inputs_is_refused():
 def test_what_is_no_model_is_refused(net, got):
     with pytest.raises(ArgumentError, match=rf"^evaluate: net must be a Module of mytorch, got {got}"):
         evaluate(net, SquaredError(), regression())
+
+
+def test_a_net_that_switches_its_mode_in_a_way_of_its_own_is_asked_to() -> None:
+    seen = []
+
+    class Switched(Chain):
+        def train(self, mode: bool = True) -> "Switched":
+            seen.append(mode)
+            super().train(mode)
+            return self
+
+    net = Switched(Dense(2, 1), Noise())
+    evaluate(net, SquaredError(), Table(torch.randn(3, 2), torch.randn(3, 1)))
+    assert seen == [False]
+    assert all(module.training for module in net.modules())

@@ -44,8 +44,13 @@ def _accelerator() -> torch.device | None:
 
 def device_of(net: Module) -> torch.device:
     """Where the first parameter of a model is, ours or its twin of PyTorch; the processor for a model without any."""
-    first: Any = next(iter(net.parameters()), None)
-    return CPU if first is None else getattr(first, "value", first).device
+    return place_of(next(iter(net.parameters()), None))
+
+
+def place_of(first: Any) -> torch.device:
+    """Where a parameter is, ours or PyTorch's; the processor for None."""
+    device: torch.device = CPU if first is None else getattr(first, "value", first).device
+    return device
 
 
 def move(value: Any, device: torch.device) -> Any:

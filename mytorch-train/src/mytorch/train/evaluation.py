@@ -26,7 +26,7 @@ from mytorch.core import (
 )
 from mytorch.core.batch import rows_within
 from mytorch.train.batches import Batches, call, count_rows, misfit
-from mytorch.train.device import CPU, device_of, move
+from mytorch.train.device import CPU, move, place_of
 from mytorch.train.mean_loss import MeanLoss, weight_of
 
 Gather = Callable[[Any], list[Any]]
@@ -72,7 +72,10 @@ def judging(net: Module) -> Iterator[None]:
     """Within this context the net is in evaluation mode and under inference mode; the modes are put back after."""
     trained = [module for module in net.modules() if module.training]  # if none, threads may judge one net at once
     try:
-        if trained:
+        if type(net).eval is Module.eval and type(net).train is Module.train:
+            for module in trained:  # as it would, without another walk through the net
+                module.training = False
+        elif trained:
             net.eval()
         with torch.inference_mode():
             yield
@@ -126,6 +129,7 @@ class Evaluation:
             require_kind("evaluate", "net", net, Module)
         require_metrics("evaluate", metrics)
         self._net, self._loss, self._metrics, self._gather = net, loss, metrics, gather
+        self._first_parameter = next(iter(net.parameters()), None)  # which stays the same where the net is moved
         self._data = data = getattr(data, "plain", data)
         if batch_size is None:
             with random_state():  # a run that is resumed looks at the row once more
@@ -142,7 +146,7 @@ class Evaluation:
         for metric in metrics:
             metric.reset()
         losses: list[tuple[Tensor, int | float | Tensor]] = []
-        place = device_of(self._net)
+        place = place_of(self._first_parameter)
         with judging(self._net):
             for inputs, targets in self._batches:
                 pair = self._judge(inputs, targets, place, losses) if gather is None or count_rows(inputs) else None
