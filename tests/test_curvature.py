@@ -9,6 +9,7 @@ from mytorch.nn import (
     BatchNorm1d,
     BCEWithLogitsLoss,
     Conv2d,
+    ConvTranspose2d,
     CrossEntropyLoss,
     Dropout,
     Embedding,
@@ -386,6 +387,19 @@ def test_the_factors_of_a_single_sample_are_the_block_itself():
     for name, block in blocks(net, CrossEntropyLoss(), x, t).items():
         product = torch.kron(found[name].outputs, found[name].inputs)
         torch.testing.assert_close(product, block, rtol=0, atol=EXACT)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_factors_of_a_transposed_convolution_of_one_place_are_the_block_itself(groups):
+    """The first axis of its weight belongs to the input, so that the gradients are in the other factor."""
+    torch.manual_seed(3)
+    net = Sequential(ConvTranspose2d(4, 2 * groups, (2, 1), groups=groups), Flatten()).double()
+    x, t = torch.randn(1, 4, 1, 1).double(), class_targets(1)
+    found = kronecker_factors(net, CrossEntropyLoss(), x, t, None)["0.weight"]
+    block = blocks(net, CrossEntropyLoss(), x, t)["0.weight"]
+    for group, part in enumerate(block.unflatten(0, (groups, -1)).unflatten(2, (groups, -1)).unbind()):
+        outputs, inputs = (factor if groups == 1 else factor[group] for factor in (found.outputs, found.inputs))
+        torch.testing.assert_close(torch.kron(outputs, inputs), part[:, group], rtol=0, atol=EXACT)
 
 
 def test_the_factors_of_groups_are_those_of_convolutions_side_by_side():

@@ -15,6 +15,8 @@ class KroneckerFactors(NamedTuple):
 
     inputs: (in, in), the mean over samples of what multiplies the parameter, times itself; (1, 1) of a vector.
     outputs: (out, out), the sum over samples of the gradients at the layer's output, times themselves.
+    Where the first axis of a parameter belongs to the layer's input, as in a transposed convolution, it is the other
+    way round: `outputs` is the mean of what multiplies the parameter, `inputs` the sum of the gradients.
     Both are (blocks, ...) of a parameter of several blocks, one below the other, such as a grouped convolution.
 
     Example:
@@ -38,7 +40,7 @@ def kronecker(samples: SampleGradients, rows: int | None = None) -> KroneckerFac
     So they are exact where each sample has one row, or all have the same rows; otherwise the gradients at different
     places are taken to be uncorrelated, and inputs and gradients to be independent. Of a vector, such as a bias, they
     are exact.
-    rows: the inputs of so many samples are read, which those that follow repeat; of all by default.
+    rows: what multiplies the parameter is read of so many samples, which those that follow repeat; of all by default.
     None for gradients of another form, such as those of an embedding.
     Source:   Martens and Grosse 2015, "Optimizing neural networks with Kronecker-factored approximate curvature";
               of convolutions: Grosse and Martens 2016, "A Kronecker-factored approximate Fisher matrix for convolution
@@ -51,9 +53,13 @@ def kronecker(samples: SampleGradients, rows: int | None = None) -> KroneckerFac
         return KroneckerFactors(values.new_ones(1, 1), values.mT @ values)
     if not isinstance(samples, OuterProducts):
         return None
-    inputs, d_rows = samples.rows[:rows], samples.d_rows
-    places = max(inputs.shape[-2], 1)
-    return KroneckerFactors(_gram(inputs).div_(max(len(inputs), 1)), _gram(d_rows).mul_(samples.scale**2 / places))
+    multipliers, gradients = samples.rows, samples.d_rows
+    if samples.gradients_in_rows:
+        multipliers, gradients = gradients, multipliers
+    multipliers = multipliers[:rows]
+    mean = _gram(multipliers).div_(max(len(multipliers), 1))
+    total = _gram(gradients).mul_(samples.scale**2 / max(gradients.shape[-2], 1))
+    return KroneckerFactors(total, mean) if samples.gradients_in_rows else KroneckerFactors(mean, total)
 
 
 def _gram(rows: Tensor) -> Tensor:

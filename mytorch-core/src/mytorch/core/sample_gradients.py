@@ -123,12 +123,15 @@ class OuterProducts(SampleGradients):
     d_rows, rows: (samples, t, out) and (samples, t, in), or with one more axis before t: of a matrix of several
         blocks, one below the other, each of which maps rows of its own
     shape: that of the parameter, with the numbers of (blocks * out, in)
+    gradients_in_rows: whether `rows` hold the gradients at the layer's output, and `d_rows` what multiplies the
+        parameter, as where the first axis of the parameter belongs to the input; `kronecker` must tell them apart
     """
 
     d_rows: Tensor
     rows: Tensor
     shape: tuple[int, ...]
     scale: float = 1.0
+    gradients_in_rows: bool = False
 
     def each(self) -> Tensor:
         d_rows = self.d_rows if self.scale == 1 else self.d_rows * self.scale  # fewer numbers than their products

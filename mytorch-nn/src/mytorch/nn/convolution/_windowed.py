@@ -91,11 +91,15 @@ class Windowed(Spatial):
         """y without a batch in front if x has no batch."""
         return y if x.dim() == self.dimensions + 2 else y.squeeze(0)
 
-    def _stated(self, d_y: Tensor, d_rows: Tensor, rows: Tensor) -> dict[str, SampleGradients]:
+    def _stated(
+        self, d_y: Tensor, d_rows: Tensor, rows: Tensor, gradients_in_rows: bool = False
+    ) -> dict[str, SampleGradients]:
         """The gradients of single samples, from rows of each group, (batch, groups, places, numbers)."""
         if self.groups == 1:
             d_rows, rows = d_rows.squeeze(1), rows.squeeze(1)
-        stated: dict[str, SampleGradients] = {"weight": OuterProducts(d_rows, rows, tuple(self.weight.value.shape))}
+        shape = tuple(self.weight.value.shape)
+        products = OuterProducts(d_rows, rows, shape, gradients_in_rows=gradients_in_rows)
+        stated: dict[str, SampleGradients] = {"weight": products}
         return stated if self.bias is None else {**stated, "bias": EachSample(d_y.flatten(2).sum(2))}
 
     def _rows(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mytorch.core import KroneckerFactors, Module, SampleGradients, kronecker
@@ -89,7 +90,7 @@ def kronecker_factors(
 
 
 class Factors(OfColumns):
-    """Adds up the factors of the outputs; those of the inputs are the same for each column."""
+    """Adds up the factors; what multiplies a parameter is the same for each column and read of the first."""
 
     together = True
 
@@ -102,4 +103,4 @@ class Factors(OfColumns):
         samples = samples.factors if isinstance(samples, ColumnProducts) else samples
         made = kronecker(samples, self.rows if before is None else 0)
         if made is not None:
-            self.found[name] = made if before is None else before._replace(outputs=before.outputs + made.outputs)
+            self.found[name] = made if before is None else KroneckerFactors(*map(torch.add, before, made))
