@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +18,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn._tangents import elementwise
 
 aten = torch.ops.aten
 
@@ -51,6 +54,8 @@ class ELU(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.elu_backward(d_y, self.alpha, 1.0, 1.0, False, x) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise(lambda layer, x: (layer.alpha * x.exp()).where(x <= 0, 0.0))
+
 
 class CELU(Module):
     """The ELU whose slope is continuous for every alpha.
@@ -82,6 +87,10 @@ class CELU(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.elu_backward(d_y, self.alpha, 1.0, 1 / self.alpha, False, x) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise(
+        lambda layer, x: ((x / layer.alpha).exp() / layer.alpha).where(x <= 0, 0.0)
+    )
+
 
 class SELU(Module):
     """The ELU scaled so that mean 0 and variance 1 are kept from layer to layer.
@@ -106,6 +115,8 @@ class SELU(Module):
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
         return aten.elu_backward(d_y, SELU_ALPHA, SELU_SCALE, 1.0, False, x) if self.input_grad else None
+
+    tangent, backward_tangent = elementwise(lambda _, x: (SELU_SCALE * SELU_ALPHA * x.exp()).where(x <= 0, 0.0))
 
 
 class GELU(Module):
@@ -138,6 +149,16 @@ class GELU(Module):
         require_like(self, d_y, x, "d_y", "output")
         return aten.gelu_backward(d_y, x, approximate=self.approximate) if self.input_grad else None
 
+    def _second(self, x: Tensor) -> Tensor:
+        """The second derivative."""
+        if self.approximate == "none":
+            return (2 - x * x) * (-x * x / 2).exp() / math.sqrt(2 * math.pi)
+        k, a = math.sqrt(2 / math.pi), 0.044715
+        u1, u2, t = k * (1 + 3 * a * x * x), 6 * k * a * x, (k * (x + a * x**3)).tanh()
+        return (1 - t * t) * (u1 + x * (u2 / 2 - t * u1 * u1))
+
+    tangent, backward_tangent = elementwise(_second)
+
 
 class SiLU(Module):
     """Weigh each number by its own sigmoid; also called swish.
@@ -164,6 +185,13 @@ class SiLU(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.silu_backward(d_y, x) if self.input_grad else None
 
+    def _second(self, x: Tensor) -> Tensor:
+        """The second derivative."""
+        s = x.sigmoid()
+        return s * (1 - s) * (2 + x * (1 - 2 * s))
+
+    tangent, backward_tangent = elementwise(_second)
+
 
 class Mish(Module):
     """Weigh each number by the tanh of its softplus.
@@ -188,6 +216,14 @@ class Mish(Module):
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
         return aten.mish_backward(d_y, x) if self.input_grad else None
+
+    def _second(self, x: Tensor) -> Tensor:
+        """The second derivative."""
+        s, t = x.sigmoid(), F.softplus(x).tanh()
+        t1 = (1 - t * t) * s
+        return 2 * t1 + x * t1 * (1 - s - 2 * t * s)
+
+    tangent, backward_tangent = elementwise(_second)
 
 
 class Softplus(Module):
@@ -221,6 +257,13 @@ class Softplus(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.softplus_backward(d_y, x, self.beta, self.threshold) if self.input_grad else None
 
+    def _second(self, x: Tensor) -> Tensor:
+        """The second derivative."""
+        s = (self.beta * x).sigmoid()
+        return (self.beta * s * (1 - s)).where(self.beta * x <= self.threshold, 0.0)
+
+    tangent, backward_tangent = elementwise(_second)
+
 
 class Hardswish(Module):
     """The SiLU with its sigmoid replaced by straight lines.
@@ -245,3 +288,5 @@ class Hardswish(Module):
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
         return aten.hardswish_backward(d_y, x) if self.input_grad else None
+
+    tangent, backward_tangent = elementwise(lambda _, x: (x.abs() < 3).to(x.dtype) / 3)

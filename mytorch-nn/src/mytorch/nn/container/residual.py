@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, ShapeError, require_input, require_pair, require_saved, require_upstream
+from mytorch.core import Directions, Module, ShapeError, require_input, require_pair, require_saved, require_upstream
 from mytorch.nn.container._sequence import require_module
 
 
@@ -39,6 +39,18 @@ class Residual(Module):
         require_upstream(self, d_y, shape)
         d_x = self.inner.backward(d_y, saved_by_inner)
         return d_y + d_x if self.input_grad else None
+
+    def tangent(
+        self, t_x: Tensor | None, saved: tuple[torch.Size, Any], along: Directions
+    ) -> tuple[Tensor | None, Any]:
+        t_change, t_saved = self.inner.tangent(t_x, saved[1], along)
+        return (t_change if t_x is None else t_x if t_change is None else t_x + t_change), t_saved
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: tuple[torch.Size, Any], t_saved: Any, along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = self.inner.backward_tangent(d_y, t_d_y, saved[1], t_saved, along)
+        return (d_y + d_x, t_d_y + t_d_x) if self.input_grad else (None, None)
 
     def __call__(self, x: Tensor) -> Tensor:
         require_input(self, x)

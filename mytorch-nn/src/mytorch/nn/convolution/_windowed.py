@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.nn import init
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     EachSample,
     OuterProducts,
     Parameter,
@@ -116,6 +118,38 @@ class Windowed(Spatial):
         places, window_axes = range(3, 3 + axes), range(3 + axes, 3 + 2 * axes)
         seen = x.permute(0, 1, 2, *window_axes, *places)  # places last: so the copy reads along rows of x
         return seen.reshape(batch, self.groups, seen.shape[2 : 3 + axes].numel(), -1).mT
+
+    def _tangent_of_kernel(
+        self, t_x: Tensor | None, x: Tensor, along: Directions, geometry: tuple[Any, ...]
+    ) -> Tensor:
+        """The change of y, by the product rule."""
+        t_y = torch.convolution(self._with_batch(x), along[self.weight], along[self.bias], *geometry)
+        if t_x is not None:
+            t_y = t_y + torch.convolution(self._with_batch(t_x), self.weight.value, None, *geometry)
+        return self._without_batch(t_y, x)
+
+    def _backward_tangent_of_kernel(
+        self, d_y: Tensor, t_d_y: Tensor, x: Tensor, t_x: Tensor | None, along: Directions, geometry: tuple[Any, ...]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The gradient of x and its change, by the product rule; adds the changes of the parameters' gradients."""
+
+        def of(d: Tensor, weight: Tensor, with_x: Tensor | None, bias: bool) -> list[Tensor | None]:
+            wanted = [self.input_grad, with_x is not None and self.weight.trainable, bias]
+            given = [self._with_batch(value) for value in (d, x if with_x is None else with_x)]
+            found: list[Tensor | None] = list(
+                torch.ops.aten.convolution_backward(*given, weight, [self.out_channels], *geometry, wanted)
+            )
+            return found
+
+        weight = self.weight.value
+        t_d_x, t_d_weight, t_d_bias = of(t_d_y, weight, x, self._trained()[1])
+        d_x, more, _ = of(d_y, weight, t_x, bias=False)
+        self._accumulate(t_d_weight if more is None or t_d_weight is None else t_d_weight + more, t_d_bias)
+        if not self.input_grad:
+            return None, None
+        through_weight, *_ = of(d_y, along[self.weight], None, bias=False)
+        assert d_x is not None and t_d_x is not None and through_weight is not None  # since they were asked for
+        return self._without_batch(d_x, x), self._without_batch(t_d_x + through_weight, x)
 
     def _trained(self) -> tuple[bool, bool]:
         """Whether gradients of the weight and of the bias are computed."""

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mytorch.core import (
     ArgumentError,
     Detail,
+    Directions,
     SampleGradients,
     ShapeError,
     require_choice,
@@ -124,6 +125,28 @@ class _Convolution(Windowed):
             return None
         d_x = self._without_batch(d_x, x)
         return pad_backward(d_x, shape, self._before, self._mode) if self._before else d_x
+
+    def tangent(
+        self, t_x: Tensor | None, saved: tuple[Tensor, torch.Size], along: Directions
+    ) -> tuple[Tensor, Tensor | None]:
+        if t_x is not None and self._before:
+            t_x = pad(t_x, self._before, self._mode)
+        return self._tangent_of_kernel(t_x, saved[0], along, self._geometry()), t_x
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: tuple[Tensor, torch.Size],
+        t_x: Tensor | None,
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        x, shape = saved
+        d_x, t_d_x = self._backward_tangent_of_kernel(d_y, t_d_y, x, t_x, along, self._geometry())
+        if d_x is None or t_d_x is None or not self._before:
+            return d_x, t_d_x
+        before, mode = self._before, self._mode
+        return pad_backward(d_x, shape, before, mode), pad_backward(t_d_x, shape, before, mode)
 
     def sample_gradients(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     SampleGradients,
     ShapeError,
     require_choice,
@@ -107,6 +108,23 @@ class _TransposedConvolution(Windowed):
         )
         self._accumulate(d_weight, d_bias)
         return self._without_batch(d_x, x) if self.input_grad else None
+
+    def tangent(
+        self, t_x: Tensor | None, saved: tuple[Tensor, tuple[int, ...]], along: Directions
+    ) -> tuple[Tensor, Tensor | None]:
+        x, extra = saved
+        return self._tangent_of_kernel(t_x, x, along, self._geometry(extra)), t_x
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: tuple[Tensor, tuple[int, ...]],
+        t_x: Tensor | None,
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        x, extra = saved
+        return self._backward_tangent_of_kernel(d_y, t_d_y, x, t_x, along, self._geometry(extra))
 
     def sample_gradients(
         self,

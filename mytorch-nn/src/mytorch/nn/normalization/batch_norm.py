@@ -10,6 +10,7 @@ from torch import Tensor
 from mytorch.core import (
     ArgumentError,
     Buffer,
+    Directions,
     SampleGradients,
     ShapeError,
     require_flags,
@@ -17,6 +18,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn.normalization._statistics import OfChannels
+from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent, affine_tangent
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
 
@@ -101,6 +103,29 @@ class _BatchNorm(OfChannels):
         d_x, d_weight, d_bias = self._gradients(d_y, weight, (x, mean, spread), of_batch)
         self._accumulate(d_weight, d_bias)
         return d_x if self.input_grad else None
+
+    def tangent(self, t_x: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor | None, Normalized | None]:
+        if isinstance(saved, torch.Size):  # of an empty batch
+            return t_x, None
+        x, mean, spread, of_batch = saved
+        shape = (1, -1, *(1,) * (x.dim() - 2))
+        others = tuple(axis for axis in range(x.dim()) if axis != 1)
+        r = (spread if of_batch else (spread + self.eps).rsqrt()).view(shape)
+        average = (lambda values: values.mean(others, keepdim=True)) if of_batch else None
+        moved = Normalized.of(x, t_x, mean.view(shape), r, average, tuple(r.shape))
+        return affine_tangent(self, moved, along), moved
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: Saved,  # noqa: ARG002 - what is needed of it moved
+        moved: Normalized | None,
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if moved is None:
+            return self._backward_of_nothing(d_y), t_d_y if self.input_grad else None
+        return affine_backward_tangent(self, d_y, t_d_y, moved, along)
 
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients] | None:
         require_saved(self, saved, Tensor, Tensor, Tensor, bool)
