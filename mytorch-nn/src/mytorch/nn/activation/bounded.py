@@ -15,6 +15,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.core.checks import FLOAT_MAX
+from mytorch.nn._tangents import elementwise
 
 aten = torch.ops.aten
 
@@ -44,6 +45,8 @@ class Hardsigmoid(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.hardsigmoid_backward(d_y, x) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise()
+
 
 class LogSigmoid(Module):
     """The logarithm of the sigmoid, exact for very negative numbers too.
@@ -72,6 +75,8 @@ class LogSigmoid(Module):
         require_like(self, d_y, x, "d_y", "output")
         return aten.log_sigmoid_backward(d_y, x, power) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise(lambda _, saved: -saved[0].sigmoid() * (-saved[0]).sigmoid())
+
 
 class Softsign(Module):
     """Squash into (-1, 1), more slowly than tanh.
@@ -95,6 +100,8 @@ class Softsign(Module):
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
         return d_y / (1 + x.abs()).square() if self.input_grad else None
+
+    tangent, backward_tangent = elementwise(lambda _, x: -2 * x.sign() / (1 + x.abs()) ** 3)
 
 
 class Hardshrink(Module):
@@ -125,6 +132,8 @@ class Hardshrink(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.hardshrink_backward(d_y, x, self.lambd) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise()
+
 
 class Softshrink(Module):
     """Move numbers towards 0, and set small ones to 0.
@@ -154,6 +163,8 @@ class Softshrink(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.softshrink_backward(d_y, x, self.lambd) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise()
+
 
 class Tanhshrink(Module):
     """What tanh takes away.
@@ -178,3 +189,5 @@ class Tanhshrink(Module):
         require_saved(self, t, Tensor)
         require_upstream(self, d_y, t.shape, like=t)
         return d_y * t.square() if self.input_grad else None
+
+    tangent, backward_tangent = elementwise(lambda _, t: 2 * t * (1 - t * t))

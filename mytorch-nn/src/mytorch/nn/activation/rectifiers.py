@@ -28,6 +28,7 @@ from mytorch.core import (
 )
 from mytorch.core.checks import FLOAT_MAX
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import elementwise
 
 aten = torch.ops.aten
 
@@ -59,6 +60,8 @@ class LeakyReLU(Module):
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
         return aten.leaky_relu_backward(d_y, x, self.negative_slope, False) if self.input_grad else None
+
+    tangent, backward_tangent = elementwise()
 
 
 class RReLU(Module):
@@ -96,6 +99,8 @@ class RReLU(Module):
         require_saved(self, slope, Tensor)
         require_upstream(self, d_y, slope.shape, like=slope)
         return d_y * slope if self.input_grad else None
+
+    tangent, backward_tangent = elementwise()
 
 
 class PReLU(Module):
@@ -201,6 +206,8 @@ class Threshold(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.threshold_backward(d_y, x, self.threshold) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise()
+
 
 class Hardtanh(Module):
     """Cut off what is below min_val or above max_val.
@@ -233,6 +240,8 @@ class Hardtanh(Module):
         require_upstream(self, d_y, x.shape, like=x)
         return aten.hardtanh_backward(d_y, x, self.min_val, self.max_val) if self.input_grad else None
 
+    tangent, backward_tangent = elementwise()
+
 
 class ReLU6(Module):
     """Cut off what is below 0 or above 6.
@@ -257,3 +266,5 @@ class ReLU6(Module):
         require_saved(self, x, Tensor)
         require_upstream(self, d_y, x.shape, like=x)
         return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None
+
+    tangent, backward_tangent = elementwise()

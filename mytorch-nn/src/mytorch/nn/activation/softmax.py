@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     require_floating,
@@ -69,6 +70,23 @@ class Softmax(_AlongAxis):
         require_like(self, d_y, y, "d_y", "output")
         return torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
+    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
+        t_y = None if t_x is None else self.backward(t_x, y)  # the Jacobian is symmetric
+        return t_y, t_y
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        y: Tensor,
+        t_y: Tensor | None,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
+        if t_y is None or t_d_x is None:
+            return d_x, t_d_x
+        return d_x, t_d_x + _change_by_shares(d_y, y, t_y, self.dim)
+
 
 class Softmin(_AlongAxis):
     """Make the numbers along an axis positive shares that sum to 1, larger for smaller numbers.
@@ -97,6 +115,23 @@ class Softmin(_AlongAxis):
         require_like(self, d_y, y, "d_y", "output")
         return -torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
+    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
+        t_y = None if t_x is None else self.backward(t_x, y)  # the Jacobian is symmetric
+        return t_y, t_y
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        y: Tensor,
+        t_y: Tensor | None,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
+        if t_y is None or t_d_x is None:
+            return d_x, t_d_x
+        return d_x, t_d_x - _change_by_shares(d_y, y, t_y, self.dim)
+
 
 class LogSoftmax(_AlongAxis):
     """The logarithm of softmax, exact for shares too small to be written.
@@ -124,6 +159,23 @@ class LogSoftmax(_AlongAxis):
         require_upstream(self, d_y, y.shape)
         require_like(self, d_y, y, "d_y", "output")
         return torch._log_softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
+
+    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
+        t_y = None if t_x is None else t_x - (y.exp() * t_x).sum(self.dim, keepdim=True)
+        return t_y, t_y
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        y: Tensor,
+        t_y: Tensor | None,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
+        if t_y is None or t_d_x is None:
+            return d_x, t_d_x
+        return d_x, t_d_x - y.exp() * t_y * d_y.sum(self.dim, keepdim=True)
 
 
 class Softmax2d(Module):
@@ -162,6 +214,23 @@ class Softmax2d(Module):
         require_like(self, d_y, y, "d_y", "output")
         return torch._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
 
+    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
+        t_y = None if t_x is None else self.backward(t_x, y)  # the Jacobian is symmetric
+        return t_y, t_y
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        y: Tensor,
+        t_y: Tensor | None,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
+        if t_y is None or t_d_x is None:
+            return d_x, t_d_x
+        return d_x, t_d_x + _change_by_shares(d_y, y, t_y, -3)
+
 
 class GLU(_AlongAxis):
     """Let half of the numbers through gates that the other half opens.
@@ -195,3 +264,31 @@ class GLU(_AlongAxis):
         require_upstream(self, d_y, tuple(half))
         require_like(self, d_y, x, "d_y", "output")
         return aten.glu_backward(d_y, x, self.dim) if self.input_grad else None
+
+    def tangent(self, t_x: Tensor | None, x: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
+        if t_x is None:
+            return None, None
+        (a, b), (t_a, t_b) = x.chunk(2, self.dim), t_x.chunk(2, self.dim)
+        s = b.sigmoid()
+        return t_a * s + a * s * (1 - s) * t_b, t_x
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        x: Tensor,
+        t_x: Tensor | None,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = self.backward(d_y, x), self.backward(t_d_y, x)
+        if t_x is None or t_d_x is None:
+            return d_x, t_d_x
+        (a, b), (t_a, t_b) = x.chunk(2, self.dim), t_x.chunk(2, self.dim)
+        s = b.sigmoid()
+        t_s = s * (1 - s) * t_b
+        return d_x, t_d_x + torch.cat([d_y * t_s, d_y * (t_a * s * (1 - s) + a * (1 - 2 * s) * t_s)], self.dim)
+
+
+def _change_by_shares(d_y: Tensor, y: Tensor, t_y: Tensor, dim: int) -> Tensor:
+    """The change of y * (d_y - sum of d_y * y), the backward of a softmax, where y changes by t_y."""
+    return t_y * (d_y - (d_y * y).sum(dim, keepdim=True)) - y * (d_y * t_y).sum(dim, keepdim=True)

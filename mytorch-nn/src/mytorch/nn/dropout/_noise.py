@@ -14,6 +14,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn._tangents import elementwise
 from mytorch.plugins import shown
 
 Saved = tuple[torch.Size, Tensor | None]
@@ -64,3 +65,5 @@ class Noisy(Random):
     def _kept(self, empty: Tensor) -> Tensor:
         """The tensor filled: 1 with probability 1 - p, else 0, drawn in the order that it has in memory."""
         return empty.bernoulli_(1 - self.p, generator=self.generator)
+
+    tangent, backward_tangent = elementwise()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import (
+    Directions,
     SampleGradients,
     readable,
     require_flag,
@@ -103,6 +104,20 @@ class Embedding(Table):
             self.weight.accumulate(
                 aten.embedding_dense_backward(d_y, x, self.num_embeddings, self._padding, self.scale_grad_by_freq)
             )
+
+    def tangent(self, t_x: None, saved: tuple[Tensor, torch.Size], along: Directions) -> tuple[Tensor, None]:  # noqa: ARG002
+        return torch.embedding(along[self.weight], saved[0]), None
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,  # noqa: ARG002 - the gradient of the table is linear in it
+        t_d_y: Tensor,
+        saved: tuple[Tensor, torch.Size],
+        t_saved: None,  # noqa: ARG002
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[None, None]:
+        self.backward(t_d_y, saved)
+        return None, None
 
     def sample_gradients(self, d_y: Tensor, saved: tuple[Tensor, torch.Size], axis: int) -> dict[str, SampleGradients]:
         rows = saved[0].movedim(axis, 0).flatten(1)

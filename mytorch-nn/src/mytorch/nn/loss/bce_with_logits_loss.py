@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.core import (
+    Directions,
     Loss,
     require_d_value,
     require_floating,
@@ -17,6 +18,7 @@ from mytorch.core import (
 )
 from mytorch.nn.loss._elementwise import fitting_weight, held_weight
 from mytorch.nn.loss._reduction import columns_of_diagonal, drawn_share, per_element, require_reduction
+from mytorch.nn.loss._tangents import tangent_of_value
 
 
 class BCEWithLogitsLoss(Loss):
@@ -73,6 +75,31 @@ class BCEWithLogitsLoss(Loss):
         if weight is not None:
             d_prediction = d_prediction * weight
         return d_prediction.mul_(scale).to(prediction.dtype)
+
+    def tangent(
+        self,
+        t_prediction: Tensor,
+        saved: tuple[Tensor, Tensor],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        return tangent_of_value(self, t_prediction, saved), t_prediction
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: tuple[Tensor, Tensor],
+        t_prediction: Tensor,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor]:
+        (prediction, target), (weight, pos_weight) = saved, self._weights(saved[0])
+        p = prediction.sigmoid()
+        change = p * (1 - p) * t_prediction * per_element(self.reduction, d_value, prediction.numel())
+        if pos_weight is not None:
+            change = change * (1 - target + pos_weight * target)
+        if weight is not None:
+            change = change * weight
+        return self.backward(d_value, saved), self.backward(t_d_value, saved) + change
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.numel()  # neither weight nor pos_weight is in the divisor, as in torch

@@ -20,6 +20,7 @@ class Normalized(NamedTuple):
 
     average: None where mean and variance do not depend on x.
     shape: that in which scale and shift meet n.
+    centered: whether a mean is taken away, as RMSNorm does not.
     """
 
     n: Tensor
@@ -28,26 +29,40 @@ class Normalized(NamedTuple):
     t_r: Tensor | float
     average: Average | None
     shape: tuple[int, ...]
+    centered: bool
 
     @classmethod
     def of(
-        cls, x: Tensor, t_x: Tensor | None, mean: Tensor, r: Tensor, average: Average | None, shape: tuple[int, ...]
+        cls,
+        x: Tensor,
+        t_x: Tensor | None,
+        mean: Tensor | None,
+        r: Tensor,
+        average: Average | None,
+        shape: tuple[int, ...],
     ) -> Normalized:
-        """t_n = r * (t_x - average(t_x) - n * average(n * t_x));  t_r / r = -r * average(n * t_x)"""
-        n, t_x = (x - mean) * r, torch.zeros_like(x) if t_x is None else t_x
+        """t_n = r * (t_x - average(t_x) - n * average(n * t_x));  t_r / r = -r * average(n * t_x)
+
+        mean: None where none is taken away, so that average(t_x) falls out, as average(d_n) does below.
+        """
+        n, t_x = (x if mean is None else x - mean) * r, torch.zeros_like(x) if t_x is None else t_x
+        moved = cls(n, r, r * t_x, 0.0, average, shape, mean is not None)
         if average is None:
-            return cls(n, r, r * t_x, 0.0, average, shape)
+            return moved
         along_n = average(n * t_x)
-        return cls(n, r, r * (t_x - average(t_x) - n * along_n), -r * along_n, average, shape)
+        return moved._replace(t_n=r * (moved._centered(t_x) - n * along_n), t_r=-r * along_n)
+
+    def _centered(self, values: Tensor) -> Tensor:
+        return values - self.average(values) if self.centered and self.average is not None else values
 
     def backward(self, d_n: Tensor, t_d_n: Tensor) -> tuple[Tensor, Tensor]:
         """d_x = r * (d_n - average(d_n) - n * average(d_n * n)), and its change, by the product rule."""
-        n, r, t_n, t_r, average, _ = self
+        n, r, t_n, t_r, average, *_ = self
         if average is None:
             return r * d_n, r * t_d_n
         along_n = average(d_n * n)
-        d_x = r * (d_n - average(d_n) - n * along_n)
-        change = t_d_n - average(t_d_n) - t_n * along_n - n * average(t_d_n * n + d_n * t_n)
+        d_x = r * (self._centered(d_n) - n * along_n)
+        change = self._centered(t_d_n) - t_n * along_n - n * average(t_d_n * n + d_n * t_n)
         return d_x, t_r * d_x + r * change
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     SampleGradients,
     ShapeError,
     require_flags,
@@ -19,6 +20,7 @@ from mytorch.core import (
 )
 from mytorch.nn._own import require_own
 from mytorch.nn.normalization._affine import Affine
+from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent, affine_tangent
 
 aten = torch.ops.aten
 
@@ -95,6 +97,33 @@ class GroupNorm(Affine):
         )
         self._accumulate(d_weight, d_bias)
         return d_x if self.input_grad else None
+
+    def tangent(self, t_x: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor | None, Normalized | None]:
+        x, mean, r = saved
+        if x.numel() == 0:
+            return t_x, None
+
+        def of_groups(values: Tensor) -> Tensor:
+            return values.reshape(len(x), -1, 1).expand(-1, -1, x[0].numel() // self.num_groups).reshape(x.shape)
+
+        def average(values: Tensor) -> Tensor:
+            return of_groups(values.reshape(len(x), self.num_groups, -1).mean(2))
+
+        shape = (1, self.num_channels, *(1,) * (x.dim() - 2))
+        moved = Normalized.of(x, t_x, of_groups(mean), of_groups(r), average, shape)
+        return affine_tangent(self, moved, along), moved
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: Saved,  # noqa: ARG002 - what is needed of it moved
+        moved: Normalized | None,
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if moved is None:
+            return self._backward_of_nothing(d_y), t_d_y if self.input_grad else None
+        return affine_backward_tangent(self, d_y, t_d_y, moved, along)
 
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
         x, mean, r = saved

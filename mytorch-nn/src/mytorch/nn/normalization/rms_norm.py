@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import SampleGradients, require_flags, require_range, require_saved
+from mytorch.core import Directions, SampleGradients, require_flags, require_range, require_saved
 from mytorch.nn.normalization._affine import OfLastAxes
+from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent, affine_tangent
 
 Saved = tuple[Tensor, Tensor]
 
@@ -73,6 +74,22 @@ class RMSNorm(OfLastAxes):
             return None
         along = (d_n * n).mean(self._axes(), keepdim=True)
         return torch.addcmul(d_n, n, along, value=-1).mul_(r).to(x.dtype)
+
+    def tangent(self, t_x: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor, Normalized]:
+        x, r = saved
+        shape = (*(1,) * (x.dim() - len(self.normalized_shape)), *self.normalized_shape)
+        moved = Normalized.of(x, t_x, None, r, lambda values: values.mean(self._axes(), keepdim=True), shape)
+        return affine_tangent(self, moved, along), moved
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: Saved,  # noqa: ARG002 - what is needed of it moved
+        moved: Normalized,
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        return affine_backward_tangent(self, d_y, t_d_y, moved, along)
 
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
         x, r = saved

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     DtypeError,
     Module,
     ShapeError,
@@ -20,6 +21,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._spatial import Spatial
+from mytorch.nn._tangents import backward_of_both
 from mytorch.plugins import shown
 
 aten = torch.ops.aten
@@ -99,6 +101,11 @@ class Padding(Spatial):
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, padded_shape(shape, self.padding))
         return pad_backward(d_y, shape, self.padding, self.mode) if self.input_grad else None
+
+    def tangent(self, t_x: Tensor | None, shape: torch.Size, along: Directions) -> tuple[Tensor | None, None]:  # noqa: ARG002
+        return None if t_x is None else pad(t_x, self.padding, self.mode), None
+
+    backward_tangent = backward_of_both
 
 
 def amounts(owner: Module, padding: int | Sequence[int], count: int) -> tuple[int, ...]:
