@@ -12,6 +12,7 @@ from torch import Tensor
 from mytorch.core import allow_autograd
 from mytorch.testing.compare import agree, require_close
 from mytorch.testing.errors import Skip
+from mytorch.testing.module.tangents import compare_tangents
 from mytorch.testing.module.trial import Case, Gradients, Trial
 from mytorch.testing.structure import is_floating, leaves, mapped
 
@@ -28,8 +29,12 @@ class _Kink(Exception):
 
 
 def finite_differences(case: Case) -> None:
-    """The derivative in random directions, from the gradients, equals the central difference of sum(d_y * forward)."""
+    """The derivative in random directions, from the gradients, equals the central difference of sum(d_y * forward).
+
+    So do `tangent` and `backward_tangent`, if they are stated, to those of forward and backward.
+    """
     _where_smooth(case, _compare_directions)
+    _where_smooth(case, lambda nearby: compare_tangents(nearby, _slope, _require_slopes))
 
 
 def full_jacobian(case: Case) -> None:
