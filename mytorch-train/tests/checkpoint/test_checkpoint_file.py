@@ -160,10 +160,12 @@ def test_a_slow_disk_keeps_nobody_waiting(tmp_path, monkeypatch):
         write(packed, path)
 
     monkeypatch.setattr(Packed, "write", slowly)
-    for number in range(3):
-        keeper.keep(lambda: {"number": number})  # noqa: B023 - called at once
+    assert keeper.due()
+    keeper.keep(lambda: {"number": 0})
+    assert not keeper.due()  # though no time lies between two
     go.set()
     keeper.close()
+    assert keeper.due()
     assert read_checkpoint(keeper.path) == {"number": 0}
     keeper.keep(lambda: {"number": 3}, wait=True)
     assert read_checkpoint(keeper.path) == {"number": 3}

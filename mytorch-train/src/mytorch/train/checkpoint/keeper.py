@@ -41,21 +41,19 @@ class Keeper:
         self._failure: BaseException | None = None
 
     def due(self) -> bool:
-        """Whether it is time for the next checkpoint."""
-        return time.monotonic() >= self._next
+        """Whether it is time for the next checkpoint, and the last one is written: nobody waits for a slow disk."""
+        return time.monotonic() >= self._next and (self._writer is None or not self._writer.is_alive())
 
     def due_first(self) -> bool:
         """Whether none was taken yet, though an epoch is complete and so is a second."""
         return time.monotonic() >= self._soon
 
     def keep(self, state_of: Callable[[], Any], wait: bool = False) -> None:
-        """Take a copy of a state and write it.
+        """Take a copy of a state and write it, once the last one is written.
 
         wait: until it is written; otherwise what goes wrong is raised by the next call.
         Raises FileError for a file that cannot be written.
         """
-        if not wait and self._writer is not None and self._writer.is_alive():
-            return  # the disk is slower than the time between two: the next look tries again
         self.close()
         started = time.monotonic()
         packed = Packed.of(state_of())
