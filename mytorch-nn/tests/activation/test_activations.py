@@ -3,7 +3,7 @@ import torch
 from drawn_cases.activation import ARGUMENTS
 
 from mytorch import nn
-from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.core import ArgumentError, Directions, DtypeError, ShapeError, states_tangents
 from mytorch.testing import check_layer
 
 EXAMPLES = {"Threshold": {"threshold": 0.1, "value": -1.0}}
@@ -72,3 +72,23 @@ def test_an_upstream_gradient_of_another_shape(name, shape):
     _, saved = layer.forward(torch.randn(4, 3))
     with pytest.raises(ShapeError, match=rf"{name}: d_y must have the shape of the output, \(4, 3\), got"):
         layer.backward(torch.randn(shape), saved)
+
+
+VARIANTS = [*((name, EXAMPLES.get(name, {})) for name in ARGUMENTS), ("GELU", {"approximate": "tanh"})]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize(("name", "options"), VARIANTS)
+def test_large_numbers_have_a_change_of_the_backward_where_they_have_a_backward(name, options, dtype):
+    layer = getattr(nn, name)(**options)
+    assert states_tangents(layer)
+    large = torch.tensor([30.0, 60.0, 100.0, 300.0, 3e4, 1e10, 1e20]).to(dtype)
+    x = torch.cat([large, -large])
+    x = x[x.isfinite()]
+    ones = torch.ones_like(x)
+    _, saved = layer.forward(x)
+    _, t_saved = layer.tangent(ones, saved, Directions({}))
+    d_x, t_d_x = layer.backward_tangent(ones, ones, saved, t_saved, Directions({}))
+    wrong = x[d_x.isfinite() & ~t_d_x.isfinite()]
+    assert not wrong.numel(), f"not finite at {wrong.tolist()}"
+    assert d_x[x.abs() <= 300].isfinite().all()

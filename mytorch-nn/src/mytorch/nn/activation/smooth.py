@@ -151,6 +151,7 @@ class GELU(Module):
 
     def _second(self, x: Tensor) -> Tensor:
         """The second derivative."""
+        x = x.clamp(-20, 20)  # beyond which it is 0, and the powers of x may be infinite
         if self.approximate == "none":
             return (2 - x * x) * (-x * x / 2).exp() / math.sqrt(2 * math.pi)
         k, a = math.sqrt(2 / math.pi), 0.044715
