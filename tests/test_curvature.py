@@ -1,4 +1,4 @@
-"""The curvature of a batch is that of its definition, for every layer with parameters, and that of BackPACK."""
+"""The curvature of a batch is that of its definition, for every layer with parameters."""
 
 import pytest
 import torch
@@ -481,49 +481,3 @@ class OfPair(MSELoss):
 def test_what_has_no_curvature_is_refused(function, net, loss, options, text):
     with pytest.raises(ArgumentError, match=text):
         function(net, loss, torch.randn(4, 2), torch.randn(4, 2), **options)
-
-
-BACKPACK = {
-    "perceptron": (
-        lambda n: n.Sequential(n.Linear(6, 5), n.Sigmoid(), n.Linear(5, 4), n.ReLU(), n.Linear(4, 3)), (7, 6)),
-    "convolutions": (
-        lambda n: n.Sequential(n.Conv2d(2, 3, 2), n.ReLU(), n.MaxPool2d(2), n.Conv2d(3, 4, 2, padding=1),
-                               n.Sigmoid(), n.Flatten(), n.Linear(36, 3)), (5, 2, 5, 5)),
-}  # fmt: skip
-
-
-def beside_backpack(case, extension):
-    backpack = pytest.importorskip("backpack")
-    import mytorch.nn
-
-    torch.manual_seed(3)
-    build, shape = BACKPACK[case]
-    theirs, loss = backpack.extend(build(torch.nn).double()), backpack.extend(torch.nn.CrossEntropyLoss())
-    net, x, t = build(mytorch.nn).double(), torch.randn(shape).double(), torch.randint(3, (shape[0],))
-    net.load_state_dict(theirs.state_dict())
-    with backpack.backpack(getattr(backpack.extensions, extension)()):
-        loss(theirs(x), t).backward()
-    return net, theirs, x, t
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", BACKPACK)
-def test_the_diagonal_is_that_of_backpack(case):
-    net, theirs, x, t = beside_backpack(case, "DiagGGNExact")
-    found = ggn_diagonal(net, CrossEntropyLoss(), x, t)
-    for name, parameter in theirs.named_parameters():
-        torch.testing.assert_close(found[name], parameter.diag_ggn_exact, rtol=0, atol=EXACT)
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", BACKPACK)
-def test_the_factors_are_those_of_backpack(case):
-    """Which takes, for the weight of a convolution, the factor of its bias."""
-    net, theirs, x, t = beside_backpack(case, "KFLR")
-    found = kronecker_factors(net, CrossEntropyLoss(), x, t, None)
-    for name, parameter in theirs.named_parameters():
-        outputs, *inputs = parameter.kflr
-        same = name.replace("weight", "bias") if parameter.dim() == 4 else name
-        torch.testing.assert_close(found[same].outputs, outputs, rtol=0, atol=EXACT)
-        if inputs:
-            torch.testing.assert_close(found[name].inputs, inputs[0], rtol=0, atol=EXACT)
