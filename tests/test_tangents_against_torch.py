@@ -1,0 +1,385 @@
+"""What layers and losses state of how they change is what torch's double backward gives, in float64."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch.utils._pytree import tree_flatten, tree_map
+
+import mytorch.nn
+from mytorch.core import Directions, Loss, states_tangents
+
+pytestmark = pytest.mark.numbers
+WITHIN = {"rtol": 1e-9, "atol": 1e-10}
+
+
+class Case(NamedTuple):
+    """build: makes a layer or loss of the classes in mytorch.nn, and torch's of those in torch.nn.
+
+    theirs: makes torch's where that is another.
+    inputs: for each a shape, in which random numbers move, or a tensor, which does not move, such as integers and
+        targets; a list stands for a tuple of them.
+    modes: whether it is compared in training, in evaluation, or in both.
+    options: keyword arguments of the forward.
+    """
+
+    build: object
+    inputs: tuple
+    theirs: object
+    modes: tuple
+    options: dict
+
+
+def case(build, *inputs, theirs=None, modes=(True, False), **options):
+    return Case(build, inputs, theirs or (lambda: build(torch.nn)), modes, options)
+
+
+class Function(torch.nn.Module):
+    """A function as a module of torch."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs, **options):
+        return self.function(*inputs, **options)
+
+
+def function(compute):
+    return lambda: Function(compute)
+
+
+def numbers(*shape):
+    return torch.linspace(0.2, 1.7, torch.Size(shape).numel()).reshape(shape).double()
+
+
+def celu(alpha):
+    """torch's own rounds 1 / alpha to float32."""
+    return function(lambda x: torch.where(x > 0, x, alpha * torch.expm1(x / alpha)))
+
+
+def hardsigmoid(x):
+    """With the slope of its kernel, which rounds 1 / 6 to float32."""
+    exact, sloped = (x + 3).clamp(0, 6) / 6, ((x + 3) * torch.tensor(1 / 6, dtype=torch.float32).item()).clamp(0, 1)
+    return sloped + (exact - sloped).detach()
+
+
+def named(name, *arguments, **options):
+    return lambda n: getattr(n, name)(*arguments, **options)
+
+
+ONE, TRAINING, EVALUATION = (5, 4), (True,), (False,)
+PLAIN = (
+    "ReLU Tanh Sigmoid LogSigmoid Softsign Hardshrink Softshrink Tanhshrink LeakyReLU ReLU6 Hardtanh ELU CELU SELU "
+    "GELU SiLU Mish Softplus Hardswish"
+)
+ACTIVATIONS = {
+    **{name: case(named(name), ONE) for name in PLAIN.split()},
+    "Hardsigmoid": case(named("Hardsigmoid"), ONE, theirs=function(hardsigmoid)),
+    "Hardshrink, lambd": case(named("Hardshrink", 0.2), ONE),
+    "Softshrink, lambd": case(named("Softshrink", 0.1), ONE),
+    "LeakyReLU, slope": case(named("LeakyReLU", 0.3), ONE),
+    "LeakyReLU, falling": case(named("LeakyReLU", -0.3), ONE),
+    "Hardtanh, limits": case(named("Hardtanh", -0.4, 1.2), ONE),
+    "Threshold": case(named("Threshold", 0.1, 0.7), ONE),
+    "ELU, alpha": case(named("ELU", 1.3), ONE),
+    "ELU, falling": case(named("ELU", -0.6), ONE),
+    "ELU, flat": case(named("ELU", 0.0), ONE),
+    "CELU, alpha": case(named("CELU", 1.6), ONE, theirs=celu(1.6)),
+    "CELU, falling": case(named("CELU", -0.7), ONE, theirs=celu(-0.7)),
+    "GELU, tanh": case(named("GELU", "tanh"), ONE),
+    "Softplus, beta": case(named("Softplus", 1.7, 0.6), ONE),
+    "Softplus, falling": case(named("Softplus", -1.2, 0.5), ONE),
+    "RReLU": case(named("RReLU", 0.2, 0.4), ONE, modes=EVALUATION),
+    **{
+        f"{name}({axis}) of {shape}": case(named(name, axis), shape)
+        for name in ("Softmax", "Softmin", "LogSoftmax")
+        for axis, shape in ((-1, (3, 4, 2)), (0, (3, 4, 2)), (1, (3, 4, 2)), (-1, ()), (0, (1,)))
+    },
+    **{f"GLU({axis})": case(named("GLU", axis), (4, 6)) for axis in (-1, 0, 1)},
+    "Softmax2d": case(named("Softmax2d"), (2, 3, 2, 2)),
+    "Softmax2d, one image": case(named("Softmax2d"), (3, 2, 2)),
+}
+MAPS = {
+    "Linear": case(named("Linear", 4, 3), (5, 4)),
+    "Linear, no bias": case(named("Linear", 4, 3, bias=False), (2, 5, 4)),
+    "Linear, one row": case(named("Linear", 4, 3), (4,)),
+    "Linear, no rows": case(named("Linear", 4, 3), (0, 4)),
+    "Embedding": case(named("Embedding", 7, 3), torch.tensor([[1, 6, 1], [0, 2, 2]])),
+    "Conv1d": case(named("Conv1d", 2, 3, 3, stride=2, padding=1), (4, 2, 7)),
+    "Conv1d, one": case(named("Conv1d", 2, 3, 3), (2, 7)),
+    "Conv1d, none": case(named("Conv1d", 2, 3, 3), (0, 2, 7)),
+    "Conv2d": case(named("Conv2d", 4, 6, (2, 3), (1, 2), (1, 0), groups=2), (3, 4, 5, 6)),
+    "Conv2d, dilation": case(named("Conv2d", 2, 3, 3, dilation=(2, 1), padding="same", bias=False), (3, 2, 4, 5)),
+    "Conv2d, reflect": case(named("Conv2d", 2, 3, 3, padding=(1, 2), padding_mode="reflect"), (3, 2, 4, 5)),
+    "Conv2d, circular": case(named("Conv2d", 2, 3, 3, padding=1, padding_mode="circular"), (3, 2, 4, 5)),
+    "Conv3d": case(named("Conv3d", 2, 2, 2, padding=1), (2, 2, 3, 2, 3)),
+    "ConvTranspose1d": case(named("ConvTranspose1d", 2, 3, 3, stride=2, padding=1), (4, 2, 5)),
+    "ConvTranspose2d": case(
+        named("ConvTranspose2d", 4, 4, 2, 2, (1, 0), groups=2, dilation=2, bias=False), (3, 4, 3, 2)
+    ),
+    "ConvTranspose3d": case(named("ConvTranspose3d", 2, 2, 2), (2, 2, 2, 3, 2)),
+}
+POOLS = {
+    "MaxPool1d": case(named("MaxPool1d", 3, 2, 1), (3, 2, 7)),
+    "MaxPool2d": case(named("MaxPool2d", (2, 3), 1, dilation=(2, 1), ceil_mode=True), (3, 2, 5, 6)),
+    "MaxPool2d, one image": case(named("MaxPool2d", 2), (2, 5, 6)),
+    "MaxPool3d": case(named("MaxPool3d", 2), (2, 2, 4, 3, 5)),
+    "AvgPool1d": case(named("AvgPool1d", 3, 2, 1), (3, 2, 7)),
+    "AvgPool2d": case(named("AvgPool2d", 2, 1, 1, ceil_mode=True, count_include_pad=False), (3, 2, 5, 4)),
+    "AvgPool2d, divisor": case(named("AvgPool2d", (2, 3), divisor_override=5), (3, 2, 5, 4)),
+    "AvgPool3d": case(named("AvgPool3d", 2, 2, 1), (2, 2, 3, 4, 2)),
+}
+NORMS = {
+    "LayerNorm": case(named("LayerNorm", 4), (5, 4)),
+    "LayerNorm, two axes": case(named("LayerNorm", (3, 4), eps=0.1, bias=False), (5, 3, 4)),
+    "LayerNorm, no scale": case(named("LayerNorm", 4, elementwise_affine=False), (2, 3, 4)),
+    "RMSNorm": case(named("RMSNorm", 4), (5, 4)),
+    "RMSNorm, eps": case(named("RMSNorm", (3, 4), eps=0.3), (5, 3, 4)),
+    "RMSNorm, no scale": case(named("RMSNorm", 4, elementwise_affine=False), (2, 3, 4)),
+    "GroupNorm": case(named("GroupNorm", 2, 4), (3, 4, 3, 2)),
+    "GroupNorm, rows": case(named("GroupNorm", 2, 6, eps=0.2), (3, 6)),
+    "GroupNorm, no bias": case(named("GroupNorm", 1, 4, bias=False), (3, 4, 5)),
+    "GroupNorm, no scale": case(named("GroupNorm", 4, 4, affine=False), (3, 4, 5)),
+    "BatchNorm1d": case(named("BatchNorm1d", 4), (5, 4)),
+    "BatchNorm1d, no statistics": case(named("BatchNorm1d", 4, track_running_stats=False), (5, 4)),
+    "BatchNorm1d, mean of all": case(named("BatchNorm1d", 4, momentum=None), (5, 4, 3)),
+    "BatchNorm2d": case(named("BatchNorm2d", 3, eps=0.1), (2, 3, 4, 2)),
+    "BatchNorm2d, no scale": case(named("BatchNorm2d", 3, affine=False), (2, 3, 4, 2)),
+    "BatchNorm2d, no bias": case(named("BatchNorm2d", 3, bias=False), (2, 3, 4, 2)),
+    "BatchNorm3d": case(named("BatchNorm3d", 2), (3, 2, 2, 1, 3)),
+}
+
+
+class TheirResidual(torch.nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return x + self.inner(x)
+
+
+NETS = {
+    "a norm before all else": case(lambda n: n.Sequential(n.LayerNorm(4), n.Linear(4, 3)), (5, 4)),
+    "a norm of batches before all else": case(lambda n: n.Sequential(n.BatchNorm1d(4), n.Tanh()), (5, 4)),
+    "Residual": case(
+        lambda n: n.Residual(n.Sequential(n.Linear(4, 4), n.Tanh())),
+        (5, 4),
+        theirs=lambda: TheirResidual(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh())),
+    ),
+    "Residual before all else": case(
+        lambda n: n.Sequential(n.Residual(n.Linear(4, 4)), n.SiLU()),
+        (5, 4),
+        theirs=lambda: torch.nn.Sequential(TheirResidual(torch.nn.Linear(4, 4)), torch.nn.SiLU()),
+    ),
+}
+CLASSES, WEIGHT = torch.tensor([2, 0, 1, 1, 2]), torch.tensor([0.4, 1.3, 0.8]).double()
+IGNORED = torch.tensor([2, 0, 1, 1, 0])
+REDUCTIONS = ("mean", "sum", "none")
+LOSSES = {}
+for each in REDUCTIONS:
+    LOSSES |= {
+        f"MSELoss, {each}": case(named("MSELoss", reduction=each), (5, 3), numbers(5, 3)),
+        f"BCEWithLogitsLoss, {each}": case(named("BCEWithLogitsLoss", reduction=each), (5, 3), numbers(5, 3) / 2),
+        f"BCEWithLogitsLoss, weights, {each}": case(
+            named("BCEWithLogitsLoss", WEIGHT, reduction=each, pos_weight=2 * WEIGHT), (5, 3), numbers(5, 3) / 2
+        ),
+        f"BCEWithLogitsLoss, weights of rows, {each}": case(
+            named("BCEWithLogitsLoss", numbers(5, 1), reduction=each), (5, 3), numbers(5, 3) / 2
+        ),
+        f"CrossEntropyLoss, {each}": case(named("CrossEntropyLoss", reduction=each), (5, 3), CLASSES),
+        f"CrossEntropyLoss, one row, {each}": case(named("CrossEntropyLoss", reduction=each), (3,), torch.tensor(1)),
+        f"CrossEntropyLoss, weights, {each}": case(
+            named("CrossEntropyLoss", WEIGHT, ignore_index=0, reduction=each, label_smoothing=0.2), (5, 3), IGNORED
+        ),
+        f"CrossEntropyLoss, ignored, {each}": case(
+            named("CrossEntropyLoss", WEIGHT, ignore_index=1, reduction=each), (5, 3), IGNORED
+        ),
+        f"CrossEntropyLoss, images, {each}": case(
+            named("CrossEntropyLoss", WEIGHT, reduction=each), (2, 3, 2, 2), torch.arange(8).reshape(2, 2, 2) % 3
+        ),
+        f"CrossEntropyLoss, probabilities, {each}": case(
+            named("CrossEntropyLoss", WEIGHT, reduction=each, label_smoothing=0.1),
+            (5, 3),
+            numbers(5, 3).softmax(1),
+        ),
+    }
+CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **LOSSES}
+
+
+def drawn(spec):
+    if isinstance(spec, list):
+        return tuple(map(drawn, spec))
+    return spec if isinstance(spec, torch.Tensor) else 1.5 * random(spec)
+
+
+def random(shape):
+    """Not contiguous where it has two axes."""
+    return torch.randn(shape[::-1]).double().permute(tuple(reversed(range(len(shape)))))
+
+
+def direction_of(spec):
+    """In the structure of the gradient: None for what does not move."""
+    if isinstance(spec, list):
+        return tuple(map(direction_of, spec))
+    return None if isinstance(spec, torch.Tensor) else random(spec)
+
+
+def of_tensors(value):
+    """The floating-point tensors of nested tuples."""
+    return list(filter(is_floating, tree_flatten(value)[0]))
+
+
+def is_floating(leaf):
+    return isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
+
+
+class Moves(NamedTuple):
+    """What is given to both: the inputs, the values of the parameters by name, and along what each moves."""
+
+    inputs: tuple
+    options: dict
+    t_inputs: tuple
+    values: dict
+    t_values: dict
+
+
+def wanted_of(theirs, moves):
+    """Output, upstream gradients and gradients, each with its change, by torch.
+
+    The change of a function along a direction is the derivative, with respect to its upstream gradient, of what its
+    backward makes of that: all of it goes back, as torch knows no forward mode of some kernels.
+    """
+    moving = [
+        [leaf for leaf, t_leaf in zip(*map(flat, (moves.inputs, moves.t_inputs)), strict=True) if t_leaf is not None],
+        [*moves.values.values()],
+    ]
+    leaves = [leaf.clone().requires_grad_() for part in moving for leaf in part]
+    directions = of_tensors((moves.t_inputs, [*moves.t_values.values()]))
+    rest = iter(leaves)
+    inputs = tuple(put(given, t_given, rest) for given, t_given in zip(moves.inputs, moves.t_inputs, strict=True))
+    values = dict(zip(moves.values, rest, strict=True))
+    torch.manual_seed(1)
+    output = of_tensors(torch.func.functional_call(theirs, values, inputs, moves.options))
+    d_output = [torch.randn_like(each).requires_grad_() for each in output]
+    t_d_output = [torch.randn_like(each) for each in output]
+    d_leaves = gradients(output, leaves, d_output)
+    t_output = along(output, leaves, directions)
+    t_d_leaves = along(d_leaves, leaves + d_output, directions + t_d_output)
+    found = output, t_output, d_output, t_d_output, d_leaves, t_d_leaves
+    return tuple([each.detach() for each in part] for part in found)
+
+
+def put(given, t_given, leaves):
+    """The inputs with the leaves of the graph in the place of those that move."""
+    if isinstance(given, tuple):
+        return tuple(put(each, t_each, leaves) for each, t_each in zip(given, t_given, strict=True))
+    return given if t_given is None else next(leaves)
+
+
+def flat(value):
+    """Every entry of nested tuples, None among them."""
+    return [leaf for entry in value for leaf in flat(entry)] if isinstance(value, tuple) else [value]
+
+
+def gradients(outputs, leaves, d_outputs):
+    return torch.autograd.grad(
+        outputs, leaves, d_outputs, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+
+
+def along(outputs, leaves, directions):
+    """The derivative of the outputs along the directions of the leaves."""
+    moved = [each for each in outputs if each.requires_grad]
+    upstream = [torch.zeros_like(each).requires_grad_() for each in moved]
+    d_leaves = gradients(moved, leaves, upstream) if moved else []
+    product = sum(((d * t).sum() for d, t in zip(d_leaves, directions, strict=False)), torch.zeros(()).double())
+    found = iter(gradients([product], upstream, [torch.ones_like(product)]) if product.requires_grad else upstream)
+    return [next(found) if each.requires_grad else torch.zeros_like(each) for each in outputs]
+
+
+def prepared(name, mode):
+    spec = CASES[name]
+    torch.manual_seed(2)
+    theirs, ours = spec.theirs().double().train(mode), spec.build(mytorch.nn).double().train(mode)
+    parameters = dict(theirs.named_parameters())
+    for key, value in theirs.state_dict().items():
+        if key in parameters or "running" in key:
+            value.copy_(torch.rand_like(value) + 0.5 if "var" in key else 0.7 * torch.randn_like(value))
+    ours.load_state_dict(theirs.state_dict())
+    values = {key: value.detach().clone() for key, value in theirs.named_parameters()}
+    t_inputs = tuple(map(direction_of, spec.inputs))
+    t_values = {key: torch.randn_like(value) for key, value in values.items()}
+    return ours, theirs, Moves(tuple(map(drawn, spec.inputs)), spec.options, t_inputs, values, t_values)
+
+
+def as_ours(parts, like):
+    """The parts in the nesting of an output of ours, None for integers in it."""
+    rest = iter(parts)
+    return tree_map(lambda leaf: next(rest) if is_floating(leaf) else None, like)
+
+
+def as_given(ours, t_inputs):
+    """In the structure of d_input: that of a single input is bare, and a loss has none for its targets."""
+    asked = tuple(each for each in t_inputs if each is not None) if isinstance(ours, Loss) else t_inputs
+    return asked[0] if len(asked) == 1 else asked
+
+
+def require_close(found, wanted, what):
+    torch.testing.assert_close(found, wanted, **WITHIN, msg=lambda text: f"{what}: {text}")
+
+
+def require_changes(parameters, t_d_wanted):
+    """The last of what is wanted is for the parameters."""
+    changes = t_d_wanted[len(t_d_wanted) - len(parameters) :]
+    for (key, parameter), change in zip(parameters.items(), changes, strict=True):
+        require_close(torch.zeros_like(change) if parameter.grad is None else parameter.grad, change, key)
+
+
+def each_of(names):
+    pairs = [(name, mode) for name in names for mode in CASES[name].modes]
+    ids = [f"{name}, {'training' if mode else 'evaluation'}" for name, mode in pairs]
+    return pytest.mark.parametrize(("name", "mode"), pairs, ids=ids)
+
+
+@each_of(CASES)
+def test_what_is_stated_is_what_torch_makes_by_going_back_twice(name, mode):
+    ours, theirs, moves = prepared(name, mode)
+    assert all(map(states_tangents, ours.modules()))
+    wanted_output, t_wanted, d_output, t_d_output, d_wanted, t_d_wanted = wanted_of(theirs, moves)
+    torch.manual_seed(1)
+    output, saved = ours.forward(*moves.inputs, **moves.options)
+    parameters = dict(ours.named_param())
+    directions = Directions({parameters[key]: moves.t_values[key] for key in parameters})
+    t_output, t_saved = ours.tangent(as_given(ours, moves.t_inputs), saved, directions)
+    require_close(of_tensors(output), wanted_output, "output")
+    require_close(of_tensors(t_output), t_wanted, "t_output")
+    given = as_ours(d_output, output), as_ours(t_d_output, output)
+    d_input, t_d_input = ours.backward_tangent(*given, saved, t_saved, directions)
+    split = len(d_wanted) - len(parameters)
+    require_close(of_tensors(d_input), d_wanted[:split], "d_input")
+    require_close(of_tensors(t_d_input), t_d_wanted[:split], "t_d_input")
+    assert list(parameters) == list(moves.values)
+    require_changes(parameters, t_d_wanted)
+
+
+@each_of([name for name in CASES if name not in LOSSES])
+def test_where_the_data_do_not_move_and_want_no_gradient(name, mode):
+    """As of a first layer: t_input is None, and input_grad False."""
+    ours, theirs, moves = prepared(name, mode)
+    still = tree_map(lambda leaf: None if leaf is None else torch.zeros_like(leaf), moves.t_inputs)
+    _, t_wanted, d_output, t_d_output, _, t_d_wanted = wanted_of(theirs, moves._replace(t_inputs=still))
+    ours.input_grad = False
+    torch.manual_seed(1)
+    output, saved = ours.forward(*moves.inputs, **moves.options)
+    parameters = dict(ours.named_param())
+    directions = Directions({parameters[key]: moves.t_values[key] for key in parameters})
+    t_output, t_saved = ours.tangent(None, saved, directions)
+    if t_output is None:
+        assert not any(each.any() for each in t_wanted)
+    else:
+        require_close(of_tensors(t_output), t_wanted, "t_output")
+    found = ours.backward_tangent(as_ours(d_output, output), as_ours(t_d_output, output), saved, t_saved, directions)
+    assert not of_tensors(found)
+    require_changes(parameters, t_d_wanted)
