@@ -24,6 +24,13 @@ def test_the_saved_value_of_a_loss_that_ignored_what_this_does_not():
         nn.NLLLoss().backward(1.0, saved)
 
 
+@pytest.mark.parametrize("swap", [True, False])
+def test_the_saved_value_of_a_triplet_loss_that_swaps_where_this_does_not(swap):
+    _, saved = nn.TripletMarginLoss(swap=not swap).forward(*torch.randn(3, 4, 5))
+    with pytest.raises(ArgumentError, match=f"^TripletMarginLoss: saved must be that of a layer with swap {swap}, "):
+        nn.TripletMarginLoss(swap=swap).backward(1.0, saved)
+
+
 def test_a_function_is_no_distance():
     with pytest.raises(ArgumentError, match=r"distance_function must be a Module of two inputs, .* got a function"):
         nn.TripletMarginWithDistanceLoss(distance_function=lambda x1, x2: x1)
@@ -103,6 +110,7 @@ ONE, OTHER = torch.ones(2, 3), torch.tensor([[1.0, -1.0, 0.0]] * 2)
             (X, OTHER),
             "target must be 1 or -1, got 0.0; for targets of 0 and 1, write 2 * target",
         ),
+        ("SoftMarginLoss", (X, torch.full_like(X, math.nan)), "target must be 1 or -1, got nan"),
         ("HingeEmbeddingLoss", (X, OTHER), "target must be 1 or -1, got 0.0; for targets of 0 and 1, write"),
         ("MarginRankingLoss", (X, X, OTHER), "target must be 1 or -1, got 0.0; for targets of 0 and 1, write"),
         ("CosineEmbeddingLoss", (X, X, torch.tensor([1, 0])), "target must be 1 or -1, got 0.0; for targets of"),

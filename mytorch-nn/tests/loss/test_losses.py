@@ -154,6 +154,13 @@ def test_soft_margin_of_large_scores_is_finite():
     assert nn.SoftMarginLoss("sum").backward(1.0, saved) == 1
 
 
+def test_soft_margin_of_every_size_of_score_is_the_formula():
+    x = torch.linspace(-60, 60, 481, dtype=torch.float64)
+    value, saved = nn.SoftMarginLoss("none").forward(x, torch.ones_like(x))
+    torch.testing.assert_close(value, torch.logaddexp(-x, torch.zeros_like(x)), rtol=1e-15, atol=0)
+    torch.testing.assert_close(nn.SoftMarginLoss("none").backward(1.0, saved), -(-x).sigmoid(), rtol=1e-15, atol=0)
+
+
 @pytest.mark.parametrize("shape", [(4, 3), (4, 1), (4,)], ids=str)
 def test_variances_that_several_numbers_share(shape):
     predictions = (torch.randn(4, 3), torch.rand(shape))

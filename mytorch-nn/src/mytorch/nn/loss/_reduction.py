@@ -48,6 +48,13 @@ def scaled(values: Tensor, factor: float | Tensor) -> Tensor:
     return values * _as_tensor(factor, values.dtype, _CPU)
 
 
+def scale_(values: Tensor, factor: float | Tensor) -> Tensor:
+    """values * factor, written into the values, which nobody else may hold."""
+    if type(factor) is not float or is_compiling():
+        return values.mul_(factor)
+    return values.mul_(_as_tensor(factor, values.dtype, _CPU))
+
+
 def upstream(loss: Loss, d_value: float | Tensor, shape: torch.Size, like: Tensor) -> float | Tensor:
     """The upstream gradient of each of the numbers, of `shape`, that a loss has reduced; a wrong one is refused.
 
@@ -102,7 +109,11 @@ def require_signs(owner: object, target: Tensor) -> None:
     """Raise ArgumentError, where the targets are `readable`, unless each is 1 or -1."""
     require_input(owner, target, "target")
     seen = readable(target)
-    if seen is not None and (wrong := seen[seen.abs() != 1]).numel():
+    if seen is None or not seen.numel():
+        return
+    least, most = seen.abs().aminmax()  # faster than to compare each, and NaN is both then
+    if not least == most == 1:
+        wrong = seen[seen.abs() != 1]
         raise ArgumentError(
             f"{type(owner).__name__}: target must be 1 or -1, got {wrong[0].item()}; for targets of 0 and 1, "
             "write 2 * target - 1"

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mytorch.core import ArgumentError, require_range, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss
-from mytorch.nn.loss._reduction import CODES, reduce, scaled, upstream_tensor
+from mytorch.nn.loss._reduction import CODES, reduce, scale_, upstream_tensor
 
 aten = torch.ops.aten
 
@@ -36,7 +36,7 @@ class L1Loss(ElementwiseLoss):
 
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
         require_saved(self, difference, Tensor)
-        return scaled(difference.sign(), self._each(d_value, difference))
+        return scale_(difference.sign(), self._each(d_value, difference))
 
 
 class SmoothL1Loss(ElementwiseLoss):
@@ -72,7 +72,7 @@ class SmoothL1Loss(ElementwiseLoss):
         require_saved(self, saved, Tensor, Tensor)
         prediction, target = saved
         if not self.beta:  # by which the kernel would divide
-            return scaled((prediction - target).sign_(), self._each(d_value, prediction))
+            return scale_((prediction - target).sign_(), self._each(d_value, prediction))
         d_each = upstream_tensor(self, d_value, prediction.shape, prediction)
         d_prediction: Tensor = aten.smooth_l1_loss_backward(
             d_each, prediction, target, CODES[self.reduction], float(self.beta)

@@ -20,7 +20,7 @@ from mytorch.core import (
     require_saved,
 )
 from mytorch.nn.loss._elementwise import ElementwiseLoss
-from mytorch.nn.loss._reduction import REDUCTIONS, per_element, reduce, require_values, scaled
+from mytorch.nn.loss._reduction import REDUCTIONS, per_element, reduce, require_values, scale_, scaled
 
 
 class KLDivLoss(ElementwiseLoss):
@@ -112,7 +112,7 @@ class PoissonNLLLoss(ElementwiseLoss):
         require_saved(self, saved, Tensor, Tensor)
         x, t = saved
         slope = x.exp() - t if self.log_input else 1 - t / (x + self.eps)
-        return scaled(slope, self._each(d_value, x))
+        return scale_(slope, self._each(d_value, x))
 
 
 class GaussianNLLLoss(ElementwiseLoss):
@@ -171,8 +171,8 @@ class GaussianNLLLoss(ElementwiseLoss):
         difference, v, shape = saved
         scale = self._each(d_value, difference)
         share = difference / v
-        d_v = scaled((1 - difference * share) / (2 * v), scale)
-        return scaled(share, scale), d_v.sum_to_size(v.shape).reshape(shape)
+        d_v = scale_((1 - difference * share) / (2 * v), scale)
+        return scale_(share, scale), d_v.sum_to_size(v.shape).reshape(shape)
 
     def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
         return target.numel()

@@ -10,7 +10,10 @@ from torch.nn import functional as F
 
 from mytorch.core import require_range, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss
-from mytorch.nn.loss._reduction import reduce, require_signs, scaled
+from mytorch.nn.loss._reduction import reduce, require_signs, scale_, scaled
+
+EQUAL_FROM = 40.0
+"""From here on log(1 + exp(z)) is z in float64, too."""
 
 SIGNS = torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0] * 3).reshape(5, 3)
 
@@ -18,9 +21,9 @@ SIGNS = torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0] * 3).reshape(5, 3)
 class SoftMarginLoss(ElementwiseLoss):
     """The logistic loss of scores x whose sign should be that of the target t, 1 or -1.
 
-    Forward:   value = average of log(1 + exp(-t * x)) over every element, x = prediction; reduction: mean, or sum,
-               or none; finite for large scores too, where torch's is not
-    Backward:  d_prediction = -d_value * t / (1 + exp(t * x)) / count, for sum and none without the division
+    Forward:   value = average of log(1 + exp(z)) over every element, z = -t * x, x = prediction; reduction: mean, or
+               sum, or none; finite for large scores too, where torch's is not
+    Backward:  d_prediction = -d_value * t * sigmoid(z) / count, for sum and none without the division
     Shapes:    prediction, target: any, the same;  value: (), for none that of the prediction
     Raises:    ShapeError unless both have one shape; DtypeError unless the prediction is floating point and the
                target real; on the CPU ArgumentError for a target that is not 1 or -1
@@ -37,13 +40,13 @@ class SoftMarginLoss(ElementwiseLoss):
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         t = self._pair(prediction, target)
         require_signs(self, t)
-        agreement = t * prediction
-        return reduce(self.reduction, -F.logsigmoid(agreement)), (agreement, t)
+        z = (t * prediction).neg_()
+        return reduce(self.reduction, F.softplus(z, threshold=EQUAL_FROM)), (z, t)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
         require_saved(self, saved, Tensor, Tensor)
-        agreement, t = saved
-        return scaled((-agreement).sigmoid_().mul_(t), -self._each(d_value, t))
+        z, t = saved
+        return scale_(z.sigmoid().mul_(t), -self._each(d_value, t))
 
 
 class HingeEmbeddingLoss(ElementwiseLoss):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mytorch.core import Loss, ShapeError, require_floating, require_same_shape, require_saved
 from mytorch.nn.loss._elementwise import fitting_weight, held_weight
-from mytorch.nn.loss._reduction import real, reduce, require_reduction, scaled, upstream
+from mytorch.nn.loss._reduction import real, reduce, require_reduction, scale_, upstream
 
 
 class MultiLabelSoftMarginLoss(Loss):
@@ -59,7 +59,7 @@ class MultiLabelSoftMarginLoss(Loss):
             scale = scale.unsqueeze(-1)
         slope = prediction.sigmoid().sub_(t)
         weight = fitting_weight(self, "weight", self.weight, prediction)
-        return scaled(slope if weight is None else slope * weight, scale)
+        return scale_(slope if weight is None else slope * weight, scale)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.shape[:-1].numel()

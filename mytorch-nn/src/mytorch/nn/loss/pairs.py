@@ -25,9 +25,11 @@ from mytorch.core import (
     require_saved,
 )
 from mytorch.nn._norm import p_norm, p_norm_backward
+from mytorch.nn._own import require_own
 from mytorch.nn.distance import PairwiseDistance
-from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scaled, upstream
+from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scale_, scaled, upstream
 
+Apart = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 Measured = tuple[Tensor, Tensor, Tensor, list[Any]]
 EPSILON = 9.999999960041972e-13  # torch's 1e-12, a float32; it keeps the cosine of vectors of length 0 finite
 
@@ -167,45 +169,38 @@ class TripletMarginLoss(Loss):
         require_range(self, "eps", eps)
         self.margin, self.p, self.eps, self.swap, self.reduction = margin, p, eps, swap, reduction
 
-    def forward(
-        self, anchor: Tensor, positive: Tensor, negative: Tensor
-    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Apart]:
         require_dimensions(self, anchor, 1, 2, name="anchor")
         _require_alike(self, anchor=anchor, positive=positive, negative=negative)
-        near, far, other = self._distances(anchor, positive, negative)
-        short = self.margin + near - far.minimum(other)
-        return reduce(self.reduction, short.clamp(min=0)), (anchor, positive, negative)
+        pairs = [(anchor, positive), (anchor, negative), (positive, negative)][: 2 + self.swap]
+        apart = tuple((x1 - x2).add_(self.eps) for x1, x2 in pairs)
+        lengths = tuple(p_norm(u, self.p) for u in apart)
+        return reduce(self.reduction, self._short(lengths).clamp_(min=0)), (apart, lengths)
 
-    def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        require_saved(self, saved, Tensor, Tensor, Tensor)
-        anchor, positive, negative = saved
-        near, far, other = self._distances(*saved)
-        active = self.margin + near - far.minimum(other) >= 0
-        k = scaled(active.to(near.dtype), upstream(self, d_value, near.shape, near))
-        d_near = self._slope(anchor, positive, near, k)
-        if not self.swap:
-            d_far = self._slope(anchor, negative, far, k)
-            return d_near - d_far, -d_near, d_far
-        share = _share(far, other)
-        d_far = self._slope(anchor, negative, far, k * share)
-        d_other = self._slope(positive, negative, other, k * (1 - share))
-        return d_near - d_far, -d_near - d_other, d_far + d_other
+    def backward(self, d_value: float | Tensor, saved: Apart) -> tuple[Tensor, Tensor, Tensor]:
+        require_saved(self, saved, tuple, tuple)
+        apart, lengths = saved
+        require_own(self, "swap", self.swap, len(apart) == 3)
+        near, far = lengths[:2]
+        k = scale_((self._short(lengths) >= 0).to(near.dtype), upstream(self, d_value, near.shape, near))
+        share = _share(far, lengths[2]) if self.swap else 1
+        d_positive = p_norm_backward(-k, apart[0], near, self.p)
+        d_negative = p_norm_backward(k * share, apart[1], far, self.p)
+        d_other = p_norm_backward(k * (1 - share), apart[2], lengths[2], self.p) if self.swap else None
+        del saved, apart  # so that memory falls before the sum is made
+        d_anchor = (d_positive + d_negative).neg_()
+        if d_other is not None:
+            d_positive.sub_(d_other)
+            d_negative.add_(d_other)
+        return d_anchor, d_positive, d_negative
 
     def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
         shape: torch.Size = prediction[0].shape
         return shape[:-1].numel()
 
-    def _distances(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From the anchor to both examples, and between these; without swap, the second again."""
-        near, far = self._length(anchor, positive), self._length(anchor, negative)
-        return near, far, self._length(positive, negative) if self.swap else far
-
-    def _length(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return p_norm((x1 - x2).add_(self.eps), self.p)
-
-    def _slope(self, x1: Tensor, x2: Tensor, length: Tensor, k: Tensor) -> Tensor:
-        """k times the derivative of a length with respect to x1."""
-        return p_norm_backward(k, (x1 - x2).add_(self.eps), length, self.p)
+    def _short(self, lengths: tuple[Tensor, ...]) -> Tensor:
+        """By how much the distance to the negative example is too small, with swap the smaller of two."""
+        return self.margin + lengths[0] - (lengths[1].minimum(lengths[2]) if self.swap else lengths[1])
 
 
 class TripletMarginWithDistanceLoss(Loss):
@@ -271,7 +266,7 @@ class TripletMarginWithDistanceLoss(Loss):
                 f"TripletMarginWithDistanceLoss: saved must hold {2 + self.swap} distances, got {len(kept)}; a saved "
                 "value is good for one backward: call forward again"
             )
-        k = scaled((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short))
+        k = scale_((short >= 0).to(short.dtype), upstream(self, d_value, short.shape, short))
         back = self.distance_function.backward
         share = _share(far, other) if self.swap else 1
         if self.swap:  # popped, so that what a distance kept is gone behind its backward
