@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from models import resnet
+from side_by_side import require_known
 from torch import Tensor
 
 from mytorch import nn, optim
@@ -231,6 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help="beginnings of names of networks")
     only = tuple(parser.parse_args().only) or ("",)
+    require_known(only, NETWORKS, "network", beginnings=True)
     print(torch.cuda.get_device_name(), "torch", torch.__version__)
     print(f"| network | precision | {', ms | '.join(ALL)}, ms | PyTorch / mytorch | mytorch, MB | PyTorch, MB |")
     print("|---" * (len(ALL) + 5) + "|")

@@ -32,6 +32,7 @@ from side_by_side import (
     in_process,
     measure_here,
     prepare,
+    require_known,
 )
 from torch import Tensor
 from torch.profiler import record_function
@@ -164,13 +165,20 @@ def _peak(contestant: Callable[[str, str], Contestant], name: str, size: str) ->
 
 
 def installed(chosen: list[str]) -> list[str]:
-    """The parts of the catalogue that torch.nn has, too. Raises ValueError if one of them has no case."""
+    """The parts of the catalogue that torch.nn has, too, or those of them that are chosen.
+
+    Raises ValueError if one of them has no case; SystemExit for a chosen one that is not measured.
+    """
     parts = [part for kind in ("layer", "loss") for part in catalogue().of_kind(kind)]
     names = [part.name for part in parts if part.distribution == "mytorch-nn" and hasattr(torch.nn, part.name)]
     names = [name for name in names if name not in NOT_MEASURED and not name.startswith("Lazy")]
     without = [name for name in names if name not in CASES]
     if without:
         raise ValueError(f"layer_cases.py must say what is fed to {', '.join(without)}")
+    for name in chosen:
+        if name in NOT_MEASURED:
+            raise SystemExit(f"{name} has no figures of its own: {NOT_MEASURED[name]}")
+    require_known(chosen, names, "part")
     return [name for name in names if name in chosen] if chosen else names
 
 

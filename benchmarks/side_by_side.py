@@ -13,7 +13,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -233,6 +233,18 @@ def arguments(description: str | None, names: str = "", publish: Path | None = N
     if names:
         parser.add_argument("names", nargs="*", help=names)
     return parser.parse_args()
+
+
+def require_known(chosen: Iterable[str], known: Collection[str], what: str, *, beginnings: bool = False) -> None:
+    """End the program, with the names that there are, for one on the command line that is none of them.
+
+    beginnings: whether what a name begins with is enough.
+    """
+    from mytorch.plugins import nearest  # here, so that the settings are hidden before anything is imported
+
+    for name in chosen:
+        if not (any(each.startswith(name) for each in known) if beginnings else name in known):
+            raise SystemExit(f"{what} must be one of those that are measured, got {name}. {nearest(name, known)}")
 
 
 class Report:

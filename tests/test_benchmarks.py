@@ -146,6 +146,22 @@ def test_every_layer_is_measured_and_both_sides_compute_the_same():
     assert installed(["Linear"]) == ["Linear"]
 
 
+def test_a_name_that_is_not_measured_is_told_with_those_that_are():
+    from gpu import NETWORKS
+    from layers import installed
+    from side_by_side import require_known
+
+    with pytest.raises(SystemExit, match=r"^part must be one of .*, got linaer\. Nearest: .*Linear"):
+        installed(["Linear", "linaer"])
+    with pytest.raises(SystemExit, match=r"got no such part\. Known: AdaptiveAvgPool1d, .* and \d+ more\.$"):
+        installed(["no such part"])
+    with pytest.raises(SystemExit, match=r"^Sequential has no figures of its own: it is its layers$"):
+        installed(["Sequential"])
+    require_known(["GPT", "MLP, width 256"], NETWORKS, "network", beginnings=True)
+    with pytest.raises(SystemExit, match=r"^network must be one of .*, got LSTM\. Known: GPT, 12"):
+        require_known(["LSTM"], NETWORKS, "network", beginnings=True)
+
+
 def test_networks_of_both_sides_give_the_same_losses():
     import models
     from side_by_side import require_same_losses
