@@ -155,11 +155,11 @@ def own(net, loss, optimizer, inputs, targets):
         ({"accumulate": 2.0}, "Batches: accumulate must be a whole number of at least 1, got 2.0"),
         (
             {"step": own},
-            "accumulate: must be left out with a step of your own, got own, which does the whole step; do",
+            r"accumulate: must be left out with a step of your own \(own\), which has to do this itself, got 2",
         ),
         (
             {"optimizer_in_backward": True},
-            "optimizer_in_backward: must be left out with accumulate, got accumulate = ",
+            "optimizer_in_backward: must be left out with accumulate = 2, since a gradient is",
         ),
     ],
 )

@@ -108,12 +108,11 @@ def test_the_search_for_values_that_are_not_finite_takes_it_again():
     [
         (
             {"clip_grad_norm": 1.0},
-            "clip_grad_norm: must be left out with a step of your own, got by_hand, which does ",
+            r"^clip_grad_norm: must be left out with a step of your own \(by_hand\), which has to do this itself, got",
         ),
         (
             {"optimizer_in_backward": True},
-            "optimizer_in_backward: must be left out with a step of your own, got by_hand, which does the whole step; "
-            "",
+            r"^optimizer_in_backward: must be left out with a step of your own \(by_hand\), which has to do",
         ),
         (
             {"engine": "compiled"},

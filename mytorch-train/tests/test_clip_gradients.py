@@ -171,7 +171,7 @@ def test_runs_that_clip_by_value(interpreted):
         ({"clip_grad_value": 0}, "clip_grad_value: must be a number above 0, got 0"),
         (
             {"clip_grad_value": 1.0, "clip_grad_norm": 2.0},
-            "clip_grad_value: must be left out with clip_grad_norm, got 1",
+            "clip_grad_value: must be left out with clip_grad_norm = 2.0, which clips the same gradients, got 1",
         ),
         (
             {"clip_grad_value": 1.0, "step": lambda *_given: 0},

@@ -55,7 +55,7 @@ REFUSED = [
     (
         {"clip_grad_norm": 0.5},
         SGD,
-        "must be left out with clip_grad_norm, got clip_grad_norm = 0.5: the norm over all",
+        "must be left out with clip_grad_norm = 0.5, since the norm over all",
     ),
     ({"engine": "compiled"}, SGD, "must be left out with the compiled engine, whose step is one function of all grad"),
     ({}, Coupled, f"Coupled: parameters {MIXES}it mixes parameters; leave optimizer_in_backward out"),

@@ -70,5 +70,5 @@ def test_accumulation_is_that_of_large_batches_in_a_run_and_its_check(content, t
     assert ", batch 1 of " in explanation.title
     with pytest.raises(ExperimentError, match="accumulate: must be at least 1, got 0"):
         load_experiment(content | {"accumulate": 0})
-    with pytest.raises(ExperimentError, match="optimizer_in_backward: must be left out with accumulate, got"):
+    with pytest.raises(ExperimentError, match="optimizer_in_backward: must be left out with accumulate = 2, since"):
         check_experiment(content | {"optimizer_in_backward": True})

@@ -347,15 +347,15 @@ def test_the_range_test_takes_it():
         ({"precision": "x" * 100_000}, r"precision: must be .*, got 'x{90,200}\.\.\.x{1,100}'\. Known"),
         (
             {"precision": "float16-mixed", "optimizer_in_backward": True},
-            "optimizer_in_backward: must be left out with precision, got precision = float16-mixed: the values that",
+            "optimizer_in_backward: must be left out with precision = 'float16-mixed', since the values that",
         ),
         (
             {"precision": "bfloat16", "optimizer_in_backward": True},
-            "optimizer_in_backward: must be left out with precision, got precision = bfloat16; leave one of the two",
+            "optimizer_in_backward: must be left out with precision = 'bfloat16', since the values that",
         ),
         (
             {"precision": "float16-mixed", "step": lambda net, loss, optimizer, inputs, targets: 1.0},
-            "precision: must be left out with a step of your own, got <lambda>",
+            "precision: must be left out with a step of your own \\(<lambda>\\), which",
         ),
     ],
 )

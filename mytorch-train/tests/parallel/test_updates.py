@@ -108,5 +108,5 @@ def test_updates_wait_where_something_needs_all_gradients(options, within):
 
 
 def test_what_updates_in_the_backward_of_one_process_says_what_does_in_several():
-    with pytest.raises(ArgumentError, match=r'got True; leave it out, and use shard = "gradients" to update within '):
+    with pytest.raises(ArgumentError, match=r'shard = "gradients" updates within it.*, got True; leave one'):
         choose_step(SGD([Parameter(torch.ones(2))]), optimizer_in_backward=True, parallel=Processes)

@@ -341,7 +341,7 @@ class MixesBatch(Module):
     ("options", "text"),
     [
         ({"engine": "compiled"}, "quantities: must be left out with an engine that compiles steps"),
-        ({"engine": "auto"}, "got Auto"),
+        ({"engine": "auto"}, r"\(Auto\)"),
         ({"accumulate": 2}, "must be left out with accumulate = 2"),
         ({"precision": "bfloat16"}, "must be left out with precision = 'bfloat16'"),
         ({"step": lambda *_: 0}, "must be left out with a step of your own"),

@@ -206,9 +206,9 @@ class Several(SGD):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"step": step}, "a step of your own, which makes its own gradients, got FeedbackAlignment"),
+        ({"step": step}, r"a step of your own \(step\), which makes its own gradients, got FeedbackAlignment"),
         ({"quantities": [LayerGradients()]}, "quantities, which needs the backward pass of backpropagation"),
-        ({"clip_sample_norm": 1.0}, "clip_sample_norm, which needs"),
+        ({"clip_sample_norm": 1.0}, "clip_sample_norm = 1.0, which needs"),
         ({"privacy": Privacy.__new__(Privacy)}, "privacy, which needs"),
         ({"optimizer_in_backward": True}, "optimizer_in_backward, which needs"),
         ({"accumulate": 2}, "accumulate = 2, which weighs"),

@@ -15,8 +15,9 @@ from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.schedules import PlannedSchedule
 from mytorch.experiments.parity.twin import twin_of, twin_optimizer, twin_schedule
 from mytorch.train.batches import call
-from mytorch.train.choose_step import is_in_backward, is_plain, name_of
+from mytorch.train.choose_step import is_in_backward, is_plain
 from mytorch.train.evaluation import evaluate, tell_outputs
+from mytorch.train.exclusions import name_of
 from mytorch.train.mean_loss import MeanLoss, Weight, sums, weight_of
 from mytorch.train.setup import Interval, Setup, advance
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Buffer, Module, Parameter
-from mytorch.train.choose_step import name_of
+from mytorch.train.exclusions import name_of
 from mytorch.train.rules.rule_step import rule_name, rule_settings, rules_of
 from mytorch.train.setup import Setup
 

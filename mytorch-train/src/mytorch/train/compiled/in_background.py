@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from mytorch.core.batch import Batch
-from mytorch.train.choose_step import is_in_backward, is_plain, name_of
+from mytorch.train.choose_step import is_in_backward, is_plain
 from mytorch.train.compiled.cache import admit, find
 from mytorch.train.compiled.compiler_process import CompilerProcess
 from mytorch.train.compiled.engine import Compiled, kind_of
 from mytorch.train.compiled.program import Program
 from mytorch.train.compiled.trace import TraceError
+from mytorch.train.exclusions import name_of
 from mytorch.train.setup import Setup
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any
@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Optimizer, Rule, add_path, kind_of, require_kind
+from mytorch.core import ArgumentError, Module, Optimizer, Rule, add_path, kind_of
 from mytorch.train.mean_loss import Weight
 from mytorch.train.position import position_of
 from mytorch.train.step import update
@@ -115,20 +115,3 @@ def prepare_rule(take_step: Any, net: Module, loss: Module, optimizer: Optimizer
     """Let the rule of a step, if it has one, draw what it needs. Raises ArgumentError for what it cannot train."""
     if isinstance(take_step, RuleStep):
         take_step.prepare(net, loss, optimizer)
-
-
-def require_alone(rule: Any, optimizer: Optimizer, others: Mapping[str, tuple[Any, str]]) -> None:
-    """Raise ArgumentError for what is no rule, and for what does not go together with one.
-
-    others: by the words that name it, whether it was asked for, and why it cannot be had.
-    """
-    require_kind("fit", "rule", rule, Rule)
-    name = type(rule).__name__
-    for option, (asked, why) in others.items():
-        if asked:
-            raise ArgumentError(f"rule: must be left out with {option}, {why}, got {name}; leave one of the two out")
-    if optimizer.needs_closure:
-        raise ArgumentError(
-            f"rule: must be left out with {type(optimizer).__name__}, which evaluates the loss several times in a "
-            f"step, got {name}; take another optimizer"
-        )
