@@ -13,8 +13,11 @@ from mytorch.plugins import UnknownNameError, nearest
 from mytorch.testing.errors import TRIED, CheckError, Skip
 from mytorch.testing.report import Report
 
-Check = Callable[[Any], None]
-"""A function of one case that raises CheckError for a fault, and Skip where it says nothing about the part."""
+Check = Callable[[Any], str | None]
+"""A function of one case that raises CheckError for a fault, and Skip where it says nothing about the part.
+
+It may return a remark: what it left out.
+"""
 
 
 SLOW = frozenset({"full_jacobian", "traceable"})
@@ -134,7 +137,7 @@ def _run_one(
 ) -> None:
     name = check.__name__
     try:
-        check(case)
+        remark = check(case)
     except Skip as reason:
         report.skipped[identity(mode, name)] = str(reason)
     except Exception as error:
@@ -148,6 +151,8 @@ def _run_one(
         )
     else:
         report.passed.append(identity(mode, name))
+        if remark:
+            report.remarks[identity(mode, name)] = remark
 
 
 def _raised(error: Exception) -> str:

@@ -71,6 +71,8 @@ class CheckItem(_Item):
         self.of.reports.append(report)
         for reason in report.opted_out.values():
             pytest.xfail(reason)
+        for remark in report.remarks.values():
+            self.add_report_section("call", "remark", remark)
         if report.passed:
             return
         for reason in report.skipped.values():

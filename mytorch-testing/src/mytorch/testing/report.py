@@ -12,6 +12,7 @@ class Report:
     part: the text by which the part shows itself
     minimum: how many different checks must pass for the run to mean anything; 0 if only some were asked for
     wanted: checks at least one of which must pass as well
+    remarks: what checks that passed have left out
     """
 
     part: str
@@ -20,6 +21,7 @@ class Report:
     passed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     opted_out: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
     @property
     def different(self) -> int:
@@ -37,6 +39,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.part}: {self.counts}: {', '.join(self.passed)}"]
-        for what, names in (("skipped", self.skipped), ("opted out", self.opted_out)):
+        told = {"skipped": self.skipped, "opted out": self.opted_out, "remark": self.remarks}
+        for what, names in told.items():
             lines += [f"  {what}: {name} ({reason})" for name, reason in names.items()]
         return "\n".join(lines)

@@ -60,6 +60,7 @@ def _run_all(words: str, declaration: Declaration, outcome: Outcome) -> None:
             total.passed += report.passed
             total.skipped |= report.skipped
             total.opted_out |= report.opted_out
+            total.remarks |= report.remarks
     try:
         if not failures:
             require_enough(total)
@@ -71,5 +72,6 @@ def _run_all(words: str, declaration: Declaration, outcome: Outcome) -> None:
     told = [f"{count} {word} ({reason})" for word, reasons in left_out.items() for reason, count in reasons.items()]
     failed = [f"{len(failures)} failed"] if failures else []
     outcome.lines.append(f"{words}: {', '.join([said, *failed, *told])}")
+    outcome.lines += [f"{words}: {remark}" for remark in dict.fromkeys(total.remarks.values())]
     outcome.lines += failures
     outcome.passed = bool(outcome.passed) and not failures

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ShapeError
-from mytorch.testing.compare import require_close, same_bits
+from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.inputs import required_inputs
 from mytorch.testing.module.gradients import autograd
+from mytorch.testing.module.snapshot import Snapshot
 from mytorch.testing.module.trial import Case, Gradients, Trial, require_equal
 from mytorch.testing.structure import changed, is_floating, mapped, places, tensors
 
@@ -152,28 +153,14 @@ def nothing_written(case: Case) -> None:
         for value in (case.inputs, dict(case.options))
     )
     parameters = {f"parameter {name}": parameter.value for name, parameter in trial.module.named_param()}
-    before = _Snapshot(trial.named_tensors(inputs) | tensors(options, "option") | parameters)
+    before = Snapshot(trial.named_tensors(inputs) | tensors(options, "option") | parameters)
     output, saved = trial.forward(inputs, options)
     before.require_unchanged("forward")
     d_output = trial.upstream(output)
     seen = tensors(output, "output") | tensors(saved, "saved") | tensors(d_output, "upstream gradient")
-    between = _Snapshot(before.tensors | seen)
+    between = Snapshot(before.tensors | seen)
     trial.backward(d_output, saved)
     between.require_unchanged("backward")
-
-
-class _Snapshot:
-    def __init__(self, seen: dict[str, Tensor]) -> None:
-        self.tensors = seen
-        self.copies = {name: (value.clone(), value._version) for name, value in seen.items()}
-
-    def require_unchanged(self, step: str) -> None:
-        for name, value in self.tensors.items():
-            copy, version = self.copies[name]
-            if value._version == version and same_bits(value, copy):
-                continue
-            largest = float((value.double() - copy.double()).abs().max()) if value.numel() else 0.0
-            raise CheckError(f"{name} must not be written into, but {step} did; largest difference {largest:.3g}")
 
 
 def nothing_kept(case: Case) -> None:

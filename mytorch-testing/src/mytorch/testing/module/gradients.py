@@ -28,13 +28,13 @@ class _Kink(Exception):
     """Forward has no derivative here."""
 
 
-def finite_differences(case: Case) -> None:
+def finite_differences(case: Case) -> str | None:
     """The derivative in random directions, from the gradients, equals the central difference of sum(d_y * forward).
 
     So do `tangent` and `backward_tangent`, if they are stated, to those of forward and backward.
     """
     _where_smooth(case, _compare_directions)
-    _where_smooth(case, lambda nearby: compare_tangents(nearby, _slope, _require_slopes))
+    return _where_smooth(case, lambda nearby: compare_tangents(nearby, _slope, _require_slopes))
 
 
 def full_jacobian(case: Case) -> None:
@@ -47,8 +47,8 @@ def full_jacobian(case: Case) -> None:
     _where_smooth(case, _compare_entries)
 
 
-def _where_smooth(case: Case, compare: Callable[[Case], None]) -> None:
-    """Compare at the inputs as given; where forward has a kink there, at others nearby."""
+def _where_smooth(case: Case, compare: Callable[[Case], str | None]) -> str | None:
+    """Compare at the inputs as given; where forward has a kink there, at others nearby. Returns what is remarked."""
     if not _moved(Trial(case), case.inputs):
         raise Skip("it has nothing to differentiate")
     for turn in range(POINTS):

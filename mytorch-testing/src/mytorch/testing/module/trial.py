@@ -164,17 +164,19 @@ class Trial:
             for name, parameter in self.module.named_param()
         }
 
-    def input_gradients(self, d_input: Any, inputs: tuple[Any, ...] | None = None) -> Gradients:
-        """What backward returned by input; CheckError unless it has the structure of the inputs."""
+    def input_gradients(
+        self, d_input: Any, inputs: tuple[Any, ...] | None = None, method: str = "backward"
+    ) -> Gradients:
+        """What a method returned by input; CheckError unless it has the structure of the inputs."""
         inputs = (self.case.inputs if inputs is None else inputs)[: self.case.predictions]
         given = (d_input,) if len(inputs) == 1 else d_input
         if not isinstance(given, tuple) or len(given) != len(inputs):
             rule = f"a tuple of {len(inputs)} gradients, one for each input that was passed"
-            raise CheckError(f"backward must return {rule}, got {_type_of(d_input)}")
+            raise CheckError(f"{method} must return {rule}, got {_type_of(d_input)}")
         found, expected = self.named(given, "gradient of "), self.named(inputs, "gradient of ")
         for path, gradient in found.items():
             if gradient is not None and path not in expected:
-                raise CheckError(f"backward must return gradients nested as the inputs are, got one at {path}")
+                raise CheckError(f"{method} must return gradients nested as the inputs are, got one at {path}")
         return {
             path: _fitting(path, found.get(path), leaf)
             for path, leaf in expected.items()
