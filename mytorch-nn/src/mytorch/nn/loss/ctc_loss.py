@@ -13,7 +13,6 @@ from mytorch.core import (
     Loss,
     ShapeError,
     kind_of,
-    require_d_value,
     require_dimensions,
     require_flag,
     require_floating,
@@ -21,7 +20,7 @@ from mytorch.core import (
     require_saved,
     require_whole,
 )
-from mytorch.nn.loss._reduction import reduce, require_reduction, wide
+from mytorch.nn.loss._reduction import reduce, require_reduction, upstream_tensor, wide
 
 aten = torch.ops.aten
 Saved = tuple[Tensor, Tensor, list[int], list[int], Tensor, Tensor, int]
@@ -88,23 +87,22 @@ class CTCLoss(Loss):
         inputs = self._lengths("input_lengths", input_lengths, rows, log_probs.shape[0])
         wanted = self._lengths("target_lengths", target_lengths, rows, None)
         targets = self._whole_targets(targets, wanted, log_probs.shape[-1])
-        a, alpha = aten._ctc_loss(_batched(log_probs), targets, inputs, wanted, self.blank, self.zero_infinity)
+        a, alpha = torch._ctc_loss(_batched(log_probs), targets, inputs, wanted, self.blank, self.zero_infinity)
         values = a.where(a != torch.inf, 0) if self.zero_infinity else a
         if self.reduction == "mean":
-            values = values / _divisors(a, wanted)
-        value = reduce(self.reduction, values if log_probs.dim() == 3 else values.squeeze(0))
+            value = (values * _shares(a, wanted)).sum()
+        else:
+            value = reduce(self.reduction, values if log_probs.dim() == 3 else values.squeeze(0))
         return value.to(log_probs.dtype), (log_probs, targets, inputs, wanted, a, alpha, self.blank)
 
     def backward(self, d_value: float | Tensor, saved: Saved) -> Tensor:
         require_saved(self, saved, Tensor, Tensor, list, list, Tensor, Tensor, int)
         log_probs, targets, inputs, wanted, a, alpha, blank = saved
-        require_d_value(self, d_value, log_probs.shape[1:-1] if self.reduction == "none" else (), log_probs)
-        d_a = torch.as_tensor(d_value, dtype=a.dtype, device=a.device).expand_as(a)
-        if self.reduction == "mean":
-            d_a = d_a / (len(a) * _divisors(a, wanted))
+        d_value = upstream_tensor(self, d_value, log_probs.shape[1:-1], a)
+        d_a = d_value * _shares(a, wanted) if self.reduction == "mean" else d_value.expand_as(a)
         x = _batched(log_probs)
         d_x = aten._ctc_loss_backward(d_a, x, targets, inputs, wanted, a, alpha, blank, self.zero_infinity)
-        d_log_probs: Tensor = d_x.view(log_probs.shape).to(log_probs.dtype)
+        d_log_probs: Tensor = (d_x if log_probs.dim() == 3 else d_x.squeeze(1)).to(log_probs.dtype)
         return d_log_probs
 
     def weight_of(self, prediction: Tensor, target: Any) -> int:  # noqa: ARG002
@@ -194,6 +192,6 @@ def _batched(log_probs: Tensor) -> Tensor:
     return wide(x)
 
 
-def _divisors(a: Tensor, wanted: list[int]) -> Tensor:
-    """By what a mean divides the loss of each row."""
-    return a.new_tensor([max(length, 1) for length in wanted])
+def _shares(a: Tensor, wanted: list[int]) -> Tensor:
+    """By what a mean multiplies the loss of each row."""
+    return a.new_tensor([1 / (len(wanted) * max(length, 1)) for length in wanted])
