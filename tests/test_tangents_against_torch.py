@@ -7,9 +7,12 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_map
 
 import mytorch.nn
-from mytorch.core import Directions, Loss, states_tangents
+from mytorch.core import Directions, Loss, Module, Parameter, states_tangents
 
-pytestmark = pytest.mark.numbers
+pytestmark = [
+    pytest.mark.numbers,
+    pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total:UserWarning"),
+]
 WITHIN = {"rtol": 1e-9, "atol": 1e-10}
 
 
@@ -18,7 +21,7 @@ class Case(NamedTuple):
 
     theirs: makes torch's where that is another.
     inputs: for each a shape, in which random numbers move, or a tensor, which does not move, such as integers and
-        targets; a list stands for a tuple of them.
+        targets, unless it is `moving`; a list stands for a tuple of them.
     modes: whether it is compared in training, in evaluation, or in both.
     options: keyword arguments of the forward.
     """
@@ -28,6 +31,15 @@ class Case(NamedTuple):
     theirs: object
     modes: tuple
     options: dict
+
+
+class Moving(NamedTuple):
+    value: torch.Tensor
+
+
+def moving(*shape):
+    """Numbers that move and are between 0 and 1."""
+    return Moving(0.1 + 0.8 * numbers(*shape).sin().square())
 
 
 def case(build, *inputs, theirs=None, modes=(True, False), **options):
@@ -205,12 +217,190 @@ for each in REDUCTIONS:
             numbers(5, 3).softmax(1),
         ),
     }
+SIGNS = torch.tensor([1, -1, -1, 1, 1, 1, -1, 1, -1, -1, 1, -1, 1, 1, -1]).double()
+LABELS = torch.tensor([[0, -1, 1], [1, 2, -1], [-1, 0, 1], [2, 0, 1], [2, -1, 0]])
+
+
+def gaussian(**options):
+    """torch's order is input, target, var."""
+    loss = torch.nn.GaussianNLLLoss(**options)
+    return function(lambda predicted, var, target: loss(predicted, target, var))
+
+
+def triplet(**options):
+    return case(named("TripletMarginLoss", **options), *3 * [(5, 3)])
+
+
+class Apart(Module):
+    """distance = sum over the last axis of gain * (x1 - x2)^2"""
+
+    def __init__(self):
+        self.gain = Parameter(torch.ones(3))
+
+    def forward(self, x1, x2):
+        return (self.gain.value * (x1 - x2) ** 2).sum(-1), x1 - x2
+
+    def backward(self, d_y, u):
+        self.gain.accumulate((d_y.unsqueeze(-1) * u * u).sum(0))
+        d_u = 2 * self.gain.value * u * d_y.unsqueeze(-1)
+        return d_u, -d_u
+
+    def tangent(self, t_input, u, along):
+        t_u = t_input[0] - t_input[1]
+        return (2 * self.gain.value * u * t_u + along[self.gain] * u * u).sum(-1), t_u
+
+    def backward_tangent(self, d_y, t_d_y, u, t_u, along):
+        d_y, t_d_y = d_y.unsqueeze(-1), t_d_y.unsqueeze(-1)
+        self.gain.accumulate((t_d_y * u * u + 2 * d_y * u * t_u).sum(0))
+        d_u, gain = 2 * self.gain.value * u * d_y, self.gain.value
+        t_d_u = 2 * (along[self.gain] * u * d_y + gain * t_u * d_y + gain * u * t_d_y)
+        return (d_u, -d_u), (t_d_u, -t_d_u)
+
+
+class TheirApart(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x1, x2):
+        return (self.gain * (x1 - x2) ** 2).sum(-1)
+
+
+def with_distance(**options):
+    return case(
+        lambda n: n.TripletMarginWithDistanceLoss(
+            distance_function=Apart() if n is mytorch.nn else TheirApart(), **options
+        ),
+        *3 * [(5, 3)],
+    )
+
+
+def multi_margin(p, margin, weight, reduction):
+    """torch's kernel has no second derivative."""
+
+    def loss(x, target):
+        at = target.unsqueeze(-1)
+        values = (margin + x - x.gather(-1, at)).clamp(min=0) ** p
+        values = values.scatter(-1, at, 0).sum(-1) / x.shape[-1]
+        return reduced(values if weight is None else values * weight[target], reduction)
+
+    return function(loss)
+
+
+def multi_label_margin(reduction):
+    """torch's kernel has no second derivative."""
+
+    def loss(x, target):
+        is_label = torch.zeros_like(x, dtype=torch.bool)
+        for row, wanted in zip(is_label.view(-1, x.shape[-1]), target.view(-1, x.shape[-1]).tolist(), strict=True):
+            row[[label for place, label in enumerate(wanted) if -1 not in wanted[: place + 1]]] = True
+        short = (1 - x.unsqueeze(-1) + x.unsqueeze(-2)).clamp(min=0)  # label, other class
+        counted = is_label.unsqueeze(-1) & ~is_label.unsqueeze(-2)
+        return reduced((short * counted).sum((-1, -2)) / x.shape[-1], reduction)
+
+    return function(loss)
+
+
+def reduced(values, reduction):
+    return {"mean": values.mean, "sum": values.sum, "none": lambda: values}[reduction]()
+
+
+for each in REDUCTIONS:
+    of = {"reduction": each}
+    LOSSES |= {
+        f"{name}, {each}": row
+        for name, row in {
+            "L1Loss": case(named("L1Loss", **of), (5, 3), numbers(5, 3)),
+            "SmoothL1Loss": case(named("SmoothL1Loss", beta=1.3, **of), (5, 3), numbers(5, 3)),
+            "SmoothL1Loss, beta 0": case(named("SmoothL1Loss", beta=0.0, **of), (5, 3), numbers(5, 3)),
+            "HuberLoss": case(named("HuberLoss", delta=0.8, **of), (5, 3), numbers(5, 3)),
+            "BCELoss": case(named("BCELoss", **of), moving(5, 3), numbers(5, 3) / 2),
+            "BCELoss, weights": case(named("BCELoss", WEIGHT, **of), moving(5, 3), numbers(5, 3) / 2),
+            "KLDivLoss": case(named("KLDivLoss", **of), (5, 3), numbers(5, 3)),
+            "KLDivLoss, log_target": case(named("KLDivLoss", log_target=True, **of), (5, 3), -numbers(5, 3)),
+            "PoissonNLLLoss": case(named("PoissonNLLLoss", full=True, **of), (5, 3), (4 * numbers(5, 3)).round()),
+            "PoissonNLLLoss, of rates": case(
+                named("PoissonNLLLoss", log_input=False, eps=0.1, **of), moving(5, 3), (4 * numbers(5, 3)).round()
+            ),
+            "GaussianNLLLoss": case(
+                named("GaussianNLLLoss", full=True, **of),
+                (5, 3),
+                moving(5, 3),
+                numbers(5, 3),
+                theirs=gaussian(full=True, **of),
+            ),
+            "GaussianNLLLoss, a variance a row": case(
+                named("GaussianNLLLoss", **of), (5, 3), moving(5), numbers(5, 3), theirs=gaussian(**of)
+            ),
+            "GaussianNLLLoss, at eps": case(
+                named("GaussianNLLLoss", eps=0.5, **of),
+                (5, 3),
+                moving(5, 1),
+                numbers(5, 3),
+                theirs=gaussian(eps=0.5, **of),
+            ),
+            "SoftMarginLoss": case(named("SoftMarginLoss", **of), (5, 3), SIGNS.reshape(5, 3)),
+            "HingeEmbeddingLoss": case(named("HingeEmbeddingLoss", margin=0.5, **of), (5, 3), SIGNS.reshape(5, 3)),
+            "MultiLabelMarginLoss": case(
+                named("MultiLabelMarginLoss", **of), (5, 3), LABELS, theirs=multi_label_margin(each)
+            ),
+            "MultiLabelMarginLoss, one row": case(
+                named("MultiLabelMarginLoss", **of), (3,), LABELS[1], theirs=multi_label_margin(each)
+            ),
+            "MultiLabelSoftMarginLoss": case(
+                named("MultiLabelSoftMarginLoss", **of), (5, 3), (SIGNS.reshape(5, 3) + 1) / 2
+            ),
+            "MultiLabelSoftMarginLoss, weights": case(
+                named("MultiLabelSoftMarginLoss", WEIGHT, **of), (2, 5, 3), numbers(2, 5, 3) / 2
+            ),
+            "MultiMarginLoss": case(
+                named("MultiMarginLoss", **of), (5, 3), CLASSES, theirs=multi_margin(1, 1.0, None, each)
+            ),
+            "MultiMarginLoss, weights": case(
+                named("MultiMarginLoss", weight=WEIGHT, **of),
+                (5, 3),
+                CLASSES,
+                theirs=multi_margin(1, 1.0, WEIGHT, each),
+            ),
+            "MultiMarginLoss, squared": case(
+                named("MultiMarginLoss", 2, 0.7, WEIGHT, **of),
+                (5, 3),
+                CLASSES,
+                theirs=multi_margin(2, 0.7, WEIGHT, each),
+            ),
+            "MultiMarginLoss, one row": case(
+                named("MultiMarginLoss", 2, **of), (3,), torch.tensor(1), theirs=multi_margin(2, 1.0, None, each)
+            ),
+            "NLLLoss": case(named("NLLLoss", **of), (5, 3), CLASSES),
+            "NLLLoss, weights": case(named("NLLLoss", WEIGHT, ignore_index=1, **of), (5, 3), CLASSES),
+            "NLLLoss, images": case(
+                named("NLLLoss", WEIGHT, **of), (2, 3, 2, 2), torch.arange(8).reshape(2, 2, 2) % 3
+            ),
+            "MarginRankingLoss": case(
+                named("MarginRankingLoss", margin=0.4, **of), (5, 3), (5, 3), SIGNS.reshape(5, 3)
+            ),
+            "CosineEmbeddingLoss": case(named("CosineEmbeddingLoss", margin=-0.3, **of), (5, 3), (5, 3), SIGNS[:5]),
+            "CosineEmbeddingLoss, one row": case(named("CosineEmbeddingLoss", **of), (4,), (4,), SIGNS[0]),
+            "TripletMarginLoss": triplet(**of),
+            "TripletMarginLoss, swap": triplet(margin=2.0, swap=True, **of),
+            "TripletMarginLoss, p 3": triplet(p=3.0, swap=True, **of),
+            "TripletMarginLoss, p 1.5": triplet(margin=2.0, p=1.5, **of),
+            "TripletMarginLoss, p 1": triplet(p=1.0, **of),
+            "TripletMarginWithDistanceLoss": with_distance(**of),
+            "TripletMarginWithDistanceLoss, swap": with_distance(margin=2.0, swap=True, **of),
+        }.items()
+    }
+LOSSES |= {
+    "KLDivLoss, batchmean": case(named("KLDivLoss", reduction="batchmean"), (5, 3), numbers(5, 3)),
+}
 CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **LOSSES}
 
 
 def drawn(spec):
     if isinstance(spec, list):
         return tuple(map(drawn, spec))
+    if isinstance(spec, Moving):
+        return spec.value.clone()
     return spec if isinstance(spec, torch.Tensor) else 1.5 * random(spec)
 
 
@@ -223,6 +413,8 @@ def direction_of(spec):
     """In the structure of the gradient: None for what does not move."""
     if isinstance(spec, list):
         return tuple(map(direction_of, spec))
+    if isinstance(spec, Moving):
+        return random(spec.value.shape)
     return None if isinstance(spec, torch.Tensor) else random(spec)
 
 
@@ -255,7 +447,7 @@ def wanted_of(theirs, moves):
         [leaf for leaf, t_leaf in zip(*map(flat, (moves.inputs, moves.t_inputs)), strict=True) if t_leaf is not None],
         [*moves.values.values()],
     ]
-    leaves = [leaf.clone().requires_grad_() for part in moving for leaf in part]
+    leaves = [leaf.contiguous().clone().requires_grad_() for part in moving for leaf in part]
     directions = of_tensors((moves.t_inputs, [*moves.t_values.values()]))
     rest = iter(leaves)
     inputs = tuple(put(given, t_given, rest) for given, t_given in zip(moves.inputs, moves.t_inputs, strict=True))
@@ -307,7 +499,7 @@ def prepared(name, mode):
     for key, value in theirs.state_dict().items():
         if key in parameters or "running" in key:
             value.copy_(torch.rand_like(value) + 0.5 if "var" in key else 0.7 * torch.randn_like(value))
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict({**ours.state_dict(), **theirs.state_dict()})
     values = {key: value.detach().clone() for key, value in theirs.named_parameters()}
     t_inputs = tuple(map(direction_of, spec.inputs))
     t_values = {key: torch.randn_like(value) for key, value in values.items()}

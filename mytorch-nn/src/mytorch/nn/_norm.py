@@ -33,3 +33,23 @@ def p_norm_backward(d_length: Tensor, u: Tensor, length: Tensor, p: float) -> Te
         return (u / finite).mul_(d_length)
     slope = (u.abs() / finite).pow_(p - 1).mul_(u.sign())
     return (slope if p >= 1 else slope.where(u != 0, 0)).mul_(d_length)
+
+
+def p_norm_tangent(t_u: Tensor, u: Tensor, length: Tensor, p: float) -> Tensor:
+    """t_length = sum of d_u * t_u over the last axis, with d_u that of a d_length of 1."""
+    return (p_norm_backward(torch.ones_like(length), u, length, p) * t_u).sum(-1)
+
+
+def p_norm_bend(d_length: Tensor, t_u: Tensor, u: Tensor, length: Tensor, p: float) -> Tensor:
+    """How the d_u of `p_norm_backward` changes as u moves along t_u, 0 where u or length is 0 and d_u has a corner.
+
+    t_d_u = d_length * (p - 1) * |u / length|^(p - 2) * (t_u - t_length * u / length) / length
+    """
+    if p in (0, 1) or math.isinf(p):
+        return torch.zeros_like(u)
+    t_length = p_norm_tangent(t_u, u, length, p).unsqueeze(-1)
+    finite = length.where(length != 0, torch.inf).unsqueeze(-1)
+    bend = (t_u - t_length * (u / finite)) * (d_length.unsqueeze(-1) * (p - 1) / finite)
+    if p == 2:
+        return bend
+    return (bend * (u.abs() / finite).pow(p - 2)).where(u != 0, 0)

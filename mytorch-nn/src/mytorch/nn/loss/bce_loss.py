@@ -10,7 +10,11 @@ from torch.nn import functional as F
 
 from mytorch.core import ArgumentError, require_floating, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss, fitting_weight, held_weight
-from mytorch.nn.loss._reduction import reduce
+from mytorch.nn.loss._reduction import reduce, wide
+from mytorch.nn.loss._tangents import elementwise
+
+SPREAD = 1e-12
+"""The least denominator p * (1 - p) of the gradient."""
 
 
 class BCELoss(ElementwiseLoss):
@@ -65,6 +69,17 @@ class BCELoss(ElementwiseLoss):
             scale.expand(prediction.shape), prediction, target, weight, 0
         )
         return d_prediction
+
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
+        """The second derivative of each value; of the denominator's bound, where it is that."""
+        (prediction, target), weight = saved, fitting_weight(self, "weight", self.weight, saved[0])
+        p, t = wide(prediction), wide(target)
+        spread = p * (1 - p)
+        second = (t * (1 - p).square() + (1 - t) * p.square()) / spread.square()
+        second = second.where(spread > SPREAD, 1 / SPREAD)
+        return (second if weight is None else second * weight).to(prediction.dtype)
+
+    tangent, backward_tangent = elementwise(_second)
 
     def _computed(self, p: Tensor, t: Tensor, weight: Tensor | None) -> Tensor:
         """The value by the formula, NaN of what is no probability: the kernel for a GPU would end the process."""

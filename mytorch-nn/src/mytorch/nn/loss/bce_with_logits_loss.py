@@ -8,17 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mytorch.core import (
-    Directions,
-    Loss,
-    require_d_value,
-    require_floating,
-    require_same_shape,
-    require_saved,
-)
+from mytorch.core import Loss, require_d_value, require_floating, require_same_shape, require_saved
 from mytorch.nn.loss._elementwise import fitting_weight, held_weight
 from mytorch.nn.loss._reduction import columns_of_diagonal, drawn_share, per_element, require_reduction
-from mytorch.nn.loss._tangents import tangent_of_value
+from mytorch.nn.loss._tangents import elementwise
 
 
 class BCEWithLogitsLoss(Loss):
@@ -76,30 +69,16 @@ class BCEWithLogitsLoss(Loss):
             d_prediction = d_prediction * weight
         return d_prediction.mul_(scale).to(prediction.dtype)
 
-    def tangent(
-        self,
-        t_prediction: Tensor,
-        saved: tuple[Tensor, Tensor],
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor]:
-        return tangent_of_value(self, t_prediction, saved), t_prediction
-
-    def backward_tangent(
-        self,
-        d_value: float | Tensor,
-        t_d_value: float | Tensor,
-        saved: tuple[Tensor, Tensor],
-        t_prediction: Tensor,
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor]:
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
+        """The second derivative of each value."""
         (prediction, target), (weight, pos_weight) = saved, self._weights(saved[0])
         p = prediction.sigmoid()
-        change = p * (1 - p) * t_prediction * per_element(self.reduction, d_value, prediction.numel())
+        second = p * (1 - p)
         if pos_weight is not None:
-            change = change * (1 - target + pos_weight * target)
-        if weight is not None:
-            change = change * weight
-        return self.backward(d_value, saved), self.backward(t_d_value, saved) + change
+            second = second * (1 - target + pos_weight * target)
+        return second if weight is None else second * weight
+
+    tangent, backward_tangent = elementwise(_second)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.numel()  # neither weight nor pos_weight is in the divisor, as in torch

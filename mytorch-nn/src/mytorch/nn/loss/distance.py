@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from mytorch.core import ArgumentError, require_range, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss
 from mytorch.nn.loss._reduction import CODES, reduce, scale_, upstream_tensor
+from mytorch.nn.loss._tangents import elementwise
 
 aten = torch.ops.aten
 
@@ -37,6 +38,8 @@ class L1Loss(ElementwiseLoss):
     def backward(self, d_value: float | Tensor, difference: Tensor) -> Tensor:
         require_saved(self, difference, Tensor)
         return scale_(difference.sign(), self._each(d_value, difference))
+
+    tangent, backward_tangent = elementwise()
 
 
 class SmoothL1Loss(ElementwiseLoss):
@@ -79,6 +82,13 @@ class SmoothL1Loss(ElementwiseLoss):
         )
         return d_prediction
 
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor | float:
+        """The second derivative of each value."""
+        prediction, target = saved
+        return ((prediction - target).abs() < self.beta).to(prediction.dtype) / self.beta if self.beta else 0.0
+
+    tangent, backward_tangent = elementwise(_second)
+
 
 class HuberLoss(ElementwiseLoss):
     """A squared distance that grows by straight lines from delta on.
@@ -120,3 +130,10 @@ class HuberLoss(ElementwiseLoss):
             d_each, prediction, target, CODES[self.reduction], float(self.delta)
         )
         return d_prediction
+
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
+        """The second derivative of each value."""
+        prediction, target = saved
+        return ((prediction - target).abs() < self.delta).to(prediction.dtype)
+
+    tangent, backward_tangent = elementwise(_second)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     ShapeError,
     require_choice,
     require_flags,
@@ -21,6 +22,7 @@ from mytorch.core import (
 )
 from mytorch.nn.loss._elementwise import ElementwiseLoss
 from mytorch.nn.loss._reduction import REDUCTIONS, per_element, reduce, require_values, scale_, scaled
+from mytorch.nn.loss._tangents import elementwise
 
 
 class KLDivLoss(ElementwiseLoss):
@@ -68,6 +70,8 @@ class KLDivLoss(ElementwiseLoss):
             scale = per_element("mean", scale, _rows(t))
         return scaled(t, -scale)
 
+    tangent, backward_tangent = elementwise()
+
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return _rows(prediction) if self.reduction == "batchmean" else prediction.numel()
 
@@ -113,6 +117,13 @@ class PoissonNLLLoss(ElementwiseLoss):
         x, t = saved
         slope = x.exp() - t if self.log_input else 1 - t / (x + self.eps)
         return scale_(slope, self._each(d_value, x))
+
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
+        """The second derivative of each value."""
+        x, t = saved
+        return x.exp() if self.log_input else t / (x + self.eps).square()
+
+    tangent, backward_tangent = elementwise(_second)
 
 
 class GaussianNLLLoss(ElementwiseLoss):
@@ -173,6 +184,35 @@ class GaussianNLLLoss(ElementwiseLoss):
         share = difference / v
         d_v = scale_((1 - difference * share) / (2 * v), scale)
         return scale_(share, scale), d_v.sum_to_size(v.shape).reshape(shape)
+
+    def tangent(
+        self,
+        t_prediction: tuple[Tensor, Tensor],
+        saved: tuple[Tensor, Tensor, torch.Size],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        difference, v, _ = saved
+        t_input, t_v = t_prediction[0], t_prediction[1].reshape(v.shape)
+        share = difference / v
+        t_values = share * t_input + (1 - difference * share) / (2 * v) * t_v
+        return reduce(self.reduction, t_values), (t_input, t_v)
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: tuple[Tensor, Tensor, torch.Size],
+        t_saved: tuple[Tensor, Tensor],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        (difference, v, shape), (t_input, t_v) = saved, t_saved
+        scale = self._each(d_value, difference)
+        share = difference / v
+        t_share = (t_input - share * t_v) / v
+        t_slope = ((difference * share - 0.5) * t_v / v - share * t_input) / v
+        t_d_input, t_d_var = self.backward(t_d_value, saved)
+        t_d_var = t_d_var + scaled(t_slope, scale).sum_to_size(v.shape).reshape(shape)
+        return self.backward(d_value, saved), (t_d_input + scaled(t_share, scale), t_d_var)
 
     def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
         return target.numel()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mytorch.core import require_range, require_saved
 from mytorch.nn.loss._elementwise import ElementwiseLoss
 from mytorch.nn.loss._reduction import reduce, require_signs, scale_, scaled
+from mytorch.nn.loss._tangents import elementwise
 
 EQUAL_FROM = 40.0
 """From here on log(1 + exp(z)) is z in float64, too."""
@@ -47,6 +48,13 @@ class SoftMarginLoss(ElementwiseLoss):
         require_saved(self, saved, Tensor, Tensor)
         z, t = saved
         return scale_(z.sigmoid().mul_(t), -self._each(d_value, t))
+
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
+        """The second derivative of each value; the square of each target is 1."""
+        p = saved[0].sigmoid()
+        return p * (1 - p)
+
+    tangent, backward_tangent = elementwise(_second)
 
 
 class HingeEmbeddingLoss(ElementwiseLoss):
@@ -86,3 +94,5 @@ class HingeEmbeddingLoss(ElementwiseLoss):
     def backward(self, d_value: float | Tensor, slope: Tensor) -> Tensor:
         require_saved(self, slope, Tensor)
         return scaled(slope, self._each(d_value, slope))
+
+    tangent, backward_tangent = elementwise()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mytorch.core import Directions, Loss, require_d_value, require_floating, require_same_shape, require_saved
+from mytorch.core import Loss, require_d_value, require_floating, require_same_shape, require_saved
 from mytorch.nn.loss._reduction import (
     columns_of_diagonal,
     drawn_share,
@@ -15,7 +15,7 @@ from mytorch.nn.loss._reduction import (
     require_reduction,
     scaled,
 )
-from mytorch.nn.loss._tangents import tangent_of_value
+from mytorch.nn.loss._tangents import elementwise
 
 
 class MSELoss(Loss):
@@ -56,19 +56,7 @@ class MSELoss(Loss):
             d_value = torch.as_tensor(d_value, dtype=difference.dtype)
         return scaled(difference, 2 * per_element(self.reduction, d_value, difference.numel()))
 
-    def tangent(self, t_prediction: Tensor, difference: Tensor, along: Directions) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        return tangent_of_value(self, t_prediction, difference), t_prediction
-
-    def backward_tangent(
-        self,
-        d_value: float | Tensor,
-        t_d_value: float | Tensor,
-        difference: Tensor,
-        t_difference: Tensor,
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor, Tensor]:
-        d_prediction = self.backward(d_value, difference)
-        return d_prediction, self.backward(t_d_value, difference) + self.backward(d_value, t_difference)
+    tangent, backward_tangent = elementwise(lambda *_: 2.0)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.numel()

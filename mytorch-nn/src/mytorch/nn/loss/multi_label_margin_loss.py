@@ -20,6 +20,7 @@ from mytorch.core import (
 from mytorch.core.compiling import is_compiling
 from mytorch.nn.loss._classes import require_indices
 from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
+from mytorch.nn.loss._tangents import elementwise, last_axis
 
 aten = torch.ops.aten
 
@@ -82,6 +83,8 @@ class MultiLabelMarginLoss(Loss):
         d_value = upstream_tensor(self, d_value, prediction.shape[:-1], x)
         d_x: Tensor = aten.multilabel_margin_loss_backward(d_value, x, target, CODES[self.reduction], is_label)
         return d_x.to(prediction.dtype)
+
+    tangent, backward_tangent = elementwise(axis=last_axis)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.shape[:-1].numel()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mytorch.core import Loss, ShapeError, require_floating, require_same_shape, require_saved
 from mytorch.nn.loss._elementwise import fitting_weight, held_weight
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, scale_, upstream
+from mytorch.nn.loss._tangents import elementwise, last_axis
 
 
 class MultiLabelSoftMarginLoss(Loss):
@@ -60,6 +61,14 @@ class MultiLabelSoftMarginLoss(Loss):
         slope = prediction.sigmoid().sub_(t)
         weight = fitting_weight(self, "weight", self.weight, prediction)
         return scale_(slope if weight is None else slope * weight, scale)
+
+    def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
+        """The second derivative of the value of each row by each of its numbers."""
+        p, weight = saved[0].sigmoid(), fitting_weight(self, "weight", self.weight, saved[0])
+        second = p * (1 - p) / p.shape[-1]
+        return second if weight is None else second * weight
+
+    tangent, backward_tangent = elementwise(_second, last_axis)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int:  # noqa: ARG002
         return prediction.shape[:-1].numel()

@@ -10,6 +10,7 @@ from torch import Tensor
 from mytorch.core import (
     ArgumentError,
     Buffer,
+    Directions,
     Loss,
     ShapeError,
     readable,
@@ -19,9 +20,11 @@ from mytorch.core import (
     require_range,
     require_saved,
 )
+from mytorch.nn._tangents import backward_of_both
 from mytorch.nn._visible import out_of_range
 from mytorch.nn.loss._classes import require_class_weights, require_indices, require_weight_fits
-from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream_tensor, wide
+from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstream, upstream_tensor, wide
+from mytorch.nn.loss._tangents import tangent_of_value
 from mytorch.plugins import shown
 
 aten = torch.ops.aten
@@ -77,6 +80,33 @@ class MultiMarginLoss(Loss):
         d_each = upstream_tensor(self, d_value, target.shape, x)
         d_x: Tensor = aten.multi_margin_loss_backward(d_each, x, target, *self._settings(x))
         return d_x.to(prediction.dtype)
+
+    def tangent(self, t_prediction: Tensor, saved: tuple[Tensor, Tensor], along: Directions) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return tangent_of_value(self, t_prediction, saved, -1), t_prediction
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: tuple[Tensor, Tensor],
+        t_prediction: Tensor,
+        along: Directions,
+    ) -> tuple[Tensor, Tensor]:
+        d_prediction, t_d_prediction = backward_of_both(self, d_value, t_d_value, saved, t_prediction, along)
+        if self.p == 2:
+            t_d_prediction = t_d_prediction + self._bend(d_value, saved, t_prediction)
+        return d_prediction, t_d_prediction
+
+    def _bend(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor], t_x: Tensor) -> Tensor:
+        """For p = 2, how the gradient changes: by 2 * t_z[i] / classes where z[i] > 0, weighted as it is."""
+        x, target = saved
+        at = target.unsqueeze(-1)
+        z, t_z = (self.margin + x - x.gather(-1, at)), t_x - t_x.gather(-1, at)
+        each = upstream(self, d_value, target.shape, x) * torch.ones_like(x[..., 0])
+        if self.weight is not None:
+            each = each * self.weight.value[target]
+        bend = t_z.where(z > 0, 0) * (2 * each / x.shape[-1]).unsqueeze(-1)  # 0 at the target's class, as t_z is
+        return bend.scatter_add(-1, at, -bend.sum(-1, keepdim=True))
 
     def _settings(self, x: Tensor) -> tuple[Any, ...]:
         """The kernels' arguments: p, margin, weight, reduction."""

@@ -25,6 +25,7 @@ from mytorch.nn.loss._classes import (
     without,
 )
 from mytorch.nn.loss._reduction import CODES, require_reduction, upstream_tensor
+from mytorch.nn.loss._tangents import elementwise
 
 aten = torch.ops.aten
 
@@ -82,6 +83,8 @@ class NLLLoss(Loss):
         except IndexError as error:
             raise unknown_class(self, prediction, target) from error
         return d_x.view(prediction.shape)
+
+    tangent, backward_tangent = elementwise(axis=class_axis)
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> Tensor:
         return self._weights(prediction, target).sum()

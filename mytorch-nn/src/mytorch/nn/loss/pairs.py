@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     DtypeError,
     Loss,
     Module,
@@ -24,11 +25,14 @@ from mytorch.core import (
     require_same_device,
     require_saved,
 )
-from mytorch.nn._norm import p_norm, p_norm_backward
+from mytorch.nn._norm import p_norm, p_norm_backward, p_norm_bend, p_norm_tangent
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import backward_of_both
 from mytorch.nn.distance import PairwiseDistance
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scale_, scaled, upstream
 
+Pair = tuple[Tensor, Tensor]
+Triplet = tuple[Tensor, Tensor, Tensor]
 Apart = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 Measured = tuple[Tensor, Tensor, Tensor, list[Any]]
 EPSILON = 9.999999960041972e-13  # torch's 1e-12, a float32; it keeps the cosine of vectors of length 0 finite
@@ -73,6 +77,12 @@ class MarginRankingLoss(Loss):
         require_saved(self, slope, Tensor)
         d_input2 = scaled(slope, upstream(self, d_value, slope.shape, slope))
         return -d_input2, d_input2
+
+    def tangent(self, t_prediction: Pair, slope: Tensor, along: Directions) -> tuple[Tensor, None]:  # noqa: ARG002
+        t_input1, t_input2 = t_prediction
+        return reduce(self.reduction, slope * (t_input2 - t_input1)), None
+
+    backward_tangent = backward_of_both
 
     def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
         return target.numel()
@@ -128,6 +138,40 @@ class CosineEmbeddingLoss(Loss):
         across = (k / (m1 * m2).sqrt()).unsqueeze(-1)
         along1, along2 = (k * cos / m1).unsqueeze(-1), (k * cos / m2).unsqueeze(-1)
         return (across * b).addcmul_(along1, a, value=-1), (across * a).addcmul_(along2, b, value=-1)
+
+    def tangent(
+        self,
+        t_prediction: Pair,
+        saved: tuple[Tensor, ...],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        (t_a, t_b), (a, b, slope, cos, m1, m2) = t_prediction, saved
+        t_m1, t_m2 = 2 * (a * t_a).sum(-1), 2 * (b * t_b).sum(-1)
+        t_n = (t_m1 / m1 + t_m2 / m2) / 2  # the change of n divided by n
+        t_cos = (t_a * b + a * t_b).sum(-1) / (m1 * m2).sqrt() - cos * t_n
+        return reduce(self.reduction, slope * t_cos), (t_a, t_b, t_cos, t_m1, t_m2, t_n)
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: tuple[Tensor, ...],
+        t_saved: tuple[Tensor, ...],
+        along: Directions,
+    ) -> tuple[Pair, Pair]:
+        (a, b, slope, cos, m1, m2), (t_a, t_b, t_cos, t_m1, t_m2, t_n) = saved, t_saved
+        d, (t_d_a, t_d_b) = backward_of_both(self, d_value, t_d_value, saved, t_saved, along)
+        k = scaled(slope, upstream(self, d_value, slope.shape, slope))
+        across = k / (m1 * m2).sqrt()
+        t_across = -across * t_n
+
+        def change(v: Tensor, t_v: Tensor, other: Tensor, t_other: Tensor, m: Tensor, t_m: Tensor) -> Tensor:
+            along_v = k * cos / m
+            t_along_v = k * t_cos / m - along_v * t_m / m
+            rows = ((across, t_other), (t_across, other), (-along_v, t_v), (-t_along_v, v))
+            return sum((row.unsqueeze(-1) * each for row, each in rows), torch.zeros_like(v))
+
+        return d, (t_d_a + change(a, t_a, b, t_b, m1, t_m1), t_d_b + change(b, t_b, a, t_a, m2, t_m2))
 
     def weight_of(self, prediction: Any, target: Tensor) -> int:  # noqa: ARG002
         return target.numel()
@@ -193,6 +237,39 @@ class TripletMarginLoss(Loss):
             d_positive.sub_(d_other)
             d_negative.add_(d_other)
         return d_anchor, d_positive, d_negative
+
+    def tangent(
+        self,
+        t_prediction: Triplet,
+        saved: Apart,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        apart, lengths = saved
+        t_anchor, t_positive, t_negative = t_prediction
+        pairs = [(t_anchor, t_positive), (t_anchor, t_negative), (t_positive, t_negative)]
+        t_apart = tuple(t_x1 - t_x2 for (t_x1, t_x2), _ in zip(pairs, apart, strict=False))
+        t_lengths = map(p_norm_tangent, t_apart, apart, lengths, [self.p] * len(apart))
+        t_short = _t_short(lengths, tuple(t_lengths))
+        return reduce(self.reduction, t_short.where(self._short(lengths) >= 0, 0)), t_apart
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: Apart,
+        t_apart: tuple[Tensor, ...],
+        along: Directions,
+    ) -> tuple[Triplet, Triplet]:
+        apart, lengths = saved
+        d, t_d = backward_of_both(self, d_value, t_d_value, saved, t_apart, along)
+        active = (self._short(lengths) >= 0).to(lengths[0].dtype)
+        d_lengths = _d_lengths(scale_(active, upstream(self, d_value, active.shape, active)), lengths)
+        bends = [
+            p_norm_bend(d_length, t_u, u, length, self.p)
+            for d_length, t_u, u, length in zip(d_lengths, t_apart, apart, lengths, strict=True)
+        ]
+        change = _of_vectors([(bend, -bend) for bend in bends])
+        return d, tuple(each + bend for each, bend in zip(t_d, change, strict=True))
 
     def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
         shape: torch.Size = prediction[0].shape
@@ -279,6 +356,38 @@ class TripletMarginWithDistanceLoss(Loss):
             return d_anchor, d_positive, d_negative
         return d_anchor, d_positive + d_positive_of_other, d_negative + d_negative_of_other
 
+    def tangent(self, t_prediction: Triplet, saved: Measured, along: Directions) -> tuple[Tensor, list[Any]]:
+        short, far, other, kept = saved
+        t_anchor, t_positive, t_negative = t_prediction
+        pairs = [(t_anchor, t_positive), (t_anchor, t_negative), (t_positive, t_negative)]
+        moved = [
+            self.distance_function.tangent(pair, kept_by_distance, along)
+            for pair, kept_by_distance in zip(pairs, kept, strict=False)
+        ]
+        t_lengths = tuple(torch.zeros_like(short) if t_length is None else t_length for t_length, _ in moved)
+        t_short = _t_short((far, far, other)[: len(kept)], t_lengths)
+        return reduce(self.reduction, t_short.where(short >= 0, 0)), [t_kept for _, t_kept in moved]
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: Measured,
+        t_saved: list[Any],
+        along: Directions,
+    ) -> tuple[Triplet, Triplet]:
+        short, far, other, kept = saved
+        lengths = (far, far, other)[: len(kept)]
+        active = (short >= 0).to(short.dtype)
+        d_lengths, t_d_lengths = (
+            _d_lengths(scaled(active, upstream(self, d, short.shape, short)), lengths) for d in (d_value, t_d_value)
+        )
+        found = [
+            self.distance_function.backward_tangent(*each, along)
+            for each in zip(d_lengths, t_d_lengths, kept, t_saved, strict=True)
+        ]
+        return _of_vectors([d for d, _ in found]), _of_vectors([t_d for _, t_d in found])
+
     def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
         shape: torch.Size = prediction[0].shape
         return shape[:-1].numel()
@@ -292,6 +401,32 @@ class TripletMarginWithDistanceLoss(Loss):
 def _share(far: Tensor, other: Tensor) -> Tensor:
     """What part of a gradient goes to the distance far where the smaller of two is taken, in their dtype."""
     return (far <= other).to(far.dtype) - (far == other).to(far.dtype) / 2
+
+
+def _t_short(lengths: tuple[Tensor, ...], t_lengths: tuple[Tensor, ...]) -> Tensor:
+    """The change of near - far, or of near less the smaller of far and a third distance."""
+    t_near, t_far, *t_other = t_lengths
+    if not t_other:
+        return t_near - t_far
+    share = _share(lengths[1], lengths[2])
+    return t_near - share * t_far - (1 - share) * t_other[0]
+
+
+def _d_lengths(k: Tensor, lengths: tuple[Tensor, ...]) -> list[Tensor]:
+    """The gradients of near and far, and of a third distance if there is one, where that of near is k."""
+    if len(lengths) == 2:
+        return [k, -k]
+    share = _share(lengths[1], lengths[2])
+    return [k, -k * share, k * (share - 1)]
+
+
+def _of_vectors(pairs: list[Pair]) -> Triplet:
+    """The gradients of anchor, positive and negative, of those of both vectors of each distance."""
+    (anchor, positive), (anchor_of_far, negative), *other = pairs
+    anchor = anchor + anchor_of_far
+    if not other:
+        return anchor, positive, negative
+    return anchor, positive + other[0][0], negative + other[0][1]
 
 
 def _require_alike(owner: Loss, **inputs: Tensor) -> None:
