@@ -12,12 +12,15 @@ from mytorch.nn import (
     GELU,
     GLU,
     SELU,
+    Add,
     AlphaDropout,
     AvgPool2d,
     BatchNorm1d,
     BatchNorm2d,
     BCEWithLogitsLoss,
+    Checkpoint,
     CircularPad2d,
+    Concatenate,
     ConstantPad2d,
     Conv2d,
     ConvTranspose2d,
@@ -40,10 +43,13 @@ from mytorch.nn import (
     MaxPool2d,
     Mish,
     MSELoss,
+    Parallel,
     Permute,
     ReflectionPad2d,
     ReLU6,
     Residual,
+    Reversible,
+    ReversibleSequence,
     RMSNorm,
     RReLU,
     Select,
@@ -56,6 +62,7 @@ from mytorch.nn import (
     Softplus,
     Softshrink,
     Softsign,
+    Take,
     Tanh,
     Tanhshrink,
     Threshold,
@@ -77,13 +84,6 @@ SILENT = {
     "activation.rectifiers": "PReLU",
     "attention.multihead_attention": "MultiheadAttention",
     "attention.positions": "RotaryPositionalEncoding SinusoidalPositionalEncoding",
-    "container.add": "Add",
-    "container.checkpoint": "Checkpoint",
-    "container.concatenate": "Concatenate",
-    "container.parallel": "Parallel",
-    "container.reversible": "Reversible ReversibleSequence",
-    "container.take": "Take",
-    "container.variational_autoencoder": "VariationalAutoencoder",
     "distance.cosine_similarity": "CosineSimilarity",
     "distance.pairwise_distance": "PairwiseDistance",
     "embedding.embedding_bag": "EmbeddingBag",
@@ -182,6 +182,31 @@ STATED = {
     "BatchNorm, evaluation": (lambda: image(BatchNorm2d(4).eval(), BatchNorm2d(4, bias=False).eval()), (3, 2, 4, 3)),
     "BatchNorm, images": (lambda: image(BatchNorm2d(4), Tanh()), (3, 2, 4, 3)),
     "Residual": (lambda: small(Residual(Sequential(Linear(4, 4), Tanh())), Residual(Tanh())), (5, 3)),
+    "branches": (
+        lambda: small(Add(Linear(4, 4), Tanh(), Dropout(0.3)), Concatenate(Tanh(), Linear(4, 3)), Linear(7, 4)),
+        (5, 3),
+    ),
+    "branches before all else": (
+        lambda: Sequential(Add(Linear(3, 4), Linear(3, 4)), Parallel(Tanh(), Linear(4, 2)), Take(1), Sigmoid()),
+        (5, 3),
+    ),
+    "Checkpoint": (
+        lambda: small(Checkpoint(Sequential(Linear(4, 4), BatchNorm1d(4), Dropout(0.3))), Checkpoint(Tanh())),
+        (5, 3),
+    ),
+    "Checkpoint before all else": (lambda: Sequential(Checkpoint(small(Tanh())), Tanh(), Linear(2, 2)), (5, 3)),
+    "Reversible": (
+        lambda: small(Reversible(Linear(2, 2), Tanh()), Reversible(Dropout(0.3), Linear(2, 2), dim=-1)),
+        (5, 3),
+    ),
+    "ReversibleSequence": (
+        lambda: small(ReversibleSequence(Reversible(Linear(2, 2), Tanh()), Reversible(Dropout(0.3), Linear(2, 2)))),
+        (5, 3),
+    ),
+    "ReversibleSequence before all else": (
+        lambda: Sequential(ReversibleSequence(*(Reversible(Tanh(), Linear(2, 2)) for _ in range(3))), Sigmoid()),
+        (5, 4),
+    ),
     "Conv2d": (
         lambda: image(Conv2d(4, 6, (2, 3), (1, 2), (1, 0), groups=2), Tanh(), Conv2d(6, 2, 2, padding="same")),
         (3, 2, 5, 6),
@@ -305,6 +330,38 @@ def test_a_layer_that_does_not_state_them_is_named_once():
         hessian_vector_product(net, MSELoss(), x, torch.randn(4, 1), vector)
     (warning,) = told
     assert "quantities: layer '1' (Scale) does not state tangent and backward_tangent" in str(warning.message)
+
+
+WITHIN = {
+    "Residual": (lambda: Residual(Scale(4)), "1.inner"),
+    "Add": (lambda: Add(Tanh(), Scale(4)), "1.1"),
+    "Concatenate": (lambda: Concatenate(Scale(4), dim=-1), "1.0"),
+    "Parallel": (lambda: Sequential(Parallel(Scale(4), Tanh()), Take(0)), "1.0.0"),
+    "Checkpoint": (lambda: Checkpoint(Sequential(Scale(4), Tanh())), "1.inner.0"),
+    "Reversible": (lambda: Reversible(Scale(2), Tanh()), "1.f"),
+    "ReversibleSequence": (lambda: ReversibleSequence(Reversible(Tanh(), Scale(2))), "1.0.g"),
+}
+
+
+@pytest.mark.parametrize(("build", "path"), WITHIN.values(), ids=WITHIN)
+def test_a_layer_within_a_container_that_does_not_state_them(build, path, monkeypatch):
+    torch.manual_seed(8)
+    net = Sequential(Linear(3, 4), build(), Linear(4, 2)).double()
+    x, t = torch.randn(5, 3).double(), torch.randn(5, 2).double()
+    vector = {name: torch.randn_like(parameter.value) for name, parameter in net.named_param()}
+    with pytest.warns(QuantityWarning) as told:
+        found = hessian_vector_product(net, MSELoss(), x, t, vector)
+    assert [str(each.message).split("'")[1] for each in told] == [path]
+    monkeypatch.setattr(
+        Scale, "tangent", lambda self, t_x, x, along: (along[self.gain] * x + self.gain.value * t_x, t_x)
+    )
+    monkeypatch.setattr(Scale, "backward_tangent", change_of_scale)
+    torch.testing.assert_close(found, hessian_vector_product(net, MSELoss(), x, t, vector), rtol=1e-7, atol=1e-8)
+
+
+def change_of_scale(layer, d_y, t_d_y, x, t_x, along):
+    layer.gain.accumulate((t_d_y * x + d_y * t_x).sum(0))
+    return layer.gain.value * d_y, along[layer.gain] * d_y + layer.gain.value * t_d_y
 
 
 @pytest.mark.filterwarnings(f"ignore::{SLOWER}")

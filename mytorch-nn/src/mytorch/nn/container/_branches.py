@@ -6,9 +6,19 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Self, cast
 
+import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, DtypeError, Module, StateError, kind_of, require_input, require_pair
+from mytorch.core import (
+    ArgumentError,
+    Directions,
+    DtypeError,
+    Module,
+    StateError,
+    kind_of,
+    require_input,
+    require_pair,
+)
 from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 Saved = tuple[list[Any], Any]
@@ -44,6 +54,27 @@ class Branches(ModuleSequence):
             if not is_unused(d_output):
                 gradients.append(branch.backward(d_output, kept))
         return reduce(added, gradients) if self.input_grad else None
+
+    def _tangent_each(self, t_x: Any, saved: list[Any], along: Directions) -> tuple[list[Any], list[Any]]:
+        """How the output of each branch changes, and what its `backward_tangent` needs."""
+        moved = [branch.tangent(t_x, kept, along) for branch, kept in zip(self.layers, saved, strict=True)]
+        return [t_output for t_output, _ in moved], [t_kept for _, t_kept in moved]
+
+    def _backward_tangent_each(
+        self,
+        d_outputs: Sequence[Any],
+        t_d_outputs: Sequence[Any],
+        saved: list[Any],
+        t_saved: list[Any],
+        along: Directions,
+    ) -> tuple[Any, Any]:
+        """The sum of what the branches give for the inputs, and its change."""
+        found = [
+            branch.backward_tangent(d, t_d, kept, t_kept, along)
+            for branch, d, t_d, kept, t_kept in zip(self.layers, d_outputs, t_d_outputs, saved, t_saved, strict=True)
+            if not is_unused(d)
+        ]
+        return reduce(added, found) if self.input_grad else (None, None)
 
     def _require_branches(self, x: Any) -> None:
         if not self.layers:
@@ -92,12 +123,20 @@ class Branches(ModuleSequence):
 
 
 def added(one: Any, other: Any) -> Any:
-    """The sum of two gradients that are nested alike; None, of what has none, counts as zeros."""
+    """The sum of two gradients, or tangents, that are nested alike; None, of what has none, counts as zeros."""
     if one is None or other is None:
         return other if one is None else one
     if isinstance(one, tuple):
         return tuple(added(*entries) for entries in zip(one, other, strict=True))
     return one + other
+
+
+def joined(halves: Sequence[Tensor | None], dim: int) -> Tensor | None:
+    """Two halves of a tensor as one; None, where one has nothing, counts as zeros, and None of both is none."""
+    known = [half for half in halves if half is not None]
+    if not known:
+        return None
+    return torch.cat([torch.zeros_like(known[0]) if half is None else half for half in halves], dim)
 
 
 def is_unused(d_output: Any) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_upstream
-from mytorch.nn.container._branches import Branches, Saved
+from mytorch.core import Directions, ShapeError, require_upstream
+from mytorch.nn.container._branches import Branches, Saved, added
 
 
 class Add(Branches):
@@ -42,6 +42,16 @@ class Add(Branches):
         saved_by_branches, shape = saved
         require_upstream(self, d_y, shape)
         return self._backward_each([d_y] * len(self.layers), saved_by_branches)
+
+    def tangent(self, t_x: Any, saved: Saved, along: Directions) -> tuple[Tensor | None, list[Any]]:
+        t_outputs, t_saved = self._tangent_each(t_x, saved[0], along)
+        return reduce(added, t_outputs), t_saved
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        each = [d_y] * len(self.layers), [t_d_y] * len(self.layers)
+        return self._backward_tangent_each(*each, saved[0], t_saved, along)
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Tensor:
         return self._sum(self._call_each(x, more, options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mytorch.core import ArgumentError, Module, kind_of, require_input, require_pair
+from mytorch.core import ArgumentError, Directions, Module, kind_of, require_input, require_pair
 from mytorch.core.compiling import is_compiling
 from mytorch.nn.container._moment import Moment, has_weights
 from mytorch.nn.container._sequence import require_module
@@ -65,20 +65,35 @@ class Checkpoint(Module):
         return self.inner(x, *more, **options), start
 
     def backward(self, d_y: Any, saved: Start | Kept) -> Any:
-        if isinstance(saved, Kept):
-            return self.inner.backward(d_y, saved.saved)
-        if not isinstance(saved, Start):
+        if not isinstance(saved, (Start, Kept)):
             raise ArgumentError(
                 f"Checkpoint: saved must be what its own forward returned, got {kind_of(saved)}; give each backward "
                 "the saved value of its own forward"
             )
-        with saved.moment.again("Checkpoint", "inner", self.inner):
-            pair = self.inner.forward(*saved.inputs, **saved.options)
-        require_pair(self.inner, pair)
-        return self.inner.backward(d_y, pair[1])
+        return self.inner.backward(d_y, self._saved_by_inner(saved))
+
+    def tangent(self, t_x: Any, saved: Start | Kept, along: Directions) -> tuple[Any, Any]:
+        t_y, _ = self.inner.tangent(t_x, self._saved_by_inner(saved), along)
+        return t_y, t_x
+
+    def backward_tangent(
+        self, d_y: Any, t_d_y: Any, saved: Start | Kept, t_x: Any, along: Directions
+    ) -> tuple[Any, Any]:
+        kept = self._saved_by_inner(saved)
+        _, t_kept = self.inner.tangent(t_x, kept, along)
+        return self.inner.backward_tangent(d_y, t_d_y, kept, t_kept, along)
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Any:
         return self.inner(x, *more, **options)
 
     def first_child(self) -> Module:
         return self.inner
+
+    def _saved_by_inner(self, saved: Start | Kept) -> Any:
+        """What inner saved, or saves in a forward that is taken once more."""
+        if isinstance(saved, Kept):
+            return saved.saved
+        with saved.moment.again("Checkpoint", "inner", self.inner):
+            pair = self.inner.forward(*saved.inputs, **saved.options)
+        require_pair(self.inner, pair)
+        return pair[1]

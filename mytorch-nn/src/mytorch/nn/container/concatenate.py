@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, ShapeError, require_upstream, require_whole
+from mytorch.core import Directions, Module, ShapeError, require_upstream, require_whole
 from mytorch.nn._own import require_own
 from mytorch.nn.container._branches import Branches, Saved
 
@@ -54,6 +54,25 @@ class Concatenate(Branches):
         require_own(self, "dim", self.dim, dim)
         require_upstream(self, d_y, shape)
         return self._backward_each(d_y.split(sizes, self.dim), saved_by_branches)
+
+    def tangent(self, t_x: Any, saved: Saved, along: Directions) -> tuple[Tensor | None, list[Any]]:
+        saved_by_branches, (dim, shape, sizes) = saved
+        t_outputs, t_saved = self._tangent_each(t_x, saved_by_branches, along)
+        moves = next((t_output for t_output in t_outputs if t_output is not None), None)
+        if moves is None:
+            return None, t_saved
+        t_y = moves.new_zeros(shape)
+        for t_piece, t_output in zip(t_y.split(sizes, dim), t_outputs, strict=True):
+            if t_output is not None:
+                t_piece.copy_(t_output)
+        return t_y, t_saved
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        saved_by_branches, (dim, _, sizes) = saved
+        pieces = d_y.split(sizes, dim), t_d_y.split(sizes, dim)
+        return self._backward_tangent_each(*pieces, saved_by_branches, t_saved, along)
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> Tensor:
         return self._join(self._call_each(x, more, options))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mytorch.core import ShapeError, kind_of
+from mytorch.core import Directions, ShapeError, kind_of
 from mytorch.nn.container._branches import Branches, Saved, is_unused
 
 
@@ -43,6 +43,15 @@ class Parallel(Branches):
         if is_unused(d_y):
             raise ShapeError("Parallel: d_y must have a gradient for at least one of its entries, got None for each")
         return self._backward_each(d_y, saved[0])
+
+    def tangent(self, t_x: Any, saved: Saved, along: Directions) -> tuple[tuple[Any, ...], list[Any]]:
+        t_outputs, t_saved = self._tangent_each(t_x, saved[0], along)
+        return tuple(t_outputs), t_saved
+
+    def backward_tangent(
+        self, d_y: tuple[Any, ...], t_d_y: tuple[Any, ...], saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        return self._backward_tangent_each(d_y, t_d_y, saved[0], t_saved, along)
 
     def __call__(self, x: Any, *more: Any, **options: Any) -> tuple[Any, ...]:
         return tuple(self._call_each(x, more, options))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     StateError,
@@ -21,6 +22,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.core.compiling import is_compiling
+from mytorch.nn.container._branches import added, joined
 from mytorch.nn.container._moment import Moment, has_weights
 from mytorch.nn.container._sequence import ModuleSequence, require_module
 
@@ -51,7 +53,7 @@ class Reversible(Module):
     Backward:  x2 = y2 - g(y1);  x1 = y1 - f(x2), computed anew;
                d_y1 += the d_x of g, given d_y2;  d_x2 = d_y2 + the d_x of f, given d_y1;  d_x1 = d_y1
     Memory:    between the passes y, in place of all that f and g save; time: one more forward of f and g. The blocks
-               of a ReversibleSequence share one y
+               of a ReversibleSequence share one y. Tangents keep what f and g save until their backward
     Shapes:    x, y: (..., 2 * half, ...), of which f and g take and keep (..., half, ...)
     Raises:    ArgumentError if f or g is not a Module, or saved is not of its own forward; ShapeError if dim has an
                odd size, or f or g changes the shape; StateError if modules came or went within f or g since then
@@ -97,6 +99,31 @@ class Reversible(Module):
         require_upstream(self, d_y, saved.y.shape)
         return self.answered(d_y, saved.y, saved.moments.pop())[0]
 
+    def tangent(self, t_x: Tensor | None, saved: Output | Kept, along: Directions) -> tuple[Tensor | None, Any]:
+        kept = saved if isinstance(saved, Kept) else self.undone(saved.y, saved.moments[0])[1]
+        t_x1, t_x2 = (None, None) if t_x is None else t_x.chunk(2, self.dim)
+        t_of_x2, t_saved_f = self.f.tangent(t_x2, kept.saved[0], along)
+        t_y1 = added(t_x1, t_of_x2)
+        t_of_y1, t_saved_g = self.g.tangent(t_y1, kept.saved[1], along)
+        return joined((t_y1, added(t_x2, t_of_y1)), self.dim), (*kept.saved, t_saved_f, t_saved_g)
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: Output | Kept,  # noqa: ARG002 - what it stands for is in t_saved
+        t_saved: tuple[Any, Any, Any, Any],
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        saved_f, saved_g, t_saved_f, t_saved_g = t_saved
+        (d_y1, d_y2), (t_d_y1, t_d_y2) = d_y.chunk(2, self.dim), t_d_y.chunk(2, self.dim)
+        d_x_of_g, t_d_x_of_g = self.g.backward_tangent(d_y2, t_d_y2, saved_g, t_saved_g, along)
+        d_y1, t_d_y1 = d_y1 + d_x_of_g, t_d_y1 + t_d_x_of_g
+        d_x2, t_d_x2 = self.f.backward_tangent(d_y1, t_d_y1, saved_f, t_saved_f, along)
+        if not self.input_grad:
+            return None, None
+        return torch.cat([d_y1, d_y2 + d_x2], self.dim), torch.cat([t_d_y1, t_d_y2 + t_d_x2], self.dim)
+
     def __call__(self, x: Tensor) -> Tensor:
         x1, x2 = self._halves(x)
         y1 = self._sum("f", x1, self.f(x2))
@@ -124,6 +151,16 @@ class Reversible(Module):
         d_x2 = self.f.backward(d_y1, saved)
         d_x = torch.cat([d_y1, d_y2 + d_x2], self.dim) if self.input_grad else None
         return d_x, torch.cat([y1 - of_x2, x2], self.dim)
+
+    def undone(self, y: Tensor, moments: Moments) -> tuple[Tensor, Kept]:
+        """The input, from the output, and what the forward saves where nothing is computed again."""
+        (y1, y2), (moment_f, moment_g) = y.chunk(2, self.dim), moments
+        with moment_g.again("Reversible", "g", self.g):
+            of_y1, saved_g = _pair(self.g, y1)
+        x2 = y2 - of_y1
+        with moment_f.again("Reversible", "f", self.f):
+            of_x2, saved_f = _pair(self.f, x2)
+        return torch.cat([y1 - of_x2, x2], self.dim), Kept(y.shape, (saved_f, saved_g))
 
     def first_child(self) -> Module:
         return self.f
@@ -193,6 +230,27 @@ class ReversibleSequence(ModuleSequence):
             d_x, y = block.answered(d_x, y, saved.moments.pop())
         return d_x if self.input_grad else None
 
+    def tangent(
+        self, t_x: Tensor | None, saved: Output | list[Any], along: Directions
+    ) -> tuple[Tensor | None, list[tuple[Any, Any]]]:
+        t_saved = []
+        for block, kept in zip(self.layers, self._kept(saved), strict=bool(self.layers)):
+            t_x, t_kept = block.tangent(t_x, kept, along)
+            t_saved.append((kept, t_kept))
+        return t_x, t_saved
+
+    def backward_tangent(
+        self,
+        d_y: Any,
+        t_d_y: Any,
+        saved: Output | list[Any],  # noqa: ARG002 - what it stands for is in t_saved
+        t_saved: list[tuple[Any, Any]],
+        along: Directions,
+    ) -> tuple[Any, Any]:
+        for block, (kept, t_kept) in zip(reversed(self.layers), reversed(t_saved), strict=True):
+            d_y, t_d_y = block.backward_tangent(d_y, t_d_y, kept, t_kept, along)
+        return (d_y, t_d_y) if self.input_grad else (None, None)
+
     def __call__(self, x: Tensor) -> Tensor:
         require_input(self, x)
         for block in self.layers:
@@ -208,6 +266,16 @@ class ReversibleSequence(ModuleSequence):
     @property
     def _blocks(self) -> list[Reversible]:
         return cast("list[Reversible]", self.layers)
+
+    def _kept(self, saved: Output | list[Any]) -> list[Any]:
+        """What each block saves where nothing is computed again."""
+        if isinstance(saved, list):
+            return saved
+        y, kept = saved.y, []
+        for block, moments in zip(reversed(self._blocks), reversed(saved.moments), strict=True):
+            y, of_block = block.undone(y, moments)
+            kept.append(of_block)
+        return kept[::-1]
 
     def _backward_of_kept(self, d_y: Any, saved: list[Any]) -> Any:
         if len(saved) != max(len(self.layers), 1):

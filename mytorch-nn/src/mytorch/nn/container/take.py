@@ -8,6 +8,7 @@ import torch
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     kind_of,
@@ -17,6 +18,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import backward_of_both
 
 Shapes = Any
 """The shape of each tensor of a value, in tuples nested as the value is; None for one of whole numbers."""
@@ -61,6 +63,16 @@ class Take(Module):
         if not self.input_grad:
             return None
         return tuple(d_y if number == taken else _nothing(shapes) for number, shapes in enumerate(entries))
+
+    def tangent(
+        self,
+        t_x: tuple[Any, ...] | None,
+        saved: tuple[int, tuple[Shapes, ...]],  # noqa: ARG002
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Any, None]:
+        return None if t_x is None else t_x[self.index], None
+
+    backward_tangent = backward_of_both
 
     def _shapes(self, value: Any) -> Shapes:
         if isinstance(value, tuple):

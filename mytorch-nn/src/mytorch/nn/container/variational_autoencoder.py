@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     kind_of,
@@ -17,6 +18,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn.container._branches import added, joined
 from mytorch.nn.container._sequence import require_module
 from mytorch.nn.linear import Linear
 
@@ -33,6 +35,10 @@ class Saved(NamedTuple):
     noise: Tensor | None
     std: Tensor | None
     mean: Tensor
+
+    def slope(self) -> Tensor | None:
+        """The derivative of z with respect to log_var, e * std / 2; None in evaluation."""
+        return None if self.noise is None or self.std is None else self.noise * self.std / 2
 
 
 class VariationalAutoencoder(Module):
@@ -98,17 +104,46 @@ class VariationalAutoencoder(Module):
         d_mean, d_log_var = d_halves
         if d_decoded is not None:
             d_z = self.decoder.backward(d_decoded, saved.decoder)
-            d_mean = _added(d_mean, d_z)
-            if saved.noise is not None and saved.std is not None:
-                d_log_var = _added(d_log_var, d_z * saved.noise * saved.std / 2)
-        if d_mean is None and d_log_var is None:
+            d_mean = added(d_mean, d_z)
+            slope = saved.slope()
+            if slope is not None:
+                d_log_var = added(d_log_var, d_z * slope)
+        d_both = joined((d_mean, d_log_var), -1)
+        if d_both is None:
             raise ShapeError(
                 "VariationalAutoencoder: d_y must have a gradient for at least one entry, got None for each"
             )
-        like = d_mean if d_mean is not None else d_log_var
-        d_both = [torch.zeros_like(like) if d_half is None else d_half for d_half in (d_mean, d_log_var)]
-        d_x = self.encoder.backward(torch.cat(d_both, -1), saved.encoder)
+        d_x = self.encoder.backward(d_both, saved.encoder)
         return d_x if self.input_grad else None
+
+    def tangent(self, t_x: Any, saved: Saved, along: Directions) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        t_halves, t_saved_by_encoder = self.encoder.tangent(t_x, saved.encoder, along)
+        t_z = t_mean = t_log_var = None
+        if t_halves is not None:
+            t_mean, t_log_var = t_halves.chunk(2, -1)
+            slope = saved.slope()
+            t_z = t_mean if slope is None else t_mean + slope * t_log_var
+        t_decoded, t_saved_by_decoder = self.decoder.tangent(t_z, saved.decoder, along)
+        return (t_decoded, t_mean, t_log_var), (t_saved_by_encoder, t_saved_by_decoder, t_log_var)
+
+    def backward_tangent(
+        self, d_y: Any, t_d_y: Any, saved: Saved, t_saved: tuple[Any, Any, Tensor | None], along: Directions
+    ) -> tuple[Any, Any]:
+        (d_decoded, *d_halves), (t_d_decoded, *t_d_halves) = d_y, t_d_y
+        t_saved_by_encoder, t_saved_by_decoder, t_log_var = t_saved
+        if d_decoded is not None:
+            d_z, t_d_z = self.decoder.backward_tangent(
+                d_decoded, t_d_decoded, saved.decoder, t_saved_by_decoder, along
+            )
+            d_halves[0], t_d_halves[0] = added(d_halves[0], d_z), added(t_d_halves[0], t_d_z)
+            slope = saved.slope()
+            if slope is not None:
+                d_halves[1] = added(d_halves[1], d_z * slope)
+                t_slope = 0 if t_log_var is None else slope * t_log_var / 2
+                t_d_halves[1] = added(t_d_halves[1], t_d_z * slope + d_z * t_slope)
+        d_both = joined(d_halves, -1), joined(t_d_halves, -1)
+        found = self.encoder.backward_tangent(*d_both, saved.encoder, t_saved_by_encoder, along)
+        return found if self.input_grad else (None, None)
 
     def first_child(self) -> Module:
         return self.encoder
@@ -127,7 +162,3 @@ class VariationalAutoencoder(Module):
             )
         mean, log_var = halves.chunk(2, -1)
         return mean, log_var
-
-
-def _added(one: Tensor | None, other: Tensor) -> Tensor:
-    return other if one is None else one + other
