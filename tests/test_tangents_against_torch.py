@@ -372,6 +372,41 @@ def with_distance(**options):
     )
 
 
+PREDICTION = [(5, 3), (5, 2), (5, 2)]
+
+
+def elbo(std, reduction):
+    def loss(prediction, target):
+        y, m, v = prediction
+        values = ((y - target) ** 2).sum(1) / (2 * std**2) + (m**2 + v.exp() - v - 1).sum(1) / 2
+        return reduced(values, reduction)
+
+    return function(loss)
+
+
+class TheirLinearCrossEntropy(torch.nn.Module):
+    """Their class, in those of torch that have one, keeps its scores in another way."""
+
+    def __init__(self, in_features, num_classes, out_features=(), bias=False, batch_chunk_size=None, **options):
+        super().__init__()
+        self.sizes = num_classes, *out_features
+        self.linear = torch.nn.Linear(in_features, torch.Size(self.sizes).numel(), bias=bias)
+        self.loss = torch.nn.CrossEntropyLoss(**options)
+
+    def forward(self, x, target):
+        return self.loss(self.linear(x).view(*x.shape[:-1], *self.sizes), target)
+
+
+def linear_cross_entropy(*sizes, x=(5, 4), target=CLASSES, **options):
+    build = named("LinearCrossEntropyLoss", *sizes, **options)
+    return case(build, x, target, theirs=lambda: TheirLinearCrossEntropy(*sizes, **options))
+
+
+def adaptive(cutoffs, classes, **options):
+    x = (*classes.shape, 8)
+    return case(named("AdaptiveLogSoftmaxWithLoss", 8, 8, cutoffs, div_value=2.0, **options), x, classes)
+
+
 def multi_margin(p, margin, weight, reduction):
     """torch's kernel has no second derivative."""
 
@@ -483,12 +518,34 @@ for each in REDUCTIONS:
             "TripletMarginLoss, p 3": triplet(p=3.0, swap=True, **of),
             "TripletMarginLoss, p 1.5": triplet(margin=2.0, p=1.5, **of),
             "TripletMarginLoss, p 1": triplet(p=1.0, **of),
+            "ELBOLoss": case(named("ELBOLoss", 0.7, **of), PREDICTION, numbers(5, 3), theirs=elbo(0.7, each)),
+            **{
+                f"LinearCrossEntropyLoss, {what}": linear_cross_entropy(4, 3, **options, **of)
+                for what, options in {
+                    "plain": {},
+                    "a part": {"batch_chunk_size": 2, "bias": True},
+                    "weights": {"weight": WEIGHT, "ignore_index": 1, "label_smoothing": 0.2},
+                    "weights, a part": {"weight": WEIGHT, "ignore_index": 1, "batch_chunk_size": 3},
+                }.items()
+            },
+            "LinearCrossEntropyLoss, probabilities": linear_cross_entropy(
+                4, 3, target=numbers(5, 3).softmax(1), weight=WEIGHT, batch_chunk_size=2, **of
+            ),
+            "LinearCrossEntropyLoss, images": linear_cross_entropy(
+                4, 3, target=torch.arange(20).reshape(5, 2, 2) % 3, out_features=(2, 2), batch_chunk_size=2, **of
+            ),
+            "LinearCrossEntropyLoss, one row": linear_cross_entropy(4, 3, x=(4,), target=torch.tensor(1), **of),
             "TripletMarginWithDistanceLoss": with_distance(**of),
             "TripletMarginWithDistanceLoss, swap": with_distance(margin=2.0, swap=True, **of),
         }.items()
     }
 LOSSES |= {
     "KLDivLoss, batchmean": case(named("KLDivLoss", reduction="batchmean"), (5, 3), numbers(5, 3)),
+}
+MAPS |= {
+    "AdaptiveLogSoftmaxWithLoss": adaptive([2, 4, 6], torch.tensor([0, 5, 2, 1, 4]), head_bias=True),
+    "AdaptiveLogSoftmaxWithLoss, a cluster without a target": adaptive([2, 5], torch.tensor([0, 1, 6, 7])),
+    "AdaptiveLogSoftmaxWithLoss, one row": adaptive([2, 5], torch.tensor(3)),
 }
 CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **LOSSES}
 
@@ -603,7 +660,8 @@ def prepared(name, mode):
     for key, value in theirs.state_dict().items():
         if key in parameters or "running" in key:
             value.copy_(torch.rand_like(value) + 0.5 if "var" in key else 0.7 * torch.randn_like(value))
-    ours.load_state_dict({**ours.state_dict(), **theirs.state_dict()})
+    state = theirs.state_dict()
+    ours.load_state_dict({key: state.get(key, value) for key, value in ours.state_dict().items()})
     values = {key: value.detach().clone() for key, value in theirs.named_parameters()}
     t_inputs = tuple(map(direction_of, spec.inputs))
     t_values = {key: torch.randn_like(value) for key, value in values.items()}
@@ -663,7 +721,7 @@ def test_what_is_stated_is_what_torch_makes_by_going_back_twice(name, mode):
 
 @each_of([name for name in CASES if name not in LOSSES])
 def test_where_the_data_do_not_move_and_want_no_gradient(name, mode):
-    """As of a first layer: t_input is None, and input_grad False."""
+    """As of a first layer: t_input is None for each input, and input_grad False."""
     ours, theirs, moves = prepared(name, mode)
     still = tree_map(lambda leaf: None if leaf is None else torch.zeros_like(leaf), moves.t_inputs)
     _, t_wanted, d_output, t_d_output, _, t_d_wanted = wanted_of(theirs, moves._replace(t_inputs=still))
@@ -672,7 +730,7 @@ def test_where_the_data_do_not_move_and_want_no_gradient(name, mode):
     output, saved = ours.forward(*moves.inputs, **moves.options)
     parameters = dict(ours.named_param())
     directions = Directions({parameters[key]: moves.t_values[key] for key in parameters})
-    t_output, t_saved = ours.tangent(None, saved, directions)
+    t_output, t_saved = ours.tangent(as_given(ours, tree_map(lambda _: None, moves.t_inputs)), saved, directions)
     require_close(filled(t_output, output), t_wanted, "t_output")
     found = ours.backward_tangent(as_ours(d_output, output), as_ours(t_d_output, output), saved, t_saved, directions)
     assert not of_tensors(found)

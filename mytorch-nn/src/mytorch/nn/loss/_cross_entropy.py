@@ -122,6 +122,39 @@ class OfScores(Loss):
         counted = target != self.ignore_index
         return counted.count_nonzero() if self.weight is None else self._weights(target, counted).sum()
 
+    def _bend(self, d_value: Any, values: Tensor, target: Tensor, t_scores: Tensor, whole: Any = None) -> Tensor:
+        """How the gradient of the scores changes as they move along t_scores; whole: as in `_gradient`.
+
+        values: the scores, or their log_softmax, of which softmax makes the same.
+        """
+        axis = class_axis(values)
+        p = values.softmax(axis)
+        t_p = p * (t_scores - (p * t_scores).sum(axis, keepdim=True))
+        d_each = d_value.unsqueeze(axis) if isinstance(d_value, Tensor) and d_value.dim() else d_value
+        return t_p * self._mass(values, target, whole) * d_each
+
+    def _mass(self, scores: Tensor, target: Tensor, whole: Any = None) -> Tensor:
+        """The sum of the target's probabilities times the weights, divided as the value is: (batch, 1, ...)."""
+        axis, s = class_axis(scores), self.label_smoothing
+        classes = scores.shape[axis]
+        every = scores.new_ones(classes) if self.weight is None else self.weight.value
+        if target.is_floating_point():
+            t = target.movedim(axis, -1)
+            mass = t.to(scores.dtype) @ every * (1 - s) + every.sum() * (s / classes)
+        else:
+            counted = target != self.ignore_index
+            mass = (every[target.where(counted, 0)] * (1 - s) + every.sum() * (s / classes)) * counted
+        if self.reduction == "mean":
+            whole = torch.as_tensor(self._count(scores, target) if whole is None else whole, device=mass.device)
+            mass = mass / whole.where(whole != 0, 1)  # of the mean of nothing, whose gradient is 0, too
+        return mass.unsqueeze(axis)
+
+    def _count(self, scores: Tensor, target: Tensor) -> int | Tensor:
+        """By what the mean is divided."""
+        if target.is_floating_point():
+            return without(scores.shape, class_axis(scores)).numel()
+        return self._sum_of_weights(target)
+
     def _of_probabilities(self, d_value: Any, scores: Tensor, target: Tensor, axis: int, whole: Any) -> Tensor:
         classes, s = scores.shape[axis], self.label_smoothing
         q = target * (1 - s) + s / classes if s else target

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     DtypeError,
     Module,
     ShapeError,
@@ -32,6 +33,8 @@ from mytorch.nn.linear import Linear
 Part = tuple[Tensor, Tensor, Tensor, Any]
 """Of the head or a cluster: rows, the entry that each takes, their log-probabilities, and what the layers saved."""
 Saved = tuple[Tensor, list[Part | None]]
+TSaved = list[tuple[Tensor, Any] | None]
+"""Of each part: the change of its log-probabilities, and what the layers' own backward_tangent needs."""
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
@@ -129,6 +132,48 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             if part is not None:
                 d_x.index_add_(0, part[0], layers.backward(_through_log_softmax(d_o, part), part[3]))
         return d_x.view(input_.shape) if self.input_grad else None, None
+
+    def tangent(
+        self, t_input: tuple[Tensor | None, None], saved: Saved, along: Directions
+    ) -> tuple[tuple[Tensor, Tensor], TSaved]:
+        input_, parts = saved
+        t_x = None if t_input[0] is None else t_input[0].reshape(-1, self.in_features)
+        t_output = input_.new_zeros(input_.shape[:-1].numel())
+        t_saved: TSaved = []
+        for layers, part in zip([self.head, *self.tail], parts, strict=True):
+            if part is None:
+                t_saved.append(None)
+                continue
+            rows, entry, log_p, kept = part
+            t_scores, t_kept = layers.tangent(None if t_x is None else t_x[rows], kept, along)
+            t_log_p = t_scores - (log_p.exp() * t_scores).sum(1, keepdim=True)
+            t_output[rows] += t_log_p.gather(1, entry).squeeze(1)
+            t_saved.append((t_log_p, t_kept))
+        return (t_output.view(input_.shape[:-1]), -t_output.mean()), t_saved
+
+    def backward_tangent(
+        self,
+        d_output: tuple[Tensor | None, Tensor | None],
+        t_d_output: tuple[Tensor | None, Tensor | None],
+        saved: Saved,
+        t_saved: TSaved,
+        along: Directions,
+    ) -> tuple[tuple[Tensor | None, None], tuple[Tensor | None, None]]:
+        input_, parts = saved
+        d_o, t_d_o = self._of_both(d_output, input_), self._of_both(t_d_output, input_)
+        d_x, t_d_x = (input_.new_zeros(len(d_o), self.in_features) for _ in range(2))
+        for layers, part, moved in zip([self.head, *self.tail], parts, t_saved, strict=True):
+            if part is None or moved is None:
+                continue
+            (rows, _, log_p, kept), (t_log_p, t_kept) = part, moved
+            change = log_p.exp() * t_log_p * d_o[rows].unsqueeze(1)
+            d, t_d = _through_log_softmax(d_o, part), _through_log_softmax(t_d_o, part) - change
+            d_rows, t_d_rows = layers.backward_tangent(d, t_d, kept, t_kept, along)
+            d_x.index_add_(0, rows, d_rows)
+            t_d_x.index_add_(0, rows, t_d_rows)
+        if not self.input_grad:
+            return (None, None), (None, None)
+        return (d_x.view(input_.shape), None), (t_d_x.view(input_.shape), None)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """The log-probabilities of all classes, (batch, n_classes), for x of (batch, in_features)."""

@@ -83,18 +83,12 @@ class CrossEntropyLoss(OfScores):
         t_prediction: Tensor,
         along: Directions,  # noqa: ARG002
     ) -> tuple[Tensor, Tensor]:
-        target, values, _ = saved  # values: the scores, or their log_softmax, of which softmax makes the same
-        axis = class_axis(values)
-        p = values.softmax(axis)
-        t_p = p * (t_prediction - (p * t_prediction).sum(axis, keepdim=True))
-        d_each = d_value.unsqueeze(axis) if isinstance(d_value, Tensor) and d_value.dim() else d_value
-        t_d_prediction = self.backward(t_d_value, saved) + t_p * self._mass(values, target) * d_each
-        return self.backward(d_value, saved), t_d_prediction
+        target, values, _ = saved
+        bend = self._bend(d_value, values, target, t_prediction)
+        return self.backward(d_value, saved), self.backward(t_d_value, saved) + bend
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
-        if target.is_floating_point():
-            return without(prediction.shape, class_axis(prediction)).numel()
-        return self._sum_of_weights(target)
+        return self._count(prediction, target)
 
     def hessian_root(self, prediction: Tensor, target: Tensor, draws: int | None = None) -> Iterator[Tensor]:
         self._check(prediction, target)
@@ -109,22 +103,6 @@ class CrossEntropyLoss(OfScores):
         for _ in range(draws):
             drawn = torch.multinomial(rows.reshape(-1, rows.shape[-1]), 1).reshape(rows.shape[:-1]).unsqueeze(axis)
             yield p.scatter_add(axis, drawn, -torch.ones_like(root)) * (root * drawn_share(draws))
-
-    def _mass(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The sum of q over the classes, divided as the value is: (batch, 1, ...)."""
-        axis, s = class_axis(prediction), self.label_smoothing
-        classes = prediction.shape[axis]
-        every = prediction.new_ones(classes) if self.weight is None else self.weight.value
-        if target.is_floating_point():
-            t = target.movedim(axis, -1)
-            mass = t.to(prediction.dtype) @ every * (1 - s) + every.sum() * (s / classes)
-        else:
-            counted = target != self.ignore_index
-            mass = (every[target.where(counted, 0)] * (1 - s) + every.sum() * (s / classes)) * counted
-        if self.reduction == "mean":
-            whole = torch.as_tensor(self.weight_of(prediction, target), device=mass.device)
-            mass = mass / whole.where(whole != 0, 1)  # of the mean of nothing, whose gradient is 0, too
-        return mass.unsqueeze(axis)
 
 
 def _columns(p: Tensor) -> Iterator[Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Loss,
     ShapeError,
     kind_of,
@@ -18,6 +19,7 @@ from mytorch.core import (
     require_same_shape,
     require_saved,
 )
+from mytorch.nn._tangents import backward_of_both
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, upstream
 
 Prediction = tuple[Tensor, Tensor, Tensor]
@@ -76,14 +78,48 @@ class ELBOLoss(Loss):
     def backward(self, d_value: float | Tensor, saved: Prediction) -> Prediction:
         require_saved(self, saved, Tensor, Tensor, Tensor)
         difference, m, v = saved
-        d = upstream(self, d_value, difference.shape[:1], difference)
-        d_of_codes: Any = d
-        if isinstance(d, Tensor) and d.dim():
-            d, d_of_codes = (d.reshape(-1, *[1] * (each.dim() - 1)) for each in (difference, m))
+        d, d_of_codes = self._of_rows(d_value, difference, m)
         return d * difference / self.std**2, d_of_codes * m, d_of_codes * (v.exp() - 1) / 2
+
+    def tangent(
+        self,
+        t_prediction: Prediction,
+        saved: Prediction,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor, Prediction]:
+        y, m, v = (
+            (d_each * t_each).flatten(1).sum(1)
+            for d_each, t_each in zip(self.backward(1.0, saved), t_prediction, strict=True)
+        )
+        rows = y + m + v
+        return rows if self.reduction == "none" else rows.sum(), t_prediction
+
+    def backward_tangent(
+        self,
+        d_value: float | Tensor,
+        t_d_value: float | Tensor,
+        saved: Prediction,
+        t_prediction: Prediction,
+        along: Directions,
+    ) -> tuple[Prediction, Prediction]:
+        (difference, m, v), (t_y, t_m, t_v) = saved, t_prediction
+        d_prediction, (t_d_y, t_d_m, t_d_v) = backward_of_both(self, d_value, t_d_value, saved, t_prediction, along)
+        d, d_of_codes = self._of_rows(d_value, difference, m)
+        return d_prediction, (
+            t_d_y + d * t_y / self.std**2,
+            t_d_m + d_of_codes * t_m,
+            t_d_v + d_of_codes * v.exp() * t_v / 2,
+        )
 
     def weight_of(self, prediction: Any, target: Any) -> int:  # noqa: ARG002
         return len(target)
+
+    def _of_rows(self, d_value: float | Tensor, difference: Tensor, m: Tensor) -> tuple[Any, Any]:
+        """The upstream gradient of each row's value, as it meets the reconstruction and the codes."""
+        d = upstream(self, d_value, difference.shape[:1], difference)
+        if isinstance(d, Tensor) and d.dim():
+            return d.reshape(-1, *[1] * (difference.dim() - 1)), d.reshape(-1, *[1] * (m.dim() - 1))
+        return d, d
 
     def _three(self, prediction: Any) -> Prediction:
         """Reconstruction, mean and log_var. Raises what the class says."""

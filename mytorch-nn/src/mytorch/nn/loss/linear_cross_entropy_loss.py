@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     ShapeError,
     require_d_value,
     require_dimensions,
@@ -21,6 +22,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn.linear import Linear
+from mytorch.nn.loss._classes import class_axis
 from mytorch.nn.loss._cross_entropy import Kept, OfScores
 from mytorch.plugins import shown
 
@@ -117,21 +119,59 @@ class LinearCrossEntropyLoss(OfScores):
         require_d_value(self, d_value, rows if self.reduction == "none" else (), x)
         if kept:  # popped, so that the scores are gone when the weights' gradient is computed
             return self._through_linear(self._gradient(d_value, kept.pop(), target), x)
-        size = self.batch_chunk_size or max(len(x), 1)
-        whole = self._divisor(x, target) if self.reduction == "mean" else None
-        each = "none" if self.reduction == "none" else "sum"
         d_x = torch.empty_like(x)
-        for start in range(0, len(x), size):
-            part = slice(start, start + size)
-            d_part = d_value[part] if isinstance(d_value, Tensor) and d_value.dim() else d_value
-            _, kept_of_part = self._computed(self._scores(x[part]), target[part], each)
-            d_x[part] = self._through_linear(self._gradient(d_part, kept_of_part, target[part], whole), x[part])
+        for part, kept_of_part, whole in self._by_part(x, target):
+            d_scores = self._gradient(_rows_of(d_value, part), kept_of_part, target[part], whole)
+            d_x[part] = self._through_linear(d_scores, x[part])
         return d_x
+
+    def tangent(self, t_x: Tensor, saved: Saved, along: Directions) -> tuple[Tensor, Tensor]:
+        x, target, kept = saved
+        t_rows = []
+        for part, kept_of_part, whole in self._by_part(x, target, kept):
+            d_scores = self._gradient(1.0, kept_of_part, target[part], whole)
+            t_rows.append((d_scores * self._t_scores(x[part], t_x[part], along)).sum(class_axis(d_scores)))
+        t_values = t_rows[0] if kept else torch.cat([x.new_zeros(0, *self.out_features), *t_rows])
+        return t_values if self.reduction == "none" else t_values.sum(), t_x
+
+    def backward_tangent(
+        self, d_value: float | Tensor, t_d_value: float | Tensor, saved: Saved, t_x: Tensor, along: Directions
+    ) -> tuple[Tensor, Tensor]:
+        x, target, kept = saved
+        d_x, t_d_x = torch.empty_like(x), torch.empty_like(x)
+        for part, kept_of_part, whole in self._by_part(x, target, kept):
+            d_part, t_scores = _rows_of(d_value, part), self._t_scores(x[part], t_x[part], along)
+            d_scores = self._gradient(d_part, kept_of_part, target[part], whole)
+            t_d_scores = self._gradient(_rows_of(t_d_value, part), kept_of_part, target[part], whole)
+            t_d_scores = t_d_scores + self._bend(d_part, kept_of_part[0], target[part], t_scores, whole)
+            rows = (*x[part].shape[:-1], self.linear.out_features)
+            of_scores = d_scores.reshape(rows), t_d_scores.reshape(rows)
+            found = self.linear.backward_tangent(*of_scores, x[part], t_x[part], along)
+            d_x[part], t_d_x[part] = cast(tuple[Tensor, Tensor], found)
+        return d_x, t_d_x
 
     def weight_of(self, prediction: Tensor, target: Tensor) -> int | Tensor:
         if target.is_floating_point():
             return prediction.shape[:-1].numel() * math.prod(self.out_features)
         return self._sum_of_weights(target)
+
+    def _by_part(self, x: Tensor, target: Tensor, kept: Sequence[Kept] = ()) -> Iterator[tuple[Any, Kept, Any]]:
+        """Which rows; what the loss of their scores needs, computed again unless it was kept; by what a mean of all
+        rows is divided, where these are a part of them."""
+        if kept:
+            yield ..., kept[0], None
+            return
+        size = self.batch_chunk_size or max(len(x), 1)
+        whole = self._divisor(x, target) if self.reduction == "mean" else None
+        each = "none" if self.reduction == "none" else "sum"
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            yield part, self._computed(self._scores(x[part]), target[part], each)[1], whole
+
+    def _t_scores(self, x: Tensor, t_x: Tensor, along: Directions) -> Tensor:
+        """The change of the scores."""
+        t_scores, _ = self.linear.tangent(t_x, x, along)
+        return t_scores.view(*x.shape[:-1], self.num_classes, *self.out_features)
 
     def _divisor(self, x: Tensor, target: Tensor) -> int | Tensor:
         """By what the mean over all rows is divided; in no half precision, which counts to 256."""
@@ -166,3 +206,8 @@ class LinearCrossEntropyLoss(OfScores):
                 f"{type(self).__name__}: saved must be that of a loss of {self.linear.in_features} in_features, got "
                 f"one of {x.shape[-1]}; give each backward the saved value of its own forward"
             )
+
+
+def _rows_of(d_value: Any, part: Any) -> Any:
+    """The upstream gradients of a part of the rows, where each has its own."""
+    return d_value[part] if isinstance(d_value, Tensor) and d_value.dim() else d_value
