@@ -68,7 +68,12 @@ def test_two_that_exclude_each_other_are_refused_in_any_step(name, other):
 
 @pytest.mark.parametrize(("name", "other"), PAIRS)
 def test_an_error_names_both_and_says_why_and_the_way_out(name, other):
-    values = {"step": own, "optimizer": Watching(Chain(Dense(2, 2)).param()), "quantities": [Quantity()]}
+    values = {
+        "step": own,
+        "optimizer": Watching(Chain(Dense(2, 2)).param()),
+        "quantities": [Quantity()],
+        "rule": Rule(),
+    }
     given = {each: values.get(each, 2) for each in (name, other)}
     subject = "Watching" if name == "optimizer" else name
     why = re.escape(EXCLUSIONS[name][other])

@@ -125,7 +125,10 @@ def test_parity_compares_everything_but_the_rule_and_says_so(content, parts, tmp
         ({"rule": {"type": "FeedbackAlignment", "lr": 1}}, r"rule\.lr"),
         ({"rule": {"type": "FeedbackAlignment", "seed": -1}}, "seed must be"),
         ({"rule": "FeedbackAlignment"}, "rule"),
-        ({**RULE, "accumulate": 2}, "rule: must be left out with accumulate = 2"),
+        (
+            {"rule": {"type": "ZerothOrder"}, "precision": "bfloat16"},
+            "with precision = 'bfloat16', in which",
+        ),
         ({**RULE, "quantities": ["LayerGradients"]}, "rule: must be left out with quantities"),
     ],
 )
@@ -136,3 +139,4 @@ def test_what_is_wrong_is_said_before_training(content, parts, changes, text):
 
 def test_the_check_takes_a_step_by_the_rule(content, parts):
     check_experiment(content | RULE)
+    check_experiment(content | RULE | {"accumulate": 2, "precision": "bfloat16-mixed"})

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+from typing import ClassVar
 
 import pytest
 import torch
@@ -229,6 +230,36 @@ class CountsRight(Counts):
         self.steps = state["steps"]
 
 
+class Averages(Backpropagation):
+    """The right twin of those that take several batches."""
+
+    refuses: ClassVar[dict[str, str]] = {}
+
+
+class Normed(Averages):
+    """Divides by the norm, which is not that of a mean."""
+
+    def gradients(self, net, loss, inputs, targets):
+        result = super().gradients(net, loss, inputs, targets)
+        for held in net.param():
+            held.grad = held.grad / (held.grad.norm() + 1e-8)
+        return result
+
+
+class Together(Normed):
+    """The right twin of those that look at several batches at once."""
+
+    def gradients_of_several(self, net, loss, inputs, targets):
+        return self.gradients(net, loss, torch.cat(inputs), torch.cat(targets))
+
+
+class LastAlone(Normed):
+    """Looks at the last of several batches alone."""
+
+    def gradients_of_several(self, net, loss, inputs, targets):
+        return self.gradients(net, loss, inputs[-1], targets[-1])
+
+
 WRONG = [
     (Alone, Backpropagation, "result", "gradients must return the loss and its weight, got Tensor"),
     (Rows, Backpropagation, "result", "the loss must be a finite 0-dim tensor"),
@@ -246,6 +277,8 @@ WRONG = [
     (Transports, Local, "no_weight_transport", "not depend on weights of layer '2' that leave its outputs"),
     (LocalOnly, Local, "locality", "not depend on the layers from '2' on"),
     (ForwardOnly, Guesses, "no_backward", "no backward must be called by a rule that is forward_only"),
+    (Normed, Averages, "several_batches", "be the mean over two parts of the batch, since `refuses` does not name"),
+    (LastAlone, Together, "several_batches", "be the mean over two parts of the batch"),
     (Climbs, Backpropagation, "learns", "the loss must be lower after 100 steps of SGD with lr=0.05"),
     (Holds, Guesses, "plain_state", "got a Generator at generator"),
     (
@@ -291,7 +324,7 @@ def test_an_update_that_agrees_with_no_gradient_is_told_by_its_angle():
         check_rule(Wavers, checks=["learns"])
 
 
-@pytest.mark.parametrize("rule", [Backpropagation, Local, Guesses, CountsRight])
+@pytest.mark.parametrize("rule", [Averages, Backpropagation, Local, Guesses, CountsRight])
 def test_right_rules_pass_all_checks(rule):
     report = check_rule(rule, lr=0.02)
     assert len(report.passed) + len(report.skipped) == len(RULE_CHECKS)

@@ -1,5 +1,7 @@
 """A training by a learning rule is like any other: clipped, resumed, replayed, told of, or refused by name."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from toy_parts import SGD, Chain, Dense, Rectify, SquaredError, Table
@@ -211,14 +213,38 @@ class Several(SGD):
         ({"clip_sample_norm": 1.0}, "clip_sample_norm = 1.0, which needs"),
         ({"privacy": Privacy.__new__(Privacy)}, "privacy, which needs"),
         ({"optimizer_in_backward": True}, "optimizer_in_backward, which needs"),
-        ({"accumulate": 2}, "accumulate = 2, which weighs"),
-        ({"precision": "bfloat16"}, "precision = 'bfloat16', whose layers"),
         ({"engine": "compiled"}, "the compiled engine, which compiles backpropagation"),
     ],
 )
 def test_what_does_not_go_together_with_it_is_refused(options, text):
     with pytest.raises(ArgumentError, match=f"rule: must be left out with {text}"):
         trained(FeedbackAlignment(), **options)
+
+
+class Named(FeedbackAlignment):
+    refuses: ClassVar[dict[str, str]] = {"clip_grad_norm": "whose norms it sets itself", "float16-mixed": "of 16 bits"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "options", "text"),
+    [
+        (
+            Blurred,
+            {"accumulate": 2},
+            r"accumulate = 2, which a rule takes only if it says so \(Rule\.refuses\), got Bl",
+        ),
+        (Blurred, {"precision": "bfloat16"}, "precision = 'bfloat16', which a rule takes only if it says so"),
+        (
+            Named,
+            {"clip_grad_norm": 1.0},
+            r"clip_grad_norm = 1\.0, whose norms it sets itself, got Named; leave one of",
+        ),
+        (Named, {"precision": "float16-mixed"}, "precision = 'float16-mixed', of 16 bits"),
+    ],
+)
+def test_what_a_rule_says_that_it_refuses_is_refused(rule, options, text):
+    with pytest.raises(ArgumentError, match=f"rule: must be left out with {text}"):
+        trained(rule(), **options)
 
 
 def test_what_is_no_rule_and_what_returns_no_loss_are_refused():

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mytorch.core.module import Module
 
+UNSAID = "which a rule takes only if it says so (Rule.refuses)"
+
 
 class Rule:
     """How errors reach the layers of a model: what is added to the gradients in place of what backpropagation adds.
@@ -21,6 +23,14 @@ class Rule:
         give, as that of backpropagation does (weight transport).
     local: whether a layer's update depends on nothing of the layers above it.
     forward_only: whether no backward of any layer is called.
+    refuses: by the name of an option with which the rule cannot train, why it cannot, in the words of an error. By
+        default these are both that a rule may take; with `refuses = {}` it takes them. `accumulate` averages what
+        `gradients` adds for several small batches: for a rule that adds a mean over the rows. `precision` lets layers
+        compute in half precision wherever they are called, between numbers in float32; "float16-mixed" also multiplies
+        what the loss sends back: for a rule that adds what is proportional to it.
+
+    A rule whose gradient is no mean over the rows may take several batches nevertheless: one that has a method
+    `gradients_of_several(net, loss, inputs, targets)` is given lists of batches, and treats them as one.
 
     Example:
         >>> import torch
@@ -46,6 +56,7 @@ class Rule:
     transposes: ClassVar[bool] = False
     local: ClassVar[bool] = False
     forward_only: ClassVar[bool] = False
+    refuses: ClassVar[Mapping[str, str]] = {"accumulate": UNSAID, "precision": UNSAID}
 
     def prepare(self, net: Module, loss: Module) -> None:
         """Draw what the rule needs, from a seed of its own, before a training begins from the start.

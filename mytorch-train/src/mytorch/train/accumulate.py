@@ -35,10 +35,7 @@ def step_accumulated(
     as the statistics of batch normalisation, is computed for each of them separately.
     Raises ArgumentError unless there are as many batches of inputs as of targets.
     """
-    if len(inputs) != len(targets):
-        raise ArgumentError(
-            f"step_accumulated: targets must be of as many batches as inputs, {len(inputs)}, got {len(targets)}"
-        )
+    require_as_many("step_accumulated", inputs, targets)
     values, weights = [], []
     take = gradients if precision is None else precision.gradients
     try:
@@ -52,12 +49,20 @@ def step_accumulated(
     if not sums(loss) and (grads := gradients_of(optimizer)):
         torch._foreach_mul_(grads, inverse(sum(weights[1:], weights[0]), values[0].dtype))
     update(optimizer, clip_grad_norm, clip_grad_value, precision)
-    return _joined(values, weights, sums(loss)), sum(weights[1:], weights[0])
+    return joined(values, weights, sums(loss)), sum(weights[1:], weights[0])
 
 
 def accumulates(take_step: Any) -> bool:
     """Whether a step takes lists of batches."""
-    return getattr(take_step, "func", take_step) is step_accumulated
+    return getattr(take_step, "accumulates", False) or getattr(take_step, "func", take_step) is step_accumulated
+
+
+def require_as_many(owner: str, inputs: Sequence[Any], targets: Sequence[Any]) -> None:
+    """Raise ArgumentError unless there are as many batches of inputs as of targets."""
+    if len(inputs) != len(targets):
+        raise ArgumentError(
+            f"{owner}: targets must be of as many batches as inputs, {len(inputs)}, got {len(targets)}"
+        )
 
 
 def inverse(total: Weight, dtype: torch.dtype) -> Any:
@@ -68,7 +73,7 @@ def inverse(total: Weight, dtype: torch.dtype) -> Any:
     return 1 / total if total else 0.0
 
 
-def _joined(values: Sequence[Tensor], weights: Sequence[Weight], summed: bool) -> Tensor:
+def joined(values: Sequence[Tensor], weights: Sequence[Weight], summed: bool) -> Tensor:
     """The loss over all batches; one of weight 0 counts for nothing, whatever its value."""
     parts = [part_of_mean(value, weight, summed) for value, weight in zip(values, weights, strict=True)]
     total = sum(weights[1:], weights[0])

@@ -99,8 +99,9 @@ def choose_step(
     require_together({name: value for name, value in asked.items() if value is not None})
     quantities = [*quantities, *needed]
     clipping = {name: bound for name, bound in bounds.items() if bound is not None}
+    options = clipping if mixed is None else {**clipping, "precision": mixed}
     if rule is not None:
-        return RuleStep(rule, **clipping)
+        return RuleStep(rule, accumulate > 1, **options)
     if privacy is not None:
         assert batches is not None
         batches.generator.manual_seed(privacy.draw_seed(0))
@@ -117,7 +118,6 @@ def choose_step(
     if optimizer_in_backward:
         return _around(_in_backward(optimizer, clipping), quantities, memory, saved)
     plain = step if accumulate == 1 else step_accumulated
-    options = clipping if mixed is None else {**clipping, "precision": mixed}
     chosen = partial(plain, **options) if options else plain
     if parallel is None:
         return _around(chosen, quantities, memory, saved)

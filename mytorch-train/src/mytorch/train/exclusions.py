@@ -75,8 +75,6 @@ EXCLUSIONS: Mapping[str, Mapping[str, str]] = {
     "saved": STORED,
     "rule": {
         "step": "which makes its own gradients",
-        "accumulate": "which weighs the gradients of several backward passes",
-        "precision": VALUES,
         "parallel": "which add up the gradients of a backward pass",
         "compiled": "which compiles backpropagation",
         **dict.fromkeys(("quantities", "clip_sample_norm", "privacy", "optimizer_in_backward"), BACKWARD),
@@ -101,7 +99,8 @@ def require_together(given: Mapping[str, Any]) -> None:
 
     given: by the names in EXCLUSIONS, the values of those that were asked for; the rest is left out.
     """
-    for name, others in EXCLUSIONS.items():
+    of_rule = {"rule": _of_rule(given["rule"], given.get("precision"))} if "rule" in given else {}
+    for name, others in {**EXCLUSIONS, **of_rule}.items():
         for other, why in others.items():
             if name in given and other in given:
                 subject = _class(given[name]) if name == "optimizer" else name
@@ -110,6 +109,13 @@ def require_together(given: Mapping[str, Any]) -> None:
                 raise ArgumentError(
                     f"{subject}: must be left out with {_told(other, given[other])}, {why}{got}; {way_out}"
                 )
+
+
+def _of_rule(rule: Any, precision: str | None) -> dict[str, str]:
+    """What every rule excludes, and what this one says that it refuses: an option, or a precision by its own name."""
+    refuses: Mapping[str, str] = rule.refuses
+    own = {"precision": refuses[precision]} if precision is not None and precision in refuses else {}
+    return {**EXCLUSIONS["rule"], **refuses, **own}
 
 
 def name_of(take_step: Any) -> str:

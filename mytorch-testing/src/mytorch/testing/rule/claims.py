@@ -62,6 +62,29 @@ def no_backward(case: RuleCase) -> None:
     trial.update()
 
 
+def several_batches(case: RuleCase) -> None:
+    """The updates of two parts of a batch average to that of the whole batch; not if it refuses `accumulate`."""
+    if "accumulate" in type(case.factory()).refuses:
+        raise Skip("it refuses accumulate")
+    trial = Trial(case)
+    if not isinstance(trial.task.inputs, Tensor) or not isinstance(trial.task.targets, Tensor):
+        raise Skip("inputs and targets must be tensors, of which parts can be taken")
+    whole, rows = trial.update(), len(trial.task.targets)
+    parts = [slice(0, rows // 3), slice(rows // 3, rows)]
+    if callable(getattr(trial.rule, "gradients_of_several", None)):
+        found = Trial(case).update_of_several(parts)
+    else:
+        (first, one), (second, other) = (Trial(case).update_of(part) for part in parts)
+        if getattr(trial.loss, "reduction", "mean") == "sum":
+            found = {name: first[name] + second[name] for name in whole}
+        else:
+            found = {name: (one * first[name] + other * second[name]) / (one + other) for name in whole}
+    for name, d in whole.items():
+        scale = float(d.abs().max()) or 1.0
+        said = "be the mean over two parts of the batch, since `refuses` does not name accumulate"
+        require_close(f"the update of {name}", d / scale, found[name] / scale, said, rtol=0, atol=1e-9)
+
+
 def learns(case: RuleCase) -> None:
     """A small training lowers the loss, and its updates agree with the gradients of backpropagation on the mean."""
     trial = Trial(case)

@@ -65,6 +65,21 @@ class Trial:
         self.gradients()
         return self._taken()
 
+    def update_of(self, rows: slice) -> tuple[dict[str, Tensor], float]:
+        """What the rule adds for a part of the batch, and the weight of this part."""
+        self.task = self.task._replace(inputs=self.task.inputs[rows], targets=self.task.targets[rows])
+        self.net.zero_grad()
+        _, weight = self.gradients()
+        return self._taken(), float(weight)
+
+    def update_of_several(self, parts: list[slice]) -> dict[str, Tensor]:
+        """What the rule adds for parts of the batch by its method for several batches."""
+        inputs, targets = ([each[rows] for rows in parts] for each in (self.task.inputs, self.task.targets))
+        self.net.zero_grad()
+        with tried(lambda: "gradients_of_several(net, loss, inputs, targets)"):
+            self.rule.gradients_of_several(self.net, self.loss, inputs, targets)  # type: ignore[attr-defined]
+        return self._taken()
+
     def backpropagated(self) -> dict[str, Tensor]:
         """The gradients of backpropagation."""
         self.net.zero_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
@@ -13,17 +13,18 @@ from torch.utils import _pytree as pytree
 
 from mytorch.core import Buffer, Module, Parameter
 from mytorch.core.tree import own
-from mytorch.train.observe import Method, intercept
+from mytorch.train.observe import Around, Method, intercept
 
 
 @contextmanager
-def computing_in(net: Module, dtype: torch.dtype, copies: bool) -> Iterator[None]:
+def computing_in(net: Module, dtype: torch.dtype, copies: bool, apart: bool = False) -> Iterator[None]:
     """Within this context, forward and backward of `net` compute in `dtype`, between inputs and outputs in float32.
 
     A layer with floating-point buffers and no children, such as batch normalisation, computes in float32, or its
     running statistics would lose what is small.
     copies: parameters have copies of their values in `dtype`; then they have their own again, and gradients in the
         dtype of those. Otherwise the values have been converted by `convert`.
+    apart: whether layers within `net` may be called by themselves; they then compute as `net` does.
     """
     kept = [module for module in net.modules() if _keeps_statistics(module)]
     if net in kept:  # there is nothing else
@@ -31,8 +32,10 @@ def computing_in(net: Module, dtype: torch.dtype, copies: bool) -> Iterator[None
         return
     with (
         _copies(converted(net), dtype) if copies else nullcontext(),
-        intercept([("", net)], _around(dtype, torch.float32)),
         intercept([("", module) for module in kept], _around(torch.float32, dtype)),
+        intercept(net.named_modules(), _outermost(dtype, torch.float32))
+        if apart
+        else intercept([("", net)], _around(dtype, torch.float32)),
     ):
         yield
 
@@ -82,7 +85,7 @@ def _copies(held: list[Parameter | Buffer], dtype: torch.dtype) -> Iterator[None
                 one.grad = one.grad.to(one.value.dtype)
 
 
-def _around(within: torch.dtype, outside: torch.dtype) -> Callable[[str, Module, str, Method], Method]:
+def _around(within: torch.dtype, outside: torch.dtype) -> Around:
     """A module's forward and backward that compute in the dtype `within`, between numbers in the dtype `outside`."""
 
     def around(_path: str, _module: Module, name: str, method: Method) -> Method:
@@ -98,6 +101,27 @@ def _around(within: torch.dtype, outside: torch.dtype) -> Callable[[str, Module,
             return cast(method(cast(d_output, within), saved), outside)
 
         return forward if name == "forward" else backward
+
+    return around
+
+
+def _outermost(within: torch.dtype, outside: torch.dtype) -> Around:
+    """As `_around`, for the modules that are called by what is no other module: the rest are within one already."""
+    depth = 0
+
+    def around(path: str, module: Module, name: str, method: Method) -> Method:
+        cast_method = _around(within, outside)(path, module, name, method)
+
+        @wraps(method)
+        def outermost(*args: Any, **kwargs: Any) -> Any:
+            nonlocal depth
+            depth += 1
+            try:
+                return (cast_method if depth == 1 else method)(*args, **kwargs)
+            finally:
+                depth -= 1
+
+        return outermost
 
     return around
 

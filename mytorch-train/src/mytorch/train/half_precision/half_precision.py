@@ -70,14 +70,21 @@ class HalfPrecision:
     def gradients(
         self, net: Module, loss: Module, inputs: Any, targets: Any, *, weighted: bool = False
     ) -> tuple[Tensor, Weight]:
-        """As `mytorch.train.gradients`; of a loss that is scaled, gradients are so, too, until `update`.
+        """As `mytorch.train.gradients`; of a loss that is scaled, gradients are so, too, until `update`."""
+        with self.computing(net, loss):
+            return gradients(net, loss, inputs, targets, weighted=weighted)
 
+    @contextmanager
+    def computing(self, net: Module, loss: Module, apart: bool = False) -> Iterator[None]:
+        """Within this context, `net` computes in half precision, and what the loss sends back is scaled.
+
+        apart: whether layers within `net` may be called by themselves.
         Raises DtypeError for parameters that are not float32, if the precision is mixed.
         """
         if self.mixed:
             self._require_float32(net)
-        with computing_in(net, self.dtype, self.mixed), self._scaled(loss):
-            return gradients(net, loss, inputs, targets, weighted=weighted)
+        with computing_in(net, self.dtype, self.mixed, apart), self._scaled(loss):
+            yield
 
     def update(self, optimizer: Optimizer, take: Callable[[], None], norm: Norm | None = None) -> None:
         """Make the gradients those of the loss and call `take`, which updates, unless they are not finite in float16.

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Rule, kind_of, random_state
 
+SMALL = "in which the small differences between activities that it learns from are lost"
+"""Why some rules refuse half precision."""
+
 Layer = tuple[str, Module]
 """A layer with its path in the model."""
 
@@ -161,7 +164,13 @@ def require_fixed(rule: Rule, blocks: Sequence[Block], x: Any) -> None:
 
 
 def unseen(layer: Module, x: Any) -> Any:
-    """What a layer makes of x, in a call that is no part of the step and that who watches the layers does not see."""
+    """What a layer makes of x, in a call that is no part of the step and that who watches the layers does not see.
+
+    A layer in half precision is given x in it.
+    """
+    dtype = next((held.value.dtype for held in layer.param() if held.value.is_floating_point()), None)
+    if dtype is not None and isinstance(x, Tensor) and x.is_floating_point():
+        x = x.to(dtype)
     return type(layer).forward(layer, x)[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -47,6 +47,8 @@ class DirectFeedbackAlignment(Rule):
         >>> [tuple(matrix.shape) for matrix in rule.state_dict()["matrices"]]
         [(2, 8)]
     """
+
+    refuses: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, seed: int = 0) -> None:
         require_seed(self, seed)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from mytorch.core import Module, Rule, require_range, require_seed, require_whole
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.perturbed import LEAST, Perturbed
+from mytorch.train.rules.perturbed import CLOSE, LEAST, Perturbed
 
 
 class EvolutionStrategies(Rule):
@@ -46,6 +46,7 @@ class EvolutionStrategies(Rule):
     """
 
     forward_only: ClassVar[bool] = True
+    refuses: ClassVar[Mapping[str, str]] = {"precision": CLOSE}
 
     def __init__(self, pairs: int = 16, sigma: float = 0.05, seed: int = 0) -> None:
         require_whole(self, "pairs", pairs, 1)
@@ -59,6 +60,12 @@ class EvolutionStrategies(Rule):
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Two forward passes for each pair."""
+        return self.gradients_of_several(net, loss, [inputs], [targets])
+
+    def gradients_of_several(
+        self, net: Module, loss: Module, inputs: Sequence[Any], targets: Sequence[Any]
+    ) -> tuple[Tensor, Weight]:
+        """As for one batch of all rows."""
         around = self._perturbed
         seeds = around.seeds(self.pairs)
         moves = [(seed, sign * self.sigma) for seed in seeds for sign in (1, -1)]

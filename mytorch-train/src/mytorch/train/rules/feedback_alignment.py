@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -38,6 +38,8 @@ class FeedbackAlignment(Rule):
         >>> sorted(rule.state_dict()["feedback"])
         ['0.weight', '2.weight']
     """
+
+    refuses: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, seed: int = 0) -> None:
         require_seed(self, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -56,6 +56,12 @@ class ForwardForward(Rule):
     """
 
     local = True
+    refuses: ClassVar[Mapping[str, str]] = {
+        "float16-mixed": "which scales the loss, from which hidden blocks do not learn"
+    }
+    conformance: ClassVar[dict[str, Any]] = {
+        "opt_out": {"several_batches": "each batch draws wrong labels for its rows, so that parts of it draw others"}
+    }
 
     def __init__(self, seed: int = 0) -> None:
         require_seed(self, seed)

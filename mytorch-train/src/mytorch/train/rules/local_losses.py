@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -49,6 +49,9 @@ class LocalLosses(Rule):
     """
 
     local = True
+    refuses: ClassVar[Mapping[str, str]] = {
+        "float16-mixed": "which scales the loss, from which the rule also teaches its heads"
+    }
 
     def __init__(self, lr: float = 0.1, seed: int = 0) -> None:
         require_range(self, "lr", lr, 0)

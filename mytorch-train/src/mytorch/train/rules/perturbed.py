@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from mytorch.core import ArgumentError, Module, Parameter, random_state
+from mytorch.train.accumulate import joined
 from mytorch.train.batches import call
-from mytorch.train.mean_loss import Weight, weight_of
+from mytorch.train.mean_loss import Weight, sums, weight_of
 
 LARGEST = 2**62
 """Seeds of directions are drawn below it."""
 LEAST = 1e-8
 """How far weights are moved at least; less would be lost in rounding."""
+CLOSE = "in which the small differences between losses that it learns from are lost"
+"""Why rules that move weights refuse half precision."""
 
 
 class Perturbed:
@@ -48,10 +51,16 @@ class Perturbed:
             yield held, torch.randn(value.shape, dtype=value.dtype, device=value.device, generator=self._drawn)
 
     def losses(
-        self, net: Module, loss: Module, inputs: Any, targets: Any, moves: Sequence[tuple[int, float]]
+        self,
+        net: Module,
+        loss: Module,
+        inputs: Sequence[Any],
+        targets: Sequence[Any],
+        moves: Sequence[tuple[int, float]],
     ) -> tuple[Tensor, Weight]:
-        """The loss at each of the moved weights, and the weight of the batch in a mean.
+        """The loss at each of the moved weights, and the weight in a mean of all batches together.
 
+        inputs, targets: of each batch.
         moves: of each evaluation, the seed of its direction, and how far it goes along it.
         """
         found, random, kept = [], self._random.again(), None
@@ -59,9 +68,8 @@ class Perturbed:
         for seed, distance in moves:
             random.restore()
             with self._moved(seed, distance):
-                prediction = call(net, inputs)
-                found.append(loss(prediction, targets))
-                weight = weight_of(loss, prediction, targets)
+                value, weight = _loss_of_all(net, loss, inputs, targets)
+                found.append(value)
             if kept is None:
                 kept = [(held, held.value.clone()) for _, held in net.named_buffer()]
         for held, value in kept or ():
@@ -86,3 +94,15 @@ class Perturbed:
         finally:
             for held, value in zip(self.parameters, values, strict=True):
                 held.value = value
+
+
+def _loss_of_all(net: Module, loss: Module, inputs: Sequence[Any], targets: Sequence[Any]) -> tuple[Tensor, Weight]:
+    """The loss over several batches, and the sum of their weights."""
+    values, weights = [], []
+    for x, t in zip(inputs, targets, strict=True):
+        prediction = call(net, x)
+        values.append(loss(prediction, t))
+        weights.append(weight_of(loss, prediction, t))
+    if len(values) == 1:
+        return values[0], weights[0]
+    return joined(values, weights, sums(loss)), sum(weights[1:], weights[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from mytorch.core import Module, Rule, require_range, require_whole
 from mytorch.train.fixed import fixed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight, sums
-from mytorch.train.rules.chain import blocks_of, require_fixed, require_tensor
+from mytorch.train.rules.chain import SMALL, blocks_of, require_fixed, require_tensor
 from mytorch.train.rules.relax import forward, settle
 
 
@@ -53,6 +54,7 @@ class PredictiveCoding(Rule):
     """
 
     transposes = True
+    refuses: ClassVar[Mapping[str, str]] = {"precision": SMALL}
 
     def __init__(self, variance: float = 100.0, steps: int = 20, rate: float = 0.1) -> None:
         require_range(self, "variance", variance, 1e-12)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import signature
 from typing import Any
 from weakref import WeakValueDictionary
 
-import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Optimizer, Rule, add_path, kind_of
+from mytorch.core import ArgumentError, Module, Optimizer, Rule, add_path
+from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight
 from mytorch.train.position import position_of
+from mytorch.train.rules.several import gradients_of_one, gradients_of_several
 from mytorch.train.step import update
 
 _last: WeakValueDictionary[int, Optimizer] = WeakValueDictionary()
@@ -24,12 +25,13 @@ class RuleStep:
     """Takes a step along what a rule adds to the gradients, in place of what backpropagation adds.
 
     rule: what makes the gradients.
-    clipping: of these gradients: clip_grad_norm or clip_grad_value, as `step` has them.
+    accumulates: whether it takes lists of batches, as `step_accumulated` does.
+    options: of these gradients, as `step` has them: clip_grad_norm or clip_grad_value, and precision.
     """
 
-    def __init__(self, rule: Rule, **clipping: Any) -> None:
-        self.rule = rule
-        self.keywords: dict[str, Any] = clipping
+    def __init__(self, rule: Rule, accumulates: bool = False, **options: Any) -> None:
+        self.rule, self.accumulates = rule, accumulates
+        self.keywords: dict[str, Any] = options
 
     def prepare(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
         """Let the rule draw what it needs, unless this optimizer has begun to train with it.
@@ -52,19 +54,16 @@ class RuleStep:
     ) -> tuple[Tensor, Weight]:
         """Take the step. Raises ArgumentError for a rule that does not return a loss and a weight."""
         self.prepare(net, loss, optimizer)
+        precision: HalfPrecision | None = self.keywords.get("precision")
+        take = gradients_of_several if self.accumulates else gradients_of_one
         try:
-            result = self.rule.gradients(net, loss, inputs, targets)
+            with nullcontext() if precision is None else precision.computing(net, loss, apart=True):
+                result = take(self.rule, net, loss, inputs, targets)
         except Exception as error:
             add_path(error, net)
             raise
-        if type(result) is not tuple or len(result) != 2:
-            raise ArgumentError(
-                f"rule: gradients of {type(self.rule).__name__} must return the loss and its weight, as "
-                f"mytorch.train.gradients does, got {kind_of(result)}"
-            )
         update(optimizer, **self.keywords)
-        value, weight = result
-        return value if isinstance(value, Tensor) else torch.as_tensor(value), weight
+        return result
 
 
 def rules_of(take_step: Any) -> list[Rule]:

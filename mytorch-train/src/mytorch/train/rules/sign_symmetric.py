@@ -41,6 +41,7 @@ class SignSymmetric(Rule):
     """
 
     transposes: ClassVar[bool] = True
+    refuses: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, seed: int = 0) -> None:
         require_seed(self, seed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ class StraightThrough(Rule):
     """
 
     transposes = True
+    refuses: ClassVar[Mapping[str, str]] = {}
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Look for the layers that jump."""

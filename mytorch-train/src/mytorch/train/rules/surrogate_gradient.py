@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -38,6 +39,7 @@ class SurrogateGradient(Rule):
     """
 
     transposes = True
+    refuses: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, slope: float = 10.0) -> None:
         require_range(self, "slope", slope, 0)

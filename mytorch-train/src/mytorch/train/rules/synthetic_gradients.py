@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +50,9 @@ class SyntheticGradients(Rule):
     """
 
     transposes = True  # a model learns from what the block above sent back, by its weights
+    refuses: ClassVar[Mapping[str, str]] = {
+        "float16-mixed": "which scales the loss, from which the rule also teaches its models"
+    }
 
     def __init__(self, lr: float = 0.03) -> None:
         require_range(self, "lr", lr, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from mytorch.core import Module, Rule, require_range, require_seed
 from mytorch.train.gradients import loss_gradient
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.rules.affine import Affine, Affines
-from mytorch.train.rules.chain import blocks_of, require_fixed, require_tensor, rows_of
+from mytorch.train.rules.chain import SMALL, blocks_of, require_fixed, require_tensor, rows_of
 
 
 class TargetPropagation(Rule):
@@ -53,6 +53,7 @@ class TargetPropagation(Rule):
     """
 
     transposes = True  # those of the last block, whose gradient makes the topmost target
+    refuses: ClassVar[Mapping[str, str]] = {"precision": SMALL}
 
     def __init__(self, lr: float = 0.1, step: float = 0.1, noise: float = 0.1, seed: int = 0) -> None:
         for name, value in {"lr": lr, "step": step, "noise": noise}.items():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from mytorch.core import Module, Rule, require_range, require_seed, require_whole
 from mytorch.train.mean_loss import Weight
-from mytorch.train.rules.perturbed import LEAST, Perturbed
+from mytorch.train.rules.perturbed import CLOSE, LEAST, Perturbed
 
 
 class ZerothOrder(Rule):
@@ -44,6 +44,7 @@ class ZerothOrder(Rule):
     """
 
     forward_only: ClassVar[bool] = True
+    refuses: ClassVar[Mapping[str, str]] = {"precision": CLOSE}
     conformance: ClassVar[dict[str, Any]] = {"lr": 0.005}
 
     def __init__(self, epsilon: float = 1e-3, samples: int = 1, seed: int = 0) -> None:
@@ -58,6 +59,12 @@ class ZerothOrder(Rule):
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Two forward passes for each direction."""
+        return self.gradients_of_several(net, loss, [inputs], [targets])
+
+    def gradients_of_several(
+        self, net: Module, loss: Module, inputs: Sequence[Any], targets: Sequence[Any]
+    ) -> tuple[Tensor, Weight]:
+        """As for one batch of all rows."""
         around, epsilon = self._perturbed, self.epsilon
         seeds = around.seeds(self.samples)
         moves = [(seed, sign * epsilon) for seed in seeds for sign in (1, -1)]
