@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import (
+    Directions,
     Module,
     SampleGradients,
     ShapeError,
@@ -23,8 +24,15 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn.recurrent._samples import Rows
-from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
-from mytorch.nn.recurrent._unroll import State, Step
+from mytorch.nn.recurrent._state import initial_state, require_own, tangent_state, told, upstream_state
+from mytorch.nn.recurrent._tangents import (
+    Both,
+    input_gradient,
+    moved_weights,
+    step_backward_tangent,
+    step_tangent,
+)
+from mytorch.nn.recurrent._unroll import Moment, State, Step
 from mytorch.nn.recurrent._weights import Weights, draw
 
 Saved = tuple[str, Tensor, Tensor, Tensor, State, bool, bool]
@@ -103,6 +111,35 @@ class Cell(Module):
             return d_input
         return d_input, d_before if len(d_before) > 1 else d_before[0]
 
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Any, Moment]:
+        _, x, h_before, h, kept, alone, was_passed = saved
+        t_x, t_hx = t_input if was_passed and t_input is not None else (t_input, None)
+        t_before = tangent_state(t_hx, self._shapes(x[0] if alone else x), x)
+        if alone:
+            t_x = None if t_x is None else t_x.unsqueeze(0)
+            t_before = tuple(each.unsqueeze(0) for each in t_before)
+        step, moved = self._steps(along)
+        t_after, t_now = step_tangent(step, moved, Moment(x, h_before, h, kept), t_x, t_before)
+        t_state = tuple(each.squeeze(0) for each in t_after) if alone else t_after
+        return t_state if len(t_state) > 1 else t_state[0], t_now
+
+    def backward_tangent(
+        self, d_output: Any, t_d_output: Any, saved: Saved, t_now: Moment, along: Directions
+    ) -> tuple[Any, Any]:
+        _, x, h_before, h, kept, alone, was_passed = saved
+        (step, moved), row = self._steps(along), x[0] if alone else x
+        d_state = Both(self._upstream(d_output, row), self._upstream(t_d_output, row))
+        if alone:
+            d_state = Both(*(tuple(each.unsqueeze(0) for each in state) for state in d_state))
+        d_a, before = step_backward_tangent(step, moved, d_state, Moment(x, h_before, h, kept), t_now)
+        found: list[Any] = []
+        for d_x, state in zip(input_gradient(step, moved, d_a), before, strict=True):
+            d_input, *d_before = (each.squeeze(0) if alone else each for each in (d_x, *state))
+            d_hx = tuple(d_before) if len(d_before) > 1 else d_before[0]
+            d_wanted = d_input if self.input_grad else None
+            found.append((d_wanted, d_hx) if was_passed else d_wanted)
+        return found[0], found[1]
+
     def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
         weights, batch = self._weights(), len(saved[1])
         step, rows = self._step(weights), Rows(batch, [[batch]])
@@ -129,3 +166,8 @@ class Cell(Module):
 
     def _step(self, weights: Weights) -> Step:
         return self.kind(weights)
+
+    def _steps(self, along: Directions) -> tuple[Step, Step]:
+        """The step with the weights, and with how they move."""
+        weights = self._weights()
+        return self._step(weights), self._step(moved_weights(weights, along))

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from mytorch.core import (
     Detail,
+    Directions,
     Module,
     Parameter,
     SampleGradients,
@@ -32,9 +33,16 @@ from mytorch.nn._depth import MOST_LAYERS
 from mytorch.nn.dropout.dropout import drop, drop_backward
 from mytorch.nn.recurrent._samples import Rows
 from mytorch.nn.recurrent._sequences import Layout, Sequence
-from mytorch.nn.recurrent._state import initial_state, require_own, told, upstream_state
+from mytorch.nn.recurrent._state import initial_state, require_own, tangent_state, told, upstream_state
+from mytorch.nn.recurrent._tangents import (
+    Both,
+    moments,
+    moved_weights,
+    unroll_backward_tangent,
+    unroll_tangent,
+)
 from mytorch.nn.recurrent._told import gates_detail, gradient_detail
-from mytorch.nn.recurrent._unroll import Flight, State, Step, unroll, unroll_backward
+from mytorch.nn.recurrent._unroll import Flight, Moment, State, Step, unroll, unroll_backward
 from mytorch.nn.recurrent._weights import Weights, draw
 
 
@@ -133,6 +141,55 @@ class Recurrent(Module):
         require_own(self, self._own, saved.own)
         self._require_unused(saved.flights)
         return self._backward(d_output, saved, self._unroll_backward)
+
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Any, list[list[Moment]]]:
+        layout, t_saved, like = saved.layout, list[list[Moment]](), self.weight_ih_l0.value
+        t_input, t_hx = t_input if saved.was_passed and t_input is not None else (t_input, None)
+        t_x = None if t_input is None else layout.rows(t_input)
+        t_state = _of_places(layout.sorted(tangent_state(t_hx, self._state_shapes(layout), like)))
+        for layer, keep in enumerate(saved.keeps):
+            if t_x is not None and keep is not None:
+                t_x = drop_backward(t_x, keep, self.dropout)
+            t_y = []
+            for place in self._places(layer):
+                moving, reverse = self._moving(saved, place, along), self._is_reverse(place)
+                t_y_of_one, t_state[place], t_steps = unroll_tangent(*moving, t_x, t_state[place], reverse)
+                t_y.append(t_y_of_one)
+                t_saved.append(t_steps)
+            t_x = t_y[0] if len(t_y) == 1 else torch.cat(t_y, 1)
+        t_last = layout.unsorted(_stacked(t_state))
+        return (None if t_x is None else layout.sequences(t_x), t_last if len(t_last) > 1 else t_last[0]), t_saved
+
+    def backward_tangent(
+        self, d_output: Any, t_d_output: Any, saved: Saved, t_saved: list[list[Moment]], along: Directions
+    ) -> tuple[Any, Any]:
+        layout = saved.layout
+        (d_y, d_last), (t_d_y, t_d_last) = self._upstream(d_output, layout), self._upstream(t_d_output, layout)
+        d_state = list(map(Both, *(_of_places(layout.sorted(each)) for each in (d_last, t_d_last))))
+        for layer, keep in reversed([*enumerate(saved.keeps)]):
+            d_x = []
+            for place in self._places(layer):
+                step, moved, steps = self._moving(saved, place, along)
+                d_part = self._columns(d_y, place), self._columns(t_d_y, place)
+                d_x_of_one, d_state[place] = unroll_backward_tangent(
+                    step, moved, d_part, d_state[place], steps, t_saved[place], self._is_reverse(place)
+                )
+                d_x.append(d_x_of_one)
+            d_y, t_d_y = (sum(parts[1:], parts[0]) for parts in zip(*d_x, strict=True))
+            if keep is not None:
+                d_y, t_d_y = (drop_backward(each, keep, self.dropout) for each in (d_y, t_d_y))
+        found: list[Any] = []
+        for d_rows, states in zip((d_y, t_d_y), zip(*d_state, strict=True), strict=True):
+            d_input = layout.sequences(d_rows) if self.input_grad and d_rows is not None else None
+            d_hx = layout.unsorted(_stacked(list(states)))
+            found.append((d_input, d_hx if len(d_hx) > 1 else d_hx[0]) if saved.was_passed else d_input)
+        return found[0], found[1]
+
+    def _moving(self, saved: Saved, place: int, along: Directions) -> tuple[Step, Step, list[Moment]]:
+        """The step of one direction of one layer, with its weights and with how they move, and what is kept of it."""
+        weights = self._weights(place)
+        steps = moments(self._unfolded(saved.flights[place], saved.layout.sizes, place), self._is_reverse(place))
+        return self._step(weights), self._step(moved_weights(weights, along)), steps
 
     def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
         layout, stated = saved.layout, dict[str, SampleGradients]()

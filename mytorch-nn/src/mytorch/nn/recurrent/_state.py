@@ -63,6 +63,12 @@ def upstream_state(owner: Module, d_state: Any, names: Sequence[str], shapes: Sh
     return tuple(gradients)
 
 
+def tangent_state(t_state: Any, shapes: Shapes, x: Tensor) -> State:
+    """How a state changes, as a tuple; zeros for None, which stands for what does not."""
+    given = (t_state,) if len(shapes) == 1 else (None, None) if t_state is None else t_state
+    return tuple(_zeros(x, shape) if each is None else each for each, shape in zip(given, shapes, strict=True))
+
+
 def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Zeros to be read only: all are one number in memory."""
     return like.new_zeros(()).expand(shape)

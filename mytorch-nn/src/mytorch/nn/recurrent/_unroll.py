@@ -20,7 +20,7 @@ same rule holds for the gradient of the state.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +35,26 @@ State = tuple[Tensor, ...]
 
 STRETCH, STEPS = 2**16, 8
 """How many numbers the gates of all steps that are read as one stretch have, and how many steps these are at least."""
+
+
+class Pulled(NamedTuple):
+    """Gradients of one step: of what h and of what the input give to the gates, and of the state before it beside the
+    way through weight_hh.
+    """
+
+    d_gates: Tensor
+    d_a: Tensor
+    d_rest: tuple[Any, ...]
+
+
+class Moment(NamedTuple):
+    """What there is of one step, or how it changes: x, h before and after it, and what the step keeps."""
+
+    x: Any
+    """(rows, features); of a change None where x does not move."""
+    h_before: Tensor
+    h: Tensor
+    kept: State
 
 
 class Step:
@@ -84,6 +104,19 @@ class Step:
         """d_a, the gradient of what weight_ih gives to the gates, once the gradients of all steps are known."""
         return gradients[0]
 
+    def tangent(self, t_a: Tensor, t_b: Tensor, t_before: State, now: Moment, moved: Step) -> tuple[State, State]:
+        """How the next state changes, and what is kept beside it.
+
+        t_a, t_b: how what the input and what h give to the gates change;  moved: how the weights do
+        """
+        raise NotImplementedError
+
+    def backward_tangent(
+        self, d_state: State, t_d_state: State, now: Moment, t_now: Moment, moved: Step
+    ) -> tuple[Pulled, Pulled]:
+        """The gradients of a step, from that of its state, and how they change."""
+        raise NotImplementedError
+
     def gates_of(self, kept: State) -> dict[str, Tensor]:
         """The gates by their names, and what memory there is beside h, of what forward kept of a step."""
         raise NotImplementedError
@@ -126,7 +159,7 @@ def unroll(step: Step, x: Tensor, sizes: list[int], state: State, reverse: bool)
     """
     stretches = _stretches(sizes, step.weight_hh.shape[0])
     rows = [sum(stretch) for stretch in stretches]
-    x_of, order = x.split(rows), _order(len(stretches), reverse)
+    x_of, order = x.split(rows), in_order(len(stretches), reverse)
     h_of, kept = list(x_of), []
     for number in order:
         first, *_ = state
@@ -155,7 +188,7 @@ def unroll_backward(
     rows = [flight.x.shape[0] for flight in flights]
     d_y_of = [None] * len(rows) if d_y is None else d_y.split(rows[::-1] if reverse else rows)
     d_x = [d_state[0]] * len(rows)
-    for number in reversed(_order(len(rows), reverse)):
+    for number in reversed(in_order(len(rows), reverse)):
         flight = flights.pop()
         wanted = input_grad, state_grad or bool(flights)
         d_x_of_these, d_state = _read_backward(step, d_y_of[number], d_state, flight, reverse, *wanted)
@@ -170,10 +203,10 @@ def _read(
     """One stretch, from the state before it to the state after it: h after each step, the state, and what is kept."""
     a = step.inputs(x).split(sizes)
     h, kept = list(a), [state] * len(a)
-    for t in _order(len(sizes), reverse):
-        after, kept[t] = step.forward(a[t], _first(state, sizes[t]))
+    for t in in_order(len(sizes), reverse):
+        after, kept[t] = step.forward(a[t], first_rows(state, sizes[t]))
         h[t] = after[0]
-        state = _with_the_others(after, state)
+        state = with_the_others(after, state)
     return _joined(h), state, [list(each) for each in zip(*kept, strict=True)]
 
 
@@ -185,18 +218,18 @@ def _read_backward(
     gradients, factors = step.slopes(h, tuple(map(_taken, kept)))
     gradients_of, factors_of = _steps(gradients, sizes), _steps(factors, sizes)
     d_y_of = None if d_y is None else d_y.split(sizes)
-    order = _order(len(sizes), reverse)
+    order = in_order(len(sizes), reverse)
     for t in reversed(order):
-        d_h, *d_others = _first(d_state, sizes[t])
+        d_h, *d_others = first_rows(d_state, sizes[t])
         if d_y_of is not None:
             d_h = d_h + d_y_of[t]
         d_after = step.backward((d_h, *d_others), gradients_of[t], factors_of[t])
         if t != order[0] or state_grad:
-            d_state = _with_the_others(step.before(d_after, gradients_of[t], factors_of[t]), d_state)
+            d_state = with_the_others(step.before(d_after, gradients_of[t], factors_of[t]), d_state)
         else:
             d_state = ()
     del d_h, d_after, factors, factors_of  # here and below, what is not needed any more is let go
-    step.accumulate_hidden(_h_before(h, first, sizes, reverse), gradients[0])
+    step.accumulate_hidden(h_before(h, first, sizes, reverse), gradients[0])
     d_a = step.finish(gradients)
     del gradients, gradients_of
     step.accumulate_inputs(x, d_a)
@@ -215,13 +248,13 @@ def _steps(rows_of_all: State, sizes: list[int]) -> list[State]:
     return list(zip(*(rows.split(sizes) for rows in rows_of_all), strict=True)) or [()] * len(sizes)
 
 
-def _h_before(h: Tensor, first: Tensor, sizes: list[int], reverse: bool) -> Tensor:
+def h_before(h: Tensor, first: Tensor, sizes: list[int], reverse: bool) -> Tensor:
     """h before each step, as rows: that of its neighbour, or the first one for the sequences that begin here."""
     h_of = list(h.split(sizes))
     state: State = (first,)
-    for t in _order(len(sizes), reverse):
-        after, (h_of[t],) = (h_of[t],), _first(state, sizes[t])
-        state = _with_the_others(after, state)
+    for t in in_order(len(sizes), reverse):
+        after, (h_of[t],) = (h_of[t],), first_rows(state, sizes[t])
+        state = with_the_others(after, state)
     return _joined(h_of)
 
 
@@ -233,16 +266,16 @@ def _stretches(sizes: list[int], width: int) -> list[list[int]]:
     return [sizes[start : start + steps] for start in range(0, len(sizes), steps)]
 
 
-def _order(steps: int, reverse: bool) -> range:
+def in_order(steps: int, reverse: bool) -> range:
     return range(steps - 1, -1, -1) if reverse else range(steps)
 
 
-def _first(state: State, count: int) -> State:
+def first_rows(state: State, count: int) -> State:
     """The rows of the sequences that take part in a step."""
     return state if state[0].shape[0] == count else tuple(each[:count] for each in state)
 
 
-def _with_the_others(after: State, before: State) -> State:
+def with_the_others(after: State, before: State) -> State:
     """The rows of the sequences that take part in a step, and those of the others as they were."""
     count = after[0].shape[0]
     if before[0].shape[0] == count:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mytorch.nn.recurrent._cell import Cell
 from mytorch.nn.recurrent._layer import Recurrent
-from mytorch.nn.recurrent._unroll import State, Step
+from mytorch.nn.recurrent._unroll import Moment, Pulled, State, Step
 from mytorch.nn.recurrent._weights import Weights
 
 aten = torch.ops.aten
@@ -77,6 +79,47 @@ class Gated(Step):
     def finish(self, gradients: State) -> Tensor:
         _, e = gradients
         return torch.cat([e[:, :2], e[:, 3:]], 1).flatten(1)
+
+    def tangent(self, t_a: Tensor, t_b: Tensor, t_before: State, now: Moment, moved: Any) -> tuple[State, State]:
+        (rz, n, b_n), (t_a_rz, t_a_n) = now.kept, t_a.split(self.sizes, 1)
+        (r, z), (t_b_rz, t_b_n) = rz.chunk(2, 1), t_b.split(self.sizes, 1)
+        if moved.b_n is not None:
+            t_b_n = t_b_n + moved.b_n
+        t_rz = rz * (1 - rz) * (t_a_rz + t_b_rz)
+        t_r, t_z = t_rz.chunk(2, 1)
+        t_n = (1 - n * n) * (t_a_n + t_r * b_n + r * t_b_n)
+        t_h = (1 - z) * t_n + z * t_before[0] + t_z * (now.h_before - n)
+        return (t_h,), (t_rz, t_n, t_b_n)
+
+    def backward_tangent(
+        self,
+        d_state: State,
+        t_d_state: State,
+        now: Moment,
+        t_now: Moment,
+        moved: Step,  # noqa: ARG002
+    ) -> tuple[Pulled, Pulled]:
+        """The products of `slopes`, and what each of their factors changes in them."""
+        (d_h,), (t_d_h,), (rz, n, m), (t_rz, t_n, t_m) = d_state, t_d_state, now.kept, t_now.kept
+        (r, z), (t_r, t_z) = rz.chunk(2, 1), t_rz.chunk(2, 1)
+        new, t_new = now.h_before - n, t_now.h_before - t_n
+        by_n, t_by_n = (1 - z) * (1 - n * n), -t_z * (1 - n * n) - 2 * (1 - z) * n * t_n
+        by_z, t_by_z = new * z * (1 - z), t_new * z * (1 - z) + new * (1 - 2 * z) * t_z
+        by_r = by_n * m * r * (1 - r)
+        t_by_r = (t_by_n * m + by_n * t_m) * r * (1 - r) + by_n * m * (1 - 2 * r) * t_r
+        by_m, t_by_m = by_n * r, t_by_n * r + by_n * t_r
+
+        def pulled(d: Tensor, *slopes: Tensor) -> Tensor:
+            return torch.cat([d * slope for slope in slopes], 1)
+
+        return (
+            Pulled(pulled(d_h, by_r, by_z, by_m), pulled(d_h, by_r, by_z, by_n), (d_h * z,)),
+            Pulled(
+                pulled(t_d_h, by_r, by_z, by_m) + pulled(d_h, t_by_r, t_by_z, t_by_m),
+                pulled(t_d_h, by_r, by_z, by_n) + pulled(d_h, t_by_r, t_by_z, t_by_n),
+                (t_d_h * z + d_h * t_z,),
+            ),
+        )
 
 
 class GRUCell(Cell):

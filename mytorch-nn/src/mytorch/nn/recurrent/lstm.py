@@ -12,7 +12,7 @@ from mytorch.core import ArgumentError, require_whole
 from mytorch.nn.recurrent import _lstm_kernel as kernel
 from mytorch.nn.recurrent._cell import Cell
 from mytorch.nn.recurrent._layer import Recurrent
-from mytorch.nn.recurrent._unroll import State, Step, unroll
+from mytorch.nn.recurrent._unroll import Moment, Pulled, State, Step, unroll
 
 aten = torch.ops.aten
 
@@ -72,6 +72,42 @@ class LongShortTerm(Step):
             *_, d_h, before_projection = gradients
             self.add(self.weights.weight_hr, None, d_h, before_projection)
         return gradients[0]
+
+    def tangent(self, t_a: Tensor, t_b: Tensor, t_before: State, now: Moment, moved: Step) -> tuple[State, State]:
+        (c_before, i, f, g, o, tanh_c), (_, t_c_before) = now.kept, t_before
+        t_i, t_f, t_g, t_o = (t_a + t_b).chunk(4, 1)
+        t_i, t_f, t_g, t_o = i * (1 - i) * t_i, f * (1 - f) * t_f, (1 - g * g) * t_g, o * (1 - o) * t_o
+        t_c = t_f * c_before + f * t_c_before + t_i * g + i * t_g
+        t_tanh_c = (1 - tanh_c * tanh_c) * t_c
+        t_h = t_o * tanh_c + o * t_tanh_c
+        if self.weight_hr is not None and moved.weight_hr is not None:
+            t_h = F.linear(t_h, self.weight_hr) + F.linear(o * tanh_c, moved.weight_hr)
+        return (t_h, t_c), (t_c_before, t_i, t_f, t_g, t_o, t_tanh_c)
+
+    def backward_tangent(
+        self, d_state: State, t_d_state: State, now: Moment, t_now: Moment, moved: Step
+    ) -> tuple[Pulled, Pulled]:
+        """The products of `slopes` and `backward`, and what each of their factors changes in them."""
+        (d_h, d_c), (t_d_h, t_d_c) = d_state, t_d_state
+        c_before, i, f, g, o, tanh_c = now.kept
+        t_c_before, t_i, t_f, t_g, t_o, t_tanh_c = t_now.kept
+        if self.weights.weight_hr is not None and self.weight_hr is not None and moved.weight_hr is not None:
+            self.add(self.weights.weight_hr, None, t_d_h, o * tanh_c)
+            self.add(self.weights.weight_hr, None, d_h, t_o * tanh_c + o * t_tanh_c)
+            d_h, t_d_h = d_h @ self.weight_hr, t_d_h @ self.weight_hr + d_h @ moved.weight_hr
+        by_c, t_by_c = o * (1 - tanh_c * tanh_c), t_o * (1 - tanh_c * tanh_c) - 2 * o * tanh_c * t_tanh_c
+        d_c, t_d_c = d_c + d_h * by_c, t_d_c + t_d_h * by_c + d_h * t_by_c
+        by_i, t_by_i = g * i * (1 - i), t_g * i * (1 - i) + g * (1 - 2 * i) * t_i
+        by_f, t_by_f = c_before * f * (1 - f), t_c_before * f * (1 - f) + c_before * (1 - 2 * f) * t_f
+        by_g, t_by_g = i * (1 - g * g), t_i * (1 - g * g) - 2 * i * g * t_g
+        by_o, t_by_o = tanh_c * o * (1 - o), t_tanh_c * o * (1 - o) + tanh_c * (1 - 2 * o) * t_o
+
+        def pulled(d_c: Tensor, d_h: Tensor, *slopes: Tensor) -> Tensor:
+            return torch.cat([d * slope for d, slope in zip((d_c, d_c, d_c, d_h), slopes, strict=True)], 1)
+
+        e = pulled(d_c, d_h, by_i, by_f, by_g, by_o)
+        t_e = pulled(t_d_c, t_d_h, by_i, by_f, by_g, by_o) + pulled(d_c, d_h, t_by_i, t_by_f, t_by_g, t_by_o)
+        return Pulled(e, e, (0, d_c * f)), Pulled(t_e, t_e, (0, t_d_c * f + d_c * t_f))
 
 
 class LSTMCell(Cell):

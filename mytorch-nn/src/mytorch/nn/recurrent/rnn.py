@@ -8,7 +8,7 @@ from torch import Tensor
 from mytorch.core import require_choice
 from mytorch.nn.recurrent._cell import Cell
 from mytorch.nn.recurrent._layer import Recurrent
-from mytorch.nn.recurrent._unroll import State, Step
+from mytorch.nn.recurrent._unroll import Moment, Pulled, State, Step
 from mytorch.nn.recurrent._weights import Weights
 
 NONLINEARITIES = ("tanh", "relu")
@@ -37,6 +37,23 @@ class Elman(Step):
 
     def before(self, d_state: State, gradients: State, factors: State) -> State:  # noqa: ARG002 - all is in d_gates
         return (gradients[0].mm(self.weight_hh),)
+
+    def tangent(self, t_a: Tensor, t_b: Tensor, t_before: State, now: Moment, moved: Step) -> tuple[State, State]:  # noqa: ARG002
+        (slope,), _ = self.slopes(now.h, now.kept)
+        return (slope * (t_a + t_b),), ()
+
+    def backward_tangent(
+        self,
+        d_state: State,
+        t_d_state: State,
+        now: Moment,
+        t_now: Moment,
+        moved: Step,  # noqa: ARG002
+    ) -> tuple[Pulled, Pulled]:
+        (d_h,), (t_d_h,), ((slope,), _) = d_state, t_d_state, self.slopes(now.h, now.kept)
+        t_slope = -2 * now.h * t_now.h if self.nonlinearity == "tanh" else torch.zeros_like(slope)
+        d_s, t_d_s = d_h * slope, t_d_h * slope + d_h * t_slope
+        return Pulled(d_s, d_s, (0,)), Pulled(t_d_s, t_d_s, (0,))
 
 
 class RNNCell(Cell):
