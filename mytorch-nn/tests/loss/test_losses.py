@@ -7,7 +7,7 @@ import torch
 from drawn_losses import ARGUMENTS, draw, each_loss, flag, signs
 
 from mytorch import nn
-from mytorch.core import Module, Parameter
+from mytorch.core import Directions, Module, Parameter, states_tangents
 from mytorch.plugins import is_older
 
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total loss")  # torch's, of KLDivLoss
@@ -211,3 +211,28 @@ def test_a_distance_of_ones_own_with_a_parameter(swap, reduction):
     expected.backward(d_value)
     torch.testing.assert_close(ours.backward(d_value, saved), tuple(one.grad for one in theirs))
     torch.testing.assert_close(ours.distance_function.weight.grad, weight.grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@each_loss
+def test_the_change_of_a_gradient_that_is_a_number_is_one(name, dtype):
+    """It may be infinite, where a dtype has no larger one."""
+    if not all(map(states_tangents, (loss := getattr(nn, name)()).modules())):
+        pytest.skip("its distance states no tangents")
+    compared = 0
+    for scale in (0.0, 1e-7, 1e-3, 1.0, 30.0, 1e3, 1e4, 1e10, 1e19):
+        predictions, targets = (
+            tuple(each.to(dtype) if each.is_floating_point() else each for each in part) for part in draw(name, (4, 3))
+        )
+        if name == "BCELoss":  # of which some are exact
+            predictions = ((predictions[0] * min(scale, 1.0)).round(decimals=1).to(dtype),)
+        else:
+            predictions = tuple(scale * each for each in predictions)
+        _, saved = loss.forward(*predictions, *targets)
+        moved = tuple(map(torch.ones_like, predictions))
+        _, t_saved = loss.tangent(moved if len(moved) > 1 else moved[0], saved, Directions({}))
+        found = loss.backward_tangent(1.0, 0.5, saved, t_saved, Directions({}))
+        for d, t_d in zip(*(each if isinstance(each, tuple) else (each,) for each in found), strict=True):
+            assert not t_d[d.isfinite()].isnan().any(), scale
+            compared += int(d.isfinite().sum())
+    assert compared >= 12

@@ -49,7 +49,7 @@ def p_norm_bend(d_length: Tensor, t_u: Tensor, u: Tensor, length: Tensor, p: flo
         return torch.zeros_like(u)
     t_length = p_norm_tangent(t_u, u, length, p).unsqueeze(-1)
     finite = length.where(length != 0, torch.inf).unsqueeze(-1)
-    bend = (t_u - t_length * (u / finite)) * (d_length.unsqueeze(-1) * (p - 1) / finite)
+    bend = (t_u - t_length * (u / finite)) / finite * (d_length.unsqueeze(-1) * (p - 1))
     if p == 2:
         return bend
     return (bend * (u.abs() / finite).pow(p - 2)).where(u != 0, 0)

@@ -77,7 +77,8 @@ class BCELoss(ElementwiseLoss):
         spread = p * (1 - p)
         second = (t * (1 - p).square() + (1 - t) * p.square()) / spread.square()
         second = second.where(spread > SPREAD, 1 / SPREAD)
-        return (second if weight is None else second * weight).to(prediction.dtype)
+        second = second if weight is None else second * weight
+        return second.clamp(max=torch.finfo(prediction.dtype).max).to(prediction.dtype)
 
     tangent, backward_tangent = elementwise(_second)
 

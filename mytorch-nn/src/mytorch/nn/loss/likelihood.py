@@ -121,7 +121,7 @@ class PoissonNLLLoss(ElementwiseLoss):
     def _second(self, saved: tuple[Tensor, Tensor]) -> Tensor:
         """The second derivative of each value."""
         x, t = saved
-        return x.exp() if self.log_input else t / (x + self.eps).square()
+        return x.exp() if self.log_input else t / (x + self.eps) / (x + self.eps)
 
     tangent, backward_tangent = elementwise(_second)
 
