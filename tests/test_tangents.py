@@ -92,17 +92,9 @@ SILENT = {
     "normalization.instance_norm": "InstanceNorm1d InstanceNorm2d InstanceNorm3d",
     "normalization.local_response_norm": "CrossMapLRN2d LocalResponseNorm",
     "normalization.sync_batch_norm": "SyncBatchNorm",
-    "pooling.adaptive_pool": (
-        "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d"
-    ),
-    "pooling.fractional_max_pool": "FractionalMaxPool2d FractionalMaxPool3d",
     "pooling.lp_pool": "LPPool1d LPPool2d LPPool3d",
-    "pooling.max_unpool": "MaxUnpool1d MaxUnpool2d MaxUnpool3d",
     "ragged.padded": "Padded",
     "ragged.steps": "LastStep MeanStep",
-    "rearrangement.fold": "Fold Unfold",
-    "rearrangement.shuffle": "ChannelShuffle PixelShuffle PixelUnshuffle",
-    "resampling.upsample": "Upsample UpsamplingBilinear2d UpsamplingNearest2d",
     "spiking.binary": "Heaviside Sign",
     "spiking.lif": "LIF",
     "transformer.decoder": "TransformerDecoder",

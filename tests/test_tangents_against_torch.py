@@ -142,6 +142,60 @@ POOLS = {
     "AvgPool2d, divisor": case(named("AvgPool2d", (2, 3), divisor_override=5), (3, 2, 5, 4)),
     "AvgPool3d": case(named("AvgPool3d", 2, 2, 1), (2, 2, 3, 4, 2)),
 }
+SAMPLES = torch.linspace(0.1, 0.8, 12).double()
+PLACES = torch.tensor([[[0, 3, 5], [7, 4, 2]], [[1, 2, 4], [0, 7, 6]]])
+
+
+def drawn_places(name, dimensions, **options):
+    return named(name, 2, _random_samples=SAMPLES[: 4 * dimensions].reshape(2, 2, dimensions), **options)
+
+
+POOLS |= {
+    "MaxPool2d, indices": case(named("MaxPool2d", 2, return_indices=True), (3, 2, 5, 6)),
+    "AdaptiveAvgPool1d": case(named("AdaptiveAvgPool1d", 3), (3, 2, 7)),
+    "AdaptiveAvgPool2d": case(named("AdaptiveAvgPool2d", (2, None)), (3, 2, 5, 4)),
+    "AdaptiveAvgPool2d, no images": case(named("AdaptiveAvgPool2d", 2), (0, 2, 5, 4)),
+    "AdaptiveAvgPool3d": case(named("AdaptiveAvgPool3d", (2, 1, 3)), (2, 3, 2, 4)),
+    "AdaptiveMaxPool1d": case(named("AdaptiveMaxPool1d", 3), (3, 2, 7)),
+    "AdaptiveMaxPool2d": case(named("AdaptiveMaxPool2d", (2, None), return_indices=True), (3, 2, 5, 4)),
+    "AdaptiveMaxPool2d, no images": case(named("AdaptiveMaxPool2d", 2), (0, 2, 5, 4)),
+    "AdaptiveMaxPool2d, larger": case(named("AdaptiveMaxPool2d", 7), (2, 5, 4)),
+    "AdaptiveMaxPool3d": case(named("AdaptiveMaxPool3d", (2, 1, 3)), (2, 2, 3, 2, 4)),
+    "FractionalMaxPool2d": case(drawn_places("FractionalMaxPool2d", 2, output_size=(2, 3)), (2, 2, 5, 6)),
+    "FractionalMaxPool2d, indices": case(
+        drawn_places("FractionalMaxPool2d", 2, output_ratio=0.6, return_indices=True), (2, 2, 5, 6)
+    ),
+    "FractionalMaxPool3d": case(drawn_places("FractionalMaxPool3d", 3, output_size=2), (2, 2, 5, 4, 6)),
+    "MaxUnpool1d": case(
+        named("MaxUnpool1d", 3, 2, 1), (2, 2, 3), torch.tensor([[[0, 3, 4], [2, 4, 1]], [[1, 2, 4], [0, 3, 2]]])
+    ),
+    "MaxUnpool1d, size": case(named("MaxUnpool1d", 3), (2, 2, 3), PLACES, output_size=(8,)),
+    "MaxUnpool2d": case(named("MaxUnpool2d", 2), (2, 1, 3), PLACES[:, :1]),
+    "MaxUnpool3d": case(named("MaxUnpool3d", 2), (2, 1, 1, 3), PLACES[:, :1].unsqueeze(1)),
+}
+MAPS |= {
+    "Unfold": case(named("Unfold", (2, 3), 2, (1, 2), (1, 2)), (3, 2, 5, 6)),
+    "Unfold, one image": case(named("Unfold", 2), (2, 3, 4)),
+    "Unfold, no images": case(named("Unfold", 2), (0, 3, 4, 4)),
+    "Fold": case(named("Fold", (4, 5), (2, 3), 1, 1, (1, 2)), (3, 12, 15)),
+    "Fold, one image": case(named("Fold", 3, 2), (8, 4)),
+    "PixelShuffle": case(named("PixelShuffle", 2), (3, 8, 2, 3)),
+    "PixelUnshuffle": case(named("PixelUnshuffle", 3), (2, 2, 3, 6)),
+    "ChannelShuffle": case(named("ChannelShuffle", 2), (3, 6, 2, 2)),
+    "Flatten": case(named("Flatten", 1, 2), (3, 2, 3, 4)),
+    "Unflatten": case(named("Unflatten", -1, (2, -1)), (3, 6)),
+    "Upsample, nearest": case(named("Upsample", scale_factor=1.6), (2, 3, 4)),
+    "Upsample, nearest-exact": case(named("Upsample", (5, 7, 3), mode="nearest-exact"), (2, 1, 3, 4, 2)),
+    "Upsample, linear": case(named("Upsample", 7, mode="linear", align_corners=True), (2, 3, 4)),
+    "Upsample, bilinear": case(named("Upsample", scale_factor=(1.5, 0.7), mode="bilinear"), (2, 3, 4, 5)),
+    "Upsample, bicubic": case(
+        named("Upsample", scale_factor=1.7, mode="bicubic", recompute_scale_factor=True), (2, 3, 4, 5)
+    ),
+    "Upsample, trilinear": case(named("Upsample", (4, 2, 5), mode="trilinear"), (2, 1, 3, 4, 2)),
+    "Upsample, no images": case(named("Upsample", scale_factor=2), (0, 3, 4, 5)),
+    "UpsamplingNearest2d": case(named("UpsamplingNearest2d", scale_factor=2), (2, 3, 2, 3)),
+    "UpsamplingBilinear2d": case(named("UpsamplingBilinear2d", (5, 2)), (2, 3, 2, 3)),
+}
 NORMS = {
     "LayerNorm": case(named("LayerNorm", 4), (5, 4)),
     "LayerNorm, two axes": case(named("LayerNorm", (3, 4), eps=0.1, bias=False), (5, 3, 4)),

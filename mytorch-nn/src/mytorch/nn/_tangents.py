@@ -25,6 +25,15 @@ def backward_of_both(
     return layer.backward(d_y, saved), layer.backward(t_d_y, saved)
 
 
+def forward_of_tangent(layer: Any, t_x: Tensor | None, saved: Any, along: Directions) -> tuple[Tensor | None, None]:  # noqa: ARG001
+    """The `tangent` of a layer without parameters that is linear in its input: its forward."""
+    return None if t_x is None else layer.forward(t_x)[0], None
+
+
+LINEAR: tuple[Tangent, BackwardTangent] = forward_of_tangent, backward_of_both
+"""`tangent` and `backward_tangent` of a layer without parameters whose forward is linear in its one input."""
+
+
 def elementwise(second: Callable[[Any, Any], Tensor] | None = None) -> tuple[Tangent, BackwardTangent]:
     """`tangent` and `backward_tangent` of y = f(x), each number by itself.
 

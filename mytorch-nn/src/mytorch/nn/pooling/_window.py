@@ -7,8 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, ShapeError, require_floating, require_upstream
+from mytorch.core import ArgumentError, Directions, Module, ShapeError, require_floating, require_upstream
 from mytorch.nn._spatial import Spatial
+from mytorch.nn._tangents import BackwardTangent, Tangent, backward_of_both
 
 
 def require_planes(owner: Module, x: Tensor, dimensions: int, name: str = "x") -> None:
@@ -86,3 +87,15 @@ def upstream_of_values(owner: Module, d_output: Any, shape: torch.Size, with_ind
     d_y: Any = d_output[0] if pair else None if with_indices else d_output
     require_upstream(owner, d_y, shape)
     return cast(Tensor, d_y)
+
+
+def tangent_of_taken(layer: Any, t_x: Tensor | None, saved: tuple[Any, ...], along: Directions) -> tuple[Any, None]:  # noqa: ARG001
+    """The `tangent` of a layer that takes values of x from the places that it saves first."""
+    t_y, indices, axes = None, saved[0], layer.dimensions
+    if t_x is not None:
+        t_y = t_x.flatten(-axes).gather(-1, indices.flatten(-axes)).reshape(indices.shape)
+    return ((t_y, None) if layer.return_indices else t_y), None
+
+
+TAKEN: tuple[Tangent, BackwardTangent] = tangent_of_taken, backward_of_both
+"""`tangent` and `backward_tangent` of such a layer."""

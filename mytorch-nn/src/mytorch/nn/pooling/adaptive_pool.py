@@ -11,7 +11,8 @@ from torch import Tensor
 from mytorch.core import ArgumentError, require_flag, require_room, require_saved, require_upstream
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
-from mytorch.nn.pooling._window import as_line, as_plane, of_plane, require_planes, upstream_of_values
+from mytorch.nn._tangents import LINEAR
+from mytorch.nn.pooling._window import TAKEN, as_line, as_plane, of_plane, require_planes, upstream_of_values
 from mytorch.plugins import shown
 
 aten = torch.ops.aten
@@ -83,6 +84,8 @@ class _AdaptiveAvgPool(_AdaptivePool):
         back = aten._adaptive_avg_pool3d_backward if self.dimensions == 3 else aten._adaptive_avg_pool2d_backward
         return as_line(back(as_plane(d_y, self.dimensions).contiguous(), x), self.dimensions)
 
+    tangent, backward_tangent = LINEAR
+
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):
     dimensions = 1
@@ -143,6 +146,8 @@ class _AdaptiveMaxPool(_AdaptivePool):
         x = as_plane(d_y.new_empty(()).expand(shape), self.dimensions)
         back = aten.adaptive_max_pool3d_backward if self.dimensions == 3 else aten.adaptive_max_pool2d_backward
         return as_line(back(as_plane(d_y, self.dimensions), x, as_plane(indices, self.dimensions)), self.dimensions)
+
+    tangent, backward_tangent = TAKEN
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Directions, require_flag, require_saved, require_upstream
-from mytorch.nn._tangents import backward_of_both
+from mytorch.core import ArgumentError, require_flag, require_saved, require_upstream
+from mytorch.nn._tangents import LINEAR
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
 from mytorch.plugins import shown
 
@@ -88,17 +88,7 @@ class _AvgPool(Pooling):
             return None
         return average_backward(d_y, shape, self.dimensions, self._kernel())
 
-    def tangent(
-        self,
-        t_x: Tensor | None,
-        shape: torch.Size,
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor | None, None]:
-        if t_x is None or t_x.numel() == 0:
-            return None if t_x is None else t_x.new_empty(self._pooled_shape(shape, self.ceil_mode)), None
-        return average(t_x, self.dimensions, self._kernel()), None
-
-    backward_tangent = backward_of_both
+    tangent, backward_tangent = LINEAR
 
     def _kernel(self) -> tuple[Any, ...]:
         return (

@@ -12,7 +12,7 @@ from mytorch.core import ArgumentError, Buffer, ShapeError, require_flag, requir
 from mytorch.core.compiling import is_compiling
 from mytorch.nn._own import require_own
 from mytorch.nn._spatial import Spatial
-from mytorch.nn.pooling._window import require_planes, upstream_of_values
+from mytorch.nn.pooling._window import TAKEN, require_planes, upstream_of_values
 from mytorch.plugins import shown
 
 aten = torch.ops.aten
@@ -94,6 +94,8 @@ class _FractionalMaxPool(Spatial):
         x = d_y.new_empty(()).expand(shape)  # the kernels ask it for its shape only
         d_x: Tensor = back(d_y, x, self.kernel_size, sizes, indices)
         return d_x
+
+    tangent, backward_tangent = TAKEN
 
     def _ratios(self, output_ratio: Any) -> tuple[float, ...]:
         """A number between 0 and 1 for each dimension; a single one stands for all. Raises ArgumentError."""

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Directions, require_flag, require_saved
+from mytorch.core import require_flag, require_saved
 from mytorch.nn._own import require_own
-from mytorch.nn._tangents import backward_of_both
-from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes, upstream_of_values
+from mytorch.nn.pooling._window import TAKEN, Pooling, as_line, as_plane, of_plane, require_planes, upstream_of_values
 
 aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
 Output = Tensor | tuple[Tensor, Tensor]
@@ -86,19 +85,7 @@ class _MaxPool(Pooling):
             return None
         return largest_backward(d_y, indices, shape, self.dimensions, self._kernel())
 
-    def tangent(
-        self,
-        t_x: Tensor | None,
-        saved: tuple[Tensor, torch.Size],
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Any, None]:
-        if t_x is None:
-            return ((None, None) if self.return_indices else None), None
-        indices, axes = saved[0], self.dimensions
-        t_y = t_x.flatten(-axes).gather(-1, indices.flatten(-axes)).reshape(indices.shape)
-        return ((t_y, None) if self.return_indices else t_y), None
-
-    backward_tangent = backward_of_both
+    tangent, backward_tangent = TAKEN
 
     def _kernel(self) -> tuple[Any, ...]:
         return (

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     DtypeError,
     ShapeError,
     require_dtype,
@@ -21,6 +22,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import backward_of_both
 from mytorch.nn._visible import out_of_range
 from mytorch.nn.pooling._window import Pooling, as_line, as_plane, of_plane, require_planes
 from mytorch.plugins import shown
@@ -111,6 +113,19 @@ class _MaxUnpool(Pooling):
             return d_y.new_empty(indices.shape), None
         lead = shape[: -self.dimensions]
         return d_y.reshape(*lead, -1).gather(-1, indices.reshape(*lead, -1)).reshape(indices.shape), None
+
+    def tangent(
+        self,
+        t_input: tuple[Tensor | None, None] | None,
+        saved: Saved,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, None]:
+        if t_input is None or t_input[0] is None:
+            return None, None
+        indices, shape, *_ = saved
+        return self.forward(t_input[0], indices, output_size=shape[-self.dimensions :])[0], None
+
+    backward_tangent = backward_of_both
 
     def _put(self, values: Tensor, places: Tensor, sizes: torch.Size) -> Tensor:
         y: Tensor

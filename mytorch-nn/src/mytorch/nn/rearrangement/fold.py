@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mytorch.core import ShapeError, require_floating, require_room, require_saved, require_upstream
 from mytorch.nn._spatial import Spatial
+from mytorch.nn._tangents import LINEAR
 
 direct = torch._C._nn  # a call through torch.ops takes twice as long
 
@@ -108,6 +109,8 @@ class Unfold(_Windows):
         require_upstream(self, d_y, (*leading, channels * math.prod(self.kernel_size), count))
         return self._sum(d_y, (height, width)) if self.input_grad else None
 
+    tangent, backward_tangent = LINEAR
+
 
 class Fold(_Windows):
     """Put an image together from windows; where windows overlap, their numbers are added.
@@ -163,3 +166,5 @@ class Fold(_Windows):
         *leading, values, _ = shape
         require_upstream(self, d_y, (*leading, values // math.prod(self.kernel_size), *self.output_size))
         return self._cut(d_y) if self.input_grad else None
+
+    tangent, backward_tangent = LINEAR

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Directions, Module, ShapeError, require_input, require_saved, require_upstream
+from mytorch.core import ArgumentError, Module, ShapeError, require_input, require_saved, require_upstream
 from mytorch.nn._own import require_own
-from mytorch.nn._tangents import backward_of_both
+from mytorch.nn._tangents import LINEAR
 from mytorch.plugins import shown
 
 
@@ -56,12 +56,4 @@ class Permute(Module):
         back = [dims.index(axis) for axis in range(len(dims))]
         return d_y.permute(back) if self.input_grad else None
 
-    def tangent(
-        self,
-        t_x: Tensor | None,
-        saved: tuple[torch.Size, tuple[int, ...]],  # noqa: ARG002
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor | None, None]:
-        return None if t_x is None else t_x.permute(self.dims), None
-
-    backward_tangent = backward_of_both
+    tangent, backward_tangent = LINEAR

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
-    Directions,
     Module,
     ShapeError,
     require_input,
@@ -19,7 +18,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
-from mytorch.nn._tangents import backward_of_both
+from mytorch.nn._tangents import LINEAR
 from mytorch.plugins import shown
 
 
@@ -39,15 +38,7 @@ class _Reshaped(Module):
         require_upstream(self, d_y, y_shape)
         return d_y.reshape(x_shape) if self.input_grad else None
 
-    def tangent(
-        self,
-        t_x: Tensor | None,
-        saved: tuple[torch.Size, torch.Size],
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor | None, None]:
-        return None if t_x is None else t_x.reshape(saved[1]), None
-
-    backward_tangent = backward_of_both
+    tangent, backward_tangent = LINEAR
 
     def _shape(self, shape: torch.Size) -> tuple[int, ...]:
         """The shape of y for that of x."""

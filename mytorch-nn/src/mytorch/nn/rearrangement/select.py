@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import Directions, Module, ShapeError, require_input, require_saved, require_upstream, require_whole
+from mytorch.core import Module, ShapeError, require_input, require_saved, require_upstream, require_whole
 from mytorch.nn._own import require_own
-from mytorch.nn._tangents import backward_of_both
+from mytorch.nn._tangents import LINEAR
 
 Saved = tuple[torch.Size, tuple[int, int]]
 
@@ -58,7 +58,4 @@ class Select(Module):
         d_x: Tensor = torch.ops.aten.select_backward(d_y, shape, self.dim, self.index)
         return d_x
 
-    def tangent(self, t_x: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor | None, None]:  # noqa: ARG002
-        return None if t_x is None else t_x.select(self.dim, self.index), None
-
-    backward_tangent = backward_of_both
+    tangent, backward_tangent = LINEAR

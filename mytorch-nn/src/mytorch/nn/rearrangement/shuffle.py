@@ -20,6 +20,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import LINEAR
 
 
 class PixelShuffle(Module):
@@ -59,6 +60,8 @@ class PixelShuffle(Module):
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, self._shape(shape))
         return _by_kernel(self, F.pixel_unshuffle, d_y, shape, self.upscale_factor) if self.input_grad else None
+
+    tangent, backward_tangent = LINEAR
 
     def _shape(self, shape: torch.Size) -> tuple[int, ...]:
         (*leading, channels, height, width), r = shape, self.upscale_factor
@@ -101,6 +104,8 @@ class PixelUnshuffle(Module):
         require_saved(self, shape, torch.Size)
         require_upstream(self, d_y, self._shape(shape))
         return _by_kernel(self, F.pixel_shuffle, d_y, shape, self.downscale_factor) if self.input_grad else None
+
+    tangent, backward_tangent = LINEAR
 
     def _shape(self, shape: torch.Size) -> tuple[int, ...]:
         (*leading, channels, height, width), r = shape, self.downscale_factor
@@ -147,6 +152,8 @@ class ChannelShuffle(Module):
         require_own(self, "groups", self.groups, groups)
         require_upstream(self, d_y, shape)
         return _interleave(d_y, shape[1] // groups) if self.input_grad else None
+
+    tangent, backward_tangent = LINEAR
 
 
 def _by_kernel(

@@ -20,6 +20,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import LINEAR
 from mytorch.plugins import shown
 
 aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
@@ -87,6 +88,8 @@ class _Resampled(Module):
             return d_y.new_zeros(shape)
         _, back = KERNELS[self.mode, len(shape) - 2]
         return back(d_y, sizes, shape, *options)
+
+    tangent, backward_tangent = LINEAR
 
     def _plan(self, shape: torch.Size) -> Plan:
         """Mode, sizes of y, and what else the kernels are told: align_corners where it counts, and the factors."""
