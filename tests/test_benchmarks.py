@@ -274,7 +274,7 @@ def test_no_layer_takes_more_memory_than_that_of_torch():
     from layers import peaks_here
     from side_by_side import in_process
 
-    small = ["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"]
+    small = ["RNN", "LSTM", "GRU", "RNNCell", "GRUCell", "LSTMCell", "Bilinear", "CrossMapLRN2d"]
     large = ["PairwiseDistance", "RMSNorm", "Transformer", "CosineEmbeddingLoss", "TripletMarginLoss"]
     large.append("TripletMarginWithDistanceLoss")
     peaks = in_process(peaks_here, [(name, "small") for name in small] + [(name, "large") for name in large])

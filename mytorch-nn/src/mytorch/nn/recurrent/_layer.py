@@ -65,6 +65,7 @@ class Recurrent(Module):
         "tags": ("sequence_first", "fixed_dimensions"),
     }
     kind: ClassVar[type[Step]]
+    shared_zeros: ClassVar[bool] = True
     proj_size: int = 0
     weight_ih_l0: Parameter
     input_size: int
@@ -121,7 +122,8 @@ class Recurrent(Module):
         x = layout.rows(input)
         require_last_axis(self, input if isinstance(input, Tensor) else x, self.input_size, "input")
         require_like(self, x, self.weight_ih_l0.value, "input")
-        state = _of_places(layout.sorted(initial_state(self, hx, self._state_shapes(layout), x)))
+        first = initial_state(self, hx, self._state_shapes(layout), x, shared=self.shared_zeros)
+        state = _of_places(layout.sorted(first))
         flights: list[Any] = [None] * len(state)
         keeps: list[Tensor | None] = []
         for layer in range(self.num_layers):
@@ -298,7 +300,7 @@ class Recurrent(Module):
         if d_y is not None:
             d_y = layout.upstream(self, d_y, self._directions * self._size)
             require_like(self, d_y, like, "d_y")
-        return d_y, upstream_state(self, d_last, names, self._state_shapes(layout), like)
+        return d_y, upstream_state(self, d_last, names, self._state_shapes(layout), like, shared=self.shared_zeros)
 
     # Places: each direction of each layer, in the order in which states and parameters stand
 

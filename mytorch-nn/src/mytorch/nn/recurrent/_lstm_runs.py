@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_lstm = torch.ops.aten.mkldnn_rnn_layer.default
+_lstm: Any = torch.mkldnn_rnn_layer  # whose stub lacks arguments
 _lstm_backward = torch.ops.aten.mkldnn_rnn_layer_backward.default
 MODE = 2  # that of an LSTM
 

@@ -21,13 +21,14 @@ from mytorch.nn.recurrent._unroll import State
 Shapes = Sequence[tuple[int, ...]]
 
 
-def initial_state(owner: Module, hx: Any, shapes: Shapes, x: Tensor) -> State:
+def initial_state(owner: Module, hx: Any, shapes: Shapes, x: Tensor, *, shared: bool = True) -> State:
     """hx as a tuple, of one tensor or of an LSTM's two; zeros of the dtype of x where it is None.
 
+    shared: whether one number in memory may stand for all these zeros, which a kernel would copy.
     Raises ArgumentError for what is no tensor, or no tuple of two; ShapeError; DtypeError.
     """
     if hx is None:
-        return tuple(_zeros(x, shape) for shape in shapes)
+        return tuple(_zeros(x, shape, shared) for shape in shapes)
     given = (hx,) if len(shapes) == 1 else hx
     if not isinstance(given, tuple | list) or len(given) != len(shapes):
         got = f"{kind_of(given)} of {len(given)}" if isinstance(given, tuple | list) else kind_of(given)
@@ -44,7 +45,9 @@ def initial_state(owner: Module, hx: Any, shapes: Shapes, x: Tensor) -> State:
     return tuple(given)
 
 
-def upstream_state(owner: Module, d_state: Any, names: Sequence[str], shapes: Shapes, x: Tensor) -> State:
+def upstream_state(
+    owner: Module, d_state: Any, names: Sequence[str], shapes: Shapes, x: Tensor, *, shared: bool = True
+) -> State:
     """The gradient of a state as a tuple; zeros for None, which stands for what was not used. Raises ShapeError."""
     given = (d_state,) if len(shapes) == 1 else (None, None) if d_state is None else d_state
     if not isinstance(given, tuple | list) or len(given) != len(shapes):
@@ -55,7 +58,7 @@ def upstream_state(owner: Module, d_state: Any, names: Sequence[str], shapes: Sh
     gradients = []
     for name, each, shape in zip(names, given, shapes, strict=True):
         if each is None:
-            gradients.append(_zeros(x, shape))
+            gradients.append(_zeros(x, shape, shared))
             continue
         require_upstream(owner, each, shape, name)
         require_like(owner, each, x, name)
@@ -69,9 +72,9 @@ def tangent_state(t_state: Any, shapes: Shapes, x: Tensor) -> State:
     return tuple(_zeros(x, shape) if each is None else each for each, shape in zip(given, shapes, strict=True))
 
 
-def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Zeros to be read only: all are one number in memory."""
-    return like.new_zeros(()).expand(shape)
+def _zeros(like: Tensor, shape: tuple[int, ...], shared: bool = True) -> Tensor:
+    """Zeros to be read only: if they are shared, all are one number in memory."""
+    return like.new_zeros(()).expand(shape) if shared else like.new_zeros(shape)
 
 
 def told(owner: Module) -> str:

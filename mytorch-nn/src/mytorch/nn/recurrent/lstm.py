@@ -201,6 +201,7 @@ class LSTM(Recurrent):
     conformance: ClassVar[dict[str, Any]] = Recurrent.conformance | {"inputs": [(5, 2, 3), ((4, 2, 4), (4, 2, 4))]}
 
     kind = LongShortTerm
+    shared_zeros = False  # the kernel reads them all
 
     def __init__(
         self,
