@@ -94,6 +94,27 @@ def test_results_are_put_between_their_marks(found, tmp_path):
         publish(tmp_path / "run", page)
 
 
+def test_results_of_some_sections_take_the_place_of_these_alone(tmp_path):
+    from publish import BEGIN, END, publish
+
+    page, run = tmp_path / "docs" / "performance.md", tmp_path / "run"
+    (page.parent / "performance").mkdir(parents=True)
+    (page.parent / "performance" / "b.png").write_bytes(b"old b")
+    (page.parent / "performance" / "a.png").write_bytes(b"old a")
+    page.write_text(f"# Speed\n{BEGIN}On Monday.\n\n### A\nold a\n\n### B\nold b\n{END}The end.\n")
+    (run / "performance").mkdir(parents=True)
+    (run / "performance" / "a.png").write_bytes(b"new a")
+    (run / "results.md").write_text("On Friday.\n\n### A\nnew a\n\n### C\nnew c\n")
+    for _ in range(2):
+        publish(run, page)
+        merged = "### A\nOn Friday.\n\nnew a\n\n### C\nOn Friday.\n\nnew c\n\n### B\nold b\n"
+        assert page.read_text() == f"# Speed\n{BEGIN}On Monday.\n\n{merged}{END}The end.\n"
+    assert {file.name: file.read_bytes() for file in (page.parent / "performance").iterdir()} == {
+        "a.png": b"new a",
+        "b.png": b"old b",
+    }
+
+
 def test_a_peer_that_is_not_there_or_fails_is_named_with_the_way_out(monkeypatch):
     import contestants
 
