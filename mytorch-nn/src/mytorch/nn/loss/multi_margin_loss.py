@@ -27,7 +27,7 @@ from mytorch.nn.loss._reduction import CODES, reduce, require_reduction, upstrea
 from mytorch.nn.loss._tangents import tangent_of_value
 from mytorch.plugins import shown
 
-aten = torch.ops.aten
+aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
 
 
 class MultiMarginLoss(Loss):
@@ -69,7 +69,11 @@ class MultiMarginLoss(Loss):
         if not prediction.numel():  # of nothing, the kernel returns whatever stood in memory
             return reduce(self.reduction, prediction.new_zeros(0)), (prediction, target)
         x = wide(prediction)
-        value = aten.multi_margin_loss(x, target, *self._settings(x))
+        try:  # the kernel for the CPU looks at each class anyway
+            value = direct.multi_margin_loss(x, target, *self._settings(x))
+        except RuntimeError as error:
+            self._require_classes(prediction, target, error)
+            raise
         return value.to(prediction.dtype), (prediction, target)
 
     def backward(self, d_value: float | Tensor, saved: tuple[Tensor, Tensor]) -> Tensor:
@@ -120,16 +124,19 @@ class MultiMarginLoss(Loss):
         require_dimensions(self, prediction, 1, 2, name="prediction")
         require_floating(self, prediction, "prediction")
         require_input(self, target, "target")
-        count = prediction.shape[-1]
-        if not count:
+        if not prediction.shape[-1]:
             raise ShapeError(
                 f"MultiMarginLoss: prediction must have at least one class, got {tuple(prediction.shape)}"
             )
         require_weight_fits(self, self.weight, prediction, prediction.dim() - 1)
         require_indices(self, prediction, target, prediction.shape[:-1])
-        seen = readable(target)
+        if not target.is_cpu:
+            self._require_classes(prediction, target)
+
+    def _require_classes(self, prediction: Tensor, target: Tensor, error: RuntimeError | None = None) -> None:
+        seen, count = readable(target), prediction.shape[-1]
         if seen is not None and (unknown := out_of_range(seen, count)) is not None:
             raise ArgumentError(
                 f"MultiMarginLoss: target must be a class between 0 and {count - 1}, as the prediction of "
                 f"{tuple(prediction.shape)} has, got {unknown}"
-            )
+            ) from error
