@@ -6,24 +6,40 @@ of 32 and 128, cross-entropy. Each contestant takes a forward and a backward tha
 Opacus has no sums of squares; its norms are those of its ghost clipping. Then a step of differentially private SGD,
 with clipping, noise and update, beside both ways in which Opacus takes it. Then curvature beside BackPACK: the
 diagonal of the generalised Gauss-Newton matrix and its Kronecker factors, exact and from one drawn target a sample.
-Before anything is timed, all must agree; of what is drawn, the exact ones.
+Last, products of the Hessian and of the Gauss-Newton matrix with a vector beside torch.func, of a transformer, too: it
+takes jvp of grad for the Hessian, and jvp, jvp of the loss's grad and vjp for the other. Before anything is timed, all
+must agree; of what is drawn, the exact ones.
 
-Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch
+Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch. The products need none.
 """
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from side_by_side import Contestant, Effort, Report, Target, arguments, in_process, measure, require_same_losses
+from side_by_side import (
+    Contestant,
+    Effort,
+    Report,
+    Target,
+    arguments,
+    in_process,
+    measure,
+    require_known,
+    require_same_losses,
+)
 from torch import Tensor
+from torch.func import functional_call, grad, jvp, vjp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import mytorch.nn
 from mytorch.core import GradientSeen, Quantity, SampleGradients
 from mytorch.optim import SGD
 from mytorch.train import Privacy, gradients
 from mytorch.train.privacy.private_step import PrivateStep
+from mytorch.train.quantities import ggn_vector_product, hessian_vector_product
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.curvature import show_columns
 from mytorch.train.quantities.ggn import Diagonal, Factors
@@ -63,6 +79,9 @@ class Kept(Quantity):
 def network(package: Any, name: str) -> Any:
     """The same layers of torch.nn or mytorch.nn."""
     n = package
+    if name == "transformer":
+        layers = (n.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True) for _ in range(2))
+        return n.Sequential(*layers, n.Flatten(), n.Linear(16 * 32, 10))
     if name == "perceptron":
         return n.Sequential(n.Linear(64, 128), n.ReLU(), n.Linear(128, 128), n.ReLU(), n.Linear(128, 10))
     return n.Sequential(
@@ -319,7 +338,7 @@ def require_same_curvatures(curvature: str, name: str, batch: int) -> None:
     require_same_losses(curvatures(curvature, name, batch))
 
 
-def report_quantity(report: Report, quantity: str, effort: Effort) -> None:
+def report_quantity(quantity: str, report: Report, effort: Effort) -> None:
     rows, targets = [], []
     for name in NETS:
         for batch in BATCHES:
@@ -342,13 +361,76 @@ def report_quantity(report: Report, quantity: str, effort: Effort) -> None:
         report.target(target)
 
 
+def products(product: str, name: str, batch: int) -> dict[str, Contestant]:
+    """Who multiplies a matrix by a vector. A call returns one number of the product, equal for all."""
+    torch.manual_seed(0)
+    theirs = network(torch.nn, name)
+    sizes = {"perceptron": (64,), "LeNet": (1, 28, 28), "transformer": (16, 32)}[name]
+    x, classes = torch.randn(batch, *sizes), torch.randint(10, (batch,))
+    values = {key: value.detach() for key, value in theirs.named_parameters()}
+    vector = {key: torch.randn_like(value) for key, value in values.items()}
+    net, loss = _net(name, theirs.state_dict()), mytorch.nn.CrossEntropyLoss()
+    function = hessian_vector_product if product == "Hessian" else ggn_vector_product
+
+    def call() -> Tensor:
+        return _joined([*function(net, loss, x, classes, vector).values()])
+
+    def predicted(parameters: dict[str, Tensor]) -> Any:
+        return functional_call(theirs, parameters, (x,))
+
+    def of_prediction(prediction: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(prediction, classes)
+
+    def torch_func() -> Tensor:
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no forward mode
+            if product == "Hessian":
+                _, found = jvp(grad(lambda parameters: of_prediction(predicted(parameters))), (values,), (vector,))
+            else:
+                prediction, t_prediction = jvp(predicted, (values,), (vector,))
+                _, t_d_prediction = jvp(grad(of_prediction), (prediction,), (t_prediction,))
+                (found,) = vjp(predicted, values)[1](t_d_prediction)
+        return _joined([*found.values()])
+
+    return {OURS: Contestant(call, inference=True), "torch.func": Contestant(torch_func)}
+
+
+def require_same_products(product: str, name: str, batch: int) -> None:
+    """Raise unless all compute the same."""
+    require_same_losses(products(product, name, batch))
+
+
+def report_products(report: Report, effort: Effort) -> None:
+    rows, targets = [], []
+    for product in ("Hessian", "Gauss-Newton matrix"):
+        for name in (*NETS, "transformer"):
+            for batch in BATCHES:
+                in_process(require_same_products, product, name, batch)
+                measured = measure(products, product, name, batch, effort=effort)
+                figure = measured.ratio("torch.func", OURS)
+                rows.append([product, name, str(batch), measured.seconds(OURS).text(2, 1e3), figure.text()])
+                label = f"{product} times a vector, {name}, batch {batch}: torch.func / {OURS}"
+                targets.append(Target(label, figure, 1.0, at_least=True))
+    columns = ["matrix", "net", "batch", "mytorch, milliseconds", "torch.func / mytorch"]
+    report.table("Products with a vector", columns, rows)
+    for target in targets:
+        report.target(target)
+
+
+TABLES: dict[str, Callable[[Report, Effort], None]] = {
+    **{each: partial(report_quantity, each) for each in QUANTITIES},
+    "private": report_private_steps,
+    "curvature": report_curvatures,
+    "products": report_products,
+}
+
+
 def main() -> None:
-    options = arguments(__doc__)
+    options = arguments(__doc__, f"tables, all if none is named: {', '.join(TABLES)}")
+    require_known(options.names, TABLES, "Tables")
     report = Report(options.json)
-    for quantity in QUANTITIES:
-        report_quantity(report, quantity, QUICK if options.quick else EFFORT)
-    report_private_steps(report, QUICK if options.quick else EFFORT)
-    report_curvatures(report, QUICK if options.quick else EFFORT)
+    for name, table in TABLES.items():
+        if not options.names or name in options.names:
+            table(report, QUICK if options.quick else EFFORT)
     report.end()
 
 
