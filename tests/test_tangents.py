@@ -43,6 +43,7 @@ from mytorch.nn import (
     MaxPool2d,
     Mish,
     MSELoss,
+    MultiheadAttention,
     Parallel,
     Permute,
     ReflectionPad2d,
@@ -51,6 +52,7 @@ from mytorch.nn import (
     Reversible,
     ReversibleSequence,
     RMSNorm,
+    RotaryPositionalEncoding,
     RReLU,
     Select,
     Sequential,
@@ -66,6 +68,7 @@ from mytorch.nn import (
     Tanh,
     Tanhshrink,
     Threshold,
+    TransformerEncoderLayer,
 )
 from mytorch.plugins import catalogue
 from mytorch.train import gradients
@@ -82,8 +85,6 @@ SLOWER = "mytorch.train.quantities.QuantityWarning"
 
 SILENT = {
     "activation.rectifiers": "PReLU",
-    "attention.multihead_attention": "MultiheadAttention",
-    "attention.positions": "RotaryPositionalEncoding SinusoidalPositionalEncoding",
     "distance.cosine_similarity": "CosineSimilarity",
     "distance.pairwise_distance": "PairwiseDistance",
     "embedding.embedding_bag": "EmbeddingBag",
@@ -97,11 +98,6 @@ SILENT = {
     "ragged.steps": "LastStep MeanStep",
     "spiking.binary": "Heaviside Sign",
     "spiking.lif": "LIF",
-    "transformer.decoder": "TransformerDecoder",
-    "transformer.decoder_layer": "TransformerDecoderLayer",
-    "transformer.encoder": "TransformerEncoder",
-    "transformer.encoder_layer": "TransformerEncoderLayer",
-    "transformer.transformer": "Transformer",
 }
 """Those which do not state their tangents yet, by the file that has them. It shrinks as they do."""
 
@@ -225,6 +221,14 @@ STATED = {
     "axes": (
         lambda: Sequential(Conv2d(2, 4, 2), Permute((0, 2, 3, 1)), Tanh(), Select(1, 0), Flatten()),
         (3, 2, 3, 3),
+    ),
+    "attention": (
+        lambda: Sequential(TransformerEncoderLayer(4, 2, 6, 0.3), TransformerEncoderLayer(4, 2, 5, norm_first=True)),
+        (3, 2, 4),
+    ),
+    "MultiheadAttention": (
+        lambda: Sequential(Linear(3, 4), RotaryPositionalEncoding(4), MultiheadAttention(4, 2, 0.2), Take(0)),
+        (3, 2, 3),
     ),
     "pooling": (lambda: image(MaxPool2d(2, padding=1), AvgPool2d(2, 1, ceil_mode=True)), (3, 2, 5, 4)),
 }

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_flatten, tree_map
 
 import mytorch.nn
@@ -12,6 +13,7 @@ from mytorch.core import Directions, Loss, Module, Parameter, states_tangents
 pytestmark = [
     pytest.mark.numbers,
     pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total:UserWarning"),
+    pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning"),
 ]
 WITHIN = {"rtol": 1e-9, "atol": 1e-10}
 
@@ -337,6 +339,128 @@ NETS = {
         theirs=lambda: torch.nn.Sequential(TheirResidual(torch.nn.Linear(4, 4)), torch.nn.SiLU()),
     ),
 }
+
+
+class TheirAttention(torch.nn.MultiheadAttention):
+    """With the inputs that ours takes: key and value may be left out, and is_causal is a mask of its own."""
+
+    def forward(self, query, key=None, value=None, is_causal=False, **options):
+        key = query if key is None else key
+        value = key if value is None else value
+        if is_causal:
+            options["attn_mask"] = causal(query.shape[1 if self.batch_first else 0])
+        return super().forward(query, key, value, **options)
+
+
+def causal(steps):
+    return torch.full((steps, steps), -torch.inf).double().triu(1)
+
+
+ANGLES = torch.outer(torch.arange(3), torch.tensor([1, 0.01], dtype=torch.float64))
+ENCODED = torch.stack([ANGLES.sin(), ANGLES.cos()], -1).flatten(1)
+
+
+def rotated(x):
+    turned = torch.view_as_complex(x.unflatten(-1, (2, 2)).contiguous()) * torch.polar(
+        torch.ones(3, 2).double(), ANGLES
+    )
+    return torch.view_as_real(turned).flatten(-2)
+
+
+def attention(*inputs, options=None, modes=(True, False), **settings):
+    """options: those of the forward."""
+    settings = {"embed_dim": 4, "num_heads": 2, **settings}
+    return case(
+        lambda n: n.MultiheadAttention(**settings),
+        *inputs,
+        theirs=lambda: TheirAttention(**settings),
+        modes=modes,
+        **(options or {}),
+    )
+
+
+def transformer(name, *inputs, options=None, **settings):
+    """options: those of the forward."""
+    settings = {"d_model": 4, "nhead": 2, "dim_feedforward": 6, **settings}
+    return case(lambda n: getattr(n, name)(**settings), *inputs, **(options or {}))
+
+
+def stack(name, *inputs, norm=None, options=None, **settings):
+    """Of two layers, each with the settings."""
+
+    def build(n):
+        layer = getattr(n, f"{name}Layer")(4, 2, 6, **settings)
+        return getattr(n, name)(layer, 2, norm=norm and n.LayerNorm(4))
+
+    return case(build, *inputs, **(options or {}))
+
+
+QUERY, KEYS = (3, 2, 4), (5, 2, 4)
+HIDDEN = torch.tensor([[False, True, False], [False, False, True]])
+HIDDEN_KEYS = torch.tensor([[True, False, False, True, False], [False, False, False, False, True]])
+WITHOUT = {"need_weights": False}
+NUMBERS = numbers(4, 3, 3) - 1
+ATTENTION = {
+    "MultiheadAttention": attention(QUERY),
+    "MultiheadAttention, each head's weights": attention(QUERY, options={"average_attn_weights": False}),
+    "MultiheadAttention, no weights": attention(QUERY, options=WITHOUT),
+    "MultiheadAttention, one sequence": attention((3, 4)),
+    "MultiheadAttention, one sequence, no weights": attention((3, 4), bias=False, options=WITHOUT),
+    "MultiheadAttention, no sequence": attention((3, 0, 4)),
+    "MultiheadAttention, two inputs": attention(QUERY, KEYS, options={"key_padding_mask": HIDDEN_KEYS}),
+    "MultiheadAttention, three inputs": attention((2, 3, 4), (2, 5, 4), (2, 5, 4), batch_first=True),
+    "MultiheadAttention, three sizes": attention(QUERY, (5, 2, 3), (5, 2, 5), kdim=3, vdim=5, options=WITHOUT),
+    "MultiheadAttention, dropout": attention(QUERY, dropout=0.4, modes=TRAINING),
+    "MultiheadAttention, dropout, no weights": attention(QUERY, dropout=0.4, modes=TRAINING, options=WITHOUT),
+    "MultiheadAttention, causal": attention((2, 3, 4), batch_first=True, options={"is_causal": True}),
+    "MultiheadAttention, causal, no weights": attention(QUERY, options={"is_causal": True, **WITHOUT}),
+    "MultiheadAttention, a mask of numbers": attention(QUERY, options={"attn_mask": NUMBERS, **WITHOUT}),
+    "MultiheadAttention, two masks": attention(
+        QUERY, bias=False, options={"attn_mask": torch.eye(3).roll(1, 0).bool(), "key_padding_mask": HIDDEN}
+    ),
+    "MultiheadAttention, keys of its own": attention(
+        QUERY, KEYS, add_bias_kv=True, add_zero_attn=True, options={"key_padding_mask": HIDDEN_KEYS}
+    ),
+    "MultiheadAttention, a key of its own": attention((3, 4), add_bias_kv=True, options=WITHOUT),
+    "SinusoidalPositionalEncoding": case(
+        named("SinusoidalPositionalEncoding", 4), QUERY, theirs=function(lambda x: x + ENCODED.unsqueeze(1))
+    ),
+    "RotaryPositionalEncoding": case(named("RotaryPositionalEncoding", 4), (2, 3, 4), theirs=function(rotated)),
+    "TransformerEncoderLayer": transformer("TransformerEncoderLayer", QUERY, options={"src_mask": causal(3)}),
+    "TransformerEncoderLayer, norm first": transformer(
+        "TransformerEncoderLayer",
+        (2, 3, 4),
+        batch_first=True,
+        norm_first=True,
+        dropout=0.3,
+        activation="gelu",
+        options={"src_key_padding_mask": HIDDEN},
+    ),
+    "TransformerEncoderLayer, one sequence": transformer("TransformerEncoderLayer", (3, 4), bias=False),
+    "TransformerEncoderLayer, batch first": transformer("TransformerEncoderLayer", (2, 3, 4), batch_first=True),
+    "TransformerEncoder": stack("TransformerEncoder", QUERY, options={"mask": causal(3)}),
+    "TransformerEncoder, a norm": stack("TransformerEncoder", (2, 3, 4), norm=True, batch_first=True, norm_first=True),
+    "TransformerDecoderLayer": transformer(
+        "TransformerDecoderLayer", QUERY, KEYS, options={"memory_key_padding_mask": HIDDEN_KEYS}
+    ),
+    "TransformerDecoderLayer, norm first": transformer(
+        "TransformerDecoderLayer", (2, 3, 4), (2, 5, 4), batch_first=True, norm_first=True, activation="gelu"
+    ),
+    "TransformerDecoder": stack("TransformerDecoder", QUERY, KEYS, options={"tgt_mask": causal(3)}),
+    "TransformerDecoder, a norm": stack("TransformerDecoder", (3, 4), (5, 4), norm=True, norm_first=True),
+    "Transformer": transformer(
+        "Transformer",
+        (5, 2, 4),
+        QUERY,
+        num_encoder_layers=1,
+        num_decoder_layers=2,
+        dropout=0.2,
+        options={"src_key_padding_mask": HIDDEN_KEYS, "tgt_mask": causal(3)},
+    ),
+    "Transformer, norm first": transformer(
+        "Transformer", (5, 4), (3, 4), num_encoder_layers=1, num_decoder_layers=1, norm_first=True, bias=False
+    ),
+}
 CLASSES, WEIGHT = torch.tensor([2, 0, 1, 1, 2]), torch.tensor([0.4, 1.3, 0.8]).double()
 IGNORED = torch.tensor([2, 0, 1, 1, 0])
 REDUCTIONS = ("mean", "sum", "none")
@@ -627,7 +751,7 @@ RECURRENT |= {
     "LSTM, projected": case(named("LSTM", 3, 4, num_layers=2, proj_size=2, bidirectional=True), (5, 2, 3)),
     "LSTM, projected, state": case(named("LSTM", 3, 4, proj_size=2), (5, 2, 3), [(1, 2, 2), (1, 2, 4)]),
 }
-CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **RECURRENT, **LOSSES}
+CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **ATTENTION, **RECURRENT, **LOSSES}
 
 
 def drawn(spec):
@@ -694,7 +818,8 @@ def wanted_of(theirs, moves):
     inputs = tuple(put(given, t_given, rest) for given, t_given in zip(moves.inputs, moves.t_inputs, strict=True))
     values = dict(zip(moves.values, rest, strict=True))
     torch.manual_seed(1)
-    output = of_tensors(torch.func.functional_call(theirs, values, inputs, moves.options))
+    with sdpa_kernel(SDPBackend.MATH):  # torch cannot go back twice through the kernels of attention
+        output = of_tensors(torch.func.functional_call(theirs, values, inputs, moves.options))
     d_output = [torch.randn_like(each).requires_grad_() for each in output]
     t_d_output = [torch.randn_like(each) for each in output]
     d_leaves = gradients(output, leaves, d_output)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mytorch.core import ArgumentError, AutogradError, DtypeError, ShapeError, StateError
+from mytorch.core import ArgumentError, AutogradError, Directions, DtypeError, ShapeError, StateError
 from mytorch.nn import MultiheadAttention
 from mytorch.testing import check_layer
 
@@ -50,6 +50,36 @@ def test_one_tensor_in_several_places(passed, need_weights, options):
         same(total, theirs[name].grad)
     for parameter, its in zip(ours.param(), twin.parameters(), strict=True):
         same(parameter.grad, its.grad)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_one_tensor_in_several_places_changes_at_each_as_copies_do(need_weights):
+    ours, _ = pair()
+    x, d, t_d = (torch.randn(3, 2, 6).double() for _ in range(3))
+    t_inputs, found = tuple(torch.randn(3, 2, 6).double() for _ in range(3)), []
+    along = Directions({parameter: torch.randn_like(parameter.value) for parameter in ours.param()})
+    for given_inputs in ((x, x, x), (x, x.clone(), x.clone())):
+        ours.zero_grad()
+        _, saved = ours.forward(*given_inputs, need_weights=need_weights)
+        t_output, t_saved = ours.tangent(t_inputs, saved, along)
+        d_inputs = ours.backward_tangent((d, None), (t_d, None), saved, t_saved, along)
+        found.append((t_output, d_inputs, [parameter.grad for parameter in ours.param()]))
+    same(found[0], found[1])
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_a_query_that_may_look_at_no_key_changes_by_the_last_bias_alone(need_weights):
+    ours, _ = pair()
+    x, t_x, d, t_d = (torch.randn(3, 2, 6).double() for _ in range(4))
+    mask = torch.zeros(3, 3, dtype=torch.bool)
+    mask[1] = True
+    along = Directions({parameter: torch.randn_like(parameter.value) for parameter in ours.param()})
+    _, saved = ours.forward(x, attn_mask=mask, need_weights=need_weights)
+    (t_y, _), t_saved = ours.tangent(t_x, saved, along)
+    same(t_y[1], along[ours.out_proj.bias].expand(2, 6))
+    assert t_y.isfinite().all()
+    for gradient in ours.backward_tangent((d, None), (t_d, None), saved, t_saved, along):
+        assert gradient.isfinite().all()
 
 
 @given(data=st.data())

@@ -1,13 +1,13 @@
-"""How layers without parameters state their tangents by their own backward."""
+"""How layers state their tangents by their own backward, or by what those within them state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import Directions
+from mytorch.core import Directions, Module
 
 Tangent = Callable[[Any, Any, Any, Directions], tuple[Any, Any]]
 BackwardTangent = Callable[[Any, Any, Any, Any, Any, Directions], tuple[Any, Any]]
@@ -32,6 +32,26 @@ def forward_of_tangent(layer: Any, t_x: Tensor | None, saved: Any, along: Direct
 
 LINEAR: tuple[Tangent, BackwardTangent] = forward_of_tangent, backward_of_both
 """`tangent` and `backward_tangent` of a layer without parameters whose forward is linear in its one input."""
+
+
+def chain_tangent(
+    layers: Iterable[Module], t_x: Any, saved: Sequence[Any], along: Directions
+) -> tuple[Any, list[Any]]:
+    """The `tangent` of layers one after the other, each of which saved a value."""
+    t_saved = []
+    for layer, kept in zip(layers, saved, strict=True):
+        t_x, t_kept = layer.tangent(t_x, kept, along)
+        t_saved.append(t_kept)
+    return t_x, t_saved
+
+
+def chain_backward_tangent(
+    layers: Sequence[Module], d_y: Any, t_d_y: Any, saved: Sequence[Any], t_saved: Sequence[Any], along: Directions
+) -> tuple[Any, Any]:
+    """The `backward_tangent` of the same."""
+    for layer, kept, t_kept in reversed([*zip(layers, saved, t_saved, strict=True)]):
+        d_y, t_d_y = layer.backward_tangent(d_y, t_d_y, kept, t_kept, along)
+    return d_y, t_d_y
 
 
 def elementwise(second: Callable[[Any, Any], Tensor] | None = None) -> tuple[Tangent, BackwardTangent]:

@@ -96,12 +96,28 @@ def weights_of_first(saved: Attended | Weighed) -> Tensor:
     """w of the first row, (heads, queries, keys), after dropout: computed anew where a kernel did not hold it."""
     if isinstance(saved, Weighed):
         return saved.kept[0]
-    q, k = saved.q[0].float(), saved.k[0].float()
+    q, k, mask = saved.q, saved.k, saved.mask
+    if mask is not None:
+        mask = mask.expand(*q.shape[:3], k.shape[2])[:1]
+    return _weights(q[:1].float(), k[:1].float(), mask, saved.is_causal)[0]
+
+
+def as_weighed(saved: Attended | Weighed) -> Weighed:
+    """What `weigh` saves, computed anew where a kernel did not hold it; then there was no dropout."""
+    if isinstance(saved, Weighed):
+        return saved
+    q, k, v, _, _, mask, is_causal, _ = saved
+    w = _weights(q, k, mask, is_causal)
+    return Weighed(q / math.sqrt(q.shape[-1]), k, v, w, w, (w.shape, None))
+
+
+def _weights(q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+    """w as the kernels compute it, without dropout."""
     s = q @ k.mT / math.sqrt(q.shape[-1])
-    if saved.mask is not None:
-        s = s + saved.mask.expand(len(saved.q), *s.shape)[0]
-    if saved.is_causal:
-        s = s.masked_fill(torch.ones_like(s, dtype=torch.bool).triu(1), -math.inf)
+    if mask is not None:
+        s = s + mask
+    if is_causal:
+        s = s.masked_fill(torch.ones_like(s[0, 0], dtype=torch.bool).triu(1), -math.inf)
     w: Tensor = aten._safe_softmax(s, -1)
     return w
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +14,7 @@ from torch.nn import init
 from mytorch.core import (
     ArgumentError,
     Detail,
+    Directions,
     EachSample,
     Module,
     OuterProducts,
@@ -48,6 +49,7 @@ from mytorch.nn.attention._scaled_dot_product import (
     weigh_backward,
     weights_of_first,
 )
+from mytorch.nn.attention._tangents import Moved, attention_backward_tangent, attention_tangent
 from mytorch.nn.attention._told import most_looked_at
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
@@ -72,6 +74,14 @@ class Saved(NamedTuple):
     output_shape: torch.Size
     weights_shape: torch.Size | None
     steps: list[Any]
+
+
+class Moving(NamedTuple):
+    """What `backward_tangent` needs; t_inputs: of q, k and v, the change of what each is made of."""
+
+    t_inputs: list[Tensor | None]
+    moved: Moved
+    t_by_out_proj: Any
 
 
 class MultiheadAttention(Module):
@@ -197,7 +207,10 @@ class MultiheadAttention(Module):
             batched=query.dim() == 3,
             visible=self._extra,
         )
-        k, v = self._with_extra(k, self.bias_k), self._with_extra(v, self.bias_v)
+        k, v = (
+            self._with_extra(heads, None if learned is None else learned.value)
+            for heads, learned in ((k, self.bias_k), (v, self.bias_v))
+        )
         if not kernel:
             shape = (*q.shape[:3], k.shape[2])
             require_room(self, "attn_weights", shape, q, "take shorter sequences, or pass need_weights=False")
@@ -229,6 +242,35 @@ class MultiheadAttention(Module):
             d_inputs = [d_x.squeeze(self._batch_axis) for d_x in d_inputs]
         return tuple(d_inputs) if len(d_inputs) > 1 else d_inputs[0]
 
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[tuple[Tensor, Tensor | None], Moving]:
+        sources, attention, by_out_proj = saved.steps
+        t_inputs = self._moved_sources(t_input, saved)
+        t_q, t_k, t_v = self._moved_projections(t_inputs, sources, along)
+        t_k, t_v = self._with_extra(t_k, along[self.bias_k]), self._with_extra(t_v, along[self.bias_v])
+        t_o, moved = attention_tangent(t_q, t_k, t_v, attention, self.dropout, along)
+        t_rows = self._side_by_side(t_o).reshape(saved.output_shape)
+        t_attn_output, t_by_out_proj = self.out_proj.tangent(t_rows, by_out_proj, along)
+        t_attn_weights = None
+        if saved.weights_shape is not None:
+            averaged = len(saved.weights_shape) == len(saved.output_shape)
+            t_attn_weights = (moved.t_kept.mean(1) if averaged else moved.t_kept).reshape(saved.weights_shape)
+        return (t_attn_output, t_attn_weights), Moving(t_inputs, moved, t_by_out_proj)
+
+    def backward_tangent(
+        self, d_output: Any, t_d_output: Any, saved: Saved, t_saved: Moving, along: Directions
+    ) -> tuple[Any, Any]:
+        by_out_proj = saved.steps[2]
+        t_inputs, moved, t_by_out_proj = t_saved
+        d_attn_output, d_weights = self._upstream(d_output, saved)
+        t_d_attn_output, t_d_weights = self._upstream(t_d_output, saved)
+        of_rows = self.out_proj.backward_tangent(d_attn_output, t_d_attn_output, by_out_proj, t_by_out_proj, along)
+        d_o, t_d_o = (self._in_heads(d_rows, saved) for d_rows in of_rows)
+        of_weights = None if d_weights is None or t_d_weights is None else (d_weights, t_d_weights)
+        gradients, changes = attention_backward_tangent((d_o, t_d_o), of_weights, moved, self.dropout, along)
+        return self._backward_tangent_of_projections(
+            self._of_inputs(*gradients), self._without_extra(*changes), saved, t_inputs, along
+        )
+
     def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
         d_attn_output, d_weights = self._upstream(d_output, saved)
         sources, attention, _ = saved.steps
@@ -242,8 +284,7 @@ class MultiheadAttention(Module):
         for name, learned, d_heads in (("bias_k", self.bias_k, gradients[1]), ("bias_v", self.bias_v, gradients[2])):
             if learned is not None:
                 stated[name] = EachSample(d_heads[:, :, keys].reshape(-1, 1, 1, self.embed_dim))
-        gradients = gradients[0], gradients[1][:, :, :keys], gradients[2][:, :, :keys]
-        return stated | self._of_projections(gradients, sources)
+        return stated | self._of_projections(self._of_inputs(*gradients), sources)
 
     def _of_projections(self, gradients: Gradients, sources: list[Source]) -> dict[str, SampleGradients]:
         """The gradients of single samples of the projections of q, k and v."""
@@ -352,6 +393,62 @@ class MultiheadAttention(Module):
         weights = self.q_proj_weight, self.k_proj_weight, self.v_proj_weight
         return [weight for weight in weights if weight is not None]
 
+    # How the projections change: each of q, k and v by itself
+
+    def _moved_sources(self, t_input: Any, saved: Saved) -> list[Tensor | None]:
+        """Of q, k and v, the change of what each is made of, with a batch axis."""
+        given = (t_input,) * saved.passed if t_input is None or saved.passed == 1 else t_input
+        if len(saved.output_shape) == 2:
+            given = [None if t_x is None else t_x.unsqueeze(self._batch_axis) for t_x in given]
+        groups = pairwise(GROUPS[saved.passed])
+        return [t_x for t_x, (start, stop) in zip(given, groups, strict=True) for _ in range(start, stop)]
+
+    def _moved_projections(
+        self, t_inputs: list[Tensor | None], sources: list[Source], along: Directions
+    ) -> list[Tensor]:
+        """The changes of q, k and v, cut into heads."""
+        t_weights, t_biases = self._moved_parameters(along)
+        heads = []
+        for number, (x, t_x) in enumerate(zip(_of_each(sources), t_inputs, strict=True)):
+            t_y = F.linear(x, t_weights[number], t_biases[number])
+            if t_x is not None:
+                t_y = t_y + F.linear(t_x, self._weight(number, number + 1))
+            heads.append(self._cut(t_y.reshape(*x.shape[:2], self.num_heads, self.head_dim)))
+        return heads
+
+    def _backward_tangent_of_projections(
+        self, gradients: Gradients, changes: Gradients, saved: Saved, t_inputs: list[Tensor | None], along: Directions
+    ) -> tuple[Any, Any]:
+        """The gradients of the inputs, and their changes; adds the changes of those of the projections."""
+        t_weights, _ = self._moved_parameters(along)
+        t_d_weights, t_d_biases, of_each = [], [], []
+        for number, (x, t_x) in enumerate(zip(_of_each(saved.steps[0]), t_inputs, strict=True)):
+            d_y, t_d_y = (self._side_by_side(each[number]).flatten(2) for each in (gradients, changes))
+            t_d_weight = d_y.new_zeros(t_weights[number].shape) if t_x is None else _product(d_y, t_x)
+            t_d_weights.append(t_d_weight + _product(t_d_y, x))
+            t_d_biases.append(t_d_y.sum((0, 1)))
+            weight = self._weight(number, number + 1)
+            of_each.append((d_y @ weight, t_d_y @ weight + d_y @ t_weights[number]))
+        self._accumulate(t_d_weights, t_d_biases)
+        if not self.input_grad:
+            return None, None
+        return self._summed([d_x for d_x, _ in of_each], saved), self._summed([t_d_x for _, t_d_x in of_each], saved)
+
+    def _moved_parameters(self, along: Directions) -> tuple[Sequence[Tensor], Sequence[Tensor | None]]:
+        """The directions of the matrices and of the biases of q, k and v."""
+        together, biases = along[self.in_proj_weight], along[self.in_proj_bias]
+        t_weights = [along[each] for each in self._separate] if together is None else together.split(self.embed_dim)
+        return t_weights, [None] * 3 if biases is None else biases.split(self.embed_dim)
+
+    def _summed(self, d_sources: list[Tensor], saved: Saved) -> Any:
+        """The gradients of the inputs, from those of what q, k and v are each made of."""
+        d_inputs = [
+            sum(d_sources[start + 1 : stop], d_sources[start]) for start, stop in pairwise(GROUPS[saved.passed])
+        ]
+        if len(saved.output_shape) == 2:
+            d_inputs = [d_x.squeeze(self._batch_axis) for d_x in d_inputs]
+        return tuple(d_inputs) if len(d_inputs) > 1 else d_inputs[0]
+
     # The heads
 
     def _backward_of_out_proj(self, d_attn_output: Tensor, saved: Saved) -> Tensor:
@@ -382,14 +479,14 @@ class MultiheadAttention(Module):
         """How many there are."""
         return (self.bias_k is not None) + bool(self.add_zero_attn)
 
-    def _with_extra(self, k: Tensor, learned: Parameter | None) -> Tensor:
+    def _with_extra(self, k: Tensor, learned: Tensor | None) -> Tensor:
         """Keys or values with the learned one and the zero behind them."""
         if self._extra == 0:
             return k
         shape = k.shape[0], self.num_heads, 1, self.head_dim
         parts = [k]
         if learned is not None:
-            parts.append(learned.value.reshape(1, *shape[1:]).expand(shape))
+            parts.append(learned.reshape(1, *shape[1:]).expand(shape))
         if self.add_zero_attn:
             parts.append(k.new_zeros(shape))
         return torch.cat(parts, 2)
@@ -402,6 +499,11 @@ class MultiheadAttention(Module):
         for learned, d_heads in ((self.bias_k, d_k), (self.bias_v, d_v)):
             if learned is not None:
                 learned.accumulate(d_heads[:, :, keys].sum(0).reshape(1, 1, self.embed_dim))
+        return self._of_inputs(d_q, d_k, d_v)
+
+    def _of_inputs(self, d_q: Tensor, d_k: Tensor, d_v: Tensor) -> Gradients:
+        """The gradients of the keys and values that are made of the input."""
+        keys = d_k.shape[2] - self._extra
         return d_q, d_k[:, :, :keys], d_v[:, :, :keys]
 
     # What is refused
@@ -473,3 +575,13 @@ class MultiheadAttention(Module):
         require_like(self, d_attn_weights, weight, "d_attn_weights")
         batched = d_attn_weights if len(saved.output_shape) == 3 else d_attn_weights.unsqueeze(0)
         return d_attn_output, batched if batched.dim() == 4 else batched.unsqueeze(1) / self.num_heads
+
+
+def _of_each(sources: list[Source]) -> list[Tensor]:
+    """What q, k and v are each made of."""
+    return [x for x, start, stop in sources for _ in range(start, stop)]
+
+
+def _product(d_y: Tensor, x: Tensor) -> Tensor:
+    """The gradient of a matrix: the sum of outer(d_y, x) over two axes."""
+    return d_y.flatten(0, 1).T @ x.flatten(0, 1)

@@ -21,6 +21,7 @@ from mytorch.core import (
     require_whole,
 )
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import LINEAR, elementwise
 
 
 def angles(length: int, dim: int, base: float, like: Tensor) -> Tensor:
@@ -74,6 +75,8 @@ class SinusoidalPositionalEncoding(Module):
         require_upstream(self, d_y, shape)
         return d_y if self.input_grad else None
 
+    tangent, backward_tangent = elementwise()
+
 
 class RotaryPositionalEncoding(Module):
     """Turn each pair of numbers by an angle in proportion to the position, from quick pairs to such as barely move.
@@ -121,6 +124,8 @@ class RotaryPositionalEncoding(Module):
         require_own(self, "dim", self.dim, shape[-1])
         require_upstream(self, d_y, shape)
         return self._turned(d_y, -1) if self.input_grad else None
+
+    tangent, backward_tangent = LINEAR
 
     def _turned(self, x: Tensor, sign: int) -> Tensor:
         """Each pair turned by sign * angle."""

@@ -16,6 +16,7 @@ from mytorch.core import (
     require_pair,
     require_upstream,
 )
+from mytorch.nn._tangents import chain_tangent
 from mytorch.nn.container._sequence import ModuleSequence, require_module
 
 
@@ -78,11 +79,7 @@ class Sequential(ModuleSequence):
         return handed.pop() if self.input_grad else None
 
     def tangent(self, t_x: Any, saved: list[Any], along: Directions) -> tuple[Any, list[Any]]:
-        t_saved = []
-        for layer, kept in zip(self.layers, saved, strict=bool(self.layers)):
-            t_x, t_kept = layer.tangent(t_x, kept, along)
-            t_saved.append(t_kept)
-        return t_x, t_saved
+        return chain_tangent(self.layers, t_x, saved, along) if self.layers else (t_x, [])
 
     def backward_tangent(
         self, d_y: Any, t_d_y: Any, saved: list[Any], t_saved: list[Any], along: Directions

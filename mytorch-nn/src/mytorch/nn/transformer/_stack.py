@@ -79,6 +79,11 @@ class Stack(Module):
     def _backward_of_norm(self, d_y: Tensor, saved: Saved) -> Any:
         return d_y if self.norm is None else self.norm.backward(d_y, saved.steps.pop())
 
+    @property
+    def _chain(self) -> list[Module]:
+        """The layers, and the norm behind them if there is one."""
+        return [*self.layers] if self.norm is None else [*self.layers, self.norm]
+
     def _call(self, x: Tensor, *memory: Tensor, **masks: Any) -> Tensor:
         """The output alone; what a layer saved is dropped before the next one is called."""
         for layer in self.layers:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     StateError,
@@ -20,7 +21,9 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._tangents import chain_backward_tangent, chain_tangent
 from mytorch.nn.attention import MultiheadAttention
+from mytorch.nn.container._branches import added
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
 from mytorch.nn.normalization import LayerNorm
@@ -35,6 +38,10 @@ class Saved(NamedTuple):
 
     shape: torch.Size
     sublayers: list[list[Any]]
+
+
+Both = tuple[Any, Any]
+"""A gradient and its change."""
 
 
 class Sublayers(Module):
@@ -141,6 +148,75 @@ class Sublayers(Module):
         d_n = self.linear1.backward(d_h, saved.pop())
         return self._back_out_of(norm, d_x, d_n, saved.pop())
 
+    # How they change
+
+    def _tangent_of_sum(
+        self, norm: LayerNorm, dropout: Dropout, t_x: Any, t_y: Any, saved: Any, along: Directions
+    ) -> tuple[Any, Any]:
+        """The change of the sum of x and what the sublayer made of it."""
+        by_dropout, by_norm, turned = saved
+        t_y, t_by_dropout = dropout.tangent(_turned(t_y, turned), by_dropout, along)
+        t_z, t_by_norm = added(t_x, _turned(t_y, turned)), None
+        if not self.norm_first:
+            t_z, t_by_norm = norm.tangent(t_z, by_norm, along)
+        return t_z, (t_by_dropout, t_by_norm)
+
+    def _backward_tangent_of_sum(
+        self, norm: LayerNorm, dropout: Dropout, of_z: Both, saved: Any, t_saved: Any, along: Directions
+    ) -> tuple[Both, Both]:
+        """`_back_into`, and how it changes."""
+        (by_dropout, by_norm, turned), (t_by_dropout, t_by_norm) = saved, t_saved
+        of_sum = of_z if self.norm_first else norm.backward_tangent(*of_z, by_norm, t_by_norm, along)
+        d_y, t_d_y = (_turned(each, turned) for each in of_sum)
+        d_y, t_d_y = dropout.backward_tangent(d_y, t_d_y, by_dropout, t_by_dropout, along)
+        return of_sum, (_turned(d_y, turned), _turned(t_d_y, turned))
+
+    def _tangent_into(self, norm: LayerNorm, t_x: Any, saved: Any, along: Directions) -> tuple[Any, Any]:
+        """The change of what a sublayer is given."""
+        return norm.tangent(t_x, saved, along) if self.norm_first else (t_x, None)
+
+    def _backward_tangent_into(
+        self, norm: LayerNorm, around: Both, of_n: Both, saved: Any, t_saved: Any, along: Directions
+    ) -> Both:
+        """`_back_out_of`, and how it changes."""
+        d_x, t_d_x = norm.backward_tangent(*of_n, saved, t_saved, along) if self.norm_first else of_n
+        return (None, None) if d_x is None else (around[0] + d_x, around[1] + t_d_x)
+
+    def _tangent_of_self_attention(self, t_x: Any, saved: Any, along: Directions) -> tuple[Any, Any]:
+        by_norm, by_attention, by_sum = saved
+        t_n, t_by_norm = self._tangent_into(self.norm1, t_x, by_norm, along)
+        (t_a, _), t_by_attention = self.self_attn.tangent(t_n, by_attention, along)
+        t_y, t_by_sum = self._tangent_of_sum(self.norm1, self.dropout1, t_x, t_a, by_sum, along)
+        return t_y, (t_by_norm, t_by_attention, t_by_sum)
+
+    def _backward_tangent_of_self_attention(self, of_y: Both, saved: Any, t_saved: Any, along: Directions) -> Both:
+        (by_norm, by_attention, by_sum), (t_by_norm, t_by_attention, t_by_sum) = saved, t_saved
+        of_x, (d_a, t_d_a) = self._backward_tangent_of_sum(self.norm1, self.dropout1, of_y, by_sum, t_by_sum, along)
+        of_n = self.self_attn.backward_tangent((d_a, None), (t_d_a, None), by_attention, t_by_attention, along)
+        return self._backward_tangent_into(self.norm1, of_x, of_n, by_norm, t_by_norm, along)
+
+    def _tangent_of_feed_forward(
+        self, t_x: Any, saved: Any, norm: LayerNorm, dropout: Dropout, along: Directions
+    ) -> tuple[Any, Any]:
+        by_norm, *by_net, by_sum = saved
+        t_n, t_by_norm = self._tangent_into(norm, t_x, by_norm, along)
+        t_h, t_by_net = chain_tangent(self._net, t_n, by_net, along)
+        t_y, t_by_sum = self._tangent_of_sum(norm, dropout, t_x, t_h, by_sum, along)
+        return t_y, (t_by_norm, t_by_net, t_by_sum)
+
+    def _backward_tangent_of_feed_forward(
+        self, of_y: Both, saved: Any, t_saved: Any, norm: LayerNorm, dropout: Dropout, along: Directions
+    ) -> Both:
+        (by_norm, *by_net, by_sum), (t_by_norm, t_by_net, t_by_sum) = saved, t_saved
+        of_x, of_h = self._backward_tangent_of_sum(norm, dropout, of_y, by_sum, t_by_sum, along)
+        of_n = chain_backward_tangent(self._net, *of_h, by_net, t_by_net, along)
+        return self._backward_tangent_into(norm, of_x, of_n, by_norm, t_by_norm, along)
+
+    @property
+    def _net(self) -> list[Module]:
+        """The feed-forward net."""
+        return [self.linear1, self.activation, self.dropout, self.linear2]
+
     # What is refused
 
     def _require_input(self, x: Any, name: str) -> None:
@@ -162,3 +238,13 @@ class Sublayers(Module):
                 f"{type(self).__name__}: saved must be that of a forward that no backward has answered, got one that "
                 "was used; a saved value is good for one backward: call forward again"
             )
+
+
+def _turned(a: Any, turned: bool) -> Any:
+    """What dropout was given with its first two axes exchanged, or the inverse."""
+    return a.transpose(0, 1) if turned and a is not None else a
+
+
+def of_both(one: Both, other: Both) -> tuple[Both, Both]:
+    """The first of two pairs side by side, and the second: gradients and their changes, or the inverse."""
+    return (one[0], other[0]), (one[1], other[1])

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import Directions, Module
+from mytorch.nn.container._branches import added
 from mytorch.nn.transformer._stack import Saved, Stack
+from mytorch.nn.transformer._sublayers import Both, of_both
 from mytorch.nn.transformer.decoder_layer import TransformerDecoderLayer
 
 
@@ -81,6 +83,31 @@ class TransformerDecoder(Stack):
             d_x, more = d_inputs
             d_memory = more if d_memory is None else d_memory + more
         return (d_x, d_memory) if self.input_grad else None
+
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Any, list[Any]]:
+        t_x, t_memory = (None, None) if t_input is None else t_input
+        t_steps = []
+        for layer, step in zip(self._chain, saved.steps, strict=True):
+            t_given = t_x if layer is self.norm else (t_x, t_memory)
+            t_x, t_step = layer.tangent(t_given, step, along)
+            t_steps.append(t_step)
+        return t_x, t_steps
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        of_x: Both = (d_y, t_d_y)
+        of_memory: Any = None
+        for layer, step, t_step in reversed([*zip(self._chain, saved.steps, t_saved, strict=True)]):
+            found = layer.backward_tangent(*of_x, step, t_step, along)
+            if layer is self.norm:
+                of_x = found
+            elif found[0] is None:  # of the first layer, whose gradients nobody wants
+                return None, None
+            else:
+                of_x, of_more = of_both(*found)
+                of_memory = added(of_memory, of_more)
+        return of_both(of_x, of_memory) if self.input_grad else (None, None)
 
     def __call__(self, tgt: Tensor, memory: Tensor, **masks: Any) -> Tensor:
         return self._call(tgt, memory, **masks)

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flags
+from mytorch.core import Directions, require_flags
 from mytorch.nn.attention import MultiheadAttention
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
 from mytorch.nn.normalization import LayerNorm
 from mytorch.nn.transformer._activation import Activation, activation_layer
-from mytorch.nn.transformer._sublayers import Saved, Sublayers
+from mytorch.nn.transformer._sublayers import Both, Saved, Sublayers, of_both
 
 
 class TransformerDecoderLayer(Sublayers):
@@ -110,6 +110,23 @@ class TransformerDecoderLayer(Sublayers):
         d_tgt = self._backward_of_self_attention(d_x, saved.sublayers.pop())
         return (d_tgt, d_memory) if self.input_grad else None
 
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Tensor, list[Any]]:
+        t_tgt, t_memory = (None, None) if t_input is None else t_input
+        by_attention, by_memory, by_net = saved.sublayers
+        t_x, t_by_attention = self._tangent_of_self_attention(t_tgt, by_attention, along)
+        t_z, t_by_memory = self._tangent_of_attention_to_memory(t_x, t_memory, by_memory, along)
+        t_y, t_by_net = self._tangent_of_feed_forward(t_z, by_net, self.norm3, self.dropout3, along)
+        return t_y, [t_by_attention, t_by_memory, t_by_net]
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        (by_attention, by_memory, by_net), (t_by_attention, t_by_memory, t_by_net) = saved.sublayers, t_saved
+        of_z = self._backward_tangent_of_feed_forward((d_y, t_d_y), by_net, t_by_net, self.norm3, self.dropout3, along)
+        of_x, of_memory = self._backward_tangent_of_attention_to_memory(of_z, by_memory, t_by_memory, along)
+        of_tgt = self._backward_tangent_of_self_attention(of_x, by_attention, t_by_attention, along)
+        return of_both(of_tgt, of_memory) if self.input_grad else (None, None)
+
     def _attention_to_memory(self, x: Tensor, memory: Tensor, **masks: Any) -> tuple[Tensor, Any]:
         n, by_norm = self._into(self.norm2, x)
         (a, _), by_attention = self.multihead_attn.forward(n, memory, need_weights=False, **masks)
@@ -121,3 +138,23 @@ class TransformerDecoderLayer(Sublayers):
         d_inputs: Any = self.multihead_attn.backward((d_a, None), saved.pop())
         d_n, d_memory = d_inputs
         return self._back_out_of(self.norm2, d_x, d_n, saved.pop()), d_memory
+
+    def _tangent_of_attention_to_memory(
+        self, t_x: Any, t_memory: Any, saved: Any, along: Directions
+    ) -> tuple[Any, Any]:
+        by_norm, by_attention, by_sum = saved
+        t_n, t_by_norm = self._tangent_into(self.norm2, t_x, by_norm, along)
+        (t_a, _), t_by_attention = self.multihead_attn.tangent((t_n, t_memory), by_attention, along)
+        t_z, t_by_sum = self._tangent_of_sum(self.norm2, self.dropout2, t_x, t_a, by_sum, along)
+        return t_z, (t_by_norm, t_by_attention, t_by_sum)
+
+    def _backward_tangent_of_attention_to_memory(
+        self, of_z: Both, saved: Any, t_saved: Any, along: Directions
+    ) -> tuple[Both, Both]:
+        (by_norm, by_attention, by_sum), (t_by_norm, t_by_attention, t_by_sum) = saved, t_saved
+        of_x, (d_a, t_d_a) = self._backward_tangent_of_sum(self.norm2, self.dropout2, of_z, by_sum, t_by_sum, along)
+        (d_n, d_memory), (t_d_n, t_d_memory) = self.multihead_attn.backward_tangent(
+            (d_a, None), (t_d_a, None), by_attention, t_by_attention, along
+        )
+        of_x = self._backward_tangent_into(self.norm2, of_x, (d_n, t_d_n), by_norm, t_by_norm, along)
+        return of_x, (d_memory, t_d_memory)

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import Directions, Module
+from mytorch.nn._tangents import chain_backward_tangent, chain_tangent
 from mytorch.nn.transformer._stack import Saved, Stack
 from mytorch.nn.transformer.encoder_layer import TransformerEncoderLayer
 
@@ -63,6 +64,15 @@ class TransformerEncoder(Stack):
         for layer in reversed(self.layers):
             d_x = layer.backward(d_x, saved.steps.pop())
         return d_x if self.input_grad else None
+
+    def tangent(self, t_src: Tensor | None, saved: Saved, along: Directions) -> tuple[Any, list[Any]]:
+        return chain_tangent(self._chain, t_src, saved.steps, along)
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        of_src = chain_backward_tangent(self._chain, d_y, t_d_y, saved.steps, t_saved, along)
+        return of_src if self.input_grad else (None, None)
 
     def __call__(
         self,

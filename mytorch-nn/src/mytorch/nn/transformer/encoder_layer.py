@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import require_flag, require_flags
+from mytorch.core import Directions, require_flag, require_flags
 from mytorch.nn.attention import MultiheadAttention
 from mytorch.nn.dropout import Dropout
 from mytorch.nn.linear import Linear
@@ -100,3 +100,17 @@ class TransformerEncoderLayer(Sublayers):
         d_x = self._backward_of_feed_forward(d_y, saved.sublayers.pop(), self.norm2, self.dropout2)
         d_src = self._backward_of_self_attention(d_x, saved.sublayers.pop())
         return d_src if self.input_grad else None
+
+    def tangent(self, t_src: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor, list[Any]]:
+        by_attention, by_feed_forward = saved.sublayers
+        t_x, t_by_attention = self._tangent_of_self_attention(t_src, by_attention, along)
+        t_y, t_by_net = self._tangent_of_feed_forward(t_x, by_feed_forward, self.norm2, self.dropout2, along)
+        return t_y, [t_by_attention, t_by_net]
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: list[Any], along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        (by_attention, by_net), (t_by_attention, t_by_net) = saved.sublayers, t_saved
+        of_x = self._backward_tangent_of_feed_forward((d_y, t_d_y), by_net, t_by_net, self.norm2, self.dropout2, along)
+        of_src = self._backward_tangent_of_self_attention(of_x, by_attention, t_by_attention, along)
+        return of_src if self.input_grad else (None, None)

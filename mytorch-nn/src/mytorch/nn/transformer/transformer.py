@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import init
 
 from mytorch.core import (
+    Directions,
     Module,
     ShapeError,
     require_dimensions,
@@ -190,6 +191,21 @@ class Transformer(Module):
         d_tgt, d_memory = self.decoder.backward(d_y, saved.by_decoder)
         d_src = self.encoder.backward(d_memory, saved.by_encoder)
         return (d_src, d_tgt) if self.input_grad else None
+
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Any, tuple[Any, Any]]:
+        t_src, t_tgt = (None, None) if t_input is None else t_input
+        t_memory, t_by_encoder = self.encoder.tangent(t_src, saved.by_encoder, along)
+        t_y, t_by_decoder = self.decoder.tangent((t_tgt, t_memory), saved.by_decoder, along)
+        return t_y, (t_by_encoder, t_by_decoder)
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: tuple[Any, Any], along: Directions
+    ) -> tuple[Any, Any]:
+        (d_tgt, d_memory), (t_d_tgt, t_d_memory) = self.decoder.backward_tangent(
+            d_y, t_d_y, saved.by_decoder, t_saved[1], along
+        )
+        d_src, t_d_src = self.encoder.backward_tangent(d_memory, t_d_memory, saved.by_encoder, t_saved[0], along)
+        return ((d_src, d_tgt), (t_d_src, t_d_tgt)) if self.input_grad else (None, None)
 
     def __call__(self, src: Tensor, tgt: Tensor, **masks: Any) -> Tensor:
         self._require_inputs(src, tgt)
