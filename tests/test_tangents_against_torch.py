@@ -111,6 +111,10 @@ ACTIVATIONS = {
         for axis, shape in ((-1, (3, 4, 2)), (0, (3, 4, 2)), (1, (3, 4, 2)), (-1, ()), (0, (1,)))
     },
     **{f"GLU({axis})": case(named("GLU", axis), (4, 6)) for axis in (-1, 0, 1)},
+    "PReLU": case(named("PReLU"), ONE),
+    "PReLU, one number": case(named("PReLU"), ()),
+    "PReLU, channels": case(named("PReLU", 4), (3, 4, 2, 2)),
+    "PReLU, no rows": case(named("PReLU", 4), (0, 4)),
     "Softmax2d": case(named("Softmax2d"), (2, 3, 2, 2)),
     "Softmax2d, one image": case(named("Softmax2d"), (3, 2, 2)),
 }
@@ -198,6 +202,8 @@ MAPS |= {
     "UpsamplingNearest2d": case(named("UpsamplingNearest2d", scale_factor=2), (2, 3, 2, 3)),
     "UpsamplingBilinear2d": case(named("UpsamplingBilinear2d", (5, 2)), (2, 3, 2, 3)),
 }
+
+
 NORMS = {
     "LayerNorm": case(named("LayerNorm", 4), (5, 4)),
     "LayerNorm, two axes": case(named("LayerNorm", (3, 4), eps=0.1, bias=False), (5, 3, 4)),
@@ -216,6 +222,15 @@ NORMS = {
     "BatchNorm2d, no scale": case(named("BatchNorm2d", 3, affine=False), (2, 3, 4, 2)),
     "BatchNorm2d, no bias": case(named("BatchNorm2d", 3, bias=False), (2, 3, 4, 2)),
     "BatchNorm3d": case(named("BatchNorm3d", 2), (3, 2, 2, 1, 3)),
+    "SyncBatchNorm": case(named("SyncBatchNorm", 3), (2, 3, 4, 2), theirs=lambda: torch.nn.BatchNorm2d(3)),
+    "InstanceNorm1d": case(named("InstanceNorm1d", 3), (2, 3, 4)),
+    "InstanceNorm1d, one row": case(named("InstanceNorm1d", 3, affine=True), (3, 4)),
+    "InstanceNorm2d": case(named("InstanceNorm2d", 3, eps=0.1, affine=True), (2, 3, 4, 2)),
+    "InstanceNorm2d, no bias": case(named("InstanceNorm2d", 3, affine=True, bias=False), (2, 3, 4, 2)),
+    "InstanceNorm2d, statistics": case(
+        named("InstanceNorm2d", 3, affine=True, track_running_stats=True), (2, 3, 4, 2)
+    ),
+    "InstanceNorm3d": case(named("InstanceNorm3d", 2, affine=True, track_running_stats=True), (3, 2, 2, 1, 3)),
 }
 
 

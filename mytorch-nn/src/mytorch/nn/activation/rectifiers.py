@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     EachSample,
     Module,
     Parameter,
@@ -148,7 +149,7 @@ class PReLU(Module):
         if self.num_parameters > 1 and (x.dim() < 2 or x.shape[1] != self.num_parameters):
             raise ShapeError(f"PReLU: x must have {self.num_parameters} channels along axis 1, got {tuple(x.shape)}")
         require_like(self, x, self.weight.value)
-        return torch._prelu_kernel(x, self._slope(x)), x
+        return torch._prelu_kernel(x, _meeting(x, self.weight.value)), x
 
     def backward(self, d_y: Tensor, x: Tensor) -> Tensor | None:
         require_saved(self, x, Tensor)
@@ -157,23 +158,37 @@ class PReLU(Module):
         require_upstream(self, d_y, x.shape)
         require_like(self, d_y, x, "d_y")
         require_like(self, d_y, self.weight.value, "d_y")
-        slope = self._slope(x)
+        slope = _meeting(x, self.weight.value)
         d_x, d_slope = aten._prelu_kernel_backward(d_y, x, slope)
-        self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())
+        self._accumulate(d_slope, slope)
         return d_x if self.input_grad else None
 
+    def tangent(self, t_x: Tensor | None, x: Tensor, along: Directions) -> tuple[Tensor, Tensor | None]:
+        t_y = x.where(~(x > 0), 0) * _meeting(x, along[self.weight])
+        if t_x is not None:
+            t_y = t_y + t_x.where(x > 0, _meeting(x, self.weight.value) * t_x)
+        return t_y, t_x
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, x: Tensor, t_x: Tensor | None, along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        slope, t_slope = _meeting(x, self.weight.value), _meeting(x, along[self.weight])
+        d_x, _ = aten._prelu_kernel_backward(d_y, x, slope)
+        t_d_x, t_d_slope = aten._prelu_kernel_backward(t_d_y, x, slope)
+        bent = d_y.where(~(x > 0), 0)
+        self._accumulate(t_d_slope if t_x is None else t_d_slope + bent * t_x, slope)
+        return (d_x, t_d_x + bent * t_slope) if self.input_grad else (None, None)
+
     def sample_gradients(self, d_y: Tensor, x: Tensor, axis: int) -> dict[str, SampleGradients]:
-        _, d_slope = aten._prelu_kernel_backward(d_y, x, self._slope(x))
+        _, d_slope = aten._prelu_kernel_backward(d_y, x, _meeting(x, self.weight.value))
         d_slope = d_slope.movedim(axis, 0)
         if self.num_parameters > 1:
             return {"weight": EachSample(d_slope.reshape(*d_slope.shape[:2], -1).sum(2))}
         return {"weight": EachSample(d_slope.reshape(len(d_slope), -1).sum(1, keepdim=True))}
 
-    def _slope(self, x: Tensor) -> Tensor:
-        """The slopes in a shape that x is multiplied by."""
-        if x.dim() < 2:
-            return self.weight.value.reshape(() if x.dim() == 0 else (1,))
-        return self.weight.value.reshape(1, -1, *(1,) * (x.dim() - 2))
+    def _accumulate(self, d_slope: Tensor, slope: Tensor) -> None:
+        """Add up what belongs to each slope; `slope` has the shape in which they meet x."""
+        self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())
 
 
 class Threshold(Module):
@@ -268,3 +283,10 @@ class ReLU6(Module):
         return aten.hardtanh_backward(d_y, x, 0.0, 6.0) if self.input_grad else None
 
     tangent, backward_tangent = elementwise()
+
+
+def _meeting(x: Tensor, slopes: Tensor) -> Tensor:
+    """The slopes in a shape that x is multiplied by."""
+    if x.dim() < 2:
+        return slopes.reshape(() if x.dim() == 0 else (1,))
+    return slopes.reshape(1, -1, *(1,) * (x.dim() - 2))

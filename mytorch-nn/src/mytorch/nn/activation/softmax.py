@@ -17,6 +17,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn._tangents import BackwardTangent, Tangent, backward_of_both
 from mytorch.plugins import shown
 
 aten = torch.ops.aten
@@ -28,6 +29,29 @@ def require_axis(owner: Module, x: Tensor, dim: int) -> None:
     axes = max(x.dim(), 1)
     if not -axes <= dim < axes:
         raise ShapeError(f"{type(owner).__name__}: x must have an axis {dim}, got {x.dim()} axes in {tuple(x.shape)}")
+
+
+def _of_shares(sign: int = 1) -> tuple[Tangent, BackwardTangent]:
+    """`tangent` and `backward_tangent` of y = softmax(sign * x) along axis `dim` of the layer.
+
+    t_y = what backward makes of t_x, since the Jacobian is symmetric, and
+    t_d_x = (what it makes of t_d_y) + sign * (t_y * (d_y - sum of d_y * y) - y * (sum of d_y * t_y))
+    """
+
+    def tangent(layer: Any, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG001
+        t_y = None if t_x is None else layer.backward(t_x, y)
+        return t_y, t_y
+
+    def backward_tangent(
+        layer: Any, d_y: Tensor, t_d_y: Tensor, y: Tensor, t_y: Tensor | None, along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        d_x, t_d_x = backward_of_both(layer, d_y, t_d_y, y, t_y, along)
+        if t_y is None or t_d_x is None:
+            return d_x, t_d_x
+        around, t_around = ((d_y * each).sum(layer.dim, keepdim=True) for each in (y, t_y))
+        return d_x, t_d_x + sign * (t_y * (d_y - around) - y * t_around)
+
+    return tangent, backward_tangent
 
 
 class _AlongAxis(Module):
@@ -70,22 +94,7 @@ class Softmax(_AlongAxis):
         require_like(self, d_y, y, "d_y", "output")
         return torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
-    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
-        t_y = None if t_x is None else self.backward(t_x, y)  # the Jacobian is symmetric
-        return t_y, t_y
-
-    def backward_tangent(
-        self,
-        d_y: Tensor,
-        t_d_y: Tensor,
-        y: Tensor,
-        t_y: Tensor | None,
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor | None, Tensor | None]:
-        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
-        if t_y is None or t_d_x is None:
-            return d_x, t_d_x
-        return d_x, t_d_x + _change_by_shares(d_y, y, t_y, self.dim)
+    tangent, backward_tangent = _of_shares()
 
 
 class Softmin(_AlongAxis):
@@ -115,22 +124,7 @@ class Softmin(_AlongAxis):
         require_like(self, d_y, y, "d_y", "output")
         return -torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
-    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
-        t_y = None if t_x is None else self.backward(t_x, y)  # the Jacobian is symmetric
-        return t_y, t_y
-
-    def backward_tangent(
-        self,
-        d_y: Tensor,
-        t_d_y: Tensor,
-        y: Tensor,
-        t_y: Tensor | None,
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor | None, Tensor | None]:
-        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
-        if t_y is None or t_d_x is None:
-            return d_x, t_d_x
-        return d_x, t_d_x - _change_by_shares(d_y, y, t_y, self.dim)
+    tangent, backward_tangent = _of_shares(-1)
 
 
 class LogSoftmax(_AlongAxis):
@@ -196,6 +190,7 @@ class Softmax2d(Module):
                 [[0.5000, 0.5000, 0.5000]]])
     """
 
+    dim: ClassVar[int] = -3
     conformance: ClassVar[dict[str, Any]] = {"inputs": [(2, 3, 2, 2)], "tags": ("fixed_dimensions",)}
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,31 +200,16 @@ class Softmax2d(Module):
                 f"Softmax2d: x must be (channels, height, width), with or without a batch in front, got "
                 f"{tuple(x.shape)}"
             )
-        y = x.softmax(-3)
+        y = x.softmax(self.dim)
         return y, y
 
     def backward(self, d_y: Tensor, y: Tensor) -> Tensor | None:
         require_saved(self, y, Tensor)
         require_upstream(self, d_y, y.shape)
         require_like(self, d_y, y, "d_y", "output")
-        return torch._softmax_backward_data(d_y, y, -3, y.dtype) if self.input_grad else None
+        return torch._softmax_backward_data(d_y, y, self.dim, y.dtype) if self.input_grad else None
 
-    def tangent(self, t_x: Tensor | None, y: Tensor, along: Directions) -> tuple[Tensor | None, Tensor | None]:  # noqa: ARG002
-        t_y = None if t_x is None else self.backward(t_x, y)  # the Jacobian is symmetric
-        return t_y, t_y
-
-    def backward_tangent(
-        self,
-        d_y: Tensor,
-        t_d_y: Tensor,
-        y: Tensor,
-        t_y: Tensor | None,
-        along: Directions,  # noqa: ARG002
-    ) -> tuple[Tensor | None, Tensor | None]:
-        d_x, t_d_x = self.backward(d_y, y), self.backward(t_d_y, y)
-        if t_y is None or t_d_x is None:
-            return d_x, t_d_x
-        return d_x, t_d_x + _change_by_shares(d_y, y, t_y, -3)
+    tangent, backward_tangent = _of_shares()
 
 
 class GLU(_AlongAxis):
@@ -287,8 +267,3 @@ class GLU(_AlongAxis):
         s = b.sigmoid()
         t_s = s * (1 - s) * t_b
         return d_x, t_d_x + torch.cat([d_y * t_s, d_y * (t_a * s * (1 - s) + a * (1 - 2 * s) * t_s)], self.dim)
-
-
-def _change_by_shares(d_y: Tensor, y: Tensor, t_y: Tensor, dim: int) -> Tensor:
-    """The change of y * (d_y - sum of d_y * y), the backward of a softmax, where y changes by t_y."""
-    return t_y * (d_y - (d_y * y).sum(dim, keepdim=True)) - y * (d_y * t_y).sum(dim, keepdim=True)

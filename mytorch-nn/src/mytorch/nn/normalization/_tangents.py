@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -75,9 +75,16 @@ def affine_tangent(layer: Affine, moved: Normalized, along: Directions) -> Tenso
 
 
 def affine_backward_tangent(
-    layer: Affine, d_y: Tensor, t_d_y: Tensor, moved: Normalized, along: Directions
+    layer: Any,
+    d_y: Tensor,
+    t_d_y: Tensor,
+    saved: Any,  # noqa: ARG001 - what is needed of it moved
+    moved: Normalized | None,
+    along: Directions,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The backward and its change; adds the changes of the gradients of scale and shift."""
+    """The `backward_tangent` of a normalisation; moved: None of an empty batch."""
+    if moved is None:
+        return layer._backward_of_nothing(d_y), t_d_y if layer.input_grad else None
     d_n, t_d_n = d_y, t_d_y
     if layer.weight is not None:
         weight = layer.weight.value

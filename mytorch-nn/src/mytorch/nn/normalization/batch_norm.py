@@ -17,8 +17,8 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
-from mytorch.nn.normalization._statistics import OfChannels
-from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent, affine_tangent
+from mytorch.nn.normalization._statistics import Known, OfChannels
+from mytorch.nn.normalization._tangents import Average, Normalized, affine_backward_tangent, affine_tangent
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
 
@@ -108,24 +108,12 @@ class _BatchNorm(OfChannels):
         if isinstance(saved, torch.Size):  # of an empty batch
             return t_x, None
         x, mean, spread, of_batch = saved
-        shape = (1, -1, *(1,) * (x.dim() - 2))
-        others = tuple(axis for axis in range(x.dim()) if axis != 1)
-        r = (spread if of_batch else (spread + self.eps).rsqrt()).view(shape)
+        others = others_than_channels(x)
         average = (lambda values: values.mean(others, keepdim=True)) if of_batch else None
-        moved = Normalized.of(x, t_x, mean.view(shape), r, average, tuple(r.shape))
-        return affine_tangent(self, moved, along), moved
+        r = spread if of_batch else (spread + self.eps).rsqrt()
+        return self._tangent(t_x, (x, mean, r), average, along)
 
-    def backward_tangent(
-        self,
-        d_y: Tensor,
-        t_d_y: Tensor,
-        saved: Saved,  # noqa: ARG002 - what is needed of it moved
-        moved: Normalized | None,
-        along: Directions,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        if moved is None:
-            return self._backward_of_nothing(d_y), t_d_y if self.input_grad else None
-        return affine_backward_tangent(self, d_y, t_d_y, moved, along)
+    backward_tangent = affine_backward_tangent
 
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients] | None:
         require_saved(self, saved, Tensor, Tensor, Tensor, bool)
@@ -135,6 +123,16 @@ class _BatchNorm(OfChannels):
         sizes = (1, -1, *(1,) * (x.dim() - 2))
         n = (x - mean.view(sizes)) * (variance + self.eps).rsqrt().view(sizes)
         return self._each_sample(d_y, n, axis, 1)
+
+    def _tangent(
+        self, t_x: Tensor | None, known: Known, average: Average | None, along: Directions
+    ) -> tuple[Tensor, Normalized]:
+        """The change of y, where x, its mean and 1 / sqrt(variance + eps) are known, and what the backward needs."""
+        x, mean, r = known
+        shape = (1, -1, *(1,) * (x.dim() - 2))
+        r = r.view(shape)
+        moved = Normalized.of(x, t_x, mean.view(shape), r, average, tuple(r.shape))
+        return affine_tangent(self, moved, along), moved
 
     def _axes(self) -> tuple[int, ...]:
         """The numbers of axes that x may have."""
@@ -153,6 +151,11 @@ class _BatchNorm(OfChannels):
         mean.lerp_(batch.mean(1), factor)
         variance.lerp_(batch.var(1), factor)
         return nothing
+
+
+def others_than_channels(x: Tensor) -> tuple[int, ...]:
+    """The axes of x but the second."""
+    return tuple(axis for axis in range(x.dim()) if axis != 1)
 
 
 class BatchNorm1d(_BatchNorm):

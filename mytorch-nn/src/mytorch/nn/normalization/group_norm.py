@@ -113,17 +113,7 @@ class GroupNorm(Affine):
         moved = Normalized.of(x, t_x, of_groups(mean), of_groups(r), average, shape)
         return affine_tangent(self, moved, along), moved
 
-    def backward_tangent(
-        self,
-        d_y: Tensor,
-        t_d_y: Tensor,
-        saved: Saved,  # noqa: ARG002 - what is needed of it moved
-        moved: Normalized | None,
-        along: Directions,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        if moved is None:
-            return self._backward_of_nothing(d_y), t_d_y if self.input_grad else None
-        return affine_backward_tangent(self, d_y, t_d_y, moved, along)
+    backward_tangent = affine_backward_tangent
 
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
         x, mean, r = saved

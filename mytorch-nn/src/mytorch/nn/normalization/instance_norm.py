@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import SampleGradients, ShapeError, require_flags, require_saved
+from mytorch.core import Directions, SampleGradients, ShapeError, require_flags, require_saved
 from mytorch.nn.normalization._statistics import OfChannels
+from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent, affine_tangent
 
 Saved = tuple[torch.Size, Tensor, Tensor, Tensor, bool]
 
@@ -85,6 +86,27 @@ class _InstanceNorm(OfChannels):
         self._accumulate(d_weight, d_bias)
         return d_x.reshape(shape) if self.input_grad else None
 
+    def tangent(self, t_x: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor | None, Normalized | None]:
+        shape, x, mean, spread, of_instance = saved
+        if x.numel() == 0:
+            return t_x, None
+        r = spread if of_instance else (spread + self.eps).rsqrt()
+        rows = self._rows(x, shape)
+        average = (lambda values: values.mean(2, keepdim=True)) if of_instance else None
+        each = (-1, self.num_features, 1)  # the statistics of each row, or of all
+        t_rows = None if t_x is None else self._rows(t_x, shape)
+        moved = Normalized.of(rows, t_rows, mean.view(each), r.view(each), average, (1, self.num_features, 1))
+        return affine_tangent(self, moved, along).reshape(shape), moved
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, moved: Normalized | None, along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        shape = saved[0]
+        if moved is not None:
+            d_y, t_d_y = self._rows(d_y, shape), self._rows(t_d_y, shape)
+        d_x, t_d_x = affine_backward_tangent(self, d_y, t_d_y, saved, moved, along)
+        return None if d_x is None else d_x.reshape(shape), None if t_d_x is None else t_d_x.reshape(shape)
+
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
         shape, x, mean, spread, of_instance = saved
         r = spread if of_instance else (spread + self.eps).rsqrt()
@@ -105,6 +127,10 @@ class _InstanceNorm(OfChannels):
             if buffer is not None and updated is not None:
                 buffer.value.copy_(updated.view(-1, self.num_features).mean(0))
         return y, (x, mean, r)
+
+    def _rows(self, x: Tensor, shape: torch.Size) -> Tensor:
+        """(rows, num_features, numbers of a channel), of what has as many numbers as x."""
+        return x.reshape(-1, self.num_features, shape[-self.dimensions :].numel())
 
     def _repeated(self, channels: int) -> tuple[Tensor | None, Tensor | None]:
         """Scale and shift of each channel of each row."""

@@ -79,15 +79,7 @@ class LayerNorm(OfLastAxes):
         moved = Normalized.of(x, t_x, mean, r, lambda values: values.mean(axes, keepdim=True), shape)
         return affine_tangent(self, moved, along), moved
 
-    def backward_tangent(
-        self,
-        d_y: Tensor,
-        t_d_y: Tensor,
-        saved: Saved,  # noqa: ARG002 - what is needed of it moved
-        moved: Normalized,
-        along: Directions,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        return affine_backward_tangent(self, d_y, t_d_y, moved, along)
+    backward_tangent = affine_backward_tangent
 
     def sample_gradients(self, d_y: Tensor, saved: Saved, axis: int) -> dict[str, SampleGradients]:
         x, mean, r = saved

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, distributed
 
-from mytorch.core import Buffer, ShapeError
-from mytorch.nn.normalization.batch_norm import _BatchNorm
+from mytorch.core import Buffer, Directions, ShapeError
+from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent
+from mytorch.nn.normalization.batch_norm import _BatchNorm, others_than_channels
 
 Saved = Any  # of several processes, (x, mean, r, count); else what BatchNorm1d saves
 
@@ -69,7 +70,7 @@ class SyncBatchNorm(_BatchNorm):
         return y, (x, mean, r, count)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
-        if not (isinstance(saved, tuple) and len(saved) == 4 and isinstance(saved[3], Tensor)):
+        if not _is_of_all(saved):
             return super().backward(d_y, saved)
         x, mean, r, count = saved
         self._require_own(x.shape[1])
@@ -87,6 +88,20 @@ class SyncBatchNorm(_BatchNorm):
             return None
         d_x: Tensor = r * (d_y - average - n * average_n)
         return d_x if self.weight is None else d_x * self.weight.value.view(shape)
+
+    def tangent(self, t_x: Tensor | None, saved: Saved, along: Directions) -> tuple[Tensor | None, Normalized | None]:
+        if not _is_of_all(saved):
+            return super().tangent(t_x, saved, along)
+        x, mean, r, count = saved
+
+        def average(values: Tensor) -> Tensor:
+            total = values.sum(others_than_channels(values), keepdim=True)
+            distributed.all_reduce(total)
+            return total.div_(count.to(total.dtype))
+
+        return self._tangent(t_x, (x, mean.to(x.dtype), r.to(x.dtype)), average, along)
+
+    backward_tangent = affine_backward_tangent
 
     def _of_all(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The number of values per channel, their means, and the sums of (x - mean)^2, over all processes."""
@@ -113,6 +128,11 @@ class SyncBatchNorm(_BatchNorm):
 
 def _by_channel(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1)
+
+
+def _is_of_all(saved: Saved) -> bool:
+    """Whether it was saved by a forward of several processes."""
+    return isinstance(saved, tuple) and len(saved) == 4 and isinstance(saved[3], Tensor)
 
 
 def _together() -> bool:
