@@ -91,10 +91,8 @@ SILENT = {
     "loss.ctc_loss": "CTCLoss",  # whose change would be one more pass over all alignments, which no kernel makes
     "normalization.local_response_norm": "CrossMapLRN2d LocalResponseNorm",
     "pooling.lp_pool": "LPPool1d LPPool2d LPPool3d",
-    "ragged.padded": "Padded",
-    "ragged.steps": "LastStep MeanStep",
-    "spiking.binary": "Heaviside Sign",
-    "spiking.lif": "LIF",
+    "spiking.binary": "Heaviside Sign",  # whose derivative is 0, or one that a learning rule sets, without its own
+    "spiking.lif": "LIF",  # likewise
 }
 """Those which do not state their tangents yet, by the file that has them. It shrinks as they do."""
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils._pytree import tree_flatten, tree_map
 
 import mytorch.nn
@@ -766,7 +767,81 @@ RECURRENT |= {
     "LSTM, projected": case(named("LSTM", 3, 4, num_layers=2, proj_size=2, bidirectional=True), (5, 2, 3)),
     "LSTM, projected, state": case(named("LSTM", 3, 4, proj_size=2), (5, 2, 3), [(1, 2, 2), (1, 2, 4)]),
 }
-CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **ATTENTION, **RECURRENT, **LOSSES}
+
+
+class TheirStep(torch.nn.Module):
+    """What becomes of the steps of each sequence that are no padding."""
+
+    def __init__(self, of_steps):
+        super().__init__()
+        self.of_steps = of_steps
+
+    def forward(self, x, lengths=None):
+        ends = [x.shape[1]] * len(x) if lengths is None else lengths.tolist()
+        return torch.stack([self.of_steps(row[:end]) for row, end in zip(x, ends, strict=True)])
+
+
+class TheirPadded(torch.nn.Sequential):
+    """Each layer sees the steps alone that are no padding."""
+
+    def forward(self, x, lengths):
+        for layer in self:
+            if isinstance(layer, torch.nn.RNNBase):
+                y, last = layer(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+                x = pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])[0], last
+            elif isinstance(layer, torch.nn.TransformerEncoderLayer):
+                x = layer(x, src_key_padding_mask=torch.arange(x.shape[1]) >= lengths.unsqueeze(1))
+            else:
+                x = layer(x, lengths) if isinstance(layer, TheirStep) else layer(x)
+        return x
+
+
+class Theirs:
+    """torch.nn, and what stands there for layers of ours."""
+
+    Padded = TheirPadded
+
+    def __getattr__(self, name):
+        return getattr(torch.nn, name)
+
+    @staticmethod
+    def Take(index):
+        return Function(lambda outputs: outputs[index])
+
+    @staticmethod
+    def LastStep():
+        return TheirStep(lambda steps: steps[-1])
+
+    @staticmethod
+    def MeanStep():
+        return TheirStep(lambda steps: steps.mean(0))
+
+
+def ragged(build, lengths=(3, 1, 5)):
+    options = {} if lengths is None else {"lengths": torch.tensor(lengths)}
+    return case(build, (3, 5, 4), theirs=lambda: build(Theirs()), **options)
+
+
+RAGGED = {
+    "LastStep": ragged(named("LastStep")),
+    "LastStep, no padding": ragged(named("LastStep"), None),
+    "MeanStep": ragged(named("MeanStep")),
+    "MeanStep, no padding": ragged(named("MeanStep"), None),
+    "Padded, RNN": ragged(
+        lambda n: n.Padded(n.RNN(4, 3, batch_first=True, bidirectional=True), n.Take(0), n.Tanh(), n.MeanStep())
+    ),
+    "Padded, states of a GRU": ragged(lambda n: n.Padded(n.Linear(4, 3), n.GRU(3, 4, batch_first=True), n.Take(1))),
+    "Padded, LSTM": ragged(
+        lambda n: n.Padded(
+            *(n.LSTM(4, 3, 2, batch_first=True), n.Take(0), n.Linear(3, 4)),
+            *(n.LSTM(4, 5, batch_first=True, proj_size=2), n.Take(0), n.LastStep()),
+        )
+    ),
+    "Padded, attention": ragged(
+        lambda n: n.Padded(n.TransformerEncoderLayer(4, 2, 6, batch_first=True), n.MeanStep(), n.Linear(4, 3))
+    ),
+}
+CASES = {**ACTIVATIONS, **MAPS, **POOLS, **NORMS, **NETS, **ATTENTION, **RECURRENT, **RAGGED, **LOSSES}
 
 
 def drawn(spec):

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     Module,
     ShapeError,
     StateError,
@@ -95,6 +96,21 @@ class Padded(ModuleSequence):
             d_y = _backward(layer, d_y, steps.pop(), lengths)
         return d_y if self.input_grad else None
 
+    def tangent(self, t_x: Any, saved: Saved, along: Directions) -> tuple[Any, list[Any]]:
+        t_steps = []
+        for layer, step in zip(self.layers, saved.steps, strict=True):
+            t_x, t_step = _tangent(layer, t_x, step, saved.lengths, along)
+            t_steps.append(t_step)
+        return t_x, t_steps
+
+    def backward_tangent(
+        self, d_y: Any, t_d_y: Any, saved: Saved, t_steps: list[Any], along: Directions
+    ) -> tuple[Any, Any]:
+        of_y = d_y, t_d_y
+        for layer, step, t_step in reversed([*zip(self.layers, saved.steps, t_steps, strict=True)]):
+            of_y = _backward_tangent(layer, of_y, step, t_step, saved.lengths, along)
+        return of_y if self.input_grad else (None, None)
+
     def first_child(self) -> Module | None:
         return self.layers[0] if self.layers else None
 
@@ -148,12 +164,38 @@ def _backward(layer: Module, d_y: Any, saved: Any, lengths: Tensor | None) -> An
     if lengths is None or not _packs(layer, lengths):
         return layer.backward(d_y, saved)
     saved_by_layer, steps = saved
-    if isinstance(d_y, tuple) and len(d_y) == 2 and d_y[0] is not None:
-        size = layer._directions * layer._size
-        require_upstream(layer, d_y[0], (len(lengths), steps, size), like=lengths)
-        d_y = _packed(d_y[0], lengths), d_y[1]
-    d_x = layer.backward(d_y, saved_by_layer)
+    d_x = layer.backward(_packed_upstream(layer, d_y, lengths, steps), saved_by_layer)
     return None if d_x is None else _unpacked(d_x, steps)
+
+
+def _tangent(layer: Module, t_x: Any, saved: Any, lengths: Tensor | None, along: Directions) -> tuple[Any, Any]:
+    """How the output of a layer changes, and what its `backward_tangent` needs."""
+    if lengths is None or not _packs(layer, lengths):
+        return layer.tangent(t_x, saved, along)
+    saved_by_layer, steps = saved
+    t_given = None if t_x is None else _packed(t_x, lengths)
+    (t_y, t_last), t_saved = layer.tangent(t_given, saved_by_layer, along)
+    return (_unpacked(t_y, steps), t_last), t_saved
+
+
+def _backward_tangent(
+    layer: Module, of_y: tuple[Any, Any], saved: Any, t_saved: Any, lengths: Tensor | None, along: Directions
+) -> tuple[Any, Any]:
+    """The gradient of a layer's input, and its change."""
+    if lengths is None or not _packs(layer, lengths):
+        return layer.backward_tangent(*of_y, saved, t_saved, along)
+    saved_by_layer, steps = saved
+    d_y, t_d_y = (_packed_upstream(layer, each, lengths, steps) for each in of_y)
+    d_x, t_d_x = layer.backward_tangent(d_y, t_d_y, saved_by_layer, t_saved, along)
+    return (None, None) if d_x is None else (_unpacked(d_x, steps), _unpacked(t_d_x, steps))
+
+
+def _packed_upstream(layer: Recurrent, d_y: Any, lengths: Tensor, steps: int) -> Any:
+    """The gradients of what a recurrent layer gives, the first of which is that of its steps; None where unused."""
+    if not isinstance(d_y, tuple) or len(d_y) != 2 or d_y[0] is None:
+        return d_y
+    require_upstream(layer, d_y[0], (len(lengths), steps, layer._directions * layer._size), like=lengths)
+    return _packed(d_y[0], lengths), d_y[1]
 
 
 def _packed(x: Tensor, lengths: Tensor) -> PackedSequence:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, require_floating, require_saved, require_upstream
+from mytorch.core import Directions, Module, require_floating, require_saved, require_upstream
+from mytorch.nn._tangents import backward_of_both
 from mytorch.nn.ragged._lengths import padding_of, require_lengths
 
 CONFORMANCE: dict[str, Any] = {"inputs": [(3, 4, 2)], "tags": ("fixed_dimensions",)}
@@ -36,7 +37,7 @@ class LastStep(Module):
     def forward(self, x: Tensor, *, lengths: Tensor | None = None) -> tuple[Tensor, tuple[torch.Size, Tensor]]:
         require_lengths(self, x, lengths)
         last = x.new_full(x.shape[:1], x.shape[1] - 1, dtype=torch.int64) if lengths is None else lengths - 1
-        return x[torch.arange(len(x), device=x.device), last], (x.shape, last)
+        return _at(x, last), (x.shape, last)
 
     def backward(self, d_y: Tensor, saved: tuple[torch.Size, Tensor]) -> Tensor | None:
         require_saved(self, saved, torch.Size, Tensor)
@@ -47,6 +48,16 @@ class LastStep(Module):
         d_x = d_y.new_zeros(shape)
         d_x[torch.arange(shape[0], device=d_y.device), last] = d_y
         return d_x
+
+    def tangent(
+        self,
+        t_x: Tensor | None,
+        saved: tuple[torch.Size, Tensor],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, None]:
+        return None if t_x is None else _at(t_x, saved[1]), None
+
+    backward_tangent = backward_of_both
 
 
 class MeanStep(Module):
@@ -88,6 +99,21 @@ class MeanStep(Module):
             return (d_y / shape[1]).unsqueeze(1).expand(shape)
         d_x = (d_y / _beside(lengths, d_y.dim()).to(d_y.dtype)).unsqueeze(1).expand(shape)
         return d_x.masked_fill(_beside(padding_of(d_x, lengths), len(shape)), 0)
+
+    def tangent(
+        self,
+        t_x: Tensor | None,
+        saved: tuple[torch.Size, Tensor | None],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, None]:
+        return None if t_x is None else self.forward(t_x, lengths=saved[1])[0], None
+
+    backward_tangent = backward_of_both
+
+
+def _at(x: Tensor, steps: Tensor) -> Tensor:
+    """One step of each sequence."""
+    return x[torch.arange(len(x), device=x.device), steps]
 
 
 def _beside(values: Tensor, axes: int) -> Tensor:
