@@ -1,10 +1,12 @@
 """The curvature of a batch is that of its definition, for every layer with parameters."""
 
+import sys
+
 import pytest
 import torch
 from nets_of_samples import CASES, WITHIN, make
 
-from mytorch.core import ArgumentError, EachSample, Module, OuterProducts, Parameter, kronecker
+from mytorch.core import ArgumentError, EachSample, Module, OuterProducts, Parameter, factor_shapes, kronecker
 from mytorch.nn import (
     BatchNorm1d,
     BCEWithLogitsLoss,
@@ -423,6 +425,53 @@ def test_what_has_no_factors_is_left_out():
     assert list(found) == ["2.weight", "2.bias"]
     assert kronecker(EachSample(torch.randn(3, 2, 2))) is None
     assert kronecker(OuterProducts(torch.ones(2, 1, 3), torch.ones(2, 1, 4), (3, 4))).outputs.shape == (3, 3)
+
+
+@pytest.mark.parametrize("samples", [1, None])
+@pytest.mark.parametrize("bias", [False, True])
+def test_factors_that_have_no_room_are_refused_before_they_are_formed(monkeypatch, samples, bias):
+    """Before most of the 20,000 columns, too, each of which would take a pass."""
+    monkeypatch.setattr(sys.modules["mytorch.plugins.memory"], "memory", lambda: 10**8)
+    torch.manual_seed(0)
+    net, x, t = Sequential(Linear(4, 8), Tanh(), Linear(8, 20_000, bias=bias)), torch.randn(3, 4), class_targets(3)
+    text = (
+        rf"^kronecker_factors: factors up to those of 2\.{'bias' if bias else 'weight'}, .* and \(20000, 20000\), "
+        r"must fit into the memory of this machine, 100\.0 MB, got 1\.6 GB; set trainable = False for this parameter"
+    )
+    if bias:
+        net[2].weight.trainable = False
+    with pytest.raises(ArgumentError, match=text):
+        kronecker_factors(net, CrossEntropyLoss(), x, t, samples)
+    net[2].weight.trainable = True
+    for held in net[2].param():
+        held.trainable = False
+    assert list(kronecker_factors(net, CrossEntropyLoss(), x, t, 1)) == ["0.weight", "0.bias"]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_shapes_of_factors_are_known_before_they_are_formed(groups):
+    d_rows, rows = torch.randn(3, groups, 5, 2), torch.randn(3, groups, 5, 4)
+    if groups == 1:
+        d_rows, rows = d_rows.squeeze(1), rows.squeeze(1)
+    for reverse in (False, True):
+        shape = (groups * 4, 2) if reverse else (groups * 2, 4)
+        products = OuterProducts(
+            rows if reverse else d_rows, d_rows if reverse else rows, shape, gradients_in_rows=reverse
+        )
+        assert factor_shapes(products) == tuple(tuple(factor.shape) for factor in kronecker(products))
+    vector = EachSample(torch.randn(3, 6))
+    assert factor_shapes(vector) == tuple(tuple(factor.shape) for factor in kronecker(vector)) == ((1, 1), (6, 6))
+    assert factor_shapes(EachSample(torch.randn(3, 2, 2))) == ()
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 2)])
+def test_columns_are_the_same_however_many_are_computed_at_once(monkeypatch, shape):
+    prediction, target = torch.randn(shape).double(), torch.randint(3, (shape[0], *shape[2:]))
+    wanted = list(CrossEntropyLoss().hessian_root(prediction, target))
+    for numbers in (1, 31):
+        monkeypatch.setattr(sys.modules["mytorch.nn.loss.cross_entropy_loss"], "AT_ONCE", numbers)
+        found = list(CrossEntropyLoss().hessian_root(prediction, target))
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 class Plain(Module):

@@ -249,6 +249,29 @@ def test_quantities_of_the_user_see_the_gradients_of_the_targets():
     assert told.history[0]["seen"] == 4
 
 
+def test_drawn_targets_make_no_gradient_of_the_batch():
+    """The backward of drawn targets finds nothing to train, and what gradients hold is not touched."""
+    seen = []
+
+    class Told(Linear):
+        def backward(self, d_y, x):
+            seen.append((self.weight.trainable, self.weight.grad))
+            return super().backward(d_y, x)
+
+    torch.manual_seed(0)
+    net, before = Sequential(Told(2, 3)), torch.ones(3, 2)
+    net[0].weight.grad = before
+    optimizer, x, classes = KFAC(net.param()), torch.randn(7, 2), torch.randint(3, (7,))
+    WatchedStep(lambda *_: (torch.zeros(()), 7), optimizer.quantities())(
+        net, CrossEntropyLoss(), optimizer, x, classes
+    )
+    assert [(trained, grad is before) for trained, grad in seen] == [(False, True)]
+    assert net[0].weight.grad is before
+    assert torch.equal(before, torch.ones(3, 2))
+    assert net[0].weight.trainable
+    assert set(optimizer.state[net[0].weight]) >= {"inputs", "outputs", "shown"}
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [

@@ -14,8 +14,9 @@ from mytorch.experiments import ExperimentError, train_experiment
 from mytorch.experiments.file.build import build_data
 from mytorch.experiments.file.load_experiment import load_experiment
 from mytorch.experiments.file.origin import Origin
+from mytorch.experiments.runs import pruning
 from mytorch.experiments.runs.pruning import row_scores
-from mytorch.nn import MSELoss
+from mytorch.nn import CrossEntropyLoss, MSELoss
 from mytorch.plugins import FileError
 from mytorch.train.quantities import error_norms, sample_norms
 
@@ -74,6 +75,27 @@ def test_scores_are_norms_of_gradients(tmp_path):
     for by, norms in (("error", error_norms), ("gradient", sample_norms)):
         wanted = norms(run.net, MSELoss(), *batch).double()
         torch.testing.assert_close(row_scores([run], by).values, wanted)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("settings", [{"weight": [1.0, 4.0]}, {"ignore_index": 0}])
+@pytest.mark.parametrize("by", ["error", "gradient"])
+def test_scores_do_not_depend_on_the_rows_of_a_batch(tmp_path, monkeypatch, by, settings, reduction):
+    """With class weights, and with targets that are ignored, of which some batches have nothing else."""
+    settings = {"reduction": reduction, **settings}
+    run = trained(
+        tmp_path, loss={"type": "CrossEntropyLoss", **settings}, **{"data.targets": "as-is", "optimizer.lr": 1e-3}
+    )
+    whole = row_scores([run], by).values
+    if "weight" in settings:
+        settings["weight"] = torch.tensor(settings["weight"])
+    norms = {"error": error_norms, "gradient": sample_norms}[by]
+    wanted = norms(run.net, CrossEntropyLoss(**settings), *build_data(run.experiment).training[:])
+    torch.testing.assert_close(whole, wanted.double())
+    assert ("ignore_index" in settings) == bool((whole == 0).any())
+    for size in (1, 7):
+        monkeypatch.setattr(pruning, "BATCH", size)
+        torch.testing.assert_close(row_scores([run], by).values, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_all_scores(call, tmp_path):

@@ -45,7 +45,7 @@ from mytorch.core.errors import (
     StateError,
     UninitializedError,
 )
-from mytorch.core.kronecker import KroneckerFactors, kronecker
+from mytorch.core.kronecker import KroneckerFactors, factor_shapes, kronecker
 from mytorch.core.lazy_module import LazyModule
 from mytorch.core.locate import add_path
 from mytorch.core.loss import OUTPUTS, Loss, require_d_value
@@ -124,6 +124,7 @@ __all__ = [
     "call_with",
     "describe",
     "empty",
+    "factor_shapes",
     "fetch",
     "fetch_exact",
     "keep_origin",

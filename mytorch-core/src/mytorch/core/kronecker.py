@@ -62,6 +62,18 @@ def kronecker(samples: SampleGradients, rows: int | None = None) -> KroneckerFac
     return KroneckerFactors(total, mean) if samples.gradients_in_rows else KroneckerFactors(mean, total)
 
 
+def factor_shapes(samples: SampleGradients) -> tuple[tuple[int, ...], ...]:
+    """The shapes of `inputs` and `outputs` as `kronecker` would make them; empty where it makes none."""
+    if isinstance(samples, EachSample):
+        numbers = samples.sizes()[1:]
+        return ((1, 1), (*numbers, *numbers)) if len(numbers) == 1 else ()
+    if not isinstance(samples, OuterProducts):
+        return ()
+    blocks = tuple(samples.rows.shape[1:-2])
+    inputs, outputs = samples.rows.shape[-1], samples.d_rows.shape[-1]
+    return (*blocks, inputs, inputs), (*blocks, outputs, outputs)
+
+
 def _gram(rows: Tensor) -> Tensor:
     """The sum over samples and places of each row's outer product with itself: (in, in), or (blocks, in, in)."""
     if rows.dim() == 3:

@@ -57,10 +57,9 @@ class Quantity:
 
     per_sample: whether `gradient` needs the gradient of every sample.
     layers: whether `layer` is called, for every layer and not only for those with parameters.
-    drawn: whether it is shown, before each step and in place of the gradients of the targets, those of a target for
-        each sample that is drawn from the distribution which the net states (`Loss.hessian_root`): the sum of the
-        outer products of their samples is an estimate of the generalised Gauss-Newton matrix without bias. It takes a
-        forward and a backward more.
+    drawn: whether `curvature` is called in place of `layer` and `gradient`, before each step, by a forward and a
+        backward more, in which each sample has a target that is drawn from the distribution which the net states
+        (`Loss.hessian_root`).
 
     The gradient of a sample is its share in the gradient of the batch, times the number of samples if the loss is a
     mean over them: the gradient of the sample's own loss, unless the loss gives samples different weights.
@@ -97,6 +96,13 @@ class Quantity:
 
     def gradient(self, seen: GradientSeen) -> None:
         """A parameter's gradient is complete."""
+
+    def curvature(self, name: str, parameter: Parameter, samples: SampleGradients) -> None:
+        """A parameter's gradients of single samples with drawn targets are complete; of a quantity that is `drawn`.
+
+        The sum of their outer products estimates the generalised Gauss-Newton matrix of the batch without bias.
+        name: the parameter's name in the model
+        """
 
     def end(self, net: Module, rows: int) -> None:
         """The backward has ended; `rows` is the number of samples."""

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from mytorch.core import (
-    GradientSeen,
     KroneckerFactors,
     Module,
     Optimizer,
-    OuterProducts,
     Parameter,
     Quantity,
     SampleGradients,
     StateError,
+    factor_shapes,
     kronecker,
     persistent,
 )
@@ -131,7 +130,6 @@ class KFAC(Optimizer):
 class CurvatureOfParameters(Quantity):
     """Keeps the averages of the factors of each parameter in the state of its optimizer."""
 
-    per_sample = True
     drawn = True
 
     def __init__(self, optimizer: KFAC) -> None:
@@ -142,27 +140,26 @@ class CurvatureOfParameters(Quantity):
         groups = self.optimizer.param_groups
         self.decays = {parameter: float(group["decay"]) for group in groups for parameter in group["params"]}
 
-    def gradient(self, seen: GradientSeen) -> None:
-        if seen.parameter not in self.decays:
+    def curvature(self, name: str, parameter: Parameter, samples: SampleGradients) -> None:  # noqa: ARG002
+        if parameter not in self.decays:
             return
-        assert seen.samples is not None
-        made = _factors(seen.samples)
-        parts = {"diagonal": seen.samples.sum_of_squares()} if made is None else made._asdict()
-        state = self.optimizer.state[seen.parameter]
+        made = _factors(samples)
+        parts = {"diagonal": samples.sum_of_squares()} if made is None else made._asdict()
+        state = self.optimizer.state[parameter]
         times = int(state.get("shown", 0)) + 1
-        keep = min(1 - 1 / times, self.decays[seen.parameter])
-        for name, part in parts.items():
+        keep = min(1 - 1 / times, self.decays[parameter])
+        for entry, part in parts.items():
             part = part.to(torch.promote_types(part.dtype, torch.float32))  # bfloat16 would round away what is added
-            state[name] = persistent(part if times == 1 else state[name].to(part).mul(keep).add(part, alpha=1 - keep))
+            state[entry] = persistent(
+                part if times == 1 else state[entry].to(part).mul(keep).add(part, alpha=1 - keep)
+            )
         state["shown"] = times
 
 
 def _factors(samples: SampleGradients) -> KroneckerFactors | None:
     """The factors of a parameter, where it has some that are not too large."""
-    rows = list(samples.sizes()[1:])
-    if isinstance(samples, OuterProducts):
-        rows = [samples.rows.shape[-1], samples.d_rows.shape[-1]]
-    return None if max(rows, default=1) > LARGEST else kronecker(samples)
+    rows = [shape[-1] for shape in factor_shapes(samples)]
+    return None if max(rows, default=0) > LARGEST else kronecker(samples)
 
 
 def _preconditioned(g: Tensor, state: dict[str, Any], group: Mapping[str, Any]) -> Tensor:

@@ -19,10 +19,12 @@ from mytorch.plugins import whole_file
 from mytorch.train.batches import Batches
 from mytorch.train.device import device_of
 from mytorch.train.evaluation import judging
-from mytorch.train.quantities import error_norms, sample_norms
+from mytorch.train.quantities.errors_of_samples import weighed_error_norms
 from mytorch.train.quantities.influence_of_rows import BATCH
+from mytorch.train.quantities.samples import weighed_sample_norms
+from mytorch.train.quantities.shares import factors_of_rows
 
-SCORES = {"error": error_norms, "gradient": sample_norms}
+SCORES = {"error": weighed_error_norms, "gradient": weighed_sample_norms}
 """EL2N and GraNd."""
 
 
@@ -57,6 +59,8 @@ def row_scores(runs: Sequence[Run], by: str) -> RowScores:
     """The mean over runs of the scores of the rows that they were trained on, which must be the same.
 
     by: "error", the norm of the gradient with respect to the prediction, or "gradient", with respect to the weights.
+    With class weights or ignored targets, it is the gradient of the row's share in the mean over all rows, times their
+    number, so that scores do not depend on how rows are put into batches.
     Raises RunError for a run without an experiment, ArgumentError for runs of different rows, and as `sample_norms`.
     """
     origin: Origin | None = None
@@ -81,5 +85,6 @@ def _scores(net: Module, loss: Module, data: DataSet, by: str) -> Tensor:
     batches = Batches(data, rows_within(data, BATCH))
     batches.device = device_of(net)
     with judging(net):
-        found = [SCORES[by](net, loss, inputs, targets).double().cpu() for inputs, targets in batches]
-    return torch.cat(found).clone()
+        norms, weights = zip(*(SCORES[by](net, loss, inputs, targets) for inputs, targets in batches), strict=True)
+    factors = factors_of_rows(loss, [len(each) for each in norms], weights)
+    return torch.cat([each.double().cpu() for each in norms]) * factors

@@ -15,6 +15,8 @@ from mytorch.nn.loss._tangents import tangent_of_value
 
 _TOTAL = Tensor | None
 Saved = tuple[Tensor, Tensor, Tensor | None]
+AT_ONCE = 2**19
+"""How many numbers of columns of the Hessian's root are computed at once, or one column if that has more."""
 
 
 class CrossEntropyLoss(OfScores):
@@ -108,10 +110,12 @@ class CrossEntropyLoss(OfScores):
 def _columns(p: Tensor) -> Iterator[Tensor]:
     """The columns sqrt(p[c]) * (e[c] - p) of each class and place; p: (batch, classes, ...)."""
     flat = p.flatten(2) if p.dim() > 2 else p.unsqueeze(2)
-    unit = torch.eye(flat.shape[1], dtype=p.dtype, device=p.device).unsqueeze(1)
+    classes = torch.arange(flat.shape[1], device=p.device)
     for place in range(flat.shape[2]):
         at = flat[..., place]
-        for columns in (unit - at) * at.sqrt().T.unsqueeze(2):  # (classes, batch, classes)
-            column = torch.zeros_like(flat)
-            column[..., place] = columns
-            yield column
+        for some in classes.split(max(1, AT_ONCE // max(at.numel(), 1))):
+            unit = (some.unsqueeze(1) == classes).to(p.dtype).unsqueeze(1)
+            for columns in (unit - at) * at[:, some].sqrt().T.unsqueeze(2):  # (some, batch, classes)
+                column = torch.zeros_like(flat)
+                column[..., place] = columns
+                yield column

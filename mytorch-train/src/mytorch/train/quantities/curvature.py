@@ -27,7 +27,7 @@ from mytorch.train.errors import NotFiniteError
 from mytorch.train.gradients import forward
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.structure import mapped, tensors
-from mytorch.train.quantities.watch import reusable, showing_samples, watching
+from mytorch.train.quantities.watch import reusable, showing_samples
 from mytorch.train.unchanged import unchanged
 
 NUMBERS_AT_ONCE = 2**19
@@ -100,11 +100,11 @@ def show_columns(
     with showing_samples(net, axes, quantity.samples, rows if quantity.together else None) as backward:
         prediction, saved = forward(net, inputs)
         again = state if state.drawn() else None
-        numbers = max(sum(leaf.numel() for leaf in tensors(saved)), NUMBERS_OF_ROW * rows)
-        at_once, times = max(1, NUMBERS_AT_ONCE // numbers) if again is None else 1, 1
         if seed is not None:
             torch.manual_seed(seed)
         columns = _columns(loss, prediction, targets, draws, rows)
+        numbers = max(sum(leaf.numel() for leaf in tensors(saved)), prediction.numel(), NUMBERS_OF_ROW * rows)
+        at_once, times = max(1, NUMBERS_AT_ONCE // max(numbers, 1)) if again is None else 1, 1
         if not prediction.isfinite().all():
             raise NotFiniteError("curvature: the prediction must be finite, got NaN or infinity")
         while chunk := list(islice(columns, at_once)):
@@ -120,24 +120,33 @@ def show_drawn(
 ) -> None:
     """Show quantities the gradients of samples with one drawn target each, in the course of a training.
 
-    No parameter may have a gradient before it, and none has one after it. Numbers are drawn from torch's generator.
+    It adds to no gradient. Numbers are drawn from torch's generator.
     Nothing is shown of a prediction that is not finite, from which no target can be drawn: the loss of the step, which
     is not finite either, tells of it.
     axes: where samples lie.
     """
     rows = count_rows(inputs if targets is None else targets)
     buffers = [(buffer, buffer.value.clone()) for _, buffer in net.named_buffer()]
+    named = dict(net.named_param())
+
+    def show(name: str, samples: SampleGradients) -> None:
+        for quantity in quantities:
+            quantity.curvature(name, named[name], samples)
+
     try:
-        with watching(net, loss, quantities, axes, rows, scale=1.0):
+        for quantity in quantities:
+            quantity.begin(net)
+        with showing_samples(net, axes, show) as backward:
             prediction, saved = forward(net, inputs)
             columns = _columns(loss, prediction, targets, 1, rows)
             if prediction.isfinite().all():
-                net.backward(next(columns), saved)
+                backward(next(columns), saved, rows)
+        for quantity in quantities:
+            quantity.end(net, rows)
     except Exception as error:
         add_path(error, net)
         raise
     finally:
-        net.zero_grad()
         for buffer, value in buffers:
             buffer.value.copy_(value)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mytorch.core import Module
 from mytorch.train.batches import count_rows
 from mytorch.train.gradients import forward, loss_gradient
-from mytorch.train.mean_loss import sums
+from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.structure import leaves, tensors
 from mytorch.train.unchanged import unchanged
@@ -33,11 +33,16 @@ def error_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
         >>> error_norms(Linear(2, 3), CrossEntropyLoss(), torch.randn(5, 2), torch.tensor([0, 2, 1, 1, 0])).shape
         torch.Size([5])
     """
+    return weighed_error_norms(net, loss, inputs, targets)[0]
+
+
+def weighed_error_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
+    """As `error_norms`, with the weight of the loss in a mean over batches."""
     axes = leaves(Axes(net, loss, inputs, targets).of(net, 0))
     rows = count_rows(inputs if targets is None else targets)
     with unchanged(net, loss):
         prediction, _ = forward(net, inputs)
-        _, _, d_prediction = loss_gradient(loss, prediction, targets)
+        _, weight, d_prediction = loss_gradient(loss, prediction, targets)
         pairs = zip(tensors(d_prediction[0]), axes, strict=True)
         squares = [d.movedim(axis, 0).reshape(rows, -1).square().sum(1) for d, axis in pairs]
-    return torch.stack(squares).sum(0).sqrt() * (1 if sums(loss) else rows)
+    return torch.stack(squares).sum(0).sqrt() * (1 if sums(loss) else rows), weight

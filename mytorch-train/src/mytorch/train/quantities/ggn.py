@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mytorch.core import KroneckerFactors, Module, SampleGradients, kronecker
+from mytorch.core import KroneckerFactors, Module, SampleGradients, factor_shapes, kronecker
+from mytorch.plugins import require_memory
 from mytorch.train.batches import count_rows
 from mytorch.train.quantities.column_products import ColumnProducts
 from mytorch.train.quantities.curvature import OfColumns, show_curvature
+
+BYTES = 4
+"""Of a number in a factor, at least."""
 
 
 def ggn_diagonal(
@@ -101,6 +106,19 @@ class Factors(OfColumns):
     def samples(self, name: str, samples: SampleGradients) -> None:
         before = self.found.get(name)
         samples = samples.factors if isinstance(samples, ColumnProducts) else samples
+        if before is None:
+            self._require_room(name, samples)
         made = kronecker(samples, self.rows if before is None else 0)
         if made is not None:
             self.found[name] = made if before is None else KroneckerFactors(*map(torch.add, before, made))
+
+    def _require_room(self, name: str, samples: SampleGradients) -> None:
+        """Raise ArgumentError where the factors of a parameter have no room beside those of the others."""
+        shapes = factor_shapes(samples)
+        held = [*shapes, *(factor.shape for pair in self.found.values() for factor in pair)]
+        require_memory(
+            "kronecker_factors",
+            f"factors up to those of {name}, {' and '.join(map(str, shapes))},",
+            BYTES * sum(map(math.prod, held)),
+            "set trainable = False for this parameter, which leaves it out, or take ggn_diagonal",
+        )

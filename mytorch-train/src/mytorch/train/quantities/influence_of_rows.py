@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from mytorch.train.errors import NotFiniteError
 from mytorch.train.evaluation import judging
 from mytorch.train.mean_loss import Weight, sums, weight_of
 from mytorch.train.quantities.products import Batch, kept_samples, products_with
+from mytorch.train.quantities.shares import factors_of_rows
 
 BATCH = 256
 """Rows of a batch, of which the factors of all gradients are kept at once."""
@@ -82,7 +83,8 @@ def influence(
         of = move(of, device_of(net))
         kept, weight = kept_samples(net, loss, of)
         parts = [products_with(net, loss, kept, batch) for batch in batches.since()]
-        factors = _factors_of_rows(loss, parts)
+        counts, weights = zip(*((products.shape[1], weight) for products, weight in parts), strict=True)
+        factors = factors_of_rows(loss, counts, weights)
         found = torch.cat([products.mT for products, _ in parts]).double().cpu()
         found *= factors.unsqueeze(1) * _factors_of_predictions(net, loss, of, weight)
         if damping is not None:
@@ -91,19 +93,6 @@ def influence(
     if not found.isfinite().all():
         raise NotFiniteError("influence: gradients of rows and predictions must be finite, got NaN or infinity")
     return found.clone()
-
-
-def _factors_of_rows(loss: Module, parts: Sequence[tuple[Tensor, Weight]]) -> Tensor:
-    """What makes the gradients of rows, of their shares in the means of batches, those of their shares in one mean.
-
-    parts: of each batch, the products with its rows, and its weight.
-    """
-    rows = torch.tensor([products.shape[1] for products, _ in parts])
-    if sums(loss):
-        return torch.ones(int(rows.sum()), dtype=torch.float64)
-    weights = torch.tensor([float(weight) for _, weight in parts], dtype=torch.float64)
-    factors = weights / rows / (weights.sum() / rows.sum())
-    return factors.nan_to_num(0.0).repeat_interleave(rows)  # nothing counts if all weights are 0
 
 
 def _factors_of_predictions(net: Module, loss: Module, of: Batch, weight: Weight) -> Tensor:

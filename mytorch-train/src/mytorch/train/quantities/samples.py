@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core import ArgumentError, GradientSeen, Module, Quantity, SampleGradients
 from mytorch.train.batches import count_rows
+from mytorch.train.mean_loss import Weight
 from mytorch.train.quantities.watch import watch_gradients
 from mytorch.train.unchanged import unchanged
 
@@ -29,10 +30,14 @@ class _Kept(Quantity):
 
 
 def _of_batch(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> dict[str, Tensor]:
+    return _weighed(net, loss, inputs, targets, of)[0]
+
+
+def _weighed(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> tuple[dict[str, Tensor], Weight]:
     kept = _Kept(of)
     with unchanged(net, loss):
-        watch_gradients(net, loss, inputs, targets, [kept])
-    return {name: kept.found[name] for name, _ in net.named_param() if name in kept.found}
+        _, weight = watch_gradients(net, loss, inputs, targets, [kept])
+    return {name: kept.found[name] for name, _ in net.named_param() if name in kept.found}, weight
 
 
 def _samples(seen: GradientSeen) -> SampleGradients:
@@ -75,10 +80,19 @@ def sample_norms(net: Module, loss: Module, inputs: Any, targets: Any, by_parame
         >>> sample_norms(Linear(2, 1), MSELoss(), torch.randn(5, 2), torch.randn(5, 1)).shape
         torch.Size([5])
     """
-    squares = _of_batch(net, loss, inputs, targets, lambda seen: _samples(seen).squared_norms())
     if by_parameter:
-        return {name: each.sqrt() for name, each in squares.items()}
-    return torch.stack(list(squares.values())).sum(0).sqrt()
+        return {name: each.sqrt() for name, each in _squared_norms(net, loss, inputs, targets)[0].items()}
+    return weighed_sample_norms(net, loss, inputs, targets)[0]
+
+
+def weighed_sample_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
+    """As `sample_norms`, with the weight of the loss in a mean over batches."""
+    squares, weight = _squared_norms(net, loss, inputs, targets)
+    return torch.stack(list(squares.values())).sum(0).sqrt(), weight
+
+
+def _squared_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[dict[str, Tensor], Weight]:
+    return _weighed(net, loss, inputs, targets, lambda seen: _samples(seen).squared_norms())
 
 
 def sample_second_moment(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:

@@ -60,25 +60,16 @@ def watch_gradients(
 
 @contextmanager
 def watching(
-    net: Module,
-    loss: Module,
-    quantities: Sequence[Quantity],
-    axes: Axes | None,
-    rows: int,
-    scale: float | None = None,
+    net: Module, loss: Module, quantities: Sequence[Quantity], axes: Axes | None, rows: int
 ) -> Iterator[None]:
     """Within this context, one forward and backward of the net show the quantities what they ask for.
 
     axes: where samples lie; needed by quantities of single samples.
     rows: the number of samples.
-    scale: what the shares of samples in the gradient are multiplied by; by default what makes their mean, or their sum
-        for a loss that sums, the gradient of the batch.
     """
     for quantity in quantities:
         quantity.begin(net)
-    if scale is None:
-        scale = 1.0 if sums(loss) else float(rows)
-    watch = _Watch(net, quantities, axes, rows, scale)
+    watch = _Watch(net, quantities, axes, rows, 1.0 if sums(loss) else float(rows))
     with intercept(watch.watched, watch.around):
         yield
     for quantity in quantities:

@@ -30,7 +30,7 @@ class WatchedStep(AroundStep):
         self, net: Module, loss: Module, optimizer: Optimizer, inputs: Any, targets: Any
     ) -> tuple[Tensor, Weight]:
         """Take the step. Raises ArgumentError, before anything changes, for what a quantity cannot be told of."""
-        wanted = any(each.per_sample for each in self.quantities)
+        wanted = any(each.per_sample or each.drawn for each in self.quantities)
         axes = self._known.of(net, loss, inputs, targets) if wanted else None
         seeing = [each for each in self.quantities if not each.drawn]
         if axes is not None and len(seeing) < len(self.quantities):
