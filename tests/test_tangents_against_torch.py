@@ -179,7 +179,47 @@ POOLS |= {
     "MaxUnpool1d, size": case(named("MaxUnpool1d", 3), (2, 2, 3), PLACES, output_size=(8,)),
     "MaxUnpool2d": case(named("MaxUnpool2d", 2), (2, 1, 3), PLACES[:, :1]),
     "MaxUnpool3d": case(named("MaxUnpool3d", 2), (2, 1, 1, 3), PLACES[:, :1].unsqueeze(1)),
+    "LPPool1d": case(named("LPPool1d", 2, 3, 2), (3, 2, 8)),
+    "LPPool1d, sums": case(named("LPPool1d", 1, 2), (3, 2, 6)),
+    "LPPool2d, cubes": case(named("LPPool2d", 4, (2, 3), ceil_mode=True), (3, 2, 5, 4)),
+    "LPPool2d, no images": case(named("LPPool2d", 2, 2), (0, 2, 5, 4)),
+    "LPPool2d, roots": case(lambda n: n.Sequential(n.Softplus(), n.LPPool2d(1.5, 2, 1)), (3, 2, 5, 4)),
+    "LPPool3d": case(named("LPPool3d", 2, 2), (2, 2, 4, 2, 3)),
 }
+
+
+class TheirBags(torch.nn.Module):
+    """By rows of the table, since torch's own has no second derivative."""
+
+    def __init__(self, mode="mean", padding_idx=None, include_last_offset=False):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(7, 3))
+        self.reduce, self.padding, self.last = (
+            getattr(torch, mode.replace("max", "amax")),
+            padding_idx,
+            include_last_offset,
+        )
+
+    def forward(self, indices, offsets=None, weights=None):
+        if offsets is not None:
+            ends = offsets if self.last else torch.cat([offsets, torch.tensor([len(indices)])])
+            indices = indices.split(ends.diff().tolist())
+            weights = weights if weights is None else weights.split(ends.diff().tolist())
+        return torch.stack(
+            [self.of_bag(bag, None if weights is None else weights[n]) for n, bag in enumerate(indices)]
+        )
+
+    def of_bag(self, bag, weights):
+        kept = bag != (-1 if self.padding is None else self.padding)
+        rows = self.weight[bag[kept]] if weights is None else self.weight[bag[kept]] * weights[kept].unsqueeze(1)
+        return self.reduce(rows, 0) if len(rows) else torch.zeros(3).double()
+
+
+def bags(*inputs, **options):
+    return case(named("EmbeddingBag", 7, 3, **options), *inputs, theirs=lambda: TheirBags(**options))
+
+
+BAGS, OFFSETS = torch.tensor([[1, 6, 1], [2, 2, 0], [2, 5, 2]]), torch.tensor([0, 2, 2, 6, 9])
 MAPS |= {
     "Unfold": case(named("Unfold", (2, 3), 2, (1, 2), (1, 2)), (3, 2, 5, 6)),
     "Unfold, one image": case(named("Unfold", 2), (2, 3, 4)),
@@ -202,6 +242,25 @@ MAPS |= {
     "Upsample, no images": case(named("Upsample", scale_factor=2), (0, 3, 4, 5)),
     "UpsamplingNearest2d": case(named("UpsamplingNearest2d", scale_factor=2), (2, 3, 2, 3)),
     "UpsamplingBilinear2d": case(named("UpsamplingBilinear2d", (5, 2)), (2, 3, 2, 3)),
+    "Bilinear": case(named("Bilinear", 3, 4, 9), (5, 3), (5, 4)),
+    "Bilinear, no bias": case(named("Bilinear", 2, 1, 3, bias=False), (2, 5, 2), (2, 5, 1)),
+    "Bilinear, one row": case(named("Bilinear", 3, 4, 1), (3,), (4,)),
+    "Bilinear, one input moves": case(named("Bilinear", 3, 4, 2), numbers(5, 3), (5, 4)),
+    "EmbeddingBag": bags(BAGS),
+    "EmbeddingBag, sum": bags(BAGS, mode="sum", padding_idx=2),
+    "EmbeddingBag, max": bags(BAGS, mode="max", padding_idx=2),
+    "EmbeddingBag, offsets": bags(BAGS.flatten(), OFFSETS, padding_idx=2),
+    "EmbeddingBag, offsets and max": bags(BAGS.flatten(), OFFSETS, mode="max", include_last_offset=True),
+    "EmbeddingBag, weights": bags(BAGS.flatten(), OFFSETS, (9,), mode="sum", padding_idx=2, include_last_offset=True),
+    "EmbeddingBag, weights of bags": bags(BAGS.flatten(), OFFSETS[:4], (9,), mode="sum"),
+    "PairwiseDistance": case(named("PairwiseDistance"), (5, 3), (5, 3)),
+    "PairwiseDistance, shapes": case(named("PairwiseDistance", 3, keepdim=True), (2, 1, 4), (5, 1)),
+    "PairwiseDistance, steep": case(named("PairwiseDistance", 1.4), (5, 3), (3,)),
+    "PairwiseDistance, largest": case(named("PairwiseDistance", torch.inf), (5, 3), (5, 3)),
+    "PairwiseDistance, sum": case(named("PairwiseDistance", 1), (5, 3), numbers(5, 3)),
+    "CosineSimilarity": case(named("CosineSimilarity"), (5, 3), (5, 3)),
+    "CosineSimilarity, shapes": case(named("CosineSimilarity", 0, 0.1), (4, 1, 3), (4, 5, 1)),
+    "CosineSimilarity, one moves": case(named("CosineSimilarity", -1), (5, 3), numbers(1, 3)),
 }
 
 
@@ -223,6 +282,14 @@ NORMS = {
     "BatchNorm2d, no scale": case(named("BatchNorm2d", 3, affine=False), (2, 3, 4, 2)),
     "BatchNorm2d, no bias": case(named("BatchNorm2d", 3, bias=False), (2, 3, 4, 2)),
     "BatchNorm3d": case(named("BatchNorm3d", 2), (3, 2, 2, 1, 3)),
+    "LocalResponseNorm": case(named("LocalResponseNorm", 3, 0.7, 0.6, 1.3), (2, 5, 4)),
+    "LocalResponseNorm, even": case(named("LocalResponseNorm", 4, 0.7), (2, 6, 2, 3)),
+    "LocalResponseNorm, wide": case(named("LocalResponseNorm", 9, 2.0, -0.4), (2, 3, 4)),
+    "CrossMapLRN2d": case(
+        named("CrossMapLRN2d", 3, 0.7, 0.6, 1.3),
+        (2, 5, 4, 2),
+        theirs=lambda: torch.nn.LocalResponseNorm(3, 0.7, 0.6, 1.3),
+    ),
     "SyncBatchNorm": case(named("SyncBatchNorm", 3), (2, 3, 4, 2), theirs=lambda: torch.nn.BatchNorm2d(3)),
     "InstanceNorm1d": case(named("InstanceNorm1d", 3), (2, 3, 4)),
     "InstanceNorm1d, one row": case(named("InstanceNorm1d", 3, affine=True), (3, 4)),

@@ -28,3 +28,13 @@ class Pair(Module):
                 f"got {tuple(x2.shape)} for {tuple(x1.shape)}"
             )
         return torch.Size([b if a == 1 else a for a, b in zip(shape, other, strict=True)])
+
+
+def moved(t_input: tuple[Tensor | None, Tensor | None] | None, shape: torch.Size) -> tuple[Tensor, Tensor] | None:
+    """The tangents of both inputs in their common shape, zeros for one that does not move; None if neither does."""
+    t_x1, t_x2 = t_input or (None, None)
+    moves = t_x2 if t_x1 is None else t_x1
+    if moves is None:
+        return None
+    still = moves.new_zeros(())
+    return (still if t_x1 is None else t_x1).expand(shape), (still if t_x2 is None else t_x2).expand(shape)

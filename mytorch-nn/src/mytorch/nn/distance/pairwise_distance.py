@@ -8,10 +8,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from mytorch.core import ShapeError, require_flags, require_like, require_range, require_saved, require_upstream
-from mytorch.nn._norm import p_norm, p_norm_backward
+from mytorch.core import (
+    Directions,
+    ShapeError,
+    require_flags,
+    require_like,
+    require_range,
+    require_saved,
+    require_upstream,
+)
+from mytorch.nn._norm import p_norm, p_norm_backward, p_norm_bend, p_norm_tangent
 from mytorch.nn._own import require_own
-from mytorch.nn.distance._pair import Pair
+from mytorch.nn._tangents import backward_of_both
+from mytorch.nn.distance._pair import Pair, moved
 
 Saved = tuple[Tensor, Tensor, torch.Size, torch.Size, float]
 
@@ -66,3 +75,28 @@ class PairwiseDistance(Pair):
         d_u = p_norm_backward(d_y.squeeze(-1) if self.keepdim else d_y, u, length, p)
         del saved, u  # so that memory falls before the second gradient is made
         return d_u.sum_to_size(shape1), (-d_u).sum_to_size(shape2)
+
+    def tangent(
+        self,
+        t_input: tuple[Tensor | None, Tensor | None] | None,
+        saved: Saved,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, Tensor | None]:
+        u, length, *_, p = saved
+        both = moved(t_input, u.shape)
+        if both is None:
+            return None, None
+        t_u = both[0] - both[1]
+        t_length = p_norm_tangent(t_u, u, length, p)
+        return t_length.unsqueeze(-1) if self.keepdim else t_length, t_u
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_u: Tensor | None, along: Directions
+    ) -> tuple[Any, Any]:
+        d_input, t_d_input = backward_of_both(self, d_y, t_d_y, saved, t_u, along)
+        if t_u is None or not self.input_grad:
+            return d_input, t_d_input
+        u, length, shape1, shape2, p = saved
+        bend = p_norm_bend(d_y.squeeze(-1) if self.keepdim else d_y, t_u, u, length, p)
+        t_d_x1, t_d_x2 = t_d_input
+        return d_input, (t_d_x1 + bend.sum_to_size(shape1), t_d_x2 - bend.sum_to_size(shape2))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     SampleGradients,
     ShapeError,
     readable,
@@ -144,7 +145,34 @@ class EmbeddingBag(Table):
             self.weight.accumulate(self._d_weight(d_y, saved))
         if saved.inputs < 3:
             return (None, None) if saved.inputs == 2 else None
-        return None, None, self._d_per_sample_weights(d_y, saved)
+        return None, None, self._d_per_sample_weights(d_y, saved, self.weight.value)
+
+    def tangent(
+        self, t_input: tuple[None, None, Tensor | None] | None, saved: Bags, along: Directions
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.mode == "max":
+            _, sizes, largest = saved.found
+            return along[self.weight].gather(0, largest.long()).where(sizes.unsqueeze(1) != 0, 0), None
+        t_y = self._of_bags(along[self.weight], saved, saved.weights)
+        if saved.inputs < 3 or t_input is None or t_input[2] is None:
+            return t_y, None
+        t_weights = t_input[2].reshape(-1).contiguous()
+        return t_y + self._of_bags(self.weight.value, saved, t_weights), t_weights
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Bags, t_weights: Tensor | None, along: Directions
+    ) -> tuple[Any, Any]:
+        if self.weight.trainable:
+            t_d_weight = self._d_weight(t_d_y, saved)
+            if t_weights is not None:
+                t_d_weight += self._d_weight(d_y, saved._replace(weights=t_weights))
+            self.weight.accumulate(t_d_weight)
+        if saved.inputs < 3:
+            nothing = (None, None) if saved.inputs == 2 else None
+            return nothing, nothing
+        d_weights, t_d_weights = (self._d_per_sample_weights(d, saved, self.weight.value) for d in (d_y, t_d_y))
+        t_d_weights = t_d_weights + self._d_per_sample_weights(d_y, saved, along[self.weight])
+        return (None, None, d_weights), (None, None, t_d_weights)
 
     def sample_gradients(self, d_y: Tensor, saved: Bags, axis: int) -> dict[str, SampleGradients] | None:  # noqa: ARG002
         if self.mode == "max":
@@ -159,6 +187,14 @@ class EmbeddingBag(Table):
             d_rows = d_rows / d_y.new_zeros(saved.bags).index_add_(0, bag_of, counted)[bag_of].unsqueeze(1).clamp_(1)
         return self._of_uses(bag_of, indices, d_rows, saved.bags)
 
+    def _of_bags(self, table: Tensor, saved: Bags, weights: Tensor | None) -> Tensor:
+        """The sums or averages of the rows of a table of its size."""
+        last = len(saved.offsets) != saved.bags
+        y: Tensor = aten._embedding_bag(
+            table, saved.indices, saved.offsets, *self._how(), weights, last, self._padding
+        )[0]
+        return y
+
     def _d_weight(self, d_y: Tensor, saved: Bags) -> Tensor:
         indices, offsets, weights, found, *_ = saved
         d_weight: Tensor = aten._embedding_bag_backward(
@@ -169,9 +205,10 @@ class EmbeddingBag(Table):
             d_weight.div_(counts.clamp_(min=1).unsqueeze(-1))
         return d_weight
 
-    def _d_per_sample_weights(self, d_y: Tensor, saved: Bags) -> Tensor:
+    def _d_per_sample_weights(self, d_y: Tensor, saved: Bags, weight: Tensor) -> Tensor:
+        """The gradients of the weights of a sum of rows of `weight`, the own table or that along which it moves."""
         indices, offsets, _, (bag_of, *_), *_ = saved
-        dtype, weight = d_y.dtype, self.weight.value
+        dtype = d_y.dtype
         if dtype is torch.bfloat16 and not d_y.is_cpu:  # which the kernel for a GPU does not know
             d_y, weight = d_y.float(), weight.float()
         d_weights: Tensor = aten._embedding_bag_per_sample_weights_backward(

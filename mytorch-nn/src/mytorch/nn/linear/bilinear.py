@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import init
 
 from mytorch.core import (
+    Directions,
     EachSample,
     Module,
     OuterProducts,
@@ -131,6 +132,62 @@ class Bilinear(Module):
         if not self.input_grad:
             return None, None
         return d_input1.reshape(input1.shape), d_input2.reshape(input2.shape)
+
+    def tangent(
+        self,
+        t_input: tuple[Tensor | None, Tensor | None] | None,
+        saved: tuple[Tensor, Tensor],
+        along: Directions,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        rows1, rows2 = map(_rows, saved)
+        t_rows1, t_rows2 = (
+            torch.zeros_like(rows) if t is None else _rows(t)
+            for t, rows in zip(t_input or (None, None), (rows1, rows2), strict=True)
+        )
+        together, parts = self._together(rows1), []
+        splits = self.weight.value.split(together), along[self.weight].split(together)
+        for some, t_some in zip(*splits, strict=True):
+            seen, t_seen = _seen_by(rows2, some), _seen_by(t_rows2, some) + _seen_by(rows2, t_some)
+            parts.append(t_seen @ rows1.unsqueeze(2) + seen @ t_rows1.unsqueeze(2))
+        t_y = torch.cat(parts, 1).squeeze(2)
+        if self.bias is not None:
+            t_y = t_y + along[self.bias]
+        return t_y.reshape(*saved[0].shape[:-1], self.out_features), (t_rows1, t_rows2)
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: tuple[Tensor, Tensor],
+        t_saved: tuple[Tensor, Tensor],
+        along: Directions,
+    ) -> tuple[tuple[Tensor | None, Tensor | None], tuple[Tensor | None, Tensor | None]]:
+        (rows1, rows2), (t_rows1, t_rows2) = map(_rows, saved), t_saved
+        d_rows, t_d_rows, t_d_weight = _rows(d_y), _rows(t_d_y), []
+        d_input1, t_d_input1 = torch.zeros_like(rows1), torch.zeros_like(rows1)
+        d_input2, t_d_input2 = torch.zeros_like(rows2), torch.zeros_like(rows2)
+        together = self._together(rows1)
+        splits = self.weight.value.split(together), along[self.weight].split(together)
+        d_splits = d_rows.split(together, 1), t_d_rows.split(together, 1)
+        for some, t_some, d_some, t_d_some in zip(*splits, *d_splits, strict=True):
+            d, t_d = d_some.unsqueeze(2), t_d_some.unsqueeze(2)
+            outer = (d * rows1.unsqueeze(1)).flatten(1)
+            t_outer = (t_d * rows1.unsqueeze(1) + d * t_rows1.unsqueeze(1)).flatten(1)
+            t_d_weight.append((t_outer.t() @ rows2 + outer.t() @ t_rows2).view_as(some))
+            if self.input_grad:
+                seen, t_seen = _seen_by(rows2, some), _seen_by(t_rows2, some) + _seen_by(rows2, t_some)
+                d_input1 += (d.mT @ seen).squeeze(1)
+                t_d_input1 += (t_d.mT @ seen + d.mT @ t_seen).squeeze(1)
+                d_input2.addmm_(outer, some.flatten(0, 1))
+                t_d_input2.addmm_(t_outer, some.flatten(0, 1)).addmm_(outer, t_some.flatten(0, 1))
+        self.weight.accumulate(torch.cat(t_d_weight))
+        if self.bias is not None:
+            self.bias.accumulate(t_d_rows.sum(0))
+        if not self.input_grad:
+            return (None, None), (None, None)
+        shape1, shape2 = saved[0].shape, saved[1].shape
+        d_input = d_input1.reshape(shape1), d_input2.reshape(shape2)
+        return d_input, (t_d_input1.reshape(shape1), t_d_input2.reshape(shape2))
 
     def sample_gradients(self, d_y: Tensor, saved: tuple[Tensor, Tensor], axis: int) -> dict[str, SampleGradients]:
         rows1, rows2, d_rows = (rows_of_samples(each, axis) for each in (*saved, d_y))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import (
+    Directions,
     Module,
     ShapeError,
     require_floating,
@@ -17,6 +18,7 @@ from mytorch.core import (
     require_upstream,
     require_whole,
 )
+from mytorch.nn._tangents import backward_of_both
 
 
 class _AcrossChannels(Module):
@@ -52,6 +54,38 @@ class _AcrossChannels(Module):
         for given in zip(*(each.flatten(2).split(pixels, 2) for each in (d_x, d_y, x, base)), strict=True):
             self._write_d_x(*given)
         return d_x
+
+    def tangent(
+        self,
+        t_x: Tensor | None,
+        saved: tuple[Tensor, Tensor],
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+        x, base = saved
+        if t_x is None or x.numel() == 0:
+            return t_x, None
+        t_base = self._average(x * t_x, *self._window()).mul_(2 * self.alpha)
+        return base.pow(-self.beta) * (t_x - self.beta * x * t_base / base), (t_x, t_base)
+
+    def backward_tangent(
+        self,
+        d_y: Tensor,
+        t_d_y: Tensor,
+        saved: tuple[Tensor, Tensor],
+        t_saved: tuple[Tensor, Tensor] | None,
+        along: Directions,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """With g = d_y * b ** -beta: d_x = g - 2 * alpha * beta * x * average(g * x / b), each by the product rule."""
+        d_x, t_d_x = backward_of_both(self, d_y, t_d_y, saved, t_saved, along)
+        if t_saved is None or t_d_x is None:
+            return d_x, t_d_x
+        (x, base), (t_x, t_base) = saved, t_saved
+        before, after = self._window()
+        g = d_y * base.pow(-self.beta)
+        t_g = -self.beta * g * t_base / base
+        around = self._average(g * x / base, after, before)
+        t_around = self._average((t_g * x + g * t_x - g * x * t_base / base) / base, after, before)
+        return d_x, t_d_x + t_g - 2 * self.alpha * self.beta * (t_x * around + x * t_around)
 
     def _write_d_x(self, d_x: Tensor, d_y: Tensor, x: Tensor, base: Tensor) -> None:
         """Of some pixels, with all their channels."""

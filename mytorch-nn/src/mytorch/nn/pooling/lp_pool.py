@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from mytorch.core import (
     ArgumentError,
+    Directions,
     require_flag,
     require_range,
     require_same_device,
@@ -17,6 +19,7 @@ from mytorch.core import (
     require_upstream,
 )
 from mytorch.nn._own import require_own
+from mytorch.nn._tangents import backward_of_both
 from mytorch.nn.pooling._window import Pooling, of_plane, require_planes
 from mytorch.nn.pooling.avg_pool import average, average_backward
 from mytorch.nn.pooling.max_pool import largest, largest_backward
@@ -92,6 +95,39 @@ class _LPPool(Pooling):
             return largest_backward(d_y, found, x.shape, self.dimensions, self._maximum()) * x.sign()
         d_sum = (d_y * found.pow(1 - p)).where(found != 0, 0) * math.prod(self.kernel_size)
         return average_backward(d_sum, x.shape, self.dimensions, self._mean()) * x.pow(p - 1)
+
+    def tangent(
+        self,
+        t_x: Tensor | None,
+        saved: Saved,
+        along: Directions,  # noqa: ARG002
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+        x, found, _ = saved
+        p, axes = self.norm_type, self.dimensions
+        if t_x is None or x.numel() == 0:
+            return None if t_x is None else torch.zeros_like(found), None
+        if math.isinf(p):
+            return (t_x * x.sign()).flatten(-axes).gather(-1, found.flatten(-axes)).reshape(found.shape), None
+        t_sum = average(x.pow(p - 1) * t_x, axes, self._mean()) * math.prod(self.kernel_size)
+        t_y = (found.pow(1 - p) * t_sum).where(found != 0, 0)
+        return t_y, (t_x, t_y)
+
+    def backward_tangent(
+        self, d_y: Tensor, t_d_y: Tensor, saved: Saved, t_saved: tuple[Tensor, Tensor] | None, along: Directions
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """With d_sum = d_y * y^(1 - p), d_x = r * (the sum of d_sum) * x^(p - 1); both factors change."""
+        d_x, t_d_x = backward_of_both(self, d_y, t_d_y, saved, t_saved, along)
+        if t_saved is None or t_d_x is None:
+            return d_x, t_d_x
+        (x, y, _), (t_x, t_y), p = saved, t_saved, self.norm_type
+        d_sum, bent = (d_y * y.pow(1 - p)).where(y != 0, 0), (d_y * (1 - p) * y.pow(-p) * t_y).where(y != 0, 0)
+        around, t_around = (
+            average_backward(each * math.prod(self.kernel_size), x.shape, self.dimensions, self._mean())
+            for each in (d_sum, bent)
+        )
+        bend = (p - 1) * x.pow(p - 2)
+        bend = bend if p >= 2 else bend.where(x != 0, 0)  # where the power is steep, 0 counts as a corner
+        return d_x, t_d_x + t_around * x.pow(p - 1) + around * bend * t_x
 
     def _settings(self) -> tuple[Any, ...]:
         return self.norm_type, self.kernel_size, self.stride, self.ceil_mode
