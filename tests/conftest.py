@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 
 if importlib.util.find_spec("torch"):  # where wheels are built and installed, there is none
-    for suite in ("mytorch-train", "mytorch-experiments"):
+    for suite in ("mytorch-nn", "mytorch-train", "mytorch-experiments"):
         sys.path.insert(0, str(Path(__file__).parents[1] / suite / "tests/toys"))
     sys.path.insert(0, str(Path(__file__).parent / "toys"))
     from blank_figures import blank_figures

@@ -4,19 +4,29 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from double_backward import (
+    Moves,
+    as_given,
+    as_ours,
+    directions_of,
+    filled,
+    mapped,
+    of_tensors,
+    require_as_torch,
+    require_changes,
+    require_close,
+    wanted_of,
+)
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-from torch.utils._pytree import tree_flatten, tree_map
 
 import mytorch.nn
-from mytorch.core import Directions, Loss, Module, Parameter, states_tangents
+from mytorch.core import Module, Parameter, states_tangents
 
 pytestmark = [
     pytest.mark.numbers,
     pytest.mark.filterwarnings("ignore:reduction. 'mean' divides the total:UserWarning"),
     pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning"),
 ]
-WITHIN = {"rtol": 1e-9, "atol": 1e-10}
 
 
 class Case(NamedTuple):
@@ -933,87 +943,6 @@ def direction_of(spec):
     return None if isinstance(spec, torch.Tensor) else random(spec)
 
 
-def of_tensors(value):
-    """The floating-point tensors of nested tuples."""
-    return list(filter(is_floating, tree_flatten(value)[0]))
-
-
-def filled(found, like):
-    """Those in the places of the floating-point tensors of `like`, nested alike; zeros for None."""
-    known = [None] * len(tree_flatten(like)[0]) if found is None else tree_flatten(found)[0]
-    pairs = zip(known, tree_flatten(like)[0], strict=True)
-    return [torch.zeros_like(leaf) if each is None else each for each, leaf in pairs if is_floating(leaf)]
-
-
-def is_floating(leaf):
-    return isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
-
-
-class Moves(NamedTuple):
-    """What is given to both: the inputs, the values of the parameters by name, and along what each moves."""
-
-    inputs: tuple
-    options: dict
-    t_inputs: tuple
-    values: dict
-    t_values: dict
-
-
-def wanted_of(theirs, moves):
-    """Output, upstream gradients and gradients, each with its change, by torch.
-
-    The change of a function along a direction is the derivative, with respect to its upstream gradient, of what its
-    backward makes of that: all of it goes back, as torch knows no forward mode of some kernels.
-    """
-    moving = [
-        [leaf for leaf, t_leaf in zip(*map(flat, (moves.inputs, moves.t_inputs)), strict=True) if t_leaf is not None],
-        [*moves.values.values()],
-    ]
-    leaves = [leaf.contiguous().clone().requires_grad_() for part in moving for leaf in part]
-    directions = of_tensors((moves.t_inputs, [*moves.t_values.values()]))
-    rest = iter(leaves)
-    inputs = tuple(put(given, t_given, rest) for given, t_given in zip(moves.inputs, moves.t_inputs, strict=True))
-    values = dict(zip(moves.values, rest, strict=True))
-    torch.manual_seed(1)
-    with sdpa_kernel(SDPBackend.MATH):  # torch cannot go back twice through the kernels of attention
-        output = of_tensors(torch.func.functional_call(theirs, values, inputs, moves.options))
-    d_output = [torch.randn_like(each).requires_grad_() for each in output]
-    t_d_output = [torch.randn_like(each) for each in output]
-    d_leaves = gradients(output, leaves, d_output)
-    t_output = along(output, leaves, directions)
-    t_d_leaves = along(d_leaves, leaves + d_output, directions + t_d_output)
-    found = output, t_output, d_output, t_d_output, d_leaves, t_d_leaves
-    return tuple([each.detach() for each in part] for part in found)
-
-
-def put(given, t_given, leaves):
-    """The inputs with the leaves of the graph in the place of those that move."""
-    if isinstance(given, tuple):
-        return tuple(put(each, t_each, leaves) for each, t_each in zip(given, t_given, strict=True))
-    return given if t_given is None else next(leaves)
-
-
-def flat(value):
-    """Every entry of nested tuples, None among them."""
-    return [leaf for entry in value for leaf in flat(entry)] if isinstance(value, tuple) else [value]
-
-
-def gradients(outputs, leaves, d_outputs):
-    return torch.autograd.grad(
-        outputs, leaves, d_outputs, create_graph=True, allow_unused=True, materialize_grads=True
-    )
-
-
-def along(outputs, leaves, directions):
-    """The derivative of the outputs along the directions of the leaves."""
-    moved = [each for each in outputs if each.requires_grad]
-    upstream = [torch.zeros_like(each).requires_grad_() for each in moved]
-    d_leaves = gradients(moved, leaves, upstream) if moved else []
-    product = sum(((d * t).sum() for d, t in zip(d_leaves, directions, strict=False)), torch.zeros(()).double())
-    found = iter(gradients([product], upstream, [torch.ones_like(product)]) if product.requires_grad else upstream)
-    return [next(found) if each.requires_grad else torch.zeros_like(each) for each in outputs]
-
-
 def prepared(name, mode):
     spec = CASES[name]
     torch.manual_seed(2)
@@ -1030,29 +959,6 @@ def prepared(name, mode):
     return ours, theirs, Moves(tuple(map(drawn, spec.inputs)), spec.options, t_inputs, values, t_values)
 
 
-def as_ours(parts, like):
-    """The parts in the nesting of an output of ours, None for integers in it."""
-    rest = iter(parts)
-    return tree_map(lambda leaf: next(rest) if is_floating(leaf) else None, like)
-
-
-def as_given(ours, t_inputs):
-    """In the structure of d_input: that of a single input is bare, and a loss has none for its targets."""
-    asked = tuple(each for each in t_inputs if each is not None) if isinstance(ours, Loss) else t_inputs
-    return asked[0] if len(asked) == 1 else asked
-
-
-def require_close(found, wanted, what):
-    torch.testing.assert_close(found, wanted, **WITHIN, msg=lambda text: f"{what}: {text}")
-
-
-def require_changes(parameters, t_d_wanted):
-    """The last of what is wanted is for the parameters."""
-    changes = t_d_wanted[len(t_d_wanted) - len(parameters) :]
-    for (key, parameter), change in zip(parameters.items(), changes, strict=True):
-        require_close(torch.zeros_like(change) if parameter.grad is None else parameter.grad, change, key)
-
-
 def each_of(names):
     pairs = [(name, mode) for name in names for mode in CASES[name].modes]
     ids = [f"{name}, {'training' if mode else 'evaluation'}" for name, mode in pairs]
@@ -1063,37 +969,21 @@ def each_of(names):
 def test_what_is_stated_is_what_torch_makes_by_going_back_twice(name, mode):
     ours, theirs, moves = prepared(name, mode)
     assert all(map(states_tangents, ours.modules()))
-    wanted_output, t_wanted, d_output, t_d_output, d_wanted, t_d_wanted = wanted_of(theirs, moves)
-    torch.manual_seed(1)
-    output, saved = ours.forward(*moves.inputs, **moves.options)
-    parameters = dict(ours.named_param())
-    directions = Directions({parameters[key]: moves.t_values[key] for key in parameters})
-    t_input = as_given(ours, moves.t_inputs)
-    t_output, t_saved = ours.tangent(t_input, saved, directions)
-    require_close(of_tensors(output), wanted_output, "output")
-    require_close(filled(t_output, output), t_wanted, "t_output")
-    given = as_ours(d_output, output), as_ours(t_d_output, output)
-    d_input, t_d_input = ours.backward_tangent(*given, saved, t_saved, directions)
-    split = len(d_wanted) - len(parameters)
-    require_close(filled(d_input, t_input), d_wanted[:split], "d_input")
-    require_close(filled(t_d_input, t_input), t_d_wanted[:split], "t_d_input")
-    assert list(parameters) == list(moves.values)
-    require_changes(parameters, t_d_wanted)
+    require_as_torch(ours, theirs, moves)
 
 
 @each_of([name for name in CASES if name not in LOSSES and len(CASES[name].inputs) == 1])
 def test_where_the_data_do_not_move_and_want_no_gradient(name, mode):
     """As of a first layer: t_input is None for each input, and input_grad False."""
     ours, theirs, moves = prepared(name, mode)
-    still = tree_map(lambda leaf: None if leaf is None else torch.zeros_like(leaf), moves.t_inputs)
+    still = mapped(lambda leaf: None if leaf is None else torch.zeros_like(leaf), moves.t_inputs)
     _, t_wanted, d_output, t_d_output, _, t_d_wanted = wanted_of(theirs, moves._replace(t_inputs=still))
     ours.input_grad = False
     torch.manual_seed(1)
     output, saved = ours.forward(*moves.inputs, **moves.options)
-    parameters = dict(ours.named_param())
-    directions = Directions({parameters[key]: moves.t_values[key] for key in parameters})
-    t_output, t_saved = ours.tangent(as_given(ours, tree_map(lambda _: None, moves.t_inputs)), saved, directions)
+    directions, t_input = directions_of(ours, moves), as_given(ours, mapped(lambda _: None, moves.t_inputs))
+    t_output, t_saved = ours.tangent(t_input, saved, directions)
     require_close(filled(t_output, output), t_wanted, "t_output")
     found = ours.backward_tangent(as_ours(d_output, output), as_ours(t_d_output, output), saved, t_saved, directions)
     assert not of_tensors(found)
-    require_changes(parameters, t_d_wanted)
+    require_changes(ours, t_d_wanted)

@@ -25,6 +25,13 @@ def tangent_of_value(loss: Loss, t_prediction: Tensor, saved: Any, axis: int | N
     return parts if axis is None else parts.sum(axis)
 
 
+def added_up(loss: Loss, t_values: Tensor) -> Tensor:
+    """The change of a loss's value, of those of the numbers that it reduces; 0 of the mean of nothing."""
+    if loss.reduction == "none":
+        return t_values
+    return t_values.sum() / max(t_values.numel(), 1) if loss.reduction == "mean" else t_values.sum()
+
+
 def last_axis(prediction: Tensor) -> int:
     """Which axis is the last one."""
     return prediction.dim() - 1

@@ -22,7 +22,7 @@ from mytorch.core import (
 )
 from mytorch.nn.loss._elementwise import ElementwiseLoss
 from mytorch.nn.loss._reduction import REDUCTIONS, per_element, reduce, require_values, scale_, scaled
-from mytorch.nn.loss._tangents import elementwise
+from mytorch.nn.loss._tangents import added_up, elementwise
 
 
 class KLDivLoss(ElementwiseLoss):
@@ -195,7 +195,7 @@ class GaussianNLLLoss(ElementwiseLoss):
         t_input, t_v = t_prediction[0], t_prediction[1].reshape(v.shape)
         share = difference / v
         t_values = share * t_input + (1 - difference * share) / (2 * v) * t_v
-        return reduce(self.reduction, t_values), (t_input, t_v)
+        return added_up(self, t_values), (t_input, t_v)
 
     def backward_tangent(
         self,

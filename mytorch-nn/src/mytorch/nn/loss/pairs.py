@@ -30,6 +30,7 @@ from mytorch.nn._own import require_own
 from mytorch.nn._tangents import backward_of_both
 from mytorch.nn.distance import PairwiseDistance
 from mytorch.nn.loss._reduction import real, reduce, require_reduction, require_signs, scale_, scaled, upstream
+from mytorch.nn.loss._tangents import added_up
 
 Pair = tuple[Tensor, Tensor]
 Triplet = tuple[Tensor, Tensor, Tensor]
@@ -80,7 +81,7 @@ class MarginRankingLoss(Loss):
 
     def tangent(self, t_prediction: Pair, slope: Tensor, along: Directions) -> tuple[Tensor, None]:  # noqa: ARG002
         t_input1, t_input2 = t_prediction
-        return reduce(self.reduction, slope * (t_input2 - t_input1)), None
+        return added_up(self, slope * (t_input2 - t_input1)), None
 
     backward_tangent = backward_of_both
 
@@ -149,7 +150,7 @@ class CosineEmbeddingLoss(Loss):
         t_m1, t_m2 = 2 * (a * t_a).sum(-1), 2 * (b * t_b).sum(-1)
         t_n = (t_m1 / m1 + t_m2 / m2) / 2  # the change of n divided by n
         t_cos = (t_a * b + a * t_b).sum(-1) / (m1 * m2).sqrt() - cos * t_n
-        return reduce(self.reduction, slope * t_cos), (t_a, t_b, t_cos, t_m1, t_m2, t_n)
+        return added_up(self, slope * t_cos), (t_a, t_b, t_cos, t_m1, t_m2, t_n)
 
     def backward_tangent(
         self,
@@ -250,7 +251,7 @@ class TripletMarginLoss(Loss):
         t_apart = tuple(t_x1 - t_x2 for (t_x1, t_x2), _ in zip(pairs, apart, strict=False))
         t_lengths = map(p_norm_tangent, t_apart, apart, lengths, [self.p] * len(apart))
         t_short = _t_short(lengths, tuple(t_lengths))
-        return reduce(self.reduction, t_short.where(self._short(lengths) >= 0, 0)), t_apart
+        return added_up(self, t_short.where(self._short(lengths) >= 0, 0)), t_apart
 
     def backward_tangent(
         self,
@@ -366,7 +367,7 @@ class TripletMarginWithDistanceLoss(Loss):
         ]
         t_lengths = tuple(torch.zeros_like(short) if t_length is None else t_length for t_length, _ in moved)
         t_short = _t_short((far, far, other)[: len(kept)], t_lengths)
-        return reduce(self.reduction, t_short.where(short >= 0, 0)), [t_kept for _, t_kept in moved]
+        return added_up(self, t_short.where(short >= 0, 0)), [t_kept for _, t_kept in moved]
 
     def backward_tangent(
         self,
