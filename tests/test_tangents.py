@@ -54,6 +54,7 @@ from mytorch.nn import (
     Mish,
     MSELoss,
     MultiheadAttention,
+    Padded,
     Parallel,
     Permute,
     PixelShuffle,
@@ -81,6 +82,7 @@ from mytorch.nn import (
     Tanh,
     Tanhshrink,
     Threshold,
+    TransformerEncoder,
     TransformerEncoderLayer,
     Unfold,
     Upsample,
@@ -350,6 +352,11 @@ WITHIN = {
     "Checkpoint": (lambda: Checkpoint(Sequential(Scale(4), Tanh())), "1.inner.0"),
     "Reversible": (lambda: Reversible(Scale(2), Tanh()), "1.f"),
     "ReversibleSequence": (lambda: ReversibleSequence(Reversible(Tanh(), Scale(2))), "1.0.g"),
+    "Padded": (lambda: Padded(Scale(4), Tanh()), "1.0"),
+    "TransformerEncoder": (
+        lambda: TransformerEncoder(TransformerEncoderLayer(4, 2, 3, 0.0, Scale(3)), 1, norm=LayerNorm(4)),
+        "1.layers.0.activation",
+    ),
 }
 
 
