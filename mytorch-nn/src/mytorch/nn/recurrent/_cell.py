@@ -27,7 +27,8 @@ from mytorch.nn.recurrent._samples import Rows
 from mytorch.nn.recurrent._state import initial_state, require_own, tangent_state, told, upstream_state
 from mytorch.nn.recurrent._tangents import (
     Both,
-    input_gradient,
+    finish_backward_tangent,
+    inputs_tangent,
     moved_weights,
     step_backward_tangent,
     step_tangent,
@@ -119,7 +120,8 @@ class Cell(Module):
             t_x = None if t_x is None else t_x.unsqueeze(0)
             t_before = tuple(each.unsqueeze(0) for each in t_before)
         step, moved = self._steps(along)
-        t_after, t_now = step_tangent(step, moved, Moment(x, h_before, h, kept), t_x, t_before)
+        t_a = inputs_tangent(step, moved, x, t_x)
+        t_after, t_now = step_tangent(step, moved, Moment(x, h_before, h, kept), t_x, t_a, t_before)
         t_state = tuple(each.squeeze(0) for each in t_after) if alone else t_after
         return t_state if len(t_state) > 1 else t_state[0], t_now
 
@@ -131,13 +133,15 @@ class Cell(Module):
         d_state = Both(self._upstream(d_output, row), self._upstream(t_d_output, row))
         if alone:
             d_state = Both(*(tuple(each.unsqueeze(0) for each in state) for state in d_state))
-        d_a, before = step_backward_tangent(step, moved, d_state, Moment(x, h_before, h, kept), t_now)
+        now = Moment(x, h_before, h, kept)
+        pulled, before = step_backward_tangent(step, moved, d_state, now, t_now)
+        of_x = finish_backward_tangent(step, moved, [pulled], [now], [t_now], self.input_grad)
         found: list[Any] = []
-        for d_x, state in zip(input_gradient(step, moved, d_a), before, strict=True):
-            d_input, *d_before = (each.squeeze(0) if alone else each for each in (d_x, *state))
-            d_hx = tuple(d_before) if len(d_before) > 1 else d_before[0]
-            d_wanted = d_input if self.input_grad else None
-            found.append((d_wanted, d_hx) if was_passed else d_wanted)
+        for d_x, state in zip(of_x, before, strict=True):
+            d_input = d_x.squeeze(0) if alone and d_x is not None else d_x
+            d_before = tuple(each.squeeze(0) for each in state) if alone else state
+            d_hx = d_before if len(d_before) > 1 else d_before[0]
+            found.append((d_input, d_hx) if was_passed else d_input)
         return found[0], found[1]
 
     def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002

@@ -56,6 +56,10 @@ class Saved(NamedTuple):
     was_passed: bool
 
 
+Moving = tuple[list[Moment], list[Moment]]
+"""What there is of each step of one direction of one layer, and how it changes."""
+
+
 class Recurrent(Module):
     """Layers of which each reads the output of the one before, in one direction of time or in both."""
 
@@ -144,8 +148,8 @@ class Recurrent(Module):
         self._require_unused(saved.flights)
         return self._backward(d_output, saved, self._unroll_backward)
 
-    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Any, list[list[Moment]]]:
-        layout, t_saved, like = saved.layout, list[list[Moment]](), self.weight_ih_l0.value
+    def tangent(self, t_input: Any, saved: Saved, along: Directions) -> tuple[Any, list[Moving]]:
+        layout, t_saved, like = saved.layout, list[Moving](), self.weight_ih_l0.value
         t_input, t_hx = t_input if saved.was_passed and t_input is not None else (t_input, None)
         t_x = None if t_input is None else layout.rows(t_input)
         t_state = _of_places(layout.sorted(tangent_state(t_hx, self._state_shapes(layout), like)))
@@ -154,16 +158,17 @@ class Recurrent(Module):
                 t_x = drop_backward(t_x, keep, self.dropout)
             t_y = []
             for place in self._places(layer):
-                moving, reverse = self._moving(saved, place, along), self._is_reverse(place)
-                t_y_of_one, t_state[place], t_steps = unroll_tangent(*moving, t_x, t_state[place], reverse)
+                step, moved, reverse = *self._steps(place, along), self._is_reverse(place)
+                steps = moments(self._unfolded(saved.flights[place], layout.sizes, place), reverse)
+                t_y_of_one, t_state[place], t_steps = unroll_tangent(step, moved, steps, t_x, t_state[place], reverse)
                 t_y.append(t_y_of_one)
-                t_saved.append(t_steps)
+                t_saved.append((steps, t_steps))
             t_x = t_y[0] if len(t_y) == 1 else torch.cat(t_y, 1)
         t_last = layout.unsorted(_stacked(t_state))
         return (None if t_x is None else layout.sequences(t_x), t_last if len(t_last) > 1 else t_last[0]), t_saved
 
     def backward_tangent(
-        self, d_output: Any, t_d_output: Any, saved: Saved, t_saved: list[list[Moment]], along: Directions
+        self, d_output: Any, t_d_output: Any, saved: Saved, t_saved: list[Moving], along: Directions
     ) -> tuple[Any, Any]:
         layout = saved.layout
         (d_y, d_last), (t_d_y, t_d_last) = self._upstream(d_output, layout), self._upstream(t_d_output, layout)
@@ -171,27 +176,26 @@ class Recurrent(Module):
         for layer, keep in reversed([*enumerate(saved.keeps)]):
             d_x = []
             for place in self._places(layer):
-                step, moved, steps = self._moving(saved, place, along)
-                d_part = self._columns(d_y, place), self._columns(t_d_y, place)
+                step, moved, reverse = *self._steps(place, along), self._is_reverse(place)
+                d_part, wanted = (self._columns(d_y, place), self._columns(t_d_y, place)), layer > 0 or self.input_grad
                 d_x_of_one, d_state[place] = unroll_backward_tangent(
-                    step, moved, d_part, d_state[place], steps, t_saved[place], self._is_reverse(place)
+                    step, moved, d_part, d_state[place], *t_saved[place], reverse, wanted
                 )
                 d_x.append(d_x_of_one)
-            d_y, t_d_y = (sum(parts[1:], parts[0]) for parts in zip(*d_x, strict=True))
-            if keep is not None:
+            d_y, t_d_y = (None if each[0] is None else sum(each[1:], each[0]) for each in zip(*d_x, strict=True))
+            if keep is not None and d_y is not None and t_d_y is not None:
                 d_y, t_d_y = (drop_backward(each, keep, self.dropout) for each in (d_y, t_d_y))
         found: list[Any] = []
         for d_rows, states in zip((d_y, t_d_y), zip(*d_state, strict=True), strict=True):
-            d_input = layout.sequences(d_rows) if self.input_grad and d_rows is not None else None
+            d_input = None if d_rows is None else layout.sequences(d_rows)
             d_hx = layout.unsorted(_stacked(list(states)))
             found.append((d_input, d_hx if len(d_hx) > 1 else d_hx[0]) if saved.was_passed else d_input)
         return found[0], found[1]
 
-    def _moving(self, saved: Saved, place: int, along: Directions) -> tuple[Step, Step, list[Moment]]:
-        """The step of one direction of one layer, with its weights and with how they move, and what is kept of it."""
+    def _steps(self, place: int, along: Directions) -> tuple[Step, Step]:
+        """The step of one direction of one layer with its weights, and with how they move."""
         weights = self._weights(place)
-        steps = moments(self._unfolded(saved.flights[place], saved.layout.sizes, place), self._is_reverse(place))
-        return self._step(weights), self._step(moved_weights(weights, along)), steps
+        return self._step(weights), self._step(moved_weights(weights, along))
 
     def sample_gradients(self, d_output: Any, saved: Saved, axis: int) -> dict[str, SampleGradients]:  # noqa: ARG002
         layout, stated = saved.layout, dict[str, SampleGradients]()
