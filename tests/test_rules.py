@@ -6,7 +6,7 @@ import importlib
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, Module
+from mytorch.core import ArgumentError, Module, allow_autograd
 from mytorch.data import TensorDataSet
 from mytorch.nn import (
     GRU,
@@ -131,12 +131,89 @@ def test_other_rules_train_them(name):
     assert training.history[-1]["train_loss"] < training.history[0]["train_loss"]
 
 
-@pytest.mark.parametrize("name", CHAINS)
+WHOLE = ("DirectFeedbackAlignment", "LocalLosses", "SyntheticGradients")
+"""Those that take a layer which holds layers as one."""
+
+
+@pytest.mark.parametrize("name", sorted({*CHAINS} - {*WHOLE}))
 def test_branches_are_refused_by_name(name):
     net = network(name, Residual(Linear(16, 16)))
-    with pytest.raises(ArgumentError, match=rf"{name}: the model must be a chain of layers.*got Residual at '1\.\d'"):
+    text = rf"{name}: the model must be a chain of layers.*got Residual at '1\.\d'; .*LocalLosses or DirectFeedback"
+    with pytest.raises(ArgumentError, match=text):
         train(name, net, 1)
     assert all(held.grad is None for held in net.param())
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_what_is_no_sequential_is_refused_by_name(name):
+    text = rf"{name}: the model must be a chain .*, got Residual; .* or take FeedbackAlignment"
+    with pytest.raises(ArgumentError, match=text):
+        train(name, Residual(Linear(6, 6)), 1)
+
+
+def deep():
+    """A transformer for sequences of vectors, whose layers have branches and are held in a stack."""
+    torch.manual_seed(1)
+    layer = TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    inner = Sequential(Linear(8, 8), Tanh(), Linear(8, 8))
+    return Sequential(Linear(2, 8), Tanh(), Residual(inner), Sequential(layer, ReLU()), Flatten(), Linear(24, 3))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_layer_that_holds_layers_is_trained_as_one(name):
+    """Each block learns from the error at its output, within it as autograd has it."""
+    net, (x, y) = deep().double(), clouds()[:]
+    x, y, rule, loss = x[:20].reshape(20, 3, 2).double(), y[:20], getattr(rules, name)(), CrossEntropyLoss()
+    rule.prepare(net, loss)
+    for _ in range(3):  # in which the models of gradients learn, one after the other, that are 0 at first
+        rule.gradients(net, loss, x, y)
+    net.zero_grad()
+    learned = {}
+    for block in rule._blocks[:-1] if name == "SyntheticGradients" else rule._hidden:
+        vars(block)["backward"] = recording(block.backward, str(block), learned)
+    rule.gradients(net, loss, x, y)
+    assert len(learned) == 3
+    assert all(d_h.any() for d_h in learned.values())
+    twin = deep().double()
+    twin.load_state_dict(net.state_dict())
+    with allow_autograd():
+        held = dict(twin.named_param())
+        for parameter in held.values():
+            parameter.value = parameter.value.detach().requires_grad_()
+        at = x
+        for path, part in (("0", twin[:2]), ("2", twin[2:3]), ("3", twin[3:5])):
+            h = part(at)
+            (d_h,) = (d for named, d in learned.items() if f"('{path}" in named)
+            names = [key for key in held if key.startswith(path)]
+            wanted = torch.autograd.grad(h, [held[key].value for key in names], d_h.reshape(h.shape))
+            for key, each in zip(names, wanted, strict=True):
+                torch.testing.assert_close(dict(net.named_param())[key].grad, each, rtol=1e-9, atol=1e-12)
+            at = h.detach()
+
+
+def recording(backward, name, found):
+    def recorded(d_y, saved):
+        found[name] = d_y
+        return backward(d_y, saved)
+
+    return recorded
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_networks_of_branches_learn_and_are_resumed_to_the_bit(name, tmp_path):
+    x, y = clouds()[:]
+    rows = TensorDataSet(x.reshape(-1, 3, 2), y)
+
+    def run(epochs, **options):
+        net = deep()
+        options = {"batch_size": 20, "seed": 3, "quiet": True, "rule": getattr(rules, name)(), **options}
+        return fit(net, CrossEntropyLoss(), SGD(net.param(), lr=0.05), rows, epochs=epochs, **options)
+
+    whole = run(20)
+    assert whole.history[-1]["train_loss"] < 0.7 * whole.history[0]["train_loss"]
+    run(7, checkpoint=tmp_path / "cut")
+    resumed = run(20, resume=tmp_path / "cut")
+    torch.testing.assert_close(resumed.net.state_dict(), whole.net.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", sorted({*CHAINS} - {"ForwardForward"}))

@@ -108,8 +108,8 @@ def test_it_goes_on_from_its_state():
 
 def test_what_is_refused():
     rule, (net, x, t, _) = DirectFeedbackAlignment(), three_layers()
-    with pytest.raises(ArgumentError, match=r"DirectFeedbackAlignment: the model must be a chain .* Detour at '0'"):
-        rule.prepare(Chain(Detour(Dense(3, 3)), Dense(3, 2)), SquaredError())
+    with pytest.raises(ArgumentError, match=r"DirectFeedbackAlignment: the model must be a chain .* got Detour; "):
+        rule.prepare(Detour(Chain(Dense(3, 3), Dense(3, 3))), SquaredError())
     stepped(prepared(rule, net), net, x, t)
     wider = prepared(DirectFeedbackAlignment(), Chain(Dense(3, 9), Dense(9, 4), Dense(4, 2)).double())
     wider.load_state_dict(rule.state_dict())

@@ -116,7 +116,6 @@ def stepped_by(rule, net, x, t, optimizer):
     ("net", "got"),
     [
         (Both(Dense(3, 2), Dense(3, 2)), "got Both;"),
-        (Chain(Dense(3, 3), Both(Dense(3, 2), Dense(3, 2))), "got Both at '1';"),
         (Chain(), "have a layer, got Chain without any"),
     ],
 )

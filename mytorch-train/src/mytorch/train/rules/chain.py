@@ -80,14 +80,15 @@ class Block:
         return named[0] if len(named) == 1 else f"{named[0]} to {named[-1]}"
 
 
-def blocks_of(rule: Rule, net: Module) -> list[Block]:
+def blocks_of(rule: Rule, net: Module, whole: bool = False) -> list[Block]:
     """The blocks of a chain: each begins with a layer that has parameters, the first one also with what precedes it.
 
-    Raises ArgumentError for a net that is no chain of layers, or has none.
+    whole: whether a layer that holds others, such as Residual, is taken as one layer.
+    Raises ArgumentError for a net that is no chain of such layers, or has none.
     """
     blocks: list[list[Layer]] = []
     trained = False
-    for path, layer in layers_of(rule, net):
+    for path, layer in layers_of(rule, net, whole):
         if not blocks or (trained and layer.param()):
             blocks.append([])
         trained = trained or bool(layer.param())
@@ -95,31 +96,32 @@ def blocks_of(rule: Rule, net: Module) -> list[Block]:
     return [Block(layers) for layers in blocks]
 
 
-def layers_of(rule: Rule, net: Module) -> list[Layer]:
+def layers_of(rule: Rule, net: Module, whole: bool = False) -> list[Layer]:
     """The layers of a Sequential, those of a Sequential in it in its place.
 
-    Raises ArgumentError for any other net, for a layer that holds layers, and for no layer at all.
+    Raises ArgumentError for any other net, for no layer at all, and for a layer that holds layers, unless `whole`.
     """
-    found = list(_flat(rule, "", net))
+    found = list(_flat(rule, "", net, whole))
     if not found:
         raise ArgumentError(f"{_name(rule)}: the model must have a layer, got {type(net).__name__} without any")
     return found
 
 
-def _flat(rule: Rule, path: str, net: Module) -> list[Layer]:
+def _flat(rule: Rule, path: str, net: Module, whole: bool) -> list[Layer]:
     cut = getattr(net, "cut", None)
     if not callable(cut):
-        if path and next(net.children(), None) is None:
+        if path and (whole or next(net.children(), None) is None):
             return [(path, net)]
         where = f" at {path!r}" if path else ""
+        others = "LocalLosses or DirectFeedbackAlignment, which train such a layer as one, or " if path else ""
         raise ArgumentError(
             f"{_name(rule)}: the model must be a chain of layers, a Sequential, got {type(net).__name__}{where}; "
-            "write it as a Sequential of single layers, or take FeedbackAlignment, which trains any model"
+            f"write it as a Sequential of single layers, or take {others}FeedbackAlignment, which trains any model"
         )
     layers: list[Module] = list(net)  # type: ignore[call-overload]
     cut([len(layers)])  # which refuses a subclass with a forward of its own
     prefix = f"{path}." if path else ""
-    return [found for at, layer in enumerate(layers) for found in _flat(rule, f"{prefix}{at}", layer)]
+    return [found for at, layer in enumerate(layers) for found in _flat(rule, f"{prefix}{at}", layer, whole)]
 
 
 def require_tensor(rule: Rule, what: str, value: Any) -> Tensor:

@@ -25,14 +25,17 @@ class DirectFeedbackAlignment(Rule):
     Drawn:    B, of the shape (numbers of e, numbers of h) of a row, uniform between -bound and bound, with
               bound = sqrt(6 / (rows of B + columns of B)); when the first batch shows these sizes
     Trains:   a Sequential, which may contain others. A block is a layer with parameters and the layers without any
-              that follow it. If that output and the output of a block have the same axes except for the last one, as
-              in a sequence, each position has its own e; otherwise a row's h learns from all numbers of the row's e
+              that follow it. In a layer that holds layers, such as Residual, d_h goes back by their own backward. If
+              that output and the output of a block have the same axes except for the last one, as in a sequence, each
+              position has its own e; otherwise a row's h learns from all numbers of the row's e
 
     No block waits for the blocks above it, so all blocks could learn at the same time.
 
     seed: the seed of the matrices.
-    Raises: ArgumentError for a net that is no chain
-    Source: Nøkland 2016, "Direct feedback alignment provides learning in deep neural networks"
+    Raises: ArgumentError for a net that is no Sequential
+    Source: Nøkland 2016, "Direct feedback alignment provides learning in deep neural networks"; blocks of several
+            layers, as in transformers: Launay, Poli, Boniface and Krzakala 2020, "Direct feedback alignment scales to
+            modern deep learning tasks and architectures"
 
     Example:
         >>> from mytorch.data import Disk
@@ -56,7 +59,7 @@ class DirectFeedbackAlignment(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the matrices are drawn when the first batch shows their sizes."""
-        *self._hidden, last = blocks_of(self, net)
+        *self._hidden, last = blocks_of(self, net, whole=True)
         self._head, self._tail = last.head(), last.tail()
         self._matrices: list[Tensor] = []
         self._sizes: list[tuple[int, int]] | None = None

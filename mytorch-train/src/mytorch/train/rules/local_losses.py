@@ -26,7 +26,8 @@ class LocalLosses(Rule):
     Heads:    trained by SGD with `lr`; drawn uniform within 1 / sqrt(features). A head reads the last axis of h_i
               where the other axes are those of what goes into the tail, else all numbers of a row
     Trains:   a Sequential, with any loss of one prediction: cross entropy for classes, the squared error for numbers.
-              A block begins with each layer that has parameters, and goes on to the next. ArgumentError for branches.
+              A block begins with each layer that has parameters, and goes on to the next. In a layer that holds
+              layers, such as Residual, d_h_i goes back by their own backward. ArgumentError for any other net.
 
     This is the prediction loss (L_pred) of the two local losses in the paper; the other one compares the similarities
     of activities with those of targets. The paper pools large images before a head; this rule does not.
@@ -60,7 +61,7 @@ class LocalLosses(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the heads are drawn when the first batch shows what they read."""
-        *self._hidden, last = blocks_of(self, net)
+        *self._hidden, last = blocks_of(self, net, whole=True)
         self._head, self._tail = last.head(), last.tail()
         self._heads = Affines("LocalLosses: heads", len(self._hidden), net)
 

@@ -25,7 +25,8 @@ class SyntheticGradients(Rule):
               M_i learns from || rows * (g_i - t_i) ||^2 / (2 * rows)
     Models:   of all numbers of a row; 0 at first, so that a block waits until its model has learned; SGD with `lr`
     Trains:   a Sequential, with any loss of one prediction. A block begins with each layer that has parameters, and
-              goes on to the next. ArgumentError for branches
+              goes on to the next. In a layer that holds layers, such as Residual, g_i goes back by their own backward.
+              ArgumentError for any other net
 
     So a block could be updated as soon as it has computed its output, in a process of its own; here all blocks are
     updated in one step. The factor `rows` makes what the models learn independent of the size of the batch. The paper
@@ -60,7 +61,7 @@ class SyntheticGradients(Rule):
 
     def prepare(self, net: Module, loss: Module) -> None:  # noqa: ARG002
         """Find the blocks; the models are made when the first batch shows what they read."""
-        self._blocks = blocks_of(self, net)
+        self._blocks = blocks_of(self, net, whole=True)
         self._models = Affines("SyntheticGradients: models", len(self._blocks) - 1, net)
 
     def gradients(self, net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:  # noqa: ARG002
