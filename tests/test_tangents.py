@@ -105,7 +105,7 @@ SILENT = {
     "spiking.binary": "Heaviside Sign",  # whose derivative is 0, or one that a learning rule sets, without its own
     "spiking.lif": "LIF",  # likewise
 }
-"""Those which do not state their tangents yet, by the file that has them. It shrinks as they do."""
+"""Those which do not state their tangents, by the file that has them."""
 
 
 def test_which_layers_and_losses_state_their_tangents():

@@ -110,6 +110,28 @@ def test_a_skip_gives_its_reason(run):
     result.stdout.fnmatch_lines(["*it has no parameters*"])
 
 
+def test_what_a_check_left_out_is_in_its_report(run):
+    result = run(
+        "class Stating(Scale):\n"
+        "    def __init__(self):\n"
+        "        self.inner = Scale()\n"
+        "    def forward(self, x):\n"
+        "        return self.inner.forward(x)\n"
+        "    def backward(self, d_y, x):\n"
+        "        return self.inner.backward(d_y, x)\n"
+        "    def tangent(self, t_x, x, along):\n"
+        "        return self.inner.tangent(t_x, x, along)\n"
+        "    def backward_tangent(self, d_y, t_d_y, x, t_saved, along):\n"
+        "        return self.inner.backward_tangent(d_y, t_d_y, x, t_saved, along)\n"
+        "test_stating = declare_layer(Stating, X, modes=('train',))\n",
+        "-k",
+        "finite",
+        "-rP",
+    )
+    result.assert_outcomes(passed=1, deselected=LAYER - 1 + MINIMUM)
+    result.stdout.fnmatch_lines(["*those of 'inner' (Scale) are not stated"])
+
+
 def test_other_names_are_left_alone(run):
     run("scale = declare_layer(Scale, X)\ndef test_other(): pass").assert_outcomes(passed=1)
 

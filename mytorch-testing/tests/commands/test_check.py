@@ -19,6 +19,7 @@ KINDS = {
         "Masked",
         "ForgetsTheMask",
         "Nested",
+        "Stating",
         "Holder",
         "NeedsText",
         "Crashes",
@@ -119,6 +120,17 @@ def test_every_failure_is_told_with_its_reproduction(run):
     assert said.endswith("1 failed\n")
 
 
+def test_what_a_check_left_out_is_told_once(run):
+    status, said = run("Stating")
+    assert status == 0
+    remark = "tangent and backward_tangent are not compared, since those of 'inner' (Scale) are not stated"
+    assert said.splitlines()[1:] == [
+        f"    inputs: normal (5, 3): {ALL} of {ALL} checks passed",
+        f"    inputs: normal (5, 3): {remark}",
+        "1 passed",
+    ]
+
+
 def test_an_error_of_the_part_s_own_is_a_failure_without_a_traceback(run):
     status, said = run("Crashes")
     assert status == 1
@@ -203,7 +215,7 @@ def test_a_distribution_is_checked_whole(run):
     status, said = run("acme")
     assert status == 1
     assert said.count("acme:") == sum(map(len, KINDS.values()))
-    assert said.splitlines()[-1].startswith("14 passed, 3 not checked, 5 failed")
+    assert said.splitlines()[-1].startswith("15 passed, 3 not checked, 5 failed")
 
 
 def test_mistakes(run):

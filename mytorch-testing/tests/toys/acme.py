@@ -109,6 +109,21 @@ class Nested(Module):
         return self.inner.backward(d_y, saved)
 
 
+class Stating(Nested):
+    """States its tangents by those of a layer that states none."""
+
+    def __init__(self) -> None:
+        self.inner = Scale(3)
+
+    forward, backward = Nested.forward, Nested.backward
+
+    def tangent(self, t_x, saved, along):
+        return self.inner.tangent(t_x, saved, along)
+
+    def backward_tangent(self, d_y, t_d_y, saved, t_saved, along):
+        return self.inner.backward_tangent(d_y, t_d_y, saved, t_saved, along)
+
+
 class Holder(Module):
     """Has no forward of its own."""
 
