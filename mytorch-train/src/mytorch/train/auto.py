@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mytorch.core.batch import Batch
 from mytorch.train.engine import Taken
 from mytorch.train.setup import Setup
+from mytorch.train.subnormal_numbers import SubnormalNumbersAsZero
 
 if TYPE_CHECKING:  # what traces takes long to import
     from mytorch.train.compiled.engine import Compiled
@@ -84,9 +85,11 @@ class Auto:
     def _eagerly(self, setup: Setup, batches: Iterable[Batch], promptly: bool) -> Taken:
         """Take steps until a compiled step is there."""
         net, loss, optimizer, step = setup.net, setup.loss, setup.optimizer, setup.step
+        at_full_speed = SubnormalNumbersAsZero()
         for batch in batches:
             started = perf_counter()
-            result = step(net, loss, optimizer, *batch)
+            with at_full_speed:
+                result = step(net, loss, optimizer, *batch)
             setup.advance("batch")
             self._seconds.append(perf_counter() - started)
             self._done += 1

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mytorch.train.mean_loss import Weight
 from mytorch.train.setup import Setup
+from mytorch.train.subnormal_numbers import SubnormalNumbersAsZero
 
 Taken = Generator[tuple[Tensor, Weight], None, None]
 """The loss and the weight of each batch, in order."""
@@ -59,10 +60,12 @@ class Eager:
     def steps(self, setup: Setup, promptly: bool = False, done: int = 0, planned: int = 0) -> Taken:  # noqa: ARG002
         """One step a batch."""
         net, loss, optimizer, step, before = setup.net, setup.loss, setup.optimizer, setup.step, self._before
+        at_full_speed = SubnormalNumbersAsZero()
         for inputs, targets in setup.batches:
             if before is not None:
                 before(setup, inputs, targets)
-            result = step(net, loss, optimizer, inputs, targets)
+            with at_full_speed:
+                result = step(net, loss, optimizer, inputs, targets)
             setup.advance("batch")
             yield result
 

@@ -17,6 +17,7 @@ from mytorch.train.half_precision.half_precision import HalfPrecision
 from mytorch.train.mean_loss import Weight
 from mytorch.train.state_left import take_up
 from mytorch.train.step import step
+from mytorch.train.subnormal_numbers import SubnormalNumbersAsZero
 
 TakeStep = Callable[[Module, Module, Optimizer, Any, Any], tuple[Tensor, Weight]]
 """Takes one training step, of (net, loss, optimizer, inputs, targets), and returns the loss and its weight."""
@@ -116,7 +117,8 @@ class Setup:
 
     def take_step(self, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
         """Take one training step. Returns the loss, a 0-dim tensor, and its weight in a mean over batches."""
-        return self.step(self.net, self.loss, self.optimizer, inputs, targets)
+        with SubnormalNumbersAsZero():
+            return self.step(self.net, self.loss, self.optimizer, inputs, targets)
 
     def advance(self, interval: Interval, record: Mapping[str, float] | None = None) -> None:
         """Move a schedule on that counts batches, after a "batch", or one that counts epochs, after an "epoch".

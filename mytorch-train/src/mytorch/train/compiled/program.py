@@ -20,6 +20,7 @@ from mytorch.train.compiled.cache import KEY, fetch
 from mytorch.train.compiled.key import key_of
 from mytorch.train.compiled.small_products import take_small_products
 from mytorch.train.compiled.trace import Recipe, TraceError, arguments, trace
+from mytorch.train.subnormal_numbers import SubnormalNumbersAsZero
 
 UNROLLED, NODES = 10, 1000
 """At most so many steps a call, and so many operations: what is saved is the call, and compiling takes a while."""
@@ -37,7 +38,8 @@ class Program:
 
     def run(self, carried: Sequence[Tensor], settings: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Take the steps, which change the tensors of the carry in place. Returns the losses and their weights."""
-        losses, weights = self.loader.run([*carried, settings, *leaves])
+        with SubnormalNumbersAsZero():
+            losses, weights = self.loader.run([*carried, settings, *leaves])
         return losses, weights
 
 
