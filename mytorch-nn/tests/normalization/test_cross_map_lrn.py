@@ -8,21 +8,35 @@ from mytorch.testing import check_layer
 ARGUMENTS = {"alpha": 0.5, "beta": 0.6, "k": 1.5}
 
 
-def formula(size):
+def formula(size, beta):
     """Written out channel by channel."""
 
     def reference(parameters, x):
         channels, half = x.shape[1], (size - 1) // 2
         sums = [(x[:, max(0, c - half) : c + half + 1] ** 2).sum(1) for c in range(channels)]
-        return x / (ARGUMENTS["k"] + ARGUMENTS["alpha"] / size * torch.stack(sums, 1)) ** ARGUMENTS["beta"]
+        return x / (ARGUMENTS["k"] + ARGUMENTS["alpha"] / size * torch.stack(sums, 1)) ** beta
 
     return reference
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
-def test_the_contract(size):
+@pytest.mark.parametrize("beta", [0.6, 0.75])
+def test_the_contract(size, beta):
+    arguments = ARGUMENTS | {"beta": beta}
     check_layer(
-        lambda: CrossMapLRN2d(size, **ARGUMENTS), (2, 4, 1, 2), tags=("fixed_dimensions",), reference=formula(size)
+        lambda: CrossMapLRN2d(size, **arguments),
+        (2, 4, 1, 2),
+        tags=("fixed_dimensions",),
+        reference=formula(size, beta),
+    )
+
+
+@pytest.mark.parametrize("k", [-1.0, 0.0, 1e-300, 1e-30, 0.1, 2.0, 1e30, 1e300])
+def test_the_usual_power_of_every_base(k):
+    x = torch.randn(2, 3, 4, dtype=torch.float64)
+    y = LocalResponseNorm(1, alpha=0.0, beta=0.75, k=k)(x)
+    torch.testing.assert_close(
+        y, x * torch.tensor(k, dtype=torch.float64) ** -0.75, rtol=1e-15, atol=0, equal_nan=True
     )
 
 

@@ -40,7 +40,7 @@ class _AcrossChannels(Module):
             return x, (x, x)
         before, after = self._window()
         base = self._average(x * x, before, after).mul_(self.alpha).add_(self.k)
-        return base.pow(-self.beta).mul_(x), (x, base)
+        return _power(base, self.beta).mul_(x), (x, base)
 
     def backward(self, d_y: Tensor, saved: tuple[Tensor, Tensor]) -> Tensor | None:
         require_saved(self, saved, Tensor, Tensor)
@@ -90,7 +90,7 @@ class _AcrossChannels(Module):
     def _write_d_x(self, d_x: Tensor, d_y: Tensor, x: Tensor, base: Tensor) -> None:
         """Of some pixels, with all their channels."""
         before, after = self._window()
-        direct = d_x.copy_(base).pow_(-self.beta).mul_(d_y)
+        direct = d_x.copy_(d_y).mul_(_power(base, self.beta))
         around = self._average((direct * x).div_(base), after, before)
         direct.addcmul_(x, around, value=-2 * self.alpha * self.beta)
 
@@ -110,6 +110,11 @@ class _AcrossChannels(Module):
         for step in range(1, min(after, channels - 1) + 1):
             total[:, :-step].add_(values[:, step:])
         return total.div_(self.size)
+
+
+def _power(base: Tensor, beta: float) -> Tensor:
+    """base ** -beta; for the usual 0.75 by roots, which take a fifth of the time."""
+    return base.rsqrt().sqrt().pow(3) if beta == 0.75 else base.pow(-beta)
 
 
 class LocalResponseNorm(_AcrossChannels):
