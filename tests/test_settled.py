@@ -7,7 +7,8 @@ from mytorch.core import Parameter
 from mytorch.nn import Dropout, Linear, MSELoss, Sequential
 from mytorch.optim import SGD
 from mytorch.train import step
-from mytorch.train.compiled.settled import Glance, settled
+from mytorch.train.compiled.carry import Carry
+from mytorch.train.compiled.settled import Glance, settled, settled_settings
 
 
 def _replace(net, _optimizer):
@@ -74,7 +75,7 @@ def _trained():
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_is_seen_at_a_glance(change):
     net, loss, optimizer = parts = _trained()
-    glance, before = Glance(*parts), settled(*parts)
+    glance, before = Glance(*parts, Carry(*parts)), settled(*parts)
     step(net, loss, optimizer, torch.randn(4, 2), torch.randn(4, 1))
     assert glance.unchanged()  # other values are no change
     assert settled(*parts) == before
@@ -84,9 +85,30 @@ def test_a_change_is_seen_at_a_glance(change):
 
 
 @pytest.mark.numbers
+def test_a_parameter_that_takes_the_place_of_another_in_a_group_is_seen_at_a_glance():
+    net, _, optimizer = parts = _trained()
+    glance, before = Glance(*parts, Carry(*parts)), settled(*parts)
+    optimizer.param_groups[0]["params"][0] = net[2].bias
+    assert settled(*parts) != before
+    assert not glance.unchanged()
+
+
+@pytest.mark.numbers
+@pytest.mark.parametrize(("setting", "value"), [("momentum", 0.5), ("nesterov", True), ("lr", torch.tensor(0.2))])
+def test_a_changed_setting_is_seen_at_a_glance(setting, value):
+    _, _, optimizer = parts = _trained()
+    glance, before = Glance(*parts, Carry(*parts)), settled_settings(optimizer, ())
+    assert glance.same_settings()
+    optimizer.param_groups[0][setting] = value
+    assert settled_settings(optimizer, ()) != before
+    assert not glance.same_settings()
+    assert glance.unchanged()  # apart from the settings
+
+
+@pytest.mark.numbers
 def test_a_tensor_that_was_replaced_calls_for_a_closer_look():
-    net, loss, optimizer = parts = _trained()
-    glance = Glance(net, loss, optimizer)
+    net, *_ = parts = _trained()
+    glance = Glance(*parts, Carry(*parts))
     net[1].mask = torch.zeros(3)
     assert not glance.unchanged()
-    assert Glance(*parts).unchanged()
+    assert Glance(*parts, Carry(*parts)).unchanged()

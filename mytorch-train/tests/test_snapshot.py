@@ -21,12 +21,25 @@ def train(net, optimizer):
     optimizer.param_groups[0]["lr"] /= 2
 
 
+def replace_momentum(net, optimizer):
+    for parameter in net.param():
+        optimizer.state[parameter]["momentum_buffer"] = torch.randn_like(parameter.value)
+
+
+def lower_rate(_net, optimizer):
+    optimizer.param_groups[0]["lr"] /= 3
+
+
+def forget(net, optimizer):
+    del optimizer.state[next(iter(net.param()))]
+
+
 def test_the_last_moment_comes_back_each_time():
     torch.manual_seed(0)
     net = Dense(3, 2)
     optimizer = SGD(net.param(), 0.1, momentum=0.5)
     snapshot = Snapshot(Setup(net, SquaredError(), optimizer, Batches(Line(4), 2)))
-    for change in (train, train, lambda net, _: net.to(torch.float64), train):
+    for change in (train, train, lambda net, _: net.to(torch.float64), train, replace_momentum, lower_rate, forget):
         snapshot.take()
         before = state_of(net, optimizer)
         for _ in range(2):

@@ -37,6 +37,25 @@ def train(net=None, data=None, *, optimizer=None, lr=0.1, **options):
     return fit(net, SquaredError(), optimizer or SGD(net.param(), lr), points() if data is None else data, **options)
 
 
+def test_all_parts_of_the_data_are_judged_within_one_walk_through_the_net():
+    class Counted(Chain):
+        walks = 0
+
+        def modules(self):
+            self.walks += 1
+            return super().modules()
+
+    def walks(epochs):
+        net = Counted(Dense(2, 3), Dense(3, 2))
+        run = train(net, epochs=epochs, validation=points(50, 1), metrics=[ErrorRate(), MeanAbsoluteError()])
+        judged = {"train_error_rate", "train_mean_absolute_error", "validation_loss", "validation_error_rate"}
+        assert all(judged <= record.keys() for record in run.history)
+        assert all(module.training for module in net.modules())
+        return net.walks
+
+    assert walks(9) - walks(2) == 7
+
+
 class Spy:
     """Writes down what it is told, and may raise at one moment."""
 

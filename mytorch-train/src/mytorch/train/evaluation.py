@@ -32,6 +32,9 @@ from mytorch.train.mean_loss import MeanLoss, weight_of
 Gather = Callable[[Any], list[Any]]
 """Gives what each of several processes passes to it, in the order of the processes."""
 
+_set = object.__setattr__
+"""Sets the mode without `Module.__setattr__`, which looks for another name and takes most of the time."""
+
 EVALUATION_BATCH = 8192
 """Rows a call in evaluation at most, where nothing is saved for a backward; fewer of large rows, such as images."""
 
@@ -74,14 +77,14 @@ def judging(net: Module) -> Iterator[None]:
     try:
         if type(net).eval is Module.eval and type(net).train is Module.train:
             for module in trained:  # as it would, without another walk through the net
-                module.training = False
+                _set(module, "training", False)
         elif trained:
             net.eval()
         with torch.inference_mode():
             yield
     finally:
         for module in trained:
-            module.training = True
+            _set(module, "training", True)
 
 
 def tell_outputs(metrics: Iterable[Metric], loss: Module) -> None:
@@ -140,6 +143,11 @@ class Evaluation:
 
     def __call__(self) -> dict[str, float]:
         """Judge the model as it is now."""
+        with judging(self._net):
+            return self.results()
+
+    def results(self) -> dict[str, float]:
+        """The same within `judging`, which several data sets may share: it walks through the net."""
         metrics, gather = self._metrics, self._gather
         if self._loss is not None:
             tell_outputs(metrics, self._loss)
@@ -147,13 +155,12 @@ class Evaluation:
             metric.reset()
         losses: list[tuple[Tensor, int | float | Tensor]] = []
         place = place_of(self._first_parameter)
-        with judging(self._net):
-            for inputs, targets in self._batches:
-                pair = self._judge(inputs, targets, place, losses) if gather is None or count_rows(inputs) else None
-                seen = [pair] if gather is None or not metrics else gather(pair)
-                for prediction, exact in filter(None, seen):
-                    for metric in metrics:
-                        metric.update(prediction, exact)
+        for inputs, targets in self._batches:
+            pair = self._judge(inputs, targets, place, losses) if gather is None or count_rows(inputs) else None
+            seen = [pair] if gather is None or not metrics else gather(pair)
+            for prediction, exact in filter(None, seen):
+                for metric in metrics:
+                    metric.update(prediction, exact)
         if gather is not None:
             losses = [each for of_process in gather(_numbers_of(losses)) for each in of_process]
         results = {} if self._loss is None else {"loss": _mean(self._loss, losses)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,17 +77,18 @@ class Setup:
         ):
             yield
 
-    @contextmanager
-    def widened(self) -> Iterator[None]:
+    def widened(self) -> AbstractContextManager[None]:
         """Within this context, which lies in that of `storing`, the net has its values as they are judged and kept."""
-        with self.whole(), nullcontext() if self.precision is None else self.precision.widened(self.net):
-            yield
+        return self.whole() if self.precision is None else self._widened(self.precision)
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Within this context, which lies in that of `storing`, the net has its values whole."""
-        with nullcontext() if self.shards is None else self.shards.in_whole():
+    def _widened(self, precision: HalfPrecision) -> Iterator[None]:
+        with self.whole(), precision.widened(self.net):
             yield
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Within this context, which lies in that of `storing`, the net has its values whole."""
+        return nullcontext() if self.shards is None else self.shards.in_whole()
 
     def here(self, held: Iterable[Parameter | Buffer]) -> list[Parameter | Buffer]:
         """Those of which this process has values now: in a pipeline, other processes have those of their stages."""

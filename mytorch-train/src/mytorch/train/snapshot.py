@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core import random_state
+from mytorch.train.equal import equal
 from mytorch.train.privacy.private_step import account_of
 from mytorch.train.rules.rule_step import copied, rules_of
 from mytorch.train.setup import Setup
@@ -29,7 +30,8 @@ class Snapshot:
     def __init__(self, setup: Setup) -> None:
         self.tensors, self.optimizer, self.schedule = setup.tensors, setup.optimizer, setup.schedule
         self.held, self._here = self.tensors, setup.here
-        self._seen: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._seen: list[Tensor] = []  # the values and the optimizer's tensors
         self._copies: list[Tensor] = []
         self._state: dict[str, Any] = {}
         self._schedule: dict[str, Any] | None = None
@@ -42,9 +44,12 @@ class Snapshot:
     def take(self) -> None:
         """Copy everything."""
         self.held = self._here(self.tensors)
-        seen = [held.value for held in self.held]
-        self._state = _collect(self.optimizer.state_dict(), seen)
-        if seen and len(seen) == len(self._seen) and all(map(is_, seen, self._seen)):
+        values, state = [held.value for held in self.held], self.optimizer.state_dict()
+        seen = self._seen
+        if not (_same(values, self._values) and equal(state, self._state)):
+            seen = [*values]
+            self._values, self._state = values, _collect(state, seen)
+        if seen and _same(seen, self._seen):
             torch._foreach_copy_(self._copies, seen)
         else:
             self._seen, self._copies = seen, [value.clone() for value in seen]
@@ -73,6 +78,10 @@ class Snapshot:
         for rule, state_then in zip(self._rules, self._ruled, strict=True):
             rule.load_state_dict(copied(state_then))
         self.random.restore()
+
+
+def _same(tensors: list[Tensor], others: list[Tensor]) -> bool:
+    return len(tensors) == len(others) and all(map(is_, tensors, others))
 
 
 def _collect(state: Any, tensors: list[Tensor]) -> Any:

@@ -37,7 +37,7 @@ from mytorch.train.checkpoint.resumption import Resumption
 from mytorch.train.checkpoint.state import conditions_of, load_setup_state, parts_of, setup_state
 from mytorch.train.engine import Eager, Engine
 from mytorch.train.errors import Interrupted, NotFiniteError
-from mytorch.train.evaluation import EVALUATION_BATCH, Evaluation, require_metrics, tell_outputs
+from mytorch.train.evaluation import EVALUATION_BATCH, Evaluation, judging, require_metrics, tell_outputs
 from mytorch.train.finite import all_finite, find_origin, values_finite
 from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
@@ -369,7 +369,8 @@ class Training:
         self.hooks.notify("training_closing", run=self)
         if self.test is not None:
             self._together.share_values()
-            self.test_results = self._judge("test", self.loss, self.test)
+            with judging(self.net):
+                self.test_results = self._judge("test", self.loss, self.test)
 
     def _keep(self, stop: bool) -> bool:
         """Between two epochs: keep the state where it is time, at the end, and where a signal asks to end.
@@ -434,7 +435,7 @@ class Training:
         return parts + [each for each in self.hooks.plugins if not getattr(each, "first_process_only", False)]
 
     def _judge(self, part: str, loss: Module | None, data: Any) -> Record:
-        """The loss and metrics over a part of the data, to which all processes contribute.
+        """The loss and metrics over a part of the data, within `judging`; all processes contribute to them.
 
         A callback may have put another data set, or other metrics, in the place of the last ones.
         """
@@ -444,7 +445,7 @@ class Training:
             share, gather = self._together.share, self._together.gather
             evaluation = Evaluation(self.net, loss, data, self.metrics, share=share, gather=gather)
             self._evaluations[part] = given, evaluation
-        return evaluation()
+        return evaluation.results()
 
     def _epoch(self) -> bool:
         """Train on every batch once. True if a callback asked to stop."""
@@ -515,17 +516,18 @@ class Training:
             return self.hooks.notify("batch_ended", run=self, epoch=self.epoch, batch=number, loss=value)
 
     def _evaluate(self) -> Record:
-        results: Record = {}
+        parts: dict[str, tuple[Module | None, Any]] = {}  # in the order of the history's columns
         if self.metrics:
             tell_outputs(self.metrics, self.loss)
-            seen = self.batches.data
-            results |= {f"train_{name}": value for name, value in self._judge("train", None, seen).items()}
+            parts["train"] = None, self.batches.data
         for part, data in self.judged.items():
-            if part == "test" and not self._watches_test:
-                continue
-            judged = self._judge(part, self.loss, data)
-            results |= {f"{part}_{name}": value for name, value in judged.items()}
-        return results
+            if part != "test" or self._watches_test:
+                parts[part] = self.loss, data
+        if not parts:
+            return {}
+        with judging(self.net):
+            judged = {part: self._judge(part, *given) for part, given in parts.items()}
+        return {f"{part}_{name}": value for part, numbers in judged.items() for name, value in numbers.items()}
 
     def _not_finite(self, what: str, batch: int) -> None:
         origin = find_origin(self.setup, self._start, self._order, batch, self._together.first_found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from mytorch.core import Buffer, Module, Optimizer, Parameter
 from mytorch.core.optimizer_state import move
 from mytorch.train.half_precision import HalfPrecision
+
+_dtype = attrgetter("dtype")
 
 
 class Slot(NamedTuple):
@@ -48,8 +50,12 @@ class Carry:
         self._looks = _looks(self._fitting)  # the same, but for the device: a quarter of the time
 
     def now(self) -> list[Tensor]:
-        """The tensors as they are now."""
-        return [slot.tensor(self.optimizer) for slot in self.slots]
+        """The tensors as they are now. Raises KeyError for state that is gone."""
+        state = self.optimizer.state  # without `Slot.tensor`, which takes twice as long
+        return [
+            held.value if entry is None else state.get(held, {})[entry]  # type: ignore[arg-type]
+            for _, held, entry in self.slots
+        ]
 
     def tensors(self) -> list[Tensor] | None:
         """The same; None if some have become tensors of another shape, layout or dtype, or are gone."""
@@ -87,7 +93,7 @@ def layout(tensor: Tensor) -> Any:
 
 
 def _looks(tensors: Sequence[Tensor]) -> list[Any]:
-    return [*map(Tensor.stride, tensors), *map(Tensor.size, tensors), *(tensor.dtype for tensor in tensors)]
+    return [*map(Tensor.stride, tensors), *map(Tensor.size, tensors), *map(_dtype, tensors)]
 
 
 def _copy(tensor: Tensor) -> Tensor:

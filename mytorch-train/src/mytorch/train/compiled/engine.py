@@ -52,7 +52,7 @@ class Compiled:
         self.programs: dict[Any, Program] = {}
         self.refused = False
         self._settled: tuple[Any, ...] = ()
-        self._glance: Glance | None = None
+        self._glance: tuple[Glance, frozenset[str] | None] | None = None  # with what the schedule sets
         self._first: str | None = None  # the kind of the first batch, in words
         self._setup: Setup | None = None
         self._made = 0
@@ -291,12 +291,16 @@ class Compiled:
 
     def _is_settled(self, setup: Setup) -> bool:
         """Whether everything that was settled when a step was compiled is as it was then."""
+        driven = None if setup.schedule is None else setup.schedule.driven
+        glance, driven_before = self._glance or (None, None)
+        if glance is None or not glance.unchanged():
+            carry = next(iter(self.programs.values())).recipe.carry
+            self._glance = Glance(setup.net, setup.loss, setup.optimizer, carry), driven
+            return self._now(setup, changing_settings(setup.optimizer, setup.schedule)) == self._settled
+        if glance.same_settings() and driven == driven_before:
+            return bool(setup.step == self._settled[-2])
         changing = changing_settings(setup.optimizer, setup.schedule)
-        settings = setup.step, settled_settings(setup.optimizer, changing)
-        if self._glance is not None and self._glance.unchanged():
-            return settings == self._settled[-2:]
-        self._glance = Glance(setup.net, setup.loss, setup.optimizer)
-        return self._now(setup, changing) == self._settled
+        return (setup.step, settled_settings(setup.optimizer, changing)) == self._settled[-2:]
 
     def _now(self, setup: Setup, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
         optimizer = setup.optimizer
@@ -333,10 +337,14 @@ def leaves_of(group: Sequence[Batch]) -> list[Tensor]:
 
 def settings_of(setup: Setup, program: Program) -> Tensor:
     """The settings of each step of a call, as the schedule moves on."""
-    rows = []
-    for _ in range(program.steps):
-        rows.append(setting_values(setup.optimizer, program.recipe.settings))
-        setup.advance("batch")
+    optimizer, settings, schedule = setup.optimizer, program.recipe.settings, setup.schedule
+    if schedule is None or schedule.interval != "batch":
+        rows = [setting_values(optimizer, settings)] * program.steps
+    else:
+        rows = []
+        for _ in range(program.steps):
+            rows.append(setting_values(optimizer, settings))
+            setup.advance("batch")
     return torch.tensor(rows, dtype=torch.float64)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from operator import is_
 from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer
-from mytorch.train.compiled.carry import find_slots, layout
+from mytorch.core import Module, Optimizer, Parameter
+from mytorch.train.compiled.carry import Carry, find_slots, layout
+from mytorch.train.equal import equal
 
 
 def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
@@ -25,39 +25,40 @@ def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
 
 
 class Glance:
-    """Tells quickly that nothing of `settled` has changed since this was made.
+    """Tells quickly that nothing of `settled` has changed since this was made, and no setting of the optimizer.
 
-    All attributes of the modules are compared, in one operation, and the tensors by what they are. So a change may be
-    seen where `settled` sees none, such as a new tensor of the same shape, but not the other way round.
+    All attributes of the modules are compared in one operation, and so are the optimizer's state and its settings. So
+    a change may be seen where `settled` sees none, such as a new mask of the same shape, but not the other way round.
+
+    carry: the tensors that a step changes, with the kinds that they must have.
     """
 
-    def __init__(self, net: Module, loss: Module, optimizer: Optimizer) -> None:
+    def __init__(self, net: Module, loss: Module, optimizer: Optimizer, carry: Carry) -> None:
         self._modules = [module for part in (net, loss) for module in part.modules()]
         self._attributes = [_kept(vars(module)) for module in self._modules]
-        self._slots, self._optimizer = find_slots(net, loss, optimizer), optimizer
-        self._objects, self._kinds = self._look()
+        self._optimizer, self._carry = optimizer, carry
+        self._groups, self._state = _kept(optimizer.param_groups), _kept(optimizer.state)
+        self._members = _kept(_members(optimizer))
+        self._parameters = [held for _, held, entry in carry.slots if entry is None and isinstance(held, Parameter)]
+        self._trainable = [parameter.trainable for parameter in self._parameters]
 
     def unchanged(self) -> bool:
-        """Whether everything is as it was."""
-        try:
-            if [vars(module) for module in self._modules] != self._attributes:
-                return False
-        except Exception:  # a tensor or array that was replaced does not compare as one
-            return False
-        objects, kinds = self._look()
-        same = len(objects) == len(self._objects) and all(map(is_, objects, self._objects))
-        return same and kinds == self._kinds
+        """Whether everything is as it was, apart from the optimizer's settings."""
+        return (
+            [parameter.trainable for parameter in self._parameters] == self._trainable
+            and _members(self._optimizer) == self._members
+            and equal([vars(module) for module in self._modules], self._attributes)
+            and equal(self._optimizer.state, self._state)
+            and self._carry.tensors() is not None
+        )
 
-    def _look(self) -> tuple[list[Any], list[Any]]:
-        """Every tensor and what belongs to which, to be compared as objects, and what can change in each."""
-        optimizer = self._optimizer
-        held = [slot.held for slot in self._slots if slot.entry is None]
-        state = [value for entries in optimizer.state.values() for value in entries.values()]
-        tensors = [one.value for one in held] + [value for value in state if isinstance(value, Tensor)]
-        members = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        kinds = [getattr(one, "trainable", None) for one in held] + [_looks(one) for one in tensors]
-        kinds.append([len(group["params"]) for group in optimizer.param_groups])
-        return [*tensors, *state, *optimizer.state, *members], kinds
+    def same_settings(self) -> bool:
+        """Whether every setting of the optimizer is as it was, or is a tensor that is the same."""
+        return equal(self._optimizer.param_groups, self._groups)
+
+
+def _members(optimizer: Optimizer) -> list[list[Parameter]]:
+    return [group["params"] for group in optimizer.param_groups]
 
 
 def _looks(tensor: Tensor) -> tuple[Any, ...]:
