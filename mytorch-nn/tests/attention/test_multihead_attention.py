@@ -82,6 +82,27 @@ def test_a_query_that_may_look_at_no_key_changes_by_the_last_bias_alone(need_wei
         assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_changes_in_half_precision_where_scores_have_no_room_in_it(dtype):
+    """The kernel computes in float32 inside, and so do the changes: scores of up to a million are no matter."""
+    torch.manual_seed(0)
+    ours, found = MultiheadAttention(6, 2).to(dtype), []
+    x, t_x, d, t_d = (scale * torch.randn(3, 2, 6).to(dtype) for scale in (1000, 1, 1, 1))
+    moved = {parameter: torch.randn_like(parameter.value) for parameter in ours.param()}
+    for wide in (False, True):
+        ours.zero_grad()
+        if wide:
+            x, t_x, d, t_d = (each.double() for each in (x, t_x, d, t_d))
+            ours, moved = ours.double(), {parameter: direction.double() for parameter, direction in moved.items()}
+        _, saved = ours.forward(x, need_weights=False)
+        (t_y, _), t_saved = ours.tangent(t_x, saved, Directions(moved))
+        d_x, t_d_x = ours.backward_tangent((d, None), (t_d, None), saved, t_saved, Directions(moved))
+        found.append([t_y, d_x, t_d_x, *(parameter.grad for parameter in ours.param())])
+    for half, exact in zip(*found, strict=True):
+        assert half.dtype is dtype
+        torch.testing.assert_close(half.double(), exact, rtol=0, atol=0.05 * float(exact.abs().max()) + 0.05)
+
+
 @given(data=st.data())
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_the_kernel_computes_what_the_products_do(dtype, data):

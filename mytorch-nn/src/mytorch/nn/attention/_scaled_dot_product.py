@@ -99,21 +99,25 @@ def weights_of_first(saved: Attended | Weighed) -> Tensor:
     q, k, mask = saved.q, saved.k, saved.mask
     if mask is not None:
         mask = mask.expand(*q.shape[:3], k.shape[2])[:1]
-    return _weights(q[:1].float(), k[:1].float(), mask, saved.is_causal)[0]
+    return _weights(q[:1], k[:1], mask, saved.is_causal)[0]
 
 
 def as_weighed(saved: Attended | Weighed) -> Weighed:
-    """What `weigh` saves, computed anew where a kernel did not hold it; then there was no dropout."""
+    """What `weigh` saves, computed anew where a kernel did not hold it; then there was no dropout.
+
+    It is in float32 where the kernel had half precision, as the kernel computes inside.
+    """
     if isinstance(saved, Weighed):
         return saved
-    q, k, v, _, _, mask, is_causal, _ = saved
-    w = _weights(q, k, mask, is_causal)
+    w = _weights(saved.q, saved.k, saved.mask, saved.is_causal)
+    q, k, v = (each.to(w.dtype) for each in saved[:3])
     return Weighed(q / math.sqrt(q.shape[-1]), k, v, w, w, (w.shape, None))
 
 
 def _weights(q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
-    """w as the kernels compute it, without dropout."""
-    s = q @ k.mT / math.sqrt(q.shape[-1])
+    """w without dropout, at least in float32."""
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    s = q.to(dtype) @ k.to(dtype).mT / math.sqrt(q.shape[-1])
     if mask is not None:
         s = s + mask
     if is_causal:

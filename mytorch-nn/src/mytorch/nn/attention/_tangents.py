@@ -34,10 +34,11 @@ def attention_tangent(
     """t_o, and what `attention_backward_tangent` needs."""
     weighed = as_weighed(saved)
     q, k, v, w, kept, by_dropout = weighed
+    given, (t_q, t_k, t_v) = t_q.dtype, (each.to(q.dtype) for each in (t_q, t_k, t_v))
     t_q = t_q / math.sqrt(q.shape[-1])
     t_w, _ = softmax.tangent(t_q @ k.mT + q @ t_k.mT, w, along)
     t_kept, _ = dropout.tangent(t_w, by_dropout, along)
-    return t_kept @ v + kept @ t_v, Moved(weighed, t_q, t_k, t_v, t_w, t_kept)
+    return (t_kept @ v + kept @ t_v).to(given), Moved(weighed, t_q, t_k, t_v, t_w, t_kept)
 
 
 def attention_backward_tangent(
@@ -52,7 +53,7 @@ def attention_backward_tangent(
     d_o: the gradient of o, and its change;  d_weights: the same of the weights after dropout, if they were used
     """
     (q, k, v, w, kept, by_dropout), t_q, t_k, t_v, t_w, t_kept = moved
-    d, t_d = d_o
+    given, (d, t_d) = d_o[0].dtype, (each.to(q.dtype) for each in d_o)
     d_v, t_d_v = kept.mT @ d, t_kept.mT @ d + kept.mT @ t_d
     d_kept, t_d_kept = d @ v.mT, t_d @ v.mT + d @ t_v.mT
     if d_weights is not None:
@@ -62,4 +63,5 @@ def attention_backward_tangent(
     scale = 1 / math.sqrt(q.shape[-1])
     d_q, t_d_q = scale * (d_s @ k), scale * (t_d_s @ k + d_s @ t_k)
     d_k, t_d_k = d_s.mT @ q, t_d_s.mT @ q + d_s.mT @ t_q
+    d_q, d_k, d_v, t_d_q, t_d_k, t_d_v = (each.to(given) for each in (d_q, d_k, d_v, t_d_q, t_d_k, t_d_v))
     return (d_q, d_k, d_v), (t_d_q, t_d_k, t_d_v)
