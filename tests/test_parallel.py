@@ -147,6 +147,35 @@ if __name__ == "__main__":
 """
 """Trains with every optimizer, dividing its state or not, and with normalisation over the batch of all processes."""
 
+CHANGED = """
+import sys
+import torch
+from mytorch.core import Directions
+from mytorch.nn import BatchNorm2d, SyncBatchNorm
+from mytorch.train.parallel import join
+
+def changes(kind, rows):
+    torch.manual_seed(2)
+    x, t_x, d_y, t_d_y = (each[rows] for each in torch.randn(4, 5, 3, 2, 4, dtype=torch.float64))
+    layer = kind(3, dtype=torch.float64)
+    for parameter in layer.param():
+        parameter.value = torch.randn(3, dtype=torch.float64)
+    along = Directions({parameter: torch.randn(3, dtype=torch.float64) for parameter in layer.param()})
+    _, saved = layer.forward(x)
+    t_y, t_saved = layer.tangent(t_x, saved, along)
+    d_x, t_d_x = layer.backward_tangent(d_y, t_d_y, saved, t_saved, along)
+    return {"t_y": t_y, "d_x": d_x, "t_d_x": t_d_x}, {name: held.grad for name, held in layer.named_param()}
+
+def alone():
+    return changes(BatchNorm2d, slice(None))
+
+if __name__ == "__main__":
+    with join() as processes:
+        rows = slice(3) if processes.rank == 0 else slice(3, None)
+        torch.save(changes(SyncBatchNorm, rows), f"{sys.argv[1]}/{processes.rank}.pt")
+"""
+"""What a normalisation over the batch of all processes states of how its output and its backward change."""
+
 SEARCHED = """
 import os, signal, sys
 from mytorch.experiments import parse_over, search_experiment
@@ -258,6 +287,21 @@ def test_every_optimizer_and_the_statistics_of_all_processes_are_those_of_one(tm
         for key, value in weights.items():
             assert torch.equal(first[name][0][key], second[name][0][key])
             torch.testing.assert_close(first[name][0][key], value, rtol=0, atol=1e-12, msg=f"{name}: {key}")
+
+
+@pytest.mark.slow
+@needs_gloo
+def test_how_the_statistics_of_all_processes_change_is_as_in_one(tmp_path):
+    (tmp_path / "changed.py").write_text(CHANGED)
+    code, said = torchrun(tmp_path / "changed.py", tmp_path)
+    assert code == 0, said
+    wanted, t_d_parameters = runpy.run_path(tmp_path / "changed.py")["alone"]()
+    (rows, own), (other_rows, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for name, value in wanted.items():
+        found = torch.cat([rows[name], other_rows[name]])
+        torch.testing.assert_close(found, value, rtol=0, atol=1e-12, msg=name)
+    for name, value in t_d_parameters.items():
+        torch.testing.assert_close(own[name] + other[name], value, rtol=0, atol=1e-12, msg=name)
 
 
 @pytest.mark.slow

@@ -120,10 +120,11 @@ class _LPPool(Pooling):
         if t_saved is None or t_d_x is None:
             return d_x, t_d_x
         (x, y, _), (t_x, t_y), p = saved, t_saved, self.norm_type
-        d_sum, bent = (d_y * y.pow(1 - p)).where(y != 0, 0), (d_y * (1 - p) * y.pow(-p) * t_y).where(y != 0, 0)
+        d_sum = (d_y * y.pow(1 - p)).where(y != 0, 0)
+        t_d_sum = (d_sum * (1 - p) * (t_y / y)).where(y != 0, 0)
         around, t_around = (
             average_backward(each * math.prod(self.kernel_size), x.shape, self.dimensions, self._mean())
-            for each in (d_sum, bent)
+            for each in (d_sum, t_d_sum)
         )
         bend = (p - 1) * x.pow(p - 2)
         bend = bend if p >= 2 else bend.where(x != 0, 0)  # where the power is steep, 0 counts as a corner
