@@ -1,5 +1,6 @@
 """What layers and losses state of how they change is what torch's double backward gives, in float64."""
 
+import operator
 from typing import NamedTuple
 
 import pytest
@@ -407,6 +408,16 @@ NETS = {
             half(torch.nn, TheirReversible), reversible(torch.nn, TheirReversible), half(torch.nn, TheirReversible)
         ),
     ),
+    **{
+        f"VariationalAutoencoder, entry {index} alone": case(
+            lambda n, index=index: n.Sequential(n.VariationalAutoencoder(n.Linear(4, 6), n.Tanh()), n.Take(index)),
+            (5, 4),
+            theirs=lambda index=index: torch.nn.Sequential(
+                TheirAutoencoder(torch.nn.Linear(4, 6), torch.nn.Tanh()), Function(operator.itemgetter(index))
+            ),
+        )
+        for index in range(3)
+    },
     "VariationalAutoencoder": case(
         lambda n: n.VariationalAutoencoder(n.Linear(4, 6), n.Sequential(n.Linear(3, 4), n.Tanh())),
         (5, 4),
