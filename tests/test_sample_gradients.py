@@ -238,6 +238,19 @@ def test_samples_that_are_alike_are_no_hindrance():
     assert known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4)) is first
 
 
+def test_known_axes_are_of_the_parameters_that_are_trained_now():
+    known, net = KnownAxes(), Sequential(Linear(4, 4), LayerNorm(4))
+    loss, x, t = MSELoss(), torch.randn(4, 4), torch.randn(4, 4)
+    first = known.of(net, loss, x, t)
+    assert list(first.holders.own[id(net[0])]) == ["weight", "bias"]
+    net[0].weight.trainable = False
+    net[0].bias = Parameter(torch.zeros(4))
+    second = known.of(net, loss, x, t)
+    assert second is first
+    assert second.holders.own[id(net[0])] == {"bias": net[0].bias}
+    assert second.holders.names[net[0].bias] == "0.bias"
+
+
 def test_a_batch_norm_in_evaluation_mode_mixes_nothing():
     net = Sequential(Linear(4, 4), BatchNorm1d(4).eval(), Linear(4, 2))
     assert sample_norms(net, MSELoss(), torch.randn(5, 4), torch.randn(5, 2)).shape == (5,)

@@ -28,9 +28,9 @@ class SampleGradients:
     Example:
         >>> import torch
         >>> from mytorch.core import OuterProducts
-        >>> of_two = OuterProducts(torch.ones(2, 1, 3), torch.tensor([[[1.0, 2.0]], [[0.0, 1.0]]]), (3, 2))
+        >>> of_two = OuterProducts(torch.ones(2, 1, 4), torch.tensor([[[3.0, 4.0]], [[0.0, 1.0]]]), (4, 2))
         >>> of_two.each().shape, of_two.squared_norms()
-        (torch.Size([2, 3, 2]), tensor([15.,  3.]))
+        (torch.Size([2, 4, 2]), tensor([100.,   4.]))
     """
 
     def each(self) -> Tensor:
@@ -82,7 +82,7 @@ class SampleGradients:
         """The same gradients, of which `squared_norms` is right where large numbers cancel, too."""
         return self
 
-    def scaled(self, factor: float) -> Self:
+    def scaled(self, factor: float) -> SampleGradients:
         """The same gradients times a number."""
         raise NotImplementedError
 
@@ -106,11 +106,15 @@ class EachSample(SampleGradients):
     def sizes(self) -> tuple[int, ...]:
         return tuple(self.values.shape)
 
+    def squared_norms(self) -> Tensor:
+        squares = _squares(self.values)
+        return squares if self.scale == 1 else squares.mul_(self.scale**2)
+
     def some(self, start: int, end: int) -> EachSample:
         return replace(self, values=self.values[start:end])
 
-    def scaled(self, factor: float) -> Self:
-        return replace(self, scale=self.scale * factor)
+    def scaled(self, factor: float) -> EachSample:
+        return EachSample(self.values, self.scale * factor)
 
 
 @dataclass(frozen=True)
@@ -151,13 +155,16 @@ class OuterProducts(SampleGradients):
     def squared_norms(self) -> Tensor:
         t = self.rows.shape[-2]
         if t == 1:
-            squares = self.d_rows.square().sum(-1).mul_(self.rows.square().sum(-1))
+            norms: Tensor = torch.linalg.vector_norm(self.d_rows, dim=-1)
+            squares = norms.mul_(torch.linalg.vector_norm(self.rows, dim=-1)).square_()
         elif self._is_small(t):
             squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
         else:
-            return torch.cat([_squares(part.each()) for part in self._parts()])
-        norms = squares.squeeze(1) if squares.shape[1:] == (1,) else squares.flatten(1).sum(1)
-        return norms.mul_(self.scale**2)
+            unscaled = [replace(part, scale=1.0) for part in self._parts()]
+            squares = torch.cat([_squares(part.each()) for part in unscaled])
+            return squares if self.scale == 1 else squares.mul_(self.scale**2)
+        squares = squares.squeeze(1) if squares.shape[1:] == (1,) else squares.flatten(1).sum(1)
+        return squares if self.scale == 1 else squares.mul_(self.scale**2)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
         d_rows = self.d_rows * (weights * self.scale).reshape(-1, *(1,) * (self.d_rows.dim() - 1))
@@ -172,8 +179,8 @@ class OuterProducts(SampleGradients):
         zero = self.rows.new_zeros(self.shape)
         return sum((part.each().square_().sum(0) for part in self._parts()), zero)
 
-    def scaled(self, factor: float) -> Self:
-        return replace(self, scale=self.scale * factor)
+    def scaled(self, factor: float) -> OuterProducts:
+        return OuterProducts(self.d_rows, self.rows, self.shape, self.scale * factor, self.gradients_in_rows)
 
     def along(self, vector: Tensor) -> Tensor:
         d_rows, rows = _with_blocks(self.d_rows), _with_blocks(self.rows)
@@ -364,7 +371,7 @@ def added(parts: Sequence[SampleGradients]) -> SampleGradients:
 
 def rows_of_samples(x: Tensor, axis: int = 0) -> Tensor:
     """(samples, t, features) of a tensor whose last axis holds features and whose `axis` the samples."""
-    x = x.movedim(axis, 0)
+    x = x if axis == 0 else x.movedim(axis, 0)
     return x.unsqueeze(1) if x.dim() == 2 else x.flatten(1, -2)
 
 

@@ -17,8 +17,10 @@ from torch import Tensor
 from mytorch.core.errors import ModuleTreeError
 from mytorch.core.parameter import Buffer, Parameter
 
-NOTHING_BELOW = frozenset({bool, int, float, str, type(None), Parameter, Buffer})
-"""Types of most attributes, passed by at a glance: a tree is walked often, for each prediction of one row too."""
+PLAIN = frozenset({bool, int, float, str, type(None)})
+NOTHING_BELOW = PLAIN | {Parameter, Buffer}
+"""Types of most attributes, passed by at a glance, as are tuples of plain ones: a tree is walked often, for each
+prediction of one row too."""
 
 _TORCH_PARTS = frozenset(
     {
@@ -45,7 +47,7 @@ def own(module: Node, kind: type[Any]) -> Iterator[tuple[str, Any]]:
 def children_in_attributes(module: Node) -> Iterator[tuple[str, Any]]:
     """The modules in attributes, lists and dicts: "name", "name.0" or "name.key"."""
     for name, value in vars(module).items():
-        if type(value) in NOTHING_BELOW:
+        if type(value) in NOTHING_BELOW or (type(value) is tuple and PLAIN.issuperset(map(type, value))):
             continue
         if isinstance(value, Node):
             yield name, value

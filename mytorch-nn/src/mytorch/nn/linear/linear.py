@@ -142,7 +142,9 @@ class Linear(Module):
     def sample_gradients(self, d_y: Tensor, x: Tensor, axis: int) -> dict[str, SampleGradients]:
         d_rows, rows = rows_of_samples(d_y, axis), rows_of_samples(x, axis)
         stated: dict[str, SampleGradients] = {"weight": OuterProducts(d_rows, rows, tuple(self.weight.value.shape))}
-        return stated if self.bias is None else {**stated, "bias": EachSample(d_rows.sum(1))}
+        if self.bias is not None:
+            stated["bias"] = EachSample(d_rows.squeeze(1) if d_rows.shape[1] == 1 else d_rows.sum(1))
+        return stated
 
 
 def _rows(values: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Loss, Module, Parameter, add_path, require_pair, tree
+from mytorch.core import ArgumentError, Loss, Module, add_path, require_pair, tree
 from mytorch.train.batches import call, count_rows
 from mytorch.train.device import device_of
 from mytorch.train.mean_loss import sums
 from mytorch.train.observe import Method, intercept
+from mytorch.train.quantities.holders import Holders
 from mytorch.train.quantities.structure import leaves, mapped, tensors
 from mytorch.train.unchanged import unchanged
 
@@ -38,17 +39,19 @@ class Axes:
 
     Where all samples of the batch are alike, the last one's floating-point numbers are changed.
     certain: False if they are alike and hold no such numbers, so that a layer that mixes the batch was not seen.
+    holders: the modules of the net and their parameters.
 
     Raises ArgumentError where a layer mixes the batch, or has parameters and no axis of samples, and for a loss that
     is no mean or sum over the samples.
     """
 
-    def __init__(self, net: Module, loss: Module, inputs: Any, targets: Any) -> None:
+    def __init__(self, net: Module, loss: Module, inputs: Any, targets: Any, holders: Holders | None = None) -> None:
         _require_reduction(loss)
-        self._paths = {id(module): path for path, module in net.named_modules()}
-        modules = {id(module): module for module in net.modules()}
+        self.holders = Holders(net) if holders is None else holders
+        self._paths = {id(module): path for path, module in self.holders.modules}
+        modules = {id(module): module for _, module in self.holders.modules}
         rows = count_rows(inputs if targets is None else targets)
-        if not rows or not any(parameter.trainable for parameter in net.param()):
+        if not rows or not any(parameter.trainable for parameter in self.holders.names):
             raise ArgumentError(
                 "quantities: a batch must have samples, and the net trained parameters, where gradients of single "
                 f"samples are asked for, got {rows} samples and a {type(net).__name__}"
@@ -93,7 +96,7 @@ class Axes:
     def _axes(self, module: Module, output: Any, of_fewer: Any, of_others: Any) -> Any:
         axes = mapped(_longer, output, of_fewer)
         known = [axis for axis in leaves(axes) if axis is not None]
-        if not known and any(parameter.trainable for _, parameter in tree.own(module, Parameter)):
+        if not known and self.holders.own[id(module)]:
             raise ArgumentError(
                 f"quantities: {self._named(module)} must return one entry for each sample, along an axis of its own, "
                 f"where gradients of single samples are asked for, got {_shapes(output)} for three samples and "
@@ -123,12 +126,15 @@ class KnownAxes:
 
     def of(self, net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
         """Where the samples of such batches lie. Raises ArgumentError, as `Axes` does."""
-        key = [(id(module), module.training) for module in (*net.modules(), *loss.modules())]
+        holders = Holders(net)
+        modules = [*(module for _, module in holders.modules), *loss.modules()]
+        key = [(id(module), module.training) for module in modules]
         if self._last is not None and self._last[0] == key:
             known = self._last[1]
             if known.certain or count_rows(inputs if targets is None else targets) == 1:
+                known.holders = holders
                 return known
-        self._last = key, Axes(net, loss, inputs, targets)
+        self._last = key, Axes(net, loss, inputs, targets, holders)
         return self._last[1]
 
 

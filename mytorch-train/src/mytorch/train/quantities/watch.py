@@ -21,7 +21,6 @@ from mytorch.core import (
     add_path,
     added,
     require_kind,
-    tree,
 )
 from mytorch.train.batches import count_rows
 from mytorch.train.completion import LateGradientError
@@ -32,6 +31,7 @@ from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.columns import Columns
 from mytorch.train.quantities.fallback import one_by_one
+from mytorch.train.quantities.holders import Holders
 from mytorch.train.quantities.stated import stated_by
 from mytorch.train.quantities.structure import is_nested, leaves, mapped, with_entries
 from mytorch.train.quantities.warning import warn_of_one_by_one
@@ -157,9 +157,7 @@ class _Watch:
         self.per_sample = axes is not None
         self.of_layers = [each for each in quantities if each.layers]
         self.quantities = quantities
-        self.names = {parameter: name for name, parameter in net.named_param()}
-        self.own = {id(module): _own(module) for module in net.modules()}
-        self.tied = {id(module) for module in net.modules() if _is_tied(module)}
+        self.holders = Holders(net) if axes is None else axes.holders
         self.show, self.columns = show, columns
         self.forwards: defaultdict[Parameter, int] = defaultdict(int)
         self.in_flight: defaultdict[Parameter, int] = defaultdict(int)
@@ -176,13 +174,13 @@ class _Watch:
     @property
     def watched(self) -> Iterator[tuple[str, Module]]:
         """All modules if somebody looks at layers; else those that hold parameters, and the net."""
-        for path, module in self.net.named_modules():
-            if self.of_layers or self.own[id(module)] or module is self.net:
+        for path, module in self.holders.modules:
+            if self.of_layers or self.holders.own[id(module)] or module is self.net:
                 yield path, module
 
     def around(self, path: str, module: Module, name: str, method: Method) -> Method:
         """What stands for the forward and the backward of a module."""
-        own = self.own[id(module)]
+        own = self.holders.own[id(module)]
 
         def forward(*inputs: Any, **options: Any) -> Any:
             if module is self.net and self.show is not None:
@@ -219,7 +217,7 @@ class _Watch:
                 if self.in_flight[parameter] == 0:
                     self._complete(parameter)
             if module is self.net:  # of what some forwards were not answered, such as those of a Checkpoint
-                for parameter in self.names:
+                for parameter in self.holders.names:
                     if parameter not in self.told:
                         self._complete(parameter)
             return d_input
@@ -234,10 +232,10 @@ class _Watch:
         axes = self.axes.of(module, call.number)
         if type(axes) is not int or d_output.shape[axes] != self.rows:
             self._require_rows(path, module, d_output, axes)
-        axis = next(axis for axis in leaves(axes) if axis is not None)
-        tied = id(module) in self.tied
+        axis = axes if type(axes) is int else next(axis for axis in leaves(axes) if axis is not None)
+        tied = id(module) in self.holders.tied
         if self.columns is not None and module.states_columns and not tied and self._is_used_once(own):
-            names = {name: self.names[parameter] for name, parameter in own.items()}
+            names = {name: self.holders.names[parameter] for name, parameter in own.items()}
             self.columns.add(path, module, names, axis, d_output)
             return
         stated = {} if tied else stated_by(path, module, d_output, call.saved, axis, self.rows)
@@ -271,7 +269,7 @@ class _Watch:
         """Show the gradient of a parameter, if it has one, which must be the first time."""
         if parameter not in self.parts if self.show is not None else parameter.grad is None:
             return
-        name = self.names[parameter]
+        name = self.holders.names[parameter]
         if parameter in self.told:
             raise LateGradientError(
                 f"quantities: the gradient of {name} must be complete when the backward of every module that holds it "
@@ -289,21 +287,6 @@ class _Watch:
         seen = GradientSeen(name, parameter, parameter.grad, mean, samples)
         for quantity in self.quantities:
             quantity.gradient(seen)
-
-
-def _own(module: Module) -> dict[str, Parameter]:
-    """The trained parameters that a module holds itself, by name."""
-    found: dict[Parameter, str] = {}
-    for name, parameter in tree.own(module, Parameter):
-        if parameter.trainable:
-            found.setdefault(parameter, name)
-    return {name: parameter for parameter, name in found.items()}
-
-
-def _is_tied(module: Module) -> bool:
-    """Whether a module holds a trained parameter under two names, of which what it states by name is one part each."""
-    held = [parameter for _, parameter in tree.own(module, Parameter) if parameter.trainable]
-    return len(set(held)) < len(held)
 
 
 def _copied(saved: Any) -> Any:
