@@ -196,7 +196,7 @@ def test_a_rule_is_tried_in_a_small_training(run):
     assert status == 0
     assert said.startswith(
         "passed        rule         acme:Backpropagates 1.2\n"
-        "    30 steps of SGD with lr=0.1: 8 of 12 checks passed, 1 skipped (it says that it transposes weights), "
+        "    30 steps of SGD with lr=0.1: 8 of 13 checks passed, 1 skipped (it says that it transposes weights), "
     )
     status, said = run("Transports", "--seed", "2")
     assert status == 1

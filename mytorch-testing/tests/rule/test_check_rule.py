@@ -279,6 +279,12 @@ WRONG = [
     (ForwardOnly, Guesses, "no_backward", "no backward must be called by a rule that is forward_only"),
     (Normed, Averages, "several_batches", "be the mean over two parts of the batch, since `refuses` does not name"),
     (LastAlone, Together, "several_batches", "be the mean over two parts of the batch"),
+    (
+        Normed,
+        Averages,
+        "scaled_loss",
+        "be 8 times as large where the loss sends that back, since `refuses`",
+    ),
     (Climbs, Backpropagation, "learns", "the loss must be lower after 100 steps of SGD with lr=0.05"),
     (Holds, Guesses, "plain_state", "got a Generator at generator"),
     (

@@ -22,6 +22,7 @@ RULE_CHECKS: tuple[Check, ...] = (
     claims.locality,
     claims.no_backward,
     claims.several_batches,
+    claims.scaled_loss,
     claims.learns,
     state.plain_state,
     state.state_resumes,
@@ -64,7 +65,7 @@ def check_rule(
         ...         net.backward(loss.backward(1.0, saved_by_loss), saved)
         ...         return value, loss.weight_of(y, targets)
         >>> check_rule(Backpropagation).counts
-        '8 of 12 checks passed, 4 skipped; 8 different ones, at least 7 must'
+        '8 of 13 checks passed, 5 skipped; 8 different ones, at least 7 must'
     """
     require_factory(RULES.name, factory, Rule, "lambda: FeedbackAlignment(seed=1), say")
     name = type(factory()).__name__

@@ -13,6 +13,9 @@ from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.rule.trial import RuleCase, Trial, recorded
 
+SCALE = 8.0
+"""By what `scaled_loss` multiplies, as float16 does."""
+
 
 def no_weight_transport(case: RuleCase) -> None:
     """Where weights change so that every output stays, the update of the layers below stays; not if `transposes`."""
@@ -83,6 +86,21 @@ def several_batches(case: RuleCase) -> None:
         scale = float(d.abs().max()) or 1.0
         said = "be the mean over two parts of the batch, since `refuses` does not name accumulate"
         require_close(f"the update of {name}", d / scale, found[name] / scale, said, rtol=0, atol=1e-9)
+
+
+def scaled_loss(case: RuleCase) -> None:
+    """Where the loss sends back a multiple, the update is that multiple; not if it refuses `precision` or float16."""
+    refuses = type(case.factory()).refuses
+    if refused := [name for name in ("precision", "float16-mixed") if name in refuses]:
+        raise Skip(f"it refuses {refused[0]}")
+    plain, trial = Trial(case).update(), Trial(case)
+    backward = trial.loss.backward
+    vars(trial.loss)["backward"] = lambda d_value, saved: backward(d_value * SCALE, saved)
+    found = trial.update()
+    for name, d in plain.items():
+        scale = float(d.abs().max()) or 1.0
+        said = f"be {SCALE:g} times as large where the loss sends that back, since `refuses` does not name precision"
+        require_close(f"the update of {name}", found[name] / scale, SCALE * d / scale, said, rtol=0, atol=1e-9)
 
 
 def learns(case: RuleCase) -> None:
