@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from mytorch import nn
+from mytorch import nn, optim
 from mytorch.data import TensorDataSet
 from mytorch.optim import SGD, AdamW
 from mytorch.train import fit
-from mytorch.train.memory import least_bytes, measure
+from mytorch.train.memory import least_bytes, mapped, measure
 from mytorch.train.memory.plan import peak_of
 
 pytestmark = pytest.mark.numbers
@@ -92,6 +92,43 @@ def test_on_disk_training_is_the_same_to_the_bit(build, draw):
     state, _ = trained(build, draw, batch_size=24, saved="disk")
     for name, value in plain.items():
         assert torch.equal(state[name], value), name
+
+
+@pytest.mark.parametrize(("build", "draw"), MORE, ids=lambda case: case.__name__)
+def test_with_weights_on_disk_training_is_the_same_to_the_bit(build, draw, monkeypatch):
+    plain, _ = trained(build, draw)
+    monkeypatch.setattr(mapped, "LEAST", 1)
+    _, run = trained(build, draw, weights="disk", saved="disk")
+    for name, value in run.net.state_dict().items():
+        assert torch.equal(plain[name], value), name
+    for held in run.net.param():
+        assert mapped.is_on_disk(held.value)
+        assert all(map(mapped.is_on_disk, run.optimizer.state[held].values()))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SGD", "Adadelta", "Adafactor", "Adagrad", "Adamax", "ASGD", "LAMB", "Lion", "NAdam", "RAdam", "RMSprop"),
+        *("Rprop", "Shampoo", "SparseAdam"),
+    ],
+)
+def test_with_weights_on_disk_every_optimizer_takes_the_same_steps(name, monkeypatch):
+    def after(**options):
+        torch.manual_seed(0)
+        net, data = perceptron(), TensorDataSet(*images())
+        optimizer = getattr(optim, name)(net.param())
+        run = fit(net, nn.CrossEntropyLoss(), optimizer, data, epochs=3, batch_size=8, quiet=True, **options)
+        state = [entry for held in net.param() for entry in optimizer.state[held].values()]
+        return [*net.state_dict().values(), *state], [line["train_loss"] for line in run.history]
+
+    tensors, losses = after()
+    monkeypatch.setattr(mapped, "LEAST", 1)
+    others, again = after(weights="disk")
+    assert again == losses
+    for one, other in zip(tensors, others, strict=True):
+        assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+        assert not isinstance(other, torch.Tensor) or mapped.is_on_disk(other)
 
 
 @pytest.mark.parametrize(("saved", "bound"), [("bfloat16", 0.01), ("int8", 0.05)])

@@ -44,6 +44,7 @@ OPTIONS = {
     "shard": {"shard": "optimizer"},
     "stages": {"stages": 2, "parallel": PROCESSES},
     "step": {"own": own},
+    "weights": {"weights": "disk"},
 }
 """By the names of the table, what asks `choose_step` for an option."""
 OF_ENGINES = {"engine", "compiled"}
@@ -93,6 +94,9 @@ def test_an_error_names_both_and_says_why_and_the_way_out(name, other):
         ("closure", "step"),
         ("saved", "optimizer_in_backward"),
         ("rule", "clip_grad_norm"),
+        ("weights", "optimizer_in_backward", "clip_grad_value", "quantities"),
+        ("weights", "saved"),
+        ("weights", "memory"),
     ],
 )
 def test_what_goes_together_is_taken(names):

@@ -55,6 +55,7 @@ from mytorch.core.optimizer import Optimizer
 from mytorch.core.optimizer_state import persistent
 from mytorch.core.origin import keep_origin, readable
 from mytorch.core.parameter import Buffer, Parameter
+from mytorch.core.placing import placing
 from mytorch.core.quantity import GradientSeen, LayerSeen, Quantity
 from mytorch.core.random_state import RandomState, random_state
 from mytorch.core.room import empty, require_room
@@ -133,6 +134,7 @@ __all__ = [
     "metric_name",
     "outline",
     "persistent",
+    "placing",
     "random_state",
     "readable",
     "rebuild",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mytorch.core.compiling import is_compiling
+from mytorch.core.placing import placed
 from mytorch.plugins import shown
 
 Entry = Literal["value", "rows", "columns", "number", "other"]
@@ -22,9 +23,15 @@ State = dict[str, Any]
 
 
 def persistent(value: Tensor) -> Tensor:
-    """A copy that may be kept and written into after inference mode ends, as optimizer state must be."""
+    """A copy that may be kept and written into after inference mode ends, as optimizer state must be.
+
+    It lies where `placing` puts it.
+    """
     if is_compiling():
         return value.clone()
+    copy = placed(value)
+    if copy is not value:
+        return copy
     with torch.inference_mode(False), torch.no_grad():
         return value.clone()
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mytorch.core.checks import autograd_allowed, kind_of, require_same_device, require_value
 from mytorch.core.errors import ArgumentError, AutogradError, DtypeError, ShapeError
+from mytorch.core.placing import placed
 
 
 def _owned(value: Tensor, owner: str) -> Tensor:
@@ -17,8 +18,8 @@ def _owned(value: Tensor, owner: str) -> Tensor:
     require_value(f"{owner}: value", value)
     if value.is_inference():
         with torch.inference_mode(False):
-            return value.clone()
-    return value.detach()
+            value = value.clone()
+    return placed(value.detach())
 
 
 class Held:
@@ -55,7 +56,8 @@ class Parameter(Held):
 
     `value` and `grad` (None until a backward) may be read and replaced; `value, grad = parameter` unpacks them.
     With `trainable=False`, backward passes add nothing and optimizers pass it by.
-    The value shares memory with the tensor that it is made from, or that replaces it.
+    The value shares memory with the tensor that it is made from, unless `placing` puts it elsewhere, or that replaces
+    it.
     Raises, also where the value is replaced: ArgumentError for what is no tensor; DtypeError for whole numbers and
     truth values that are to be trained.
     """

@@ -41,7 +41,7 @@ Array = np.ndarray[Any, Any]
 
 FIT_OPTIONS = (
     *("accumulate", "callbacks", "clip_grad_norm", "clip_grad_value", "drop_last", "engine"),
-    *("evaluate_every", "memory", "optimizer_in_backward", "precision", "saved", "shuffle", "step"),
+    *("evaluate_every", "memory", "optimizer_in_backward", "precision", "saved", "shuffle", "step", "weights"),
 )
 """The arguments of `mytorch.train.fit` that no setting of the estimators decides."""
 

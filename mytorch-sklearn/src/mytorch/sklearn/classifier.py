@@ -52,7 +52,7 @@ class MytorchClassifier(ClassifierMixin, MytorchEstimator):
     verbose: whether progress is shown, True or False, or a number of which 0 is False.
     fit_options: further arguments of mytorch.train.fit, such as {"engine": "compiled", "clip_grad_norm": 1.0}:
         accumulate, callbacks, clip_grad_norm, clip_grad_value, drop_last, engine, evaluate_every,
-        memory, optimizer_in_backward, precision, saved, shuffle, step.
+        memory, optimizer_in_backward, precision, saved, shuffle, step, weights.
 
     After a training there are:
 

@@ -17,6 +17,7 @@ from mytorch.train.fit import fit
 from mytorch.train.gradients import gradients
 from mytorch.train.lr_range import LRRange, lr_range_test
 from mytorch.train.mean_loss import MeanLoss
+from mytorch.train.memory.mapped import on_disk
 from mytorch.train.metrics.class_counts import F1, BalancedAccuracy, IoU, Precision, Recall
 from mytorch.train.metrics.log_loss import LogLoss
 from mytorch.train.metrics.metrics import Accuracy, ErrorRate, MeanAbsoluteError
@@ -87,6 +88,7 @@ __all__ = [
     "load_model",
     "lr_range_test",
     "observe",
+    "on_disk",
     "read_checkpoint",
     "save_model",
     "step",

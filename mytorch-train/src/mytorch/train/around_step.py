@@ -10,7 +10,7 @@ from typing import Any
 class AroundStep:
     """A training step that takes another one, and tells of which function and with which options.
 
-    plain: `step`, `step_accumulated` or `step_in_backward`, with their options.
+    plain: `step`, `step_accumulated` or `step_in_backward`, with their options, or another such step around them.
     """
 
     plain: Callable[..., Any]
@@ -18,9 +18,9 @@ class AroundStep:
     @property
     def func(self) -> Callable[..., Any]:
         """The plain step without its options."""
-        return self.plain.func if isinstance(self.plain, partial) else self.plain
+        return self.plain.func if isinstance(self.plain, (partial, AroundStep)) else self.plain
 
     @property
     def keywords(self) -> Mapping[str, Any]:
         """The options of the plain step."""
-        return self.plain.keywords if isinstance(self.plain, partial) else {}
+        return self.plain.keywords if isinstance(self.plain, (partial, AroundStep)) else {}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError
+from mytorch.core import ArgumentError, Buffer, Module, Parameter, StateError, persistent
 from mytorch.plugins import shown
 
 
@@ -69,13 +69,13 @@ class AveragedWeights:
         expected = [tuple(held.value.shape) for held in self.held] if state["count"] else []
         if (found := [tuple(average.shape) for average in averages]) != expected:
             raise StateError(f"AveragedWeights: averages must have the shapes {expected}, got {found}")
-        self.count, self._averages = state["count"], [average.clone() for average in averages]
+        self.count, self._averages = state["count"], [persistent(average) for average in averages]
 
     def update(self) -> None:
         """Update the average with the current weights."""
         values = [_as_averaged(held.value) for held in self.held]
         if not self.count:
-            self._averages = [value.clone() for value in values]
+            self._averages = [persistent(value) for value in values]
         else:
             self._move(values)
         self.count += 1
@@ -99,7 +99,7 @@ class AveragedWeights:
         Before the first update it has its own.
         """
         held = list(dict.fromkeys(each for _, each in self.net.named_state())) if self.count else []
-        before = [each.value.clone() for each in held]
+        before = [persistent(each.value) for each in held]
         try:
             self.give()
             yield

@@ -14,6 +14,7 @@ from mytorch.train.exclusions import require_together
 from mytorch.train.half_precision.half_precision import HalfPrecision, make_precision
 from mytorch.train.memory.memory_step import MemoryStep
 from mytorch.train.memory.saved_step import SavedStep
+from mytorch.train.memory.weights_step import WeightsStep
 from mytorch.train.own_step import own_step
 from mytorch.train.parallel.pipeline.cut import Stages, choose_micro_batches, count_stages
 from mytorch.train.parallel.pipeline.stage import place_of
@@ -53,6 +54,7 @@ def choose_step(
     batches: Batches | None = None,
     memory: int | str | None = None,
     saved: str | None = None,
+    weights: str | None = None,
     rule: Rule | None = None,
 ) -> TakeStep:
     """The step of these options; the plain one without any.
@@ -68,6 +70,7 @@ def choose_step(
     privacy: what makes the step differentially private; with the batches that it is given.
     memory: the most that layers may save for the backward pass, in bytes or such as "2 GiB".
     saved: how this is stored between the passes, "bfloat16", "int8" or "disk".
+    weights: "disk", where values and the optimizer's state lie; they are then updated in the backward pass.
     rule: what makes the gradients in place of backpropagation.
     Raises ArgumentError for what does not go together.
     """
@@ -94,6 +97,7 @@ def choose_step(
         "privacy": privacy,
         "memory": memory,
         "saved": saved,
+        "weights": weights,
         "rule": rule,
     }
     require_together({name: value for name, value in asked.items() if value is not None})
@@ -115,8 +119,12 @@ def choose_step(
             f"step: must be a function of your own for {type(optimizer).__name__}, which evaluates the loss several "
             "times in a step, got none; take another optimizer, or train in Python with fit(step=...)"
         )
+    if weights is not None:
+        on_disk = WeightsStep(_in_backward("weights", optimizer, clipping), weights)
+        return _around(on_disk, quantities, memory, saved)
     if optimizer_in_backward:
-        return _around(_in_backward(optimizer, clipping), quantities, memory, saved)
+        early = _in_backward("optimizer_in_backward", optimizer, clipping)
+        return _around(early, quantities, memory, saved)
     plain = step if accumulate == 1 else step_accumulated
     chosen = partial(plain, **options) if options else plain
     if parallel is None:
@@ -164,8 +172,8 @@ def _around(
     return WatchedStep(take_step, quantities) if quantities else take_step
 
 
-def _in_backward(optimizer: Optimizer, clipping: dict[str, Any]) -> TakeStep:
-    _require_steps_apart("optimizer_in_backward", optimizer)
+def _in_backward(option: str, optimizer: Optimizer, clipping: dict[str, Any]) -> TakeStep:
+    _require_steps_apart(option, optimizer)
     return partial(step_in_backward, **clipping) if clipping else step_in_backward
 
 

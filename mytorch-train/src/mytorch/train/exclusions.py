@@ -45,6 +45,12 @@ STORED = {
     "rule": "which calls layers in its own way",
 }
 
+EARLY = {
+    "clip_grad_norm": "since the norm over all gradients is not known before the backward pass has ended",
+    "accumulate": "since a gradient is complete only after the last of the batches",
+    "precision": "since the values that are updated may not be those that the backward pass computes with",
+}
+
 EXCLUSIONS: Mapping[str, Mapping[str, str]] = {
     "step": {
         "parallel": "whose gradients are added up within the step",
@@ -57,9 +63,7 @@ EXCLUSIONS: Mapping[str, Mapping[str, str]] = {
     "shard": {"stages": "of which each has the optimizer's state of its own layers alone"},
     "optimizer_in_backward": {
         "step": ITSELF,
-        "clip_grad_norm": "since the norm over all gradients is not known before the backward pass has ended",
-        "accumulate": "since a gradient is complete only after the last of the batches",
-        "precision": "since the values that are updated may not be those that the backward pass computes with",
+        **EARLY,
         "parallel": 'whose gradients are complete after the backward pass (shard = "gradients" updates within it)',
         "compiled": "whose step is one function of all gradients",
     },
@@ -73,6 +77,15 @@ EXCLUSIONS: Mapping[str, Mapping[str, str]] = {
     "privacy": {**BOUNDED, "clip_sample_norm": LATE},
     "memory": {**STORED, "saved": "which stores what is measured in another size"},
     "saved": STORED,
+    "weights": {
+        "step": ITSELF,
+        **EARLY,
+        "parallel": 'which may divide the weights among them (shard = "parameters")',
+        "engine": "whose step is one function of all gradients",
+        **dict.fromkeys(("clip_sample_norm", "privacy"), LATE),
+        "rule": "which makes gradients in its own way",
+        "closure": SEVERAL,
+    },
     "rule": {
         "step": "which makes its own gradients",
         "parallel": "which add up the gradients of a backward pass",

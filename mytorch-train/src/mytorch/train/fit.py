@@ -63,6 +63,7 @@ def fit(
     optimizer_in_backward: bool = False,
     memory: int | str | None = None,
     saved: str | None = None,
+    weights: str | None = None,
     precision: str | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: float = EVERY,
@@ -120,6 +121,10 @@ def fit(
     saved: how what layers save is stored between the passes: in a temporary file ("disk"), with the same results to
         the bit, or as "bfloat16" or "int8", which changes gradients a little. Only with the eager engine, in one
         process.
+    weights: "disk" keeps parameters, the optimizer's state and copies of them in temporary files, for models that are
+        larger than memory, with the same results to the bit; parameters are updated during the backward pass, as with
+        optimizer_in_backward, and `net` lies there afterwards, too. `on_disk` builds such a model. Only on the
+        processor, with the eager engine, in one process.
     precision: "bfloat16-mixed" or "float16-mixed": layers compute in half precision, on copies of values that stay
         float32, while loss, update and evaluation are in float32; in float16 the loss is scaled, and a step whose
         gradients are not finite is skipped. "bfloat16": values, gradients and the optimizer's state are bfloat16
@@ -173,6 +178,7 @@ def fit(
         batches=batches,
         memory=memory,
         saved=saved,
+        weights=weights,
         rule=rule,
     )
     training = Training(

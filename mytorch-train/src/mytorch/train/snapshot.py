@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import random_state
+from mytorch.core import persistent, random_state
 from mytorch.train.equal import equal
 from mytorch.train.privacy.private_step import account_of
 from mytorch.train.rules.rule_step import copied, rules_of
@@ -52,7 +52,7 @@ class Snapshot:
         if seen and _same(seen, self._seen):
             torch._foreach_copy_(self._copies, seen)
         else:
-            self._seen, self._copies = seen, [value.clone() for value in seen]
+            self._seen, self._copies = seen, [persistent(value) for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
         self._scale = {} if self._precision is None else self._precision.state_dict()
         self._spent = [account.state_dict() for account in self._accounts]

@@ -10,6 +10,7 @@ from mytorch.train.engine import Eager, Engine
 from mytorch.train.exclusions import require_together
 from mytorch.train.memory.memory_step import MemoryStep
 from mytorch.train.memory.saved_step import SavedStep
+from mytorch.train.memory.weights_step import WeightsStep
 from mytorch.train.privacy.private_step import PrivateStep
 from mytorch.train.quantities.clipped_step import ClippedStep
 from mytorch.train.quantities.watched_step import quantities_of
@@ -22,6 +23,7 @@ KINDS: dict[str, type] = {
     "privacy": PrivateStep,
     "rule": RuleStep,
     "saved": SavedStep,
+    "weights": WeightsStep,
 }
 """By the name of an option, the step that it makes, which holds its value under the same name."""
 
@@ -41,7 +43,7 @@ def _asked(setup: Setup) -> dict[str, Any]:
     }
     if quantities := quantities_of(take_step):
         asked.update({"optimizer": optimizer} if optimizer.quantities() else {"quantities": quantities})
-    if is_in_backward(take_step):
+    if is_in_backward(take_step) and "weights" not in asked:
         asked["optimizer_in_backward"] = True
     elif not asked and not is_plain(take_step):
         asked["step"] = take_step

@@ -43,6 +43,7 @@ from mytorch.train.losses import losses_of
 from mytorch.train.measured import require_measured
 from mytorch.train.memory.memory_step import prepare_memory
 from mytorch.train.memory.saved_step import close_store
+from mytorch.train.memory.weights_step import keeping_weights, prepare_weights
 from mytorch.train.parallel.processes import Processes, Wishes
 from mytorch.train.parallel.together import Together, require_shared
 from mytorch.train.position import position_of
@@ -121,6 +122,7 @@ class Training:
         self.engine = engine or Eager()
         require_taken(self.engine, setup)
         prepare_rule(setup.step, setup.net, setup.loss, setup.optimizer)
+        prepare_weights(setup)
         self._chosen = prepare_memory(setup.step, setup.net, setup.batches) if epochs else {}
         self._columns(list(self.judged))  # all differ
         self.parallel = parallel
@@ -324,6 +326,10 @@ class Training:
         Raises NotFiniteError if a loss or value stops being finite; `net` then holds the last good weights.
         Raises Interrupted, a KeyboardInterrupt, for a signal if there is a `checkpoint`.
         """
+        with keeping_weights(self.setup.step):
+            self._run()
+
+    def _run(self) -> None:
         if self.resumed is None:
             self._require_privacy()
         input_grad = self.net.input_grad

@@ -10,7 +10,17 @@ from typing import Any
 
 from torch import Tensor
 
-from mytorch.core import DescriptionError, Module, MytorchError, StateError, describe, outline, rebuild, require_path
+from mytorch.core import (
+    DescriptionError,
+    Module,
+    MytorchError,
+    StateError,
+    describe,
+    outline,
+    persistent,
+    rebuild,
+    require_path,
+)
 from mytorch.plugins import one_line, write_file
 from mytorch.train.errors import RunError
 from mytorch.train.sealed import read_sealed, write_sealed
@@ -47,8 +57,18 @@ def save_weights(
         if id(held) not in seen:
             seen.add(id(held))
             tensors[name] = held.value
-    copies = {name: value.to("cpu", copy=True).detach().contiguous() for name, value in tensors.items()}
-    write_sealed(folder / WEIGHTS_FILE, copies, metadata or {})
+    write_sealed(folder / WEIGHTS_FILE, _apart(tensors), metadata or {})
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: contiguous, on the processor, and none in the memory of another."""
+    found, blocks = dict[str, Tensor](), set[int]()
+    for name, value in tensors.items():
+        here = value.detach().cpu().contiguous()
+        block = here.untyped_storage().data_ptr()
+        found[name] = persistent(here) if block in blocks else here
+        blocks.add(block)
+    return found
 
 
 def load_model(folder: str | Path, classes: Mapping[str, type[Module]] | None = None) -> Module:

@@ -99,7 +99,12 @@ def _try(built: Built) -> _Trial:
     inputs, targets = next(iter(setup.batches))
     before = [(held, held.value.clone()) for _, held in net.named_state()]
     random = random_state(net, loss)
-    ordinary = {"optimizer_in_backward": False, "memory": None, "saved": None}  # the numbers are equal
+    ordinary = {
+        "optimizer_in_backward": False,
+        "memory": None,
+        "saved": None,
+        "weights": None,
+    }  # the numbers are equal
     plain = built.experiment.model_copy(update=ordinary)
     take_step = build_step(plain, optimizer, setup.batches)
     value, _ = take_step(net, loss, optimizer, inputs, targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ from mytorch.train.batches import Batches
 from mytorch.train.choose_step import choose_step
 from mytorch.train.device import choose_device
 from mytorch.train.evaluation import judging, predict
+from mytorch.train.memory.mapped import on_disk
 from mytorch.train.parallel import Processes
 from mytorch.train.privacy import Privacy
 from mytorch.train.privacy.private_step import require_privacy
@@ -150,6 +151,7 @@ def build_step(
         batches=batches,
         memory=experiment.memory,
         saved=experiment.saved,
+        weights=experiment.weights,
         stages=experiment.stages,
         micro_batches=experiment.micro_batches,
         rule=build_rule(experiment),
@@ -162,8 +164,10 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
     data: None if there is none; lazy layers then stay without weights, and the model without its initialization.
     """
     description = {"format": FORMAT, "model": {"type": experiment.model.type, **experiment.model.arguments}}
-    _require_memory(outline(description, construct=construct))
-    net = rebuild(description, construct=construct)
+    if experiment.weights is None:
+        _require_memory(outline(description, construct=construct))
+    with making_weights(experiment):
+        net = rebuild(description, construct=construct)
     if not all(held.initialized for _, held in net.named_state()):
         if data is None:
             return net
@@ -172,6 +176,11 @@ def build_model(experiment: Experiment, data: DataSet | None) -> Module:
             predict(net, inputs)
     initialize_model(net, experiment.initialization)
     return net
+
+
+def making_weights(experiment: Experiment | None) -> AbstractContextManager[None]:
+    """The context in which the model of an experiment is made: on disk, if its weights are to lie there."""
+    return nullcontext() if experiment is None or experiment.weights is None else on_disk()
 
 
 def place_parts(experiment: Experiment, net: Module, loss: Module, parallel: Processes | None = None) -> None:

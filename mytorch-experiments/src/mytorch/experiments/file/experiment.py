@@ -260,6 +260,8 @@ class Experiment(Section):
     """The most that layers may save for the backward pass, such as "2 GiB"; others are computed again."""
     saved: Literal["bfloat16", "int8", "disk"] | None = None
     """How what layers save is stored between the passes: with fewer bits, or in a temporary file."""
+    weights: Literal["disk"] | None = None
+    """Where parameters and the optimizer's state lie: in temporary files, for a model that is larger than memory."""
     stages: Annotated[int | list[int], BeforeValidator(_stages)] = 1
     """Of a pipeline of several processes, which share out the layers: their number, or the layers of each."""
     micro_batches: Count | None = None

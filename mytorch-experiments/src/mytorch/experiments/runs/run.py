@@ -19,6 +19,7 @@ from mytorch.experiments.file.build import (
     build_data,
     build_metrics,
     default_dtype,
+    making_weights,
     naming_file,
     threads,
     without_split_warnings,
@@ -203,7 +204,8 @@ def load(
     folder = RunFolder.open(require_path("load", "path", path))
     file = folder.path / EXPERIMENT_FILE
     experiment = load_experiment(file) if file.is_file() else None
-    net = load_model(folder.path, classes).eval().to(choose_device("load", device))
+    with making_weights(experiment):
+        net = load_model(folder.path, classes).eval().to(choose_device("load", device))
     summary, data = _table(folder, SUMMARY_FILE), _table(folder, DATA_FILE)
     for key in DATA_KINDS.keys() & data.keys():
         if not isinstance(data[key], DATA_KINDS[key]):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from mytorch.core import persistent
 from mytorch.plugins import Callback, hookimpl
 from mytorch.train.callbacks.monitor import Monitor
 
@@ -21,8 +22,8 @@ class KeepBest(Callback):
         "train_accuracy"; a metric says whether higher is better, and the first of equal values wins.
     Raises ArgumentError, before the first step, if the run does not measure `monitor`.
 
-    It keeps one copy of the weights in memory. The optimizer's state is not restored. The run's summary names the
-    epoch: {"best": {"epoch": 7, "monitor": "validation_loss", "value": 0.1}}.
+    It keeps one copy of the weights, in memory, or on disk if the weights of the training lie there. The optimizer's
+    state is not restored. The run's summary names the epoch.
     summary: {"best": {"epoch": 7, "monitor": "validation_loss", "value": 0.1}}.
 
     Example:
@@ -61,7 +62,7 @@ class KeepBest(Callback):
     def epoch_ended(self, run: Training, epoch: int, record: Mapping[str, float]) -> None:
         """Copy the weights if they are the best so far."""
         if self.monitor.improved(epoch, record):
-            self.values = [held.value.clone() for held in run.setup.tensors]
+            self.values = [persistent(held.value) for held in run.setup.tensors]
             run.notes["best"] = {"epoch": epoch, "monitor": self.monitor.name, "value": self.monitor.best}
 
     def training_closing(self, run: Training) -> None:

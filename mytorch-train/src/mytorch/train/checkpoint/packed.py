@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import StateError, kind_of
+from mytorch.core import StateError, kind_of, persistent
 
 TENSOR, COMPLEX, TUPLE, ITEMS, NUMBER = "$tensor", "$complex", "$tuple", "$items", "$number"
 """What stands in the text for a tensor, a complex tensor, a tuple, a dict whose keys are not plain strings, and a
@@ -59,7 +59,8 @@ def _packed_tensor(value: Tensor, place: str, tensors: dict[str, Tensor]) -> Any
     name = place.lstrip(".") or "tensor"
     if name in tensors:
         name = f"{name}#{len(tensors)}"
-    copy = value.to("cpu", copy=True, memory_format=torch.contiguous_format).detach()
+    value = value.detach()
+    copy = persistent(value.contiguous()) if value.is_cpu else value.cpu().contiguous()
     tensors[name] = torch.view_as_real(copy.resolve_conj()) if copy.is_complex() else copy
     return {COMPLEX if copy.is_complex() else TENSOR: name}
 

@@ -13,6 +13,7 @@ from mytorch.core import ArgumentError, Module, Optimizer
 from mytorch.plugins import nearest, shown
 from mytorch.train.around_step import AroundStep
 from mytorch.train.mean_loss import Weight
+from mytorch.train.memory.storages import lies_apart, span_of
 from mytorch.train.memory.stored import STORES, Disk, Get
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.structure import leaves, mapped, tensors
@@ -138,10 +139,10 @@ class Storing:
             return False
         if lossy and not (value.is_floating_point() and value.element_size() > 2):
             return False
-        return not value.is_complex() and _lies_apart(value)
+        return not value.is_complex() and lies_apart(value)
 
     def _store(self, value: Tensor) -> _Packed:
-        span = 1 + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+        span = span_of(value)
         dense = span == value.numel()
         flat = value.as_strided((span,), (1,)) if dense else value.reshape(-1).contiguous()
         return _Packed(self.store.put(flat), value.shape, value.stride(), dense)
@@ -153,16 +154,6 @@ def _nothing() -> None:
 
 def _unpacked(leaf: Any) -> Any:
     return leaf.tensor() if isinstance(leaf, _Packed) else leaf
-
-
-def _lies_apart(value: Tensor) -> bool:
-    """Whether each of its numbers has a place of its own, unlike in one that is expanded."""
-    reached = 0
-    for stride, size in sorted(zip(value.stride(), value.shape, strict=True)):
-        if size > 1 and stride <= reached:
-            return False
-        reached += (size - 1) * stride
-    return True
 
 
 def _block(value: Tensor) -> int:

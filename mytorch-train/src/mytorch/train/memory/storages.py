@@ -54,3 +54,18 @@ def held_by(value: Any) -> Iterator[Any]:
                 yield from held_by(getattr(leaf, entry.name))
         else:
             yield leaf
+
+
+def span_of(value: Tensor) -> int:
+    """How many numbers lie from its first in memory to its last; as many as it has if it is dense."""
+    return 1 + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+
+
+def lies_apart(value: Tensor) -> bool:
+    """Whether each of its numbers has a place of its own, unlike in one that is expanded."""
+    reached = 0
+    for stride, size in sorted(zip(value.stride(), value.shape, strict=True)):
+        if size > 1 and stride <= reached:
+            return False
+        reached += (size - 1) * stride
+    return True
