@@ -93,9 +93,10 @@ def _fed_back(method: Callable[..., Any], pairs: Pairs, value_of: ValueOf | None
 
     def backward(*args: Any, **kwargs: Any) -> Any:
         values = [held.value for held, _ in pairs]
-        for held, matrix in pairs:
-            matrix = matrix.to(held.value.dtype)  # which is another one in half precision
-            held.value = matrix if value_of is None else value_of(matrix, held.value)
+        for (held, matrix), value in zip(pairs, values, strict=True):
+            if matrix.dtype is not value.dtype:  # in half precision
+                matrix = matrix.to(value.dtype)
+            held.value = matrix if value_of is None else value_of(matrix, value)
         try:
             return method(*args, **kwargs)
         finally:

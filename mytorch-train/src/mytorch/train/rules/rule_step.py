@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 from weakref import WeakValueDictionary
@@ -57,8 +57,11 @@ class RuleStep:
         precision: HalfPrecision | None = self.keywords.get("precision")
         take = gradients_of_several if self.accumulates else gradients_of_one
         try:
-            with nullcontext() if precision is None else precision.computing(net, loss, apart=True):
+            if precision is None:
                 result = take(self.rule, net, loss, inputs, targets)
+            else:
+                with precision.computing(net, loss, apart=True):
+                    result = take(self.rule, net, loss, inputs, targets)
         except Exception as error:
             add_path(error, net)
             raise
