@@ -6,8 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from mytorch.commands.check import check
+from mytorch.core import states_tangents
 from mytorch.plugins import Catalogue, Part, UnknownNameError
-from mytorch.testing import LAYER_CHECKS
+from mytorch.testing import LAYER_CHECKS, check_layer
+from mytorch.testing.installed.declarations import Gain
 
 ALL = 2 * (len(LAYER_CHECKS) - 5)  # without a reference, a second input and lazy sizes
 KINDS = {
@@ -118,6 +120,12 @@ def test_every_failure_is_told_with_its_reproduction(run):
     assert "reproduce: check_layer(lambda: Scale(size=3, sign=-1.0), (5, 3), seed=0, modes=('eval',)" in said
     assert "10 failed" in said
     assert said.endswith("1 failed\n")
+
+
+def test_what_a_layer_is_given_to_hold_states_its_tangents():
+    report = check_layer(Gain, (5, 3))
+    assert states_tangents(Gain())
+    assert not report.remarks
 
 
 def test_what_a_check_left_out_is_told_once(run):

@@ -14,6 +14,7 @@ import torch
 from mytorch.core import (
     ArgumentError,
     DataSet,
+    Directions,
     Module,
     Optimizer,
     Parameter,
@@ -302,6 +303,19 @@ class Gain(Module):
         require_same_device(self, d_y, x, "d_y", "output")
         self.gain.accumulate((d_y * x).reshape(-1, 3).sum(0))
         return self.gain.value * d_y
+
+    def tangent(
+        self, t_x: torch.Tensor | None, x: torch.Tensor, along: Directions
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        t_y = along[self.gain] * x
+        return t_y if t_x is None else t_y + self.gain.value * t_x, t_x
+
+    def backward_tangent(
+        self, d_y: torch.Tensor, t_d_y: torch.Tensor, x: torch.Tensor, t_x: torch.Tensor | None, along: Directions
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        change = t_d_y * x if t_x is None else t_d_y * x + d_y * t_x
+        self.gain.accumulate(change.reshape(-1, 3).sum(0))
+        return self.gain.value * d_y, self.gain.value * t_d_y + along[self.gain] * d_y
 
 
 def _required_inputs(module: Module) -> int:
