@@ -31,6 +31,7 @@ from mytorch.nn import (
     CrossMapLRN2d,
     Dropout,
     Dropout2d,
+    ELBOLoss,
     Embedding,
     EmbeddingBag,
     Flatten,
@@ -46,6 +47,7 @@ from mytorch.nn import (
     LayerNorm,
     LeakyReLU,
     Linear,
+    LinearCrossEntropyLoss,
     LocalResponseNorm,
     LogSigmoid,
     LogSoftmax,
@@ -54,11 +56,13 @@ from mytorch.nn import (
     Mish,
     MSELoss,
     MultiheadAttention,
+    MultiMarginLoss,
     Padded,
     Parallel,
     Permute,
     PixelShuffle,
     PixelUnshuffle,
+    PoissonNLLLoss,
     PReLU,
     ReflectionPad2d,
     ReLU6,
@@ -86,6 +90,7 @@ from mytorch.nn import (
     TransformerEncoderLayer,
     Unfold,
     Upsample,
+    VariationalAutoencoder,
 )
 from mytorch.plugins import catalogue
 from mytorch.train import gradients
@@ -301,6 +306,40 @@ def test_what_a_loss_states_is_what_differences_give(weighted, reduction, monkey
     monkeypatch.setattr(tangents_by_differences, "states_tangents", lambda module: False)
     found = [f(net, loss, x, t, vector) for f in (hessian_vector_product, ggn_vector_product)]
     torch.testing.assert_close(stated, found, rtol=1e-7, atol=1e-8)
+
+
+def autoencoder():
+    return VariationalAutoencoder(small(), Sequential(Linear(1, 4), Tanh(), Linear(4, 3)))
+
+
+OF_NETS = {
+    "ELBOLoss": (autoencoder, lambda: ELBOLoss(0.7), torch.linspace(-1, 1, 15).reshape(5, 3).double()),
+    "LinearCrossEntropyLoss": (
+        small,
+        lambda: LinearCrossEntropyLoss(2, 6, bias=True, batch_chunk_size=2, label_smoothing=0.1),
+        torch.tensor([0, 5, 2, 1, 1]),
+    ),
+    "PoissonNLLLoss": (small, PoissonNLLLoss, torch.arange(10).reshape(5, 2)),
+    "MultiMarginLoss": (small, lambda: MultiMarginLoss(p=2), torch.tensor([0, 1, 1, 0, 1])),
+}
+
+
+@pytest.mark.filterwarnings(f"ignore::{SLOWER}")
+@pytest.mark.parametrize(("build", "loss", "t"), OF_NETS.values(), ids=OF_NETS)
+def test_products_of_a_net_with_its_loss_are_what_differences_give(build, loss, t, monkeypatch):
+    torch.manual_seed(8)
+    net, loss, x = build().double(), loss().double(), torch.randn(5, 3).double()
+    vector = {name: torch.randn_like(parameter.value) for name, parameter in net.named_param()}
+
+    def found():
+        torch.manual_seed(6)
+        return [f(net, loss, x, t, vector) for f in (hessian_vector_product, ggn_vector_product)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stated = found()
+    monkeypatch.setattr(tangents_by_differences, "states_tangents", lambda module: False)
+    torch.testing.assert_close(stated, found(), rtol=1e-7, atol=1e-8)
 
 
 def test_the_hessian_is_the_derivative_of_the_gradient():
