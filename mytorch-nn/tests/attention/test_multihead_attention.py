@@ -384,6 +384,26 @@ def test_the_saved_value_of_another_layer(other):
         MultiheadAttention(6, 2).backward((y, None), y)
 
 
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"add_bias_kv": True, "batch_first": True}])
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_a_backward_after_the_gradients_of_samples_is_that_of_its_own_d_output(need_weights, options):
+    layer, x = pair(**options)[0], torch.randn(3, 2, 6).double()
+    torch.manual_seed(0)
+    output, _ = layer.forward(x, need_weights=need_weights)
+    of_one, of_other = (tuple(None if y is None else torch.randn_like(y) for y in output) for _ in range(2))
+
+    def found(asked, answered):
+        torch.manual_seed(0)  # so that dropout draws the same
+        layer.zero_grad()
+        _, saved = layer.forward(x, need_weights=need_weights)
+        if asked is not None:
+            layer.sample_gradients(asked, saved, 0 if layer.batch_first else 1)
+        return layer.backward(answered, saved), {name: p.grad.clone() for name, p in layer.named_param()}
+
+    same(found(of_one, of_one), found(None, of_one))
+    same(found(of_other, of_one), found(None, of_one))
+
+
 @pytest.mark.parametrize("need_weights", [True, False])
 def test_a_saved_value_that_is_used_twice(need_weights):
     layer = MultiheadAttention(6, 2)

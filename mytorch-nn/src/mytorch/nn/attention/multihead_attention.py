@@ -67,13 +67,18 @@ class Source(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """What a backward needs; steps: the sources, what attention saved, and out_proj, taken from the end as it goes."""
+    """What a backward needs.
+
+    steps: the sources, what attention saved, and out_proj, taken from the end as it goes
+    found: the gradients of q, k and v that `sample_gradients` computed, each with the d_output that they are of
+    """
 
     layout: tuple[int | bool, ...]
     passed: int
     output_shape: torch.Size
     weights_shape: torch.Size | None
     steps: list[Any]
+    found: list[tuple[Any, Gradients]]
 
 
 class Moving(NamedTuple):
@@ -221,7 +226,7 @@ class MultiheadAttention(Module):
             attn_weights = attention.kept.mean(1) if average_attn_weights else attention.kept
             attn_weights = attn_weights if query.dim() == 3 else attn_weights.squeeze(0)
         shapes = attn_output.shape, None if attn_weights is None else attn_weights.shape
-        return (attn_output, attn_weights), Saved(self._layout, passed, *shapes, [sources, attention, by_out_proj])
+        return (attn_output, attn_weights), Saved(self._layout, passed, *shapes, [sources, attention, by_out_proj], [])
 
     def backward(
         self, d_output: tuple[Tensor | None, Tensor | None], saved: Saved
@@ -230,7 +235,10 @@ class MultiheadAttention(Module):
         d_attn_output, d_weights = self._upstream(d_output, saved)
         d_o = self._backward_of_out_proj(d_attn_output, saved)
         del d_attn_output
-        if isinstance(saved.steps[-1], Attended):
+        if saved.found and saved.found[-1][0] is d_output:
+            saved.steps.pop()
+            gradients = saved.found.pop()[1]
+        elif isinstance(saved.steps[-1], Attended):
             gradients = attend_backward(d_o, saved.steps.pop())
         else:
             gradients = weigh_backward(d_o, d_weights, saved.steps.pop(), self.dropout)
@@ -279,6 +287,7 @@ class MultiheadAttention(Module):
             gradients = attend_backward(d_o.contiguous(), attention)
         else:
             gradients = weigh_backward(d_o, d_weights, attention, self.dropout)
+        saved.found[:] = [(d_output, gradients)]  # whose backward need not compute them again
         stated: dict[str, SampleGradients] = {}
         keys = gradients[1].shape[2] - self._extra
         for name, learned, d_heads in (("bias_k", self.bias_k, gradients[1]), ("bias_v", self.bias_v, gradients[2])):
