@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from mytorch.core.sample_gradients import EachSample, OuterProducts, SampleGradients
+from mytorch.core.sample_gradients import EachSample, SampleGradients
 
 
 class KroneckerFactors(NamedTuple):
@@ -51,15 +51,16 @@ def kronecker(samples: SampleGradients, rows: int | None = None) -> KroneckerFac
         if values.dim() != 2:
             return None
         return KroneckerFactors(values.new_ones(1, 1), values.mT @ values)
-    if not isinstance(samples, OuterProducts):
+    products = samples.outer_products()
+    if products is None:
         return None
-    multipliers, gradients = samples.rows, samples.d_rows
-    if samples.gradients_in_rows:
+    multipliers, gradients = products.rows, products.d_rows
+    if products.gradients_in_rows:
         multipliers, gradients = gradients, multipliers
     multipliers = multipliers[:rows]
     mean = _gram(multipliers).div_(max(len(multipliers), 1))
-    total = _gram(gradients).mul_(samples.scale**2 / max(gradients.shape[-2], 1))
-    return KroneckerFactors(total, mean) if samples.gradients_in_rows else KroneckerFactors(mean, total)
+    total = _gram(gradients).mul_(products.scale**2 / max(gradients.shape[-2], 1))
+    return KroneckerFactors(total, mean) if products.gradients_in_rows else KroneckerFactors(mean, total)
 
 
 def factor_shapes(samples: SampleGradients) -> tuple[tuple[int, ...], ...]:
@@ -67,10 +68,11 @@ def factor_shapes(samples: SampleGradients) -> tuple[tuple[int, ...], ...]:
     if isinstance(samples, EachSample):
         numbers = samples.sizes()[1:]
         return ((1, 1), (*numbers, *numbers)) if len(numbers) == 1 else ()
-    if not isinstance(samples, OuterProducts):
+    products = samples.outer_products()
+    if products is None:
         return ()
-    blocks = tuple(samples.rows.shape[1:-2])
-    inputs, outputs = samples.rows.shape[-1], samples.d_rows.shape[-1]
+    blocks = tuple(products.rows.shape[1:-2])
+    inputs, outputs = products.rows.shape[-1], products.d_rows.shape[-1]
     return (*blocks, inputs, inputs), (*blocks, outputs, outputs)
 
 

@@ -20,8 +20,8 @@ AT_ONCE = 2**24
 class SampleGradients:
     """What a batch's gradient of one parameter is the sum of: one summand for each sample.
 
-    Layers state them in the form in which they arise, `EachSample`, `OuterProducts` or `TableRows`; what follows from
-    them is the same for all, and forms the gradients themselves only where that is cheaper.
+    Layers state them in the form in which they arise, `EachSample`, `OuterProducts`, `TableRows` or one of their own;
+    what follows from them is the same for all, and forms the gradients themselves only where that is cheaper.
 
     scale: what each gradient is multiplied by, beside what the form holds.
 
@@ -73,6 +73,10 @@ class SampleGradients:
             band = EachSample(self.some(start, start + size).each())
             bands.append(_by_blocks(band, other, size, _of_each))
         return torch.cat(bands)
+
+    def outer_products(self) -> OuterProducts | None:
+        """The same gradients as sums of outer products; None where they do not arise as such."""
+        return None
 
     def some(self, start: int, end: int) -> SampleGradients:
         """The gradients of the samples from `start` to before `end`."""
@@ -197,6 +201,9 @@ class OuterProducts(SampleGradients):
             return super().products(other)
         size = max(1, math.isqrt(AT_ONCE // (t * s)))
         return _by_blocks(self, other, size, _of_factors)
+
+    def outer_products(self) -> OuterProducts:
+        return self
 
     def some(self, start: int, end: int) -> OuterProducts:
         return replace(self, d_rows=self.d_rows[start:end], rows=self.rows[start:end])
@@ -360,7 +367,7 @@ def added(parts: Sequence[SampleGradients]) -> SampleGradients:
     """The gradients of a parameter that was used several times: of each sample, the sum over the uses."""
     if len(parts) == 1:
         return parts[0]
-    products = [part for part in parts if isinstance(part, OuterProducts)]
+    products = [each for each in (part.outer_products() for part in parts) if each is not None]
     alike = {(part.shape, part.scale, part.rows.dim()) for part in products}
     if len(products) == len(parts) and len(alike) == 1:  # the sum over t goes on over the other uses
         d_rows = torch.cat([part.d_rows for part in products], -2)

@@ -93,20 +93,20 @@ class Windowed(Spatial):
         """y without a batch in front if x has no batch."""
         return y if x.dim() == self.dimensions + 2 else y.squeeze(0)
 
-    def _stated(
-        self, d_y: Tensor, d_rows: Tensor, rows: Tensor, gradients_in_rows: bool = False
-    ) -> dict[str, SampleGradients]:
-        """The gradients of single samples, from rows of each group, (batch, groups, places, numbers)."""
+    def _stated(self, d_y: Tensor, weight: SampleGradients) -> dict[str, SampleGradients]:
+        """The gradients of single samples."""
+        stated = {"weight": weight}
+        return stated if self.bias is None else {**stated, "bias": EachSample(d_y.flatten(2).sum(2))}
+
+    def _products(self, d_rows: Tensor, rows: Tensor, gradients_in_rows: bool = False) -> OuterProducts:
+        """Those of the weight, from rows of each group, (batch, groups, places, numbers)."""
         if self.groups == 1:
             d_rows, rows = d_rows.squeeze(1), rows.squeeze(1)
-        shape = tuple(self.weight.value.shape)
-        products = OuterProducts(d_rows, rows, shape, gradients_in_rows=gradients_in_rows)
-        stated: dict[str, SampleGradients] = {"weight": products}
-        return stated if self.bias is None else {**stated, "bias": EachSample(d_y.flatten(2).sum(2))}
+        return OuterProducts(d_rows, rows, tuple(self.weight.value.shape), gradients_in_rows=gradients_in_rows)
 
     def _rows(self, x: Tensor) -> Tensor:
         """The channels at each place, by group: (batch, groups, places, channels of a group)."""
-        return x.reshape(len(x), self.groups, -1, x.shape[2:].numel()).mT
+        return x.reshape(len(x), self.groups, x.shape[1] // self.groups, x.shape[2:].numel()).mT
 
     def _windows(self, x: Tensor, pads: Sequence[int]) -> Tensor:
         """What each window of x sees, by group: (batch, groups, places, channels of a group * values of a window)."""
@@ -114,10 +114,10 @@ class Windowed(Spatial):
         x = F.pad(x, [amount for amount in reversed(pads) for _ in range(2)])
         for axis, (window, step, spread) in enumerate(zip(self.kernel_size, self.stride, self.dilation, strict=True)):
             x = x.unfold(axis + 2, spread * (window - 1) + 1, step)[..., ::spread]
-        x = x.reshape(batch, self.groups, -1, *x.shape[2:])
+        x = x.reshape(batch, self.groups, x.shape[1] // self.groups, *x.shape[2:])
         places, window_axes = range(3, 3 + axes), range(3 + axes, 3 + 2 * axes)
         seen = x.permute(0, 1, 2, *window_axes, *places)  # places last: so the copy reads along rows of x
-        return seen.reshape(batch, self.groups, seen.shape[2 : 3 + axes].numel(), -1).mT
+        return seen.flatten(2, 2 + axes).flatten(3).mT
 
     def _tangent_of_kernel(
         self, t_x: Tensor | None, x: Tensor, along: Directions, geometry: tuple[Any, ...]

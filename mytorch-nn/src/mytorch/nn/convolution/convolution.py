@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +15,7 @@ from mytorch.core import (
     ArgumentError,
     Detail,
     Directions,
+    OuterProducts,
     SampleGradients,
     ShapeError,
     require_choice,
@@ -21,6 +24,7 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.nn.convolution._window_products import WindowProducts
 from mytorch.nn.convolution._windowed import Windowed
 from mytorch.nn.convolution._worked_example import Sizes, worked_example
 from mytorch.nn.padding._padding import pad, pad_backward, require_paddable
@@ -154,7 +158,19 @@ class _Convolution(Windowed):
         saved: tuple[Tensor, torch.Size],
         axis: int,  # noqa: ARG002 - a batch stands in front
     ) -> dict[str, SampleGradients]:
-        return self._stated(d_y, self._rows(d_y), self._windows(saved[0], self._inside))
+        x = saved[0]
+
+        def products() -> OuterProducts:
+            return self._products(self._rows(d_y), self._windows(x, self._inside))
+
+        shape, places = tuple(self.weight.value.shape), d_y.shape[2:].numel()
+        numbers = shape[0], math.prod(shape[1:])
+        few = places * sum(numbers) < math.prod(numbers)  # then norms need no gradients
+        if self.dimensions != 2 or self.groups > 1 or few or len(d_y) != len(x):
+            return self._stated(d_y, products())
+        padded = F.pad(x, [amount for amount in reversed(self._inside) for _ in range(2)])
+        windows = WindowProducts(d_y, padded, shape, self.stride, self.dilation, functools.cache(products))
+        return self._stated(d_y, windows)
 
     def forward_details(
         self,

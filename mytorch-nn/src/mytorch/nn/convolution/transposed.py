@@ -135,7 +135,7 @@ class _TransposedConvolution(Windowed):
         x, _ = saved
         windows = self._windows(d_y, self.padding).unflatten(2, self._places(d_y))
         seen = windows[(slice(None), slice(None), *map(slice, x.shape[2:]))]  # output_padding adds places
-        return self._stated(d_y, self._rows(x), seen.flatten(2, -2), gradients_in_rows=True)
+        return self._stated(d_y, self._products(self._rows(x), seen.flatten(2, -2), gradients_in_rows=True))
 
     def _places(self, d_y: Tensor) -> list[int]:
         """How many windows d_y has along each axis."""

@@ -8,7 +8,6 @@ from typing import Any
 from mytorch.core import (
     ArgumentError,
     Module,
-    OuterProducts,
     Parameter,
     SampleGradients,
     ShapeError,
@@ -47,7 +46,10 @@ def stated_by(
 
 def _of_columns(samples: Any, columns: int) -> Any:
     """Outer products with the number of columns; any other form, or what is none, as it is."""
-    return ColumnProducts(samples, columns) if columns > 1 and isinstance(samples, OuterProducts) else samples
+    if columns == 1 or not isinstance(samples, SampleGradients):
+        return samples
+    products = samples.outer_products()
+    return samples if products is None else ColumnProducts(products, columns)
 
 
 def _owner(path: str, module: Module) -> str:
