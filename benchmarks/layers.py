@@ -12,15 +12,15 @@ number that is made a tensor, counts as equal.
 
 from __future__ import annotations
 
-import gc
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
 import torch
 from layer_cases import CASES, LOSSES, NOT_COMPARED, NOT_MEASURED, SIZES, fed
-from memory import MEASURED, peak_within
+from memory import peak_of_call
 from side_by_side import (
     Contestant,
     Effort,
@@ -35,7 +35,6 @@ from side_by_side import (
     require_known,
 )
 from torch import Tensor
-from torch.profiler import record_function
 
 from mytorch import nn
 from mytorch.plugins import catalogue
@@ -145,23 +144,9 @@ def peaks_here(cases: list[Case]) -> dict[Case, float]:
     prepare()
     found = {}
     for name, size in cases:
-        own, other = _peak(ours, name, size), _peak(theirs, name, size)
+        own, other = (peak_of_call(partial(make, name, size)) for make in (ours, theirs))
         found[name, size] = 1.0 if abs(own - other) <= KIB else own / other
     return found
-
-
-def _peak(contestant: Callable[[str, str], Contestant], name: str, size: str) -> int:
-    gc.collect()  # so that nothing of the last one is freed while this one is watched
-
-    def work() -> None:
-        made = contestant(name, size)
-        with made.mode():
-            made.call()
-            made.call()
-            with record_function(MEASURED):
-                made.call()
-
-    return peak_within(work)
 
 
 def installed(chosen: list[str]) -> list[str]:

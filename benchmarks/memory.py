@@ -68,6 +68,22 @@ def peak_within(work: Callable[[], None]) -> int:
     return most
 
 
+def peak_of_call(make: Callable[[], Contestant]) -> int:
+    """The most bytes that tensors held within the third call of a contestant, those that it keeps included."""
+    gc.collect()  # so that nothing of the last one is freed while this one is watched
+
+    def work() -> None:
+        made = make()
+        gc.collect()
+        with made.mode():
+            made.call()
+            made.call()
+            with record_function(MEASURED):
+                made.call()
+
+    return peak_within(work)
+
+
 def compare(report: Report, layers: int, width: int, batch_size: int) -> None:
     """A table of one size, and what is promised about it."""
     found = in_process(peaks, layers, width, batch_size)

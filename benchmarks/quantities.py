@@ -8,7 +8,7 @@ with clipping, noise and update, beside both ways in which Opacus takes it. Then
 diagonal of the generalised Gauss-Newton matrix and its Kronecker factors, exact and from one drawn target a sample.
 Last, products of the Hessian and of the Gauss-Newton matrix with a vector beside torch.func, of a transformer, too: it
 takes jvp of grad for the Hessian, and jvp, jvp of the loss's grad and vjp for the other. Before anything is timed, all
-must agree; of what is drawn, the exact ones.
+must agree; of what is drawn, the exact ones. The last table is the peak of torch's allocator, at batches of 128.
 
 Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch. The products need none.
 """
@@ -19,14 +19,17 @@ from functools import partial
 from typing import Any
 
 import torch
+from memory import peak_of_call
 from side_by_side import (
     Contestant,
     Effort,
     Report,
+    Spread,
     Target,
     arguments,
     in_process,
     measure,
+    prepare,
     require_known,
     require_same_losses,
 )
@@ -416,11 +419,39 @@ def report_products(report: Report, effort: Effort) -> None:
         report.target(target)
 
 
+def peaks_here(build: Callable[..., dict[str, Contestant]], args: tuple[Any, ...]) -> dict[str, int]:
+    """The peak memory of each contestant."""
+    prepare()
+    return {one: peak_of_call(lambda one=one: build(*args)[one]) for one in build(*args)}  # type: ignore[misc]
+
+
+def report_memory(report: Report, _effort: Effort) -> None:
+    rows, targets, others = [], [], ("BackPACK", "Opacus", "Opacus, ghost", "Opacus, hooks")
+    for name in NETS:
+        asked: list[tuple[str, Any, tuple[Any, ...]]] = [
+            *((each, contestants, (each, name, BATCHES[-1])) for each in QUANTITIES),
+            ("private step", private_steps, (name, BATCHES[-1], 1.0)),
+            *((each, curvatures, (each, name, BATCHES[-1])) for each in CURVATURES),
+        ]
+        for what, build, args in asked:
+            found = in_process(peaks_here, build, args)
+            shown = [f"{found[one] / found[OURS]:.2f}" if one in found else "" for one in others]
+            rows.append([what, name, str(BATCHES[-1]), f"{found[OURS] / 2**20:.2f}", *shown])
+            for one in found.keys() - {OURS}:
+                figure = Spread.of([found[one] / found[OURS]])
+                targets.append(Target(f"peak memory, {what}, {name}: {one} / {OURS}", figure, 1.0, at_least=True))
+    columns = ["what", "net", "batch", "mytorch, MiB", *(f"{one} / mytorch" for one in others)]
+    report.table("Peak memory, weights and what is found included", columns, rows)
+    for target in targets:
+        report.target(target)
+
+
 TABLES: dict[str, Callable[[Report, Effort], None]] = {
     **{each: partial(report_quantity, each) for each in QUANTITIES},
     "private": report_private_steps,
     "curvature": report_curvatures,
     "products": report_products,
+    "memory": report_memory,
 }
 
 
