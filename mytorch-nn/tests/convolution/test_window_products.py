@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mytorch.core import kronecker
+from mytorch.core import ShapeError, kronecker
 from mytorch.nn import Conv2d
 from mytorch.nn.convolution import _window_products
 from mytorch.nn.convolution._window_products import WindowProducts
@@ -53,6 +53,23 @@ def test_all_that_follows_is_as_from_all_windows(geometry, batch, at_once, monke
     if batch:
         require_close(found.products(found), wanted.products(wanted))
         require_close([*kronecker(found)], [*kronecker(wanted)])
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 2, 2), (4, 3, 9, 9), (4, 5, 7, 6)])
+def test_gradients_that_do_not_fit_are_refused_before_a_kernel_sees_them(shape):
+    layer = Conv2d(2, 3, 3)
+    _, saved = layer.forward(torch.randn(4, 2, 9, 8))
+    found = layer.sample_gradients(torch.randn(shape), saved, 0)["weight"]
+    with pytest.raises(ShapeError, match=r"WindowProducts: d_y must have the shape \(4, 3, 7, 6\), got"):
+        found.sizes()
+
+
+def test_in_bfloat16():
+    found, wanted = (stated(GEOMETRIES["steps"], dtype=dtype)[0] for dtype in (torch.bfloat16, torch.float64))
+    weights = torch.rand(4).double()
+    close = {"rtol": 0.03, "atol": 0.2}
+    torch.testing.assert_close(found.squared_norms().double(), wanted.squared_norms(), **close)
+    torch.testing.assert_close(found.weighted_sum(weights.bfloat16()).double(), wanted.weighted_sum(weights), **close)
 
 
 def test_in_float32_as_in_float64():

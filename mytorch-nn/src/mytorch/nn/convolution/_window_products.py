@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mytorch.core import OuterProducts, SampleGradients
+from mytorch.core import OuterProducts, SampleGradients, ShapeError
 
 AT_ONCE = 2**22
 """How many numbers of windows and gradients are formed at once, beside those that are asked for."""
@@ -40,6 +40,11 @@ class WindowProducts(SampleGradients):
         return self._in_place(torch.cat([part._by_rows() for part in self._parts()])).mul_(self.scale)
 
     def sizes(self) -> tuple[int, ...]:
+        axes = zip(self.x.shape[2:], self.shape[2:], self.stride, self.dilation, strict=True)
+        places = [(size - spread * (window - 1) - 1) // step + 1 for size, window, step, spread in axes]
+        wanted = (len(self.x), self.shape[0], *places)
+        if self.d_y.shape != wanted:
+            raise ShapeError(f"WindowProducts: d_y must have the shape {wanted}, got {tuple(self.d_y.shape)}")
         return len(self.x), *self.shape
 
     def squared_norms(self) -> Tensor:
