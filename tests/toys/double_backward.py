@@ -29,7 +29,12 @@ def require_as_torch(ours, theirs, moves, within=WITHIN):
 
     theirs: has the same parameters in the same order, and takes the same inputs.
     """
-    wanted_output, t_wanted, d_output, t_d_output, d_wanted, t_d_wanted = wanted_of(theirs, moves)
+    require_wanted(ours, wanted_of(theirs, moves), moves, within)
+
+
+def require_wanted(ours, wanted, moves, within=WITHIN):
+    """The same, of what `wanted_of` returned."""
+    wanted_output, t_wanted, d_output, t_d_output, d_wanted, t_d_wanted = wanted
     torch.manual_seed(1)
     output, saved = ours.forward(*moves.inputs, **moves.options)
     require_close(of_tensors(output), wanted_output, "output", within)
