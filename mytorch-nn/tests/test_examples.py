@@ -19,5 +19,5 @@ def test_the_example_of_a_class(cls):
     assert examples.examples, f"{cls.__name__} has no Example in its docstring"
     told = []
     torch.manual_seed(0)
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples, out=told.append)
+    doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS).run(examples, out=told.append)
     assert not told, "".join(told)

@@ -126,7 +126,7 @@ def test_the_examples_hold(name):
     cls = getattr(mytorch.sklearn, name)
     examples = doctest.DocTestParser().get_doctest(inspect.getdoc(cls), {}, name, None, 0)
     assert examples.examples
-    assert doctest.DocTestRunner().run(examples).failed == 0
+    assert doctest.DocTestRunner(verbose=False).run(examples).failed == 0
 
 
 @pytest.mark.parametrize("cls", [MytorchClassifier, MytorchRegressor])
