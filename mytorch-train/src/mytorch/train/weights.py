@@ -64,7 +64,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors as safetensors takes them: contiguous, on the processor, and none in the memory of another."""
     found, blocks = dict[str, Tensor](), set[int]()
     for name, value in tensors.items():
-        here = value.detach().cpu().contiguous()
+        here = value.cpu().detach().contiguous()
         block = here.untyped_storage().data_ptr()
         found[name] = persistent(here) if block in blocks else here
         blocks.add(block)

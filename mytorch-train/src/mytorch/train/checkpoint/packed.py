@@ -59,8 +59,8 @@ def _packed_tensor(value: Tensor, place: str, tensors: dict[str, Tensor]) -> Any
     name = place.lstrip(".") or "tensor"
     if name in tensors:
         name = f"{name}#{len(tensors)}"
-    value = value.detach()
-    copy = persistent(value.contiguous()) if value.is_cpu else value.cpu().contiguous()
+    here = value.cpu().detach().contiguous()
+    copy = persistent(here) if value.is_cpu else here
     tensors[name] = torch.view_as_real(copy.resolve_conj()) if copy.is_complex() else copy
     return {COMPLEX if copy.is_complex() else TENSOR: name}
 
