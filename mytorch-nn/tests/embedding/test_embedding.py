@@ -65,6 +65,14 @@ def test_weights_without_offsets_have_a_gradient_at_their_place():
     assert d_weights.shape == (2, 3)
 
 
+def test_weights_of_places_have_no_gradient_where_none_is_wanted():
+    layer, weights = EmbeddingBag(5, 2, mode="sum"), torch.randn(2, 3)
+    layer.input_grad = False
+    y, saved = layer.forward(torch.tensor([[0, 1, 2], [1, 1, 4]]), None, weights)
+    assert layer.backward(torch.ones_like(y), saved) == (None, None, None)
+    assert layer.weight.grad is not None
+
+
 @each_layer
 def test_a_table_that_is_given(layer):
     table = torch.randn(4, 3)

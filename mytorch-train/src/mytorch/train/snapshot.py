@@ -52,6 +52,7 @@ class Snapshot:
         if seen and _same(seen, self._seen):
             torch._foreach_copy_(self._copies, seen)
         else:
+            self._seen, self._copies = [], []  # so that old and new copies are never in memory together
             self._seen, self._copies = seen, [persistent(value) for value in seen]
         self._schedule = self.schedule.state_dict() if self.schedule is not None else None
         self._scale = {} if self._precision is None else self._precision.state_dict()

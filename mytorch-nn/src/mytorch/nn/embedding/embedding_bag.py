@@ -143,8 +143,8 @@ class EmbeddingBag(Table):
         require_like(self, d_y, self.weight.value, "d_y")
         if self.weight.trainable:
             self.weight.accumulate(self._d_weight(d_y, saved))
-        if saved.inputs < 3:
-            return (None, None) if saved.inputs == 2 else None
+        if saved.inputs < 3 or not self.input_grad:
+            return _nothing(saved)
         return None, None, self._d_per_sample_weights(d_y, saved, self.weight.value)
 
     def tangent(
@@ -167,9 +167,8 @@ class EmbeddingBag(Table):
             if t_weights is not None:
                 t_d_weight += self._d_weight(d_y, saved._replace(weights=t_weights))
             self.weight.accumulate(t_d_weight)
-        if saved.inputs < 3:
-            nothing = (None, None) if saved.inputs == 2 else None
-            return nothing, nothing
+        if saved.inputs < 3 or not self.input_grad:
+            return _nothing(saved), _nothing(saved)
         d_weights, t_d_weights = (self._d_per_sample_weights(d, saved, self.weight.value) for d in (d_y, t_d_y))
         t_d_weights = t_d_weights + self._d_per_sample_weights(d_y, saved, along[self.weight])
         return (None, None, d_weights), (None, None, t_d_weights)
@@ -269,6 +268,11 @@ class EmbeddingBag(Table):
             raise ArgumentError(
                 f"EmbeddingBag: mode must be 'sum' for per_sample_weights, which weight a sum, got {shown(self.mode)}"
             )
+
+
+def _nothing(saved: Bags) -> tuple[None, ...] | None:
+    """No gradient for any of the inputs."""
+    return (None,) * saved.inputs if saved.inputs > 1 else None
 
 
 KINDS: tuple[Any, ...] = (Tensor, Tensor, Tensor | None, tuple, int, torch.Size, int, str, torch.Size)
