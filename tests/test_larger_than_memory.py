@@ -9,8 +9,8 @@ import pytest
 
 LIMIT = 120
 """MiB of memory, beyond what the process has before there is a model."""
-WEIGHTS = 160
-"""MiB: ten layers of 16 MiB, of which memory would also hold the state of Adam and a copy of both."""
+WEIGHTS = 128
+"""MiB: eight layers of 16 MiB, of which memory would also hold the state of Adam and a copy of both."""
 
 FIT = """
 from contextlib import nullcontext
@@ -25,7 +25,7 @@ def trained(weights):
     data = TensorDataSet(torch.randn(64, 2048), torch.randint(4, (64,)))
     torch.manual_seed(0)
     with on_disk() if weights else nullcontext():
-        layers = [layer for _ in range(10) for layer in (Linear(2048, 2048), GELU())]
+        layers = [layer for _ in range(8) for layer in (Linear(2048, 2048), GELU())]
         net = Sequential(*layers, Linear(2048, 4))
     options = {"weights": "disk"} if weights else {"optimizer_in_backward": True}
     optimizer = Adam(net.param(), lr=1e-4)
@@ -41,12 +41,12 @@ from mytorch.train.memory.mapped import is_on_disk
 
 def trained(weights):
     layers = [{"type": "Linear", "in_features": 2, "out_features": 2048}]
-    for _ in range(10):
+    for _ in range(8):
         layers += [{"type": "Linear", "in_features": 2048, "out_features": 2048}, {"type": "GELU"}]
     layers.append({"type": "Linear", "in_features": 2048, "out_features": 2})
     changes = {"model": {"type": "Sequential", "layers": layers}, "data.train.samples": 64, "batch_size": 32}
     changes |= {"data.validation": None, "data.test": None, "metrics": []}
-    changes |= {"optimizer": {"type": "Adam", "lr": 1e-4}, "epochs": 2}
+    changes |= {"optimizer": {"type": "Adam", "lr": 1e-4}, "epochs": 1}
     changes |= {"weights": "disk"} if weights else {"optimizer_in_backward": True}
     path = train_in_folder("disk", changes, output="runs", quiet=True)
     resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY,) * 2)  # a file that is read counts as memory

@@ -122,18 +122,18 @@ def sgd(params):
     return optimizers["SGD"](params, lr=0.1)
 
 def take(processes):
-    found = {name: trained(plain, cls, processes, epochs=10, batch_size=5) for name, cls in optimizers.items()}
+    found = {name: trained(plain, cls, processes, epochs=4, batch_size=5) for name, cls in optimizers.items()}
     for name, (of_images, options) in NORMALISED.items():
         net = lambda: normalised(processes, of_images, **options)
         found[name] = trained(net, sgd, processes, epochs=6, batch_size=5)
     net = lambda: normalised(processes, False)
     for level in LEVELS if processes is not None else ():
         for name, cls in optimizers.items():
-            found[level, name] = trained(plain, cls, processes, epochs=10, batch_size=5, shard=level)
+            found[level, name] = trained(plain, cls, processes, epochs=4, batch_size=5, shard=level)
     if processes is not None:
         with patch.object(pieces, "BYTES", 1):  # each parameter is updated as soon as its gradients are added up
             for name, cls in optimizers.items():
-                found["within", name] = trained(plain, cls, processes, epochs=10, batch_size=5, shard="gradients")
+                found["within", name] = trained(plain, cls, processes, epochs=4, batch_size=5, shard="gradients")
     found["few rows"] = trained(net, sgd, processes, epochs=2, batch_size=21)  # the last batch has a row for each
     return found
 
