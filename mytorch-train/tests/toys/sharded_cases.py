@@ -185,7 +185,7 @@ def main():
         torch.save(found, f"{folder}/{processes.rank}.pt")
         several = processes.size
     if several == 2:
-        with suppress(RankError), join(timeout=60) as processes:  # which says that one has left
+        with suppress(RankError), join(timeout=20) as processes:  # which says that one has left
             lost(processes, folder)
 
 

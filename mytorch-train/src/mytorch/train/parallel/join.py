@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 from itertools import count
 from typing import Any
 
@@ -25,6 +24,8 @@ TIMEOUT = 600.0
 """Seconds that a process waits for the others, as torch.distributed does with NCCL."""
 _NUMBERS = count()
 """Of the groups that this process has joined: every process joins them in the same order."""
+_STORES: dict[Place, Any] = {}
+"""The store of this process, kept from the first group that it joins: a port is opened once."""
 
 
 @contextmanager
@@ -53,8 +54,11 @@ def join(timeout: float = TIMEOUT) -> Iterator[Processes | None]:
         raise ArgumentError(
             "join: there must be no group of torch.distributed yet, got one; let join make it, and use it once"
         )
-    base, number = _opened(place, timeout), next(_NUMBERS)
     patience = timedelta(seconds=timeout)
+    if place not in _STORES:
+        _STORES[place] = _opened(place, timeout)
+    base, number = _STORES[place], next(_NUMBERS)
+    base.set_timeout(patience)
     try:
         store = answered(lambda: meet(place, base, f"mytorch/{number}", timeout), timeout + GRACE)
     except TimeoutError as error:
@@ -90,7 +94,6 @@ def _connect(place: Place, store: Any, patience: timedelta, processes: Processes
         raise processes.lost(error) from error
 
 
-@cache
 def _opened(place: Place, timeout: float) -> Any:
     """The store that all processes share: torchrun's, which outlives them, or that of the first process."""
     opens = place.rank == 0 and not place.agent
