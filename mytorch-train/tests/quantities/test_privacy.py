@@ -59,6 +59,13 @@ def test_a_step_without_noise_is_the_clipped_sum_by_the_expected_rows(build, red
     assert privacy.epsilon() == math.inf
 
 
+def test_no_gradient_without_noise_is_left_in_a_parameter_that_the_optimizer_has_not():
+    net, take = network(), PrivateStep(Privacy(max_norm=0.3, noise_multiplier=1.0, delta=0.1), 5, 100)
+    with torch.inference_mode():
+        take(net, SquaredError(), SGD(net.param()[:2], lr=0.1), torch.randn(6, 3), torch.randn(6, 2))
+    assert [parameter.grad for parameter in net.param()] == [None] * 4
+
+
 @pytest.mark.parametrize("rows", [0, 6])
 def test_the_noise_has_the_deviation_of_the_formula(rows):
     """Over many seeds, and in a batch without rows, too: then it is all that there is."""

@@ -50,22 +50,24 @@ class PrivateStep:
             _require_private(net, loss, trained)
         result: tuple[Tensor, Weight] = (trained[0].value.new_zeros(()), 0)
         divisor = 1 if sums(loss) else self.batch_size
+        found, factors = dict[Parameter, SampleGradients](), torch.zeros(())
         if rows:
             result, found, factors = self._unchanged(net, loss, inputs, targets)
             self._require_equal_weights(loss, result[1], rows)
-            for parameter, samples in found.items():
-                parameter.grad = samples.weighted_sum((factors / divisor).to(parameter.value.dtype))
         deviation = self.privacy.noise_multiplier * self.privacy.max_norm / divisor
         for parameter in trained:
-            noise = deviation * self.privacy.noise(parameter.value)
-            parameter.grad = noise if parameter.grad is None else parameter.grad + noise
+            noise = self.privacy.noise(parameter.value).mul_(deviation)
+            samples = found.pop(parameter, None)  # so that its memory is free for what comes after it
+            if samples is not None:
+                noise += samples.weighted_sum((factors / divisor).to(parameter.value.dtype))
+            parameter.grad = noise
         self.privacy.count(self.share)
         update(optimizer)
         return result
 
     def _unchanged(
         self, net: Module, loss: Module, inputs: Any, targets: Any
-    ) -> tuple[tuple[Tensor, Weight], Mapping[Parameter, SampleGradients], Tensor]:
+    ) -> tuple[tuple[Tensor, Weight], dict[Parameter, SampleGradients], Tensor]:
         """The clipped samples. Raises ArgumentError, with all as before, if the forward wrote something of the rows.
 
         Buffers are looked at in every step, parameters in the first one of a net.

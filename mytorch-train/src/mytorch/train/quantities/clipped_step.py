@@ -39,7 +39,8 @@ class ClippedStep:
         """Take the step. Raises ArgumentError, before anything changes, for a layer or loss that mixes the batch."""
         result, found, factors = self._clipped(net, loss, inputs, targets)
         weights = factors / (1 if sums(loss) else len(factors))
-        for parameter, samples in found.items():
+        while found:  # whose memory is free, one after the other
+            parameter, samples = found.popitem()
             parameter.grad = samples.weighted_sum(weights.to(parameter.value.dtype))
         update(optimizer)
         return result
