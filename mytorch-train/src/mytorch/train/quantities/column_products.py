@@ -37,7 +37,11 @@ class ColumnProducts(SampleGradients):
         d_rows, rows, shape = self.factors.d_rows, self.factors.rows, self.factors.shape
         d_rows = d_rows.unflatten(0, (len(rows), self.columns))
         if rows.shape[-2] == 1:
-            squared = OuterProducts(d_rows.square().sum(1), rows.square(), shape, self.factors.scale**2)
+            first, *others = d_rows.unbind(1)
+            squares = first.square()
+            for column in others:  # without the squares of all columns in memory at once
+                squares.addcmul_(column, column)
+            squared = OuterProducts(squares, rows.square(), shape, self.factors.scale**2)
             return squared.weighted_sum(rows.new_ones(len(rows)))
         size = max(1, NUMBERS_FORMED // max(1, math.prod(shape) * self.columns))
         below = d_rows.movedim(1, -3).mT.flatten(-3, -2)  # column below column: (samples, columns * out, t)

@@ -53,6 +53,7 @@ class Columns:
         by_sample = [d.unflatten(axis, (-1, self.rows)).transpose(axis, axis + 1) for d in kept.gradients]
         kept.gradients.clear()
         together = torch.cat(by_sample, axis + 1)
+        del by_sample  # which are as many numbers
         columns = together.shape[axis + 1]
         d_output = together.flatten(axis, axis + 1)
         stated = stated_by(kept.path, module, d_output, self._saved[module], axis, self.rows, columns)

@@ -30,7 +30,7 @@ from mytorch.train.quantities.structure import mapped, tensors
 from mytorch.train.quantities.watch import reusable, showing_samples
 from mytorch.train.unchanged import unchanged
 
-NUMBERS_AT_ONCE = 2**19
+NUMBERS_AT_ONCE = 2**18
 """How many numbers a forward saves at most, where several columns go through the net at once: so they fit a cache."""
 NUMBERS_OF_ROW = 256
 """What a row counts for at least: a layer may save its numbers where nobody sees them."""
