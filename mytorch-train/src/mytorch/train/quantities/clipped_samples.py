@@ -10,10 +10,10 @@ from torch import Tensor
 
 from mytorch.core import GradientSeen, Module, Parameter, Quantity, SampleGradients, add_path
 from mytorch.train.batches import count_rows
-from mytorch.train.gradients import forward, gradients, loss_gradient
-from mytorch.train.mean_loss import Weight, sums
+from mytorch.train.gradients import gradients
+from mytorch.train.mean_loss import Weight
 from mytorch.train.quantities.axes import Axes, KnownAxes
-from mytorch.train.quantities.watch import showing_samples, watching
+from mytorch.train.quantities.watch import watch_samples, watching
 
 
 class ClippedSamples:
@@ -37,44 +37,28 @@ class ClippedSamples:
 
         Raises ArgumentError, before anything changes, for a layer or loss that mixes the batch.
         """
-        kept, rows = _Kept(), count_rows(inputs if targets is None else targets)
         try:
             axes = self._known.of(net, loss, inputs, targets)
-            if self.quantities:
-                with watching(net, loss, [kept, *self.quantities], axes, rows):
-                    result = gradients(net, loss, inputs, targets)
-            else:  # nobody asks for the gradient of the batch
-                result = _samples_alone(net, loss, inputs, targets, axes, rows, kept.samples)
+            result, found = self._samples(net, loss, inputs, targets, axes)
         except Exception as error:
             add_path(error, net)
             raise
-        squares = [samples.precise().squared_norms().double().clamp(min=0.0) for samples in kept.samples.values()]
+        squares = [samples.precise().squared_norms().double().clamp(min=0.0) for samples in found.values()]
         norms = torch.stack(squares).sum(0).sqrt()
-        return result, kept.samples, (self.bound / norms).clamp(max=1.0)  # 1 where a norm is 0
+        return result, found, (self.bound / norms).clamp(max=1.0)  # 1 where a norm is 0
 
-
-def _samples_alone(
-    net: Module,
-    loss: Module,
-    inputs: Any,
-    targets: Any,
-    axes: Axes,
-    rows: int,
-    found: dict[Parameter, SampleGradients],
-) -> tuple[Tensor, Weight]:
-    """Forward and backward that add to no gradient, and put what is known of single samples into `found`."""
-    parameters = {name: parameter for parameter, name in axes.holders.names.items()}
-    scale = 1.0 if sums(loss) else float(rows)
-
-    def keep(name: str, samples: SampleGradients) -> None:
-        found[parameters[name]] = samples.scaled(scale)
-
-    with showing_samples(net, axes, keep) as backward:
-        prediction, saved = forward(net, inputs)
-        value, weight, d_prediction = loss_gradient(loss, prediction, targets)
-        del prediction
-        backward(d_prediction.pop(), saved, rows)
-    return value, weight
+    def _samples(
+        self, net: Module, loss: Module, inputs: Any, targets: Any, axes: Axes
+    ) -> tuple[tuple[Tensor, Weight], dict[Parameter, SampleGradients]]:
+        """One forward and one backward; the gradient of the batch is computed only for those who ask for it."""
+        if not self.quantities:
+            named, found = dict(net.named_param()), dict[str, SampleGradients]()
+            result = watch_samples(net, loss, inputs, targets, axes, found.__setitem__)
+            return result, {named[name]: samples for name, samples in found.items()}
+        kept = _Kept()
+        with watching(net, loss, [kept, *self.quantities], axes, count_rows(inputs if targets is None else targets)):
+            result = gradients(net, loss, inputs, targets)
+        return result, kept.samples
 
 
 class _Kept(Quantity):

@@ -8,25 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, GradientSeen, Module, Quantity, SampleGradients
+from mytorch.core import ArgumentError, Module, SampleGradients, add_path
 from mytorch.train.batches import count_rows
 from mytorch.train.mean_loss import Weight
-from mytorch.train.quantities.watch import watch_gradients
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.watch import watch_samples
 from mytorch.train.unchanged import unchanged
 
-Of = Callable[[GradientSeen], Tensor]
-
-
-class _Kept(Quantity):
-    """Keeps what a function makes of each gradient."""
-
-    per_sample = True
-
-    def __init__(self, of: Of) -> None:
-        self.of, self.found = of, dict[str, Tensor]()
-
-    def gradient(self, seen: GradientSeen) -> None:
-        self.found[seen.name] = self.of(seen)
+Of = Callable[[SampleGradients], Tensor]
 
 
 def _of_batch(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> dict[str, Tensor]:
@@ -34,15 +23,19 @@ def _of_batch(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> d
 
 
 def _weighed(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> tuple[dict[str, Tensor], Weight]:
-    kept = _Kept(of)
-    with unchanged(net, loss):
-        _, weight = watch_gradients(net, loss, inputs, targets, [kept])
-    return {name: kept.found[name] for name, _ in net.named_param() if name in kept.found}, weight
+    found: dict[str, Tensor] = {}
 
+    def keep(name: str, samples: SampleGradients) -> None:
+        found[name] = of(samples)
 
-def _samples(seen: GradientSeen) -> SampleGradients:
-    assert seen.samples is not None  # since it was asked for
-    return seen.samples
+    try:
+        with unchanged(net, loss):
+            axes = Axes(net, loss, inputs, targets)
+            _, weight = watch_samples(net, loss, inputs, targets, axes, keep)
+    except Exception as error:
+        add_path(error, net)
+        raise
+    return {name: found[name] for name, _ in net.named_param() if name in found}, weight
 
 
 def sample_gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
@@ -65,7 +58,7 @@ def sample_gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> di
         >>> each["0.weight"].shape
         torch.Size([5, 3, 2])
     """
-    return _of_batch(net, loss, inputs, targets, lambda seen: _samples(seen).each())
+    return _of_batch(net, loss, inputs, targets, lambda samples: samples.each())
 
 
 def sample_norms(net: Module, loss: Module, inputs: Any, targets: Any, by_parameter: bool = False) -> Any:
@@ -92,7 +85,7 @@ def weighed_sample_norms(net: Module, loss: Module, inputs: Any, targets: Any) -
 
 
 def _squared_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[dict[str, Tensor], Weight]:
-    return _weighed(net, loss, inputs, targets, lambda seen: _samples(seen).squared_norms())
+    return _weighed(net, loss, inputs, targets, lambda samples: samples.squared_norms())
 
 
 def sample_second_moment(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
@@ -109,7 +102,7 @@ def sample_second_moment(net: Module, loss: Module, inputs: Any, targets: Any) -
         torch.Size([1, 2])
     """
     rows = count_rows(inputs if targets is None else targets)
-    return _of_batch(net, loss, inputs, targets, lambda seen: _samples(seen).sum_of_squares() / rows)
+    return _of_batch(net, loss, inputs, targets, lambda samples: samples.sum_of_squares() / rows)
 
 
 def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:
@@ -130,8 +123,9 @@ def sample_variance(net: Module, loss: Module, inputs: Any, targets: Any) -> dic
     if rows < 2:
         raise ArgumentError(f"sample_variance: the batch must have at least two samples, got {rows}")
 
-    def variance(seen: GradientSeen) -> Tensor:
-        squares = _samples(seen).sum_of_squares()
-        return squares.addcmul(seen.mean, seen.mean, value=-rows).clamp_(min=0).div_(rows - 1)
+    def variance(samples: SampleGradients) -> Tensor:
+        squares = samples.sum_of_squares()
+        mean = samples.weighted_sum(squares.new_full((rows,), 1 / rows))
+        return squares.addcmul(mean, mean, value=-rows).clamp_(min=0).div_(rows - 1)
 
     return _of_batch(net, loss, inputs, targets, variance)

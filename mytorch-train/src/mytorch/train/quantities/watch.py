@@ -25,7 +25,7 @@ from mytorch.core import (
 from mytorch.train.batches import count_rows
 from mytorch.train.completion import LateGradientError
 from mytorch.train.fixed import fixed
-from mytorch.train.gradients import gradients
+from mytorch.train.gradients import forward, gradients, loss_gradient
 from mytorch.train.mean_loss import Weight, sums
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.axes import Axes
@@ -74,6 +74,30 @@ def watching(
         yield
     for quantity in quantities:
         quantity.end(net, rows)
+
+
+def watch_samples(
+    net: Module,
+    loss: Module,
+    inputs: Any,
+    targets: Any,
+    axes: Axes,
+    show: Callable[[str, SampleGradients], None],
+) -> tuple[Tensor, Weight]:
+    """Forward and backward that add to no gradient, and show the gradients of single samples.
+
+    show: is given the name of a parameter and the gradients of samples, when they are complete.
+    Returns the loss and its weight, as `gradients` does.
+    """
+    rows = count_rows(inputs if targets is None else targets)
+    watch = _Watch(net, [], axes, rows, 1.0 if sums(loss) else float(rows), show)
+    with intercept(watch.watched, watch.around):
+        prediction, saved = forward(net, inputs)
+        value, weight, d_prediction = loss_gradient(loss, prediction, targets)
+        del prediction  # and d_prediction is handed over, as in `gradients`
+        with fixed(net):
+            net.backward(d_prediction.pop(), saved)
+    return value, weight
 
 
 @contextmanager
