@@ -3,12 +3,14 @@
 Three quantities of a batch: the norm of the gradient of every sample, these gradients themselves, and the sum over the
 samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet, batches
 of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the batch, too.
-Opacus has no sums of squares; its norms are those of its ghost clipping. Then a step of differentially private SGD,
-with clipping, noise and update, beside both ways in which Opacus takes it. Then curvature beside BackPACK: the
-diagonal of the generalised Gauss-Newton matrix and its Kronecker factors, exact and from one drawn target a sample.
-Last, products of the Hessian and of the Gauss-Newton matrix with a vector beside torch.func, of a transformer, too: it
-takes jvp of grad for the Hessian, and jvp, jvp of the loss's grad and vjp for the other. Before anything is timed, all
-must agree; of what is drawn, the exact ones. The last table is the peak of torch's allocator, at batches of 128.
+Opacus has no sums of squares; its norms are those of its ghost clipping. Then the norms alone, without the gradient of
+the batch, as `sample_norms` and private steps compute them, also of a perceptron 784-512-256-10 and a transformer of
+two layers. Then a step of differentially private SGD, with clipping, noise and update, beside both ways in which
+Opacus takes it. Then curvature beside BackPACK: the diagonal of the generalised Gauss-Newton matrix and its Kronecker
+factors, exact and from one drawn target a sample. Last, products of the Hessian and of the Gauss-Newton matrix with a
+vector beside torch.func, of a transformer, too: it takes jvp of grad for the Hessian, and jvp, jvp of the loss's grad
+and vjp for the other. Before anything is timed, all must agree; of what is drawn, the exact ones. The last table is
+the peak of torch's allocator, at batches of 128.
 
 Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch. The products need none.
 """
@@ -46,9 +48,9 @@ from mytorch.train.quantities import ggn_vector_product, hessian_vector_product
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.curvature import show_columns
 from mytorch.train.quantities.ggn import Diagonal, Factors
-from mytorch.train.quantities.watch import watching
+from mytorch.train.quantities.watch import watch_samples, watching
 
-OURS, PLAIN = "mytorch", "mytorch, no quantity"
+OURS, PLAIN, ALONE = "mytorch", "mytorch, no quantity", "norms alone"
 EFFORT, QUICK = Effort(3, 9, 0.04), Effort(1, 2, 0.01)
 BATCHES = (32, 128)
 QUANTITIES: dict[str, Callable[[SampleGradients], Tensor]] = {
@@ -57,6 +59,8 @@ QUANTITIES: dict[str, Callable[[SampleGradients], Tensor]] = {
     "sums of squares": lambda samples: samples.sum_of_squares(),
 }
 NETS = ("perceptron", "LeNet")
+SIZES: dict[str, tuple[int, ...]] = {"perceptron": (64,), "MLP": (784,), "LeNet": (1, 28, 28), "transformer": (16, 32)}
+"""By network, the sizes of a sample."""
 CURVATURES = {
     "GGN diagonal": ("DiagGGNExact", "diag_ggn_exact", None),
     "GGN diagonal, drawn": ("DiagGGNMC", "diag_ggn_mc", 1),
@@ -85,8 +89,10 @@ def network(package: Any, name: str) -> Any:
     if name == "transformer":
         layers = (n.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True) for _ in range(2))
         return n.Sequential(*layers, n.Flatten(), n.Linear(16 * 32, 10))
-    if name == "perceptron":
-        return n.Sequential(n.Linear(64, 128), n.ReLU(), n.Linear(128, 128), n.ReLU(), n.Linear(128, 10))
+    if name in ("perceptron", "MLP"):
+        first, second = (128, 128) if name == "perceptron" else (512, 256)
+        layers = (n.Linear(*SIZES[name], first), n.ReLU(), n.Linear(first, second), n.ReLU(), n.Linear(second, 10))
+        return n.Sequential(*layers)
     return n.Sequential(
         *(n.Conv2d(1, 6, 5, padding=2), n.ReLU(), n.MaxPool2d(2), n.Conv2d(6, 16, 5), n.ReLU(), n.MaxPool2d(2)),
         *(n.Flatten(), n.Linear(400, 120), n.ReLU(), n.Linear(120, 84), n.ReLU(), n.Linear(84, 10)),
@@ -98,7 +104,7 @@ def contestants(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
     warnings.filterwarnings("ignore")  # of the contestants, about hooks
     torch.manual_seed(0)
     state = network(torch.nn, name).state_dict()
-    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    x = torch.randn(batch, *SIZES[name])
     classes = torch.randint(10, (batch,))
     found = {OURS: Contestant(_ours(quantity, name, state, x, classes), inference=True)}
     if quantity == "norms":
@@ -110,11 +116,11 @@ def contestants(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
 
 
 def with_plain(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
-    """The quantity beside a step's forward and backward without it."""
+    """The quantity beside a step's forward and backward without it; "norms alone" leaves the batch's gradient out."""
     torch.manual_seed(0)
-    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    x = torch.randn(batch, *SIZES[name])
     classes, state = torch.randint(10, (batch,)), network(torch.nn, name).state_dict()
-    watched = _ours(quantity, name, state, x, classes)
+    watched = (_norms_alone if quantity == ALONE else partial(_ours, quantity))(name, state, x, classes)
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
 
     def plain() -> Tensor:
@@ -146,6 +152,18 @@ def _ours(quantity: str, name: str, state: Any, x: Tensor, classes: Tensor) -> C
         with watching(net, loss, [kept], axes, len(x)):
             gradients(net, loss, x, classes)
         return _joined(kept.found)
+
+    return call
+
+
+def _norms_alone(name: str, state: Any, x: Tensor, classes: Tensor) -> Callable[[], Tensor]:
+    net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
+    axes = Axes(net, loss, x, classes)
+
+    def call() -> Tensor:
+        found: list[Tensor] = []
+        watch_samples(net, loss, x, classes, axes, lambda _, samples: found.append(samples.squared_norms()))
+        return _joined(found)
 
     return call
 
@@ -208,7 +226,7 @@ def private_steps(name: str, batch: int, noise: float = 1.0) -> dict[str, Contes
     warnings.filterwarnings("ignore")
     torch.manual_seed(0)
     state = network(torch.nn, name).state_dict()
-    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    x = torch.randn(batch, *SIZES[name])
     classes = torch.randint(10, (batch,))
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
     optimizer, take = SGD(net.param(), lr=0.1), PrivateStep(Privacy(1.0, noise, 1e-5), batch, 60_000)
@@ -285,7 +303,7 @@ def curvatures(curvature: str, name: str, batch: int) -> dict[str, Contestant]:
     warnings.filterwarnings("ignore")
     torch.manual_seed(0)
     state = network(torch.nn, name).state_dict()
-    x = torch.randn(batch, 64) if name == "perceptron" else torch.randn(batch, 1, 28, 28)
+    x = torch.randn(batch, *SIZES[name])
     classes = torch.randint(10, (batch,))
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
     axes, (extension, attribute, draws) = Axes(net, loss, x, classes), CURVATURES[curvature]
@@ -364,12 +382,25 @@ def report_quantity(quantity: str, report: Report, effort: Effort) -> None:
         report.target(target)
 
 
+def report_norms_alone(report: Report, effort: Effort) -> None:
+    rows, targets = [], []
+    for name in SIZES:
+        for batch in BATCHES:
+            measured = measure(with_plain, ALONE, name, batch, effort=effort)
+            ratio = measured.ratio(OURS, PLAIN)
+            rows.append([name, str(batch), measured.seconds(OURS).text(2, 1e3), ratio.text()])
+            targets.append(Target(f"norms alone, {name}, batch {batch}: in plain passes", ratio, 1.3, at_least=False))
+    columns = ["net", "batch", "mytorch, milliseconds", "in plain passes"]
+    report.table("Norms of single samples without the gradient of the batch", columns, rows)
+    for target in targets:
+        report.target(target)
+
+
 def products(product: str, name: str, batch: int) -> dict[str, Contestant]:
     """Who multiplies a matrix by a vector. A call returns one number of the product, equal for all."""
     torch.manual_seed(0)
     theirs = network(torch.nn, name)
-    sizes = {"perceptron": (64,), "LeNet": (1, 28, 28), "transformer": (16, 32)}[name]
-    x, classes = torch.randn(batch, *sizes), torch.randint(10, (batch,))
+    x, classes = torch.randn(batch, *SIZES[name]), torch.randint(10, (batch,))
     values = {key: value.detach() for key, value in theirs.named_parameters()}
     vector = {key: torch.randn_like(value) for key, value in values.items()}
     net, loss = _net(name, theirs.state_dict()), mytorch.nn.CrossEntropyLoss()
@@ -448,6 +479,7 @@ def report_memory(report: Report, _effort: Effort) -> None:
 
 TABLES: dict[str, Callable[[Report, Effort], None]] = {
     **{each: partial(report_quantity, each) for each in QUANTITIES},
+    "alone": report_norms_alone,
     "private": report_private_steps,
     "curvature": report_curvatures,
     "products": report_products,
