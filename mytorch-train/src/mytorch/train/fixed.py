@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from mytorch.core import Module
+from mytorch.core import Parameter
 
 
 @contextmanager
-def fixed(net: Module) -> Iterator[None]:
-    """Within this context, no backward adds to a gradient."""
-    trained = [held for held in net.param() if held.trainable]
+def fixed(parameters: Iterable[Parameter]) -> Iterator[None]:
+    """Within this context, no backward adds to the gradients of these parameters."""
+    trained = [held for held in parameters if held.trainable]
     try:
         for held in trained:
             held.trainable = False

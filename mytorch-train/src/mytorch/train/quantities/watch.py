@@ -95,7 +95,7 @@ def watch_samples(
         prediction, saved = forward(net, inputs)
         value, weight, d_prediction = loss_gradient(loss, prediction, targets)
         del prediction  # and d_prediction is handed over, as in `gradients`
-        with fixed(net):
+        with fixed(axes.holders.names):
             net.backward(d_prediction.pop(), saved)
     return value, weight
 
@@ -117,7 +117,7 @@ def showing_samples(
 
     def backward(d_output: Tensor, saved: Any, rows: int) -> None:
         watch.again(rows)
-        with fixed(net):
+        with fixed(axes.holders.names):
             net.backward(d_output, _copied(saved))
 
     with intercept(watch.watched, watch.around):

@@ -86,7 +86,7 @@ class EquilibriumPropagation(Rule):
             cost, _, d_output = loss_gradient(loss, output, targets)
             return cost * (self.nudge * scale), d_output.pop() * (self.nudge * scale)
 
-        with fixed(net):
+        with fixed(net.param()):
             states, errors = settle(blocks, states, push, self.steps, self.rate)
         for block, below, error in zip(blocks, [x, *states], errors, strict=False):
             block.learn(-error / (self.nudge * scale), block.forward(below)[1])

@@ -85,7 +85,7 @@ class PredictiveCoding(Rule):
 
         errors: list[Tensor] = []
         if hidden:
-            with fixed(net):
+            with fixed(net.param()):
                 states, errors = settle(hidden, states, push, self.steps, self.rate)
         below = [x, *states]
         for block, start, error in zip(hidden, below, errors, strict=False):
