@@ -79,6 +79,8 @@ def factor_shapes(samples: SampleGradients) -> tuple[tuple[int, ...], ...]:
 def _gram(rows: Tensor) -> Tensor:
     """The sum over samples and places of each row's outer product with itself: (in, in), or (blocks, in, in)."""
     if rows.dim() == 3:
+        if rows.shape[-2] >= rows.shape[-1] and not rows.is_contiguous():  # as of convolutions, sample by sample
+            return (rows.mT @ rows).sum(0)  # which is no more numbers than a contiguous copy would have
         flat = rows.reshape(math.prod(rows.shape[:2]), rows.shape[2])
         return flat.mT @ flat
     blocks = rows.transpose(0, 1).flatten(1, 2)

@@ -107,12 +107,14 @@ def show_columns(
         at_once, times = max(1, NUMBERS_AT_ONCE // max(numbers, 1)) if again is None else 1, 1
         if not prediction.isfinite().all():
             raise NotFiniteError("curvature: the prediction must be finite, got NaN or infinity")
+        lasts = reusable(saved)
         while chunk := list(islice(columns, at_once)):
             if len(chunk) != times or saved is None:
                 saved, times = _forward(net, again, inputs, len(chunk)), len(chunk)
+                lasts = reusable(saved)
             backward(torch.cat(chunk), saved, rows * times)
             quantity.end()
-            saved = saved if reusable(saved) else None
+            saved = saved if lasts else None
 
 
 def show_drawn(

@@ -315,14 +315,19 @@ class _Watch:
 
 def _copied(saved: Any) -> Any:
     """A saved value that a backward may empty, while the first is kept; tensors are shared."""
-    return mapped(lambda leaf: leaf, saved)
+    if isinstance(saved, _Call):
+        return saved._replace(saved=_copied(saved.saved))
+    return _with_each(_copied, saved)
 
 
 def _unwrapped(saved: Any) -> Any:
     """The same of a container, with what its layers saved in place of what is known of their calls."""
-    if isinstance(saved, _Call):
-        return _unwrapped(saved.saved)
-    if not is_nested(saved):
+    return _unwrapped(saved.saved) if isinstance(saved, _Call) else _with_each(_unwrapped, saved)
+
+
+def _with_each(change: Callable[[Any], Any], saved: Any) -> Any:
+    """A structure like this one with `change` of each entry; itself if it is none."""
+    if isinstance(saved, Tensor) or not is_nested(saved):
         return saved
     entries = list(saved.values() if isinstance(saved, Mapping) else saved)
-    return with_entries(saved, [_unwrapped(entry) for entry in entries])
+    return with_entries(saved, [change(entry) for entry in entries])
