@@ -13,6 +13,8 @@ from mytorch.train.quantities.stated import stated_by
 
 NUMBERS_KEPT = 2**21
 """How many numbers of the gradients at its output are kept of a layer before it states what follows from them."""
+NUMBERS_OF_VECTORS = 2**16
+"""The same where a sample has one vector there: what such a layer saved takes little time to read again."""
 
 
 class Columns:
@@ -39,7 +41,8 @@ class Columns:
         """
         kept = self._layers.setdefault(module, _Kept(path, names, axis, []))
         kept.gradients.append(d_output)
-        if sum(d.numel() for d in kept.gradients) >= NUMBERS_KEPT:
+        most = NUMBERS_OF_VECTORS if d_output.dim() == 2 else NUMBERS_KEPT
+        if sum(d.numel() for d in kept.gradients) >= most:
             self._show(module, kept)
 
     def end(self) -> None:
