@@ -188,7 +188,8 @@ class PReLU(Module):
 
     def _accumulate(self, d_slope: Tensor, slope: Tensor) -> None:
         """Add up what belongs to each slope; `slope` has the shape in which they meet x."""
-        self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())
+        if self.weight.trainable:
+            self.weight.accumulate(d_slope.sum_to_size(slope.shape).reshape(self.num_parameters).clone())
 
 
 class Threshold(Module):

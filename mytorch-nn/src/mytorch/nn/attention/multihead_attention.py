@@ -355,15 +355,19 @@ class MultiheadAttention(Module):
 
     def _backward_of_projections(self, gradients: list[Tensor], saved: Saved) -> list[Tensor]:
         """Accumulate the gradients of the projections; return that of each input, with a batch axis."""
-        size, d_weights, d_biases = self.embed_dim, [], []
+        size = self.embed_dim
+        d_weights: list[Tensor | None] = []
+        d_biases: list[Tensor | None] = []
         d_inputs: list[Tensor] = []
+        of_bias = self.in_proj_bias is not None and self.in_proj_bias.trainable
         groups = list(pairwise(GROUPS[saved.passed]))
         for x, start, stop in saved.steps.pop():
             rows = x.shape[0] * x.shape[1]
             d_y = torch.stack([self._side_by_side(gradients.pop(0)) for _ in range(start, stop)], 2)
             d_y = d_y.reshape(rows, (stop - start) * size)
-            d_weights.append(d_y.T.mm(x.reshape(rows, x.shape[2])))
-            d_biases.append(d_y.sum(0))
+            weight = self._separate[start] if self.in_proj_weight is None else self.in_proj_weight
+            d_weights.append(d_y.T.mm(x.reshape(rows, x.shape[2])) if weight.trainable else None)
+            d_biases.append(d_y.sum(0) if of_bias else None)
             for number, group in enumerate(groups if self.input_grad else ()):
                 low, high = max(group[0], start), min(group[1], stop)
                 if low >= high:
@@ -376,14 +380,16 @@ class MultiheadAttention(Module):
         self._accumulate(d_weights, d_biases)
         return d_inputs
 
-    def _accumulate(self, d_weights: list[Tensor], d_biases: list[Tensor]) -> None:
-        if self.in_proj_weight is not None:
-            self.in_proj_weight.accumulate(torch.cat(d_weights) if len(d_weights) > 1 else d_weights[0])
-        else:
-            for weight, d_weight in zip(self._separate, d_weights, strict=True):
+    def _accumulate(self, d_weights: Sequence[Tensor | None], d_biases: Sequence[Tensor | None]) -> None:
+        """Add the gradients of the projections, one below the other; None where they are not trained."""
+        together = ((self.in_proj_weight, d_weights), (self.in_proj_bias, d_biases))
+        for parameter, gradients in together:
+            parts = [each for each in gradients if each is not None]
+            if parameter is not None and parts:
+                parameter.accumulate(torch.cat(parts) if len(parts) > 1 else parts[0])
+        for weight, d_weight in zip(self._separate, d_weights, strict=True) if self._separate else ():
+            if d_weight is not None:
                 weight.accumulate(d_weight)
-        if self.in_proj_bias is not None:
-            self.in_proj_bias.accumulate(torch.cat(d_biases) if len(d_biases) > 1 else d_biases[0])
 
     def _weight(self, start: int, stop: int) -> Tensor:
         """The matrices of some of the projections, one below the other."""
@@ -506,7 +512,7 @@ class MultiheadAttention(Module):
             return d_q, d_k, d_v
         keys = d_k.shape[2] - self._extra
         for learned, d_heads in ((self.bias_k, d_k), (self.bias_v, d_v)):
-            if learned is not None:
+            if learned is not None and learned.trainable:
                 learned.accumulate(d_heads[:, :, keys].sum(0).reshape(1, 1, self.embed_dim))
         return self._of_inputs(d_q, d_k, d_v)
 

@@ -122,12 +122,14 @@ class Bilinear(Module):
         together = self._together(rows1)
         for some, d_some in zip(weight.split(together), d_rows.split(together, 1), strict=True):
             outer = (d_some.unsqueeze(2) * rows1.unsqueeze(1)).flatten(1)
-            d_weight.append((outer.t() @ rows2).view_as(some))
+            if self.weight.trainable:
+                d_weight.append((outer.t() @ rows2).view_as(some))
             if self.input_grad:
                 d_input1 += (d_some.unsqueeze(1) @ _seen_by(rows2, some)).squeeze(1)
                 d_input2.addmm_(outer, some.flatten(0, 1))
-        self.weight.accumulate(torch.cat(d_weight))
-        if self.bias is not None:
+        if d_weight:
+            self.weight.accumulate(torch.cat(d_weight))
+        if self.bias is not None and self.bias.trainable:
             self.bias.accumulate(d_rows.sum(0))
         if not self.input_grad:
             return None, None

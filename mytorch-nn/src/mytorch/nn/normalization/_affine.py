@@ -61,7 +61,7 @@ class Affine(Module):
 
     def _wanted(self) -> list[bool]:
         """Of which a backward kernel is to compute the gradient: x, scale, shift."""
-        return [self.input_grad, self.weight is not None, self.bias is not None]
+        return [self.input_grad, *(held is not None and held.trainable for held in (self.weight, self.bias))]
 
     def _accumulate(self, d_weight: Tensor | None, d_bias: Tensor | None) -> None:
         if self.weight is not None and d_weight is not None:

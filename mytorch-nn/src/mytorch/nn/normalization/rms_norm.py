@@ -68,7 +68,8 @@ class RMSNorm(OfLastAxes):
         n, d_n = _wide(x) * r, _wide(d_y)
         if self.weight is not None:
             weight = self.weight.value
-            self.weight.accumulate((d_n * n).sum_to_size(weight.shape).to(weight.dtype))
+            if self.weight.trainable:
+                self.weight.accumulate((d_n * n).sum_to_size(weight.shape).to(weight.dtype))
             d_n = d_n * weight
         if not self.input_grad:
             return None

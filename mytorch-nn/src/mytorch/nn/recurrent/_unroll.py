@@ -123,8 +123,9 @@ class Step:
 
     def add(self, weight: Parameter, bias: Parameter | None, d_rows: Tensor, rows: Tensor) -> None:
         """Add what some rows give to the gradients of a matrix and its bias."""
-        weight.accumulate(d_rows.t().mm(rows))
-        if bias is not None:
+        if weight.trainable:
+            weight.accumulate(d_rows.t().mm(rows))
+        if bias is not None and bias.trainable:
             bias.accumulate(d_rows.sum(0))
 
     def accumulate_hidden(self, h_before: Tensor, d_gates: Tensor) -> None:
