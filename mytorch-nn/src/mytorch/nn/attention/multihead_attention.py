@@ -382,12 +382,12 @@ class MultiheadAttention(Module):
 
     def _accumulate(self, d_weights: Sequence[Tensor | None], d_biases: Sequence[Tensor | None]) -> None:
         """Add the gradients of the projections, one below the other; None where they are not trained."""
-        together = ((self.in_proj_weight, d_weights), (self.in_proj_bias, d_biases))
-        for parameter, gradients in together:
+        for parameter, gradients in ((self.in_proj_weight, d_weights), (self.in_proj_bias, d_biases)):
             parts = [each for each in gradients if each is not None]
             if parameter is not None and parts:
                 parameter.accumulate(torch.cat(parts) if len(parts) > 1 else parts[0])
-        for weight, d_weight in zip(self._separate, d_weights, strict=True) if self._separate else ():
+        separate = self._separate
+        for weight, d_weight in zip(separate, d_weights if separate else (), strict=True):
             if d_weight is not None:
                 weight.accumulate(d_weight)
 
