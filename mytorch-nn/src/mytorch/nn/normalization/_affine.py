@@ -61,7 +61,8 @@ class Affine(Module):
 
     def _wanted(self) -> list[bool]:
         """Of which a backward kernel is to compute the gradient: x, scale, shift."""
-        return [self.input_grad, *(held is not None and held.trainable for held in (self.weight, self.bias))]
+        weight, bias = self.weight, self.bias
+        return [self.input_grad, weight is not None and weight.trainable, bias is not None and bias.trainable]
 
     def _accumulate(self, d_weight: Tensor | None, d_bias: Tensor | None) -> None:
         if self.weight is not None and d_weight is not None:
