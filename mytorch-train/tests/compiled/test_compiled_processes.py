@@ -46,18 +46,20 @@ def wait_for(process, text):
 
 
 def test_a_kill_in_mid_compilation_and_two_that_then_compile_at_once(begin, tmp_path):
-    expected, killed = last_loss("eager"), begin()
+    shared = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "torch")}
+    expected, killed = last_loss("eager"), begin(**shared)
     wait_for(killed, "compiling")
     time.sleep(1)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     cache = tmp_path / "cache" / "steps"
     assert not list(cache.glob("*.pt2"))
-    for loss, told in map(end, [begin(), begin()]):
+    for loss, told in map(end, [begin(**shared), begin(**shared)]):
         assert loss == pytest.approx(expected, abs=1e-10)
         assert "EngineWarning" not in told
     (entry,) = cache.iterdir()
     open_package(entry, entry.stem)
+    assert not list((tmp_path / "torch").rglob("*wrapper*"))  # in which each would write into the other's files
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from torch.fx import GraphModule
 from mytorch.core import random_state
 from mytorch.train.compiled.cache import KEY, fetch
 from mytorch.train.compiled.key import key_of
+from mytorch.train.compiled.package import temporary_folder
 from mytorch.train.compiled.small_products import take_small_products
 from mytorch.train.compiled.trace import Recipe, TraceError, arguments, trace
 from mytorch.train.subnormal_numbers import SubnormalNumbersAsZero
@@ -127,7 +128,9 @@ def compile_package(
         import mytorch.train.compiled.product_kernel  # noqa: F401 - here, since it imports torch's compiler
 
         take_small_products(exported.graph_module)
-        torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
+        # torch names what it writes by the content, so that two processes which compile the same write the same files
+        with temporary_folder() as apart, torch._inductor.config.patch({"aot_inductor.output_path": apart}):
+            torch._inductor.aoti_compile_and_package(exported, package_path=str(path), inductor_configs=settings)
 
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
