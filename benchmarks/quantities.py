@@ -4,13 +4,13 @@ Three quantities of a batch: the norm of the gradient of every sample, these gra
 samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet, batches
 of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the batch, too.
 Opacus has no sums of squares; its norms are those of its ghost clipping. Then the norms alone, without the gradient of
-the batch, as `sample_norms` and private steps compute them, also of a perceptron 784-512-256-10 and a transformer of
-two layers. Then a step of differentially private SGD, with clipping, noise and update, beside both ways in which
-Opacus takes it. Then curvature beside BackPACK: the diagonal of the generalised Gauss-Newton matrix and its Kronecker
-factors, exact and from one drawn target a sample. Last, products of the Hessian and of the Gauss-Newton matrix with a
-vector beside torch.func, of a transformer, too: it takes jvp of grad for the Hessian, and jvp, jvp of the loss's grad
-and vjp for the other. Before anything is timed, all must agree; of what is drawn, the exact ones. The last table is
-the peak of torch's allocator, at batches of 128.
+the batch, as `sample_norms` and private steps compute them, also of a perceptron 784-512-256-10 and of transformers of
+two layers: 16 steps of 32 features, and 64 of 64. Then a step of differentially private SGD, with clipping, noise and
+update, beside both ways in which Opacus takes it. Then curvature beside BackPACK: the diagonal of the generalised
+Gauss-Newton matrix and its Kronecker factors, exact and from one drawn target a sample. Last, products of the Hessian
+and of the Gauss-Newton matrix with a vector beside torch.func, of a transformer, too: it takes jvp of grad for the
+Hessian, and jvp, jvp of the loss's grad and vjp for the other. Before anything is timed, all must agree; of what is
+drawn, the exact ones. The last table is the peak of torch's allocator, at batches of 128.
 
 Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch. The products need none.
 """
@@ -59,7 +59,8 @@ QUANTITIES: dict[str, Callable[[SampleGradients], Tensor]] = {
     "sums of squares": lambda samples: samples.sum_of_squares(),
 }
 NETS = ("perceptron", "LeNet")
-SIZES: dict[str, tuple[int, ...]] = {"perceptron": (64,), "MLP": (784,), "LeNet": (1, 28, 28), "transformer": (16, 32)}
+SIZES: dict[str, tuple[int, ...]] = {"perceptron": (64,), "MLP": (784,), "LeNet": (1, 28, 28)}
+SIZES |= {"transformer": (16, 32), "transformer of 64": (64, 64)}
 """By network, the sizes of a sample."""
 CURVATURES = {
     "GGN diagonal": ("DiagGGNExact", "diag_ggn_exact", None),
@@ -86,9 +87,10 @@ class Kept(Quantity):
 def network(package: Any, name: str) -> Any:
     """The same layers of torch.nn or mytorch.nn."""
     n = package
-    if name == "transformer":
-        layers = (n.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True) for _ in range(2))
-        return n.Sequential(*layers, n.Flatten(), n.Linear(16 * 32, 10))
+    if name.startswith("transformer"):
+        steps, features = SIZES[name]
+        layers = (n.TransformerEncoderLayer(features, 4, 2 * features, 0.0, batch_first=True) for _ in range(2))
+        return n.Sequential(*layers, n.Flatten(), n.Linear(steps * features, 10))
     if name in ("perceptron", "MLP"):
         first, second = (128, 128) if name == "perceptron" else (512, 256)
         layers = (n.Linear(*SIZES[name], first), n.ReLU(), n.Linear(first, second), n.ReLU(), n.Linear(second, 10))
@@ -163,7 +165,7 @@ def _norms_alone(name: str, state: Any, x: Tensor, classes: Tensor) -> Callable[
     def call() -> Tensor:
         found: list[Tensor] = []
         watch_samples(net, loss, x, classes, axes, lambda _, samples: found.append(samples.squared_norms()))
-        return _joined(found)
+        return torch.stack(found).sum(0).sqrt()
 
     return call
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -66,19 +66,27 @@ class Source(NamedTuple):
     stop: int
 
 
-class Saved(NamedTuple):
-    """What a backward needs.
+class Found(NamedTuple):
+    """What `sample_gradients` computed, which the backward of the same d_output need not compute again.
 
-    steps: the sources, what attention saved, and out_proj, taken from the end as it goes
-    found: the gradients of q, k and v that `sample_gradients` computed, each with the d_output that they are of
+    d_learned: the gradients of bias_k and bias_v, of each sample: (batch, heads, head_dim)
+    d_projected: by source, the gradients of what is projected from it
     """
+
+    d_output: Any
+    d_learned: list[Tensor]
+    d_projected: list[Tensor]
+
+
+class Saved(NamedTuple):
+    """What a backward needs; steps: the sources, what attention saved, and out_proj, taken from the end as it goes."""
 
     layout: tuple[int | bool, ...]
     passed: int
     output_shape: torch.Size
     weights_shape: torch.Size | None
     steps: list[Any]
-    found: list[tuple[Any, Gradients]]
+    found: list[Found]
 
 
 class Moving(NamedTuple):
@@ -235,15 +243,16 @@ class MultiheadAttention(Module):
         d_attn_output, d_weights = self._upstream(d_output, saved)
         d_o = self._backward_of_out_proj(d_attn_output, saved)
         del d_attn_output
-        if saved.found and saved.found[-1][0] is d_output:
+        d_projected: Iterable[Tensor]
+        if saved.found and saved.found[-1].d_output is d_output:
+            _, d_learned, d_projected = saved.found.pop()
             saved.steps.pop()
-            gradients = saved.found.pop()[1]
-        elif isinstance(saved.steps[-1], Attended):
-            gradients = attend_backward(d_o, saved.steps.pop())
+            self._accumulate_learned(d_learned)
         else:
-            gradients = weigh_backward(d_o, d_weights, saved.steps.pop(), self.dropout)
+            gradients = [*self._without_extra(*self._backward_of_attention(d_o, d_weights, saved.steps.pop()))]
+            d_projected = self._of_projections(gradients, saved.steps[0])
         del d_o
-        d_inputs = self._backward_of_projections(list(self._without_extra(*gradients)), saved)
+        d_inputs = self._backward_of_projections(d_projected, saved)
         if not self.input_grad:
             return None
         if len(saved.output_shape) == 2:
@@ -283,24 +292,21 @@ class MultiheadAttention(Module):
         d_attn_output, d_weights = self._upstream(d_output, saved)
         sources, attention, _ = saved.steps
         d_o = self._in_heads(d_attn_output @ self.out_proj.weight.value, saved)
-        if isinstance(attention, Attended):
-            gradients = attend_backward(d_o.contiguous(), attention)
-        else:
-            gradients = weigh_backward(d_o, d_weights, attention, self.dropout)
-        saved.found[:] = [(d_output, gradients)]  # whose backward need not compute them again
+        gradients = [*self._backward_of_attention(d_o, d_weights, attention)]
+        d_learned = self._of_learned(*gradients[1:])
+        gradients[:] = self._of_inputs(*gradients)
+        d_projected = list(self._of_projections(gradients, sources))
+        saved.found[:] = [Found(d_output, d_learned, d_projected)]
         stated: dict[str, SampleGradients] = {}
-        keys = gradients[1].shape[2] - self._extra
-        for name, learned, d_heads in (("bias_k", self.bias_k, gradients[1]), ("bias_v", self.bias_v, gradients[2])):
-            if learned is not None:
-                stated[name] = EachSample(d_heads[:, :, keys].reshape(-1, 1, 1, self.embed_dim))
-        return stated | self._of_projections(self._of_inputs(*gradients), sources)
+        for name, d_heads in zip(("bias_k", "bias_v"), d_learned, strict=False):
+            stated[name] = EachSample(d_heads.reshape(-1, 1, 1, self.embed_dim))
+        return stated | self._samples_of_projections(d_projected, sources)
 
-    def _of_projections(self, gradients: Gradients, sources: list[Source]) -> dict[str, SampleGradients]:
+    def _samples_of_projections(self, d_projected: list[Tensor], sources: list[Source]) -> dict[str, SampleGradients]:
         """The gradients of single samples of the projections of q, k and v."""
         products, d_biases = [], []
-        for x, start, stop in sources:
-            rows = x if self.batch_first else x.transpose(0, 1)
-            d_rows = torch.cat([d_heads.transpose(1, 2).flatten(2) for d_heads in gradients[start:stop]], 2)
+        for (x, _, _), d_y in zip(sources, d_projected, strict=True):
+            rows, d_rows = (x, d_y) if self.batch_first else (x.transpose(0, 1), d_y.transpose(0, 1))
             products.append(OuterProducts(d_rows, rows, (d_rows.shape[2], rows.shape[2])))
             d_biases.append(d_rows.sum(1))
         stated: dict[str, SampleGradients] = {}
@@ -309,7 +315,9 @@ class MultiheadAttention(Module):
         else:
             stacked = Stacked(tuple(products), tuple(self.in_proj_weight.value.shape))
             stated["in_proj_weight"] = stacked if len(products) > 1 else products[0]
-        return stated if self.in_proj_bias is None else {**stated, "in_proj_bias": EachSample(torch.cat(d_biases, 1))}
+        if self.in_proj_bias is not None:
+            stated["in_proj_bias"] = EachSample(torch.cat(d_biases, 1) if len(d_biases) > 1 else d_biases[0])
+        return stated
 
     def forward_details(
         self,
@@ -353,7 +361,13 @@ class MultiheadAttention(Module):
             heads += [self._cut(part) for part in parts.unbind(2)]
         return heads
 
-    def _backward_of_projections(self, gradients: list[Tensor], saved: Saved) -> list[Tensor]:
+    def _of_projections(self, gradients: list[Tensor], sources: list[Source]) -> Iterator[Tensor]:
+        """By source, the gradients of what is projected from it, side by side; takes them from the list as it goes."""
+        for x, start, stop in sources:
+            parts = [self._side_by_side(gradients.pop(0)) for _ in range(start, stop)]
+            yield torch.stack(parts, 2).reshape(*x.shape[:2], (stop - start) * self.embed_dim)
+
+    def _backward_of_projections(self, d_projected: Iterable[Tensor], saved: Saved) -> list[Tensor]:
         """Accumulate the gradients of the projections; return that of each input, with a batch axis."""
         size = self.embed_dim
         d_weights: list[Tensor | None] = []
@@ -361,9 +375,8 @@ class MultiheadAttention(Module):
         d_inputs: list[Tensor] = []
         of_bias = self.in_proj_bias is not None and self.in_proj_bias.trainable
         groups = list(pairwise(GROUPS[saved.passed]))
-        for x, start, stop in saved.steps.pop():
+        for (x, start, stop), d_y in zip(saved.steps.pop(), d_projected, strict=True):
             rows = x.shape[0] * x.shape[1]
-            d_y = torch.stack([self._side_by_side(gradients.pop(0)) for _ in range(start, stop)], 2)
             d_y = d_y.reshape(rows, (stop - start) * size)
             weight = self._separate[start] if self.in_proj_weight is None else self.in_proj_weight
             d_weights.append(d_y.T.mm(x.reshape(rows, x.shape[2])) if weight.trainable else None)
@@ -466,6 +479,14 @@ class MultiheadAttention(Module):
 
     # The heads
 
+    def _backward_of_attention(
+        self, d_o: Tensor, d_weights: Tensor | None, attention: Attended | Weighed
+    ) -> Gradients:
+        """The gradients of q, k and v, cut into heads."""
+        if isinstance(attention, Attended):
+            return attend_backward(d_o, attention)
+        return weigh_backward(d_o, d_weights, attention, self.dropout)
+
     def _backward_of_out_proj(self, d_attn_output: Tensor, saved: Saved) -> Tensor:
         """d_o, cut into heads."""
         return self._in_heads(self.out_proj.backward(d_attn_output, saved.steps.pop()), saved)
@@ -506,20 +527,31 @@ class MultiheadAttention(Module):
             parts.append(k.new_zeros(shape))
         return torch.cat(parts, 2)
 
+    @property
+    def _learned(self) -> list[Parameter]:
+        return [learned for learned in (self.bias_k, self.bias_v) if learned is not None]
+
     def _without_extra(self, d_q: Tensor, d_k: Tensor, d_v: Tensor) -> Gradients:
         """The gradients of those of the input; those of the learned ones are accumulated."""
-        if self._extra == 0:
-            return d_q, d_k, d_v
-        keys = d_k.shape[2] - self._extra
-        for learned, d_heads in ((self.bias_k, d_k), (self.bias_v, d_v)):
-            if learned is not None and learned.trainable:
-                learned.accumulate(d_heads[:, :, keys].sum(0).reshape(1, 1, self.embed_dim))
+        self._accumulate_learned(self._of_learned(d_k, d_v))
         return self._of_inputs(d_q, d_k, d_v)
 
     def _of_inputs(self, d_q: Tensor, d_k: Tensor, d_v: Tensor) -> Gradients:
         """The gradients of the keys and values that are made of the input."""
+        if self._extra == 0:
+            return d_q, d_k, d_v
         keys = d_k.shape[2] - self._extra
         return d_q, d_k[:, :, :keys], d_v[:, :, :keys]
+
+    def _of_learned(self, d_k: Tensor, d_v: Tensor) -> list[Tensor]:
+        """The gradients of the learned key and value, if there are any, of each sample: (batch, heads, head_dim)."""
+        keys = d_k.shape[2] - self._extra
+        return [] if self.bias_k is None else [d_k[:, :, keys], d_v[:, :, keys]]
+
+    def _accumulate_learned(self, d_learned: list[Tensor]) -> None:
+        for learned, d_heads in zip(self._learned, d_learned, strict=True):
+            if learned.trainable:
+                learned.accumulate(d_heads.sum(0).reshape(1, 1, self.embed_dim))
 
     # What is refused
 
