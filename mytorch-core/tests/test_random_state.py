@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, RandomState, StateError, random_state
+from mytorch.core import Module, RandomState, StateError, random_state, seed_torch
 
 
 class Draws(Module):
@@ -289,3 +289,12 @@ def test_branches_of_different_numbers_draw_apart_and_those_of_equal_ones_alike(
     state.branch(3, ["cpu"])
     assert [name for name, digest in random_state().digests().items() if digest != before[name]] == ["cpu"]
     state.restore()
+
+
+def test_a_seed_gives_the_numbers_of_torch_and_nothing_is_kept_for_other_devices() -> None:
+    waiting = len(torch.cuda._queued_calls)
+    seed_torch(3)
+    assert len(torch.cuda._queued_calls) == waiting
+    drawn = torch.rand(5)
+    torch.manual_seed(3)
+    assert torch.equal(torch.rand(5), drawn)

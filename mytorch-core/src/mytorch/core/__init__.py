@@ -57,7 +57,7 @@ from mytorch.core.origin import keep_origin, readable
 from mytorch.core.parameter import Buffer, Parameter
 from mytorch.core.placing import placing
 from mytorch.core.quantity import GradientSeen, LayerSeen, Quantity
-from mytorch.core.random_state import RandomState, random_state
+from mytorch.core.random_state import RandomState, random_state, seed_torch
 from mytorch.core.room import empty, require_room
 from mytorch.core.rows import rows_at
 from mytorch.core.rule import Rule
@@ -166,6 +166,7 @@ __all__ = [
     "require_whole",
     "rows_at",
     "rows_of_samples",
+    "seed_torch",
     "states_tangents",
     "tie",
 ]

@@ -138,6 +138,25 @@ def random_state(*modules: Node) -> RandomState:
     return RandomState(generators, _states(generators))
 
 
+def seed_torch(seed: int) -> None:
+    """Seed torch's generators of the CPU, of each GPU and of MPS, if anything has started those.
+
+    It does what `torch.manual_seed` does, but keeps nothing for devices that are not there, where that function stores
+    the seed and the call stack at every call, in half a millisecond.
+
+    Example:
+        >>> import torch
+        >>> from mytorch.core import seed_torch
+        >>> seed_torch(0)
+        >>> first = torch.rand(3)
+        >>> seed_torch(0)
+        >>> torch.equal(torch.rand(3), first)
+        True
+    """
+    for generator in _generators(()).values():
+        generator.manual_seed(seed)
+
+
 def _states(generators: Mapping[str, Generator]) -> dict[str, Any]:
     """Those of the generators and of what is global, by name."""
     return {name: generator.get_state() for name, generator in generators.items()} | _global_states()

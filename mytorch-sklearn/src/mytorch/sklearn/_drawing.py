@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from threading import RLock
 
 import numpy as np
-import torch
 
-from mytorch.core import random_state
+from mytorch.core import random_state, seed_torch
 
 _ALONE = RLock()
 
@@ -24,9 +23,5 @@ def drawing(seed: int) -> Iterator[None]:
     with _ALONE, random_state():
         random.seed(seed)
         np.random.seed(seed)
-        torch.default_generator.manual_seed(seed)
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            torch.cuda.manual_seed_all(seed)
-        if torch.backends.mps.is_available():
-            torch.mps.manual_seed(seed)
+        seed_torch(seed)
         yield

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, Parameter, RandomState, persistent, random_state
+from mytorch.core import Module, Optimizer, Parameter, RandomState, persistent, random_state, seed_torch
 from mytorch.plugins import Hooks
 from mytorch.testing.compare import same_bits
 from mytorch.testing.errors import CheckError, tried
@@ -242,7 +242,7 @@ class Run:
 
 def seed(number: int) -> None:
     """Seed whatever a callback may draw from: torch, Python's `random` and, if it was imported, NumPy."""
-    torch.manual_seed(number)
+    seed_torch(number)
     random.seed(number)
     if (numpy := sys.modules.get("numpy.random")) is not None:
         numpy.seed(number)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mytorch.core import DataSet
+from mytorch.core import DataSet, seed_torch
 from mytorch.testing.errors import CheckError
 
 ROWS = 7  # of the first, in a batch; fewer where there are fewer
@@ -27,14 +27,14 @@ class DataSetCase:
 
 def build(case: DataSetCase) -> DataSet:
     """A new data set, and torch's generator at the seed."""
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     data = case.factory()
     missing = [name for name in CONTRACT if not hasattr(data, name)]
     if missing:
         raise CheckError(
             f"factory must return a mytorch.core.DataSet, got {type(data).__name__}, which lacks {missing}"
         )
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     return data
 
 

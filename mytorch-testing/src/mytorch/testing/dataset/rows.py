@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from mytorch.core import DataSet, View
+from mytorch.core import DataSet, View, seed_torch
 from mytorch.testing.compare import require_close, same_bits
 from mytorch.testing.dataset.case import DataSetCase, build, first_rows
 from mytorch.testing.errors import CheckError, Skip
@@ -116,9 +116,9 @@ def unshared(case: DataSetCase) -> None:
 def determinism(case: DataSetCase) -> None:
     """Two data sets that are built alike with the same seed hold the same rows."""
     one, other = build(case), build(case)
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     expected = _named(one[first_rows(one)])
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     for name, tensor in _named(other[first_rows(other)]).items():
         _require_same(name, tensor, expected[name], "be the same under the same seed")
 

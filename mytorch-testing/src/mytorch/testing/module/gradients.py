@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import allow_autograd
+from mytorch.core import allow_autograd, seed_torch
 from mytorch.testing.compare import agree, require_close
 from mytorch.testing.errors import Skip
 from mytorch.testing.module.tangents import compare_tangents
@@ -52,7 +52,7 @@ def _where_smooth(case: Case, compare: Callable[[Case], str | None]) -> str | No
     if not _moved(Trial(case), case.inputs):
         raise Skip("it has nothing to differentiate")
     for turn in range(POINTS):
-        torch.manual_seed(case.seed + 10 + turn)
+        seed_torch(case.seed + 10 + turn)
 
         def nearby(leaf: Any, distance: float = 0.01 * turn) -> Any:
             return leaf + distance * torch.randn_like(leaf) if is_floating(leaf) else leaf
@@ -84,7 +84,7 @@ def _compare_directions(case: Case) -> None:
         gradient, slopes, expected = gradients[name], [], []
         _require_constant(trial, name, gradient)
         for turn in range(DIRECTIONS):
-            torch.manual_seed(case.seed + 3 + turn)
+            seed_torch(case.seed + 3 + turn)
             direction = trial.held_constant(name, torch.randn_like(value))
             assert direction is not None
             slopes.append(torch.zeros(()).double() if gradient is None else (gradient * direction).sum())

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mytorch.core import Directions, states_tangents
+from mytorch.core import Directions, seed_torch, states_tangents
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, tried
 from mytorch.testing.module.snapshot import Snapshot
@@ -171,7 +171,7 @@ class _Move(NamedTuple):
 
 def _moves(asked: _Asked) -> Iterator[_Move]:
     trial = asked.trial
-    torch.manual_seed(trial.case.seed + 5)
+    seed_torch(trial.case.seed + 5)
     several = len(asked.differentiated) > 1
     for path, leaf in leaves(asked.differentiated, ""):
         if is_floating(leaf):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, random_state
+from mytorch.core import Module, random_state, seed_torch
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip, tried
 from mytorch.testing.inputs import input_names
@@ -59,7 +59,7 @@ class Trial:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        torch.manual_seed(case.seed)
+        seed_torch(case.seed)
         self.module = case.factory().to(torch.float64).train(case.training)
         if "lazy" in case.tags:
             self.forward_again(case.inputs)  # which gives it its weights
@@ -72,7 +72,7 @@ class Trial:
 
     def remember_random(self, seed: int) -> None:
         """From now on, `rewind` sets the random streams back to those of a trial of this seed."""
-        torch.manual_seed(seed + 1)
+        seed_torch(seed + 1)
         self._random = random_state(self.module)
 
     def remember_buffers(self) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, StateError
+from mytorch.core import ArgumentError, StateError, seed_torch
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip
 from mytorch.testing.optimizer.trial import STEPS, OptimizerCase, OptimizerTrial, draw, objective
@@ -21,7 +21,7 @@ def reference(case: OptimizerCase) -> None:
     assert case.reference is not None, "a kit without a reference leaves this check out"
     trial = OptimizerTrial(case)
     theirs = [value.clone().requires_grad_() for value in trial.values]
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     optimizer = case.reference(theirs)
     curved = trial.optimizer.needs_closure
 
@@ -100,9 +100,9 @@ def step_only(case: OptimizerCase) -> None:
         trial.optimizer.require_steps_apart()
     except ArgumentError as error:
         raise Skip(str(error)) from None
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     expected = OptimizerTrial(case).run().values
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     for number in range(STEPS):
         trial.give_gradients(number)
         for parameter in reversed(trial.parameters):
@@ -199,14 +199,14 @@ def state_round_trip(case: OptimizerCase) -> None:
     second = OptimizerTrial(case)
     for parameter, value in zip(second.parameters, first.values, strict=True):
         parameter.value.copy_(value)
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     try:
         second.optimizer.load_state_dict(first.optimizer.state_dict())
     except StateError as error:
         raise CheckError(f"it must load its own state, got {type(error).__name__}: {error}") from error
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     expected = first.run(range(3, STEPS + 2)).values
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     second.run(range(3, STEPS + 2)).require_values(expected, "go on the same from loaded state as without a stop")
 
 

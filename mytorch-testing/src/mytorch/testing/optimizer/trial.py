@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Optimizer, Parameter
+from mytorch.core import Optimizer, Parameter, seed_torch
 from mytorch.testing.compare import require_close
 from mytorch.testing.errors import CheckError, Skip, tried
 
@@ -39,7 +39,7 @@ class OptimizerTrial:
     def __init__(self, case: OptimizerCase, dtype: torch.dtype = torch.float64, shapes: Any = None) -> None:
         self.case = case
         self.parameters = [Parameter(value.to(dtype)) for value in draw(case.seed, shapes or case.shapes)]
-        torch.manual_seed(case.seed)
+        seed_torch(case.seed)
         self.optimizer = case.factory(self.parameters)
         if not isinstance(self.optimizer, Optimizer):
             raise CheckError(f"factory must return a mytorch.core.Optimizer, got {type(self.optimizer).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mytorch.core import Module
+from mytorch.core import Module, seed_torch
 from mytorch.testing.compare import require_close, same_bits
 from mytorch.testing.errors import CheckError
 from mytorch.testing.rule.trial import RuleCase, Trial
@@ -40,7 +40,7 @@ def adds(case: RuleCase) -> None:
 
 def unchanged(case: RuleCase) -> None:
     """Neither prepare nor gradients changes values, modes or methods of the net, or the random state of the caller."""
-    torch.manual_seed(case.seed)
+    seed_torch(case.seed)
     task, rule = case.build(), case.factory()
     parts = {"net": task.net, "loss": task.loss}
     before = {name: {key: value.clone() for key, value in part.state_dict().items()} for name, part in parts.items()}

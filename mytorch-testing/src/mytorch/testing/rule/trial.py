@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import ArgumentError, Module, Parameter, Rule
+from mytorch.core import ArgumentError, Module, Parameter, Rule, seed_torch
 from mytorch.testing.errors import CheckError, tried
 from mytorch.testing.rule.nets import Task, classes, jumps, normalised, numbers
 
@@ -38,7 +38,7 @@ class Trial:
     """A rule that has prepared for a net drawn from the seed of a case."""
 
     def __init__(self, case: RuleCase, rule: Rule | None = None) -> None:
-        torch.manual_seed(case.seed)
+        seed_torch(case.seed)
         self.task = case.build()
         self.net, self.loss = self.task.net, self.task.loss
         self.net.input_grad = False
