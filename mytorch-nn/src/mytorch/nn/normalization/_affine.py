@@ -73,13 +73,17 @@ class Affine(Module):
     def _each_sample(self, d_y: Tensor, n: Tensor, axis: int, *kept: int) -> dict[str, SampleGradients]:
         """The gradients of single samples: d_y * n and d_y, summed over what has no parameter."""
         axes = [axis, *(each % d_y.dim() for each in kept)]
-        order = [*axes, *(each for each in range(d_y.dim()) if each not in axes)]
-        sizes = [*(d_y.shape[each] for each in axes), -1]
+        others = [each for each in range(d_y.dim()) if each not in axes]
+        order = [sorted(axes).index(each) for each in axes]
+
+        def summed(values: Tensor) -> SampleGradients:
+            return EachSample((values.sum(others) if others else values).permute(order))
+
         stated: dict[str, SampleGradients] = {}
         if self.weight is not None:
-            stated["weight"] = EachSample((d_y * n).permute(order).reshape(sizes).sum(-1))
+            stated["weight"] = summed(d_y * n)
         if self.bias is not None:
-            stated["bias"] = EachSample(d_y.permute(order).reshape(sizes).sum(-1))
+            stated["bias"] = summed(d_y)
         return stated
 
     def _backward_of_nothing(self, d_y: Tensor) -> Tensor | None:
