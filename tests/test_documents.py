@@ -36,6 +36,8 @@ PAGES = sorted([*HOUSE.glob("*.md"), *(page for folder in FOLDERS for page in fo
 DISK = HOUSE / "mytorch-experiments/src/mytorch/experiments/shipped/disk.toml"
 SHORTER = {"train": ["--set", "epochs=2"], "parity": ["--set", "epochs=2", "--runs", "2"]}
 """Options behind a command's own that make it quicker."""
+FEWER_STEPS_A_CALL = ["--set", "data.train.samples=200"]
+"""For a command that compiles several steps as one program."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOUSE)))
 
 
@@ -198,6 +200,8 @@ def run_mytorch(arguments, shop, fails):
     elif (arguments[:2] == ["export", "step"] or "--aot-inductor" in arguments) and not shutil.which("g++"):
         pytest.skip("what follows needs a C++ compiler")
     shorter = [] if fails else SHORTER.get(arguments[0], [])
+    if shorter and "compiled" in arguments:
+        shorter = [*shorter, *FEWER_STEPS_A_CALL]
     arguments = [latest(argument, shop) for argument in arguments]
     if arguments[0] == "serve":
         return start_server(arguments, shop)

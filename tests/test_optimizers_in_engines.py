@@ -100,8 +100,8 @@ def trained(cls, schedule=lambda optimizer: StepLR(optimizer, 2), **options):
     torch.manual_seed(0)
     net = Sequential(Linear(2, 3), Tanh(), Linear(3, 1))
     optimizer = cls([p for p in net.param() if cls is not Muon or p.value.dim() == 2], lr=0.01)
-    data = TensorDataSet(x := torch.randn(43, 2), x.sum(1, keepdim=True))
-    options = {"batch_size": 8, "epochs": 4, "quiet": True, "schedule": schedule(optimizer)} | options
+    data = TensorDataSet(x := torch.randn(19, 2), x.sum(1, keepdim=True))
+    options = {"batch_size": 8, "epochs": 8, "quiet": True, "schedule": schedule(optimizer)} | options
     return fit(net, MSELoss(), optimizer, data, **options)
 
 

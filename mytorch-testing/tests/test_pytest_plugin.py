@@ -1,8 +1,10 @@
 """Declarations in somebody's test file, as pytest runs them."""
 
 import textwrap
+import warnings
 
 import pytest
+import torch
 
 from mytorch.testing import LAYER_CHECKS, LOSS_CHECKS
 
@@ -49,11 +51,21 @@ X = torch.randn(4, 3)
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiler():
+    """torch's, imported before pytester, which forgets what was first imported in it; it can be imported only once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.compile(torch.neg, backend="eager")(torch.ones(1))
+
+
 @pytest.fixture
 def run(pytester):
-    def go(text, *options):
+    def go(text, *options, apart=False):
+        """apart: in a process of its own, as torch.compile needs, which cannot be imported again as pytester would."""
         pytester.makepyfile(test_mine=FILE + text)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        start = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
+        return start("-p", "no:cacheprovider", *options)
 
     return go
 
@@ -149,7 +161,7 @@ def test_a_declaration_of_which_hardly_anything_can_be_checked_fails(run):
 
     test_one_hot = declare_layer(OneHot, torch.tensor([0, 2]), modes=("train",))
     """
-    result = run(textwrap.dedent(text))
+    result = run(textwrap.dedent(text), apart=True)
     assert result.parseoutcomes()["failed"] == 1
     result.stdout.fnmatch_lines(["*OneHot(): at least 24 different checks must pass, got *"])
 
