@@ -106,9 +106,11 @@ class Target:
 
     @property
     def met(self) -> bool:
-        if self.equal_in_quartiles and self.figure.low <= self.limit <= self.figure.high:
+        """What is printed, to two decimals, decides: nothing finer is measured."""
+        low, median, high = (round(value, 2) for value in (self.figure.low, self.figure.median, self.figure.high))
+        if self.equal_in_quartiles and low <= self.limit <= high:
             return True
-        return self.figure.median >= self.limit if self.at_least else self.figure.median <= self.limit
+        return median >= self.limit if self.at_least else median <= self.limit
 
     def text(self) -> str:
         rule = f"{'at least' if self.at_least else 'at most'} {self.limit:g}"
