@@ -249,7 +249,12 @@ class MultiheadAttention(Module):
             saved.steps.pop()
             self._accumulate_learned(d_learned)
         else:
-            gradients = [*self._without_extra(*self._backward_of_attention(d_o, d_weights, saved.steps.pop()))]
+            if isinstance(saved.steps[-1], Attended):
+                found = attend_backward(d_o, saved.steps.pop())
+            else:
+                found = weigh_backward(d_o, d_weights, saved.steps.pop(), self.dropout)
+            gradients = [*self._without_extra(*found)]
+            del found
             d_projected = self._of_projections(gradients, saved.steps[0])
         del d_o
         d_inputs = self._backward_of_projections(d_projected, saved)
@@ -292,7 +297,10 @@ class MultiheadAttention(Module):
         d_attn_output, d_weights = self._upstream(d_output, saved)
         sources, attention, _ = saved.steps
         d_o = self._in_heads(d_attn_output @ self.out_proj.weight.value, saved)
-        gradients = [*self._backward_of_attention(d_o, d_weights, attention)]
+        if isinstance(attention, Attended):
+            gradients = [*attend_backward(d_o, attention)]
+        else:
+            gradients = [*weigh_backward(d_o, d_weights, attention, self.dropout)]
         d_learned = self._of_learned(*gradients[1:])
         gradients[:] = self._of_inputs(*gradients)
         d_projected = list(self._of_projections(gradients, sources))
@@ -363,9 +371,10 @@ class MultiheadAttention(Module):
 
     def _of_projections(self, gradients: list[Tensor], sources: list[Source]) -> Iterator[Tensor]:
         """By source, the gradients of what is projected from it, side by side; takes them from the list as it goes."""
-        for x, start, stop in sources:
-            parts = [self._side_by_side(gradients.pop(0)) for _ in range(start, stop)]
-            yield torch.stack(parts, 2).reshape(*x.shape[:2], (stop - start) * self.embed_dim)
+        for x, start, stop in sources:  # no name keeps what is yielded, or what it is made of
+            yield torch.stack([self._side_by_side(gradients.pop(0)) for _ in range(start, stop)], 2).reshape(
+                *x.shape[:2], (stop - start) * self.embed_dim
+            )
 
     def _backward_of_projections(self, d_projected: Iterable[Tensor], saved: Saved) -> list[Tensor]:
         """Accumulate the gradients of the projections; return that of each input, with a batch axis."""
@@ -478,14 +487,6 @@ class MultiheadAttention(Module):
         return tuple(d_inputs) if len(d_inputs) > 1 else d_inputs[0]
 
     # The heads
-
-    def _backward_of_attention(
-        self, d_o: Tensor, d_weights: Tensor | None, attention: Attended | Weighed
-    ) -> Gradients:
-        """The gradients of q, k and v, cut into heads."""
-        if isinstance(attention, Attended):
-            return attend_backward(d_o, attention)
-        return weigh_backward(d_o, d_weights, attention, self.dropout)
 
     def _backward_of_out_proj(self, d_attn_output: Tensor, saved: Saved) -> Tensor:
         """d_o, cut into heads."""
