@@ -102,15 +102,14 @@ class Target:
     limit: float
     at_least: bool
     equal_in_quartiles: bool = False
-    """Whether the limit also counts as kept while it lies between the quartiles."""
+    """Whether the limit also counts as kept while it lies between the quartiles, as they are printed."""
 
     @property
     def met(self) -> bool:
-        """What is printed, to two decimals, decides: nothing finer is measured."""
-        low, median, high = (round(value, 2) for value in (self.figure.low, self.figure.median, self.figure.high))
+        low, high = round(self.figure.low, 2), round(self.figure.high, 2)  # as printed: nothing finer is measured
         if self.equal_in_quartiles and low <= self.limit <= high:
             return True
-        return median >= self.limit if self.at_least else median <= self.limit
+        return self.figure.median >= self.limit if self.at_least else self.figure.median <= self.limit
 
     def text(self) -> str:
         rule = f"{'at least' if self.at_least else 'at most'} {self.limit:g}"
