@@ -101,13 +101,16 @@ def network(package: Any, name: str) -> Any:
     )
 
 
+def _problem(name: str, batch: int) -> tuple[Any, Tensor, Tensor]:
+    """Weights, a batch and its classes, the same for all."""
+    torch.manual_seed(0)
+    return network(torch.nn, name).state_dict(), torch.randn(batch, *SIZES[name]), torch.randint(10, (batch,))
+
+
 def contestants(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
     """Who computes the quantity, and a forward and backward without any. A call returns one number: its sum."""
     warnings.filterwarnings("ignore")  # of the contestants, about hooks
-    torch.manual_seed(0)
-    state = network(torch.nn, name).state_dict()
-    x = torch.randn(batch, *SIZES[name])
-    classes = torch.randint(10, (batch,))
+    state, x, classes = _problem(name, batch)
     found = {OURS: Contestant(_ours(quantity, name, state, x, classes), inference=True)}
     if quantity == "norms":
         found["Opacus"] = Contestant(_opacus_norms(name, state, x, classes))
@@ -119,9 +122,7 @@ def contestants(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
 
 def with_plain(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
     """The quantity beside a step's forward and backward without it."""
-    torch.manual_seed(0)
-    x = torch.randn(batch, *SIZES[name])
-    classes, state = torch.randint(10, (batch,)), network(torch.nn, name).state_dict()
+    state, x, classes = _problem(name, batch)
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
 
     def plain() -> None:
@@ -133,9 +134,7 @@ def with_plain(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
 
 def alone_with_step(name: str, batch: int) -> dict[str, Contestant]:
     """The norms without the batch's gradient, beside a plain step of SGD with momentum."""
-    torch.manual_seed(0)
-    x = torch.randn(batch, *SIZES[name])
-    classes, state = torch.randint(10, (batch,)), network(torch.nn, name).state_dict()
+    state, x, classes = _problem(name, batch)
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
     optimizer = SGD(net.param(), lr=1e-4, momentum=0.9)
     alone = _norms_alone(name, state, x, classes)
@@ -241,10 +240,7 @@ def _backpack(quantity: str, name: str, state: Any, x: Tensor, classes: Tensor) 
 def private_steps(name: str, batch: int, noise: float = 1.0) -> dict[str, Contestant]:
     """Who takes a step of private SGD. Without noise a call returns one number of the weights, equal for all."""
     warnings.filterwarnings("ignore")
-    torch.manual_seed(0)
-    state = network(torch.nn, name).state_dict()
-    x = torch.randn(batch, *SIZES[name])
-    classes = torch.randint(10, (batch,))
+    state, x, classes = _problem(name, batch)
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
     optimizer, take = SGD(net.param(), lr=0.1), PrivateStep(Privacy(1.0, noise, 1e-5), batch, 60_000)
 
@@ -318,10 +314,7 @@ def report_private_steps(report: Report, effort: Effort) -> None:
 def curvatures(curvature: str, name: str, batch: int) -> dict[str, Contestant]:
     """Who computes a curvature. A call returns a number of it, equal for all: that of the biases for factors."""
     warnings.filterwarnings("ignore")
-    torch.manual_seed(0)
-    state = network(torch.nn, name).state_dict()
-    x = torch.randn(batch, *SIZES[name])
-    classes = torch.randint(10, (batch,))
+    state, x, classes = _problem(name, batch)
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
     axes, (extension, attribute, draws) = Axes(net, loss, x, classes), CURVATURES[curvature]
 

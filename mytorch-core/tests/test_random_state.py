@@ -291,10 +291,15 @@ def test_branches_of_different_numbers_draw_apart_and_those_of_equal_ones_alike(
     state.restore()
 
 
-def test_a_seed_gives_the_numbers_of_torch_and_nothing_is_kept_for_other_devices() -> None:
-    waiting = len(torch.cuda._queued_calls)
-    seed_torch(3)
-    assert len(torch.cuda._queued_calls) == waiting
-    drawn = torch.rand(5)
+def test_a_seed_gives_the_numbers_of_torch_and_nothing_is_kept_for_other_devices(monkeypatch) -> None:
     torch.manual_seed(3)
-    assert torch.equal(torch.rand(5), drawn)
+    expected = torch.rand(5)
+
+    def kept(_seed: int) -> None:
+        raise AssertionError("kept for a GPU that nothing has started")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", kept)
+    with pytest.raises(AssertionError, match="kept for a GPU"):
+        torch.manual_seed(3)
+    seed_torch(3)
+    assert torch.equal(torch.rand(5), expected)

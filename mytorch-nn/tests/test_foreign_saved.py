@@ -58,7 +58,8 @@ def refused():
 @pytest.mark.parametrize("name", CASES)
 def test_channels_of_another_layer(name, refused):
     said, process = refused
-    assert name in said, f"the process ended before or with it: {process.returncode} {process.stderr[-500:]}"
+    ended = f"the process ended before or with it: {process.returncode} {process.stderr[-500:]}"
+    assert (name in said, process.returncode) == (True, 0), ended
     layer, channels, *_ = CASES[name]
     assert f"{layer.split('(')[0]}: saved must be that of a layer with {channels} " in said[name]
 

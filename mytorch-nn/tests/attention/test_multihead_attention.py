@@ -1,5 +1,8 @@
 """MultiheadAttention agrees with torch's, by the kernel and by products, and refuses what does not fit."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -413,3 +416,48 @@ def test_a_saved_value_that_is_used_twice(need_weights):
         StateError, match="MultiheadAttention: saved must be that of a forward that no backward has an"
     ):
         layer.backward((y, None), saved)
+
+
+STRANGE = """
+import itertools
+import torch
+from mytorch.nn import MultiheadAttention
+
+def upstreams(shape):
+    one, two, three = shape
+    yield torch.randn(shape)
+    yield torch.randn(1, 1, three).expand(shape)
+    yield torch.randn(1, 1, 1).expand(shape)
+    yield torch.randn(two, one, three).transpose(0, 1)
+    yield torch.randn(three, two, one).permute(2, 1, 0)
+    yield torch.randn(one, two, 2 * three)[:, :, ::2]
+
+for weights, first, extra, batch in itertools.product((False, True), (False, True), (False, True), (0, 1, 3)):
+    torch.manual_seed(0)
+    layer = MultiheadAttention(8, 2, batch_first=first, add_bias_kv=extra, add_zero_attn=extra)
+    shape = (batch, 5, 8) if first else (5, batch, 8)
+    x = torch.randn(shape)
+    for d in upstreams(shape):
+        found = []
+        for d_output, samples in (((d, None), False), ((d.clone(), None), True)):
+            _, saved = layer.forward(x, need_weights=weights)
+            if samples:
+                layer.sample_gradients(d_output, saved, 0 if first else 1)
+            d_x = layer.backward(d_output, saved)
+            found.append((d_x, {name: parameter.grad for name, parameter in layer.named_param()}))
+            layer.zero_grad()
+        _, saved = layer.forward(x, need_weights=weights)
+        stated = layer.sample_gradients((d, None), saved, 0 if first else 1)
+        torch.testing.assert_close(found[1], found[0])
+        for name, each in stated.items():
+            values = each.each()
+            assert len(values) == batch and len(each.squared_norms()) == batch
+            torch.testing.assert_close(values.sum(0), found[0][1][name], rtol=1e-4, atol=1e-5)
+print("all")
+"""
+
+
+def test_gradients_of_samples_for_upstreams_of_any_strides_and_no_rows():
+    """In a process that a kernel may end; the backward after them, which computes nothing again, gives the same."""
+    process = subprocess.run([sys.executable, "-c", STRANGE], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (0, "all\n"), process.stderr[-2000:]

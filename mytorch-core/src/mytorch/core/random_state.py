@@ -141,8 +141,8 @@ def random_state(*modules: Node) -> RandomState:
 def seed_torch(seed: int) -> None:
     """Seed torch's generators of the CPU, of each GPU and of MPS, if anything has started those.
 
-    It does what `torch.manual_seed` does, but keeps nothing for devices that are not there, where that function stores
-    the seed and the call stack at every call, in half a millisecond.
+    The numbers drawn are those after `torch.manual_seed`. That function also stores the seed and the call stack for
+    devices that nothing has started, in half a millisecond a call; here, a device that is started later is not seeded.
 
     Example:
         >>> import torch
