@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from mytorch.core import ArgumentError, ShapeError
-from mytorch.nn import BatchNorm1d, BatchNorm2d
+from mytorch.core import ArgumentError, ShapeError, allow_autograd
+from mytorch.nn import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from mytorch.nn.normalization import batch_norm
 from mytorch.testing import check_layer
 
 OPTIONS = [
@@ -114,3 +115,87 @@ def test_an_upstream_gradient_in_another_order_of_memory(mode):
     _, saved = layer.forward(x)
     d_y = torch.randn(3, 2, 1, 3).double().permute(2, 3, 0, 1)
     torch.testing.assert_close(layer.backward(d_y, saved), layer.backward(d_y.contiguous(), saved))
+
+
+LARGE = {BatchNorm1d: (32, 4, 300), BatchNorm2d: (8, 4, 33, 32), BatchNorm3d: (2, 5, 16, 15, 16)}
+each_large = pytest.mark.parametrize(("cls", "shape"), LARGE.items(), ids=lambda part: getattr(part, "__name__", ""))
+
+
+def by_kernel_and_by_formula(monkeypatch, run):
+    """What `run` gives for large x with either."""
+    by_formula = run()
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_norm, "_is_worth_more_calls", lambda _: False)
+        return run(), by_formula
+
+
+@each_option
+@each_large
+def test_large_images(cls, shape, options):
+    ours = cls(shape[1], **options, dtype=torch.float64)
+    twin = getattr(torch.nn, cls.__name__)(shape[1], **options, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter, value in zip(ours.param(), twin.parameters(), strict=True):
+            parameter.value.copy_(value.normal_())
+    for _ in range(3):
+        x = torch.randn(shape, dtype=torch.float64).add_(3).requires_grad_()
+        assert batch_norm._is_worth_more_calls(x.detach())
+        y, saved = ours.forward(x.detach())
+        expected = twin(x)
+        torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
+        twin.zero_grad()
+        ours.zero_grad()
+        d_y = torch.randn(shape, dtype=torch.float64)
+        expected.backward(d_y)
+        torch.testing.assert_close(ours.backward(d_y, saved), x.grad, rtol=1e-9, atol=1e-9)
+        for parameter, value in zip(ours.param(), twin.parameters(), strict=True):
+            torch.testing.assert_close(parameter.grad, value.grad, rtol=1e-9, atol=1e-9)
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mean", [0.0, -300.0, 1e5])
+@each_large
+def test_large_images_in_float32(cls, shape, mean):
+    """The mean has the rounding of float32, and no more."""
+    x = torch.randn(shape) + mean
+    exact, _ = cls(shape[1], dtype=torch.float64).forward(x.double())
+    rounding = torch.finfo(torch.float32).eps * max(1, abs(mean))
+    assert (cls(shape[1])(x) - exact).abs().max() < 8 * rounding
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.randn(8, 32, 33, 4).permute(0, 3, 1, 2),
+        torch.randn(8, 4, 33, 64)[..., ::2],
+        torch.randn(8, 4, 33, 32).bfloat16(),
+        torch.empty(8, 4, 33, 32, device="meta"),
+    ],
+    ids=["channels last", "not contiguous", "half precision", "meta"],
+)
+def test_large_images_that_are_for_the_kernel(x):
+    assert not batch_norm._is_worth_more_calls(x)
+    layer = BatchNorm2d(4, device=x.device, dtype=x.dtype)
+    y, saved = layer.forward(x)
+    assert layer.backward(torch.empty_like(y), saved).shape == y.shape == x.shape
+
+
+def test_autograd_sees_that_statistics_of_large_images_depend_on_them(monkeypatch):
+    def gradient():
+        x = torch.linspace(-1, 1, 8 * 4 * 33 * 32).view(8, 4, 33, 32).sin().requires_grad_()
+        with allow_autograd():
+            BatchNorm2d(4)(x).square().sum().backward()
+        return x.grad
+
+    torch.testing.assert_close(*by_kernel_and_by_formula(monkeypatch, gradient))
+
+
+def test_statistics_of_large_images_that_are_not_finite():
+    """They are NaN of the channel, and of no other, as torch's."""
+    x = torch.randn(8, 4, 33, 32)
+    x[3, 1, 2, 5] = float("inf")
+    x[0, 2, 0, 0] = float("nan")
+    y, expected = BatchNorm2d(4)(x), torch.nn.BatchNorm2d(4)(x)
+    torch.testing.assert_close(y, expected, equal_nan=True)
+    assert y[:, [0, 3]].isfinite().all()

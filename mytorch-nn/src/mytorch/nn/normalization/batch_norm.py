@@ -22,6 +22,11 @@ from mytorch.nn.normalization._tangents import Average, Normalized, affine_backw
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
 
+MANY, MANY_PER_CHANNEL = 2**15, 64
+SUMMED = (torch.float32, torch.float64)
+"""Numbers of x, and of each channel in a row, from which on the formula is faster than the kernel; and the dtypes in
+which its sums are exact enough, where the kernel takes a wider one for half precision."""
+
 
 class _BatchNorm(OfChannels):
     """Give each channel mean 0 and variance 1, then a learned scale and shift.
@@ -86,10 +91,8 @@ class _BatchNorm(OfChannels):
         if not of_batch:
             y, known = self._by_running(x)
             return y, (*known, False)
-        weight, bias = self._scale_and_shift()
-        average, variance, momentum = self._track(x)
-        y, mean, r = torch.native_batch_norm(x, weight, bias, average, variance, True, momentum, self.eps)
-        return y, (x, mean, r, True)
+        y, known = self._by_formula(x) if _is_worth_more_calls(x) else self._by_kernel(x)
+        return y, (*known, True)
 
     def backward(self, d_y: Tensor, saved: Saved) -> Tensor | None:
         if isinstance(saved, torch.Size):
@@ -138,19 +141,47 @@ class _BatchNorm(OfChannels):
         """The numbers of axes that x may have."""
         return (2, 3) if self.dimensions == 1 else (self.dimensions + 2,)
 
-    def _track(self, x: Tensor) -> tuple[Tensor | None, Tensor | None, float]:
-        """What the kernel is to update: running mean and variance, by the batch's, with which momentum."""
-        nothing = None, None, 0.0
-        if not self.training or self.running_mean is None or self.running_var is None:
-            return nothing
-        mean, variance = self.running_mean.value, self.running_var.value
-        if self.momentum is not None:
-            return mean, variance, self.momentum
-        count = cast(Buffer, self.num_batches_tracked).value
-        factor, batch = count.to(mean.dtype).reciprocal(), x.detach().transpose(0, 1).flatten(1)
-        mean.lerp_(batch.mean(1), factor)
-        variance.lerp_(batch.var(1), factor)
-        return nothing
+    def _by_kernel(self, x: Tensor) -> tuple[Tensor, Known]:
+        """y by the statistics of the batch, and x with its mean and r; the kernel moves the running ones."""
+        weight, bias = self._scale_and_shift()
+        average, variance, momentum = None, None, 0.0
+        if self.training and self.running_mean is not None and self.running_var is not None:
+            if self.momentum is not None:
+                average, variance, momentum = self.running_mean.value, self.running_var.value, self.momentum
+            else:
+                batch = x.detach().transpose(0, 1).flatten(1)
+                self._follow(batch.mean(1), batch.var(1))
+        y, mean, r = torch.native_batch_norm(x, weight, bias, average, variance, True, momentum, self.eps)
+        return y, (x, mean, r)
+
+    def _by_formula(self, x: Tensor) -> tuple[Tensor, Known]:
+        """The same with sums of their own, which torch computes several numbers at a time."""
+        others, count = others_than_channels(x), x.numel() // self.num_features
+        mean = x.mean(others)
+        variance = (x - mean.view(-1, *(1,) * (x.dim() - 2))).square_().mean(others)
+        if self.training:
+            self._follow(mean, variance * (count / (count - 1)))
+        y, _, _ = torch.native_batch_norm(x, *self._scale_and_shift(), mean, variance, False, 0.0, self.eps)
+        return y, (x, mean, (variance + self.eps).rsqrt_())
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards those of a batch, if there are any."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        share: float | Tensor | None = self.momentum
+        if share is None:
+            share = cast(Buffer, self.num_batches_tracked).value.to(self.running_mean.value.dtype).reciprocal()
+        self.running_mean.value.lerp_(mean, share)
+        self.running_var.value.lerp_(variance, share)
+
+
+def _is_worth_more_calls(x: Tensor) -> bool:
+    """Whether sums of their own are faster than the kernel's: they are for large images, row by row in memory.
+
+    Where autograd checks a forward, only the kernel shows it that mean and variance depend on x.
+    """
+    large = x.numel() >= MANY and x.shape[2:].numel() >= MANY_PER_CHANNEL
+    return large and x.is_cpu and x.dtype in SUMMED and x.is_contiguous() and not x.requires_grad
 
 
 def others_than_channels(x: Tensor) -> tuple[int, ...]:

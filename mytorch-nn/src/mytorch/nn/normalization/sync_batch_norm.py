@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, distributed
 
-from mytorch.core import Buffer, Directions, ShapeError
+from mytorch.core import Directions, ShapeError
 from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent
 from mytorch.nn.normalization.batch_norm import _BatchNorm, others_than_channels
 
@@ -59,7 +59,10 @@ class SyncBatchNorm(_BatchNorm):
                 "use a larger batch, or drop_last for an epoch's last batch"
             )
         variance = squares / count
-        self._follow(mean, squares / (count - 1))
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.value.add_(1)
+        dtype = x.dtype if self.running_mean is None else self.running_mean.value.dtype
+        self._follow(mean.to(dtype), (squares / (count - 1)).to(dtype))
         r = (variance + self.eps).rsqrt()
         shape = (-1, *[1] * (x.dim() - 2))
         y = (x - mean.to(x.dtype).view(shape)) * r.to(x.dtype).view(shape)
@@ -115,15 +118,6 @@ class SyncBatchNorm(_BatchNorm):
         count = counts.sum()
         mean = (counts * means).sum(0) / count
         return count, mean, (parts + counts * (means - mean).square()).sum(0)
-
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics towards those of the batch."""
-        if self.running_mean is None or self.running_var is None:
-            return
-        tracked = cast(Buffer, self.num_batches_tracked).value.add_(1)
-        for held, value in ((self.running_mean, mean), (self.running_var, variance)):
-            share = self.momentum if self.momentum is not None else tracked.to(held.value.dtype).reciprocal()
-            held.value.lerp_(value.to(held.value.dtype), share)
 
 
 def _by_channel(x: Tensor) -> Tensor:
