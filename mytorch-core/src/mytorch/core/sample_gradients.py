@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -147,27 +147,26 @@ class OuterProducts(SampleGradients):
         return values.reshape(len(self.rows), *self.shape)
 
     def sizes(self) -> tuple[int, ...]:
-        d_rows, rows = tuple(self.d_rows.shape), tuple(self.rows.shape)
+        d_rows, rows = self.d_rows.shape, self.rows.shape
         fit = len(rows) in (3, 4) and d_rows[:-1] == rows[:-1]
         if not fit or math.prod(self.shape) != math.prod(rows[1:-2]) * d_rows[-1] * rows[-1]:
             raise ShapeError(
                 "OuterProducts: d_rows and rows must be (samples, t, out) and (samples, t, in) of a parameter with "
-                f"out * in numbers, got {d_rows} and {rows} of {tuple(self.shape)}"
+                f"out * in numbers, got {tuple(d_rows)} and {tuple(rows)} of {tuple(self.shape)}"
             )
         return rows[0], *self.shape
 
     def squared_norms(self) -> Tensor:
         t = self.rows.shape[-2]
         if t == 1:
-            norms: Tensor = torch.linalg.vector_norm(self.d_rows, dim=-1)
-            squares = norms.mul_(torch.linalg.vector_norm(self.rows, dim=-1)).square_()
+            norms: Tensor = torch.linalg.vector_norm(self.d_rows, dim=(-2, -1))
+            squares = norms.mul_(torch.linalg.vector_norm(self.rows, dim=(-2, -1))).square_()
         elif self._is_small(t):
             squares = (self.d_rows @ self.d_rows.mT).mul_(self.rows @ self.rows.mT)
         else:
-            unscaled = [replace(part, scale=1.0) for part in self._parts()]
-            squares = torch.cat([_squares(part.each()) for part in unscaled])
-            return squares if self.scale == 1 else squares.mul_(self.scale**2)
-        squares = squares.squeeze(1) if squares.shape[1:] == (1,) else squares.flatten(1).sum(1)
+            parts = [_squares(d_rows.mT @ rows) for d_rows, rows in self._pairs()]
+            squares = torch.cat(parts) if len(parts) > 1 else parts[0]
+        squares = squares if squares.dim() == 1 else squares.flatten(1).sum(1)
         return squares if self.scale == 1 else squares.mul_(self.scale**2)
 
     def weighted_sum(self, weights: Tensor) -> Tensor:
@@ -221,9 +220,12 @@ class OuterProducts(SampleGradients):
 
     def _parts(self) -> list[OuterProducts]:
         """Some samples at a time, whose gradients fit into memory."""
+        return [OuterProducts(*pair, self.shape, self.scale) for pair in self._pairs()]
+
+    def _pairs(self) -> Iterable[tuple[Tensor, Tensor]]:
+        """Some samples of `d_rows` and `rows` at a time, whose gradients fit into memory."""
         size = max(1, AT_ONCE // max(1, math.prod(self.shape)))
-        pairs = zip(self.d_rows.split(size), self.rows.split(size), strict=True)
-        return [OuterProducts(*pair, self.shape, self.scale) for pair in pairs]
+        return zip(self.d_rows.split(size), self.rows.split(size), strict=True)
 
 
 @dataclass(frozen=True)

@@ -34,18 +34,21 @@ def intercept(named: Iterable[tuple[str, Module]], around: Around, methods: Iter
 
     named: the modules with their paths, each once;  methods: those that are replaced.
     """
-    watched, methods = list(named), list(methods)
-    before = [{name: vars(module)[name] for name in methods if name in vars(module)} for _, module in watched]
+    methods, replaced = list(methods), list[tuple[dict[str, Any], str, Method | None]]()
     try:
-        for path, module in watched:
+        for path, module in list(named):
+            own = vars(module)
             for name in methods:
-                vars(module)[name] = around(path, module, name, getattr(module, name))
+                method = getattr(module, name)
+                replaced.append((own, name, own.get(name)))
+                own[name] = around(path, module, name, method)
         yield
     finally:
-        for (_, module), own in zip(watched, before, strict=True):
-            for name in methods:
-                vars(module).pop(name, None)
-            vars(module).update(own)
+        for own, name, before in replaced:
+            if before is None:
+                own.pop(name, None)
+            else:
+                own[name] = before
 
 
 def _then(method: Method, watch: Watch, path: str, module: Module, *, first: bool) -> Method:

@@ -38,15 +38,16 @@ def stated_by(
         if not isinstance(parameter, Parameter):
             names = ", ".join(name for name, _ in tree.own(module, Parameter))
             raise ArgumentError(f"{_owner(path, module)} must name parameters of the layer, {names}, got {name!r}")
-        found[name] = _of_columns(samples, columns)
-        if wrong := _misfit(found[name], (rows * columns, *parameter.value.shape)):
+        found[name] = samples if columns == 1 else _of_columns(samples, columns)
+        sizes = (rows * columns, *parameter.value.shape)
+        if wrong := _misfit(found[name], sizes):
             raise ArgumentError(f"{_owner(path, module)} must return, for {name!r}, {wrong}")
     return found
 
 
 def _of_columns(samples: Any, columns: int) -> Any:
     """Outer products with the number of columns; any other form, or what is none, as it is."""
-    if columns == 1 or not isinstance(samples, SampleGradients):
+    if not isinstance(samples, SampleGradients):
         return samples
     products = samples.outer_products()
     return samples if products is None else ColumnProducts(products, columns)

@@ -25,8 +25,8 @@ from mytorch.core import (
 from mytorch.train.batches import count_rows
 from mytorch.train.completion import LateGradientError
 from mytorch.train.fixed import fixed
-from mytorch.train.gradients import forward, gradients, loss_gradient
-from mytorch.train.mean_loss import Weight, sums
+from mytorch.train.gradients import forward, gradients, loss_forward
+from mytorch.train.mean_loss import Weight, sums, weight_of
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.columns import Columns
@@ -69,7 +69,7 @@ def watching(
     """
     for quantity in quantities:
         quantity.begin(net)
-    watch = _Watch(net, quantities, axes, rows, 1.0 if sums(loss) else float(rows))
+    watch = _Watch(net, quantities, axes, rows, _losses_in(loss, rows))
     with intercept(watch.watched, watch.around):
         yield
     for quantity in quantities:
@@ -90,11 +90,13 @@ def watch_samples(
     Returns the loss and its weight, as `gradients` does.
     """
     rows = count_rows(inputs if targets is None else targets)
-    watch = _Watch(net, [], axes, rows, 1.0 if sums(loss) else float(rows), show)
+    watch = _Watch(net, [], axes, rows, 1.0, show)
     with intercept(watch.watched, watch.around):
         prediction, saved = forward(net, inputs)
-        value, weight, d_prediction = loss_gradient(loss, prediction, targets)
+        value, saved_by_loss = loss_forward(loss, prediction, targets)
+        weight = weight_of(loss, prediction, targets)
         del prediction  # and d_prediction is handed over, as in `gradients`
+        d_prediction = [loss.backward(_losses_in(loss, rows), saved_by_loss)]
         with fixed(axes.holders.names):
             net.backward(d_prediction.pop(), saved)
     return value, weight
@@ -301,7 +303,9 @@ class _Watch:
             )
         self.told.add(parameter)
         parts = self.parts.pop(parameter, None)
-        samples = None if parts is None else added(parts).scaled(self.scale)
+        samples = None if parts is None else added(parts)
+        if samples is not None and self.scale != 1:
+            samples = samples.scaled(self.scale)
         if self.show is not None:
             assert samples is not None
             self.show(name, samples)
@@ -311,6 +315,11 @@ class _Watch:
         seen = GradientSeen(name, parameter, parameter.grad, mean, samples)
         for quantity in self.quantities:
             quantity.gradient(seen)
+
+
+def _losses_in(loss: Module, rows: int) -> float:
+    """The number of samples by which the loss of a batch divides the sum of their own losses."""
+    return 1.0 if sums(loss) else float(rows)
 
 
 def _copied(saved: Any) -> Any:
