@@ -43,7 +43,8 @@ class Held:
 
     def _checked(self, value: Tensor) -> Tensor:
         """What is kept of a tensor that replaces the value. Raises ArgumentError for what is no tensor."""
-        require_value(f"{self._kind}: value", value)
+        if not isinstance(value, Tensor):
+            require_value(f"{self._kind}: value", value)
         return value.detach() if value.requires_grad and not autograd_allowed() else value
 
     def convert(self, change: Callable[[Tensor], Tensor]) -> None:

@@ -49,14 +49,13 @@ class Block:
 
     def learn(self, d_y: Any, saved: list[Any]) -> None:
         """The backward without the gradient of the input, which nobody needs."""
-        lowest = [vars(layer) for layer in {layer: None for _, layer in self.layers[: self._first + 1]}]
-        before = [held.get("input_grad") for held in lowest]
+        before = [held.get("input_grad") for held in self._lowest]
         try:
-            for held in lowest:
+            for held in self._lowest:
                 held["input_grad"] = False
             self.backward(d_y, saved)
         finally:
-            for held, own in zip(lowest, before, strict=True):
+            for held, own in zip(self._lowest, before, strict=True):
                 if own is None:
                     del held["input_grad"]
                 else:
@@ -69,6 +68,11 @@ class Block:
     def tail(self) -> Block:
         """The layers without parameters behind it."""
         return Block(self.layers[self._first + 1 :])
+
+    @cached_property
+    def _lowest(self) -> list[dict[str, Any]]:
+        """The attributes of the layers up to the first with parameters, of each once."""
+        return [vars(layer) for layer in {layer: None for _, layer in self.layers[: self._first + 1]}]
 
     @cached_property
     def _first(self) -> int:

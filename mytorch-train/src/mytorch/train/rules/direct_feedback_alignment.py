@@ -80,7 +80,8 @@ class DirectFeedbackAlignment(Rule):
         rows = [_rows(e, h) for h, _ in flights]
         matrices = self._sized([shape for _, shape in rows], e)
         for block, (error, _), matrix, (h, saved_by_block) in zip(self._hidden, rows, matrices, flights, strict=True):
-            block.learn((error @ matrix).reshape(h.shape), saved_by_block)
+            d_h = error.mm(matrix)
+            block.learn(d_h if h.dim() == 2 else d_h.reshape(h.shape), saved_by_block)
         self._head.learn(e, saved)
         return value, weight
 
@@ -112,5 +113,7 @@ class DirectFeedbackAlignment(Rule):
 def _rows(e: Tensor, h: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """The error as rows, one for each place or row of the activities, and how many numbers a row of both has."""
     alike = h.dim() == e.dim() and h.shape[:-1] == e.shape[:-1]
-    rows = e.reshape(-1, e.shape[-1]) if alike else rows_of(e)
+    rows = e
+    if e.dim() != 2:
+        rows = e.reshape(-1, e.shape[-1]) if alike else rows_of(e)
     return rows, (rows.shape[1], h.shape[-1] if alike else h.shape[1:].numel())
