@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from networks import LR, MOMENTUM, TORCH_SGD
+from networks import MOMENTUM, TORCH_SGD
 from replay import replayed
 from side_by_side import Contestant, Effort, Report, Target, arguments, measure
 from torch import Tensor
@@ -23,6 +23,8 @@ from mytorch.core import Module
 from mytorch.train import step
 
 OURS, BARE = "mytorch", "bare kernels"
+LR = 1e-4
+"""Small, so that the losses can be compared: in a deep network, rounding grows with every step that changes much."""
 CLASSES = 10
 FULL = Effort(processes=5, rounds=12, seconds=0.05)
 QUICK = Effort(processes=2, rounds=4, seconds=0.02)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from networks import LR, MOMENTUM
+from models import LR
+from networks import MOMENTUM
 from side_by_side import Contestant
 from torch import Tensor
 

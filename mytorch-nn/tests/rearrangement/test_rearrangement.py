@@ -2,9 +2,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.nn.rearrangement import fold
 from mytorch.testing import check_layer
 
 
@@ -172,3 +174,42 @@ def test_the_saved_value_of_another_layer():
     y, saved = nn.PixelShuffle(2).forward(torch.randn(1, 16, 2, 2))
     with pytest.raises(ShapeError, match=r"PixelShuffle: d_y must have the shape of the output, \(1, 1, 8, 8\)"):
         nn.PixelShuffle(4).backward(y, saved)
+
+
+@st.composite
+def windows_of_images(draw):
+    """A window as torch takes it, whose columns lie side by side, and sizes of an image in which it fits."""
+    geometry = [draw(st.tuples(st.integers(1, 5), st.integers(1, 5))) for _ in range(2)]
+    padding, step = draw(st.tuples(st.integers(0, 5), st.integers(0, 5))), draw(st.integers(1, 6))
+    spans = [spread * (window - 1) + 1 for window, spread in zip(*geometry, strict=True)]
+    least = [max(1, span - 2 * amount) for span, amount in zip(spans, padding, strict=True)]
+    return (*geometry, padding, (step, 1)), tuple(size + draw(st.integers(0, 6)) for size in least)
+
+
+@given(drawn=windows_of_images(), leading=st.sampled_from([(), (1,), (2,)]))
+def test_windows_by_slices(drawn, leading):
+    """The way of large images, on small ones."""
+    geometry, sizes = drawn
+    x = torch.randn(*leading, 3, *sizes, dtype=torch.float64)
+    unfold, together = nn.Unfold(*geometry), nn.Fold(sizes, *geometry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fold, "MANY", 0)
+        y, saved = unfold.forward(x)
+        d_y = torch.randn(*leading, y.shape[-1], y.shape[-2], dtype=x.dtype).mT  # which is not contiguous
+        d_x = unfold.backward(d_y, saved)
+        z, saved = together.forward(d_y)
+        d_windows = together.backward(x, saved)
+    assert torch.equal(y, F.unfold(x, *geometry))
+    assert torch.equal(d_windows, y)
+    for found in (d_x, z):
+        torch.testing.assert_close(found, F.fold(d_y, sizes, *geometry), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_windows_of_large_images(dtype):
+    x = torch.randn(4, 4, 40, 36).to(dtype)
+    layer = nn.Unfold(3, padding=1)
+    assert layer._is_for_slices(x, 9 * x.numel())
+    y, saved = layer.forward(x)
+    assert torch.equal(y, F.unfold(x, 3, padding=1))
+    torch.testing.assert_close(layer.backward(y, saved), F.fold(y, x.shape[-2:], 3, padding=1))

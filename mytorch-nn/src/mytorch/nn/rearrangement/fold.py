@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,9 @@ from mytorch.nn._tangents import LINEAR
 
 direct = torch._C._nn  # a call through torch.ops takes twice as long
 
+MANY = 2**14
+"""Numbers of one place in all windows from which on a call of its own is worth it."""
+
 
 class _Windows(Spatial):
     """The base of Fold and Unfold, each the backward of the other."""
@@ -24,8 +28,8 @@ class _Windows(Spatial):
         self.dilation = self._per_axis("dilation", dilation, 1)
         self.padding, self.stride = self._per_axis("padding", padding, 0), self._per_axis("stride", stride, 1)
 
-    def _count(self, sizes: Sequence[int]) -> int:
-        """How many windows an image of these sizes has. Raises ShapeError if they are larger than it."""
+    def _counts(self, sizes: Sequence[int]) -> list[int]:
+        """How many windows an image of these sizes has along each axis. Raises ShapeError for larger ones."""
         counts = []
         for size, window, spread, amount, step in zip(
             sizes, self.kernel_size, self.dilation, self.padding, self.stride, strict=True
@@ -37,23 +41,64 @@ class _Windows(Spatial):
                     f"for {size + 2 * amount} values in an image of {tuple(sizes)}"
                 )
             counts.append((size + 2 * amount - span) // step + 1)
-        return math.prod(counts)
+        return counts
+
+    def _count(self, sizes: Sequence[int]) -> int:
+        """How many windows an image of these sizes has."""
+        return math.prod(self._counts(sizes))
+
+    def _places(self, sizes: Sequence[int]) -> Iterator[tuple[tuple[int, slice, slice], tuple[int, slice, slice]]]:
+        """Of each place in a window, by axis: the place, the windows where it lies in the image, and where there."""
+        axes = zip(sizes, self._counts(sizes), self.kernel_size, self.dilation, self.padding, self.stride, strict=True)
+        by_axis = []
+        for size, count, window, spread, amount, step in axes:
+            offsets = [spread * place - amount for place in range(window)]
+            firsts = [max(0, -(offset // step)) for offset in offsets]
+            lasts = [min(count - 1, (size - 1 - offset) // step) for offset in offsets]
+            by_axis.append(
+                [
+                    (place, slice(first, last + 1), slice(first * step + offset, last * step + offset + 1, step))
+                    for place, (offset, first, last) in enumerate(zip(offsets, firsts, lasts, strict=True))
+                    if first <= last
+                ]
+            )
+        yield from product(*by_axis)
 
     def _cut(self, image: Tensor) -> Tensor:
         """(..., channels, height, width) becomes (..., channels * window, windows)."""
+        *leading, channels, height, width = image.shape
+        counts = self._counts((height, width))
+        shape = *leading, channels * math.prod(self.kernel_size), math.prod(counts)
         if not image.numel():
-            *leading, channels, height, width = image.shape
-            return image.new_empty(*leading, channels * math.prod(self.kernel_size), self._count((height, width)))
-        windows: Tensor = direct.im2col(image, self.kernel_size, self.dilation, self.padding, self.stride)
-        return windows
+            return image.new_empty(shape)
+        if not self._is_for_slices(image, math.prod(shape)):
+            kernel: Tensor = direct.im2col(image, self.kernel_size, self.dilation, self.padding, self.stride)
+            return kernel
+        windows = image.new_zeros(*leading, channels, *self.kernel_size, *counts)
+        for (a, i, h), (b, j, w) in self._places((height, width)):
+            windows[..., a, b, i, j] = image[..., h, w]
+        return windows.view(shape)
 
     def _sum(self, windows: Tensor, sizes: Sequence[int]) -> Tensor:
         """(..., channels * window, windows) becomes (..., channels, *sizes): what overlaps is added."""
-        if not windows.numel():
-            *leading, values, _ = windows.shape
-            return windows.new_zeros(*leading, values // math.prod(self.kernel_size), *sizes)
-        geometry = self.kernel_size, self.dilation, self.padding, self.stride
-        return direct.col2im(windows, tuple(sizes), *geometry)
+        *leading, values, _ = windows.shape
+        shape = *leading, values // math.prod(self.kernel_size), *sizes
+        if windows.numel() and not self._is_for_slices(windows, windows.numel()):
+            geometry = self.kernel_size, self.dilation, self.padding, self.stride
+            return direct.col2im(windows, tuple(sizes), *geometry)
+        image = windows.new_zeros(shape)
+        if windows.numel():
+            by_place = windows.reshape(*shape[:-2], *self.kernel_size, *self._counts(sizes))
+            for (a, i, h), (b, j, w) in self._places(sizes):
+                image[..., h, w] += by_place[..., a, b, i, j]
+        return image
+
+    def _is_for_slices(self, x: Tensor, numbers: int) -> bool:
+        """Whether a call for each place in a window is faster than the kernel, for windows of so many numbers in all.
+
+        On a CPU, the kernel works out for each number where it belongs. A slice with steps is no faster.
+        """
+        return numbers >= MANY * math.prod(self.kernel_size) and self.stride[-1] == 1 and x.is_cpu
 
 
 class Unfold(_Windows):
@@ -63,7 +108,7 @@ class Unfold(_Windows):
                0 in the padding; channel c and place (a, b) in the window are joined as one axis, so are the windows
                (i, j)
     Backward:  d_x[c, h, w] = sum of d_y[(c, a, b), (i, j)] over the places that hold x[c, h, w], as Fold
-    Kernel:    aten.im2col; backward aten.col2im
+    Kernel:    aten.im2col, backward aten.col2im; or slices of large images on a CPU
     Shapes:    x: (channels, height, width), with or without a batch in front;
                y: (channels * height_of_window * width_of_window, windows), along each axis
                (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1 of them
@@ -118,7 +163,7 @@ class Fold(_Windows):
     Forward:   y[c, h, w] = sum of x[(c, a, b), (i, j)] over the places with h = stride * i + dilation * a - padding
                and w = stride * j + dilation * b - padding; the axes are joined as in Unfold
     Backward:  d_x[(c, a, b), (i, j)] = d_y at the place where it was added, 0 in the padding, as Unfold
-    Kernel:    aten.col2im; backward aten.im2col
+    Kernel:    aten.col2im, backward aten.im2col; or slices of large images on a CPU
     Shapes:    x: (channels * height_of_window * width_of_window, windows), with or without a batch in front, as many
                windows as Unfold cuts out of an image of output_size;  y: (channels, *output_size)
     Raises:    ShapeError for other axes, another number of windows, numbers that are no whole windows, a window larger
