@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
+from mytorch.nn.pooling import max_pool
 from mytorch.testing import check_layer
 
 KINDS = ["MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool"]
@@ -97,3 +99,21 @@ def test_an_output_of_size_0(name):
     y, saved = layer.forward(x)
     assert y.shape == getattr(torch.nn, name)(0)(x).shape
     assert torch.equal(layer.backward(y, saved), torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 3, "padding": 1, "ceil_mode": True}, {"dilation": 2}], ids=str)
+@pytest.mark.parametrize(("dimensions", "shape"), [(1, (4, 17, 501)), (2, (4, 17, 24, 21)), (2, (17, 64, 32))])
+def test_the_largest_of_large_planes(dimensions, shape, options):
+    """With equal values, and some that are not finite."""
+    x = torch.randn(shape).mul_(2).round_()
+    x.flatten()[:40:5], x.flatten()[50:90:5] = torch.nan, torch.inf
+    assert max_pool._is_worth_a_copy(x.unsqueeze(-2) if dimensions == 1 else x, 2) is (len(shape) == dimensions + 2)
+    arguments = {"kernel_size": 3, "return_indices": True} | options
+    (y, indices), saved = getattr(nn, f"MaxPool{dimensions}d")(**arguments).forward(x)
+    expected = getattr(F, f"max_pool{dimensions}d")(x, **arguments)
+    torch.testing.assert_close((y, indices), expected, rtol=0, atol=0, equal_nan=True, check_stride=True)
+    assert y.is_contiguous()
+    leaf, d_y = x.clone().requires_grad_(), torch.randn(y.shape)
+    getattr(F, f"max_pool{dimensions}d")(leaf, **arguments)[0].backward(d_y)
+    d_x = getattr(nn, f"MaxPool{dimensions}d")(**arguments).backward((d_y, None), saved)
+    torch.testing.assert_close(d_x, leaf.grad, rtol=0, atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,32 @@ from mytorch.nn.pooling._window import TAKEN, Pooling, as_line, as_plane, of_pla
 aten, direct = torch.ops.aten, torch._C._nn  # through the second, which has no backward passes, a call takes half
 Output = Tensor | tuple[Tensor, Tensor]
 
+MANY, MANY_CHANNELS = 2**15, 16
+"""Numbers of x, and channels, from which on a copy of it with channels side by side is worth it."""
+
 
 def largest(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
     """The largest values of windows of `x`, which is not empty, and their places, by a kernel with these arguments."""
-    pool = direct.max_pool3d_with_indices if dimensions == 3 else direct.max_pool2d_with_indices
-    y, indices = pool(as_plane(x, dimensions), *kernel)
+    if dimensions == 3:
+        y, indices = direct.max_pool3d_with_indices(x, *kernel)
+        return y, indices
+    plane = as_plane(x, dimensions)
+    side_by_side = _is_worth_a_copy(plane, math.prod(kernel[1]))
+    given = plane.contiguous(memory_format=torch.channels_last) if side_by_side else plane
+    y, indices = direct.max_pool2d_with_indices(given, *kernel)
+    if side_by_side:
+        del given  # before there are more copies
+        y, indices = y.contiguous(), indices.contiguous()
     return as_line(y, dimensions), as_line(indices, dimensions)
+
+
+def _is_worth_a_copy(x: Tensor, windows_apart: int) -> bool:
+    """Whether the kernel is faster with channels side by side, of which it compares several at a time on a CPU.
+
+    It is for many channels, copies included, which are no larger in memory than x if windows are few.
+    """
+    many = x.dim() == 4 and x.shape[1] >= MANY_CHANNELS and x.numel() >= MANY
+    return many and windows_apart > 1 and x.is_cpu and x.is_contiguous()
 
 
 def largest_backward(
