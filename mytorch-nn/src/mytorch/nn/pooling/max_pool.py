@@ -30,8 +30,9 @@ def largest(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> tuple[Tensor
     given = plane.contiguous(memory_format=torch.channels_last) if side_by_side else plane
     y, indices = direct.max_pool2d_with_indices(given, *kernel)
     if side_by_side:
-        del given  # before there are more copies
-        y, indices = y.contiguous(), indices.contiguous()
+        del given  # before there are more copies, each of which takes the place of what it is made of
+        y = y.contiguous()
+        indices = indices.contiguous()
     return as_line(y, dimensions), as_line(indices, dimensions)
 
 
