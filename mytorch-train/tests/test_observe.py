@@ -5,6 +5,7 @@ import torch
 from toy_parts import Chain, Dense, Rectify, SquaredError
 
 from mytorch.train import gradients, observe
+from mytorch.train.observe import intercept
 
 
 def test_children_come_before_their_container_and_backward_in_reverse():
@@ -44,3 +45,10 @@ def test_a_method_of_the_object_itself_is_kept():
     with observe(net, lambda *_: None, lambda *_: None):
         net.forward(torch.randn(4, 2))
     assert net.forward is own
+
+
+def test_a_module_that_is_given_twice_is_put_back():
+    layer = Dense(2, 1)
+    with intercept([("one", layer), ("two", layer)], lambda path, module, name, method: method):
+        assert {"forward", "backward"} <= vars(layer).keys()
+    assert not {"forward", "backward"} & vars(layer).keys()

@@ -70,3 +70,15 @@ def test_an_upstream_gradient_of_another_shape(shape):
     _, saved = layer.forward(torch.randn(2, 3, 5, 5))
     with pytest.raises(ShapeError, match=r"Conv2d: d_y must have the shape of the output, \(2, 4, 3, 3\), got"):
         layer.backward(torch.randn(shape), saved)
+
+
+def test_a_stride_that_is_changed_later():
+    layer, twin = nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.nn.Conv2d(3, 4, 3, dilation=2, padding=1)
+    layer.stride, layer.dilation = (1, 1), (2, 2)
+    twin.load_state_dict(layer.state_dict())
+    x = torch.randn(2, 3, 9, 8, requires_grad=True)
+    y, saved = layer.forward(x.detach())
+    expected = twin(x)
+    torch.testing.assert_close(y, expected)
+    expected.backward(torch.ones_like(y))
+    torch.testing.assert_close(layer.backward(torch.ones_like(y), saved), x.grad)

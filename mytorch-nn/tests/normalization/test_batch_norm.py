@@ -117,7 +117,7 @@ def test_an_upstream_gradient_in_another_order_of_memory(mode):
     torch.testing.assert_close(layer.backward(d_y, saved), layer.backward(d_y.contiguous(), saved))
 
 
-LARGE = {BatchNorm1d: (32, 4, 300), BatchNorm2d: (8, 4, 33, 32), BatchNorm3d: (2, 5, 16, 15, 16)}
+LARGE = {BatchNorm1d: (64, 4, 300), BatchNorm2d: (16, 4, 33, 32), BatchNorm3d: (4, 5, 16, 15, 16)}
 each_large = pytest.mark.parametrize(("cls", "shape"), LARGE.items(), ids=lambda part: getattr(part, "__name__", ""))
 
 
@@ -167,10 +167,10 @@ def test_large_images_in_float32(cls, shape, mean):
 @pytest.mark.parametrize(
     "x",
     [
-        torch.randn(8, 32, 33, 4).permute(0, 3, 1, 2),
-        torch.randn(8, 4, 33, 64)[..., ::2],
-        torch.randn(8, 4, 33, 32).bfloat16(),
-        torch.empty(8, 4, 33, 32, device="meta"),
+        torch.randn(16, 32, 33, 4).permute(0, 3, 1, 2),
+        torch.randn(16, 4, 33, 64)[..., ::2],
+        torch.randn(16, 4, 33, 32).bfloat16(),
+        torch.empty(16, 4, 33, 32, device="meta"),
     ],
     ids=["channels last", "not contiguous", "half precision", "meta"],
 )
@@ -183,7 +183,7 @@ def test_large_images_that_are_for_the_kernel(x):
 
 def test_autograd_sees_that_statistics_of_large_images_depend_on_them(monkeypatch):
     def gradient():
-        x = torch.linspace(-1, 1, 8 * 4 * 33 * 32).view(8, 4, 33, 32).sin().requires_grad_()
+        x = torch.linspace(-1, 1, 16 * 4 * 33 * 32).view(16, 4, 33, 32).sin().requires_grad_()
         with allow_autograd():
             BatchNorm2d(4)(x).square().sum().backward()
         return x.grad
@@ -193,9 +193,34 @@ def test_autograd_sees_that_statistics_of_large_images_depend_on_them(monkeypatc
 
 def test_statistics_of_large_images_that_are_not_finite():
     """They are NaN of the channel, and of no other, as torch's."""
-    x = torch.randn(8, 4, 33, 32)
+    x = torch.randn(16, 4, 33, 32)
     x[3, 1, 2, 5] = float("inf")
     x[0, 2, 0, 0] = float("nan")
     y, expected = BatchNorm2d(4)(x), torch.nn.BatchNorm2d(4)(x)
     torch.testing.assert_close(y, expected, equal_nan=True)
     assert y[:, [0, 3]].isfinite().all()
+
+
+@pytest.mark.parametrize("value", [255.3, 1e5 + 0.1, -3e-3])
+def test_a_large_channel_of_equal_numbers(value):
+    """What the mean loses by rounding does not become a variance, or a gradient."""
+    x, layer = torch.full((8, 3, 60, 60), value), BatchNorm2d(3)
+    y, saved = layer.forward(x)
+    d_y = torch.randn(x.shape)
+    d_x = layer.backward(d_y, saved)
+    twin, leaf = torch.nn.BatchNorm2d(3), x.clone().requires_grad_()
+    twin(leaf).backward(d_y)
+    assert saved[1].tolist() == [x[0, 0, 0, 0].item()] * 3
+    assert layer.weight.grad.abs().max() < 1e-3
+    torch.testing.assert_close(d_x, leaf.grad, rtol=1e-3, atol=1e-3)
+    assert y.abs().max() <= twin(x).abs().max() * 1.5 + 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_forward_mode_of_large_images():
+    x, t_x = torch.randn(16, 4, 33, 32), torch.randn(16, 4, 33, 32)
+    layer = BatchNorm2d(4, track_running_stats=False)
+    _, t_y = torch.func.jvp(lambda v: layer.forward(v)[0], (x,), (t_x,))
+    twin = torch.nn.BatchNorm2d(4, track_running_stats=False)
+    _, expected = torch.func.jvp(twin, (x,), (t_x,))
+    torch.testing.assert_close(t_y, expected, rtol=1e-4, atol=1e-5)

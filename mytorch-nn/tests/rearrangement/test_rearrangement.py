@@ -194,6 +194,7 @@ def test_windows_by_slices(drawn, leading):
     unfold, together = nn.Unfold(*geometry), nn.Fold(sizes, *geometry)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fold, "MANY", 0)
+        patch.setattr(fold, "MANY_IN_ROW", 0)
         y, saved = unfold.forward(x)
         d_y = torch.randn(*leading, y.shape[-1], y.shape[-2], dtype=x.dtype).mT  # which is not contiguous
         d_x = unfold.backward(d_y, saved)
@@ -209,7 +210,7 @@ def test_windows_by_slices(drawn, leading):
 def test_windows_of_large_images(dtype):
     x = torch.randn(4, 4, 40, 36).to(dtype)
     layer = nn.Unfold(3, padding=1)
-    assert layer._is_for_slices(x, 9 * x.numel())
+    assert layer._is_for_slices(x, (40, 36), 9 * x.numel())
     y, saved = layer.forward(x)
     assert torch.equal(y, F.unfold(x, 3, padding=1))
     torch.testing.assert_close(layer.backward(y, saved), F.fold(y, x.shape[-2:], 3, padding=1))

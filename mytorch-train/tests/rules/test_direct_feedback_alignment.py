@@ -1,5 +1,7 @@
 """Direct feedback alignment is its paper's formula, and trains deep chains."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from by_hand import close, cosine, of_layers, outputs, prepared, stepped, three_layers
@@ -138,3 +140,16 @@ def test_the_error_is_that_in_front_of_the_layers_at_the_end_that_have_no_parame
     y = z.tanh()
     e = 2 * (y - t) / t.numel() * (1 - y * y)
     close(found, of_layers(e @ b1 * (h1 > 0), e @ b2 * (h2 > 0), e, x, h1, h2))
+
+
+def test_a_copy_leaves_out_the_gradients_of_inputs_too():
+    net, x, t, _ = three_layers()
+    rule = prepared(DirectFeedbackAlignment(), net)
+    stepped(rule, net, x, t)
+    net, rule = deepcopy((net, rule))
+    returned = []
+    for layer in net:
+        if layer.param():
+            vars(layer)["backward"] = lambda *given, of=layer.backward: returned.append(of(*given))
+    rule.gradients(net, SquaredError(), x, t)
+    assert returned == [None, None, None]

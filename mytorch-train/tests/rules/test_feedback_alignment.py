@@ -7,9 +7,9 @@ import torch
 from sharing_nets import NETS
 from toy_parts import SGD, Chain, Dense, Rectify, SquaredError
 
-from mytorch.core import StateError
+from mytorch.core import Module, Parameter, StateError
 from mytorch.train import gradients
-from mytorch.train.rules import FeedbackAlignment
+from mytorch.train.rules import FeedbackAlignment, SignSymmetric
 
 pytestmark = pytest.mark.numbers
 
@@ -151,3 +151,34 @@ def test_the_weights_come_to_agree_with_the_matrices_and_the_loss_is_that_of_bac
     assert max(losses[100:]) < 1e-3 * losses[0]
     assert losses[-1] < 1e-5 * losses[0]
     assert losses[30] < 2 * of_backpropagation[30]
+
+
+class TiedAutoencoder(Module):
+    """Encodes by a matrix and decodes by the same one, which it holds under two names."""
+
+    def __init__(self, size):
+        self.encoder = Parameter(torch.randn(size, size))
+        self.decoder = self.encoder
+
+    def forward(self, x):
+        h = x @ self.encoder.value.T
+        return h @ self.decoder.value, (x, h)
+
+    def backward(self, d_y, saved):
+        x, h = saved
+        self.decoder.accumulate(h.T @ d_y)
+        d_h = d_y @ self.decoder.value.T
+        self.encoder.accumulate(d_h.T @ x)
+        return d_h @ self.encoder.value
+
+
+@pytest.mark.parametrize("kind", [FeedbackAlignment, SignSymmetric])
+def test_a_layer_with_one_weight_under_two_names_keeps_it(kind):
+    net = Chain(TiedAutoencoder(3), Dense(3, 2))
+    before, rule = {name: value.clone() for name, value in net.state_dict().items()}, kind()
+    rule.prepare(net, SquaredError())
+    matrix = rule.state_dict()["feedback"]["0.encoder"].clone()
+    rule.gradients(net, SquaredError(), torch.randn(5, 3), torch.randn(5, 2))
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert torch.equal(rule.state_dict()["feedback"]["0.encoder"], matrix)

@@ -44,7 +44,7 @@ def intercept(named: Iterable[tuple[str, Module]], around: Around, methods: Iter
                 own[name] = around(path, module, name, method)
         yield
     finally:
-        for own, name, before in replaced:
+        for own, name, before in reversed(replaced):
             if before is None:
                 own.pop(name, None)
             else:

@@ -82,9 +82,6 @@ class _Convolution(Windowed):
         self.padding = padding if isinstance(padding, str) else self._per_axis("padding", padding, 0)
         self.padding_mode, self._mode = padding_mode, MODES[padding_mode]
         self._before, self._inside = self._pads()
-        geometry = zip(self._inside, self.dilation, self.kernel_size, self.stride, strict=True)
-        # of each axis, what is added to its size before the division by the stride
-        self._steps = [(2 * pad - spread * (window - 1) - 1, step) for pad, spread, window, step in geometry]
         self._set_weights((out_channels, in_channels // groups, *self.kernel_size), bias, device, dtype)
 
     def _pads(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -195,8 +192,9 @@ class _Convolution(Windowed):
 
     def _output_shape(self, x: Tensor) -> tuple[int, ...]:
         """The shape of y for an x to which all that the kernel does not pad is added. Raises ShapeError."""
-        axes = zip(x.shape[-self.dimensions :], self._steps, strict=True)
-        sizes = [(size + reach) // step + 1 for size, (reach, step) in axes]
+        given = x.shape[-self.dimensions :]
+        axes = zip(given, self._inside, self.dilation, self.kernel_size, self.stride, strict=True)
+        sizes = [(size + 2 * pad - spread * (window - 1) - 1) // step + 1 for size, pad, spread, window, step in axes]
         if min(sizes) < 1:
             self._refuse_window(x)
         return (*x.shape[: -self.dimensions - 1], self.out_channels, *sizes)

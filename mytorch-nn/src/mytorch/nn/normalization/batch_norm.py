@@ -22,7 +22,7 @@ from mytorch.nn.normalization._tangents import Average, Normalized, affine_backw
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
 
-MANY, MANY_PER_CHANNEL = 2**15, 64
+MANY, MANY_PER_CHANNEL = 2**16, 64
 SUMMED = (torch.float32, torch.float64)
 """Numbers of x, and of each channel in a row, from which on the formula is faster than the kernel; and the dtypes in
 which its sums are exact enough, where the kernel takes a wider one for half precision."""
@@ -157,12 +157,20 @@ class _BatchNorm(OfChannels):
     def _by_formula(self, x: Tensor) -> tuple[Tensor, Known]:
         """The same with sums of their own, which torch computes several numbers at a time."""
         others, count = others_than_channels(x), x.numel() // self.num_features
+        each = (-1, *(1,) * (x.dim() - 2))
         mean = x.mean(others)
-        variance = (x - mean.view(-1, *(1,) * (x.dim() - 2))).square_().mean(others)
+        centered = x - mean.view(each)
+        rounding = centered.mean(others)  # of the mean, which would show in a channel of equal numbers
+        mean += rounding
+        variance = centered.square_().mean(others).sub_(rounding.square()).clamp_(min=0)
+        del centered
         if self.training:
             self._follow(mean, variance * (count / (count - 1)))
-        y, _, _ = torch.native_batch_norm(x, *self._scale_and_shift(), mean, variance, False, 0.0, self.eps)
-        return y, (x, mean, (variance + self.eps).rsqrt_())
+        r = (variance + self.eps).rsqrt_()
+        weight, bias = self._scale_and_shift()
+        scale = r if weight is None else weight * r
+        shift = mean * -scale if bias is None else bias - mean * scale
+        return (x * scale.view(each)).add_(shift.view(each)), (x, mean, r)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics towards those of a batch, if there are any."""
@@ -178,7 +186,7 @@ class _BatchNorm(OfChannels):
 def _is_worth_more_calls(x: Tensor) -> bool:
     """Whether sums of their own are faster than the kernel's: they are for large images, row by row in memory.
 
-    Where autograd checks a forward, only the kernel shows it that mean and variance depend on x.
+    Where autograd checks a forward, it takes the kernel, whose results are not written into.
     """
     large = x.numel() >= MANY and x.shape[2:].numel() >= MANY_PER_CHANNEL
     return large and x.is_cpu and x.dtype in SUMMED and x.is_contiguous() and not x.requires_grad

@@ -16,8 +16,8 @@ from mytorch.nn._tangents import LINEAR
 
 direct = torch._C._nn  # a call through torch.ops takes twice as long
 
-MANY = 2**14
-"""Numbers of one place in all windows from which on a call of its own is worth it."""
+MANY, MANY_IN_ROW = 2**14, 16
+"""Numbers of one place in all windows, and of windows in a row, from which on a call of its own is worth it."""
 
 
 class _Windows(Spatial):
@@ -71,7 +71,7 @@ class _Windows(Spatial):
         shape = *leading, channels * math.prod(self.kernel_size), math.prod(counts)
         if not image.numel():
             return image.new_empty(shape)
-        if not self._is_for_slices(image, math.prod(shape)):
+        if not self._is_for_slices(image, counts, math.prod(shape)):
             kernel: Tensor = direct.im2col(image, self.kernel_size, self.dilation, self.padding, self.stride)
             return kernel
         windows = image.new_zeros(*leading, channels, *self.kernel_size, *counts)
@@ -83,7 +83,7 @@ class _Windows(Spatial):
         """(..., channels * window, windows) becomes (..., channels, *sizes): what overlaps is added."""
         *leading, values, _ = windows.shape
         shape = *leading, values // math.prod(self.kernel_size), *sizes
-        if windows.numel() and not self._is_for_slices(windows, windows.numel()):
+        if windows.numel() and not self._is_for_slices(windows, self._counts(sizes), windows.numel()):
             geometry = self.kernel_size, self.dilation, self.padding, self.stride
             return direct.col2im(windows, tuple(sizes), *geometry)
         image = windows.new_zeros(shape)
@@ -93,12 +93,15 @@ class _Windows(Spatial):
                 image[..., h, w] += by_place[..., a, b, i, j]
         return image
 
-    def _is_for_slices(self, x: Tensor, numbers: int) -> bool:
-        """Whether a call for each place in a window is faster than the kernel, for windows of so many numbers in all.
+    def _is_for_slices(self, x: Tensor, counts: Sequence[int], numbers: int) -> bool:
+        """Whether a call for each place in a window is faster than the kernel.
 
-        On a CPU, the kernel works out for each number where it belongs. A slice with steps is no faster.
+        On a CPU, the kernel works out for each number where it belongs. Slices with steps, or of short rows, are no
+        faster.
+        counts: of windows along each axis;  numbers: those of all windows
         """
-        return numbers >= MANY * math.prod(self.kernel_size) and self.stride[-1] == 1 and x.is_cpu
+        many = numbers >= MANY * math.prod(self.kernel_size) and counts[-1] >= MANY_IN_ROW
+        return many and self.stride[-1] == 1 and x.is_cpu
 
 
 class Unfold(_Windows):

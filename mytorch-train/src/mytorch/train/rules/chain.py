@@ -49,13 +49,14 @@ class Block:
 
     def learn(self, d_y: Any, saved: list[Any]) -> None:
         """The backward without the gradient of the input, which nobody needs."""
-        before = [held.get("input_grad") for held in self._lowest]
+        lowest = [vars(layer) for layer in self._lowest]
+        before = [held.get("input_grad") for held in lowest]
         try:
-            for held in self._lowest:
+            for held in lowest:
                 held["input_grad"] = False
             self.backward(d_y, saved)
         finally:
-            for held, own in zip(self._lowest, before, strict=True):
+            for held, own in zip(lowest, before, strict=True):
                 if own is None:
                     del held["input_grad"]
                 else:
@@ -70,9 +71,9 @@ class Block:
         return Block(self.layers[self._first + 1 :])
 
     @cached_property
-    def _lowest(self) -> list[dict[str, Any]]:
-        """The attributes of the layers up to the first with parameters, of each once."""
-        return [vars(layer) for layer in {layer: None for _, layer in self.layers[: self._first + 1]}]
+    def _lowest(self) -> list[Module]:
+        """The layers up to the first with parameters, each once."""
+        return list({layer: None for _, layer in self.layers[: self._first + 1]})
 
     @cached_property
     def _first(self) -> int:

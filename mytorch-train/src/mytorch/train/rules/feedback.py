@@ -91,18 +91,16 @@ def glorot_uniform(shape: Sequence[int], dtype: torch.dtype, generator: torch.Ge
 def _fed_back(method: Callable[..., Any], pairs: Pairs, value_of: ValueOf | None) -> Callable[..., Any]:
     """A backward with other values: a function, since walks through the net would find the parameters of a partial."""
 
-    def backward(d_output: Any, saved: Any) -> Any:
-        before = []
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        values = [held.value for held, _ in pairs]  # all of them first: a layer may hold one under two names
+        for (held, matrix), value in zip(pairs, values, strict=True):
+            if matrix.dtype is not value.dtype:  # in half precision
+                matrix = matrix.to(value.dtype)
+            held.value = matrix if value_of is None else value_of(matrix, value)
         try:
-            for held, matrix in pairs:
-                value = held.value
-                before.append((held, value))
-                if matrix.dtype is not value.dtype:  # in half precision
-                    matrix = matrix.to(value.dtype)
-                held.value = matrix if value_of is None else value_of(matrix, value)
-            return method(d_output, saved)
+            return method(*args, **kwargs)
         finally:
-            for held, value in before:
+            for (held, _), value in zip(pairs, values, strict=True):
                 held.value = value
 
     return backward
