@@ -170,15 +170,29 @@ def test_large_images_in_float32(cls, shape, mean):
         torch.randn(16, 32, 33, 4).permute(0, 3, 1, 2),
         torch.randn(16, 4, 33, 64)[..., ::2],
         torch.randn(16, 4, 33, 32).bfloat16(),
-        torch.empty(16, 4, 33, 32, device="meta"),
     ],
-    ids=["channels last", "not contiguous", "half precision", "meta"],
+    ids=["channels last", "not contiguous", "half precision"],
 )
 def test_large_images_that_are_for_the_kernel(x):
     assert not batch_norm._is_worth_more_calls(x)
-    layer = BatchNorm2d(4, device=x.device, dtype=x.dtype)
+    layer, twin, leaf = BatchNorm2d(4, dtype=x.dtype), torch.nn.BatchNorm2d(4, dtype=x.dtype), x.clone()
+    (y, saved), expected, d_y = layer.forward(x), twin(leaf.requires_grad_()), torch.randn_like(x)
+    expected.backward(d_y)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(layer.backward(d_y, saved), leaf.grad)
+    torch.testing.assert_close(layer.weight.grad, twin.weight.grad)
+
+
+@pytest.mark.parametrize(("factor", "eps"), [(1e20, 1e-5), (1e35, 1e-5), (0.0, 1e-46)])
+def test_numbers_whose_squares_float32_does_not_hold(factor, eps):
+    x = (torch.randn(16, 4, 33, 32) + 1) * factor
+    layer, twin = BatchNorm2d(4, eps=eps), torch.nn.BatchNorm2d(4, eps=eps)
+    leaf, d_y = x.clone().requires_grad_(), torch.randn(x.shape)
     y, saved = layer.forward(x)
-    assert layer.backward(torch.empty_like(y), saved).shape == y.shape == x.shape
+    twin(leaf).backward(d_y)
+    d_x = layer.backward(d_y, saved)
+    torch.testing.assert_close(y, twin(x), equal_nan=True)
+    torch.testing.assert_close(d_x, leaf.grad, equal_nan=True)
 
 
 def test_autograd_sees_that_statistics_of_large_images_depend_on_them(monkeypatch):

@@ -17,15 +17,16 @@ from mytorch.core import (
     require_saved,
     require_upstream,
 )
+from mytorch.core.compiling import is_compiling
 from mytorch.nn.normalization._statistics import Known, OfChannels
 from mytorch.nn.normalization._tangents import Average, Normalized, affine_backward_tangent, affine_tangent
 
 Saved = tuple[Tensor, Tensor, Tensor, bool] | torch.Size
 
 MANY, MANY_PER_CHANNEL = 2**16, 64
+"""Numbers of x, and of each channel in a row, from which on sums of their own are faster than the kernel's."""
 SUMMED = (torch.float32, torch.float64)
-"""Numbers of x, and of each channel in a row, from which on the formula is faster than the kernel; and the dtypes in
-which its sums are exact enough, where the kernel takes a wider one for half precision."""
+"""Dtypes in which these sums are exact enough; for half precision, the kernel takes a wider one."""
 
 
 class _BatchNorm(OfChannels):
@@ -164,9 +165,11 @@ class _BatchNorm(OfChannels):
         mean += rounding
         variance = centered.square_().mean(others).sub_(rounding.square()).clamp_(min=0)
         del centered
+        r = (variance + self.eps).rsqrt_()
+        if not is_compiling() and not ((r > 0) & (r < torch.inf)).all():  # squares beyond the dtype, or no numbers
+            return self._by_kernel(x)
         if self.training:
             self._follow(mean, variance * (count / (count - 1)))
-        r = (variance + self.eps).rsqrt_()
         weight, bias = self._scale_and_shift()
         scale = r if weight is None else weight * r
         shift = mean * -scale if bias is None else bias - mean * scale

@@ -36,13 +36,15 @@ def largest(x: Tensor, dimensions: int, kernel: tuple[Any, ...]) -> tuple[Tensor
     return as_line(y, dimensions), as_line(indices, dimensions)
 
 
-def _is_worth_a_copy(x: Tensor, windows_apart: int) -> bool:
+def _is_worth_a_copy(x: Tensor, step: int) -> bool:
     """Whether the kernel is faster with channels side by side, of which it compares several at a time on a CPU.
 
-    It is for many channels, copies included, which are no larger in memory than x if windows are few.
+    It is for many channels, the time of the copies included. With a step of 1, the copies of as many values and places
+    as x has would take more memory than the backward does.
+    step: from window to window, the product over the axes
     """
     many = x.dim() == 4 and x.shape[1] >= MANY_CHANNELS and x.numel() >= MANY
-    return many and windows_apart > 1 and x.is_cpu and x.is_contiguous()
+    return many and step > 1 and x.is_cpu and x.is_contiguous()
 
 
 def largest_backward(
