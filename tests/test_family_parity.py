@@ -234,7 +234,7 @@ NETWORKS = {
 def passes(content):
     comparison = compare(load_experiment(content))
     (result,) = comparison.seeds
-    assert comparison.passed, (result.epoch_gap, result.step_gap)
+    assert comparison.passed, (result.epoch_gap, result.steps.gap)
     return result
 
 

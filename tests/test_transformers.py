@@ -51,7 +51,7 @@ EXPERIMENT = {
 
 def test_an_experiment_is_at_parity_dropout_included():
     result = compare(load_experiment({"name": "encoder", **EXPERIMENT}))
-    assert all(seed.passed for seed in result.seeds), [(seed.epoch_gap, seed.step_gap) for seed in result.seeds]
+    assert all(seed.passed for seed in result.seeds), [(seed.epoch_gap, seed.steps.gap) for seed in result.seeds]
 
 
 @pytest.mark.parametrize("activation", ["relu", F.silu, nn.PReLU()], ids=["relu", "silu", "PReLU"])

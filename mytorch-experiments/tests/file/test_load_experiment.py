@@ -240,6 +240,11 @@ def test_an_entry_point_that_is_no_path(parts):
         load_experiment("no-path")
 
 
+def test_an_override_takes_a_section_away(content):
+    content["schedule"] = {"type": "Ramp"}
+    assert load_experiment(content, {"schedule": None}).schedule is None
+
+
 def test_overrides_reach_lists_and_make_tables(content):
     changes = {
         "model.layers.0.out_features": 7,

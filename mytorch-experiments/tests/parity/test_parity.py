@@ -169,7 +169,7 @@ def test_equal_layers_pass(experiment):
     assert [result.seed for result in seen] == [0, 1]
     for result in seen:
         assert result.epoch_gap <= 1e-10
-        assert result.step_gap <= 1e-5
+        assert result.steps.gap <= 1e-5
         assert len(result.ours) == len(result.torchs) == len(result.control) == 2
         assert list(result.ours[0]) == ["epoch", "train_loss", "train_error_rate", "test_loss", "test_error_rate"]
         assert verdict(result).startswith(f"seed {result.seed}: equal; float64 epochs within ")
@@ -193,7 +193,7 @@ def test_a_wrong_backward_is_found(experiment, where):
     comparison = compare(changed(experiment, model=model))
     assert not comparison.passed
     assert comparison.seeds[0].epoch_gap > 1e-10
-    assert comparison.seeds[0].step_gap > 1e-5
+    assert comparison.seeds[0].steps.gap > 1e-5
     assert verdict(comparison.seeds[0]).startswith("seed 0: DIFFERENT; ")
 
 

@@ -62,8 +62,10 @@ def load_experiment(source: str | Path | Mapping[str, Any], overrides: Overrides
     _require_effect(experiment, overrides or {})
     changed = f", with {cut(', '.join(overrides), 200)} overridden" if overrides else ""
     experiment._origin = None if isinstance(source, Mapping) else f"{origin}{changed}"
-    for name in before:
-        _note_replaced(name, getattr(experiment, name), before[name], overrides or {})
+    for name, type_before in before.items():
+        spec = getattr(experiment, name)
+        if spec is not None:  # an override may take a whole section away
+            _note_replaced(name, spec, type_before, overrides or {})
     return experiment
 
 

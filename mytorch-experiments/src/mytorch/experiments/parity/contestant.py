@@ -146,10 +146,10 @@ class Torchs:
         state: dict[str, Tensor] = self.net.state_dict()
         return state
 
-    def copy_from(self, ours: Ours) -> None:
-        """Take over weights, buffers and optimizer state; settings that only torch has stay as they are."""
-        self.net.load_state_dict(ours.net.state_dict())
-        state = copy.deepcopy(ours.setup.optimizer.state_dict())  # torch keeps what it is given
+    def load(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
+        """Take over weights, buffers and optimizer state of ours; settings that only torch has stay as they are."""
+        self.net.load_state_dict(weights)
+        state = copy.deepcopy(dict(optimizer))  # torch keeps what it is given
         pairs = zip(self.optimizer.param_groups, state["param_groups"], strict=True)
         state["param_groups"] = [{**own, **{name: mine[name] for name in own if name in mine}} for own, mine in pairs]
         self.optimizer.load_state_dict(state)

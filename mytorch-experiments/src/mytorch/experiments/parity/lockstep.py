@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from mytorch.core import Module, random_state
+from mytorch.core import Module, RandomState, random_state
 from mytorch.experiments.errors import ParityError
 from mytorch.experiments.file.build import Built
 from mytorch.experiments.file.schedules import plan_schedule
 from mytorch.experiments.parity.contestant import Contestant, Ours, Torchs, judge
 from mytorch.train.mean_loss import MeanLoss, Weight
+
+STEP_TOLERANCE = 1e-5
+"""In float32, relative, for the loss and each weight tensor after a single step from equal weights."""
+ROUNDINGS, REPEATS = 10, 10
+"""How many times as much as PyTorch from itself, with weights that changed a little, a tensor may differ that rounding
+decides, and how often PyTorch takes a step again to find out.
+
+One rounding decides a ReLU at zero, or which of two numbers is larger. Adam divides a gradient by its size: where that
+is zero but for rounding, as for a bias in front of a BatchNorm, rounding decides the whole step.
+"""
 
 History = list[dict[str, float]]
 
@@ -47,7 +60,7 @@ def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> l
 
     Raises ParityError for a loss that is not finite.
     """
-    state = random_state(*(part for one in contestants for part in (one.net, one.loss) if isinstance(part, Module)))
+    state = _random_state(contestants)
     results = []
     for contestant in contestants:
         state.restore()
@@ -59,24 +72,91 @@ def step_each(contestants: Sequence[Contestant], inputs: Any, targets: Any) -> l
     return results
 
 
-def single_steps(built: Built) -> float:
-    """The largest relative difference after one step from equal weights, over every step of the experiment.
+def _random_state(contestants: Sequence[Contestant]) -> RandomState:
+    return random_state(*(part for one in contestants for part in (one.net, one.loss) if isinstance(part, Module)))
 
-    Compared are the loss and, tensor by tensor in the 2-norm, all weights and buffers.
+
+@dataclass
+class Steps:
+    """How far single steps in float32 from equal weights differ from PyTorch's."""
+
+    gap: float = 0.0
+    """The largest relative difference of a loss or, in the 2-norm, of a tensor of weights or buffers."""
+    steps: int = 0
+    rounded: int = 0
+    """Steps with a tensor that rounding decides, in PyTorch as well: it is left out of the gap."""
+
+
+def sensitivity(built: Built) -> float:
+    """The largest difference of the histories of PyTorch and PyTorch with weights changed in the last bits at first.
+
+    built: in float64
     """
-    setup = built.setup
-    ours, torchs = Ours(setup), twin(built)
-    worst = 0.0
+    torchs, changed = twin(built), twin(built)
+    change_a_little(changed.net, 1e-15, torch.Generator().manual_seed(built.experiment.seed))
+    one, other = train_in_lockstep(built, [torchs, changed])
+    return largest_gap(one, other)
+
+
+def single_steps(built: Built) -> Steps:
+    """Take every step of the experiment from equal weights, and compare.
+
+    Where a tensor differs by more than STEP_TOLERANCE, PyTorch takes the step again with every weight changed by a
+    tenth of the tolerance: a tensor that differs as much then, from PyTorch's own result, is decided by rounding.
+    """
+    setup, found = built.setup, Steps()
+    ours, torchs, changed = Ours(setup), twin(built), twin(built)
+    generator = torch.Generator().manual_seed(built.experiment.seed)
+
+    def step_again() -> dict[str, Tensor]:
+        changed.load(*before)
+        change_a_little(changed.net, STEP_TOLERANCE / 10, generator)
+        drawn.restore()
+        return _result(changed.step(inputs, targets)[0], changed)
+
     for _ in range(built.experiment.epochs):
         for inputs, targets in setup.batches:
-            torchs.copy_from(ours)
+            before = copy.deepcopy((ours.state(), setup.optimizer.state_dict()))
+            torchs.load(*before)
+            drawn = _random_state([ours])
             (mine, _), (theirs, _) = step_each([ours, torchs], inputs, targets)
-            state = torchs.state()
-            differences = [relative_difference(value, state[name]) for name, value in ours.state().items()]
-            worst = max(worst, gap(mine, theirs) / max(abs(theirs), 1e-30), *differences)
+            reference = _result(theirs, torchs)
+            gaps = _gaps(_result(mine, ours), reference)
+            if max(gaps.values()) > STEP_TOLERANCE:
+                after = _random_state([ours])
+                again = [_gaps(step_again(), reference) for _ in range(REPEATS)]
+                after.restore()
+                roundings = {name: max(of_torch[name] for of_torch in again) for name in gaps}
+                kept = {name: value for name, value in gaps.items() if not _is_rounding(value, roundings[name])}
+                found.rounded += len(kept) < len(gaps)
+                gaps = kept
+            found.steps += 1
+            found.gap = max([found.gap, *gaps.values()])
         ours.advance("epoch")
         torchs.advance("epoch")
-    return worst
+    return found
+
+
+def change_a_little(net: torch.nn.Module, most: float, generator: torch.Generator) -> None:
+    """Change every number of the parameters by chance, by at most this part of it."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            part = 2 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1
+            parameter.mul_((1 + most * part).to(parameter))
+
+
+def _is_rounding(difference: float, of_torch: float) -> bool:
+    """Whether a difference is above the tolerance, and PyTorch's from itself is of its kind."""
+    return STEP_TOLERANCE < difference < math.inf and difference <= ROUNDINGS * of_torch
+
+
+def _result(loss: float, contestant: Contestant) -> dict[str, Tensor]:
+    """What a step comes to: weights, buffers and, under a name that no tensor has, the loss."""
+    return {**contestant.state(), "": torch.tensor(loss, dtype=torch.float64)}
+
+
+def _gaps(result: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: relative_difference(value, reference[name]) for name, value in result.items()}
 
 
 def relative_difference(value: Tensor, reference: Tensor) -> float:

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from mytorch.experiments.figures.figures import COLOURS, finish, new_figure, plot_series, save
-from mytorch.experiments.parity.compare import EPOCH_TOLERANCE, STEP_TOLERANCE, Comparison, SeedResult, summarise
-from mytorch.experiments.parity.lockstep import History
+from mytorch.experiments.parity.compare import Comparison, SeedResult, summarise
+from mytorch.experiments.parity.lockstep import STEP_TOLERANCE, History, Steps
 from mytorch.plugins import make_folder, write_file
 
 
@@ -18,10 +18,18 @@ def verdict(result: SeedResult) -> str:
     """One line about one seed."""
     return (
         f"seed {result.seed}: {'equal' if result.passed else 'DIFFERENT'}; "
-        f"float64 epochs within {result.epoch_gap:.1e} (at most {EPOCH_TOLERANCE:.0e}), "
-        f"float32 steps within {result.step_gap:.1e} relative (at most {STEP_TOLERANCE:.0e}); "
+        f"float64 epochs within {result.epoch_gap:.1e} (at most {result.epoch_tolerance:.0e}), "
+        f"float32 steps within {result.steps.gap:.1e} relative (at most {STEP_TOLERANCE:.0e})"
+        f"{_rounded(result.steps)}; "
         f"whole float32 run differs by {result.run_gap:.1e}, PyTorch from itself by {result.control_gap:.1e}"
     )
+
+
+def _rounded(steps: Steps) -> str:
+    """What to say of steps that rounding decides; nothing if there are none."""
+    if not steps.rounded:
+        return ""
+    return f" but for tensors that rounding decides, in {steps.rounded} of {steps.steps} steps, for PyTorch too"
 
 
 def table(comparison: Comparison) -> str:
@@ -63,7 +71,8 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
         table(comparison),
         "\n".join(f"- {verdict(result)}" for result in comparison.seeds),
         "The control is PyTorch against PyTorch with its fused update kernel: training amplifies rounding, so that "
-        "whole runs in float32 may differ without either being wrong.",
+        "whole runs in float32 may differ without either being wrong. Rounding decides a tensor where PyTorch itself "
+        "comes to another one when the weights before the step are changed by a millionth.",
         *(f"![{caption}]({path.name})\n\n{caption}" for path, caption in figures),
     ]
     path = folder / "report.md"
