@@ -1,16 +1,17 @@
 """The time of quantities of single samples beside Opacus and BackPACK, on one thread, in steps without any.
 
-Three quantities of a batch: the norm of the gradient of every sample, these gradients themselves, and the sum over the
-samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet, batches
-of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the batch, too.
-Opacus has no sums of squares; its norms are those of its ghost clipping. Then the norms alone, without the gradient of
-the batch, as `sample_norms` and private steps compute them, also of a perceptron 784-512-256-10 and of transformers of
-two layers: 16 steps of 32 features, and 64 of 64. Then a step of differentially private SGD, with clipping, noise and
-update, beside both ways in which Opacus takes it. Then curvature beside BackPACK: the diagonal of the generalised
-Gauss-Newton matrix and its Kronecker factors, exact and from one drawn target a sample. Last, products of the Hessian
-and of the Gauss-Newton matrix with a vector beside torch.func, of a transformer, too: it takes jvp of grad for the
-Hessian, and jvp, jvp of the loss's grad and vjp for the other. Before anything is timed, all must agree; of what is
-drawn, the exact ones. The last table is the peak of torch's allocator, at batches of 128.
+Three quantities of a batch: the norm of the gradient of every sample, these gradients themselves, and the sum over
+the samples of their squares, from which the variance follows. Two networks: a perceptron 64-128-128-10 and LeNet,
+batches of 32 and 128, cross-entropy. Each contestant takes a forward and a backward that give the gradient of the
+batch, too. Opacus has no sums of squares; its norms are those of its ghost clipping. Then the norms alone, without
+the gradient of the batch, as private steps compute them, and as `sample_norms` does, which puts back what it changes;
+also of a perceptron 784-512-256-10 and of transformers of two layers: 16 steps of 32 features, and 64 of 64. Then a
+step of differentially private SGD, with clipping, noise and update, beside both ways in which Opacus takes it. Then
+curvature beside BackPACK: the diagonal of the generalised Gauss-Newton matrix and its Kronecker factors, exact and
+from one drawn target a sample. Last, products of the Hessian and of the Gauss-Newton matrix with a vector beside
+torch.func, of a transformer, too: it takes jvp of grad for the Hessian, and jvp, jvp of the loss's grad and vjp for
+the other. Before anything is timed, all must agree; of what is drawn, the exact ones. The last table is the peak of
+torch's allocator, at batches of 128.
 
 Install the contestants: python -m pip install -c constraints.txt opacus backpack-for-pytorch. The products need none.
 """
@@ -44,13 +45,13 @@ from mytorch.core import GradientSeen, Quantity, SampleGradients
 from mytorch.optim import SGD
 from mytorch.train import Privacy, gradients, step
 from mytorch.train.privacy.private_step import PrivateStep
-from mytorch.train.quantities import ggn_vector_product, hessian_vector_product
+from mytorch.train.quantities import ggn_vector_product, hessian_vector_product, sample_norms
 from mytorch.train.quantities.axes import Axes
 from mytorch.train.quantities.curvature import show_columns
 from mytorch.train.quantities.ggn import Diagonal, Factors
 from mytorch.train.quantities.watch import watch_samples, watching
 
-OURS, PLAIN = "mytorch", "mytorch, no quantity"
+OURS, PLAIN, CALL = "mytorch", "mytorch, no quantity", "sample_norms"
 EFFORT, QUICK = Effort(3, 9, 0.04), Effort(1, 2, 0.01)
 BATCHES = (32, 128)
 QUANTITIES: dict[str, Callable[[SampleGradients], Tensor]] = {
@@ -133,12 +134,16 @@ def with_plain(quantity: str, name: str, batch: int) -> dict[str, Contestant]:
 
 
 def alone_with_step(name: str, batch: int) -> dict[str, Contestant]:
-    """The norms without the batch's gradient, beside a plain step of SGD with momentum."""
+    """The norms without the batch's gradient, as a training and as a call has them, beside a plain step of SGD."""
     state, x, classes = _problem(name, batch)
     net, loss = _net(name, state), mytorch.nn.CrossEntropyLoss()
     optimizer = SGD(net.param(), lr=1e-4, momentum=0.9)
     alone = _norms_alone(name, state, x, classes)
-    return {OURS: _timed(alone), PLAIN: _timed(lambda: step(net, loss, optimizer, x, classes))}
+    return {
+        OURS: _timed(alone),
+        CALL: _timed(lambda: sample_norms(net, loss, x, classes)),
+        PLAIN: _timed(lambda: step(net, loss, optimizer, x, classes)),
+    }
 
 
 def _timed(call: Callable[[], Any]) -> Contestant:
@@ -398,9 +403,10 @@ def report_norms_alone(report: Report, effort: Effort) -> None:
         for batch in BATCHES:
             measured = measure(alone_with_step, name, batch, effort=effort)
             ratio = measured.ratio(OURS, PLAIN)
-            rows.append([name, str(batch), measured.seconds(OURS).text(2, 1e3), ratio.text()])
+            call = measured.ratio(CALL, PLAIN).text()
+            rows.append([name, str(batch), measured.seconds(OURS).text(2, 1e3), ratio.text(), call])
             targets.append(Target(f"norms alone, {name}, batch {batch}: in plain steps", ratio, 1.3, at_least=False))
-    columns = ["net", "batch", "mytorch, milliseconds", "in plain steps"]
+    columns = ["net", "batch", "mytorch, milliseconds", "in plain steps", "sample_norms, in plain steps"]
     report.table("Norms of single samples without the gradient of the batch", columns, rows)
     for target in targets:
         report.target(target)

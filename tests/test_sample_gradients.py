@@ -1,6 +1,8 @@
 """The gradients of single samples are those of loops over single samples, for every layer with parameters."""
 
 import doctest
+import gc
+from weakref import ref
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ from mytorch.nn import (
     MSELoss,
     Padded,
     Sequential,
+    Softmax,
     Take,
     Tanh,
 )
@@ -31,6 +34,7 @@ from mytorch.plugins import catalogue
 from mytorch.train import gradients
 from mytorch.train.quantities import (
     QuantityWarning,
+    axes,
     sample_gradients,
     sample_norms,
     sample_products,
@@ -231,14 +235,23 @@ def test_what_mixes_the_batch_is_refused_as_soon_as_samples_of_whole_numbers_dif
         known.of(net, loss, INDICES, torch.randn(4, 12))
 
 
-def test_samples_that_are_alike_are_no_hindrance():
+@pytest.fixture
+def tried(monkeypatch):
+    """How often a net was tried on some samples."""
+    found, run = [], axes._run
+    monkeypatch.setattr(axes, "_run", lambda *given: found.append(given[0]) or run(*given))
+    return found
+
+
+def test_samples_that_are_alike_are_no_hindrance(tried):
     known, net = KnownAxes(), Sequential(Linear(4, 4), LayerNorm(4))
     loss = MSELoss()
-    first = known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4))
-    assert known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4)) is first
+    for _ in range(2):
+        known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4))
+    assert len(tried) == 3
 
 
-def test_known_axes_are_of_the_parameters_that_are_trained_now():
+def test_known_axes_are_of_the_parameters_that_are_trained_now(tried):
     known, net = KnownAxes(), Sequential(Linear(4, 4), LayerNorm(4))
     loss, x, t = MSELoss(), torch.randn(4, 4), torch.randn(4, 4)
     first = known.of(net, loss, x, t)
@@ -246,9 +259,75 @@ def test_known_axes_are_of_the_parameters_that_are_trained_now():
     net[0].weight.trainable = False
     net[0].bias = Parameter(torch.zeros(4))
     second = known.of(net, loss, x, t)
-    assert second is first
+    assert len(tried) == 3
+    assert list(first.holders.own[id(net[0])]) == ["weight", "bias"]
     assert second.holders.own[id(net[0])] == {"bias": net[0].bias}
     assert second.holders.names[net[0].bias] == "0.bias"
+
+
+def test_a_net_is_tried_once_for_all_calls(tried):
+    net, loss = Sequential(Linear(4, 4), LayerNorm(4)), MSELoss()
+    expected = sample_norms(net, loss, torch.ones(3, 4), torch.zeros(3, 4))
+    for rows in (3, 1, 5):
+        norms = sample_norms(net, loss, torch.ones(rows, 4), torch.zeros(rows, 4))
+        torch.testing.assert_close(norms, expected[:1].expand(rows))
+    assert len(tried) == 3
+
+
+def to_evaluation(net, _loss):
+    net.eval()
+
+
+def another_layer(net, _loss):
+    net.append(Linear(4, 4))
+
+
+def another_in_its_place(net, _loss):
+    net.layers[0] = Linear(4, 4)
+
+
+def another_setting(net, _loss):
+    net[1].dim = -2
+
+
+def another_setting_of_the_loss(_net, loss):
+    loss.reduction = "sum"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [to_evaluation, another_layer, another_in_its_place, another_setting, another_setting_of_the_loss],
+)
+def test_a_net_is_tried_again_when_it_has_changed(tried, change):
+    net, loss, x = Sequential(Linear(4, 4), Softmax(-1)), MSELoss(), torch.randn(5, 3, 4)
+    sample_norms(net, loss, x, x)
+    change(net, loss)
+    sample_norms(net, loss, x, x)
+    assert len(tried) == 6
+
+
+def test_a_net_is_tried_again_for_another_kind_of_batch(tried):
+    net, loss = Linear(4, 4), MSELoss()
+    for x in (torch.randn(5, 4), torch.randn(5, 3, 4)):
+        sample_norms(net, loss, x, x)
+    assert len(tried) == 6
+
+
+def test_a_layer_that_mixes_the_batch_in_another_mode_is_found_in_a_net_that_is_known():
+    net, x = Sequential(Linear(4, 4), BatchNorm1d(4)).eval(), torch.randn(5, 4)
+    sample_norms(net, MSELoss(), x, x)
+    net.train()
+    with pytest.raises(ArgumentError, match=r"got layer '1' \(BatchNorm1d\), which mixes"):
+        sample_norms(net, MSELoss(), x, x)
+
+
+def test_what_is_known_of_a_net_does_not_keep_it_alive():
+    net, x = Linear(4, 4), torch.randn(5, 4)
+    sample_norms(net, MSELoss(), x, x)
+    alive = ref(net)
+    del net
+    gc.collect()
+    assert alive() is None
 
 
 def test_a_batch_norm_in_evaluation_mode_mixes_nothing():

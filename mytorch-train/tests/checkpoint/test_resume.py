@@ -189,6 +189,7 @@ def test_it_is_the_same_to_the_bit(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 @pytest.mark.parametrize("seed", [None, 4], ids=["global generator", "own generator"])
 def test_workers_of_a_loader_give_the_same_rows_again(seed, tmp_path):
     def load():

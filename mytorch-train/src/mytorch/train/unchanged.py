@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mytorch.core import Module, Optimizer, Parameter, random_state
+from mytorch.core import Buffer, Module, Optimizer, Parameter, random_state
 
 
 @contextmanager
@@ -21,49 +21,44 @@ def unchanged(net: Module, loss: Module, optimizer: Optimizer | None = None) -> 
     random state with that of generators that layers hold.
     """
     modules = list(dict.fromkeys([*net.modules(), *loss.modules()]))
-    groups = [] if optimizer is None else optimizer.param_groups
-    held = [value for module in (net, loss) for _, value in module.named_state()]
-    held = list(dict.fromkeys([*held, *(parameter for group in groups for parameter in group["params"])]))
+    tables: list[dict[Any, Any]] = [vars(module) for module in modules]
+    held = [value for table in tables for value in table.values() if isinstance(value, (Parameter, Buffer))]
+    entries: list[Any] = []
+    if optimizer is not None:
+        groups, states = optimizer.param_groups, optimizer.state.values()
+        held += [parameter for group in groups for parameter in group["params"]]
+        entries = [entry for table in (*groups, *states) for entry in table.values()]
+        tables += [*groups, *states, optimizer.state, vars(optimizer)]
+    held = list(dict.fromkeys(held))
+    values = [one.value for one in held]
+    gradients = [(one, one.grad) for one in held if isinstance(one, Parameter)]
+    tensors = [*values, *(entry for entry in entries if isinstance(entry, Tensor))]
     with torch.inference_mode(), ExitStack() as put_back:
         put_back.enter_context(random_state(net, loss))
-        for module in modules:
-            put_back.callback(_refill, vars(module), dict(vars(module)))
-        if optimizer is not None:
-            _keep_optimizer(optimizer, put_back)
-        for one in held:
-            _keep_tensor(one.value, put_back)
-            put_back.callback(setattr, one, "value", one.value)
-            if isinstance(one, Parameter):
-                put_back.callback(setattr, one, "grad", one.grad)
-                one.grad = None
+        put_back.callback(_refill, [(table, dict(table)) for table in tables])
+        put_back.callback(_restore, [(tensor, tensor.clone()) for tensor in tensors])
+        put_back.callback(_replace, list(zip(held, values, strict=True)), gradients)
+        for parameter, _ in gradients:
+            parameter.grad = None
         yield
 
 
-def _keep_optimizer(optimizer: Optimizer, put_back: ExitStack) -> None:
-    settings = [entry for group in optimizer.param_groups for entry in group.values()]
-    states = [entry for state in optimizer.state.values() for entry in state.values()]
-    for entry in (*settings, *states):
-        if isinstance(entry, Tensor):
-            _keep_tensor(entry, put_back)
-    tables: list[dict[Any, Any]] = [
-        *optimizer.param_groups,
-        *optimizer.state.values(),
-        optimizer.state,
-        vars(optimizer),
-    ]
-    for table in tables:
-        put_back.callback(_refill, table, dict(table))
+def _refill(tables: list[tuple[dict[Any, Any], dict[Any, Any]]]) -> None:
+    for table, before in tables:
+        table.clear()
+        table.update(before)
 
 
-def _keep_tensor(value: Tensor, put_back: ExitStack) -> None:
-    put_back.callback(_restore, value, value.clone())
+def _restore(tensors: list[tuple[Tensor, Tensor]]) -> None:
+    for tensor, before in tensors:
+        if not torch.equal(tensor, before):
+            tensor.copy_(before)
 
 
-def _restore(value: Tensor, before: Tensor) -> None:
-    if not torch.equal(value, before):
-        value.copy_(before)
-
-
-def _refill(table: dict[Any, Any], before: dict[Any, Any]) -> None:
-    table.clear()
-    table.update(before)
+def _replace(
+    values: list[tuple[Parameter | Buffer, Tensor]], gradients: list[tuple[Parameter, Tensor | None]]
+) -> None:
+    for one, value in values:
+        one.value = value
+    for parameter, grad in gradients:
+        parameter.grad = grad

@@ -59,6 +59,11 @@ class Affine(Module):
             None if self.bias is None else self.bias.value,
         )
 
+    def _dense_scale_and_shift(self) -> tuple[Tensor | None, Tensor | None]:
+        """The same for kernels that take no notice of strides."""
+        weight, bias = self._scale_and_shift()
+        return None if weight is None else weight.contiguous(), None if bias is None else bias.contiguous()
+
     def _wanted(self) -> list[bool]:
         """Of which a backward kernel is to compute the gradient: x, scale, shift."""
         weight, bias = self.weight, self.bias

@@ -132,10 +132,6 @@ class GroupNorm(Affine):
             )
         self._require_dtype(x)
 
-    def _dense_scale_and_shift(self) -> tuple[Tensor | None, Tensor | None]:
-        weight, bias = self._scale_and_shift()  # the kernels take no notice of strides
-        return None if weight is None else weight.contiguous(), None if bias is None else bias.contiguous()
-
     def _sizes(self, x: Tensor) -> tuple[int, int, int]:
         batch, channels = x.shape[:2]
         return batch, channels, x.numel() // (batch * channels)

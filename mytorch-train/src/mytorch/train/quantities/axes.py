@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Loss, Module, add_path, require_pair, tree
 from mytorch.train.batches import call, count_rows
 from mytorch.train.device import device_of
+from mytorch.train.equal import equal, is_plain, kept
 from mytorch.train.mean_loss import sums
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.holders import Holders
@@ -116,26 +119,70 @@ class Axes:
 
 
 class KnownAxes:
-    """The axes of the net that was asked for last, found anew where a module came, went or changed its mode.
+    """The axes of the net that was asked for last, found anew where it, the loss or the kind of batch has changed.
 
-    They are found anew, too, as long as they are uncertain; of a batch of one sample nothing is mixed.
+    They are found anew, too, as long as they are uncertain; of a batch of one sample nothing is mixed. Neither net nor
+    loss is kept alive.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[Any, Axes] | None = None
+        self._modules: list[_Seen] = []
+        self._batch: Any = None
+        self._axes: Axes | None = None  # without holders
 
     def of(self, net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
         """Where the samples of such batches lie. Raises ArgumentError, as `Axes` does."""
         holders = Holders(net)
         modules = [*(module for _, module in holders.modules), *loss.modules()]
-        key = [(id(module), module.training) for module in modules]
-        if self._last is not None and self._last[0] == key:
-            known = self._last[1]
-            if known.certain or count_rows(inputs if targets is None else targets) == 1:
-                known.holders = holders
-                return known
-        self._last = key, Axes(net, loss, inputs, targets, holders)
-        return self._last[1]
+        batch = [(each.dim(), each.dtype) for each in tensors([inputs, targets])]
+        known = self._axes if self._fits(modules, batch) else None
+        if known is None or not (known.certain or _is_single(inputs, targets)):
+            self._axes = None
+            found = Axes(net, loss, inputs, targets, holders)
+            self._modules, self._batch = [_Seen(module) for module in modules], batch
+            self._axes = known = copy(found)
+            del known.holders
+        axes = copy(known)
+        axes.holders = holders
+        return axes
+
+    def _fits(self, modules: list[Module], batch: Any) -> bool:
+        return (
+            self._batch == batch
+            and len(self._modules) == len(modules)
+            and all(seen.is_still(module) for seen, module in zip(self._modules, modules, strict=True))
+        )
+
+
+_KNOWN: WeakKeyDictionary[Module, KnownAxes] = WeakKeyDictionary()
+
+
+def axes_of(net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
+    """As `Axes`, which are found once for as long as net and loss stay as they are."""
+    return _KNOWN.setdefault(net, KnownAxes()).of(net, loss, inputs, targets)
+
+
+class _Seen:
+    """What a module was, with its mode and its numbers, flags and words, so that a change is noticed."""
+
+    def __init__(self, module: Module) -> None:
+        own = vars(module)
+        self._module, self._training, self._count = ref(module), module.training, len(own)
+        self._plain = {name: kept(value) for name, value in own.items() if is_plain(value)}
+
+    def is_still(self, module: Module) -> bool:
+        """Whether the module is the same, unchanged but for the values of its tensors."""
+        own = vars(module)
+        return (
+            self._module() is module
+            and module.training == self._training
+            and len(own) == self._count
+            and equal({name: own.get(name) for name in self._plain}, self._plain)
+        )
+
+
+def _is_single(inputs: Any, targets: Any) -> bool:
+    return count_rows(inputs if targets is None else targets) == 1
 
 
 def _run(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Outputs, list[Tensor]]:

@@ -25,7 +25,7 @@ from mytorch.core import (
 from mytorch.train.batches import count_rows
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.gradients import forward
-from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes import Axes, axes_of
 from mytorch.train.quantities.structure import mapped, tensors
 from mytorch.train.quantities.watch import reusable, showing_samples
 from mytorch.train.unchanged import unchanged
@@ -73,7 +73,7 @@ def show_curvature(
         seed = int(torch.randint(2**62, ()))
     try:
         with unchanged(net, loss):
-            axes = Axes(net, loss, inputs, targets)
+            axes = axes_of(net, loss, inputs, targets)
             net.input_grad = False
             show_columns(net, loss, inputs, targets, axes, draws, quantity, None if draws is None else seed)
     except Exception as error:

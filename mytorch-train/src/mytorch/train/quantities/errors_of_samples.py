@@ -11,7 +11,7 @@ from mytorch.core import Module
 from mytorch.train.batches import count_rows
 from mytorch.train.gradients import forward, loss_gradient
 from mytorch.train.mean_loss import Weight, sums
-from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes import axes_of
 from mytorch.train.quantities.structure import leaves, tensors
 from mytorch.train.unchanged import unchanged
 
@@ -38,7 +38,7 @@ def error_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> Tensor:
 
 def weighed_error_norms(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Tensor, Weight]:
     """As `error_norms`, with the weight of the loss in a mean over batches."""
-    axes = leaves(Axes(net, loss, inputs, targets).of(net, 0))
+    axes = leaves(axes_of(net, loss, inputs, targets).of(net, 0))
     rows = count_rows(inputs if targets is None else targets)
     with unchanged(net, loss):
         prediction, _ = forward(net, inputs)

@@ -11,7 +11,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Module, SampleGradients, add_path
 from mytorch.train.batches import count_rows
 from mytorch.train.mean_loss import Weight
-from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes import axes_of
 from mytorch.train.quantities.watch import watch_samples
 from mytorch.train.unchanged import unchanged
 
@@ -30,12 +30,12 @@ def _weighed(net: Module, loss: Module, inputs: Any, targets: Any, of: Of) -> tu
 
     try:
         with unchanged(net, loss):
-            axes = Axes(net, loss, inputs, targets)
+            axes = axes_of(net, loss, inputs, targets)
             _, weight = watch_samples(net, loss, inputs, targets, axes, keep)
     except Exception as error:
         add_path(error, net)
         raise
-    return {name: found[name] for name, _ in net.named_param() if name in found}, weight
+    return {name: found[name] for name in axes.holders.names.values() if name in found}, weight
 
 
 def sample_gradients(net: Module, loss: Module, inputs: Any, targets: Any) -> dict[str, Tensor]:

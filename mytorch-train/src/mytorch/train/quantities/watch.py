@@ -28,7 +28,7 @@ from mytorch.train.fixed import fixed
 from mytorch.train.gradients import forward, gradients, loss_forward
 from mytorch.train.mean_loss import Weight, sums, weight_of
 from mytorch.train.observe import Method, intercept
-from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes import Axes, axes_of
 from mytorch.train.quantities.columns import Columns
 from mytorch.train.quantities.fallback import one_by_one
 from mytorch.train.quantities.holders import Holders
@@ -49,7 +49,7 @@ def watch_gradients(
     for quantity in quantities:
         require_kind("quantities", "each", quantity, Quantity)
     try:
-        axes = Axes(net, loss, inputs, targets) if any(each.per_sample for each in quantities) else None
+        axes = axes_of(net, loss, inputs, targets) if any(each.per_sample for each in quantities) else None
         rows = count_rows(inputs if targets is None else targets)
         with _earlier_aside(net), watching(net, loss, quantities, axes, rows):
             return gradients(net, loss, inputs, targets)
