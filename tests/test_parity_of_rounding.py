@@ -5,7 +5,7 @@ import torch
 from mytorch.experiments import load_experiment
 from mytorch.experiments.parity import compare
 from mytorch.experiments.parity.report import verdict
-from mytorch.nn import Conv2d
+from mytorch.nn import Conv2d, MultiheadAttention
 
 
 def network_whose_bias_has_no_gradient():
@@ -39,7 +39,7 @@ def test_a_step_that_rounding_decides_is_told_and_passes():
     assert result.passed
     assert result.steps.steps == 6
     assert result.steps.rounded > 0
-    assert f"but for tensors that rounding decides, in {result.steps.rounded} of 6 steps" in verdict(result)
+    assert f"but for numbers that rounding decides, in {result.steps.rounded} of 6 steps" in verdict(result)
 
 
 def test_a_wrong_gradient_is_found_beside_what_rounding_decides(monkeypatch):
@@ -55,5 +55,50 @@ def test_a_wrong_gradient_is_found_beside_what_rounding_decides(monkeypatch):
     (result,) = compare(network_whose_bias_has_no_gradient()).seeds
     assert not result.passed
     assert result.epoch_gap <= result.epoch_tolerance
-    assert result.steps.rounded > 0
+    assert result.steps.gap > 1e-5
+
+
+def test_a_part_of_a_tensor_whose_rest_rounding_decides_is_compared(monkeypatch):
+    """Attention's bias of the keys has no gradient; those of the queries and values beside it have."""
+    backward = MultiheadAttention.backward
+
+    def wrong_in_float32(self, d_y, saved):
+        d_x = backward(self, d_y, saved)
+        if self.in_proj_bias.grad.dtype == torch.float32:
+            self.in_proj_bias.grad[-8:].neg_()
+        return d_x
+
+    experiment = load_experiment(
+        {
+            "name": "attention",
+            "requires": ["mytorch-nn", "mytorch-optim", "mytorch-data"],
+            "seed": 0,
+            "threads": 1,
+            "epochs": 1,
+            "batch_size": 16,
+            "data": {"train": {"type": "AddingProblem", "samples": 64, "length": 8}},
+            "model": {
+                "type": "Sequential",
+                "layers": [
+                    {"type": "Linear", "in_features": 2, "out_features": 8},
+                    {
+                        "type": "TransformerEncoderLayer",
+                        "d_model": 8,
+                        "nhead": 2,
+                        "dim_feedforward": 8,
+                        "dropout": 0.0,
+                        "batch_first": True,
+                    },
+                    {"type": "Select", "dim": 1, "index": -1},
+                    {"type": "Linear", "in_features": 8, "out_features": 1},
+                ],
+            },
+            "loss": {"type": "MSELoss"},
+            "optimizer": {"type": "Adagrad", "lr": 0.01},
+        }
+    )
+    assert compare(experiment).passed
+    monkeypatch.setattr(MultiheadAttention, "backward", wrong_in_float32)
+    (result,) = compare(experiment).seeds
+    assert result.epoch_gap <= result.epoch_tolerance
     assert result.steps.gap > 1e-5

@@ -243,15 +243,14 @@ def tried(monkeypatch):
     return found
 
 
-def test_samples_that_are_alike_are_no_hindrance(tried):
+def test_samples_that_are_alike_are_no_hindrance():
     known, net = KnownAxes(), Sequential(Linear(4, 4), LayerNorm(4))
     loss = MSELoss()
-    for _ in range(2):
-        known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4))
-    assert len(tried) == 3
+    first = known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4))
+    assert known.of(net, loss, torch.ones(4, 4), torch.randn(4, 4)) is first
 
 
-def test_known_axes_are_of_the_parameters_that_are_trained_now(tried):
+def test_known_axes_are_of_the_parameters_that_are_trained_now():
     known, net = KnownAxes(), Sequential(Linear(4, 4), LayerNorm(4))
     loss, x, t = MSELoss(), torch.randn(4, 4), torch.randn(4, 4)
     first = known.of(net, loss, x, t)
@@ -259,18 +258,16 @@ def test_known_axes_are_of_the_parameters_that_are_trained_now(tried):
     net[0].weight.trainable = False
     net[0].bias = Parameter(torch.zeros(4))
     second = known.of(net, loss, x, t)
-    assert len(tried) == 3
-    assert list(first.holders.own[id(net[0])]) == ["weight", "bias"]
+    assert second is first
     assert second.holders.own[id(net[0])] == {"bias": net[0].bias}
     assert second.holders.names[net[0].bias] == "0.bias"
 
 
-def test_a_net_is_tried_once_for_all_calls(tried):
-    net, loss = Sequential(Linear(4, 4), LayerNorm(4)), MSELoss()
-    expected = sample_norms(net, loss, torch.ones(3, 4), torch.zeros(3, 4))
-    for rows in (3, 1, 5):
-        norms = sample_norms(net, loss, torch.ones(rows, 4), torch.zeros(rows, 4))
-        torch.testing.assert_close(norms, expected[:1].expand(rows))
+@pytest.mark.parametrize("case", CASES)
+def test_a_net_is_tried_once_for_all_calls(case, tried):
+    net, inputs, targets = make(case)
+    for _ in range(2):
+        sample_norms(net, MSELoss(reduction="sum"), inputs, targets)
     assert len(tried) == 3
 
 
@@ -294,9 +291,21 @@ def another_setting_of_the_loss(_net, loss):
     loss.reduction = "sum"
 
 
+def less_is_trained(net, _loss):
+    net[0].weight.trainable = net[0].bias.trainable = False
+    net.append(Linear(4, 4))
+
+
 @pytest.mark.parametrize(
     "change",
-    [to_evaluation, another_layer, another_in_its_place, another_setting, another_setting_of_the_loss],
+    [
+        to_evaluation,
+        another_layer,
+        another_in_its_place,
+        another_setting,
+        another_setting_of_the_loss,
+        less_is_trained,
+    ],
 )
 def test_a_net_is_tried_again_when_it_has_changed(tried, change):
     net, loss, x = Sequential(Linear(4, 4), Softmax(-1)), MSELoss(), torch.randn(5, 3, 4)
@@ -319,6 +328,84 @@ def test_a_layer_that_mixes_the_batch_in_another_mode_is_found_in_a_net_that_is_
     net.train()
     with pytest.raises(ArgumentError, match=r"got layer '1' \(BatchNorm1d\), which mixes"):
         sample_norms(net, MSELoss(), x, x)
+
+
+class Mixing(Module):
+    """Adds the mean over the batch to a linear map, if it is told so."""
+
+    def __init__(self, options=None, function=None):
+        self.linear, self.options, self.function = Linear(4, 4), options or {}, function
+
+    def forward(self, x, mixes=False):
+        y, saved = self.linear.forward(x)
+        if self.function is not None:
+            y = self.function(y)
+        return (y + y.mean(0) if mixes or self.options.get("mixes") else y), saved
+
+    def backward(self, d_y, saved):
+        return self.linear.backward(d_y, saved)
+
+
+class Settings:
+    mixes = False
+
+    def get(self, _name):
+        return self.mixes
+
+
+def mixed_option(net):
+    net.options["mixes"] = True
+
+
+def mixed_settings(net):
+    net.options.mixes = True
+
+
+def mixed_function(net):
+    net.function = lambda y: y - y.mean(0)
+
+
+@pytest.mark.parametrize(
+    ("net", "change", "options"),
+    [
+        (lambda: Mixing(), None, (True,)),
+        (lambda: Mixing({"mixes": False}), mixed_option, ()),
+        (lambda: Mixing(Settings()), mixed_settings, ()),
+        (lambda: Mixing(function=lambda y: 2 * y), mixed_function, ()),
+    ],
+    ids=["an argument", "an entry", "an object", "a function"],
+)
+def test_a_net_that_is_known_and_mixes_the_batch_from_now_on_is_refused(net, change, options):
+    net, loss, x = net(), MSELoss(), torch.randn(5, 4)
+    for _ in range(2):
+        sample_norms(net, loss, (x, False), x)
+    if change is not None:
+        change(net)
+    with pytest.raises(ArgumentError, match=r"got layer '' \(Mixing\), which mixes"):
+        sample_norms(net, loss, (x, *options), x)
+
+
+@pytest.mark.parametrize("of", [sample_norms, sample_gradients, sample_variance])
+def test_what_is_refused_is_refused_of_a_net_that_is_known(of):
+    net, x = Linear(4, 4), torch.randn(5, 4)
+    of(net, MSELoss(), x, x)
+    with pytest.raises(ArgumentError, match=r"batch must have (at least two )?samples"):
+        of(net, MSELoss(), x[:0], x[:0])
+    with pytest.raises(ArgumentError, match="must have one entry for each of 5 samples"):
+        of(net, MSELoss(), x[:1], x)
+    with pytest.raises(ArgumentError, match="reduction of the loss must be one of"):
+        of(net, MSELoss(reduction="none"), x, x)
+    net.weight.trainable = net.bias.trainable = False
+    with pytest.raises(ArgumentError, match="the net trained parameters"):
+        of(net, MSELoss(), x, x)
+
+
+def test_each_call_warns_of_layers_that_state_nothing():
+    net, x = Mixing(), torch.randn(5, 4)
+    net.linear.sample_gradients = lambda *_: None
+    for _ in range(2):
+        with pytest.warns(QuantityWarning):
+            sample_norms(net, MSELoss(), x, x)
 
 
 def test_what_is_known_of_a_net_does_not_keep_it_alive():

@@ -8,6 +8,7 @@ from toy_parts import SGD, Chain, Dense, Noise, Rectify, Shift, SquaredError, ne
 
 from mytorch.core import Buffer, Module, ShapeError
 from mytorch.train import explain, gradients, step
+from mytorch.train.unchanged import unchanged
 
 
 class Restless(Module):
@@ -73,3 +74,19 @@ def test_parameters_of_another_model_in_the_optimizer_are_left_alone():
     explain(net, SquaredError(), torch.randn(3, 2), torch.randn(3, 2), SGD([*net.param(), *other.param()]))
     assert torch.equal(other.weight.value, weight)
     assert other.weight.grad is gradient
+
+
+def test_a_tensor_that_cannot_take_its_values_back_keeps_no_other_from_it():
+    net = network()
+    parameters = list(net.param())
+    before = [parameter.value.clone() for parameter in parameters]
+
+    def change():
+        with unchanged(net, SquaredError()):
+            for parameter in parameters:
+                parameter.value.add_(1)
+            parameters[0].value.resize_(1)
+
+    with pytest.raises(RuntimeError, match="shape"):
+        change()
+    assert all(torch.equal(one.value, value) for one, value in zip(parameters[1:], before[1:], strict=True))

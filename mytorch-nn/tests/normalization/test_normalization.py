@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mytorch import nn
 from mytorch.core import ArgumentError, DtypeError, ShapeError
@@ -195,3 +196,56 @@ def test_running_statistics_of_instances(momentum):
     for key, value in twin.state_dict().items():
         torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(ours(x[:, :, :1]), twin(x[:, :, :1]))  # one value is enough in evaluation
+
+
+def both_ways(ours, twin, x, d_y):
+    """Output, gradient of the input and gradient of the scale, of our layer and of torch's."""
+    y, saved = ours.forward(x)
+    d_x = ours.backward(d_y, saved)
+    given = x.clone().requires_grad_()
+    expected = twin(given)
+    expected.backward(d_y)
+    return (y, d_x, ours.weight.grad), (expected.detach(), given.grad, twin.weight.grad)
+
+
+@pytest.mark.parametrize("mean", [0.0, 30.0, 1e3, 1e4])  # of a kernel that sums in another order than torch's
+def test_instances_far_from_zero_lose_little_more_than_torchs(mean):
+    torch.manual_seed(0)
+    x, d_y = mean + torch.randn(4, 3, 64, 64), torch.randn(4, 3, 64, 64)
+    exact_layers = (
+        nn.InstanceNorm2d(3, affine=True).to(torch.float64),
+        torch.nn.InstanceNorm2d(3, affine=True).double(),
+    )
+    _, exact = both_ways(*exact_layers, x.double(), d_y.double())
+    ours, theirs = both_ways(nn.InstanceNorm2d(3, affine=True), torch.nn.InstanceNorm2d(3, affine=True), x, d_y)
+    for value, expected, right in zip(ours, theirs, exact, strict=True):
+        assert (value - right).norm() <= 8 * (expected - right).norm() + 1e-6 * right.norm()
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-46, 1e-5])
+@pytest.mark.parametrize(
+    "x", [torch.full((2, 1, 4), 3.0), torch.full((2, 1, 4), 10000.1), torch.randn(2, 1, 4) * 1e-25]
+)
+def test_instances_of_one_value_are_as_torchs(x, eps):
+    layers = nn.InstanceNorm1d(1, eps=eps, affine=True), torch.nn.InstanceNorm1d(1, eps=eps, affine=True)
+    ours, theirs = both_ways(*layers, x, torch.randn(2, 1, 4))
+    for value, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize(
+    "of", [lambda x: x, lambda x: x.mT, lambda x: x[..., ::2], lambda x: x[:1].expand(3, -1, -1, -1)]
+)
+def test_instances_of_any_strides(of):
+    x = of(torch.randn(3, 3, 6, 6, dtype=torch.float64))
+    layers = nn.InstanceNorm2d(3, affine=True).to(torch.float64), torch.nn.InstanceNorm2d(3, affine=True).double()
+    ours, theirs = both_ways(*layers, x, torch.randn_like(x))
+    for value, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_instances_of_several_rows_are_traced(affine):
+    layer, x = nn.InstanceNorm2d(3, affine=affine), torch.randn(2, 3, 5, 5)
+    traced = make_fx(lambda given: layer.forward(given)[0], tracing_mode="fake", _allow_non_fake_inputs=True)(x)
+    torch.testing.assert_close(traced(x), layer(x))

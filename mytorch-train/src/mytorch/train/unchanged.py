@@ -50,9 +50,16 @@ def _refill(tables: list[tuple[dict[Any, Any], dict[Any, Any]]]) -> None:
 
 
 def _restore(tensors: list[tuple[Tensor, Tensor]]) -> None:
+    """Put values back, all that can be, before the first that cannot is an error."""
+    obstacle = None
     for tensor, before in tensors:
-        if not torch.equal(tensor, before):
-            tensor.copy_(before)
+        try:
+            if not torch.equal(tensor, before):
+                tensor.copy_(before)
+        except RuntimeError as error:
+            obstacle = obstacle or error
+    if obstacle is not None:
+        raise obstacle
 
 
 def _replace(

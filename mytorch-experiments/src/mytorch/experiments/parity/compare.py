@@ -26,6 +26,8 @@ from mytorch.experiments.runs.columns import PARTS
 
 EPOCH_TOLERANCE = 1e-10
 """In float64, absolute, for the loss and every metric of an epoch."""
+WIDEST_TOLERANCE = 1e-7
+"""The same where training amplifies rounding."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class SeedResult:
     @property
     def epoch_tolerance(self) -> float:
         """How large the gap of an epoch may be: EPOCH_TOLERANCE, or more where training amplifies rounding."""
-        return max(EPOCH_TOLERANCE, ROUNDINGS * self.sensitivity)
+        return min(max(EPOCH_TOLERANCE, ROUNDINGS * self.sensitivity), WIDEST_TOLERANCE)
 
     @property
     def run_gap(self) -> float:

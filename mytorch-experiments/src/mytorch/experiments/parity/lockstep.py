@@ -21,7 +21,7 @@ from mytorch.train.mean_loss import MeanLoss, Weight
 STEP_TOLERANCE = 1e-5
 """In float32, relative, for the loss and each weight tensor after a single step from equal weights."""
 ROUNDINGS, REPEATS = 10, 10
-"""How many times as much as PyTorch from itself, with weights that changed a little, a tensor may differ that rounding
+"""How many times as much as PyTorch from itself, with weights that changed a little, a number may differ that rounding
 decides, and how often PyTorch takes a step again to find out.
 
 One rounding decides a ReLU at zero, or which of two numbers is larger. Adam divides a gradient by its size: where that
@@ -84,25 +84,27 @@ class Steps:
     """The largest relative difference of a loss or, in the 2-norm, of a tensor of weights or buffers."""
     steps: int = 0
     rounded: int = 0
-    """Steps with a tensor that rounding decides, in PyTorch as well: it is left out of the gap."""
+    """Steps in which rounding decides some numbers of a tensor, in PyTorch as well: they are left out of the gap."""
 
 
 def sensitivity(built: Built) -> float:
-    """The largest difference of the histories of PyTorch and PyTorch with weights changed in the last bits at first.
+    """The largest difference of PyTorch's history from three that begin with weights changed in the last bits.
 
     built: in float64
     """
-    torchs, changed = twin(built), twin(built)
-    change_a_little(changed.net, 1e-15, torch.Generator().manual_seed(built.experiment.seed))
-    one, other = train_in_lockstep(built, [torchs, changed])
-    return largest_gap(one, other)
+    torchs, *others = (twin(built) for _ in range(4))
+    generator = torch.Generator().manual_seed(built.experiment.seed)
+    for changed in others:
+        change_a_little(changed.net, 1e-15, generator)
+    history, *histories = train_in_lockstep(built, [torchs, *others])
+    return max(largest_gap(each, history) for each in histories)
 
 
 def single_steps(built: Built) -> Steps:
     """Take every step of the experiment from equal weights, and compare.
 
     Where a tensor differs by more than STEP_TOLERANCE, PyTorch takes the step again with every weight changed by a
-    tenth of the tolerance: a tensor that differs as much then, from PyTorch's own result, is decided by rounding.
+    tenth of the tolerance: a number that differs as much then, from PyTorch's own result, is decided by rounding.
     """
     setup, found = built.setup, Steps()
     ours, torchs, changed = Ours(setup), twin(built), twin(built)
@@ -120,43 +122,45 @@ def single_steps(built: Built) -> Steps:
             torchs.load(*before)
             drawn = _random_state([ours])
             (mine, _), (theirs, _) = step_each([ours, torchs], inputs, targets)
-            reference = _result(theirs, torchs)
-            gaps = _gaps(_result(mine, ours), reference)
-            if max(gaps.values()) > STEP_TOLERANCE:
+            result, reference = _result(mine, ours), _result(theirs, torchs)
+            gaps = [relative_difference(value, reference[name]) for name, value in result.items()]
+            if max(gaps) > STEP_TOLERANCE:
                 after = _random_state([ours])
-                again = [_gaps(step_again(), reference) for _ in range(REPEATS)]
+                spread = {name: torch.zeros_like(x) for name, x in reference.items() if x.is_floating_point()}
+                for _ in range(REPEATS):
+                    _widen(spread, step_again(), reference)
                 after.restore()
-                roundings = {name: max(of_torch[name] for of_torch in again) for name in gaps}
-                kept = {name: value for name, value in gaps.items() if not _is_rounding(value, roundings[name])}
-                found.rounded += len(kept) < len(gaps)
-                gaps = kept
+                for name, most in spread.items():
+                    rounded = result[name].isfinite() & ((result[name] - reference[name]).abs() <= ROUNDINGS * most)
+                    reference[name] = torch.where(rounded, result[name], reference[name])
+                gaps = [relative_difference(value, reference[name]) for name, value in result.items()]
+                found.rounded += max(gaps) <= STEP_TOLERANCE
             found.steps += 1
-            found.gap = max([found.gap, *gaps.values()])
+            found.gap = max(found.gap, *gaps)
         ours.advance("epoch")
         torchs.advance("epoch")
     return found
 
 
 def change_a_little(net: torch.nn.Module, most: float, generator: torch.Generator) -> None:
-    """Change every number of the parameters by chance, by at most this part of it."""
+    """Change every number of the parameters by chance, by at most this part of it; whole numbers stay."""
     with torch.no_grad():
         for parameter in net.parameters():
+            if not (parameter.is_floating_point() or parameter.is_complex()):
+                continue
             part = 2 * torch.rand(parameter.shape, generator=generator, dtype=torch.float64) - 1
             parameter.mul_((1 + most * part).to(parameter))
 
 
-def _is_rounding(difference: float, of_torch: float) -> bool:
-    """Whether a difference is above the tolerance, and PyTorch's from itself is of its kind."""
-    return STEP_TOLERANCE < difference < math.inf and difference <= ROUNDINGS * of_torch
+def _widen(spread: dict[str, Tensor], again: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> None:
+    """Keep how far each number was at most from that of the reference."""
+    for name, most in spread.items():
+        torch.maximum(most, (again[name] - reference[name]).abs(), out=most)
 
 
 def _result(loss: float, contestant: Contestant) -> dict[str, Tensor]:
     """What a step comes to: weights, buffers and, under a name that no tensor has, the loss."""
     return {**contestant.state(), "": torch.tensor(loss, dtype=torch.float64)}
-
-
-def _gaps(result: Mapping[str, Tensor], reference: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: relative_difference(value, reference[name]) for name, value in result.items()}
 
 
 def relative_difference(value: Tensor, reference: Tensor) -> float:

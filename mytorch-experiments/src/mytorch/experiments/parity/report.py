@@ -29,7 +29,7 @@ def _rounded(steps: Steps) -> str:
     """What to say of steps that rounding decides; nothing if there are none."""
     if not steps.rounded:
         return ""
-    return f" but for tensors that rounding decides, in {steps.rounded} of {steps.steps} steps, for PyTorch too"
+    return f" but for numbers that rounding decides, in {steps.rounded} of {steps.steps} steps, for PyTorch too"
 
 
 def table(comparison: Comparison) -> str:
@@ -71,7 +71,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
         table(comparison),
         "\n".join(f"- {verdict(result)}" for result in comparison.seeds),
         "The control is PyTorch against PyTorch with its fused update kernel: training amplifies rounding, so that "
-        "whole runs in float32 may differ without either being wrong. Rounding decides a tensor where PyTorch itself "
+        "whole runs in float32 may differ without either being wrong. Rounding decides a number where PyTorch itself "
         "comes to another one when the weights before the step are changed by a millionth.",
         *(f"![{caption}]({path.name})\n\n{caption}" for path, caption in figures),
     ]

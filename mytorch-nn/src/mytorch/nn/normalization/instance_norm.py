@@ -11,8 +11,6 @@ from mytorch.core import Directions, SampleGradients, ShapeError, require_flags,
 from mytorch.nn.normalization._statistics import OfChannels
 from mytorch.nn.normalization._tangents import Normalized, affine_backward_tangent, affine_tangent
 
-aten = torch.ops.aten
-
 Saved = tuple[torch.Size, Tensor, Tensor, Tensor, bool]
 
 
@@ -24,9 +22,7 @@ class _InstanceNorm(OfChannels):
                mode with track_running_stats: the running ones
     Backward:  d_weight = sum(d_y * n);  d_bias = sum(d_y);  d_n = weight * d_y
                d_x = r * (d_n - average(d_n) - n * average(d_n * n));  by running statistics d_x = r * d_n
-    Kernel:    aten.native_group_norm_backward of groups of one channel, which take several numbers at a time on a CPU;
-               elsewhere, in half precision and by running statistics aten.native_batch_norm_backward, by instance
-               of one row with batch * num_features channels
+    Kernel:    aten.native_batch_norm_backward of one row with batch * num_features channels
     Buffers:   running = (1 - momentum) * running + momentum * average over the rows, the variance divided by
                count - 1; momentum=None leaves them; num_batches_tracked stays 0, as in torch
     Shapes:    x, y: (num_features, ...) with one, two or three sizes by the class, with or without a batch in front;
@@ -81,13 +77,10 @@ class _InstanceNorm(OfChannels):
         self._require_upstream(d_y, shape, x)
         if x.numel() == 0:
             return self._backward_of_nothing(d_y)
-        if of_instance and _is_for_groups(x):
-            d_x, d_weight, d_bias = self._gradients_by_groups(d_y, x, mean, spread)
-        else:
-            weight, _ = self._repeated(x.shape[1]) if of_instance else self._scale_and_shift()
-            d_x, d_weight, d_bias = self._gradients(d_y.reshape(x.shape), weight, (x, mean, spread), of_instance)
-            if of_instance:
-                d_weight, d_bias = (None if each is None else self._folded(each) for each in (d_weight, d_bias))
+        weight, _ = self._repeated(x.shape[1]) if of_instance else self._scale_and_shift()
+        d_x, d_weight, d_bias = self._gradients(d_y.reshape(x.shape), weight, (x, mean, spread), of_instance)
+        if of_instance:
+            d_weight, d_bias = (None if each is None else self._folded(each) for each in (d_weight, d_bias))
         self._accumulate(d_weight, d_bias)
         return d_x.reshape(shape) if self.input_grad else None
 
@@ -122,9 +115,11 @@ class _InstanceNorm(OfChannels):
     def _by_instance(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """y by the statistics of each channel of each row, as those of the channels of one row."""
         x = rows.reshape(1, -1, rows.shape[2:].numel())
-        if self.running_mean is None and _is_for_groups(x):
+        if self._is_for_groups(x):
             weight, bias = self._dense_scale_and_shift()
-            y, mean, r = torch.native_group_norm(x.contiguous(), weight, bias, *self._groups(x), self.eps)
+            sizes = (len(rows), self.num_features, x.shape[2])
+            groups = x.reshape(sizes).contiguous()  # which the kernel asks for
+            y, mean, r = torch.native_group_norm(groups, weight, bias, *sizes, self.num_features, self.eps)
             return y, (x, mean.flatten(), r.flatten())
         weight, bias = self._repeated(x.shape[1])
         average, variance = (
@@ -137,17 +132,13 @@ class _InstanceNorm(OfChannels):
                 buffer.value.copy_(updated.view(-1, self.num_features).mean(0))
         return y, (x, mean, r)
 
-    def _gradients_by_groups(self, d_y: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Any:
-        """Of x, scale and shift, of a batch of which each channel of each row is a group."""
-        groups = self._groups(x)
-        weight, _ = self._dense_scale_and_shift()
-        mean, r = mean.view(groups[0], -1), r.view(groups[0], -1)
-        d_y = d_y.reshape(x.shape).contiguous()
-        return aten.native_group_norm_backward(d_y, x.contiguous(), mean, r, weight, *groups, self._wanted())
+    def _is_for_groups(self, x: Tensor) -> bool:
+        """Whether the kernel of groups of one channel is right, and faster, as it is on a CPU.
 
-    def _groups(self, x: Tensor) -> tuple[int, int, int, int]:
-        """Rows, channels, numbers of a channel, and groups of a row."""
-        return x.shape[1] // self.num_features, self.num_features, x.shape[2], self.num_features
+        It gives no variance for the running one, and without eps it divides by that of a constant channel.
+        """
+        precise = x.dtype in (torch.float32, torch.float64)
+        return precise and x.is_cpu and self.running_mean is None and self.eps >= torch.finfo(x.dtype).tiny
 
     def _rows(self, x: Tensor, shape: torch.Size) -> Tensor:
         """(rows, num_features, numbers of a channel), of what has as many numbers as x."""
@@ -161,10 +152,6 @@ class _InstanceNorm(OfChannels):
 
     def _folded(self, d_repeated: Tensor) -> Tensor:
         return d_repeated.view(-1, self.num_features).sum(0)
-
-
-def _is_for_groups(x: Tensor) -> bool:
-    return x.is_cpu and x.dtype in (torch.float32, torch.float64)
 
 
 class InstanceNorm1d(_InstanceNorm):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any
-from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor
@@ -13,7 +11,6 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Loss, Module, add_path, require_pair, tree
 from mytorch.train.batches import call, count_rows
 from mytorch.train.device import device_of
-from mytorch.train.equal import equal, is_plain, kept
 from mytorch.train.mean_loss import sums
 from mytorch.train.observe import Method, intercept
 from mytorch.train.quantities.holders import Holders
@@ -49,17 +46,11 @@ class Axes:
     """
 
     def __init__(self, net: Module, loss: Module, inputs: Any, targets: Any, holders: Holders | None = None) -> None:
-        _require_reduction(loss)
         self.holders = Holders(net) if holders is None else holders
+        require_samples(self.holders, net, loss, inputs, targets)
         self._paths = {id(module): path for path, module in self.holders.modules}
         modules = {id(module): module for _, module in self.holders.modules}
         rows = count_rows(inputs if targets is None else targets)
-        if not rows or not any(parameter.trainable for parameter in self.holders.names):
-            raise ArgumentError(
-                "quantities: a batch must have samples, and the net trained parameters, where gradients of single "
-                f"samples are asked for, got {rows} samples and a {type(net).__name__}"
-            )
-        _require_rows(rows, inputs, targets)
         three, others = [place % rows for place in range(3)], _with_another(inputs, rows)
         taken = _taken(inputs, three)
         changed = _with_last_changed(taken) if others is None else _taken(inputs, others)
@@ -69,7 +60,7 @@ class Axes:
             first, d_first = _run(net, loss, taken, of_three)
             fewer, _ = _run(net, loss, _taken(inputs, three[:2]), _taken(targets, three[:2]))
             second, d_second = _run(net, loss, changed, of_three if others is None else _taken(targets, others))
-        self._told: set[int] = set()
+        self.told = set[int]()  # the ids of modules of which something was said
         self._found: dict[int, list[Any]] = {}
         for key, outputs in first.items():  # in the order in which they ended, so that the first that mixes is told
             calls = zip(outputs, fewer[key], second[key], strict=True)
@@ -92,8 +83,8 @@ class Axes:
 
     def is_new(self, module: Module) -> bool:
         """Whether this is asked of the module for the first time, so that something is said of it once."""
-        new = id(module) not in self._told
-        self._told.add(id(module))
+        new = id(module) not in self.told
+        self.told.add(id(module))
         return new
 
     def _axes(self, module: Module, output: Any, of_fewer: Any, of_others: Any) -> Any:
@@ -119,70 +110,26 @@ class Axes:
 
 
 class KnownAxes:
-    """The axes of the net that was asked for last, found anew where it, the loss or the kind of batch has changed.
+    """The axes of the net that was asked for last, found anew where a module came, went or changed its mode.
 
-    They are found anew, too, as long as they are uncertain; of a batch of one sample nothing is mixed. Neither net nor
-    loss is kept alive.
+    They are found anew, too, as long as they are uncertain; of a batch of one sample nothing is mixed.
     """
 
     def __init__(self) -> None:
-        self._modules: list[_Seen] = []
-        self._batch: Any = None
-        self._axes: Axes | None = None  # without holders
+        self._last: tuple[Any, Axes] | None = None
 
     def of(self, net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
         """Where the samples of such batches lie. Raises ArgumentError, as `Axes` does."""
         holders = Holders(net)
         modules = [*(module for _, module in holders.modules), *loss.modules()]
-        batch = [(each.dim(), each.dtype) for each in tensors([inputs, targets])]
-        known = self._axes if self._fits(modules, batch) else None
-        if known is None or not (known.certain or _is_single(inputs, targets)):
-            self._axes = None
-            found = Axes(net, loss, inputs, targets, holders)
-            self._modules, self._batch = [_Seen(module) for module in modules], batch
-            self._axes = known = copy(found)
-            del known.holders
-        axes = copy(known)
-        axes.holders = holders
-        return axes
-
-    def _fits(self, modules: list[Module], batch: Any) -> bool:
-        return (
-            self._batch == batch
-            and len(self._modules) == len(modules)
-            and all(seen.is_still(module) for seen, module in zip(self._modules, modules, strict=True))
-        )
-
-
-_KNOWN: WeakKeyDictionary[Module, KnownAxes] = WeakKeyDictionary()
-
-
-def axes_of(net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
-    """As `Axes`, which are found once for as long as net and loss stay as they are."""
-    return _KNOWN.setdefault(net, KnownAxes()).of(net, loss, inputs, targets)
-
-
-class _Seen:
-    """What a module was, with its mode and its numbers, flags and words, so that a change is noticed."""
-
-    def __init__(self, module: Module) -> None:
-        own = vars(module)
-        self._module, self._training, self._count = ref(module), module.training, len(own)
-        self._plain = {name: kept(value) for name, value in own.items() if is_plain(value)}
-
-    def is_still(self, module: Module) -> bool:
-        """Whether the module is the same, unchanged but for the values of its tensors."""
-        own = vars(module)
-        return (
-            self._module() is module
-            and module.training == self._training
-            and len(own) == self._count
-            and equal({name: own.get(name) for name in self._plain}, self._plain)
-        )
-
-
-def _is_single(inputs: Any, targets: Any) -> bool:
-    return count_rows(inputs if targets is None else targets) == 1
+        key = [(id(module), module.training) for module in modules]
+        if self._last is not None and self._last[0] == key:
+            known = self._last[1]
+            if known.certain or count_rows(inputs if targets is None else targets) == 1:
+                known.holders = holders
+                return known
+        self._last = key, Axes(net, loss, inputs, targets, holders)
+        return self._last[1]
 
 
 def _run(net: Module, loss: Module, inputs: Any, targets: Any) -> tuple[Outputs, list[Tensor]]:
@@ -272,6 +219,18 @@ def _same(one: Tensor, two: Tensor) -> bool:
 
 def _shapes(output: Any) -> str:
     return " and ".join(str(tuple(each.shape)) for each in tensors(output)) or type(output).__name__
+
+
+def require_samples(holders: Holders, net: Module, loss: Module, inputs: Any, targets: Any) -> None:
+    """Raise ArgumentError for a batch, a net or a loss of which there are no gradients of single samples."""
+    _require_reduction(loss)
+    rows = count_rows(inputs if targets is None else targets)
+    if not rows or not any(parameter.trainable for parameter in holders.names):
+        raise ArgumentError(
+            "quantities: a batch must have samples, and the net trained parameters, where gradients of single "
+            f"samples are asked for, got {rows} samples and a {type(net).__name__}"
+        )
+    _require_rows(rows, inputs, targets)
 
 
 def _require_rows(rows: int, inputs: Any, targets: Any) -> None:

@@ -25,7 +25,8 @@ from mytorch.core import (
 from mytorch.train.batches import count_rows
 from mytorch.train.errors import NotFiniteError
 from mytorch.train.gradients import forward
-from mytorch.train.quantities.axes import Axes, axes_of
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes_of_calls import axes_of
 from mytorch.train.quantities.structure import mapped, tensors
 from mytorch.train.quantities.watch import reusable, showing_samples
 from mytorch.train.unchanged import unchanged

@@ -11,7 +11,7 @@ from mytorch.core import Module
 from mytorch.train.batches import count_rows
 from mytorch.train.gradients import forward, loss_gradient
 from mytorch.train.mean_loss import Weight, sums
-from mytorch.train.quantities.axes import axes_of
+from mytorch.train.quantities.axes_of_calls import axes_of
 from mytorch.train.quantities.structure import leaves, tensors
 from mytorch.train.unchanged import unchanged
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mytorch.core import ArgumentError, Module, SampleGradients, add_path
 from mytorch.train.batches import count_rows
 from mytorch.train.mean_loss import Weight
-from mytorch.train.quantities.axes import axes_of
+from mytorch.train.quantities.axes_of_calls import axes_of
 from mytorch.train.quantities.watch import watch_samples
 from mytorch.train.unchanged import unchanged
 

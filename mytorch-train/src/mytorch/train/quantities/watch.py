@@ -28,7 +28,8 @@ from mytorch.train.fixed import fixed
 from mytorch.train.gradients import forward, gradients, loss_forward
 from mytorch.train.mean_loss import Weight, sums, weight_of
 from mytorch.train.observe import Method, intercept
-from mytorch.train.quantities.axes import Axes, axes_of
+from mytorch.train.quantities.axes import Axes
+from mytorch.train.quantities.axes_of_calls import axes_of
 from mytorch.train.quantities.columns import Columns
 from mytorch.train.quantities.fallback import one_by_one
 from mytorch.train.quantities.holders import Holders
