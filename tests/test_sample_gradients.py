@@ -1,5 +1,6 @@
 """The gradients of single samples are those of loops over single samples, for every layer with parameters."""
 
+import copy
 import doctest
 import gc
 from weakref import ref
@@ -383,6 +384,83 @@ def test_a_net_that_is_known_and_mixes_the_batch_from_now_on_is_refused(net, cha
         change(net)
     with pytest.raises(ArgumentError, match=r"got layer '' \(Mixing\), which mixes"):
         sample_norms(net, loss, (x, *options), x)
+
+
+def test_what_mixes_the_batch_is_refused_when_what_hid_it_has_changed():
+    """Behind weights of zero all samples are alike."""
+    net, x = Sequential(Linear(4, 4), BatchNorm1d(4)), torch.randn(5, 4)
+    net[0].weight.value.zero_(), net[0].bias.value.zero_()
+    sample_norms(net, MSELoss(), x, x)
+    net[0].reset_parameters()
+    with pytest.raises(ArgumentError, match=r"got layer '1' \(BatchNorm1d\), which mixes"):
+        sample_norms(net, MSELoss(), x, x)
+
+
+class MixingLong(Module):
+    """Takes the mean over the batch away from long sequences."""
+
+    def forward(self, x):
+        return (x - x.mean(0) if x.shape[1] > 8 else x), x.shape
+
+    def backward(self, d_y, shape):
+        return d_y - d_y.mean(0) if shape[1] > 8 else d_y
+
+
+def test_what_mixes_longer_sequences_alone_is_refused_of_a_net_that_is_known():
+    net, short, long = Sequential(Linear(4, 4), MixingLong()), torch.randn(5, 6, 4), torch.randn(5, 9, 4)
+    sample_norms(net, MSELoss(), short, short)
+    with pytest.raises(ArgumentError, match=r"got layer '1' \(MixingLong\), which mixes"):
+        sample_norms(net, MSELoss(), long, long)
+
+
+class Transposed(Module):
+    def forward(self, x):
+        return x.transpose(0, 1), None
+
+    def backward(self, d_y, _saved):
+        return d_y.transpose(0, 1)
+
+
+class InTurn(Module):
+    """Runs through a list in which a module may stand twice."""
+
+    def __init__(self, *layers):
+        self.layers = list(layers)
+
+    def forward(self, x):
+        saved = []
+        for layer in self.layers:
+            x, of_layer = layer.forward(x)
+            saved.append(of_layer)
+        return x, saved
+
+    def backward(self, d_y, saved):
+        for layer, of_layer in zip(reversed(self.layers), reversed(saved), strict=True):
+            d_y = layer.backward(d_y, of_layer)
+        return d_y
+
+
+def test_modules_in_another_order_are_seen():
+    turn, linear, x = Transposed(), Linear(6, 3), torch.randn(5, 5, 6)
+    net = InTurn(turn, linear, turn)
+    sample_norms(net, MSELoss(), x, torch.zeros(5, 5, 3))
+    net.layers[:] = [turn, turn, linear]
+    expected = sample_norms(copy.deepcopy(net), MSELoss(), x, torch.zeros(5, 5, 3))
+    torch.testing.assert_close(sample_norms(net, MSELoss(), x, torch.zeros(5, 5, 3)), expected)
+
+
+def knowing(net):
+    return lambda: net
+
+
+def test_a_function_in_a_table_that_knows_the_net_does_not_keep_it_alive():
+    net, x = Mixing(), torch.randn(5, 4)
+    net.options["function"] = knowing(net)
+    sample_norms(net, MSELoss(), x, x)
+    alive = ref(net)
+    del net
+    gc.collect()
+    assert alive() is None
 
 
 @pytest.mark.parametrize("of", [sample_norms, sample_gradients, sample_variance])

@@ -212,6 +212,7 @@ def test_nan_is_a_difference():
     assert relative_difference(torch.tensor([1.0, math.nan]), torch.ones(2)) == math.inf
     assert relative_difference(torch.zeros(2), torch.zeros(2)) == 0.0
     assert relative_difference(torch.tensor([1.5]), torch.tensor([1.0])) == 0.5
+    assert relative_difference(torch.tensor([1 + 1j]), torch.tensor([1 + 0j])) == 1.0
 
 
 def test_the_report(experiment, tmp_path):

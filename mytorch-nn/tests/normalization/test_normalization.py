@@ -1,5 +1,7 @@
 """What all normalisations have in common, each compared with torch's."""
 
+import warnings
+
 import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -249,3 +251,20 @@ def test_instances_of_several_rows_are_traced(affine):
     layer, x = nn.InstanceNorm2d(3, affine=affine), torch.randn(2, 3, 5, 5)
     traced = make_fx(lambda given: layer.forward(given)[0], tracing_mode="fake", _allow_non_fake_inputs=True)(x)
     torch.testing.assert_close(traced(x), layer(x))
+
+
+def test_instances_of_any_number_of_rows_are_exported():
+    layer, x = nn.InstanceNorm1d(3), torch.randn(2, 3, 5)
+
+    class Forward(torch.nn.Module):
+        def forward(self, rows):
+            return layer.forward(rows)[0]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about itself
+        program = torch.export.export(
+            Forward(), (x,), dynamic_shapes={"rows": {0: torch.export.Dim("rows")}}, strict=False
+        )
+        exported = program.module()
+    more = torch.randn(7, 3, 5)
+    torch.testing.assert_close(exported(more), layer(more))

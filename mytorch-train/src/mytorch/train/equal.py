@@ -14,17 +14,3 @@ def equal(now: Any, before: Any) -> bool:
         return bool(now == before)
     except Exception:  # other tensors and arrays do not compare as one
         return False
-
-
-def is_plain(value: Any) -> bool:
-    """Whether it is a number, a flag, a word or None, or a list or tuple of such."""
-    if isinstance(value, (tuple, list)):
-        return all(map(is_plain, value))
-    return isinstance(value, (bool, int, float, str, type(None)))
-
-
-def kept(value: Any) -> Any:
-    """The same value, with lists, tuples and dicts as they are now, whatever is done to them later."""
-    if isinstance(value, dict):
-        return {name: kept(entry) for name, entry in value.items()}
-    return type(value)(map(kept, value)) if type(value) in (tuple, list) else value

@@ -165,10 +165,11 @@ def _result(loss: float, contestant: Contestant) -> dict[str, Tensor]:
 
 def relative_difference(value: Tensor, reference: Tensor) -> float:
     """|value - reference| / |reference| in the 2-norm; 0 if both are zero, infinite if a value is not finite."""
-    difference = float((value.double() - reference.double()).norm())
+    precise = torch.complex128 if reference.is_complex() else torch.float64
+    difference = float((value.to(precise) - reference.to(precise)).norm())
     if not math.isfinite(difference):
         return math.inf
-    return difference / max(float(reference.double().norm()), 1e-30) if difference else 0.0
+    return difference / max(float(reference.to(precise).norm()), 1e-30) if difference else 0.0
 
 
 def gap(one: float, other: float) -> float:

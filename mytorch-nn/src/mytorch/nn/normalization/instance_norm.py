@@ -117,7 +117,7 @@ class _InstanceNorm(OfChannels):
         x = rows.reshape(1, -1, rows.shape[2:].numel())
         if self._is_for_groups(x):
             weight, bias = self._dense_scale_and_shift()
-            sizes = (len(rows), self.num_features, x.shape[2])
+            sizes = (rows.shape[0], self.num_features, x.shape[2])
             groups = x.reshape(sizes).contiguous()  # which the kernel asks for
             y, mean, r = torch.native_group_norm(groups, weight, bias, *sizes, self.num_features, self.eps)
             return y, (x, mean.flatten(), r.flatten())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mytorch.core import Module, Optimizer, Parameter
 from mytorch.train.compiled.carry import Carry, find_slots, layout
-from mytorch.train.equal import equal, is_plain, kept
+from mytorch.train.equal import equal
 
 
 def settled(net: Module, loss: Module, optimizer: Optimizer) -> tuple[Any, ...]:
@@ -35,10 +35,10 @@ class Glance:
 
     def __init__(self, net: Module, loss: Module, optimizer: Optimizer, carry: Carry) -> None:
         self._modules = [module for part in (net, loss) for module in part.modules()]
-        self._attributes = [kept(vars(module)) for module in self._modules]
+        self._attributes = [_kept(vars(module)) for module in self._modules]
         self._optimizer, self._carry = optimizer, carry
-        self._groups, self._state = kept(optimizer.param_groups), kept(optimizer.state)
-        self._members = kept(_members(optimizer))
+        self._groups, self._state = _kept(optimizer.param_groups), _kept(optimizer.state)
+        self._members = _kept(_members(optimizer))
         self._parameters = [held for _, held, entry in carry.slots if entry is None and isinstance(held, Parameter)]
         self._trainable = [parameter.trainable for parameter in self._parameters]
 
@@ -65,19 +65,32 @@ def _looks(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.shape, tensor.dtype, layout(tensor)
 
 
+def _kept(value: Any) -> Any:
+    """An attribute, with lists and dicts as they are now."""
+    if isinstance(value, dict):
+        return {name: _kept(entry) for name, entry in value.items()}
+    return type(value)(map(_kept, value)) if type(value) in (tuple, list) else value
+
+
 def settled_settings(optimizer: Optimizer, changing: Collection[tuple[int, str]]) -> tuple[Any, ...]:
     """The optimizer's settings that are not handed to each step."""
     return tuple(
         (name, _copied(value))
         for number, group in enumerate(optimizer.param_groups)
         for name, value in group.items()
-        if name != "params" and (number, name) not in changing and is_plain(value)
+        if name != "params" and (number, name) not in changing and _is_plain(value)
     )
 
 
 def _of_module(module: Module) -> tuple[Any, ...]:
-    plain = tuple((name, _copied(value)) for name, value in vars(module).items() if is_plain(value))
+    plain = tuple((name, _copied(value)) for name, value in vars(module).items() if _is_plain(value))
     return id(module), module.training, module.input_grad, plain
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str, type(None)))
 
 
 def _copied(value: Any) -> Any:

@@ -39,6 +39,7 @@ class Axes:
 
     Where all samples of the batch are alike, the last one's floating-point numbers are changed.
     certain: False if they are alike and hold no such numbers, so that a layer that mixes the batch was not seen.
+    seen: whether every output of every module was another one for the last sample when that was another.
     holders: the modules of the net and their parameters.
 
     Raises ArgumentError where a layer mixes the batch, or has parameters and no axis of samples, and for a loss that
@@ -60,6 +61,7 @@ class Axes:
             first, d_first = _run(net, loss, taken, of_three)
             fewer, _ = _run(net, loss, _taken(inputs, three[:2]), _taken(targets, three[:2]))
             second, d_second = _run(net, loss, changed, of_three if others is None else _taken(targets, others))
+        self.seen = all(map(_differ, first.values(), second.values()))
         self.told = set[int]()  # the ids of modules of which something was said
         self._found: dict[int, list[Any]] = {}
         for key, outputs in first.items():  # in the order in which they ended, so that the first that mixes is told
@@ -215,6 +217,12 @@ def _same(one: Tensor, two: Tensor) -> bool:
     finite = one[one.isfinite()]
     largest = max(float(finite.abs().max()), 1e-30) if finite.numel() else 1.0
     return torch.allclose(one, two, rtol=0, atol=largest * torch.finfo(one.dtype).eps * 100, equal_nan=True)
+
+
+def _differ(outputs: list[Any], of_others: list[Any]) -> bool:
+    """Whether every floating-point tensor differs from that of another batch."""
+    pairs = zip(tensors(outputs), tensors(of_others), strict=True)
+    return not any(one.is_floating_point() and _same(one, other) for one, other in pairs)
 
 
 def _shapes(output: Any) -> str:

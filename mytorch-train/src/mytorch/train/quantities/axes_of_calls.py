@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -12,23 +11,24 @@ import torch
 from torch import Tensor
 
 from mytorch.core import Buffer, Module, Parameter
-from mytorch.train.equal import equal, is_plain, kept
+from mytorch.train.equal import equal
 from mytorch.train.quantities.axes import Axes, require_samples
 from mytorch.train.quantities.holders import Holders
-from mytorch.train.quantities.structure import leaves, mapped
+from mytorch.train.quantities.structure import mapped
 
 _KNOWN: WeakKeyDictionary[Module, _Known] = WeakKeyDictionary()
 
-HELD = (Module, Parameter, Buffer, torch.Generator)
-"""What an attribute may hold that is looked at itself, or that has no part in where samples lie."""
-FIXED = (type, FunctionType, BuiltinFunctionType, Tensor, torch.dtype, torch.device, torch.Size)
-"""What is compared as such."""
+REFERRED = (Module, Tensor, FunctionType, BuiltinFunctionType, type)
+"""What an attribute may hold that is compared by a reference, which keeps nothing alive."""
+PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device, torch.Size)
+"""What never changes."""
 
 
 def axes_of(net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
     """As `Axes`, which are found once for as long as net, loss and the kind of batch stay as they are.
 
-    What holds an attribute of which this cannot be told, such as an object of a class of its own, is tried each time.
+    The net is tried each time if it holds an attribute of which this cannot be told, such as an object of a class of
+    its own, or if an output was the same for another sample, as behind weights of zero, which shows nothing.
     """
     holders = Holders(net)
     require_samples(holders, net, loss, inputs, targets)
@@ -38,7 +38,7 @@ def axes_of(net: Module, loss: Module, inputs: Any, targets: Any) -> Axes:
     known = _KNOWN.get(net)
     if known is None or not known.is_still(modules, of_loss, batch, trained):
         axes = Axes(net, loss, inputs, targets, holders)
-        if axes.certain and all(map(_can_be_told, [*modules, *of_loss])) and all(map(_is_told, leaves(batch))):
+        if axes.certain and axes.seen:
             _KNOWN[net] = _Known(axes, modules, of_loss, batch, trained)
         return axes
     return known.axes_with(holders)
@@ -91,38 +91,23 @@ class _Seen:
 
 
 def _settings(module: Module) -> dict[str, Any]:
-    """The attributes that decide what a module does, as they are now; a function or tensor by a reference to it."""
-    return {name: _told(value) for name, value in _own(module)}
-
-
-def _own(module: Module) -> Iterator[tuple[str, Any]]:
-    """Attributes that are neither tensors, modules nor how the module was built."""
-    named = vars(module).items()
-    return ((name, value) for name, value in named if not (name.startswith("_module_") or _is_of_the_tree(value)))
+    """The attributes that decide what a module does, as they are now; not its tensors, nor how it was built."""
+    return {name: _told(value) for name, value in vars(module).items() if not name.startswith("_module_")}
 
 
 def _told(value: Any) -> Any:
-    """What an attribute is compared by; the same reference is given each time, as long as what it refers to lives."""
-    return ref(value) if isinstance(value, (FunctionType, Tensor)) else kept(value)
-
-
-def _can_be_told(module: Module) -> bool:
-    return all(_is_told(value) for _, value in _own(module))
-
-
-def _is_of_the_tree(value: Any) -> bool:
-    """Whether an attribute holds tensors, or modules, which are looked at themselves."""
-    if isinstance(value, (list, dict)) and value:
-        return all(isinstance(entry, Module) for entry in (value.values() if isinstance(value, dict) else value))
-    return isinstance(value, HELD)
-
-
-def _is_told(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_told, value)) and all(map(_is_told, value.values()))
-    return is_plain(value) or isinstance(value, FIXED)
+    """What an attribute is compared by: equal as long as it is as it was, which is never so where nobody can tell."""
+    if isinstance(value, (Parameter, Buffer, torch.Generator)):
+        return None
+    if isinstance(value, REFERRED):
+        return ref(value)  # the same reference each time, as long as what it refers to lives
+    if type(value) in (list, tuple):
+        return [type(value), *map(_told, value)]
+    if type(value) is dict:
+        return {name: _told(entry) for name, entry in value.items()}
+    return value if type(value) in PLAIN else object()
 
 
 def _kind(leaf: Any) -> Any:
-    """What batches of one kind have in common: of tensors axes and dtype, and all of what else is passed."""
-    return f"{leaf.dim()} axes of {leaf.dtype}" if isinstance(leaf, Tensor) else leaf
+    """What batches of one kind have in common: of tensors all sizes but the samples', and what else is passed."""
+    return [leaf.shape[1:], leaf.dtype] if isinstance(leaf, Tensor) else _told(leaf)
